@@ -1,0 +1,163 @@
+"""
+A small file protocol, and its real implementation, for stores that want to
+put a simulated disk in the place of the real one.
+
+A store that reaches its files only through a `Disk` can be run on the real
+disk in production and on one that loses unsynced writes in tests.  Both kinds
+keep account of what is *written* and what is *synced*, so that an assertion
+can compare an acknowledgement with what would survive a power cut: removing
+an fsync is invisible to ``kill -9``, because the page cache survives it.
+"""
+
+import os
+from typing import Protocol
+
+__all__ = ["Disk", "File", "RealDisk"]
+
+
+class File(Protocol):
+    """A file that is appended to, synced and cut."""
+
+    @property
+    def written(self) -> int:
+        """Bytes handed to the operating system."""
+
+    @property
+    def synced(self) -> int:
+        """Bytes that survive a power cut: the size at the last `sync`."""
+
+    def append(self, data: bytes) -> None:
+        """
+        Write all of *data* at the end.
+
+        Raises:
+            OSError: The disk is full or broken; part of *data* may be written.
+        """
+
+    def sync(self) -> None:
+        """
+        Make everything written so far durable (``fsync``).
+
+        Raises:
+            OSError: Nothing may be assumed about what is durable.
+        """
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to *size* bytes."""
+
+    def close(self) -> None:
+        """Give the file back; does not sync."""
+
+
+class Disk(Protocol):
+    """The calls a store may make on its directory."""
+
+    def open(self, path: str) -> File:
+        """Open *path* for appending, creating it when it does not exist."""
+
+    def read(self, path: str) -> bytes:
+        """
+        The whole content of *path*.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+        """
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or directory at *path*."""
+
+    def list(self, directory: str) -> list[str]:
+        """The names in *directory*, sorted."""
+
+    def make_directory(self, path: str) -> None:
+        """Create *path* and its parents; fine when it exists."""
+
+    def rename(self, source: str, target: str) -> None:
+        """Move *source* over *target*; the new name is durable only after `sync_directory`."""
+
+    def remove(self, path: str) -> None:
+        """Delete the file; durable only after `sync_directory`."""
+
+    def sync_directory(self, path: str) -> None:
+        """Make the names in directory *path* durable (``fsync`` of the directory)."""
+
+    def unsynced_names(self, directory: str) -> frozenset[str]:
+        """Names created, renamed or removed in *directory* since its last `sync_directory`."""
+
+
+class _RealFile:
+    """An append-only descriptor that knows its written and synced sizes."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self.written = os.fstat(self._fd).st_size
+        self.synced = 0
+
+    def append(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            count = os.write(self._fd, rest)
+            self.written += count
+            rest = rest[count:]
+
+    def sync(self) -> None:
+        end = self.written
+        os.fsync(self._fd)
+        self.synced = max(self.synced, end)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._fd, size)
+        self.written = size
+        self.synced = min(self.synced, size)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class RealDisk:
+    """The disk of this machine."""
+
+    def __init__(self) -> None:
+        self._unsynced: dict[str, set[str]] = {}
+
+    def _touch(self, path: str) -> None:
+        directory, name = os.path.split(path)
+        self._unsynced.setdefault(directory, set()).add(name)
+
+    def open(self, path: str) -> File:
+        if not os.path.exists(path):
+            self._touch(path)
+        return _RealFile(path)
+
+    def read(self, path: str) -> bytes:
+        with open(path, "rb") as file:
+            return file.read()
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(path)
+
+    def list(self, directory: str) -> list[str]:
+        return sorted(os.listdir(directory))
+
+    def make_directory(self, path: str) -> None:
+        os.makedirs(path, exist_ok=True)
+
+    def rename(self, source: str, target: str) -> None:
+        os.replace(source, target)
+        self._touch(source)
+        self._touch(target)
+
+    def remove(self, path: str) -> None:
+        os.remove(path)
+        self._touch(path)
+
+    def sync_directory(self, path: str) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        self._unsynced.pop(path, None)
+
+    def unsynced_names(self, directory: str) -> frozenset[str]:
+        return frozenset(self._unsynced.get(directory, ()))

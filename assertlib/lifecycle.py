@@ -1,0 +1,123 @@
+"""
+What a process says about itself: how it records, in which trial it is, when
+it is ready, which faults are injected.
+
+`setup_complete` and `send_event` are those of the Antithesis SDKs.
+"""
+
+from __future__ import annotations
+
+from .recording.recorder import recorder
+from .recording.trials import Trial
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from .recording.loader import Subscriber
+
+_RESERVED = ("assertlib_", "antithesis_")
+
+
+def configure(
+    *,
+    mode: str | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    features: Mapping[str, bool] | None = None,
+    sinks: Iterable[str | Subscriber] | None = None,
+) -> None:
+    """
+    Change how this process records; what is not given stays as it is.
+
+    Args:
+        mode: ``record`` (never raises), ``raise`` (a violation raises
+            `InvariantViolation`) or ``off``.  From the environment: ``ASSERTLIB``.
+        run_dir: Directory to record into, from now on and with counts from
+            zero; children inherit it.  From the environment: ``ASSERTLIB_RUN_DIR``.
+        features: Which optional parts of the store are on; invariants that
+            `requires` one that is off are dormant.  From the environment:
+            ``ASSERTLIB_FEATURES=watch=on,auth=off``.
+        sinks: Where violations and first hits are told: names of modules in
+            ``assertlib.telemetry``, or objects with a ``handle(hit)``.  From the
+            environment: ``ASSERTLIB_SINKS``; by default ``log``.
+
+    Raises:
+        ValueError: There is no such mode.
+    """
+    recorder.configure(mode=mode, run_dir=run_dir, features=features, sinks=sinks)
+
+
+def mode() -> str:
+    """The mode in force: ``record``, ``raise`` or ``off``."""
+    return recorder.mode
+
+
+class trial:
+    """
+    A unit inside a run: one test, one seed.  A context manager.
+
+    It is process-wide; trials nest, and the inner one gets the hits.  Children
+    started inside inherit it; one that outlives it belongs to no trial.
+
+    Args:
+        id: Its name, unique in the run.
+        population: What it is a sample of: configuration and faults, in a few
+            words.  Rates are told only within a population.
+        seed: What its randomness is made from.
+        sampler: ``seed-random`` (the default with a seed), ``set`` (the default
+            without) or ``guided``.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        *,
+        population: str | None = None,
+        seed: int | None = None,
+        sampler: str | None = None,
+    ) -> None:
+        self._trial = Trial(id, population=population, seed=seed, sampler=sampler)
+
+    def __enter__(self) -> Self:
+        recorder.begin_trial(self._trial)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        recorder.end_trial(self._trial)
+
+    def __repr__(self) -> str:
+        return f"<trial {self._trial.id!r}>"
+
+
+def faults(active: Iterable[str], *, breaks: Iterable[str] = ()) -> None:
+    """
+    Say which faults are injected from now on; an empty *active* ends them.
+
+    Args:
+        active: Names of the faults, such as ``kill`` or ``power-cut``.
+        breaks: The assumptions these faults break, in the words of the
+            catalog's ``assumes``.  A violation after that, in the same trial, of
+            an invariant that assumes one of them is *out of model*.
+    """
+    recorder.faults(sorted(active), sorted(breaks))
+
+
+def setup_complete(details: Mapping[str, object] | None = None) -> None:
+    """Say that the system is up and the workload may start."""
+    body: dict[str, object] = {"status": "complete"}
+    recorder.event("setup_complete", details, inside=("antithesis_setup", body))
+
+
+def send_event(event_name: str, details: Mapping[str, object] | None = None) -> None:
+    """Record that something happened, in order with the hits of this process."""
+    if event_name.startswith(_RESERVED):
+        event_name = f"event {event_name}"
+    recorder.event(event_name, details, inside=None)

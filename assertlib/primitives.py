@@ -1,0 +1,799 @@
+"""
+The public calls: always, sometimes, reachable and their kin.
+
+Rules common to all of them, and to the Antithesis SDKs whose names and
+argument order they share:
+
+* *message* is the assertion's name: literal, constant, at one call site only.
+* *details* is a mapping, or a callable that returns one; it is serialised, or
+  called, only when a record is written.
+* They return the condition as a bool and, in mode ``record``, never raise.
+* *condition* may be a lambda or a local function without arguments.  It is not
+  called when recording is off, and with ``every=1000`` only at the first and
+  at each thousandth call.  A call that did not evaluate it returns True.
+
+Meaning of the kinds: Antithesis, "Assertions in Antithesis" (properties and
+assertions), and ``assertlib.model``.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+import time
+
+from . import capture
+from .model import (
+    ALWAYS,
+    ALWAYS_OR_UNREACHABLE,
+    OTHER_BUCKET,
+    REACHABLE,
+    SOMETIMES,
+    UNREACHABLE,
+    Kind,
+    antecedent_message,
+    bucket_message,
+    bucket_of,
+    false_message,
+)
+from .recording import hot
+from .recording.recorder import OFF, RAISE, recorder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from types import CodeType, FrameType, TracebackType
+    from typing import Any, Protocol, Self, TypeVar
+
+    from .recording.hits import Hit, Where
+
+    F = TypeVar("F", bound=Callable[..., object])
+
+    Details = Mapping[str, object] | Callable[[], Mapping[str, object]]
+    Condition = object
+    """A bool or anything with a truth value, or a lambda that returns one."""
+
+    class BoundCondition(Protocol):
+        """An assertion whose name is fixed, for hot code."""
+
+        def __call__(self, condition: Condition, details: Details | None = None) -> bool:
+            """Evaluate it."""
+
+    class BoundPoint(Protocol):
+        """A reachable or unreachable whose name is fixed."""
+
+        def __call__(self, details: Details | None = None) -> bool:
+            """Say that this point was reached."""
+
+
+_always_true = hot.true_tables[ALWAYS]
+_always_or_unreachable_true = hot.true_tables[ALWAYS_OR_UNREACHABLE]
+_sometimes_true = hot.true_tables[SOMETIMES]
+_sometimes_false = hot.false_tables[SOMETIMES]
+_reachable_true = hot.true_tables[REACHABLE]
+
+
+class InvariantViolation(AssertionError):  # noqa: N818 (the name of the contract)
+    """
+    An assertion came out false in mode ``raise``.
+
+    Attributes:
+        message: Name of the assertion.
+        invariant: Id of the invariant it protects, if it names one.
+    """
+
+    def __init__(self, hit: Hit) -> None:
+        super().__init__(hit.message)
+        self.message = hit.message
+        self.invariant = hit.invariant
+        self._hit = hit
+        self._text: str | None = None
+
+    def __str__(self) -> str:
+        if self._text is None:
+            self._text = recorder.explain(self._hit) or brief(self._hit)
+        return self._text
+
+    def __reduce__(self) -> tuple[object, tuple[str, str, str | None]]:
+        return _restored, (str(self), self.message, self.invariant)
+
+
+def _restored(text: str, message: str, invariant: str | None) -> InvariantViolation:
+    violation = InvariantViolation.__new__(InvariantViolation, message)
+    violation.message = message
+    violation.invariant = invariant
+    violation._text = text
+    return violation
+
+
+def brief(hit: Hit) -> str:
+    """What the process itself knows of a violation, in a few lines."""
+    lines = [f"{hit.kind.name} {hit.message!r} is violated at {hit.location}"]
+    if hit.invariant is not None:
+        lines.append(f"  invariant: {hit.invariant}")
+    if hit.captured is not None:
+        lines.append(f"  condition: {hit.captured.source}")
+        lines += [f"    {name} = {value}" for name, value in hit.captured.values.items()]
+    if hit.details is not None:
+        lines.append(f"  details: {hit.details}")
+    if hit.trial is not None:
+        seed = "" if hit.seed is None else f" (seed {hit.seed})"
+        lines.append(f"  trial: {hit.trial}{seed}")
+    return "\n".join(lines)
+
+
+# -- the caller --------------------------------------------------------------
+
+_internal_files: set[str] = {__file__}
+_wrappers: set[CodeType] = set()
+
+
+def wrapper(function: F) -> F:
+    """
+    Mark a function that passes its own ``message`` parameter on to an assertion.
+
+    The callers of the function then are the sites of the assertion, for the
+    scanner and in every record; each must give a literal message.
+    """
+    code: CodeType | None = getattr(function, "__code__", None)
+    if code is not None:
+        _wrappers.add(code)
+    return function
+
+
+def internal(file: str) -> None:
+    """Leave the module at *file* out when looking for an assertion's caller."""
+    _internal_files.add(file)
+
+
+def caller(*, captures: bool = True) -> capture.Caller:
+    """The nearest frame that is neither ours nor a wrapper's."""
+    frame: FrameType = sys._getframe(1)
+    while frame.f_back is not None and _is_passed_over(frame.f_code):
+        frame = frame.f_back
+    return capture.Caller(frame, recorder.root, capture=captures)
+
+
+def _is_passed_over(code: CodeType) -> bool:
+    return code.co_filename in _internal_files or code in _wrappers
+
+
+# -- the careful way ---------------------------------------------------------
+
+_sampled: dict[tuple[Kind, str], int] = {}
+
+
+def _carefully(
+    kind: Kind,
+    condition: Condition,
+    message: str,
+    details: Details | None,
+    invariant: str | None,
+    every: int = 1,
+) -> bool:
+    """Everything but the happy path of an assertion with a condition."""
+    if recorder.mode == OFF:
+        return _truth_unrecorded(condition)
+    if condition is True or condition is False:
+        return _record(kind, condition, message, details, invariant)
+    if callable(condition):
+        if every > 1 and not _is_sampled(kind, message, every):
+            return True
+        reason = _why_not_callable(condition)
+        if reason is not None:
+            return _refuse(message, reason)
+    try:
+        outcome = bool(condition() if callable(condition) else _truth(condition))
+    except Exception as error:
+        return _refuse(message, f"its condition raised {type(error).__name__}: {error}")
+    return _count(kind, outcome, message, details, invariant)
+
+
+def _truth_unrecorded(condition: Condition) -> bool:
+    if callable(condition):
+        return True
+    try:
+        return bool(condition)
+    except Exception:
+        return False
+
+
+def _is_sampled(kind: Kind, message: str, every: int) -> bool:
+    calls = _sampled.get((kind, message), 0)
+    _sampled[kind, message] = calls + 1
+    return calls % every == 0
+
+
+def _why_not_callable(condition: object) -> str | None:
+    """Why *condition* must not be called; None for a lambda or a local function."""
+    from types import FunctionType
+
+    coroutine, generator, async_generator = 0x80, 0x20, 0x200
+    if not isinstance(condition, FunctionType):
+        return f"its condition is {_described(condition)}, not a truth value: call it"
+    code = condition.__code__
+    if code.co_flags & (coroutine | generator | async_generator):
+        return "its condition is a coroutine or generator function, which has no truth value"
+    if condition.__name__ != "<lambda>" and "<locals>" not in condition.__qualname__:
+        return f"its condition is the function {condition.__qualname__}, which was not called"
+    if code.co_argcount - len(condition.__defaults__ or ()) > 0:
+        return "its condition is a function that needs arguments"
+    return None
+
+
+def _described(value: object) -> str:
+    name = getattr(value, "__qualname__", None) or type(value).__qualname__
+    return f"the {type(value).__name__} {name}"
+
+
+def _truth(condition: object) -> bool:
+    if hasattr(condition, "__await__"):
+        msg = f"{_described(condition)} is awaitable and was not awaited"
+        raise TypeError(msg)
+    return bool(condition)
+
+
+def _refuse(message: object, reason: str) -> bool:
+    recorder.trouble(message, reason, caller())
+    return False
+
+
+def _count(
+    kind: Kind, outcome: bool, message: str, details: Details | None, invariant: str | None
+) -> bool:
+    """Count an outcome that took some work to find."""
+    try:
+        if outcome:
+            cells, index = hot.true_tables[kind][message]
+            cells[index] += 1
+            return True
+        cells, index = hot.false_tables[kind][message]
+        counted = cells[index] + 1
+        if counted & (counted - 1):
+            cells[index] = counted
+            return False
+    except (KeyError, TypeError):
+        pass
+    return _record(kind, outcome, message, details, invariant)
+
+
+def _record(
+    kind: Kind, outcome: bool, message: str, details: Details | None, invariant: str | None
+) -> bool:
+    where = caller()
+    return _record_at(where, kind, outcome, message, details, invariant)
+
+
+def _record_at(
+    where: Where,
+    kind: Kind,
+    outcome: bool,
+    message: str,
+    details: Details | None,
+    invariant: str | None,
+) -> bool:
+    if not isinstance(message, str):
+        recorder.trouble(message, "its message is not a string", where)
+        return outcome
+    try:
+        hit = recorder.hit(kind, outcome, message, details, invariant, where)
+    except Exception as error:
+        recorder.trouble(message, f"it could not be recorded: {error!r}", where)
+        return outcome
+    if hit is not None and hit.is_violation and recorder.mode == RAISE:
+        raise InvariantViolation(hit)
+    return outcome
+
+
+# -- plain assertions --------------------------------------------------------
+
+
+def always(
+    condition: Condition,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+    every: int = 1,
+) -> bool:
+    """Claim that *condition* holds each time, and that this line is reached."""
+    if condition is True:
+        try:
+            cells, index = _always_true[message]
+            cells[index] += 1
+            return True
+        except (KeyError, TypeError):
+            pass
+    return _carefully(ALWAYS, condition, message, details, invariant, every)
+
+
+def always_or_unreachable(
+    condition: Condition,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+    every: int = 1,
+) -> bool:
+    """Claim that *condition* holds each time; never reaching this line is fine."""
+    if condition is True:
+        try:
+            cells, index = _always_or_unreachable_true[message]
+            cells[index] += 1
+            return True
+        except (KeyError, TypeError):
+            pass
+    return _carefully(ALWAYS_OR_UNREACHABLE, condition, message, details, invariant, every)
+
+
+def sometimes(
+    condition: Condition,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+    every: int = 1,
+) -> bool:
+    """Claim that *condition* holds at least once in a run."""
+    try:
+        if condition is True:
+            cells, index = _sometimes_true[message]
+            cells[index] += 1
+            return True
+        if condition is False:
+            cells, index = _sometimes_false[message]
+            counted = cells[index] + 1
+            if counted & (counted - 1):
+                cells[index] = counted
+                return False
+    except (KeyError, TypeError):
+        pass
+    return _carefully(SOMETIMES, condition, message, details, invariant, every)
+
+
+def reachable(
+    message: str, details: Details | None = None, *, invariant: str | None = None
+) -> bool:
+    """Claim that this line is reached at least once in a run."""
+    try:
+        cells, index = _reachable_true[message]
+        cells[index] += 1
+        return True
+    except (KeyError, TypeError):
+        return _carefully(REACHABLE, True, message, details, invariant)
+
+
+def unreachable(
+    message: str, details: Details | None = None, *, invariant: str | None = None
+) -> bool:
+    """Claim that this line is never reached; returns False when it is."""
+    return _carefully(UNREACHABLE, False, message, details, invariant)
+
+
+# -- comparisons -------------------------------------------------------------
+
+
+def _compare(
+    kind: Kind,
+    holds: Callable[[Any, Any], object],
+    left: object,
+    right: object,
+    message: str,
+    details: Details | None,
+    invariant: str | None,
+    *,
+    maximize: bool,
+) -> bool:
+    try:
+        outcome = bool(holds(left, right))
+    except Exception as error:
+        return _refuse(message, f"its operands cannot be compared: {error}")
+    if recorder.mode == OFF:
+        return outcome
+    _guide_gap(message, left, right, maximize=maximize)
+    merged = lambda: _merged(details, {"left": left, "right": right})  # noqa: E731
+    return _count(kind, outcome, message, merged, invariant)
+
+
+def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> None:
+    """Note ``left - right`` if it is a new extreme; operands without a difference have none."""
+    try:
+        gap: float = left - right  # type: ignore[operator]
+        mark = recorder.marks.get(message)
+        if mark is not None and not mark.improves(gap):
+            return
+        if not (_is_finite(left) and _is_finite(right)):
+            recorder.warn_not_finite(message)
+            return
+        where = caller()
+        mark = recorder.watermark(message, "numeric", maximize=maximize, where=where)
+        recorder.guide(message, mark, gap, {"left": left, "right": right}, where)
+    except Exception:
+        # Not numbers, or a message that can't be a key: the comparison counts without guidance.
+        return
+
+
+def _is_finite(value: object) -> bool:
+    number = float(value)  # type: ignore[arg-type]
+    return number - number == 0.0
+
+
+def _merged(details: Details | None, extra: Mapping[str, object]) -> Mapping[str, object]:
+    told = details() if callable(details) else details
+    return {**(told or {}), **extra}
+
+
+def always_greater_than(
+    left: object,
+    right: object,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """`always` ``left > right``; records how close it came."""
+    return _compare(ALWAYS, operator.gt, left, right, message, details, invariant, maximize=False)
+
+
+def always_greater_than_or_equal_to(
+    left: object,
+    right: object,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """`always` ``left >= right``; records how close it came."""
+    return _compare(ALWAYS, operator.ge, left, right, message, details, invariant, maximize=False)
+
+
+def always_less_than(
+    left: object,
+    right: object,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """`always` ``left < right``; records how close it came."""
+    return _compare(ALWAYS, operator.lt, left, right, message, details, invariant, maximize=True)
+
+
+def always_less_than_or_equal_to(
+    left: object,
+    right: object,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """`always` ``left <= right``; records how close it came."""
+    return _compare(ALWAYS, operator.le, left, right, message, details, invariant, maximize=True)
+
+
+def sometimes_greater_than(
+    left: object,
+    right: object,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """`sometimes` ``left > right``; records how near it came."""
+    return _compare(SOMETIMES, operator.gt, left, right, message, details, invariant, maximize=True)
+
+
+def sometimes_greater_than_or_equal_to(
+    left: object,
+    right: object,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """`sometimes` ``left >= right``; records how near it came."""
+    return _compare(SOMETIMES, operator.ge, left, right, message, details, invariant, maximize=True)
+
+
+def sometimes_less_than(
+    left: object,
+    right: object,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """`sometimes` ``left < right``; records how near it came."""
+    return _compare(
+        SOMETIMES, operator.lt, left, right, message, details, invariant, maximize=False
+    )
+
+
+def sometimes_less_than_or_equal_to(
+    left: object,
+    right: object,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """`sometimes` ``left <= right``; records how near it came."""
+    return _compare(
+        SOMETIMES, operator.le, left, right, message, details, invariant, maximize=False
+    )
+
+
+# -- named propositions ------------------------------------------------------
+
+
+def _combine(
+    kind: Kind,
+    together: Callable[[Collection[bool]], bool],
+    named_bools: Mapping[str, Condition],
+    message: str,
+    details: Details | None,
+    invariant: str | None,
+    *,
+    maximize: bool,
+) -> bool:
+    try:
+        named = {name: bool(value) for name, value in named_bools.items()}
+    except Exception as error:
+        return _refuse(message, f"its propositions have no truth values by name: {error}")
+    outcome = together(named.values())
+    if recorder.mode == OFF:
+        return outcome
+    _guide_frontier(message, named, maximize=maximize)
+    return _count(kind, outcome, message, lambda: _merged(details, named), invariant)
+
+
+def _guide_frontier(message: str, named: Mapping[str, bool], *, maximize: bool) -> None:
+    """Note how many propositions are true at once if there were never more (or fewer)."""
+    holding = sum(named.values())
+    try:
+        mark = recorder.marks.get(message)
+        if mark is not None and not mark.improves(holding):
+            return
+        where = caller()
+        mark = recorder.watermark(message, "boolean", maximize=maximize, where=where)
+        recorder.guide(message, mark, holding, named, where)
+    except Exception:
+        return
+
+
+def always_some(
+    named_bools: Mapping[str, Condition],
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """`always` at least one of the propositions, which are shown by name."""
+    return _combine(ALWAYS, any, named_bools, message, details, invariant, maximize=False)
+
+
+def sometimes_all(
+    named_bools: Mapping[str, Condition],
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """`sometimes` all of the propositions at once, which are shown by name."""
+    return _combine(SOMETIMES, all, named_bools, message, details, invariant, maximize=True)
+
+
+# -- derived assertions ------------------------------------------------------
+
+
+def always_if(
+    antecedent: Condition,
+    consequent: Callable[[], Condition],
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """
+    Claim that *consequent* holds each time that *antecedent* does.
+
+    *consequent* is a callable, evaluated only then.  The antecedent is an
+    assertion of its own, ``message [antecedent]``, so that a claim whose
+    antecedent never held is told apart from one that was put to the test.
+    """
+    applies = _carefully(
+        SOMETIMES, antecedent, _derived(antecedent_message, message), details, invariant
+    )
+    if not applies:
+        return True
+    if not callable(consequent):
+        return _refuse(message, "the consequent of always_if must be a callable: write lambda: …")
+    return _carefully(ALWAYS_OR_UNREACHABLE, consequent, message, details, invariant)
+
+
+def sometimes_both(
+    condition: Condition,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """Claim that *condition* is seen true and seen false in a run (``message [false]``)."""
+    outcome = _carefully(SOMETIMES, condition, message, details, invariant)
+    negated = _derived(false_message, message)
+    _carefully(SOMETIMES, not outcome, negated, details, invariant)
+    return outcome
+
+
+_buckets: dict[str, dict[str, str]] = {}
+
+
+def sometimes_each(
+    value: object,
+    message: str,
+    details: Details | None = None,
+    *,
+    expected: Collection[object],
+    invariant: str | None = None,
+) -> bool:
+    """
+    Claim that *value* takes each of the *expected* values in a run.
+
+    Each is an assertion of its own, ``message [bucket=value]``; values not
+    expected fall into ``message [bucket=other]``, which may stay empty.
+
+    Returns:
+        Whether *value* is one of the expected ones.
+    """
+    try:
+        names = _buckets.get(message)
+        if names is None:
+            names = {bucket_of(each): "" for each in expected}
+            names = {bucket: bucket_message(message, bucket) for bucket in names}
+            _buckets[message] = names
+        name = names.get(bucket_of(value))
+    except Exception as error:
+        return _refuse(message, f"its value falls into no bucket: {error}")
+    if name is None:
+        other = bucket_message(message, OTHER_BUCKET)
+        _carefully(ALWAYS_OR_UNREACHABLE, True, other, details, invariant)
+        return False
+    return _carefully(SOMETIMES, True, name, details, invariant)
+
+
+_derived_names: dict[tuple[Callable[[str], str], str], str] = {}
+
+
+def _derived(name: Callable[[str], str], message: str) -> str:
+    try:
+        found = _derived_names.get((name, message))
+    except TypeError:
+        return message
+    if found is None:
+        found = _derived_names[name, message] = name(message)
+    return found
+
+
+class within:
+    """
+    Claim that the block is left, without an exception, after at most *seconds*.
+
+    A context manager, sync and async.  Late, or left by an exception, is
+    false; cancelled, or still open when the process dies, is neither.
+
+    Args:
+        seconds: The longest it may take.
+        clock: Tells the time in seconds; for tests and simulated time.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        message: str,
+        details: Details | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        invariant: str | None = None,
+    ) -> None:
+        self._seconds = seconds
+        self._message = message
+        self._details = details
+        self._clock = clock
+        self._invariant = invariant
+        self._start = 0.0
+
+    def __enter__(self) -> Self:
+        """Start the clock."""
+        self._start = self._clock()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Cancellation, KeyboardInterrupt and SystemExit are no Exceptions: the
+        # block was not allowed to finish, which says nothing about it.
+        if kind is not None and not issubclass(kind, Exception):
+            return
+        if recorder.mode == OFF:
+            return
+        took = self._clock() - self._start
+        facts: dict[str, object] = {"seconds": took, "limit": self._seconds}
+        if kind is not None:
+            facts["exception"] = kind.__name__
+        _record_at(
+            caller(captures=False),
+            ALWAYS,
+            kind is None and took <= self._seconds,
+            self._message,
+            lambda: _merged(self._details, facts),
+            self._invariant,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+
+# -- bound assertions --------------------------------------------------------
+
+
+def bind_condition(kind: Kind, message: str, invariant: str | None) -> BoundCondition:
+    """An always, always_or_unreachable or sometimes with a fixed name, for hot code."""
+    recorder.declare(kind, message, invariant, caller(captures=False))
+    true_table = hot.true_tables[kind]
+    cells: memoryview[int] | None = None
+    index = 0
+
+    def forget() -> None:
+        nonlocal cells
+        cells = None
+
+    def bound(condition: Condition, details: Details | None = None) -> bool:
+        nonlocal cells, index
+        if condition is True and cells is not None:
+            cells[index] += 1
+            return True
+        outcome = _carefully(kind, condition, message, details, invariant)
+        if outcome:
+            cells, index = true_table.get(message, (None, 0))
+        return outcome
+
+    hot.on_reset(forget)
+    return bound
+
+
+def bind_point(kind: Kind, message: str, invariant: str | None) -> BoundPoint:
+    """A reachable or unreachable with a fixed name."""
+    recorder.declare(kind, message, invariant, caller(captures=False))
+    if kind is REACHABLE:
+        return lambda details=None: reachable(message, details, invariant=invariant)
+    return lambda details=None: unreachable(message, details, invariant=invariant)
+
+
+# -- assertions that stand elsewhere -------------------------------------------
+
+
+def hit_at(
+    where: Where,
+    kind: Kind,
+    condition: bool,
+    message: str,
+    details: Details | None,
+    extra: Mapping[str, object] | None,
+) -> bool:
+    """Record a hit of an assertion whose place is told instead of found."""
+    if recorder.mode == OFF:
+        return condition
+    if extra is not None:
+        details = _merged(details, extra)
+    return _record_at(where, kind, condition, message, details, None)

@@ -1,0 +1,65 @@
+"""
+Randomness that a deterministic platform can decide, with the names of the
+Antithesis Python SDK 0.4.0.
+
+Ask at the moment of the decision; don't keep values or seed a generator with
+them.
+"""
+
+from __future__ import annotations
+
+import random as _random
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
+
+_WORD = 64
+_NO_STATE = "the state of this generator is the platform's; it cannot be read or set"
+
+
+def get_random() -> int:
+    """A random integer of 64 bits."""
+    return _random.getrandbits(_WORD)
+
+
+def random_choice(things: list[T]) -> T:
+    """
+    One of *things*, each as likely as the other.
+
+    Raises:
+        IndexError: There are none.
+    """
+    if not things:
+        msg = "cannot choose from an empty sequence"
+        raise IndexError(msg)
+    return things[AntithesisRandom().randrange(len(things))]
+
+
+class AntithesisRandom(_random.Random):
+    """A `random.Random` that draws every bit from `get_random`."""
+
+    def random(self) -> float:
+        """A number in [0, 1) of 53 random bits."""
+        return (get_random() >> (_WORD - 53)) / (1 << 53)
+
+    def getrandbits(self, k: int, /) -> int:
+        """An integer of *k* random bits."""
+        words = -(-k // _WORD)
+        value = 0
+        for _ in range(words):
+            value = value << _WORD | get_random()
+        return value >> (words * _WORD - k)
+
+    def getstate(self) -> NoReturn:
+        """
+        Raises:
+            NotImplementedError: The state is the platform's.
+        """
+        raise NotImplementedError(_NO_STATE)
+
+    def setstate(self, state: Any, /) -> NoReturn:
+        """
+        Raises:
+            NotImplementedError: The state is the platform's.
+        """
+        raise NotImplementedError(_NO_STATE)

@@ -1,0 +1,171 @@
+"""
+Counters that stay exact when the process is killed.
+
+A counter file is a sequence of 64-bit unsigned integers in the byte order of
+the machine: a header of `HEADER_CELLS`, then one *slot* of `SLOT_CELLS` for
+each assertion: hash of its message, code of its kind, true hits, false hits.
+It is mapped into memory, so a hit is one addition and the kernel keeps the
+sum whatever happens to the process.
+
+``cells[i] += 1`` on a memoryview is exact for threads under the GIL: between
+its load and its store the interpreter never gives the GIL away.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import mmap
+    from collections.abc import Iterator
+
+MAGIC = int.from_bytes(b"ALCOUNTS", "little")
+VERSION = 1
+
+HEADER_CELLS = 8
+MAGIC_CELL, VERSION_CELL, SLOTS_CELL, LOST_CELL, TROUBLE_CELL, TRUNCATED_CELL = range(6)
+
+SLOT_CELLS = 4
+HASH_CELL, KIND_CELL, TRUE_CELL, FALSE_CELL = range(SLOT_CELLS)
+
+CELL_BYTES = 8
+_FIRST_CHUNK_BYTES = 4096
+_LARGEST_CHUNK_BYTES = 1 << 20
+
+Cell = tuple["memoryview[int]", int]
+"""One counter: the memory it stands in and its index there."""
+
+
+def message_hash(message: str) -> int:
+    """The 64-bit name of *message* in a counter file."""
+    import hashlib
+
+    encoded = message.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "little")
+
+
+class Counters:
+    """
+    The counters of one process, in a file if there is one, else in memory.
+
+    They grow by whole chunks that never move, so an index that was handed out
+    stays good.  A chunk is allocated on disk before it is mapped: writing to a
+    page that the file system cannot back is a SIGBUS.  Where that fails, the
+    chunk is memory and `durable` turns false.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self.durable = False
+        self._fd: int | None = None
+        self._maps: list[mmap.mmap] = []
+        self._chunks: list[memoryview[int]] = []
+        self._bytes = 0
+        self._free: Iterator[Cell] = iter(())
+        self._slots: list[Cell] = []
+        if path is not None:
+            self._open(path)
+        self._grow()
+        self._header = self._chunks[0]
+        self._header[VERSION_CELL] = VERSION
+        self._header[MAGIC_CELL] = MAGIC
+
+    def _open(self, path: str) -> None:
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except OSError:
+            return
+        self.durable = True
+
+    def _grow(self) -> None:
+        size = min(max(_FIRST_CHUNK_BYTES, self._bytes), _LARGEST_CHUNK_BYTES)
+        chunk = self._map(size) if self.durable else None
+        if chunk is None:
+            self.durable = False
+            chunk = memoryview(bytearray(size)).cast("Q")
+        first = 0 if self._chunks else HEADER_CELLS
+        self._chunks.append(chunk)
+        self._bytes += size
+        self._free = iter(
+            [(chunk, index) for index in range(first, len(chunk) - SLOT_CELLS + 1, SLOT_CELLS)]
+        )
+
+    def _map(self, size: int) -> memoryview[int] | None:
+        import mmap
+
+        if self._fd is None:
+            return None
+        try:
+            os.posix_fallocate(self._fd, self._bytes, size)
+            mapped = mmap.mmap(self._fd, size, offset=self._bytes)
+        except (OSError, ValueError):
+            return None
+        self._maps.append(mapped)
+        return memoryview(mapped).cast("Q")
+
+    def add_slot(self, hashed: int, kind_code: int) -> Cell:
+        """Take the next slot; returns its first cell."""
+        slot = next(self._free, None)
+        if slot is None:
+            self._grow()
+            slot = next(self._free)
+        cells, index = slot
+        cells[index + KIND_CELL] = kind_code
+        cells[index + HASH_CELL] = hashed
+        self._slots.append(slot)
+        self._header[SLOTS_CELL] = len(self._slots)
+        return slot
+
+    def bump(self, cell: int) -> None:
+        """Add one to a cell of the header."""
+        self._header[cell] += 1
+
+    def header(self, cell: int) -> int:
+        """Value of a cell of the header."""
+        return self._header[cell]
+
+    def totals(self) -> tuple[list[int], list[int]]:
+        """True and false hits by slot."""
+        true = [cells[index + TRUE_CELL] for cells, index in self._slots]
+        false = [cells[index + FALSE_CELL] for cells, index in self._slots]
+        return true, false
+
+    def close(self) -> None:
+        """
+        Give the descriptor back.  The memory stays mapped, because a hit may
+        still be on its way.
+        """
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+class CounterFile:
+    """What a counter file holds, read back."""
+
+    def __init__(self, data: bytes) -> None:
+        """
+        Raises:
+            ValueError: *data* is no counter file, or one of another version.
+        """
+        whole = len(data) - len(data) % CELL_BYTES
+        cells = memoryview(data)[:whole].cast("Q")
+        if len(cells) < HEADER_CELLS or cells[MAGIC_CELL] != MAGIC:
+            msg = "not a counter file of assertlib (or cut inside its header)"
+            raise ValueError(msg)
+        if cells[VERSION_CELL] != VERSION:
+            msg = f"counter file of version {cells[VERSION_CELL]}, this assertlib reads {VERSION}"
+            raise ValueError(msg)
+        self.lost_records = cells[LOST_CELL]
+        self.troubles = cells[TROUBLE_CELL]
+        self.truncated_details = cells[TRUNCATED_CELL]
+        present = (len(cells) - HEADER_CELLS) // SLOT_CELLS
+        self.slots = [
+            tuple(cells[start : start + SLOT_CELLS])
+            for start in _slot_starts(min(cells[SLOTS_CELL], present))
+        ]
+
+
+def _slot_starts(count: int) -> list[int]:
+    # The first chunk is the header and whole slots, so all slots are contiguous.
+    return [HEADER_CELLS + number * SLOT_CELLS for number in range(count)]

@@ -1,0 +1,101 @@
+"""
+One evaluation of an assertion, in full: what is written, told to subscribers
+and raised.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from ..model import Kind, Location
+
+    class Where(Protocol):
+        """The caller of an assertion, looked at only when a record is written."""
+
+        def location(self) -> Location:
+            """Its place in the source."""
+
+        def captured(self) -> Captured | None:
+            """Condition and values at this moment; None when they can't be told."""
+
+
+class Captured:
+    """
+    The condition of a false hit as it stands in the source, and what its names held.
+
+    Attributes:
+        source: Text of the condition.
+        values: Bounded ``repr`` by expression.
+    """
+
+    __slots__ = ("source", "values")
+
+    def __init__(self, source: str, values: dict[str, str]) -> None:
+        self.source = source
+        self.values = values
+
+
+class Hit:
+    """
+    One recorded hit.
+
+    Attributes:
+        condition: What it evaluated to.
+        count: How many hits with this outcome this process has seen.
+        time: Nanoseconds since the epoch.
+        trial: Id of the trial it belongs to.
+        seed: Seed of that trial.
+        details: JSON text of the details, None without.
+        captured: Condition and values, for false hits.
+    """
+
+    __slots__ = (
+        "captured",
+        "condition",
+        "count",
+        "details",
+        "invariant",
+        "kind",
+        "location",
+        "message",
+        "seed",
+        "time",
+        "trial",
+    )
+
+    def __init__(
+        self,
+        *,
+        kind: Kind,
+        message: str,
+        invariant: str | None,
+        condition: bool,
+        count: int,
+        time: int,
+        trial: str | None,
+        seed: int | None,
+        location: Location,
+        details: str | None,
+        captured: Captured | None,
+    ) -> None:
+        self.kind = kind
+        self.message = message
+        self.invariant = invariant
+        self.condition = condition
+        self.count = count
+        self.time = time
+        self.trial = trial
+        self.seed = seed
+        self.location = location
+        self.details = details
+        self.captured = captured
+
+    @property
+    def is_violation(self) -> bool:
+        """Whether it breaks its assertion."""
+        return self.kind.violated_by_false and not self.condition
+
+    def __repr__(self) -> str:
+        return f"<Hit {self.condition} of {self.kind.name} {self.message!r}>"

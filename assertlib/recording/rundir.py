@@ -1,0 +1,119 @@
+"""
+Run directories: where they are, what they are called, who lives in them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .shard import SUFFIX, is_alive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RUN_FILE = "run.json"
+
+
+def shard_name() -> str:
+    """A name for this process's shard that no other process has."""
+    return f"{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def shard_paths(run_dir: str) -> list[str]:
+    """The shards in *run_dir*, sorted by name."""
+    return sorted(
+        os.path.join(run_dir, name) for name in os.listdir(run_dir) if name.endswith(SUFFIX)
+    )
+
+
+class LiveShards:
+    """
+    Which processes of a run still write.
+
+    A dead process stays dead, and a directory that did not change has no new
+    ones, so asking again costs little.
+    """
+
+    def __init__(self, run_dir: str, own: str) -> None:
+        self._run_dir = run_dir
+        self._dead: set[str] = {own}
+        self._alive: set[str] = set()
+        self._changed = -1
+
+    def names(self) -> list[str]:
+        """Names of the shards, without suffix, whose processes run."""
+        for name in self._candidates():
+            if is_alive(os.path.join(self._run_dir, name + SUFFIX)):
+                self._alive.add(name)
+            else:
+                self._alive.discard(name)
+                self._dead.add(name)
+        return sorted(self._alive)
+
+    def _candidates(self) -> Iterable[str]:
+        try:
+            changed = os.stat(self._run_dir).st_mtime_ns
+            if changed == self._changed:
+                return sorted(self._alive)
+            names = os.listdir(self._run_dir)
+        except OSError:
+            return ()
+        self._changed = changed
+        shards = {name[: -len(SUFFIX)] for name in names if name.endswith(SUFFIX)}
+        return sorted(shards - self._dead)
+
+
+def find_commit(start: str) -> str | None:
+    """
+    The commit checked out at *start* or above, read from ``.git`` without
+    running git; None when there is none to be seen.
+    """
+    directory = os.path.abspath(start)
+    while True:
+        git = os.path.join(directory, ".git")
+        if os.path.exists(git):
+            return _head_commit(git)
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return None
+        directory = parent
+
+
+def _head_commit(git: str) -> str | None:
+    try:
+        git, common = _git_directories(git)
+        head = _read(os.path.join(git, "HEAD"))
+        if not head.startswith("ref: "):
+            return head or None
+        name = head[len("ref: ") :]
+        for directory in (git, common):
+            path = os.path.join(directory, name)
+            if os.path.exists(path):
+                return _read(path)
+        return _packed(os.path.join(common, "packed-refs"), name)
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _git_directories(git: str) -> tuple[str, str]:
+    # In a worktree .git is a file that names the real directory, and that one
+    # names the common directory in which branches live.
+    if os.path.isfile(git):
+        target = _read(git).removeprefix("gitdir: ")
+        git = os.path.join(os.path.dirname(git), target)
+    common = os.path.join(git, "commondir")
+    return git, os.path.join(git, _read(common)) if os.path.exists(common) else git
+
+
+def _packed(path: str, name: str) -> str | None:
+    for line in _read(path).splitlines():
+        commit, _, ref = line.partition(" ")
+        if ref == name:
+            return commit
+    return None
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read().strip()

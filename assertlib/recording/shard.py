@@ -1,0 +1,100 @@
+"""
+The file one process leaves in a run directory: whole lines, or nothing.
+
+Each record is one ``os.write``, so that what was written survives a SIGKILL
+and a reader never meets half a record but at the very end.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SCHEMA = 1
+"""Version of assertlib's own records in a shard."""
+
+SUFFIX = ".jsonl"
+COUNTS_SUFFIX = ".counts"
+
+# Keys of assertlib's own records: user events to every other reader.
+HEADER = "assertlib_shard"
+SLOT = "assertlib_slot"
+HIT = "assertlib_hit"
+TRIAL = "assertlib_trial"
+DELTA = "assertlib_delta"
+FAULTS = "assertlib_faults"
+FEATURES = "assertlib_features"
+TROUBLE = "assertlib_trouble"
+EXIT = "assertlib_exit"
+
+
+class ShardWriter:
+    """Appends lines to one file and never raises."""
+
+    def __init__(self, path: str) -> None:
+        """
+        Raises:
+            OSError: The file cannot be created.
+        """
+        import fcntl
+
+        # The name appears only once the lock is held, so that whoever sees the
+        # file can tell from the lock whether its process lives.
+        hidden = f"{path}.new"
+        self._fd = os.open(
+            hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
+        )
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            os.rename(hidden, path)
+        except OSError:
+            os.close(self._fd)
+            raise
+        self.path = path
+        self._end = 0
+
+    def write(self, lines: Iterable[str]) -> bool:
+        """Append whole *lines* in one write; False when they could not all be written."""
+        data = "".join(lines).encode("ascii", "backslashreplace")
+        if not data:
+            return True
+        try:
+            written = os.write(self._fd, data)
+        except OSError:
+            written = 0
+        if written == len(data):
+            self._end += written
+            return True
+        self._cut_back()
+        return False
+
+    def _cut_back(self) -> None:
+        try:
+            os.ftruncate(self._fd, self._end)
+        except OSError:
+            # Nothing more can be done; the reader stops at the torn line.
+            return
+
+    def close(self) -> None:
+        """Give the descriptor, and with it the lock, back."""
+        os.close(self._fd)
+
+
+def is_alive(path: str) -> bool:
+    """Whether the process that writes the shard at *path* still runs."""
+    import fcntl
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,101 @@
+"""
+Trials: the units inside a run that evidence is told by.
+
+A trial is process-wide and nests; the inner one gets the hits.  Processes
+started inside one inherit it through the environment.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT = "ASSERTLIB_TRIAL"
+
+
+class Trial:
+    """
+    One trial as this process knows it.
+
+    Attributes:
+        id: Its name, unique in the run.
+        population: What it is a sample of: target, configuration, faults.
+        seed: What its randomness was made from.
+        sampler: ``seed-random`` if seeds are drawn blindly, so that rates mean
+            something; ``set`` for tests and examples; ``guided`` for a search.
+        parent: Id of the trial around it.
+        owner: Name of the shard of the process that began it.
+    """
+
+    __slots__ = ("id", "owner", "parent", "population", "sampler", "seed")
+
+    def __init__(
+        self,
+        id: str,
+        *,
+        population: str | None = None,
+        seed: int | None = None,
+        sampler: str | None = None,
+        parent: str | None = None,
+        owner: str | None = None,
+    ) -> None:
+        self.id = id
+        self.population = population
+        self.seed = seed
+        self.sampler = sampler or ("set" if seed is None else "seed-random")
+        self.parent = parent
+        self.owner = owner
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain data for the shard and for the environment of children."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __repr__(self) -> str:
+        return f"<Trial {self.id!r}>"
+
+
+def from_dict(data: Mapping[str, object]) -> Trial:
+    """
+    Read what `Trial.as_dict` wrote.
+
+    Raises:
+        ValueError: It was not written by it.
+    """
+    identifier, seed = data.get("id"), data.get("seed")
+    if not isinstance(identifier, str) or not isinstance(seed, int | None):
+        msg = f"not a trial: {data!r}"
+        raise ValueError(msg)
+
+    def text(name: str) -> str | None:
+        value = data.get(name)
+        return value if isinstance(value, str) else None
+
+    return Trial(
+        identifier,
+        population=text("population"),
+        seed=seed,
+        sampler=text("sampler"),
+        parent=text("parent"),
+        owner=text("owner"),
+    )
+
+
+def from_environment(value: str | None) -> Trial | None:
+    """The trial this process was started in; None if there is none, or it can't be read."""
+    if not value:
+        return None
+    import json
+
+    try:
+        data = json.loads(value)
+        return from_dict(data) if isinstance(data, dict) else None
+    except ValueError:
+        return None
+
+
+def to_environment(trial: Trial) -> str:
+    """*trial* as text for an environment variable."""
+    import json
+
+    return json.dumps(trial.as_dict())
