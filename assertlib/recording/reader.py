@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 
-from ..model import Kind, Location, kind_coded, kind_displayed, kind_named
+from ..model import ALWAYS, Kind, Location, kind_coded, kind_displayed, kind_named
 from . import shard, trials
 from .counters import CounterFile
 from .rundir import RUN_FILE, shard_paths
@@ -337,6 +337,7 @@ class _Reading:
         self._locations: dict[tuple[str, str], Location] = {}
         self._last_assert: Record = {}
         self._by_name: dict[str, SlotRecord] = {}
+        self._numbered: dict[int, SlotRecord] = {}
         self._exit: Record | None = None
         self._takers: dict[str, Callable[[Record], None]] = {
             _ASSERT: self._take_assert,
@@ -377,7 +378,7 @@ class _Reading:
             _optional(body["invariant"]),
             _location(self._last_assert.get("location")),
         )
-        self.shard.slots.append(slot)
+        self._numbered[_int(body["slot"])] = slot
         self._by_name[f"{slot.kind.name} {slot.message}"] = slot
 
     def _take_hit(self, body: Record) -> None:
@@ -474,6 +475,7 @@ class _Reading:
 
     def _add_counts(self, counts: CounterFile | None) -> None:
         target = self.shard
+        target.slots = self._number_slots(counts)
         true = _sum([delta.true for delta in target.deltas])
         false = _sum([delta.false for delta in target.deltas])
         if counts is not None:
@@ -481,7 +483,6 @@ class _Reading:
             target.lost_records = counts.lost_records
             target.trouble_count = counts.troubles
             target.truncated_details = counts.truncated_details
-            self._add_nameless(counts)
             true = _larger(true, [slot[2] for slot in counts.slots])
             false = _larger(false, [slot[3] for slot in counts.slots])
         if self._exit is not None and "true" in self._exit:
@@ -492,12 +493,16 @@ class _Reading:
             self._count_at_least(hit, true if hit.condition else false)
         target.true, target.false = true, false
 
-    def _add_nameless(self, counts: CounterFile) -> None:
-        # The process died between a counter and its line, or the line was lost.
-        for hashed, code, _, _ in counts.slots[len(self.shard.slots) :]:
-            kind = kind_coded(code)
-            if kind is not None:
-                self.shard.slots.append(SlotRecord(kind, hashed))
+    def _number_slots(self, counts: CounterFile | None) -> list[SlotRecord]:
+        """Slots by number; one whose line is missing has only what its counters tell."""
+        counted = [] if counts is None else counts.slots
+        size = max(len(counted), max(self._numbered, default=-1) + 1)
+        slots = []
+        for number in range(size):
+            hashed, code = counted[number][:2] if number < len(counted) else (0, 0)
+            nameless = SlotRecord(kind_coded(code) or ALWAYS, hashed)
+            slots.append(self._numbered.get(number, nameless))
+        return slots
 
     def _count_at_least(self, hit: HitRecord, counted: list[int]) -> None:
         slot = self._by_name.get(f"{hit.kind.name} {hit.message}")

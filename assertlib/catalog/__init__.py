@@ -1,0 +1,5 @@
+"""
+What must hold, where code names it, and whether the two agree.
+
+Nothing outside this package parses TOML.
+"""

@@ -1,0 +1,105 @@
+"""
+Joins catalog and code, and tells where the two disagree.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..model import Site, invariant_and_clause
+from .config import Config, Target
+from .findings import Finding, Severity, did_you_mean
+from .loader import Catalog, Entry, load
+from .rules import RULES
+from .scan import Scan, scan_target
+
+
+class Checked:
+    """A target with its catalog and its scan, and all that is wrong with them."""
+
+    def __init__(self, name: str, catalog: Catalog, scan: Scan) -> None:
+        self.name = name
+        self.catalog = catalog
+        self.scan = scan
+        self.findings = sorted({*catalog.findings, *scan.findings, *_joined(catalog, scan.sites)})
+
+    def errors(self, *, strict: bool) -> list[Finding]:
+        """The findings that fail the check."""
+        return [finding for finding in self.findings if strict or is_error(finding)]
+
+    def __repr__(self) -> str:
+        return f"<Checked {self.name}: {len(self.findings)} findings>"
+
+
+def check(config: Config, name: str, target: Target) -> Checked:
+    """
+    Read catalog and code of *target*.
+
+    Raises:
+        ConfigError: A catalog that should ship with assertlib does not.
+    """
+    catalog = load(config.catalog_roots(target), config.root)
+    return Checked(name, catalog, scan_target(Path(config.root), target))
+
+
+def is_error(finding: Finding) -> bool:
+    """Whether *finding* fails a check that is not strict."""
+    return RULES[finding.code].severity is Severity.ERROR
+
+
+def _joined(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
+    cited: dict[str, list[Site]] = defaultdict(list)
+    for site in sites:
+        if site.invariant is not None:
+            cited[invariant_and_clause(site.invariant)[0]].append(site)
+        yield from _check_site(catalog, site)
+    for entry in catalog.entries.values():
+        if entry.counts:
+            yield from _check_entry(entry, cited[entry.id])
+
+
+def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:
+    if site.message != site.origin:
+        return
+    if site.invariant is None:
+        yield _at_site(site, "AL205", f"{site.message!r} names no invariant")
+        return
+    identifier, clause = invariant_and_clause(site.invariant)
+    entry = catalog.entries.get(identifier)
+    if entry is None:
+        hint = did_you_mean(identifier, catalog.entries)
+        text = f"{site.message!r} names {identifier!r}, which is in no catalog"
+        yield _at_site(site, "AL101", text, hint)
+    elif entry.invariant.status == "retired":
+        replaced = entry.invariant.replaced_by
+        hint = f"its place was taken by {replaced!r}" if replaced else ""
+        yield _at_site(site, "AL204", f"{identifier!r} is retired", hint)
+    elif clause is not None and clause not in entry.invariant.clauses:
+        hint = did_you_mean(clause, entry.invariant.clauses)
+        yield _at_site(site, "AL115", f"{identifier!r} has no clause {clause!r}", hint)
+
+
+def _at_site(site: Site, code: str, text: str, hint: str = "") -> Finding:
+    return Finding(site.file, site.line, site.column, code, text, hint or RULES[code].remedy)
+
+
+def _check_entry(entry: Entry, sites: list[Site]) -> Iterator[Finding]:
+    if not sites:
+        yield _at_entry(entry, "AL201", "no assertion names it")
+        return
+    present = {site.kind.name for site in sites}
+    for kind in entry.invariant.expects:
+        if kind not in present:
+            yield _at_entry(entry, "AL202", f"it expects {kind} and has none")
+    clauses = {invariant_and_clause(site.invariant or "")[1] for site in sites}
+    for clause in entry.invariant.clauses:
+        if clause not in clauses:
+            yield _at_entry(entry, "AL203", f"no assertion cites its clause {clause!r}")
+    if not entry.invariant.source or not entry.invariant.debug:
+        yield _at_entry(entry, "AL401", "it has no source, or no hint at debugging")
+
+
+def _at_entry(entry: Entry, code: str, text: str) -> Finding:
+    return Finding(entry.file, entry.line, 1, code, f"{entry.id}: {text}", RULES[code].remedy)

@@ -1,0 +1,151 @@
+"""
+``[tool.assertlib]`` of pyproject.toml: the targets that runs are judged against.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .findings import did_you_mean
+from .positions import nearest, positions
+
+FILE = "pyproject.toml"
+TABLE = ("tool", "assertlib")
+_PACKAGED = "assertlib:"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text names file, line, column and remedy."""
+
+
+class Target(BaseModel):
+    """What a run is judged against: code, and the catalogs it is held to."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True
+    )
+
+    source: tuple[str, ...] = Field(strict=False)
+    """Files and directories whose assertions count, relative to pyproject.toml."""
+    exclude: tuple[str, ...] = Field(default=(), strict=False)
+    """Patterns of files in them that do not."""
+    catalog: tuple[str, ...] = Field(default=("catalog",), strict=False)
+    """Directories of catalog files; ``assertlib:etcd`` is the one that ships."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    default_target: str | None = Field(default=None, alias="default-target")
+    targets: dict[str, Target] = Field(default_factory=dict)
+
+
+class Config:
+    """
+    The configuration of a project.
+
+    Attributes:
+        root: Directory of pyproject.toml; paths in it are relative to that.
+        file: The file it was read from, None if there was none.
+    """
+
+    def __init__(self, root: Path, file: Path | None, table: _Table) -> None:
+        self.root = root
+        self.file = file
+        self.targets = table.targets
+        self.default_target = table.default_target or next(iter(table.targets), None)
+
+    def target(self, name: str | None = None) -> tuple[str, Target]:
+        """
+        The target called *name*, or the default one.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        wanted = name or self.default_target
+        if wanted is None:
+            place = FILE if self.file is None else self.file
+            raise ConfigError(
+                f"{place}: no target is configured; add [tool.assertlib.targets.NAME] with"
+                " `source`, for example with `assertlib init`"
+            )
+        if wanted not in self.targets:
+            hint = did_you_mean(wanted, self.targets) or f"there are: {', '.join(self.targets)}"
+            raise ConfigError(f"{self.file}: there is no target {wanted!r}; {hint}")
+        return wanted, self.targets[wanted]
+
+    def catalog_roots(self, target: Target) -> list[Path]:
+        """The catalog directories of *target*."""
+        return [self._catalog_root(name) for name in target.catalog]
+
+    def _catalog_root(self, name: str) -> Path:
+        if not name.startswith(_PACKAGED):
+            return self.root / name
+        packaged = name.removeprefix(_PACKAGED)
+        try:
+            files = importlib.resources.files(f"assertlib.catalogs.{packaged}")
+        except ModuleNotFoundError:
+            raise ConfigError(
+                f"{self.file}: no catalog {name!r} ships with assertlib; there is 'assertlib:etcd'"
+            ) from None
+        return Path(str(files))
+
+    def __repr__(self) -> str:
+        return f"<Config {self.file}: targets {', '.join(self.targets) or 'none'}>"
+
+
+def find_config(start: Path) -> Config:
+    """
+    The configuration in the nearest pyproject.toml at *start* or above that has
+    a ``[tool.assertlib]`` table; an empty one if there is none.
+
+    Raises:
+        ConfigError: It cannot be read or is wrong.
+    """
+    for directory in (start, *start.parents):
+        file = directory / FILE
+        if file.is_file():
+            config = _read(file)
+            if config is not None:
+                return config
+    return Config(start, None, _Table())
+
+
+def _read(file: Path) -> Config | None:
+    try:
+        text = file.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+    tool = data.get("tool", {})
+    if not isinstance(tool, dict) or "assertlib" not in tool:
+        return None
+    try:
+        table = _Table.model_validate(tool["assertlib"])
+    except ValidationError as error:
+        raise ConfigError(_described(file, text, error)) from None
+    return Config(file.parent, file, table)
+
+
+def _described(file: Path, text: str, error: ValidationError) -> str:
+    lines = []
+    places = positions(text)
+    for problem in error.errors():
+        where = (*TABLE, *problem["loc"])
+        line, column = nearest(places, where)
+        key = str(where[-1])
+        hint = did_you_mean(key, _valid_keys(problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            said = f"unknown key {key!r}; {hint or 'remove it'}"
+        else:
+            said = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+        lines.append(f"{file}:{line}:{column}: {said}")
+    return "\n".join(lines)
+
+
+def _valid_keys(where: tuple[str | int, ...]) -> list[str]:
+    return list(Target.model_fields) if len(where) > 1 else ["default-target", "targets"]

@@ -1,0 +1,47 @@
+"""
+What is wrong with a catalog, with code, or between the two.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad a finding is; ``--strict`` makes warnings errors."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """
+    One thing that is wrong.
+
+    Attributes:
+        line, column: From 1; 0 when the whole file is meant.
+        code: The rule, as ``assertlib explain`` knows it.
+        message: What is wrong.
+        remedy: What to do about it.
+    """
+
+    file: str
+    line: int
+    column: int
+    code: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {self.code} {self.message}; {self.remedy}"
+
+
+def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
+    """A hint at the *valid* name nearest to *wrong*; empty when none is near."""
+    near = difflib.get_close_matches(wrong, list(valid), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,214 @@
+"""
+Reads catalogs: TOML files, one per area, one table per invariant.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from .findings import Finding, did_you_mean
+from .model import SCHEMA_VERSION, Incident, Invariant, Source
+from .positions import Path as KeyPath
+from .positions import Position, nearest, positions
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+_NOT_AREAS = ("renames.toml",)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An invariant, its id, and where the catalog holds it."""
+
+    id: str
+    invariant: Invariant
+    file: str
+    line: int
+
+    @property
+    def area(self) -> str:
+        """The part of the id before the dot."""
+        return self.id.partition(".")[0]
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is active; drafts and retired ones are listed apart, in no count."""
+        return self.invariant.status == "active"
+
+
+@dataclass
+class Catalog:
+    """
+    All invariants of some catalog roots, and what is wrong with them.
+
+    Attributes:
+        text: The content of all files, for a hash of the catalog.
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<Catalog of {len(self.entries)} invariants>"
+
+
+def load(roots: list[Path], base: Path) -> Catalog:
+    """
+    Read all catalog files in *roots*; errors become findings.
+
+    Args:
+        base: Directory that file names in findings are relative to.
+    """
+    catalog = Catalog()
+    for root in roots:
+        _load_root(catalog, root, base)
+    _check_replacements(catalog)
+    return catalog
+
+
+def _load_root(catalog: Catalog, root: Path, base: Path) -> None:
+    shown = _shown(root, base)
+    if not root.is_dir():
+        catalog.findings.append(
+            Finding(
+                shown, 0, 0, "AL105", "there is no such catalog directory",
+                "create it, for example with `assertlib init`, or mend `catalog` in pyproject.toml",
+            )
+        )  # fmt: skip
+        return
+    for path in sorted(root.glob("*.toml")):
+        if path.name not in _NOT_AREAS:
+            _load_file(catalog, path, _shown(path, base))
+
+
+def _shown(path: Path, base: Path) -> str:
+    return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
+
+
+def _load_file(catalog: Catalog, path: Path, shown: str) -> None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        _find(catalog, shown, (0, 0), f"cannot be read: {error}", "catalog files are UTF-8")
+        return
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        position = re.search(r"line (\d+), column (\d+)", str(error))
+        place = (int(position[1]), int(position[2])) if position else (1, 1)
+        _find(catalog, shown, place, f"is not TOML: {error}", "mend the syntax")
+        return
+    catalog.text.append(text)
+    _FileReader(catalog, shown, path.stem, positions(text)).read(data)
+
+
+def _find(catalog: Catalog, file: str, at: Position, message: str, remedy: str) -> None:
+    catalog.findings.append(Finding(file, at[0], at[1], "AL105", message, remedy))
+
+
+class _FileReader:
+    """Validates the tables of one file."""
+
+    def __init__(
+        self, catalog: Catalog, file: str, area: str, places: dict[KeyPath, Position]
+    ) -> None:
+        self._catalog = catalog
+        self._file = file
+        self._area = area
+        self._places = places
+
+    def read(self, data: dict[str, object]) -> None:
+        if not _NAME.match(self._area):
+            self._find((), f"{self._area!r} is no name of an area", "name the file area.toml")
+            return
+        version = data.pop("schema", None)
+        if version != SCHEMA_VERSION:
+            self._find(
+                ("schema",),
+                f"schema is {version!r}, not {SCHEMA_VERSION}",
+                f"begin the file with `schema = {SCHEMA_VERSION}`",
+            )
+        for name, table in data.items():
+            self._read_table(name, table)
+
+    def _read_table(self, name: str, table: object) -> None:
+        if name == "assertion" or not _NAME.match(name) or not isinstance(table, dict):
+            self._find(
+                (name,),
+                f"{name!r} is no invariant",
+                "each top-level key but `schema` is a table named in kebab-case",
+            )
+            return
+        identifier = f"{self._area}.{name}"
+        try:
+            invariant = Invariant.model_validate(table)
+        except ValidationError as error:
+            for problem in error.errors():
+                self._report(identifier, name, problem["loc"], problem["type"], problem["msg"])
+            return
+        line = nearest(self._places, (name,))[0]
+        self._add(Entry(identifier, invariant, self._file, line))
+
+    def _add(self, entry: Entry) -> None:
+        other = self._catalog.entries.get(entry.id)
+        if other is None:
+            self._catalog.entries[entry.id] = entry
+            return
+        self._catalog.findings.append(
+            Finding(
+                self._file, entry.line, 1, "AL102",
+                f"invariant {entry.id!r} is also in {other.file}:{other.line}",
+                "ids are unique over all catalogs: rename or remove one",
+            )
+        )  # fmt: skip
+
+    def _report(self, identifier: str, name: str, where: KeyPath, kind: str, text: str) -> None:
+        key = str(where[-1]) if where else ""
+        if kind == "extra_forbidden":
+            hint = did_you_mean(key, _fields_at(where))
+            message, remedy = f"{identifier}: unknown key {key!r}", hint or "see `catalog schema`"
+        elif kind == "missing":
+            message, remedy = f"{identifier}: {key!r} is missing", "add it"
+        else:
+            label = ".".join(str(part) for part in where)
+            said = text.removeprefix("Value error, ")
+            message = f"{identifier}: {label}: {said}" if label else f"{identifier}: {said}"
+            remedy = "see `assertlib catalog schema`"
+        self._find((name, *where), message, remedy)
+
+    def _find(self, where: KeyPath, message: str, remedy: str) -> None:
+        _find(self._catalog, self._file, nearest(self._places, where), message, remedy)
+
+
+def _fields_at(where: KeyPath) -> list[str]:
+    if len(where) > 1 and where[0] in ("source", "incident"):
+        return list((Source if where[0] == "source" else Incident).model_fields)
+    return list(Invariant.model_fields)
+
+
+def _check_replacements(catalog: Catalog) -> None:
+    for entry in catalog.entries.values():
+        seen = {entry.id}
+        target = entry.invariant.replaced_by
+        while target is not None:
+            problem = ""
+            if target not in catalog.entries:
+                problem = f"replaced_by names {target!r}, which is in no catalog"
+            elif target in seen:
+                problem = f"replaced_by leads back to {target!r}"
+            if problem:
+                hint = did_you_mean(target, catalog.entries)
+                catalog.findings.append(
+                    Finding(
+                        entry.file, entry.line, 1, "AL105", f"{entry.id}: {problem}",
+                        hint or "name the invariant that took its place",
+                    )
+                )  # fmt: skip
+                break
+            seen.add(target)
+            target = catalog.entries[target].invariant.replaced_by

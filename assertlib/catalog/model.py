@@ -1,0 +1,110 @@
+"""
+Invariants as the catalog holds them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+KindName = Literal["always", "always_or_unreachable", "sometimes", "reachable", "unreachable"]
+KebabName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+InvariantId = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*$")
+]
+Prose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+SCHEMA_VERSION = 1
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True
+    )
+
+
+class Source(_Entry):
+    """Where the knowledge comes from."""
+
+    ref: Prose
+    """Document, paper, code or issue, under its exact name."""
+    note: str = ""
+    """Which part of it."""
+
+
+class Incident(_Entry):
+    """Where the invariant did not hold, or seemed not to."""
+
+    ref: Prose
+    """The issue or report."""
+    title: Prose
+    """What happened, in a few words."""
+    status: Literal["confirmed", "suspected", "refuted"]
+    """Refuted: it turned out to be a test's or a client's fault."""
+    reproduce: str = ""
+    """Name of the kept defect or test that shows it."""
+
+
+class Invariant(_Entry):
+    """One thing that must hold."""
+
+    title: Prose
+    """The invariant in one line."""
+    kind: Literal["safety", "liveness"]
+    """Whether something bad never happens, or something good finally does."""
+    status: Literal["draft", "active", "retired"]
+    """A draft is not enforced yet; a retired one no longer holds, and is kept as knowledge."""
+    revision: Annotated[int, Field(ge=1)] = 1
+    """Raised when the meaning changes."""
+    statement: Prose
+    """What must hold."""
+    clauses: dict[KebabName, Prose] = Field(default_factory=dict)
+    """The separate promises of the statement, cited as ``id#clause``."""
+    why: Prose
+    """What breaks, and for whom, when it does not hold."""
+    debug: str = ""
+    """What to look at when it fails."""
+    expects: tuple[KindName, ...] = Field(default=(), strict=False)
+    """Kinds of assertions that are needed before it counts as exercised."""
+    requires: tuple[str, ...] = Field(default=(), strict=False)
+    """Features without which it does not apply."""
+    assumes: tuple[str, ...] = Field(default=(), strict=False)
+    """The fault model: what may be relied on, such as ``fsync-honest``."""
+    owners: tuple[str, ...] = Field(default=(), strict=False)
+    """Who answers for it."""
+    source: tuple[Source, ...] = Field(default=(), strict=False)
+    """Where the knowledge comes from."""
+    incident: tuple[Incident, ...] = Field(default=(), strict=False)
+    """Where it did not hold."""
+    open_questions: tuple[str, ...] = Field(default=(), strict=False)
+    """What nobody here knows for sure."""
+    replaced_by: InvariantId | None = None
+    """The invariant that took the place of a retired one."""
+
+    @model_validator(mode="after")
+    def _active_entries_can_be_enforced(self) -> Invariant:
+        if self.status == "active" and not self.expects:
+            raise ValueError("an active invariant needs `expects`: which kinds of assertions?")
+        if self.replaced_by is not None and self.status != "retired":
+            raise ValueError("only a retired invariant can have `replaced_by`")
+        return self
+
+
+def file_schema() -> dict[str, object]:
+    """The JSON Schema of a catalog file, for editors and for ``catalog/schema.json``."""
+    entry = Invariant.model_json_schema(ref_template="#/$defs/{model}")
+    definitions = entry.pop("$defs", {})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "assertlib catalog file",
+        "description": "One table per invariant; the file's name is their area.",
+        "type": "object",
+        "properties": {"schema": {"const": SCHEMA_VERSION}},
+        "required": ["schema"],
+        "patternProperties": {
+            r"^(?!schema$)[a-z0-9]+(-[a-z0-9]+)*$": {"$ref": "#/$defs/Invariant"}
+        },
+        "additionalProperties": False,
+        "$defs": {"Invariant": entry, **definitions},
+    }

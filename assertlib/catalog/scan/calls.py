@@ -1,0 +1,249 @@
+"""
+Calls of assertions, told apart by their arguments.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...model import (
+    ALWAYS,
+    ALWAYS_OR_UNREACHABLE,
+    SOMETIMES,
+    Kind,
+    antecedent_message,
+    false_message,
+    kind_named,
+)
+from .modules import FunctionNode, Parameter, Scope
+from .references import Bound, Function, Primitive, Reference, Resolver, Text, WrapperMark
+
+Argument = tuple[ast.expr, Scope]
+
+_CONDITION = ("condition", "message", "details")
+_POINT = ("message", "details")
+_COMPARISON = ("left", "right", "message", "details")
+_NAMED = ("named_bools", "message", "details")
+_SIGNATURES: dict[str, tuple[str, ...]] = {
+    "always": _CONDITION,
+    "always_or_unreachable": _CONDITION,
+    "sometimes": _CONDITION,
+    "sometimes_both": _CONDITION,
+    "reachable": _POINT,
+    "unreachable": _POINT,
+    "always_some": _NAMED,
+    "sometimes_all": _NAMED,
+    "always_if": ("antecedent", "consequent", "message", "details"),
+    "sometimes_each": ("value", "message", "details"),
+    "within": ("seconds", "message", "details"),
+    "assert_raw": (
+        "condition",
+        "message",
+        "details",
+        "loc_filename",
+        "loc_function",
+        "loc_class",
+        "loc_begin_line",
+        "loc_begin_column",
+        "hit",
+        "must_hit",
+        "assert_type",
+        "display_type",
+        "assert_id",
+    ),
+}
+_DEPTH = 10
+
+
+@dataclass(frozen=True)
+class Part:
+    """One ordinary assertion that a primitive stands for."""
+
+    kind: Kind
+    name: Callable[[str], str]
+    conditions: tuple[str, ...]
+
+
+def _same(message: str) -> str:
+    return message
+
+
+def parts_of(primitive: str) -> list[Part]:
+    """The ordinary assertions a primitive other than ``sometimes_each`` stands for."""
+    if primitive == "always_if":
+        return [
+            Part(ALWAYS_OR_UNREACHABLE, _same, ("antecedent", "consequent")),
+            Part(SOMETIMES, antecedent_message, ("antecedent",)),
+        ]
+    if primitive == "sometimes_both":
+        return [
+            Part(SOMETIMES, _same, ("condition",)),
+            Part(SOMETIMES, false_message, ("condition",)),
+        ]
+    if primitive == "within":
+        return [Part(ALWAYS, _same, ("seconds",))]
+    conditions = tuple(
+        name
+        for name in signature(primitive)
+        if name in ("condition", "left", "right", "named_bools")
+    )
+    base = primitive.partition("_")[0] if primitive not in _POINTS_AND_PLAIN else primitive
+    return [Part(kind_named(base), _same, conditions)]
+
+
+_POINTS_AND_PLAIN = ("always", "always_or_unreachable", "sometimes", "reachable", "unreachable")
+
+
+def signature(primitive: str) -> tuple[str, ...]:
+    """Names of the positional parameters."""
+    return _SIGNATURES.get(primitive, _COMPARISON)
+
+
+@dataclass(frozen=True, eq=False)
+class Assertion:
+    """
+    A call that asserts something, seen through wrappers.
+
+    Attributes:
+        arguments: Expression and scope by parameter name; none for what a
+            ``*`` or ``**`` hides.
+        bound: The declaration, if a bound assertion is called.
+    """
+
+    primitive: str
+    invariant: Text | None
+    message: Argument | None
+    arguments: dict[str, Argument]
+    bound: Bound | None = None
+
+
+class Expander:
+    """Tells which assertions a call makes."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._templates: dict[FunctionNode, list[Assertion]] = {}
+
+    def assertions(self, call: ast.Call, scope: Scope, depth: int = _DEPTH) -> list[Assertion]:
+        """The assertions that *call* makes; wrappers are looked through."""
+        callee = self._resolver.resolve(call.func, scope)
+        if isinstance(callee, Primitive):
+            return [self._primitive(callee, call, scope)]
+        if isinstance(callee, Bound):
+            return [self._bound(callee, call, scope)]
+        function = self._wrapper(callee)
+        if function is None or depth == 0:
+            return []
+        actual = _actual(function, call, scope)
+        return [
+            self._filled(template, function, actual)
+            for template in self._templates_of(function, depth - 1)
+        ]
+
+    def is_wrapper(self, reference: Reference | None) -> bool:
+        """Whether *reference* is a function marked ``@assertlib.wrapper``."""
+        return self._wrapper(reference) is not None
+
+    def is_parameter_of_wrapper(self, argument: Argument) -> bool:
+        """Whether *argument* is what the callers of a wrapper decide."""
+        owner = _parameter_owner(argument)
+        return owner is not None and self._is_marked(owner)
+
+    def _primitive(self, callee: Primitive, call: ast.Call, scope: Scope) -> Assertion:
+        arguments = _named(call, signature(callee.name), scope)
+        name = "assert_id" if "assert_id" in arguments else "message"
+        return Assertion(callee.name, callee.invariant, arguments.get(name), arguments)
+
+    def _bound(self, callee: Bound, call: ast.Call, scope: Scope) -> Assertion:
+        names = [name for name in signature(callee.name) if name != "message"]
+        return Assertion(
+            callee.name,
+            callee.invariant,
+            (callee.message.node, callee.scope),
+            _named(call, tuple(names), scope),
+            callee,
+        )
+
+    def _wrapper(self, reference: Reference | None) -> Function | None:
+        if isinstance(reference, Function) and self._is_marked(reference.scope):
+            return reference
+        return None
+
+    def _is_marked(self, scope: Scope) -> bool:
+        node = scope.node
+        if not isinstance(node, FunctionNode) or scope.parent is None:
+            return False
+        return any(
+            isinstance(self._resolver.resolve(decorator, scope.parent), WrapperMark)
+            for decorator in node.decorator_list
+        )
+
+    def _templates_of(self, function: Function, depth: int) -> list[Assertion]:
+        if function.node not in self._templates:
+            self._templates[function.node] = []
+            self._templates[function.node] = [
+                assertion
+                for call in ast.walk(function.node)
+                if isinstance(call, ast.Call)
+                for assertion in self.assertions(call, function.scope, depth)
+                if assertion.message is not None
+                and _parameter_owner(assertion.message) is function.scope
+            ]
+        return self._templates[function.node]
+
+    def _filled(
+        self, template: Assertion, function: Function, actual: dict[str, Argument]
+    ) -> Assertion:
+        arguments = {}
+        for name, argument in template.arguments.items():
+            given = _given(argument, function.scope, actual)
+            if given is not None:
+                arguments[name] = given
+        message = template.message and _given(template.message, function.scope, actual)
+        return Assertion(template.primitive, template.invariant, message, arguments)
+
+
+def _given(argument: Argument, scope: Scope, actual: dict[str, Argument]) -> Argument | None:
+    node = argument[0]
+    if _parameter_owner(argument) is scope and isinstance(node, ast.Name):
+        return actual.get(node.id)
+    return argument
+
+
+def _parameter_owner(argument: Argument) -> Scope | None:
+    node, scope = argument
+    if not isinstance(node, ast.Name):
+        return None
+    found = scope.lookup(node.id)
+    if found is None or not any(isinstance(each, Parameter) for each in found[1]):
+        return None
+    return found[0]
+
+
+def _named(call: ast.Call, names: tuple[str, ...], scope: Scope) -> dict[str, Argument]:
+    arguments: dict[str, Argument] = {}
+    for name, value in zip(names, call.args, strict=False):
+        if isinstance(value, ast.Starred):
+            break
+        arguments[name] = (value, scope)
+    for keyword in call.keywords:
+        if keyword.arg is not None:
+            arguments[keyword.arg] = (keyword.value, scope)
+    return arguments
+
+
+def _actual(function: Function, call: ast.Call, scope: Scope) -> dict[str, Argument]:
+    formal = function.node.args
+    names = [argument.arg for argument in (*formal.posonlyargs, *formal.args)]
+    outer = function.scope.parent or function.scope
+    arguments: dict[str, Argument] = {}
+    if formal.defaults:
+        for name, default in zip(names[-len(formal.defaults) :], formal.defaults, strict=True):
+            arguments[name] = (default, outer)
+    for argument, value in zip(formal.kwonlyargs, formal.kw_defaults, strict=True):
+        if value is not None:
+            arguments[argument.arg] = (value, outer)
+    positional = names[1:] if function.bound else names
+    return {**arguments, **_named(call, tuple(positional), scope)}

@@ -1,0 +1,273 @@
+"""
+Source files as modules with scopes: what each name is bound to, and where.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+ScopeNode = ast.Module | ast.ClassDef | FunctionNode | ast.Lambda
+
+
+@dataclass(frozen=True)
+class Import:
+    """A name bound to a module, or to what *attribute* of it is."""
+
+    module: str
+    attribute: str | None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A name bound to a function or class."""
+
+    node: FunctionNode | ast.ClassDef
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """A name bound to a value, by itself or as the item at *position* of a pattern."""
+
+    value: ast.expr
+    form: str
+    position: int = -1
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A name bound by the caller."""
+
+    index: int
+
+
+Binding = Import | Definition | Assigned | Parameter
+
+
+@dataclass(eq=False)
+class Scope:
+    """
+    A module, class or function, and the names it binds.
+
+    Attributes:
+        bindings: What each name is bound to, in order.
+        members: Instance attributes assigned through ``self`` in a class's methods.
+    """
+
+    node: ScopeNode
+    name: str
+    parent: Scope | None
+    module: Module
+    bindings: dict[str, list[Binding]] = field(default_factory=dict)
+    members: dict[str, list[tuple[Scope, ast.expr]]] = field(default_factory=dict)
+
+    @property
+    def is_class(self) -> bool:
+        return isinstance(self.node, ast.ClassDef)
+
+    @property
+    def is_function(self) -> bool:
+        return isinstance(self.node, FunctionNode | ast.Lambda)
+
+    @property
+    def qualname(self) -> str:
+        """Dotted name inside the module; ``<module>`` for the module itself."""
+        names = []
+        scope: Scope | None = self
+        while scope is not None and scope.parent is not None:
+            names.append(scope.name)
+            scope = scope.parent
+        return ".".join(reversed(names)) or "<module>"
+
+    def enclosing_class(self) -> Scope | None:
+        """The class whose method this scope is, or stands in."""
+        scope: Scope | None = self
+        while scope is not None and not scope.is_class:
+            scope = scope.parent
+        return scope
+
+    def lookup(self, name: str) -> tuple[Scope, list[Binding]] | None:
+        """The scope that binds *name*, seen from here, and how."""
+        scope: Scope | None = self
+        while scope is not None:
+            visible = scope is self or not scope.is_class
+            if visible and name in scope.bindings:
+                return scope, scope.bindings[name]
+            scope = scope.parent
+        return None
+
+    def bind(self, name: str, binding: Binding) -> None:
+        self.bindings.setdefault(name, []).append(binding)
+
+
+@dataclass(eq=False)
+class Module:
+    """One source file."""
+
+    path: Path
+    file: str
+    name: str
+    package: str
+    source: str
+    tree: ast.Module
+    scope: Scope = field(init=False)
+    scopes: dict[ast.AST, Scope] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.scope = Scope(self.tree, "", None, self)
+        _Binder(self).visit_body(self.tree, self.scope)
+
+
+def module_name(path: Path) -> tuple[str, str]:
+    """Dotted name of the module at *path*, and of the package that holds it."""
+    names = [] if path.stem == "__init__" else [path.stem]
+    directory = path.parent
+    packages = []
+    while (directory / "__init__.py").is_file():
+        packages.append(directory.name)
+        directory = directory.parent
+    package = ".".join(reversed(packages))
+    return ".".join([*reversed(packages), *names]), package
+
+
+class _Binder(ast.NodeVisitor):
+    """Builds the scopes of a module in one walk."""
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+        self._scope = module.scope
+
+    def visit_body(self, node: ast.AST, scope: Scope) -> None:
+        outer, self._scope = self._scope, scope
+        self._module.scopes[node] = scope
+        self.generic_visit(node)
+        self._scope = outer
+
+    def _enter(self, node: FunctionNode | ast.ClassDef | ast.Lambda, name: str) -> Scope:
+        return Scope(node, name, self._scope, self._module)
+
+    def _visit_function(self, node: FunctionNode) -> None:
+        self._scope.bind(node.name, Definition(node))
+        scope = self._enter(node, node.name)
+        _bind_parameters(scope, node.args)
+        self.visit_body(node, scope)
+
+    visit_FunctionDef = _visit_function  # noqa: N815
+    visit_AsyncFunctionDef = _visit_function  # noqa: N815
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        scope = self._enter(node, "<lambda>")
+        _bind_parameters(scope, node.args)
+        self.visit_body(node, scope)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._scope.bind(node.name, Definition(node))
+        self.visit_body(node, self._enter(node, node.name))
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            if alias.asname is not None:
+                self._scope.bind(alias.asname, Import(alias.name, None))
+            else:
+                first = alias.name.partition(".")[0]
+                self._scope.bind(first, Import(first, None))
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        module = self._absolute(node)
+        for alias in node.names:
+            if alias.name == "*":
+                self._module.stars.append(module)
+            else:
+                self._scope.bind(alias.asname or alias.name, Import(module, alias.name))
+
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        parts = self._module.package.split(".") if self._module.package else []
+        kept = parts[: len(parts) - (node.level - 1)]
+        return ".".join([*kept, *([node.module] if node.module else [])])
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        for target in node.targets:
+            self._bind_target(target, node.value, "=")
+        self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self._bind_target(node.target, node.value, "=")
+        self.generic_visit(node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        self._bind_target(node.target, node.value, f"{type(node.op).__name__}=")
+        self.generic_visit(node)
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self._bind_target(node.target, node.value, "=")
+        self.generic_visit(node)
+
+    def _visit_for(self, node: ast.For | ast.AsyncFor) -> None:
+        self._bind_target(node.target, node.iter, "for")
+        self.generic_visit(node)
+
+    visit_For = _visit_for  # noqa: N815
+    visit_AsyncFor = _visit_for  # noqa: N815
+
+    def visit_comprehension(self, node: ast.comprehension) -> None:
+        self._bind_target(node.target, node.iter, "for")
+        self.generic_visit(node)
+
+    def visit_withitem(self, node: ast.withitem) -> None:
+        if node.optional_vars is not None:
+            self._bind_target(node.optional_vars, node.context_expr, "with")
+        self.generic_visit(node)
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        if node.name is not None:
+            self._scope.bind(node.name, Assigned(node.type or ast.Constant(None), "except"))
+        self.generic_visit(node)
+
+    def _bind_target(
+        self, target: ast.expr, value: ast.expr, form: str, position: int = -1
+    ) -> None:
+        if isinstance(target, ast.Name):
+            self._scope.bind(target.id, Assigned(value, form, position))
+        elif isinstance(target, ast.Tuple | ast.List):
+            for index, item in enumerate(target.elts):
+                self._bind_target(item, value, form, index)
+        elif isinstance(target, ast.Starred):
+            self._bind_target(target.value, value, form, position)
+        elif isinstance(target, ast.Attribute) and _is_self(target.value, self._scope):
+            owner = self._scope.enclosing_class()
+            if owner is not None:
+                owner.members.setdefault(target.attr, []).append((self._scope, value))
+
+
+def _bind_parameters(scope: Scope, arguments: ast.arguments) -> None:
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    every += [extra for extra in (arguments.vararg, arguments.kwarg) if extra is not None]
+    for index, argument in enumerate(every):
+        scope.bind(argument.arg, Parameter(index))
+
+
+def _is_self(node: ast.expr, scope: Scope) -> bool:
+    return isinstance(node, ast.Name) and self_class(node, scope) is not None
+
+
+def self_class(node: ast.Name, scope: Scope) -> Scope | None:
+    """The class whose instance (or which itself) the name of a first parameter stands for."""
+    found = scope.lookup(node.id)
+    if found is None or not isinstance(found[0].node, FunctionNode):
+        return None
+    method, bindings = found
+    first = isinstance(bindings[0], Parameter) and bindings[0].index == 0
+    owner = method.parent
+    return owner if first and owner is not None and owner.is_class else None
+
+
+def is_builtin(name: str) -> bool:
+    """Whether *name* means the builtin when nobody binds it."""
+    return hasattr(builtins, name)

@@ -1,0 +1,336 @@
+"""
+What an expression refers to, as far as assertions are concerned: a primitive,
+an Invariant, a bound assertion, a wrapper, a function, a class, a module.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from .modules import (
+    Assigned,
+    Definition,
+    FunctionNode,
+    Import,
+    Module,
+    Parameter,
+    Scope,
+    self_class,
+)
+
+ASSERTIONS = frozenset(
+    [
+        "always",
+        "always_or_unreachable",
+        "sometimes",
+        "reachable",
+        "unreachable",
+        "always_some",
+        "sometimes_all",
+        "always_if",
+        "sometimes_both",
+        "sometimes_each",
+        "within",
+        "assert_raw",
+        *(
+            f"{base}_{comparison}"
+            for base in ("always", "sometimes")
+            for comparison in (
+                "greater_than",
+                "greater_than_or_equal_to",
+                "less_than",
+                "less_than_or_equal_to",
+            )
+        ),
+    ]
+)
+DECLARES = "declare_"
+
+HOMES = frozenset(
+    [
+        "assertlib",
+        "assertlib.assertions",
+        "assertlib.primitives",
+        "assertlib.invariant",
+        "antithesis.assertions",
+    ]
+)
+_DEPTH = 20
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One of the assertion functions, perhaps as a method of an Invariant."""
+
+    name: str
+    invariant: Text | None = None
+
+
+@dataclass(frozen=True)
+class InvariantClass:
+    """``assertlib.Invariant``."""
+
+
+@dataclass(frozen=True)
+class WrapperMark:
+    """``assertlib.wrapper``."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string that stands in the source, or the expression that hides it."""
+
+    value: str | None
+    node: ast.expr
+
+
+@dataclass(frozen=True)
+class InvariantObject:
+    """``Invariant("area.name")``."""
+
+    id: Text
+
+
+@dataclass(frozen=True)
+class Declare:
+    """``Invariant.declare_always`` and its kin."""
+
+    name: str
+    invariant: Text
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """What ``declare_…`` returned: an assertion whose name is fixed."""
+
+    name: str
+    invariant: Text
+    message: Text
+    call: ast.Call
+    scope: Scope
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function or method of the code that is scanned."""
+
+    node: FunctionNode
+    scope: Scope
+    bound: bool = False
+
+
+@dataclass(frozen=True)
+class Class:
+    """A class of the code that is scanned; *instance* tells it from its instances."""
+
+    scope: Scope
+    instance: bool = False
+
+
+@dataclass(frozen=True)
+class ModuleName:
+    """A module, ours or not."""
+
+    name: str
+
+
+Reference = (
+    Primitive
+    | InvariantClass
+    | WrapperMark
+    | InvariantObject
+    | Declare
+    | Bound
+    | Function
+    | Class
+    | ModuleName
+)
+
+
+class Resolver:
+    """Follows names through scopes, imports and re-exports."""
+
+    def __init__(self, modules: dict[str, Module]) -> None:
+        self._modules = modules
+        self._bound: dict[ast.Call, Bound] = {}
+
+    def resolve(self, node: ast.expr, scope: Scope, depth: int = _DEPTH) -> Reference | None:
+        """What *node* refers to in *scope*; None when that is nothing of interest."""
+        if depth == 0:
+            return None
+        if isinstance(node, ast.Name):
+            return self._name(node.id, scope, depth - 1)
+        if isinstance(node, ast.Attribute):
+            return self._attribute(node, scope, depth - 1)
+        if isinstance(node, ast.Call):
+            return self._call(node, scope, depth - 1)
+        return None
+
+    def text(self, node: ast.expr, scope: Scope, depth: int = _DEPTH) -> Text:
+        """The string that *node* is, if the source tells."""
+        return Text(self._string(node, scope, depth), node)
+
+    def constant(self, node: ast.expr, scope: Scope) -> tuple[ast.expr, Scope]:
+        """*node*, or what the name that it is was assigned, once."""
+        for _ in range(_DEPTH):
+            found = self._assigned(node, scope)
+            if found is None:
+                break
+            node, scope = found
+        return node, scope
+
+    def _assigned(self, node: ast.expr, scope: Scope) -> tuple[ast.expr, Scope] | None:
+        if isinstance(node, ast.Name):
+            found = scope.lookup(node.id)
+            if found is None:
+                return None
+            owner, bindings = found
+            only = bindings[0] if len(bindings) == 1 else None
+            if isinstance(only, Assigned) and only.form == "=" and only.position < 0:
+                return only.value, owner
+            if isinstance(only, Import) and only.attribute is not None:
+                return self._assigned_in(only.module, only.attribute)
+        if isinstance(node, ast.Attribute):
+            base = self.resolve(node.value, scope)
+            if isinstance(base, ModuleName):
+                return self._assigned_in(base.name, node.attr)
+            if isinstance(base, Class):
+                return self._assigned(ast.Name(node.attr), base.scope)
+        return None
+
+    def _assigned_in(self, module: str, name: str) -> tuple[ast.expr, Scope] | None:
+        if module not in self._modules:
+            return None
+        return self._assigned(ast.Name(name), self._modules[module].scope)
+
+    def _string(self, node: ast.expr, scope: Scope, depth: int) -> str | None:
+        if depth == 0:
+            return None
+        node, scope = self.constant(node, scope)
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, str) else None
+        if isinstance(node, ast.JoinedStr):
+            parts = [self._string(part, scope, depth - 1) for part in node.values]
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            parts = [self._string(side, scope, depth - 1) for side in (node.left, node.right)]
+        elif isinstance(node, ast.Attribute) and node.attr == "id":
+            base = self.resolve(node.value, scope)
+            return base.id.value if isinstance(base, InvariantObject) else None
+        else:
+            return None
+        known = [part for part in parts if part is not None]
+        return "".join(known) if len(known) == len(parts) else None
+
+    def _name(self, name: str, scope: Scope, depth: int) -> Reference | None:
+        found = scope.lookup(name)
+        if found is None:
+            return self._from_stars(name, scope.module, depth)
+        owner, bindings = found
+        if isinstance(bindings[0], Parameter):
+            return self._self(name, scope)
+        if len(bindings) > 1:
+            # `try: from assertlib import always / except ImportError: …` still means always.
+            found_any = (self._binding(each, owner, depth) for each in bindings)
+            return next((each for each in found_any if isinstance(each, Primitive)), None)
+        return self._binding(bindings[0], owner, depth)
+
+    def _binding(self, binding: object, owner: Scope, depth: int) -> Reference | None:
+        if isinstance(binding, Import):
+            if binding.attribute is None:
+                return ModuleName(binding.module)
+            return self._member(binding.module, binding.attribute, depth)
+        if isinstance(binding, Definition):
+            return self._definition(binding, owner)
+        if isinstance(binding, Assigned) and binding.position < 0 and binding.form == "=":
+            return self.resolve(binding.value, owner, depth)
+        return None
+
+    def _definition(self, binding: Definition, owner: Scope) -> Reference:
+        scope = owner.module.scopes[binding.node]
+        if isinstance(binding.node, ast.ClassDef):
+            return Class(scope)
+        return Function(binding.node, scope)
+
+    def _self(self, name: str, scope: Scope) -> Reference | None:
+        owner = self_class(ast.Name(name), scope)
+        return None if owner is None else Class(owner, instance=True)
+
+    def _from_stars(self, name: str, module: Module, depth: int) -> Reference | None:
+        for star in module.stars:
+            found = self._member(star, name, depth)
+            if found is not None and not isinstance(found, ModuleName):
+                return found
+        return None
+
+    def _member(self, module: str, name: str, depth: int) -> Reference | None:
+        if depth <= 0:
+            return None
+        if module in HOMES and _known(name) is not None:
+            return _known(name)
+        if module in self._modules:
+            owner = self._modules[module]
+            if name in owner.scope.bindings or owner.stars:
+                return self._name(name, owner.scope, depth - 1)
+        return ModuleName(f"{module}.{name}")
+
+    def _attribute(self, node: ast.Attribute, scope: Scope, depth: int) -> Reference | None:
+        base = self.resolve(node.value, scope, depth)
+        if isinstance(base, ModuleName):
+            return self._member(base.name, node.attr, depth)
+        if isinstance(base, InvariantObject):
+            return _of_invariant(base, node.attr)
+        if isinstance(base, Class):
+            return self._class_member(base, node.attr, depth)
+        return None
+
+    def _class_member(self, owner: Class, name: str, depth: int) -> Reference | None:
+        bindings = owner.scope.bindings.get(name)
+        if bindings:
+            found = self._binding(bindings[0], owner.scope, depth)
+            return (
+                Function(found.node, found.scope, bound=True)
+                if isinstance(found, Function)
+                else found
+            )
+        for scope, value in owner.scope.members.get(name, ()):
+            return self.resolve(value, scope, depth)
+        return None
+
+    def _call(self, node: ast.Call, scope: Scope, depth: int) -> Reference | None:
+        callee = self.resolve(node.func, scope, depth)
+        if isinstance(callee, InvariantClass):
+            return InvariantObject(self.text(_first(node, "id"), scope))
+        if isinstance(callee, Declare):
+            if node not in self._bound:
+                message = self.text(_first(node, "message"), scope)
+                self._bound[node] = Bound(callee.name, callee.invariant, message, node, scope)
+            return self._bound[node]
+        if isinstance(callee, Class) and not callee.instance:
+            return Class(callee.scope, instance=True)
+        return None
+
+
+def _first(node: ast.Call, name: str) -> ast.expr:
+    if node.args and not isinstance(node.args[0], ast.Starred):
+        return node.args[0]
+    for keyword in node.keywords:
+        if keyword.arg == name:
+            return keyword.value
+    return ast.Constant(None, lineno=node.lineno, col_offset=node.col_offset)
+
+
+def _known(name: str) -> Reference | None:
+    if name in ASSERTIONS:
+        return Primitive(name)
+    if name == "Invariant":
+        return InvariantClass()
+    return WrapperMark() if name == "wrapper" else None
+
+
+def _of_invariant(owner: InvariantObject, name: str) -> Reference | None:
+    if name in ASSERTIONS:
+        return Primitive(name, owner.id)
+    if name.startswith(DECLARES) and name.removeprefix(DECLARES) in ASSERTIONS:
+        return Declare(name.removeprefix(DECLARES), owner.id)
+    return None

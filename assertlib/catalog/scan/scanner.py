@@ -1,0 +1,474 @@
+"""
+From source files to sites, and to findings about what cannot be catalogued.
+"""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...model import (
+    ALWAYS_OR_UNREACHABLE,
+    OTHER_BUCKET,
+    SOMETIMES,
+    Site,
+    bucket_message,
+    bucket_of,
+    kind_displayed,
+)
+from ..config import Target
+from ..findings import Finding
+from ..rules import RULES
+from .calls import Argument, Assertion, Expander, Part, parts_of
+from .fingerprint import fingerprint
+from .modules import FunctionNode, Module, Scope, module_name
+from .references import Bound, Class, Function, Primitive, Resolver
+
+_MARKS = (b"assertlib", b"antithesis")
+_CONDITION_LIMIT = 300
+
+
+@dataclass
+class Scan:
+    """
+    What reading the source of a target found.
+
+    Attributes:
+        sites: Every assertion, derived ones included, in order of file and line.
+        files: How many files were looked at.
+    """
+
+    sites: list[Site] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    files: int = 0
+
+    def __repr__(self) -> str:
+        return f"<Scan: {len(self.sites)} assertions in {self.files} files>"
+
+
+def scan_target(root: Path, target: Target) -> Scan:
+    """
+    Read the source of *target*.
+
+    Args:
+        root: Directory that its paths are relative to.
+    """
+    scan = Scan()
+    sources: dict[str, tuple[Path, bytes]] = {}
+    for path in sorted(set(_source_files(root, target, scan))):
+        shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+        try:
+            sources[shown] = (path, path.read_bytes())
+        except OSError as error:
+            scan.findings.append(_unreadable(shown, 0, str(error.strerror)))
+    return _scan(sources, scan)
+
+
+def scan_sources(sources: dict[str, str]) -> Scan:
+    """Read *sources*, text by file name, as if they were files of one package."""
+    return _scan({name: (Path(name), text.encode()) for name, text in sources.items()}, Scan())
+
+
+def _source_files(root: Path, target: Target, scan: Scan) -> Iterator[Path]:
+    for name in target.source:
+        start = root / name
+        if start.is_dir():
+            found: Iterable[Path] = start.rglob("*.py")
+        elif start.is_file():
+            found = [start]
+        else:
+            scan.findings.append(
+                Finding(
+                    name, 0, 0, "AL110", "there is no such source file or directory",
+                    "mend `source` of the target in pyproject.toml",
+                )
+            )  # fmt: skip
+            continue
+        for path in found:
+            if path.is_file() and not _is_excluded(path.relative_to(root).as_posix(), target):
+                yield path
+
+
+def _is_excluded(name: str, target: Target) -> bool:
+    return any(
+        fnmatch.fnmatch(name, pattern) or name.startswith(pattern.rstrip("/") + "/")
+        for pattern in target.exclude
+    )
+
+
+def _unreadable(file: str, line: int, reason: str) -> Finding:
+    return Finding(
+        file, line, 1 if line else 0, "AL109", f"cannot be read as Python: {reason}",
+        "mend it, or exclude it from the target",
+    )  # fmt: skip
+
+
+def _scan(sources: dict[str, tuple[Path, bytes]], scan: Scan) -> Scan:
+    scan.files = len(sources)
+    modules = _parse_all(sources, scan)
+    resolver = Resolver({module.name: module for module in modules})
+    expander = Expander(resolver)
+    scans = [_ModuleScan(module, resolver, expander, scan) for module in modules]
+    for module_scan in scans:
+        module_scan.run()
+    called = {node for module_scan in scans for node in module_scan.called_bounds}
+    for module_scan in scans:
+        module_scan.find_uncalled(called)
+    scan.sites.sort(key=lambda site: (site.file, site.line, site.column, site.message))
+    scan.findings.extend(_name_clashes(scan.sites))
+    scan.findings.sort()
+    return scan
+
+
+def _parse_all(sources: dict[str, tuple[Path, bytes]], scan: Scan) -> list[Module]:
+    """Parse the files that can hold an assertion, and only these."""
+    parsed: dict[str, Module] = {}
+    names: set[bytes] = set()
+    wanted = [name for name, (_, data) in sources.items() if any(m in data for m in _MARKS)]
+    while wanted:
+        for name in wanted:
+            module = _parse(name, *sources[name], scan)
+            if module is not None:
+                parsed[name] = module
+                names |= {bound.encode() for bound in _exported(module)}
+            del sources[name]
+        if not names:
+            break
+        pattern = re.compile(rb"\b(?:" + b"|".join(re.escape(each) for each in names) + rb")\b")
+        wanted = [name for name, (_, data) in sources.items() if pattern.search(data)]
+        # Files found this way hand names on only if they import from ours; one more
+        # round is enough for re-exports, and the loop ends when nothing new is found.
+    return [parsed[name] for name in sorted(parsed)]
+
+
+def _exported(module: Module) -> set[str]:
+    """Names through which other files can reach this module's assertions."""
+    names = {module.name.rpartition(".")[2]}
+    for name, bindings in module.scope.bindings.items():
+        if any(_may_assert(binding) for binding in bindings):
+            names.add(name)
+    return {name for name in names if len(name) > 1}
+
+
+def _may_assert(binding: object) -> bool:
+    node = getattr(binding, "value", None) or getattr(binding, "node", None)
+    if isinstance(node, FunctionNode):
+        return bool(node.decorator_list)
+    if isinstance(node, ast.Call):
+        text = ast.unparse(node.func)
+        return "Invariant" in text or "declare_" in text
+    return False
+
+
+def _parse(name: str, path: Path, data: bytes, scan: Scan) -> Module | None:
+    try:
+        tree = ast.parse(data, name)
+        source = data.decode(_encoding(data))
+    except SyntaxError as error:
+        scan.findings.append(_unreadable(name, error.lineno or 0, error.msg))
+    except (ValueError, RecursionError, MemoryError, LookupError) as error:
+        scan.findings.append(_unreadable(name, 0, str(error)))
+    else:
+        dotted, package = module_name(path)
+        if path.name == "__init__.py":
+            package = dotted
+        return Module(path, name, dotted, package, source, tree)
+    return None
+
+
+def _encoding(data: bytes) -> str:
+    import io
+    import tokenize
+
+    return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+
+
+class _ModuleScan:
+    """Finds the assertions of one module."""
+
+    def __init__(self, module: Module, resolver: Resolver, expander: Expander, scan: Scan) -> None:
+        self._module = module
+        self._resolver = resolver
+        self._expander = expander
+        self._scan = scan
+        self._callees: set[ast.expr] = set()
+        self._declared: list[Bound] = []
+        self.called_bounds: set[ast.Call] = set()
+
+    def run(self) -> None:
+        """Take every call for what it asserts."""
+        for call, scope in self._walk(self._module.tree, self._module.scope):
+            self._callees.add(call.func)
+            declared = self._resolver.resolve(call, scope)
+            if isinstance(declared, Bound) and declared.call is call:
+                self._declared.append(declared)
+            for assertion in self._expander.assertions(call, scope):
+                if assertion.bound is not None:
+                    self.called_bounds.add(assertion.bound.call)
+                self._take(assertion, call, scope)
+        self._find_values()
+
+    def find_uncalled(self, called: set[ast.Call]) -> None:
+        """Bound assertions that no module calls are sites that are never reached."""
+        for bound in self._declared:
+            if bound.call not in called:
+                message = (bound.message.node, bound.scope)
+                assertion = Assertion(bound.name, bound.invariant, message, {}, bound)
+                self._take(assertion, bound.call, bound.scope)
+                self._find("AL112", bound.call, "this bound assertion is never called")
+
+    def _walk(self, node: ast.AST, scope: Scope) -> Iterator[tuple[ast.Call, Scope]]:
+        for child in ast.iter_child_nodes(node):
+            inner = self._module.scopes.get(child, scope)
+            if isinstance(child, ast.Call):
+                yield child, scope
+            yield from self._walk(child, inner)
+
+    # -- one assertion ---------------------------------------------------
+
+    def _take(self, assertion: Assertion, call: ast.Call, scope: Scope) -> None:
+        if assertion.message is None:
+            self._find("AL104", call, "the message is missing or hidden behind * or **")
+            return
+        if self._expander.is_parameter_of_wrapper(assertion.message):
+            return
+        message = self._resolver.text(*assertion.message).value
+        if message is None:
+            shown = ast.unparse(assertion.message[0])[:80]
+            self._find("AL104", call, f"the message {shown} is built at run time")
+            return
+        invariant = self._invariant(assertion, call)
+        self._check_conditions(assertion, call)
+        for part in self._parts(assertion, call, message):
+            self._add_site(part, assertion, call, scope, message, invariant)
+
+    def _parts(self, assertion: Assertion, call: ast.Call, message: str) -> list[Part]:
+        if assertion.primitive == "sometimes_each":
+            return self._bucket_parts(assertion, call)
+        if assertion.primitive == "assert_raw":
+            return self._raw_parts(assertion, call)
+        return parts_of(assertion.primitive)
+
+    def _raw_parts(self, assertion: Assertion, call: ast.Call) -> list[Part]:
+        given = assertion.arguments.get("display_type")
+        text = None if given is None else self._resolver.text(*given).value
+        kind = None if text is None else kind_displayed(text)
+        if kind is None:
+            self._find("AL104", call, "the display_type of assert_raw is not a literal kind")
+            return []
+        return [Part(kind, str, ("condition",))]
+
+    def _bucket_parts(self, assertion: Assertion, call: ast.Call) -> list[Part]:
+        given = assertion.arguments.get("expected")
+        values = None if given is None else self._values(*given)
+        if values is None:
+            self._find("AL113", call, "the values that are expected cannot be told from the source")
+            values = []
+        parts = [Part(SOMETIMES, _bucket(value), ("value",)) for value in values]
+        return [*parts, Part(ALWAYS_OR_UNREACHABLE, _bucket(OTHER_BUCKET), ("value",))]
+
+    def _values(self, node: ast.expr, scope: Scope) -> list[str] | None:
+        """The buckets of a literal collection, of ``range``, or of an enum's members."""
+        node, scope = self._resolver.constant(node, scope)
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            buckets = [self._bucket_value(item, scope) for item in node.elts]
+            known = [bucket for bucket in buckets if bucket is not None]
+            return known if len(known) == len(buckets) else None
+        if isinstance(node, ast.Dict):
+            keys = [key for key in node.keys if key is not None]
+            return self._values(ast.Tuple(keys, ast.Load()), scope)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            return self._called_values(node.func.id, node, scope)
+        reference = self._resolver.resolve(node, scope)
+        return _enum_members(reference)
+
+    def _called_values(self, name: str, node: ast.Call, scope: Scope) -> list[str] | None:
+        if name in ("list", "tuple", "set", "frozenset", "sorted") and len(node.args) == 1:
+            return self._values(node.args[0], scope)
+        numbers = [
+            argument.value
+            for argument in node.args
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, int)
+        ]
+        if name == "range" and numbers and len(numbers) == len(node.args):
+            return [bucket_of(value) for value in range(*numbers)]
+        return None
+
+    def _bucket_value(self, node: ast.expr, scope: Scope) -> str | None:
+        if isinstance(node, ast.Attribute):
+            members = _enum_members(self._resolver.resolve(node.value, scope))
+            if members is not None and node.attr in members:
+                return node.attr
+        node, _ = self._resolver.constant(node, scope)
+        try:
+            return bucket_of(ast.literal_eval(node))
+        except (ValueError, TypeError, SyntaxError):
+            return None
+
+    def _add_site(
+        self,
+        part: Part,
+        assertion: Assertion,
+        call: ast.Call,
+        scope: Scope,
+        message: str,
+        invariant: str | None,
+    ) -> None:
+        given = [
+            assertion.arguments[name] for name in part.conditions if name in assertion.arguments
+        ]
+        name = part.name(message)
+        operation = f"{assertion.primitive} {name.removeprefix(message)}"
+        self._scan.sites.append(
+            Site(
+                kind=part.kind,
+                message=name,
+                invariant=invariant,
+                file=self._module.file,
+                qualname=_function(scope).qualname,
+                line=call.lineno,
+                column=call.col_offset + 1,
+                condition=_condition_text(given),
+                fingerprint=fingerprint(operation, given, self._resolver),
+                origin=message,
+            )
+        )
+
+    def _invariant(self, assertion: Assertion, call: ast.Call) -> str | None:
+        if assertion.invariant is not None:
+            if assertion.invariant.value is None:
+                self._find("AL114", call, "the id of the Invariant is not a literal")
+            return assertion.invariant.value
+        given = assertion.arguments.get("invariant")
+        if given is None or (isinstance(given[0], ast.Constant) and given[0].value is None):
+            return None
+        text = self._resolver.text(*given).value
+        if text is None:
+            self._find("AL114", call, f"the invariant {ast.unparse(given[0])} is not a literal")
+        return text
+
+    # -- conditions ------------------------------------------------------
+
+    def _check_conditions(self, assertion: Assertion, call: ast.Call) -> None:
+        for name in ("condition", "antecedent"):
+            given = assertion.arguments.get(name)
+            if given is not None and assertion.primitive != "assert_raw":
+                self._check_condition(assertion.primitive, *given, call)
+
+    def _check_condition(
+        self, primitive: str, node: ast.expr, scope: Scope, call: ast.Call
+    ) -> None:
+        if isinstance(node, ast.Constant):
+            self._find(
+                "AL107", call, f"the condition of {primitive} is the constant {node.value!r}"
+            )
+            return
+        reference = self._resolver.resolve(node, scope)
+        if isinstance(reference, Function) and _is_uncalled(reference):
+            shown = ast.unparse(node)
+            self._find("AL108", call, f"the condition is the function {shown}, which is not called")
+        if isinstance(node, ast.Call):
+            callee = self._resolver.resolve(node.func, scope)
+            if isinstance(callee, Function) and isinstance(callee.node, ast.AsyncFunctionDef):
+                shown = ast.unparse(node)
+                self._find("AL108", call, f"the condition {shown} is a coroutine, not awaited")
+
+    # -- what is not a call ------------------------------------------------
+
+    def _find_values(self) -> None:
+        """Assertions that are handed around, and bound ones that nobody calls."""
+        aliased = {
+            node.value for node in ast.walk(self._module.tree) if isinstance(node, ast.Assign)
+        }
+        for node, scope in self._loads(self._module.tree, self._module.scope):
+            if node in self._callees or node in aliased:
+                continue
+            reference = self._resolver.resolve(node, scope)
+            if isinstance(reference, Primitive | Bound) or self._expander.is_wrapper(reference):
+                self._find("AL111", node, f"{ast.unparse(node)} is used as a value")
+
+    def _loads(
+        self, node: ast.AST, scope: Scope
+    ) -> Iterator[tuple[ast.Name | ast.Attribute, Scope]]:
+        annotations = (getattr(node, "annotation", None), getattr(node, "returns", None))
+        for child in ast.iter_child_nodes(node):
+            if child in annotations:
+                continue
+            if isinstance(child, ast.Name | ast.Attribute) and isinstance(child.ctx, ast.Load):
+                yield child, scope
+            yield from self._loads(child, self._module.scopes.get(child, scope))
+
+    def _find(self, code: str, node: ast.expr, message: str) -> None:
+        self._scan.findings.append(
+            Finding(
+                self._module.file, node.lineno, node.col_offset + 1, code, message,
+                RULES[code].remedy,
+            )
+        )  # fmt: skip
+
+
+def _bucket(value: str) -> Callable[[str], str]:
+    def name(message: str) -> str:
+        return bucket_message(message, value)
+
+    return name
+
+
+def _function(scope: Scope) -> Scope:
+    while isinstance(scope.node, ast.Lambda) and scope.parent is not None:
+        scope = scope.parent
+    return scope
+
+
+def _condition_text(given: list[Argument]) -> str:
+    texts = [ast.unparse(node.body if isinstance(node, ast.Lambda) else node) for node, _ in given]
+    text = ", ".join(texts)
+    return text if len(text) <= _CONDITION_LIMIT else text[: _CONDITION_LIMIT - 1] + "…"
+
+
+def _is_uncalled(function: Function) -> bool:
+    node = function.node
+    if any("property" in ast.unparse(each) for each in node.decorator_list):
+        return False
+    if isinstance(node, ast.AsyncFunctionDef):
+        return True
+    parent = function.scope.parent
+    is_local = parent is not None and parent.is_function
+    return not is_local or bool(node.args.args)
+
+
+def _enum_members(reference: object) -> list[str] | None:
+    if not isinstance(reference, Class) or not isinstance(reference.scope.node, ast.ClassDef):
+        return None
+    bases = [ast.unparse(base).rpartition(".")[2] for base in reference.scope.node.bases]
+    if not any(base in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag") for base in bases):
+        return None
+    return [
+        name
+        for name, bindings in reference.scope.bindings.items()
+        if getattr(bindings[0], "form", None) == "=" and not name.startswith("_")
+    ]
+
+
+def _name_clashes(sites: list[Site]) -> Iterator[Finding]:
+    first: dict[str, Site] = {}
+    for site in sites:
+        other = first.setdefault(site.message, site)
+        if other is site:
+            continue
+        if other.kind is not site.kind:
+            code = "AL106"
+            text = f"{site.message!r} is {site.kind.name} here and {other.kind.name} at"
+        elif site.message == site.origin:
+            code = "AL103"
+            text = f"{site.message!r} is also asserted at"
+        else:
+            continue
+        yield Finding(
+            site.file, site.line, site.column, code, f"{text} {other.file}:{other.line}",
+            RULES[code].remedy,
+        )  # fmt: skip
