@@ -18,7 +18,7 @@ from .rundir import RUN_FILE, shard_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 Record = dict[str, object]
 
@@ -150,6 +150,17 @@ class TroubleRecord:
         self.trial = trial
 
 
+class ProofRecord:
+    """A kept defect was caught by an assertion, at a commit."""
+
+    __slots__ = ("commit", "defect", "message")
+
+    def __init__(self, defect: str, message: str, commit: str | None) -> None:
+        self.defect = defect
+        self.message = message
+        self.commit = commit
+
+
 class Shard:
     """
     All that one process left.
@@ -177,6 +188,7 @@ class Shard:
         self.faults: list[FaultRecord] = []
         self.features: dict[str | None, dict[str, bool]] = {}
         self.troubles: list[TroubleRecord] = []
+        self.proofs: list[ProofRecord] = []
         self.lost_records = 0
         self.trouble_count = 0
         self.truncated_details = 0
@@ -238,39 +250,80 @@ def read_shard(path: str) -> Shard:
     records = path + shard.SUFFIX
     if os.path.exists(records):
         for number, key, body in lines_of(records):
-            try:
-                reading.take(key, body)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise _bad_line(records, number, error) from error
+            _take(reading, records, number, key, body)
         reading.shard.torn = _is_torn(records)
     reading.finish(_counter_file(path + shard.COUNTS_SUFFIX))
     return reading.shard
 
 
-def lines_of(path: str, start: int = 0) -> Iterator[tuple[int, str, Record]]:
+def lines_of(path: str) -> Iterator[tuple[int, str, Record]]:
     """
-    The whole lines of a shard from byte *start* that hold records of interest,
-    as line number, key and body.
+    The whole lines of a shard that hold records of interest, as line number,
+    key and body.
 
     Raises:
         UnreadableRunError: A line cannot be parsed.
     """
     with open(path, "rb") as file:
-        file.seek(start)
-        for number, text in enumerate(file, 1):
-            if not text.endswith(b"\n"):
+        yield from _parsed(path, file, 1)
+
+
+def _parsed(path: str, lines: Iterable[bytes], first: int) -> Iterator[tuple[int, str, Record]]:
+    for number, text in enumerate(lines, first):
+        if not text.endswith(b"\n"):
+            return
+        key = _key_of(text)
+        if key is None:
+            _check_foreign(path, number, text)
+            continue
+        try:
+            body = json.loads(text)[key]
+        except (ValueError, KeyError, TypeError) as error:
+            raise _bad_line(path, number, error) from error
+        if not isinstance(body, dict):
+            raise _bad_line(path, number, TypeError(f"{key} is not an object"))
+        yield number, key, body
+
+
+class Follower:
+    """Reads a shard while its process writes it: at each `read`, what is new."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._offset = 0
+        self._lines = 0
+        self._reading = _Reading(Shard(os.path.basename(path)[: -len(shard.SUFFIX)]))
+
+    @property
+    def shard(self) -> Shard:
+        """What was read so far, without counters."""
+        return self._reading.shard
+
+    def read(self) -> None:
+        """
+        Take the lines that were added.
+
+        Raises:
+            UnreadableRunError: One of them cannot be read.
+        """
+        with open(self._path, "rb") as file:
+            if file.seek(0, os.SEEK_END) == self._offset:
                 return
-            key = _key_of(text)
-            if key is None:
-                _check_foreign(path, number, text)
-                continue
-            try:
-                body = json.loads(text)[key]
-            except (ValueError, KeyError, TypeError) as error:
-                raise _bad_line(path, number, error) from error
-            if not isinstance(body, dict):
-                raise _bad_line(path, number, TypeError(f"{key} is not an object"))
-            yield number, key, body
+            file.seek(self._offset)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        lines = whole.splitlines(keepends=True)
+        for number, key, body in _parsed(self._path, lines, self._lines + 1):
+            _take(self._reading, self._path, number, key, body)
+        self._offset += len(whole)
+        self._lines += len(lines)
+
+
+def _take(reading: _Reading, path: str, number: int, key: str, body: Record) -> None:
+    try:
+        reading.take(key, body)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _bad_line(path, number, error) from error
 
 
 _INTERESTING = tuple(
@@ -286,6 +339,7 @@ _INTERESTING = tuple(
         shard.FAULTS,
         shard.FEATURES,
         shard.TROUBLE,
+        shard.PROOF,
         shard.EXIT,
     )
 )
@@ -350,6 +404,7 @@ class _Reading:
             shard.FAULTS: self._take_faults,
             shard.FEATURES: self._take_features,
             shard.TROUBLE: self._take_trouble,
+            shard.PROOF: self._take_proof,
             shard.EXIT: self._take_exit,
         }
 
@@ -453,6 +508,11 @@ class _Reading:
                 _location(body["location"]),
                 _optional(body["trial"]),
             )
+        )
+
+    def _take_proof(self, body: Record) -> None:
+        self.shard.proofs.append(
+            ProofRecord(_str(body["defect"]), _str(body["message"]), _optional(body["commit"]))
         )
 
     def _take_exit(self, body: Record) -> None:

@@ -28,6 +28,7 @@ DELTA = "assertlib_delta"
 FAULTS = "assertlib_faults"
 FEATURES = "assertlib_features"
 TROUBLE = "assertlib_trouble"
+PROOF = "assertlib_proof"
 EXIT = "assertlib_exit"
 
 

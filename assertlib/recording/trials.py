@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "ASSERTLIB_TRIAL"
 
+SEED_RANDOM, SET, GUIDED = "seed-random", "set", "guided"
+EXPECTS_VIOLATION = "expects-violation"
+"""Sampler of a trial in which the assertion that its population names is broken on purpose."""
+
 
 class Trial:
     """
@@ -43,9 +47,13 @@ class Trial:
         self.id = id
         self.population = population
         self.seed = seed
-        self.sampler = sampler or ("set" if seed is None else "seed-random")
+        self.sampler = sampler or (SET if seed is None else SEED_RANDOM)
         self.parent = parent
         self.owner = owner
+
+    def expects_violation_of(self, message: str) -> bool:
+        """Whether a violation of *message* in this trial is on purpose."""
+        return self.sampler == EXPECTS_VIOLATION and self.population == message
 
     def as_dict(self) -> dict[str, object]:
         """Plain data for the shard and for the environment of children."""

@@ -1,0 +1,54 @@
+# Everything a fresh clone needs: Python 3.11+, git and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_SECONDS ?= 60
+
+.PHONY: help install demo test check format bench docs clean
+
+help: ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/.installed ## the virtual environment, with all that development needs
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable '.[tools]' --group dev
+	touch $@
+
+demo: install ## the example store under load and kill -9, judged and reported
+	PYTHONPATH=examples/kvstore $(BIN)/assertlib run --full --target kvstore -- \
+		$(BIN)/python -m kvstore.torture --seconds $(DEMO_SECONDS)
+	@echo
+	$(BIN)/assertlib report
+	@$(BIN)/assertlib report --format markdown --output .assertlib/report.md
+	@$(BIN)/assertlib docs --output docs/invariants
+	@echo
+	@echo "Markdown report:   .assertlib/report.md"
+	@echo "Invariant pages:   docs/invariants/index.md"
+
+test: install check ## all checks and all tests
+	$(BIN)/python -m pytest -n auto --assertlib
+
+check: install ## style, types, floors, and the catalog against the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases examples/kvstore/kvstore
+	$(BIN)/lint-imports
+	$(BIN)/assertlib check --strict
+	$(BIN)/assertlib docs --check
+
+format: install ## let ruff mend style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install ## what an assertion costs, against its peers
+	$(BIN)/python benchmarks/primitives.py
+
+docs: install ## the pages of the invariants
+	$(BIN)/assertlib docs
+
+clean: ## remove what is built
+	rm -rf $(VENV) .assertlib build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,3 @@
+"""
+The command line: one module per command, thin faces of the rooms below.
+"""

@@ -1,0 +1,83 @@
+"""
+What commands share: options, exit codes, and errors as one line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+
+from ..catalog.check import Checked, check
+from ..catalog.config import Config, ConfigError, find_config
+from ..evidence.combine import Evidence, read_evidence
+from ..evidence.runs import NoDataError, find_runs
+from ..evidence.summary import Summary, summarise
+from ..recording.reader import UnreadableRunError
+
+OK, WRONG, USAGE, NO_DATA = 0, 1, 2, 3
+
+P = ParamSpec("P")
+
+TargetOption = Annotated[
+    str | None,
+    typer.Option("--target", "-t", metavar="NAME", help="Target of pyproject.toml."),
+]
+
+
+def command(function: Callable[P, int]) -> Callable[P, None]:
+    """Make the returned number the exit code, and known errors one line on stderr."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = function(*args, **kwargs)
+        except NoDataError as error:
+            code = _say(error, NO_DATA)
+        except (ConfigError, UnreadableRunError) as error:
+            code = _say(error, USAGE)
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            code = _say(f"{place}{error.strerror}", USAGE)
+        raise typer.Exit(code)
+
+    return run
+
+
+def _say(error: object, code: int) -> int:
+    print(f"assertlib: {error}", file=sys.stderr)
+    return code
+
+
+def project(target: str | None) -> tuple[Config, Checked]:
+    """
+    The configuration here and its target, checked.
+
+    Raises:
+        ConfigError: It is missing or wrong.
+    """
+    config = find_config(Path.cwd())
+    name, found = config.target(target)
+    return config, check(config, name, found)
+
+
+def judged(names: list[str], target: str | None) -> tuple[Evidence, Summary]:
+    """
+    The runs called *names*, judged against their own target unless one is given.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+        NoDataError: There is no such run.
+        UnreadableRunError: A run is damaged.
+    """
+    config = find_config(Path.cwd())
+    evidence = read_evidence(find_runs(config, names))
+    newest = evidence.newest()
+    recorded = None if newest is None else newest.target
+    name, found = config.target(target or recorded)
+    checked = check(config, name, found)
+    return evidence, summarise(evidence, checked.catalog, name, checked.scan.sites)

@@ -1,0 +1,89 @@
+"""
+``assertlib debug``.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..catalog.config import Config, find_config
+from ..evidence.runs import NoDataError, find_runs, read_info
+from ..recording import recorder as recording
+from ..recording.reader import Shard, read_shards
+from .common import OK, command
+
+_PACKAGES = ("pydantic", "structlog", "opentelemetry-api", "opentelemetry-sdk", "typer", "pytest")
+_VARIABLES = (
+    recording.MODE_ENV,
+    recording.RUN_DIR_ENV,
+    recording.SINKS_ENV,
+    recording.FEATURES_ENV,
+    recording.ROOT_ENV,
+    recording.COMMIT_ENV,
+)
+
+
+@command
+def debug() -> int:
+    """Print versions, the configuration and where it comes from, and what the newest run holds."""
+    for name, value in _facts():
+        print(f"{name:<24} {value}")
+    return OK
+
+
+def _facts() -> Iterator[tuple[str, object]]:
+    yield "assertlib", recording.VERSION
+    yield "python", f"{platform.python_version()} on {platform.system()}"
+    for package in _PACKAGES:
+        yield package, _version(package)
+    yield "counters", "pure Python"
+    yield "mode", f"{recording.recorder.mode} ({_origin(recording.MODE_ENV)})"
+    for name in _VARIABLES:
+        if name in os.environ:
+            yield name, os.environ[name]
+    config = find_config(Path.cwd())
+    yield from _configuration(config)
+    yield from _newest_run(config)
+
+
+def _origin(variable: str) -> str:
+    return f"from {variable}" if variable in os.environ else "default"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _configuration(config: Config) -> Iterator[tuple[str, object]]:
+    yield "configuration", config.file or "none: no pyproject.toml with [tool.assertlib] here"
+    for name, target in config.targets.items():
+        marker = " (default)" if name == config.default_target else ""
+        yield f"target {name}{marker}", f"source {', '.join(target.source)}"
+        yield "", f"catalog {', '.join(target.catalog)}"
+
+
+def _newest_run(config: Config) -> Iterator[tuple[str, object]]:
+    try:
+        path = find_runs(config, [])[0]
+    except NoDataError as error:
+        yield "newest run", error
+        return
+    info = read_info(path)
+    yield "newest run", f"{path} ({'full' if info.full else 'partial'}), {' '.join(info.command)}"
+    for shard in read_shards(str(path)):
+        yield f"  {shard.name}", _described(shard)
+
+
+def _described(shard: Shard) -> str:
+    end = "exited" if shard.exited else "killed, or still running"
+    hits = sum(shard.true) + sum(shard.false)
+    trouble = f", {shard.lost_records} records lost" if shard.lost_records else ""
+    durable = "" if shard.durable else ", counts not durable"
+    return f"{len(shard.slots)} assertions, {hits:,} hits, {end}{durable}{trouble}"

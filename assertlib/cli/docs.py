@@ -1,0 +1,65 @@
+"""
+``assertlib docs``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..docgen.pages import differing_pages, render_pages, write_pages
+from .common import OK, USAGE, WRONG, TargetOption, command, project
+
+
+@command
+def docs(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Directory of the pages.")
+    ] = Path("docs/invariants"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if pages are stale.")
+    ] = False,
+    target: TargetOption = None,
+) -> int:
+    """
+    Write a page for each invariant, and an index.
+
+    DIR holds nothing else: pages of invariants that are gone are removed.
+    """
+    _, checked = project(target)
+    broken = [finding for finding in checked.catalog.findings if finding.code in ("AL102", "AL105")]
+    if broken:
+        for finding in broken:
+            print(finding, file=sys.stderr)
+        return USAGE
+    pages = render_pages(checked)
+    if check:
+        stale = differing_pages(pages, output)
+        for name in stale:
+            print(f"{output / name} is stale; run `assertlib docs -o {output}`")
+        return WRONG if stale else OK
+    foreign = _foreign(output)
+    if foreign:
+        print(
+            f"assertlib: {output} holds files that are no pages of invariants ({foreign[0]}, …);"
+            " choose another directory",
+            file=sys.stderr,
+        )
+        return USAGE
+    changed = write_pages(pages, output)
+    print(f"{len(pages)} pages in {output}, {len(changed)} changed")
+    return OK
+
+
+def _foreign(directory: Path) -> list[str]:
+    """Markdown files that cannot be ours: overwriting or removing them would lose work."""
+    if not directory.is_dir():
+        return []
+    return sorted(
+        path.name
+        for path in directory.glob("*.md")
+        if path.stem != "index" and "." not in path.stem
+    )

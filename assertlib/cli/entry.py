@@ -1,0 +1,22 @@
+"""
+What ``assertlib`` runs; tells in one line when the tools are not installed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        from .app import run
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.startswith("assertlib"):
+            raise
+        print(
+            f"assertlib: the command line needs {error.name}: pip install 'assertlib-sdk[tools]'",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    sys.exit(run())

@@ -1,0 +1,106 @@
+"""
+``assertlib init``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..catalog.config import FILE, find_config
+from .catalog import schema_text
+from .common import OK, USAGE, command
+
+_CATALOG = """\
+#:schema ./schema.json
+schema = 1
+
+# One table per invariant; this file's name is the area, so this one is
+# store.acked-write-survives.  `assertlib catalog schema` tells all keys.
+
+[acked-write-survives]
+title = "An acknowledged write survives a crash"
+kind = "safety"
+status = "draft" # "active" once an assertion names it
+statement = '''
+Once a write is acknowledged, every later read returns it or something newer, whatever crashes.
+'''
+why = '''
+Callers act on the acknowledgement: what they were promised must not be gone.
+'''
+debug = '''
+Compare the acknowledged position with what was synced; look at the order of write, sync and reply.
+'''
+expects = ["always"]
+owners = []
+
+[[acked-write-survives.source]]
+ref = "where this is known from: a document, an issue, a person's review"
+"""
+
+_TABLE = """
+[tool.assertlib.targets.{name}]
+source = [{source}]
+catalog = ["catalog"]
+"""
+
+
+@command
+def init(
+    directory: Annotated[Path, typer.Argument(help="The project.")] = Path(),
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="Where the code is; guessed from the packages if not given."),
+    ] = None,
+) -> int:
+    """
+    Write a first catalog and configuration; never overwrites anything.
+
+    Then: name an invariant in the code, and run `assertlib check`.
+    """
+    root = directory.resolve()
+    if not root.is_dir():
+        print(f"assertlib: {directory} is no directory", file=sys.stderr)
+        return USAGE
+    sources = source or _packages(root)
+    if not sources:
+        print(
+            f"assertlib: no Python package in {root}; say where the code is with --source DIR",
+            file=sys.stderr,
+        )
+        return USAGE
+    _write(root / "catalog" / "store.toml", _CATALOG)
+    _write(root / "catalog" / "schema.json", schema_text())
+    _configure(root, sources)
+    print("next: name an invariant in the code, then run `assertlib check`")
+    return OK
+
+
+def _packages(root: Path) -> list[str]:
+    if (root / "src").is_dir():
+        return ["src"]
+    return sorted(path.parent.name for path in root.glob("*/__init__.py"))
+
+
+def _write(path: Path, text: str) -> None:
+    if path.exists():
+        print(f"kept {path}")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    print(f"wrote {path}")
+
+
+def _configure(root: Path, sources: list[str]) -> None:
+    path = root / FILE
+    if path.exists() and find_config(root).file == path:
+        print(f"kept [tool.assertlib] in {path}")
+        return
+    quoted = ", ".join(f'"{name}"' for name in sources)
+    table = _TABLE.format(name="store", source=quoted)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(table if path.stat().st_size else table.lstrip())
+    print(f"added [tool.assertlib] to {path}")

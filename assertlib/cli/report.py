@@ -1,0 +1,60 @@
+"""
+``assertlib report``.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..evidence.runs import NoDataError
+from ..report.base import FORMATS
+from .common import OK, WRONG, TargetOption, command, judged
+
+
+class Format(StrEnum):
+    """The formats there are."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+@command
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Ids or directories; the newest run if none."),
+    ] = None,
+    format: Annotated[Format, typer.Option("--format", "-f", help="How to write it.")] = (
+        Format.TEXT
+    ),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write, - for the terminal.")
+    ] = None,
+    target: TargetOption = None,
+) -> int:
+    """
+    Tell what runs proved, what was violated and what never happened.
+
+    Several runs are judged together.  Exit code 1 only if an assertion was
+    violated, 3 if there is no data.
+
+    Example: assertlib report --format markdown -o report.md
+    """
+    _, summary = judged(runs or [], target)
+    if not summary.hits:
+        raise NoDataError(
+            f"no assertion was hit in {', '.join(summary.runs)}; record a run with"
+            " `assertlib run -- CMD` or `pytest --assertlib`"
+        )
+    text = FORMATS[format.value](summary)
+    if output is None or str(output) == "-":
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8")
+    return WRONG if summary.is_violated else OK

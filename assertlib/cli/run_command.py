@@ -1,0 +1,104 @@
+"""
+``assertlib run``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..evidence.combine import read_evidence
+from ..evidence.runs import describe_run, finish_run, new_run
+from ..evidence.summary import Summary, summarise
+from ..evidence.verdicts import Verdict
+from ..recording.recorder import COMMIT_ENV, FEATURES_ENV, ROOT_ENV, RUN_DIR_ENV
+from ..recording.rundir import find_commit
+from .common import NO_DATA, OK, USAGE, WRONG, TargetOption, command, project
+
+_SIGNALLED = 128
+
+
+@command
+def run(
+    cmd: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="What to run.")],
+    target: TargetOption = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="CMD covers all it can, so that absence means something."),
+    ] = False,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=on|off", help="Declare a feature of the store on or off."),
+    ] = None,
+) -> int:
+    """
+    Run CMD and record the assertions of it and of its children.
+
+    The exit code is CMD's; 1 if it succeeded but an assertion was violated, 3 if
+    it succeeded and no assertion was hit.
+
+    Example: assertlib run --full -- python -m kvstore.torture --seconds 20
+    """
+    config, checked = project(target)
+    run_dir = new_run(config)
+    describe_run(run_dir, checked, config, cmd)
+    code = _execute(cmd, _environment(config.root, run_dir, feature or []))
+    if code is None:
+        return USAGE
+    finish_run(run_dir, full=full)
+    evidence = read_evidence([run_dir])
+    summary = summarise(evidence, checked.catalog, checked.name, checked.scan.sites)
+    print(_one_line(run_dir.name, summary), file=sys.stderr)
+    return code or _judged(summary)
+
+
+def _environment(root: Path, run_dir: Path, features: list[str]) -> dict[str, str]:
+    environment = {**os.environ, RUN_DIR_ENV: str(run_dir), ROOT_ENV: str(root)}
+    commit = find_commit(str(root))
+    if commit is not None:
+        environment[COMMIT_ENV] = commit
+    if features:
+        environment[FEATURES_ENV] = ",".join(features)
+    return environment
+
+
+def _execute(cmd: list[str], environment: dict[str, str]) -> int | None:
+    """The exit code of *cmd*, as a shell would tell it; None if it cannot be run."""
+    try:
+        process = subprocess.Popen(cmd, env=environment)
+    except OSError as error:
+        print(f"assertlib: cannot run {cmd[0]!r}: {error.strerror}", file=sys.stderr)
+        return None
+    # Ctrl-C reaches the whole group: the command ends as it likes, and then is judged.
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        code = process.wait()
+    finally:
+        signal.signal(signal.SIGINT, interrupted)
+    return code if code >= 0 else _SIGNALLED - code
+
+
+def _judged(summary: Summary) -> int:
+    if summary.is_violated:
+        return WRONG
+    return OK if summary.hits else NO_DATA
+
+
+def _one_line(name: str, summary: Summary) -> str:
+    if not summary.hits:
+        return (
+            f"assertlib: run {name}: no assertion was hit; does the command import assertlib,"
+            " and is ASSERTLIB=off not set?"
+        )
+    met = sum(result.hits > 0 for result in summary.assertions)
+    violated = len(summary.with_verdict(Verdict.VIOLATED))
+    return (
+        f"assertlib: run {name}: {summary.hits:,} evaluations, {met} of"
+        f" {len(summary.assertions)} assertions hit, {violated} violated; see `assertlib report`"
+    )

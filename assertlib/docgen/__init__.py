@@ -1,0 +1,3 @@
+"""
+The catalog as pages: one per invariant, and an index.
+"""

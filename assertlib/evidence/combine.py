@@ -1,0 +1,256 @@
+"""
+Joins shards into evidence: hits per assertion, by trial.
+
+Evidence is a set of shards, so that adding the same one twice, or in another
+order, changes nothing; all sums are made from that set when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..model import Kind, Site
+from ..recording.counters import message_hash
+from ..recording.reader import HitRecord, Record, Shard, read_shards
+from ..recording.trials import EXPECTS_VIOLATION, Trial
+from .runs import RunInfo, read_info
+
+TrialKey = tuple[str, str | None]
+"""Run and trial; no trial is its own bucket."""
+
+
+@dataclass
+class Tally:
+    """
+    The hits of one assertion.
+
+    Attributes:
+        true, false: How many, by trial; zero is not kept.
+        violations: Recorded hits that broke it, in order of time.
+        first_true: The earliest recorded hit that was true.
+        guidance: The record of how close it came, if it is a rich assertion.
+    """
+
+    kind: Kind
+    message: str
+    invariant: str | None = None
+    true_by: dict[TrialKey, int] = field(default_factory=lambda: defaultdict(int))
+    false_by: dict[TrialKey, int] = field(default_factory=lambda: defaultdict(int))
+    violations: list[tuple[TrialKey, HitRecord]] = field(default_factory=list)
+    first_true: HitRecord | None = None
+    guidance: list[Record] = field(default_factory=list)
+
+    @property
+    def true(self) -> int:
+        return sum(self.true_by.values())
+
+    @property
+    def false(self) -> int:
+        return sum(self.false_by.values())
+
+    @property
+    def hits(self) -> int:
+        return self.true + self.false
+
+
+@dataclass
+class TrialFacts:
+    """
+    What is known of a trial.
+
+    Attributes:
+        faults: Time and names of what was injected, with the assumptions broken.
+        features: What was declared on or off by the processes of the trial.
+    """
+
+    trial: Trial
+    faults: list[tuple[int, frozenset[str], frozenset[str]]] = field(default_factory=list)
+    features: dict[str, set[bool]] = field(default_factory=lambda: defaultdict(set))
+
+
+class Evidence:
+    """The shards of some runs, each once."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, RunInfo] = {}
+        self.shards: dict[tuple[str, str], Shard] = {}
+        self._trials: dict[TrialKey, TrialFacts] | None = None
+
+    def add_run(self, info: RunInfo, shards: Iterable[Shard]) -> None:
+        """Add what processes left in a run."""
+        self.runs[info.id] = info
+        self._trials = None
+        for shard in shards:
+            key = (info.id, shard.name)
+            other = self.shards.get(key)
+            # A shard of a living process may be read twice; the later reading holds more.
+            if other is None or _weight(shard) > _weight(other):
+                self.shards[key] = shard
+
+    def merge(self, other: Evidence) -> None:
+        """Add all of *other*."""
+        for info in other.runs.values():
+            mine = [shard for (run, _), shard in other.shards.items() if run == info.id]
+            self.add_run(info, mine)
+
+    def newest(self) -> RunInfo | None:
+        """The run whose scan is the denominator: the last by id that has one."""
+        scanned = [info for info in self.runs.values() if info.scan is not None]
+        return max(scanned, key=lambda info: info.id, default=None)
+
+    def trials(self) -> dict[TrialKey, TrialFacts]:
+        """All trials, with the faults and features that were declared in them."""
+        facts: dict[TrialKey, TrialFacts] = {}
+        for (run, _), shard in self.shards.items():
+            for identifier, record in shard.trials.items():
+                facts.setdefault((run, identifier), TrialFacts(record.trial))
+        for (run, _), shard in self.shards.items():
+            self._add_faults(run, shard, facts)
+            self._add_features(run, shard, facts)
+        return facts
+
+    def _add_faults(self, run: str, shard: Shard, facts: dict[TrialKey, TrialFacts]) -> None:
+        for fault in shard.faults:
+            trial = facts.get((run, fault.trial))
+            if trial is not None:
+                trial.faults.append((fault.time, frozenset(fault.active), frozenset(fault.breaks)))
+
+    def _add_features(self, run: str, shard: Shard, facts: dict[TrialKey, TrialFacts]) -> None:
+        took_part = {delta.trial for delta in shard.deltas} | set(shard.trials)
+        for identifier in took_part | set(shard.features):
+            trial = facts.get((run, identifier))
+            if trial is None:
+                continue
+            declared = {**self.runs[run].features, **shard.features.get(None, {})}
+            for name, on in {**declared, **shard.features.get(identifier, {})}.items():
+                trial.features[name].add(on)
+
+    def tallies(self) -> dict[tuple[Kind, str], Tally]:
+        """
+        Hits by assertion.  Those under a condition that has changed since, as
+        the newest scan has it, are left out.
+        """
+        newest = self.newest()
+        current = {} if newest is None or newest.scan is None else _by_name(newest.scan)
+        tallies: dict[tuple[Kind, str], Tally] = {}
+        for (run, _), shard in sorted(self.shards.items()):
+            names = self._names(run, shard)
+            stale = _stale(self.runs[run], current)
+            self._add_counts(run, shard, names, stale, tallies)
+            self._add_records(run, shard, stale, tallies)
+        return tallies
+
+    def _names(self, run: str, shard: Shard) -> list[tuple[Kind, str, str | None] | None]:
+        """Kind, message and invariant by slot; counters without a line are told by hash."""
+        scan = self.runs[run].scan or ()
+        hashes = {(message_hash(site.message), site.kind): site for site in scan}
+        names: list[tuple[Kind, str, str | None] | None] = []
+        for slot in shard.slots:
+            if slot.message is not None:
+                names.append((slot.kind, slot.message, slot.invariant))
+                continue
+            site = hashes.get((slot.hash, slot.kind))
+            names.append(None if site is None else (site.kind, site.message, site.invariant))
+        return names
+
+    def _add_counts(
+        self,
+        run: str,
+        shard: Shard,
+        names: list[tuple[Kind, str, str | None] | None],
+        stale: set[str],
+        tallies: dict[tuple[Kind, str], Tally],
+    ) -> None:
+        for name in names:
+            if name is not None and name[1] not in stale:
+                tallies.setdefault(name[:2], Tally(*name))
+        for delta in shard.deltas:
+            trial = (run, self.trial_of(run, shard, delta.trial))
+            expected = self._expected_violation(trial)
+            for counts, true in ((delta.true, True), (delta.false, False)):
+                for number, count in enumerate(counts):
+                    name = names[number] if number < len(names) else None
+                    if not count or name is None or name[1] in stale:
+                        continue
+                    if not true and name[1] == expected:
+                        continue
+                    tally = tallies[name[:2]]
+                    (tally.true_by if true else tally.false_by)[trial] += count
+
+    def _add_records(
+        self, run: str, shard: Shard, stale: set[str], tallies: dict[tuple[Kind, str], Tally]
+    ) -> None:
+        for hit in shard.hits:
+            tally = tallies.get((hit.kind, hit.message))
+            if tally is None or hit.message in stale:
+                continue
+            trial = (run, self.trial_of(run, shard, hit.trial))
+            if hit.is_violation and self._expected_violation(trial) != hit.message:
+                tally.violations.append((trial, hit))
+                tally.violations.sort(key=lambda item: item[1].time)
+            elif hit.condition and (tally.first_true is None or hit.time < tally.first_true.time):
+                tally.first_true = hit
+        for message, record in shard.guidance.items():
+            for tally in tallies.values():
+                if tally.message == message and message not in stale:
+                    tally.guidance.append(record)
+
+    def _expected_violation(self, trial: TrialKey) -> str | None:
+        """The assertion that is broken on purpose in *trial*."""
+        facts = self._known_trials().get(trial)
+        if facts is None or facts.trial.sampler != EXPECTS_VIOLATION:
+            return None
+        return facts.trial.population
+
+    def _known_trials(self) -> dict[TrialKey, TrialFacts]:
+        if self._trials is None:
+            self._trials = self.trials()
+        return self._trials
+
+    def trial_of(self, run: str, shard: Shard, trial: str | None) -> str | None:
+        """The trial that hits of *shard* belong to: none for those of a child that outlived it."""
+        if trial is None or shard.base is None or trial != shard.base.id:
+            return trial
+        for (other_run, _), other in self.shards.items():
+            record = other.trials.get(trial) if other_run == run else None
+            if record is None or record.end is None:
+                continue
+            if shard.name in record.outlived or shard.start > record.end:
+                return None
+        return trial
+
+    def __repr__(self) -> str:
+        return f"<Evidence of {len(self.shards)} shards in {len(self.runs)} runs>"
+
+
+def read_evidence(paths: list[Path]) -> Evidence:
+    """
+    The evidence of the runs at *paths*.
+
+    Raises:
+        UnreadableRunError: A file of theirs is damaged.
+    """
+    evidence = Evidence()
+    for path in paths:
+        evidence.add_run(read_info(path), read_shards(str(path)))
+    return evidence
+
+
+def _weight(shard: Shard) -> tuple[int, int, int]:
+    return (sum(shard.true) + sum(shard.false), len(shard.hits), len(shard.deltas))
+
+
+def _by_name(sites: Iterable[Site]) -> dict[str, str]:
+    return {site.message: site.fingerprint for site in sites}
+
+
+def _stale(info: RunInfo, current: dict[str, str]) -> set[str]:
+    """Messages whose condition is another now than it was in that run."""
+    return {
+        site.message
+        for site in info.scan or ()
+        if current.get(site.message, site.fingerprint) != site.fingerprint
+    }

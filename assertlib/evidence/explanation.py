@@ -1,0 +1,132 @@
+"""
+The whole story of a violation: what broke, what it protects, why that matters,
+where to look, and what replays it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..catalog.config import ConfigError, find_config
+from ..catalog.loader import Catalog, Entry, load
+from ..model import Kind, Location, invariant_and_clause
+from ..recording.hits import Hit
+from ..recording.reader import HitRecord
+
+_WIDTH = 96
+
+
+def explain(
+    *,
+    kind: Kind,
+    message: str,
+    invariant: str | None,
+    location: Location,
+    source: str | None,
+    values: dict[str, str],
+    details: str | None,
+    trial: str | None,
+    seed: int | None,
+    entry: Entry | None,
+) -> str:
+    """The explanation as plain text; *entry* is the invariant's, if the catalog has it."""
+    lines = [f"{kind.name} {message!r} is violated", f"  at {location} in {location.qualname}"]
+    if source is not None:
+        lines.append(f"  condition: {source}")
+        lines += [f"    {name} = {value}" for name, value in values.items()]
+    if details is not None:
+        lines.append(f"  details: {details}")
+    lines += _replay(trial, seed)
+    if invariant is not None:
+        lines += _knowledge(invariant, entry)
+    return "\n".join(lines)
+
+
+def _replay(trial: str | None, seed: int | None) -> Iterator[str]:
+    if trial is not None:
+        yield f"  replay: trial {trial}" + ("" if seed is None else f", seed {seed}")
+
+
+def _knowledge(invariant: str, entry: Entry | None) -> Iterator[str]:
+    identifier, clause = invariant_and_clause(invariant)
+    if entry is None:
+        yield f"  invariant: {invariant} (in no catalog; see `assertlib check`)"
+        return
+    known = entry.invariant
+    yield f"  invariant: {identifier}: {known.title}"
+    yield from _paragraph("must hold", known.statement)
+    if clause is not None and clause in known.clauses:
+        yield from _paragraph(f"clause {clause}", known.clauses[clause])
+    yield from _paragraph("why it matters", known.why)
+    if known.debug:
+        yield from _paragraph("what to look at", known.debug)
+    for incident in known.incident:
+        yield f"  incident: {incident.ref} ({incident.status}): {incident.title}"
+    if known.owners:
+        yield f"  owners: {', '.join(known.owners)}"
+
+
+def _paragraph(label: str, text: str) -> Iterator[str]:
+    yield f"  {label}:"
+    for line in text.splitlines():
+        yield from textwrap.wrap(line, _WIDTH, initial_indent="    ", subsequent_indent="    ") or [
+            ""
+        ]
+
+
+def explain_record(hit: HitRecord, catalog: Catalog) -> str:
+    """The explanation of a violation that was read from a run."""
+    return explain(
+        kind=hit.kind,
+        message=hit.message,
+        invariant=hit.invariant,
+        location=hit.location,
+        source=hit.source,
+        values=hit.values,
+        details=hit.details,
+        trial=hit.trial,
+        seed=hit.seed,
+        entry=entry_of(hit.invariant, catalog),
+    )
+
+
+def entry_of(invariant: str | None, catalog: Catalog) -> Entry | None:
+    """The catalog's entry of what an assertion cites."""
+    if invariant is None:
+        return None
+    return catalog.entries.get(invariant_and_clause(invariant)[0])
+
+
+def explainer() -> Callable[[Hit], str]:
+    """An explainer of hits of this process, by the catalogs configured where it runs."""
+    catalog = _configured_catalog()
+
+    def explain_hit(hit: Hit) -> str:
+        captured = hit.captured
+        return explain(
+            kind=hit.kind,
+            message=hit.message,
+            invariant=hit.invariant,
+            location=hit.location,
+            source=None if captured is None else captured.source,
+            values={} if captured is None else captured.values,
+            details=hit.details,
+            trial=hit.trial,
+            seed=hit.seed,
+            entry=entry_of(hit.invariant, catalog),
+        )
+
+    return explain_hit
+
+
+def _configured_catalog() -> Catalog:
+    try:
+        config = find_config(Path.cwd())
+        roots = [
+            root for target in config.targets.values() for root in config.catalog_roots(target)
+        ]
+        return load(list(dict.fromkeys(roots)), config.root)
+    except (ConfigError, OSError):
+        return Catalog()

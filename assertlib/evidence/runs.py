@@ -1,0 +1,156 @@
+"""
+Run directories of a project: making them, finding them, describing them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..catalog.check import Checked
+from ..catalog.config import Config
+from ..model import Site, site_from_dict
+from ..recording.reader import Record, UnreadableRunError, read_run_file
+from ..recording.rundir import RUN_FILE, find_commit
+
+RUNS = Path(".assertlib") / "runs"
+SCHEMA = 1
+
+
+class NoDataError(Exception):
+    """There is nothing to judge; the text says how to get some."""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """
+    What is known of a run before its hits are looked at.
+
+    Attributes:
+        full: Whether it covered all it could, so that absence means something.
+        scan: The assertions of its target when it started; None if nobody scanned.
+    """
+
+    id: str
+    path: Path
+    target: str | None
+    full: bool
+    commit: str | None
+    command: tuple[str, ...]
+    features: dict[str, bool] = field(default_factory=dict)
+    scan: tuple[Site, ...] | None = None
+
+
+def new_run(config: Config) -> Path:
+    """A fresh run directory in the project."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    path = config.root / RUNS / f"{stamp}-{os.urandom(2).hex()}"
+    path.mkdir(parents=True)
+    ignore = config.root / RUNS.parts[0] / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+    return path
+
+
+def describe_run(path: Path, checked: Checked, config: Config, command: list[str]) -> None:
+    """Write ``run.json`` for a run that starts; it is partial until `finish_run`."""
+    catalog = "\0".join(checked.catalog.text).encode("utf-8", "surrogatepass")
+    body: Record = {
+        "schema": SCHEMA,
+        "run": path.name,
+        "command": command,
+        "commit": find_commit(str(config.root)),
+        "config": None if config.file is None else str(config.file),
+        "features": {},
+        "target": checked.name,
+        "full": False,
+        "catalog": hashlib.sha256(catalog).hexdigest(),
+        "scan": [site.as_dict() for site in checked.scan.sites],
+    }
+    _write(path, body)
+
+
+def finish_run(path: Path, *, full: bool) -> None:
+    """Say whether the run was full."""
+    body = read_run_file(str(path))
+    if body is not None:
+        _write(path, {**body, "full": full})
+
+
+def _write(path: Path, body: Record) -> None:
+    # A reader must never see half a file, and a killed writer must not leave one.
+    temporary = path / f"{RUN_FILE}.{os.getpid()}.new"
+    temporary.write_text(json.dumps(body) + "\n", encoding="utf-8")
+    temporary.replace(path / RUN_FILE)
+
+
+def read_info(path: Path) -> RunInfo:
+    """
+    The description of the run at *path*; a run that nobody described is partial.
+
+    Raises:
+        UnreadableRunError: ``run.json`` is damaged or newer than this assertlib.
+    """
+    body = read_run_file(str(path))
+    if body is None:
+        return RunInfo(path.name, path, None, full=False, commit=None, command=())
+    if body.get("schema") != SCHEMA:
+        raise UnreadableRunError(
+            f"{path / RUN_FILE}: schema {body.get('schema')!r}, this assertlib reads {SCHEMA};"
+            " update it"
+        )
+    try:
+        scan = body["scan"]
+        sites = [site_from_dict(site) for site in scan] if isinstance(scan, list) else None
+    except (KeyError, ValueError, TypeError) as error:
+        raise UnreadableRunError(f"{path / RUN_FILE}: bad scan: {error}") from error
+    command, features = body.get("command"), body.get("features")
+    return RunInfo(
+        id=path.name,
+        path=path,
+        target=_text(body.get("target")),
+        full=body.get("full") is True,
+        commit=_text(body.get("commit")),
+        command=tuple(map(str, command)) if isinstance(command, list) else (),
+        features=features if isinstance(features, dict) else {},
+        scan=None if sites is None else tuple(sites),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def find_runs(config: Config, names: list[str]) -> list[Path]:
+    """
+    The directories of the runs called *names* (an id, its beginning, or a path);
+    the newest if none is named.
+
+    Raises:
+        NoDataError: There is none.
+    """
+    directory = config.root / RUNS
+    known = sorted(path for path in directory.glob("*") if path.is_dir())
+    if not names:
+        if not known:
+            raise NoDataError(
+                f"no run in {directory}; record one with `assertlib run -- CMD` or"
+                " `pytest --assertlib`"
+            )
+        return [known[-1]]
+    return [_find_run(directory, known, name) for name in names]
+
+
+def _find_run(directory: Path, known: list[Path], name: str) -> Path:
+    if Path(name).is_dir():
+        return Path(name)
+    matching = [path for path in known if path.name.startswith(name) or path.name.endswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise NoDataError(f"{name!r} fits several runs: {', '.join(p.name for p in matching)}")
+    raise NoDataError(f"there is no run {name!r} in {directory}")

@@ -1,0 +1,440 @@
+"""
+All that a report shows, computed once; reporters only write it down.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..catalog.loader import Catalog, Entry
+from ..model import (
+    ALWAYS_OR_UNREACHABLE,
+    OTHER_BUCKET,
+    Kind,
+    Site,
+    antecedent_message,
+    bucket_message,
+    invariant_and_clause,
+)
+from ..recording.reader import HitRecord, Record
+from ..recording.trials import EXPECTS_VIOLATION, SEED_RANDOM
+from .combine import Evidence, Tally, TrialFacts, TrialKey
+from .statistics import rate_bound_when_never_seen
+from .verdicts import Claim, Facts, Standing, Verdict, judge_assertion, judge_invariant
+
+
+@dataclass
+class AssertionResult:
+    """
+    What the evidence says about one assertion.
+
+    Attributes:
+        site: Where it stands; None if only a shard declared it.
+        trials_hit, trials_false: In how many trials it was hit, and came out false.
+        antecedent: True and false hits of the antecedent of an ``always_if``.
+        example: A recorded hit that broke it, the first in the model if there is one.
+        nearest: How near a rich assertion came, in words.
+        rate_bounds: For a sometimes that was never true, an upper bound of its
+            rate by population.
+    """
+
+    kind: Kind
+    message: str
+    invariant: str | None
+    site: Site | None
+    verdict: Verdict
+    true: int
+    false: int
+    trials_hit: int
+    trials_false: int
+    antecedent: tuple[int, int] | None = None
+    example: HitRecord | None = None
+    nearest: str = ""
+    rate_bounds: dict[str, float] = field(default_factory=dict)
+    dormant_features: tuple[str, ...] = ()
+
+    @property
+    def hits(self) -> int:
+        return self.true + self.false
+
+    @property
+    def note(self) -> str:
+        """What to add to the verdict."""
+        unhit = not self.hits and self.antecedent is None and not self.kind.must_hit
+        return "not reached" if self.verdict is Verdict.SATISFIED and unhit else ""
+
+
+@dataclass
+class InvariantResult:
+    """What the evidence says about one invariant."""
+
+    entry: Entry
+    standing: Standing
+    assertions: list[AssertionResult]
+    proofs: list[tuple[str, str | None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Trials that are a sample of one thing."""
+
+    name: str
+    sampler: str
+    trials: int
+    faults: tuple[tuple[str, int], ...]
+
+
+@dataclass
+class Summary:
+    """
+    A judged run, or several.
+
+    Attributes:
+        undeclared: Messages that were hit and stand in no scan.
+        troubles: Assertions that could not be evaluated, with why and how often.
+        notes: What limits the evidence, in whole sentences.
+    """
+
+    target: str
+    commit: str | None
+    runs: list[str]
+    full: bool
+    populations: list[Population]
+    assertions: list[AssertionResult]
+    invariants: list[InvariantResult]
+    drafts: list[Entry]
+    undeclared: list[str]
+    troubles: list[tuple[str, str, int]]
+    notes: list[str]
+
+    def with_verdict(self, *verdicts: Verdict) -> list[AssertionResult]:
+        """The assertions that were judged so."""
+        return [result for result in self.assertions if result.verdict in verdicts]
+
+    @property
+    def hits(self) -> int:
+        """Evaluations of all assertions together."""
+        return sum(result.hits for result in self.assertions)
+
+    @property
+    def is_violated(self) -> bool:
+        """Whether any assertion is."""
+        return bool(self.with_verdict(Verdict.VIOLATED))
+
+
+def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Site]) -> Summary:
+    """
+    Judge *evidence* against *catalog*.
+
+    Args:
+        sites: The denominator for runs that nobody scanned.
+    """
+    newest = evidence.newest()
+    scan = list(newest.scan) if newest is not None and newest.scan is not None else sites
+    judging = _Judging(evidence, catalog, scan)
+    assertions = judging.assertions()
+    runs = sorted(evidence.runs)
+    latest = evidence.runs[runs[-1]] if runs else None
+    return Summary(
+        target=target,
+        commit=_commit(evidence),
+        runs=runs,
+        full=any(info.full for info in evidence.runs.values()),
+        populations=_populations(judging.trials),
+        assertions=assertions,
+        invariants=judging.invariants(assertions),
+        drafts=[entry for entry in _sorted(catalog) if not entry.counts],
+        undeclared=judging.undeclared(scan, scanned=latest is not None and latest.scan is not None),
+        troubles=_troubles(evidence),
+        notes=list(_notes(evidence)),
+    )
+
+
+def _sorted(catalog: Catalog) -> list[Entry]:
+    return sorted(catalog.entries.values(), key=lambda entry: entry.id)
+
+
+class _Judging:
+    """One pass from evidence to verdicts."""
+
+    def __init__(self, evidence: Evidence, catalog: Catalog, scan: list[Site]) -> None:
+        self._evidence = evidence
+        self._catalog = catalog
+        self._scan = scan
+        self._tallies = evidence.tallies()
+        self.trials = evidence.trials()
+        self._full = any(info.full for info in evidence.runs.values())
+        self._parts = self._antecedents()
+
+    def _antecedents(self) -> dict[str, str]:
+        """Antecedent of each always_if, by the message that it is judged with."""
+        known = {site.message for site in self._scan} | {key[1] for key in self._tallies}
+        owners = [
+            (site.kind, site.message) for site in self._scan if site.message == site.origin
+        ] + list(self._tallies)
+        return {
+            message: antecedent_message(message)
+            for kind, message in owners
+            if kind is ALWAYS_OR_UNREACHABLE and antecedent_message(message) in known
+        } | self._antecedents_alone()
+
+    def _antecedents_alone(self) -> dict[str, str]:
+        # The consequent of an always_if that was never evaluated has no tally of its own.
+        suffix = antecedent_message("")
+        return {
+            message.removesuffix(suffix): message
+            for _, message in self._tallies
+            if message.endswith(suffix)
+        }
+
+    def assertions(self) -> list[AssertionResult]:
+        """All assertions of the denominator and of the shards, judged."""
+        subjects: dict[tuple[Kind, str], Site | None] = {}
+        for site in self._scan:
+            subjects.setdefault((site.kind, site.message), site)
+        for kind, message in self._tallies:
+            subjects.setdefault((kind, message), None)
+        hidden = set(self._parts.values())
+        results = [
+            self._judge(kind, message, site)
+            for (kind, message), site in subjects.items()
+            if message not in hidden
+        ]
+        return sorted(results, key=lambda result: (result.message, result.kind.name))
+
+    def _judge(self, kind: Kind, message: str, site: Site | None) -> AssertionResult:
+        tally = self._tallies.get((kind, message)) or Tally(kind, message)
+        invariant = site.invariant if site is not None else tally.invariant
+        entry = self._entry(invariant)
+        outside = self._out_of_model(tally, entry)
+        violations = sum(count for trial, count in tally.false_by.items() if trial not in outside)
+        dormant = self._dormant_features(entry)
+        facts = Facts(
+            kind=kind,
+            true=tally.true,
+            false=tally.false,
+            violations=violations if kind.violated_by_false else 0,
+            out_of_model=tally.false - violations if kind.violated_by_false else 0,
+            dormant=bool(dormant),
+            full=self._full,
+            antecedent=self._antecedent(message),
+        )
+        verdict = judge_assertion(facts)
+        return AssertionResult(
+            kind=kind,
+            message=message,
+            invariant=invariant,
+            site=site,
+            verdict=verdict,
+            true=tally.true,
+            false=tally.false,
+            trials_hit=len({trial for trial in {**tally.true_by, **tally.false_by} if trial[1]}),
+            trials_false=len([trial for trial in tally.false_by if trial[1]]),
+            antecedent=facts.antecedent,
+            example=_example(tally, outside),
+            nearest=_nearest(tally),
+            rate_bounds=self._rate_bounds() if verdict is Verdict.NEVER_TRUE else {},
+            dormant_features=dormant,
+        )
+
+    def _entry(self, invariant: str | None) -> Entry | None:
+        if invariant is None:
+            return None
+        return self._catalog.entries.get(invariant_and_clause(invariant)[0])
+
+    def _antecedent(self, message: str) -> tuple[int, int] | None:
+        name = self._parts.get(message)
+        if name is None:
+            return None
+        found = [tally for (_, known), tally in self._tallies.items() if known == name]
+        return (sum(tally.true for tally in found), sum(tally.false for tally in found))
+
+    def _out_of_model(self, tally: Tally, entry: Entry | None) -> set[TrialKey]:
+        """Trials whose first violation came after a fault that the invariant assumes away."""
+        if entry is None or not entry.invariant.assumes:
+            return set()
+        first: dict[TrialKey, int] = {}
+        for trial, hit in tally.violations:
+            first[trial] = min(hit.time, first.get(trial, hit.time))
+        assumed = frozenset(entry.invariant.assumes)
+        return {trial for trial, time in first.items() if self._was_broken(trial, time, assumed)}
+
+    def _was_broken(self, trial: TrialKey, time: int, assumed: frozenset[str]) -> bool:
+        facts = self.trials.get(trial)
+        while facts is not None:
+            for injected, active, breaks in facts.faults:
+                if injected <= time and assumed & (active | breaks):
+                    return True
+            facts = self.trials.get((trial[0], facts.trial.parent))
+        return False
+
+    def _dormant_features(self, entry: Entry | None) -> tuple[str, ...]:
+        if entry is None:
+            return ()
+        return tuple(name for name in entry.invariant.requires if self._is_off(name))
+
+    def _is_off(self, feature: str) -> bool:
+        if self.trials:
+            declared = [facts.features.get(feature) for facts in self.trials.values()]
+        else:
+            declared = [_declared_without_trials(self._evidence).get(feature)]
+        # No declaration counts as on.
+        return all(values == {False} for values in declared)
+
+    def _rate_bounds(self) -> dict[str, float]:
+        sizes = Counter(
+            facts.trial.population or ""
+            for facts in self.trials.values()
+            if facts.trial.sampler == SEED_RANDOM
+        )
+        return {name: rate_bound_when_never_seen(size) for name, size in sorted(sizes.items())}
+
+    def invariants(self, assertions: list[AssertionResult]) -> list[InvariantResult]:
+        """All active invariants of the catalog, judged."""
+        by_invariant: dict[str, list[AssertionResult]] = defaultdict(list)
+        for result in assertions:
+            if result.invariant is not None:
+                by_invariant[invariant_and_clause(result.invariant)[0]].append(result)
+        proofs = _proofs(self._evidence)
+        results = []
+        for entry in _sorted(self._catalog):
+            if not entry.counts:
+                continue
+            mine = by_invariant[entry.id]
+            proven = [proof for result in mine for proof in proofs.get(result.message, ())]
+            standing = judge_invariant(
+                entry.invariant.expects,
+                entry.invariant.clauses,
+                [claim_of(result) for result in mine],
+                proven=bool(proven),
+            )
+            results.append(InvariantResult(entry, standing, mine, proven))
+        return results
+
+    def undeclared(self, scan: list[Site], *, scanned: bool) -> list[str]:
+        """Messages that Python code declared and no scan has seen."""
+        if not scanned:
+            return []
+        known = {site.message for site in scan}
+        return sorted({message for _, message in self._tallies if message not in known})
+
+
+def claim_of(result: AssertionResult) -> Claim:
+    """What an assertion counts as for its invariant."""
+    kinds = {result.kind.name}
+    if result.antecedent is not None:
+        kinds.add("always")
+    clause = invariant_and_clause(result.invariant or "")[1]
+    tried = result.hits or (result.antecedent is not None and sum(result.antecedent))
+    if result.message.endswith(bucket_message("", OTHER_BUCKET)):
+        kinds = set()
+    return Claim(frozenset(kinds), result.verdict, int(tried), clause)
+
+
+def _declared_without_trials(evidence: Evidence) -> dict[str, set[bool]]:
+    declared: dict[str, set[bool]] = defaultdict(set)
+    for (run, _), shard in evidence.shards.items():
+        for name, on in {**evidence.runs[run].features, **shard.features.get(None, {})}.items():
+            declared[name].add(on)
+    return declared
+
+
+def _example(tally: Tally, outside: set[TrialKey]) -> HitRecord | None:
+    inside = [hit for trial, hit in tally.violations if trial not in outside]
+    every = inside or [hit for _, hit in tally.violations]
+    return every[0] if every else None
+
+
+def _nearest(tally: Tally) -> str:
+    """How near it came: the most extreme of what the processes kept."""
+    best = ""
+    extreme: float | None = None
+    for record in tally.guidance:
+        data = record.get("guidance_data")
+        if not isinstance(data, dict):
+            continue
+        value, text = _closeness(record, data)
+        if record.get("maximize") is False:
+            value = -value
+        if extreme is None or value > extreme:
+            extreme, best = value, text
+    return best
+
+
+def _closeness(record: Record, data: Record) -> tuple[float, str]:
+    if record.get("guidance_type") == "numeric":
+        left, right = data.get("left"), data.get("right")
+        if isinstance(left, int | float) and isinstance(right, int | float):
+            return float(left - right), f"{left} of {right}"
+        return 0.0, ""
+    holding = sorted(name for name, held in data.items() if held is True)
+    missing = sorted(name for name, held in data.items() if held is not True)
+    text = f"{len(holding)} of {len(data)} at once"
+    return float(len(holding)), f"{text}, without {', '.join(missing)}" if missing else text
+
+
+def _commit(evidence: Evidence) -> str | None:
+    found: list[object] = [info.commit for info in evidence.runs.values()]
+    if not any(found):
+        found = [shard.header.get("commit") for shard in evidence.shards.values()]
+    commits = {commit for commit in found if isinstance(commit, str)}
+    return commits.pop() if len(commits) == 1 else None
+
+
+def _populations(trials: dict[TrialKey, TrialFacts]) -> list[Population]:
+    groups: dict[tuple[str, str], list[TrialFacts]] = defaultdict(list)
+    for facts in trials.values():
+        if facts.trial.sampler == EXPECTS_VIOLATION:
+            continue
+        groups[facts.trial.population or "", facts.trial.sampler].append(facts)
+    return [
+        Population(name, sampler, len(members), _fault_counts(members))
+        for (name, sampler), members in sorted(groups.items())
+    ]
+
+
+def _fault_counts(members: list[TrialFacts]) -> tuple[tuple[str, int], ...]:
+    counts = Counter(name for facts in members for _, active, _ in facts.faults for name in active)
+    return tuple(sorted(counts.items()))
+
+
+def _troubles(evidence: Evidence) -> list[tuple[str, str, int]]:
+    counts = Counter(
+        (trouble.message, f"{trouble.location}: {trouble.reason}")
+        for shard in evidence.shards.values()
+        for trouble in shard.troubles
+    )
+    return [(message, reason, count) for (message, reason), count in sorted(counts.items())]
+
+
+def _proofs(evidence: Evidence) -> dict[str, list[tuple[str, str | None]]]:
+    proofs: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
+    for shard in evidence.shards.values():
+        for proof in shard.proofs:
+            if (proof.defect, proof.commit) not in proofs[proof.message]:
+                proofs[proof.message].append((proof.defect, proof.commit))
+    return proofs
+
+
+def _notes(evidence: Evidence) -> Iterator[str]:
+    shards = evidence.shards.values()
+    lost = sum(shard.lost_records for shard in shards)
+    if lost:
+        yield f"{lost} records could not be written (no space?); the counts are exact."
+    cut = sum(shard.truncated_details for shard in shards)
+    if cut:
+        yield f"The details of {cut} hits were too long and were cut."
+    volatile = [shard.name for shard in shards if shard.slots and not shard.durable]
+    if volatile:
+        yield (
+            f"The counts of {len(volatile)} processes were not durable; those of a killed one"
+            " are at least what is shown."
+        )
+    for info in evidence.runs.values():
+        if info.scan is None:
+            yield (
+                f"Run {info.id} was not scanned when it started; the source as it is now is the"
+                " denominator."
+            )

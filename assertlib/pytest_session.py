@@ -1,0 +1,184 @@
+"""
+A pytest session that records: a run directory for it, a trial for each test,
+and a failure for each violation, whoever caught it.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from .catalog.check import Checked, check
+from .catalog.config import ConfigError, find_config
+from .evidence.combine import read_evidence
+from .evidence.explanation import explain_record
+from .evidence.runs import describe_run, finish_run, new_run
+from .evidence.summary import summarise
+from .evidence.watch import RunWatch
+from .lifecycle import trial
+from .recording.reader import HitRecord, TroubleRecord
+from .recording.recorder import COMMIT_ENV, MODE_ENV, RAISE, ROOT_ENV, RUN_DIR_ENV, recorder
+from .recording.rundir import RUN_FILE, find_commit
+from .report.content import content_of
+
+_DESELECTED = "assertlib_deselected"
+_NARROWING = ("keyword", "markexpr", "deselect", "lf", "stepwise", "ignore", "ignore_glob")
+
+
+def start(config: pytest.Config) -> Session:
+    """Begin to record; in a worker of pytest-xdist, into the run of its controller."""
+    try:
+        project = find_config(config.rootpath)
+        name, target = project.target(config.getoption("--assertlib-target"))
+        checked = check(project, name, target)
+    except ConfigError as error:
+        raise pytest.UsageError(str(error)) from None
+    given = os.environ.get(RUN_DIR_ENV)
+    run_dir = Path(given) if given else new_run(project)
+    if not (run_dir / RUN_FILE).exists():
+        run_dir.mkdir(parents=True, exist_ok=True)
+        describe_run(run_dir, checked, project, ["pytest", *sys.argv[1:]])
+    os.environ.setdefault(ROOT_ENV, str(project.root))
+    commit = find_commit(str(project.root))
+    if commit is not None:
+        os.environ.setdefault(COMMIT_ENV, commit)
+    mode = None if MODE_ENV in os.environ else RAISE
+    recorder.root = os.environ[ROOT_ENV]
+    recorder.configure(mode=mode, run_dir=run_dir)
+    return Session(config, checked, run_dir, owns_run=not given)
+
+
+class Session:
+    """The hooks of a recording session."""
+
+    def __init__(
+        self, config: pytest.Config, checked: Checked, run_dir: Path, *, owns_run: bool
+    ) -> None:
+        self._config = config
+        self._checked = checked
+        self._run_dir = run_dir
+        self._owns_run = owns_run
+        self._watch = RunWatch(run_dir)
+        self._deselected = 0
+        self._orphans: list[HitRecord] = []
+        self._is_worker = hasattr(config, "workerinput")
+
+    # -- tests -----------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """A trial around set-up, call and tear-down."""
+        with trial(item.nodeid):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Fail a test for what was violated under it and swallowed, or in a child."""
+        _give_examples_trials(item)
+        try:
+            outcome = yield
+        except BaseException:
+            # It fails already; what it violated is in its own traceback or beside the point.
+            self._taken(item)
+            raise
+        self._fail_if_violated(item)
+        return outcome
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Children may violate something while they are being stopped."""
+        outcome = yield
+        self._fail_if_violated(item)
+        return outcome
+
+    def _taken(self, item: pytest.Item) -> tuple[list[HitRecord], list[TroubleRecord]]:
+        self._watch.update()
+        return self._watch.take(item.nodeid)
+
+    def _fail_if_violated(self, item: pytest.Item) -> None:
+        violations, troubles = self._taken(item)
+        texts = [explain_record(hit, self._checked.catalog) for hit in violations]
+        texts += [
+            f"assertion {trouble.message!r} could not be evaluated\n"
+            f"  at {trouble.location}\n  {trouble.reason}"
+            for trouble in troubles
+        ]
+        if texts:
+            pytest.fail("\n\n".join(texts), pytrace=False)
+
+    # -- the session -----------------------------------------------------
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Not all tests run, so absence means nothing."""
+        self._deselected += len(items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object, error: object) -> None:
+        """Take over what a worker knows; a crashed one leaves the run partial."""
+        output = getattr(node, "workeroutput", None)
+        self._deselected += output.get(_DESELECTED, 0) if output is not None else 1
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Close the run."""
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output[_DESELECTED] = self._deselected
+            return
+        if self._owns_run:
+            finish_run(self._run_dir, full=self._is_full(session, exitstatus))
+        self._watch.update()
+        self._orphans = self._watch.take_late()
+        if self._orphans and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _is_full(self, session: pytest.Session, exitstatus: int) -> bool:
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return False
+        if self._deselected or session.shouldstop or session.shouldfail:
+            return False
+        if any(self._config.getoption(name, None) for name in _NARROWING):
+            return False
+        return not any("::" in word or word.endswith(".py") for word in self._config.args)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """A short coverage section."""
+        if self._is_worker:
+            return
+        evidence = read_evidence([self._run_dir])
+        sites = self._checked.scan.sites
+        summary = summarise(evidence, self._checked.catalog, self._checked.name, sites)
+        content = content_of(summary)
+        terminalreporter.section("assertlib")
+        terminalreporter.write_line(content.title)
+        terminalreporter.write_line(" · ".join(content.counts))
+        for hit in self._orphans:
+            terminalreporter.write_line("")
+            terminalreporter.write_line("Violated outside of every test:")
+            terminalreporter.write_line(explain_record(hit, self._checked.catalog))
+        terminalreporter.write_line(f"assertlib report {self._run_dir.name}")
+
+
+def _give_examples_trials(item: pytest.Item) -> None:
+    """Make each Hypothesis example of a test a trial inside the test's own."""
+    function: object = getattr(item, "obj", None)
+    handle = getattr(function, "hypothesis", None)
+    inner: Callable[..., object] | None = getattr(handle, "inner_test", None)
+    if handle is None or inner is None:
+        return
+    original = getattr(inner, "_assertlib_original", inner)
+    numbers = itertools.count(1)
+
+    @functools.wraps(original)
+    def example(*args: object, **kwargs: object) -> object:
+        with trial(f"{item.nodeid} [example {next(numbers)}]"):
+            return original(*args, **kwargs)
+
+    example._assertlib_original = original  # type: ignore[attr-defined]
+    handle.inner_test = example

@@ -1,0 +1,3 @@
+"""
+Judged runs, written down: one module per format, all with the same content.
+"""

@@ -1,0 +1,296 @@
+"""
+What a report says, in order, before any format: the worst first, and what was
+not proved before what was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..evidence.summary import (
+    AssertionResult,
+    InvariantResult,
+    Population,
+    Summary,
+)
+from ..evidence.verdicts import Level, Verdict
+from ..model import REACHABLE, SOMETIMES, Kind
+from ..recording.trials import SEED_RANDOM
+
+_DETAILS_LIMIT = 160
+_EXERCISED = (Level.EXERCISED, Level.PROVEN)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing a reader should see: a label, what it is about, and lines about it."""
+
+    label: str
+    subject: str
+    text: str
+    more: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class State:
+    """A sometimes or reachable, and whether it was seen."""
+
+    reached: bool
+    message: str
+    text: str
+
+
+@dataclass
+class Content:
+    """
+    A report.
+
+    Attributes:
+        title: Target, commit, run, trials and the two totals.
+        items: Violations, then invariants that were not exercised.
+        counts: How many of each other verdict.
+        named: Which they are, by label.
+        states: Every sometimes and reachable, those not seen first.
+        findings: What is wrong with the evidence itself.
+    """
+
+    title: str
+    items: list[Item] = field(default_factory=list)
+    counts: list[str] = field(default_factory=list)
+    named: list[tuple[str, list[str]]] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+
+
+def content_of(summary: Summary) -> Content:
+    """Put what *summary* holds into words."""
+    return Content(
+        title=title(summary),
+        items=[*_violations(summary), *_unexercised(summary)],
+        counts=list(_counts(summary)),
+        named=list(_named(summary)),
+        states=_states(summary),
+        findings=list(_findings(summary)),
+    )
+
+
+def title(summary: Summary) -> str:
+    """The first line of a report."""
+    commit = f" @{summary.commit[:7]}" if summary.commit else ""
+    runs = f"run {summary.runs[-1]}" if len(summary.runs) == 1 else f"{len(summary.runs)} runs"
+    if not summary.full:
+        runs += " (partial)"
+    exercised = sum(result.standing.level in _EXERCISED for result in summary.invariants)
+    trials = ", ".join(_population(each) for each in summary.populations) or "no trials"
+    seen, states = states_seen(summary)
+    totals = (
+        f"invariants {exercised}/{len(summary.invariants)} exercised, sometimes {seen}/{states}"
+    )
+    return f"{summary.target}{commit}  {runs}  {trials}   {totals}"
+
+
+def states_seen(summary: Summary) -> tuple[int, int]:
+    """How many sometimes and reachable there are, and how many of them were seen."""
+    states = [result for result in summary.assertions if _is_state(result.kind)]
+    return sum(result.verdict is Verdict.SATISFIED for result in states), len(states)
+
+
+def _is_state(kind: Kind) -> bool:
+    return kind in (SOMETIMES, REACHABLE)
+
+
+def _population(population: Population) -> str:
+    word = "random trials" if population.sampler == SEED_RANDOM else "trials"
+    name = f" of {population.name}" if population.name else ""
+    faults = ", ".join(f"{fault}×{count}" for fault, count in population.faults)
+    return f"{population.trials} {word}{name}" + (f" ({faults})" if faults else "")
+
+
+# -- violations ----------------------------------------------------------------
+
+
+def _violations(summary: Summary) -> Iterator[Item]:
+    trials = sum(population.trials for population in summary.populations)
+    for result in summary.with_verdict(Verdict.VIOLATED):
+        yield _violation("VIOLATED", result, trials)
+    for result in summary.with_verdict(Verdict.OUT_OF_MODEL):
+        yield _violation("OUT OF MODEL", result, trials)
+
+
+def _violation(label: str, result: AssertionResult, trials: int) -> Item:
+    text = f"{quoted(result.message)}   false {result.false:,} of {result.hits:,}"
+    if trials:
+        text += f", in {result.trials_false:,} of {trials:,} trials"
+    return Item(label, result.invariant or "no invariant", text, tuple(_example(result)))
+
+
+def _example(result: AssertionResult) -> Iterator[str]:
+    hit = result.example
+    if hit is None:
+        yield "no record of a false hit was left; the counters are exact"
+        return
+    if hit.source:
+        values = ", ".join(f"{name} = {value}" for name, value in hit.values.items())
+        yield f"{hit.source}" + (f"   with {values}" if values else "")
+    parts = [_details(hit.details), str(hit.location)]
+    if hit.trial is not None:
+        seed = "" if hit.seed is None else f", seed {hit.seed}"
+        parts.append(f"replay: trial {hit.trial}{seed}")
+    yield "   ".join(part for part in parts if part)
+
+
+def _details(text: str | None) -> str:
+    if text is None:
+        return ""
+    try:
+        details = json.loads(text)
+    except ValueError:
+        return shortened(text)
+    if not isinstance(details, dict):
+        return shortened(text)
+    return shortened(" ".join(f"{name}={json.dumps(value)}" for name, value in details.items()))
+
+
+def shortened(text: str, limit: int = _DETAILS_LIMIT) -> str:
+    """*text*, cut when it is longer than *limit* characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def quoted(message: str) -> str:
+    """A message as reports show it: in quotes, on one line, without control characters."""
+    return json.dumps(message, ensure_ascii=False) if message.isprintable() else json.dumps(message)
+
+
+# -- invariants ------------------------------------------------------------------
+
+
+def _unexercised(summary: Summary) -> Iterator[Item]:
+    shown = (Level.EVALUATED, Level.ASSERTED)
+    for result in summary.invariants:
+        if result.standing.level in shown and not _is_dormant(result):
+            yield Item("NOT EXERCISED", result.entry.id, _evidence_of(result), tuple(_gap(result)))
+
+
+def _is_dormant(result: InvariantResult) -> bool:
+    return bool(result.assertions) and all(
+        each.verdict is Verdict.DORMANT for each in result.assertions
+    )
+
+
+def _evidence_of(result: InvariantResult) -> str:
+    held = sum(
+        each.true
+        for each in result.assertions
+        if each.kind not in (SOMETIMES, REACHABLE) and each.verdict is Verdict.SATISFIED
+    )
+    parts = [f"always held {held:,}×"] if held else []
+    parts += [
+        f"{each.kind.name} {quoted(each.message)} {_shortfall(each)}"
+        for each in result.assertions
+        if each.verdict not in (Verdict.SATISFIED, Verdict.VIOLATED)
+    ]
+    if not parts:
+        parts = [f"needs {', '.join(result.standing.missing)}"]
+    return ";  ".join(parts)
+
+
+def _shortfall(result: AssertionResult) -> str:
+    if result.antecedent is not None:
+        held, failed = result.antecedent
+        return f"antecedent evaluated {held + failed:,}×, never true"
+    if not result.hits:
+        return "never reached"
+    if result.kind is SOMETIMES and not result.true:
+        return f"evaluated {result.hits:,}×, never true"
+    return f"is {result.verdict.value}"
+
+
+def _gap(result: InvariantResult) -> Iterator[str]:
+    parts = []
+    for each in result.assertions:
+        parts += [
+            f"rate ≤ {bound:.1%} (95 %)".replace("%", " %", 1) + (f" in {name}" if name else "")
+            for name, bound in each.rate_bounds.items()
+        ]
+    incidents = [incident.ref for incident in result.entry.invariant.incident]
+    if incidents:
+        parts.append(f"guards {', '.join(incidents)}")
+    parts += [
+        f"nearest: {each.nearest}"
+        for each in result.assertions
+        if each.nearest and each.verdict is not Verdict.SATISFIED
+    ]
+    if parts:
+        yield ";  ".join(dict.fromkeys(parts))
+
+
+# -- the rest --------------------------------------------------------------------
+
+_LABELS = (
+    ("UNREACHED", Verdict.UNREACHED),
+    ("NEVER TRUE", Verdict.NEVER_TRUE),
+    ("VACUOUS", Verdict.VACUOUS),
+    ("INCONCLUSIVE", Verdict.INCONCLUSIVE),
+    ("OUT OF MODEL", Verdict.OUT_OF_MODEL),
+    ("DORMANT", Verdict.DORMANT),
+)
+
+
+def _counts(summary: Summary) -> Iterator[str]:
+    for label, verdict in _LABELS:
+        results = summary.with_verdict(verdict)
+        needs = sorted({name for result in results for name in result.dormant_features})
+        yield f"{label} {len(results)}" + (f" (needs {', '.join(needs)})" if needs else "")
+    naked = [result for result in summary.invariants if result.standing.level is Level.NAKED]
+    yield f"NAKED {len(naked)}"
+    yield f"DRAFT {len(summary.drafts)}"
+
+
+def _named(summary: Summary) -> Iterator[tuple[str, list[str]]]:
+    for label, verdict in _LABELS:
+        names = [
+            quoted(result.message)
+            for result in summary.with_verdict(verdict)
+            if not _is_state(result.kind)
+        ]
+        if names:
+            yield label, names
+    naked = [r.entry.id for r in summary.invariants if r.standing.level is Level.NAKED]
+    if naked:
+        yield "NAKED", naked
+    if summary.drafts:
+        yield "DRAFT", [entry.id for entry in summary.drafts]
+
+
+def _states(summary: Summary) -> list[State]:
+    states = [
+        State(
+            result.verdict is Verdict.SATISFIED,
+            quoted(result.message),
+            _state_text(result),
+        )
+        for result in summary.assertions
+        if _is_state(result.kind)
+    ]
+    return sorted(states, key=lambda state: (state.reached, state.message))
+
+
+def _state_text(result: AssertionResult) -> str:
+    owner = f"   {result.invariant}" if result.invariant else ""
+    if result.verdict is Verdict.SATISFIED:
+        trials = f", in {result.trials_hit:,} trials" if result.trials_hit else ""
+        return f"{result.true:,} of {result.hits:,} true{trials}{owner}"
+    return f"{_shortfall(result)}{owner}"
+
+
+def _findings(summary: Summary) -> Iterator[str]:
+    for message, reason, count in summary.troubles:
+        yield f"{quoted(message)} could not be evaluated, {count:,}×: {reason}"
+    for message in summary.undeclared:
+        yield (
+            f"{quoted(message)} was hit but stands in no scanned source; add its file to the"
+            " target, or see `assertlib check`"
+        )
+    yield from summary.notes

@@ -1,0 +1,61 @@
+"""
+The report as CommonMark with pipe tables, for job summaries and review comments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ..evidence.summary import Summary
+from .content import Content, content_of
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~!&])")
+
+
+def render(summary: Summary) -> str:
+    """The report as Markdown."""
+    return "\n".join(_lines(content_of(summary))) + "\n"
+
+
+def escaped(text: str) -> str:
+    """*text* so that Markdown shows it as it is, on one line."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _lines(content: Content) -> Iterator[str]:
+    yield "# Assertion report"
+    yield ""
+    yield escaped(content.title)
+    yield ""
+    if content.items:
+        yield from _table("", "invariant", "evidence", "more")
+        for item in content.items:
+            more = "<br>".join(escaped(line) for line in item.more)
+            yield f"| {item.label} | {escaped(item.subject)} | {escaped(item.text)} | {more} |"
+        yield ""
+    yield escaped(" · ".join(content.counts))
+    yield ""
+    for label, names in content.named:
+        yield f"- {label}: {escaped(', '.join(names))}"
+    if content.named:
+        yield ""
+    if content.states:
+        yield "## Sometimes"
+        yield ""
+        yield from _table("", "state", "evidence")
+        for state in content.states:
+            mark = "reached" if state.reached else "**missed**"
+            yield f"| {mark} | {escaped(state.message)} | {escaped(state.text)} |"
+        yield ""
+    if content.findings:
+        yield "## Findings"
+        yield ""
+        for finding in content.findings:
+            yield f"- {escaped(finding)}"
+        yield ""
+
+
+def _table(*heads: str) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"

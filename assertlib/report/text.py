@@ -1,0 +1,39 @@
+"""
+The report for a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..evidence.summary import Summary
+from .content import Content, Item, content_of
+
+_INDENT = " " * 11
+
+
+def render(summary: Summary) -> str:
+    """The report as plain text."""
+    return "\n".join(_lines(content_of(summary))) + "\n"
+
+
+def _lines(content: Content) -> Iterator[str]:
+    yield content.title
+    for item in content.items:
+        yield from _item(item)
+    yield " · ".join(content.counts)
+    for label, names in content.named:
+        yield f"{label:<10} {', '.join(names)}"
+    if content.states:
+        yield "SOMETIMES"
+        for state in content.states:
+            mark = "reached" if state.reached else "MISSED "
+            yield f"  {mark}  {state.message}  {state.text}"
+    for finding in content.findings:
+        yield f"FINDING    {finding}"
+
+
+def _item(item: Item) -> Iterator[str]:
+    yield f"{item.label:<10} {item.subject}  {item.text}"
+    for line in item.more:
+        yield f"{_INDENT}{line}"
