@@ -269,6 +269,18 @@ def bucket_of(value: object) -> str:
 OTHER_BUCKET = "other"
 
 
+def claimed_kinds(kind: Kind, message: str, *, has_antecedent: bool) -> frozenset[str]:
+    """
+    The kinds of evidence that an assertion gives its invariant.
+
+    An ``always_if`` (*has_antecedent*) must be put to the test, so it is also an
+    always; an antecedent, and the bucket for what was not expected, claim nothing.
+    """
+    if message.endswith((antecedent_message(""), bucket_message("", OTHER_BUCKET))):
+        return frozenset()
+    return frozenset({kind.name, ALWAYS.name} if has_antecedent else {kind.name})
+
+
 def assert_record(
     kind: Kind, message: str, location: Location, *, hit: bool, condition: bool
 ) -> dict[str, object]:

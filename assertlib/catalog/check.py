@@ -8,7 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..model import Site, invariant_and_clause
+from ..model import (
+    ALWAYS_OR_UNREACHABLE,
+    Site,
+    antecedent_message,
+    claimed_kinds,
+    invariant_and_clause,
+)
 from .config import Config, Target
 from .findings import Finding, Severity, did_you_mean
 from .loader import Catalog, Entry, load
@@ -55,9 +61,10 @@ def _joined(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
         if site.invariant is not None:
             cited[invariant_and_clause(site.invariant)[0]].append(site)
         yield from _check_site(catalog, site)
+    messages = {site.message for site in sites}
     for entry in catalog.entries.values():
         if entry.counts:
-            yield from _check_entry(entry, cited[entry.id])
+            yield from _check_entry(entry, cited[entry.id], messages)
 
 
 def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:
@@ -85,11 +92,11 @@ def _at_site(site: Site, code: str, text: str, hint: str = "") -> Finding:
     return Finding(site.file, site.line, site.column, code, text, hint or RULES[code].remedy)
 
 
-def _check_entry(entry: Entry, sites: list[Site]) -> Iterator[Finding]:
+def _check_entry(entry: Entry, sites: list[Site], messages: set[str]) -> Iterator[Finding]:
     if not sites:
         yield _at_entry(entry, "AL201", "no assertion names it")
         return
-    present = {site.kind.name for site in sites}
+    present = {kind for site in sites for kind in _claimed(site, messages)}
     for kind in entry.invariant.expects:
         if kind not in present:
             yield _at_entry(entry, "AL202", f"it expects {kind} and has none")
@@ -99,6 +106,13 @@ def _check_entry(entry: Entry, sites: list[Site]) -> Iterator[Finding]:
             yield _at_entry(entry, "AL203", f"no assertion cites its clause {clause!r}")
     if not entry.invariant.source or not entry.invariant.debug:
         yield _at_entry(entry, "AL401", "it has no source, or no hint at debugging")
+
+
+def _claimed(site: Site, messages: set[str]) -> frozenset[str]:
+    has_antecedent = (
+        site.kind is ALWAYS_OR_UNREACHABLE and antecedent_message(site.message) in messages
+    )
+    return claimed_kinds(site.kind, site.message, has_antecedent=has_antecedent)
 
 
 def _at_entry(entry: Entry, code: str, text: str) -> Finding:

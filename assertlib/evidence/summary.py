@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from ..catalog.loader import Catalog, Entry
 from ..model import (
     ALWAYS_OR_UNREACHABLE,
-    OTHER_BUCKET,
     Kind,
     Site,
     antecedent_message,
-    bucket_message,
+    claimed_kinds,
     invariant_and_clause,
 )
 from ..recording.reader import HitRecord, Record
@@ -323,14 +322,10 @@ class _Judging:
 
 def claim_of(result: AssertionResult) -> Claim:
     """What an assertion counts as for its invariant."""
-    kinds = {result.kind.name}
-    if result.antecedent is not None:
-        kinds.add("always")
+    has_antecedent = result.antecedent is not None
+    kinds = claimed_kinds(result.kind, result.message, has_antecedent=has_antecedent)
     clause = invariant_and_clause(result.invariant or "")[1]
-    tried = result.hits or (result.antecedent is not None and sum(result.antecedent))
-    if result.message.endswith(bucket_message("", OTHER_BUCKET)):
-        kinds = set()
-    return Claim(frozenset(kinds), result.verdict, int(tried), clause)
+    return Claim(kinds, result.verdict, result.hits + sum(result.antecedent or ()), clause)
 
 
 def _declared_without_trials(evidence: Evidence) -> dict[str, set[bool]]:
