@@ -5,32 +5,31 @@ The public names; everything else is reached through the command line.
 """
 
 from . import lifecycle
+from .derived import always_if, sometimes_both, sometimes_each, within
 from .invariant import Invariant
 from .lifecycle import configure, mode, trial
 from .primitives import (
     InvariantViolation,
     always,
-    always_greater_than,
-    always_greater_than_or_equal_to,
-    always_if,
-    always_less_than,
-    always_less_than_or_equal_to,
     always_or_unreachable,
-    always_some,
     reachable,
     sometimes,
+    unreachable,
+    wrapper,
+)
+from .recording.recorder import VERSION as __version__
+from .rich import (
+    always_greater_than,
+    always_greater_than_or_equal_to,
+    always_less_than,
+    always_less_than_or_equal_to,
+    always_some,
     sometimes_all,
-    sometimes_both,
-    sometimes_each,
     sometimes_greater_than,
     sometimes_greater_than_or_equal_to,
     sometimes_less_than,
     sometimes_less_than_or_equal_to,
-    unreachable,
-    within,
-    wrapper,
 )
-from .recording.recorder import VERSION as __version__
 
 __all__ = [
     "Invariant",

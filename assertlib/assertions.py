@@ -10,24 +10,20 @@ from __future__ import annotations
 from . import primitives
 from .capture import Fixed
 from .model import Location, kind_displayed
-from .primitives import (
-    always,
+from .primitives import always, always_or_unreachable, reachable, sometimes, unreachable
+from .recording.recorder import recorder
+from .rich import (
     always_greater_than,
     always_greater_than_or_equal_to,
     always_less_than,
     always_less_than_or_equal_to,
-    always_or_unreachable,
     always_some,
-    reachable,
-    sometimes,
     sometimes_all,
     sometimes_greater_than,
     sometimes_greater_than_or_equal_to,
     sometimes_less_than,
     sometimes_less_than_or_equal_to,
-    unreachable,
 )
-from .recording.recorder import recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 
-from . import primitives
+from . import derived, primitives, rich
 from .model import (
     ALWAYS,
     ALWAYS_OR_UNREACHABLE,
@@ -88,13 +88,13 @@ class Invariant:
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.always_greater_than` for this invariant."""
-        return primitives.always_greater_than(left, right, message, details, invariant=self.id)
+        return rich.always_greater_than(left, right, message, details, invariant=self.id)
 
     def always_greater_than_or_equal_to(
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.always_greater_than_or_equal_to` for this invariant."""
-        return primitives.always_greater_than_or_equal_to(
+        return rich.always_greater_than_or_equal_to(
             left, right, message, details, invariant=self.id
         )
 
@@ -102,27 +102,25 @@ class Invariant:
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.always_less_than` for this invariant."""
-        return primitives.always_less_than(left, right, message, details, invariant=self.id)
+        return rich.always_less_than(left, right, message, details, invariant=self.id)
 
     def always_less_than_or_equal_to(
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.always_less_than_or_equal_to` for this invariant."""
-        return primitives.always_less_than_or_equal_to(
-            left, right, message, details, invariant=self.id
-        )
+        return rich.always_less_than_or_equal_to(left, right, message, details, invariant=self.id)
 
     def sometimes_greater_than(
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.sometimes_greater_than` for this invariant."""
-        return primitives.sometimes_greater_than(left, right, message, details, invariant=self.id)
+        return rich.sometimes_greater_than(left, right, message, details, invariant=self.id)
 
     def sometimes_greater_than_or_equal_to(
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.sometimes_greater_than_or_equal_to` for this invariant."""
-        return primitives.sometimes_greater_than_or_equal_to(
+        return rich.sometimes_greater_than_or_equal_to(
             left, right, message, details, invariant=self.id
         )
 
@@ -130,13 +128,13 @@ class Invariant:
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.sometimes_less_than` for this invariant."""
-        return primitives.sometimes_less_than(left, right, message, details, invariant=self.id)
+        return rich.sometimes_less_than(left, right, message, details, invariant=self.id)
 
     def sometimes_less_than_or_equal_to(
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.sometimes_less_than_or_equal_to` for this invariant."""
-        return primitives.sometimes_less_than_or_equal_to(
+        return rich.sometimes_less_than_or_equal_to(
             left, right, message, details, invariant=self.id
         )
 
@@ -147,7 +145,7 @@ class Invariant:
         details: Details | None = None,
     ) -> bool:
         """`assertlib.always_some` for this invariant."""
-        return primitives.always_some(named_bools, message, details, invariant=self.id)
+        return rich.always_some(named_bools, message, details, invariant=self.id)
 
     def sometimes_all(
         self,
@@ -156,7 +154,7 @@ class Invariant:
         details: Details | None = None,
     ) -> bool:
         """`assertlib.sometimes_all` for this invariant."""
-        return primitives.sometimes_all(named_bools, message, details, invariant=self.id)
+        return rich.sometimes_all(named_bools, message, details, invariant=self.id)
 
     def always_if(
         self,
@@ -166,13 +164,13 @@ class Invariant:
         details: Details | None = None,
     ) -> bool:
         """`assertlib.always_if` for this invariant."""
-        return primitives.always_if(antecedent, consequent, message, details, invariant=self.id)
+        return derived.always_if(antecedent, consequent, message, details, invariant=self.id)
 
     def sometimes_both(
         self, condition: Condition, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.sometimes_both` for this invariant."""
-        return primitives.sometimes_both(condition, message, details, invariant=self.id)
+        return derived.sometimes_both(condition, message, details, invariant=self.id)
 
     def sometimes_each(
         self,
@@ -183,9 +181,7 @@ class Invariant:
         expected: Collection[object],
     ) -> bool:
         """`assertlib.sometimes_each` for this invariant."""
-        return primitives.sometimes_each(
-            value, message, details, expected=expected, invariant=self.id
-        )
+        return derived.sometimes_each(value, message, details, expected=expected, invariant=self.id)
 
     def within(
         self,
@@ -194,9 +190,9 @@ class Invariant:
         details: Details | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
-    ) -> primitives.within:
+    ) -> derived.within:
         """`assertlib.within` for this invariant."""
-        return primitives.within(seconds, message, details, clock=clock, invariant=self.id)
+        return derived.within(seconds, message, details, clock=clock, invariant=self.id)
 
     def declare_always(self, message: str) -> BoundCondition:
         """An `always` bound to its name: the fastest form, made once per module."""

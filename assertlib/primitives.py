@@ -18,32 +18,25 @@ assertions), and ``assertlib.model``.
 
 from __future__ import annotations
 
-import operator
 import sys
-import time
 
 from . import capture
 from .model import (
     ALWAYS,
     ALWAYS_OR_UNREACHABLE,
-    OTHER_BUCKET,
     REACHABLE,
     SOMETIMES,
     UNREACHABLE,
     Kind,
-    antecedent_message,
-    bucket_message,
-    bucket_of,
-    false_message,
 )
 from .recording import hot
 from .recording.recorder import OFF, RAISE, recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-    from types import CodeType, FrameType, TracebackType
-    from typing import Any, Protocol, Self, TypeVar
+    from collections.abc import Callable, Mapping
+    from types import CodeType, FrameType
+    from typing import Protocol, TypeVar
 
     from .recording.hits import Hit, Where
 
@@ -163,7 +156,7 @@ def _is_passed_over(code: CodeType) -> bool:
 _sampled: dict[tuple[Kind, str], int] = {}
 
 
-def _carefully(
+def carefully(
     kind: Kind,
     condition: Condition,
     message: str,
@@ -181,12 +174,12 @@ def _carefully(
             return True
         reason = _why_not_callable(condition)
         if reason is not None:
-            return _refuse(message, reason)
+            return refuse(message, reason)
     try:
         outcome = bool(condition() if callable(condition) else _truth(condition))
     except Exception as error:
-        return _refuse(message, f"its condition raised {type(error).__name__}: {error}")
-    return _count(kind, outcome, message, details, invariant)
+        return refuse(message, f"its condition raised {type(error).__name__}: {error}")
+    return count(kind, outcome, message, details, invariant)
 
 
 def _truth_unrecorded(condition: Condition) -> bool:
@@ -233,12 +226,13 @@ def _truth(condition: object) -> bool:
     return bool(condition)
 
 
-def _refuse(message: object, reason: str) -> bool:
+def refuse(message: object, reason: str) -> bool:
+    """Record that an assertion could not be evaluated; never a pass."""
     recorder.trouble(message, reason, caller())
     return False
 
 
-def _count(
+def count(
     kind: Kind, outcome: bool, message: str, details: Details | None, invariant: str | None
 ) -> bool:
     """Count an outcome that took some work to find."""
@@ -261,10 +255,10 @@ def _record(
     kind: Kind, outcome: bool, message: str, details: Details | None, invariant: str | None
 ) -> bool:
     where = caller()
-    return _record_at(where, kind, outcome, message, details, invariant)
+    return record_at(where, kind, outcome, message, details, invariant)
 
 
-def _record_at(
+def record_at(
     where: Where,
     kind: Kind,
     outcome: bool,
@@ -272,6 +266,7 @@ def _record_at(
     details: Details | None,
     invariant: str | None,
 ) -> bool:
+    """Record a hit at a known place, and raise for a violation where that is the mode."""
     if not isinstance(message, str):
         recorder.trouble(message, "its message is not a string", where)
         return outcome
@@ -283,6 +278,12 @@ def _record_at(
     if hit is not None and hit.is_violation and recorder.mode == RAISE:
         raise InvariantViolation(hit)
     return outcome
+
+
+def merged(details: Details | None, extra: Mapping[str, object]) -> Mapping[str, object]:
+    """*details*, evaluated, with *extra* over them."""
+    told = details() if callable(details) else details
+    return {**(told or {}), **extra}
 
 
 # -- plain assertions --------------------------------------------------------
@@ -304,7 +305,7 @@ def always(
             return True
         except (KeyError, TypeError):
             pass
-    return _carefully(ALWAYS, condition, message, details, invariant, every)
+    return carefully(ALWAYS, condition, message, details, invariant, every)
 
 
 def always_or_unreachable(
@@ -323,7 +324,7 @@ def always_or_unreachable(
             return True
         except (KeyError, TypeError):
             pass
-    return _carefully(ALWAYS_OR_UNREACHABLE, condition, message, details, invariant, every)
+    return carefully(ALWAYS_OR_UNREACHABLE, condition, message, details, invariant, every)
 
 
 def sometimes(
@@ -348,7 +349,7 @@ def sometimes(
                 return False
     except (KeyError, TypeError):
         pass
-    return _carefully(SOMETIMES, condition, message, details, invariant, every)
+    return carefully(SOMETIMES, condition, message, details, invariant, every)
 
 
 def reachable(
@@ -360,388 +361,14 @@ def reachable(
         cells[index] += 1
         return True
     except (KeyError, TypeError):
-        return _carefully(REACHABLE, True, message, details, invariant)
+        return carefully(REACHABLE, True, message, details, invariant)
 
 
 def unreachable(
     message: str, details: Details | None = None, *, invariant: str | None = None
 ) -> bool:
     """Claim that this line is never reached; returns False when it is."""
-    return _carefully(UNREACHABLE, False, message, details, invariant)
-
-
-# -- comparisons -------------------------------------------------------------
-
-
-def _compare(
-    kind: Kind,
-    holds: Callable[[Any, Any], object],
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None,
-    invariant: str | None,
-    *,
-    maximize: bool,
-) -> bool:
-    try:
-        outcome = bool(holds(left, right))
-    except Exception as error:
-        return _refuse(message, f"its operands cannot be compared: {error}")
-    if recorder.mode == OFF:
-        return outcome
-    _guide_gap(message, left, right, maximize=maximize)
-    merged = lambda: _merged(details, {"left": left, "right": right})  # noqa: E731
-    return _count(kind, outcome, message, merged, invariant)
-
-
-def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> None:
-    """Note ``left - right`` if it is a new extreme; operands without a difference have none."""
-    try:
-        gap: float = left - right  # type: ignore[operator]
-        mark = recorder.marks.get(message)
-        if mark is not None and not mark.improves(gap):
-            return
-        if not (_is_finite(left) and _is_finite(right)):
-            recorder.warn_not_finite(message)
-            return
-        where = caller()
-        mark = recorder.watermark(message, "numeric", maximize=maximize, where=where)
-        recorder.guide(message, mark, gap, {"left": left, "right": right}, where)
-    except Exception:
-        # Not numbers, or a message that can't be a key: the comparison counts without guidance.
-        return
-
-
-def _is_finite(value: object) -> bool:
-    number = float(value)  # type: ignore[arg-type]
-    return number - number == 0.0
-
-
-def _merged(details: Details | None, extra: Mapping[str, object]) -> Mapping[str, object]:
-    told = details() if callable(details) else details
-    return {**(told or {}), **extra}
-
-
-def always_greater_than(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """`always` ``left > right``; records how close it came."""
-    return _compare(ALWAYS, operator.gt, left, right, message, details, invariant, maximize=False)
-
-
-def always_greater_than_or_equal_to(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """`always` ``left >= right``; records how close it came."""
-    return _compare(ALWAYS, operator.ge, left, right, message, details, invariant, maximize=False)
-
-
-def always_less_than(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """`always` ``left < right``; records how close it came."""
-    return _compare(ALWAYS, operator.lt, left, right, message, details, invariant, maximize=True)
-
-
-def always_less_than_or_equal_to(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """`always` ``left <= right``; records how close it came."""
-    return _compare(ALWAYS, operator.le, left, right, message, details, invariant, maximize=True)
-
-
-def sometimes_greater_than(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """`sometimes` ``left > right``; records how near it came."""
-    return _compare(SOMETIMES, operator.gt, left, right, message, details, invariant, maximize=True)
-
-
-def sometimes_greater_than_or_equal_to(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """`sometimes` ``left >= right``; records how near it came."""
-    return _compare(SOMETIMES, operator.ge, left, right, message, details, invariant, maximize=True)
-
-
-def sometimes_less_than(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """`sometimes` ``left < right``; records how near it came."""
-    return _compare(
-        SOMETIMES, operator.lt, left, right, message, details, invariant, maximize=False
-    )
-
-
-def sometimes_less_than_or_equal_to(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """`sometimes` ``left <= right``; records how near it came."""
-    return _compare(
-        SOMETIMES, operator.le, left, right, message, details, invariant, maximize=False
-    )
-
-
-# -- named propositions ------------------------------------------------------
-
-
-def _combine(
-    kind: Kind,
-    together: Callable[[Collection[bool]], bool],
-    named_bools: Mapping[str, Condition],
-    message: str,
-    details: Details | None,
-    invariant: str | None,
-    *,
-    maximize: bool,
-) -> bool:
-    try:
-        named = {name: bool(value) for name, value in named_bools.items()}
-    except Exception as error:
-        return _refuse(message, f"its propositions have no truth values by name: {error}")
-    outcome = together(named.values())
-    if recorder.mode == OFF:
-        return outcome
-    _guide_frontier(message, named, maximize=maximize)
-    return _count(kind, outcome, message, lambda: _merged(details, named), invariant)
-
-
-def _guide_frontier(message: str, named: Mapping[str, bool], *, maximize: bool) -> None:
-    """Note how many propositions are true at once if there were never more (or fewer)."""
-    holding = sum(named.values())
-    try:
-        mark = recorder.marks.get(message)
-        if mark is not None and not mark.improves(holding):
-            return
-        where = caller()
-        mark = recorder.watermark(message, "boolean", maximize=maximize, where=where)
-        recorder.guide(message, mark, holding, named, where)
-    except Exception:
-        return
-
-
-def always_some(
-    named_bools: Mapping[str, Condition],
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """`always` at least one of the propositions, which are shown by name."""
-    return _combine(ALWAYS, any, named_bools, message, details, invariant, maximize=False)
-
-
-def sometimes_all(
-    named_bools: Mapping[str, Condition],
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """`sometimes` all of the propositions at once, which are shown by name."""
-    return _combine(SOMETIMES, all, named_bools, message, details, invariant, maximize=True)
-
-
-# -- derived assertions ------------------------------------------------------
-
-
-def always_if(
-    antecedent: Condition,
-    consequent: Callable[[], Condition],
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """
-    Claim that *consequent* holds each time that *antecedent* does.
-
-    *consequent* is a callable, evaluated only then.  The antecedent is an
-    assertion of its own, ``message [antecedent]``, so that a claim whose
-    antecedent never held is told apart from one that was put to the test.
-    """
-    applies = _carefully(
-        SOMETIMES, antecedent, _derived(antecedent_message, message), details, invariant
-    )
-    if not applies:
-        return True
-    if not callable(consequent):
-        return _refuse(message, "the consequent of always_if must be a callable: write lambda: …")
-    return _carefully(ALWAYS_OR_UNREACHABLE, consequent, message, details, invariant)
-
-
-def sometimes_both(
-    condition: Condition,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """Claim that *condition* is seen true and seen false in a run (``message [false]``)."""
-    outcome = _carefully(SOMETIMES, condition, message, details, invariant)
-    negated = _derived(false_message, message)
-    _carefully(SOMETIMES, not outcome, negated, details, invariant)
-    return outcome
-
-
-_buckets: dict[str, dict[str, str]] = {}
-
-
-def sometimes_each(
-    value: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    expected: Collection[object],
-    invariant: str | None = None,
-) -> bool:
-    """
-    Claim that *value* takes each of the *expected* values in a run.
-
-    Each is an assertion of its own, ``message [bucket=value]``; values not
-    expected fall into ``message [bucket=other]``, which may stay empty.
-
-    Returns:
-        Whether *value* is one of the expected ones.
-    """
-    try:
-        names = _buckets.get(message)
-        if names is None:
-            names = {bucket_of(each): "" for each in expected}
-            names = {bucket: bucket_message(message, bucket) for bucket in names}
-            _buckets[message] = names
-        name = names.get(bucket_of(value))
-    except Exception as error:
-        return _refuse(message, f"its value falls into no bucket: {error}")
-    if name is None:
-        other = bucket_message(message, OTHER_BUCKET)
-        _carefully(ALWAYS_OR_UNREACHABLE, True, other, details, invariant)
-        return False
-    return _carefully(SOMETIMES, True, name, details, invariant)
-
-
-_derived_names: dict[tuple[Callable[[str], str], str], str] = {}
-
-
-def _derived(name: Callable[[str], str], message: str) -> str:
-    try:
-        found = _derived_names.get((name, message))
-    except TypeError:
-        return message
-    if found is None:
-        found = _derived_names[name, message] = name(message)
-    return found
-
-
-class within:
-    """
-    Claim that the block is left, without an exception, after at most *seconds*.
-
-    A context manager, sync and async.  Late, or left by an exception, is
-    false; cancelled, or still open when the process dies, is neither.
-
-    Args:
-        seconds: The longest it may take.
-        clock: Tells the time in seconds; for tests and simulated time.
-    """
-
-    def __init__(
-        self,
-        seconds: float,
-        message: str,
-        details: Details | None = None,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        invariant: str | None = None,
-    ) -> None:
-        self._seconds = seconds
-        self._message = message
-        self._details = details
-        self._clock = clock
-        self._invariant = invariant
-        self._start = 0.0
-
-    def __enter__(self) -> Self:
-        """Start the clock."""
-        self._start = self._clock()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # Cancellation, KeyboardInterrupt and SystemExit are no Exceptions: the
-        # block was not allowed to finish, which says nothing about it.
-        if kind is not None and not issubclass(kind, Exception):
-            return
-        if recorder.mode == OFF:
-            return
-        took = self._clock() - self._start
-        facts: dict[str, object] = {"seconds": took, "limit": self._seconds}
-        if kind is not None:
-            facts["exception"] = kind.__name__
-        _record_at(
-            caller(captures=False),
-            ALWAYS,
-            kind is None and took <= self._seconds,
-            self._message,
-            lambda: _merged(self._details, facts),
-            self._invariant,
-        )
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, traceback)
+    return carefully(UNREACHABLE, False, message, details, invariant)
 
 
 # -- bound assertions --------------------------------------------------------
@@ -763,7 +390,7 @@ def bind_condition(kind: Kind, message: str, invariant: str | None) -> BoundCond
         if condition is True and cells is not None:
             cells[index] += 1
             return True
-        outcome = _carefully(kind, condition, message, details, invariant)
+        outcome = carefully(kind, condition, message, details, invariant)
         if outcome:
             cells, index = true_table.get(message, (None, 0))
         return outcome
@@ -795,5 +422,5 @@ def hit_at(
     if recorder.mode == OFF:
         return condition
     if extra is not None:
-        details = _merged(details, extra)
-    return _record_at(where, kind, condition, message, details, None)
+        details = merged(details, extra)
+    return record_at(where, kind, condition, message, details, None)

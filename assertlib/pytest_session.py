@@ -22,8 +22,8 @@ from .evidence.runs import describe_run, finish_run, new_run
 from .evidence.summary import summarise
 from .evidence.watch import RunWatch
 from .lifecycle import trial
-from .recording.reader import HitRecord, TroubleRecord
 from .recording.recorder import COMMIT_ENV, MODE_ENV, RAISE, ROOT_ENV, RUN_DIR_ENV, recorder
+from .recording.records import HitRecord, TroubleRecord
 from .recording.rundir import RUN_FILE, find_commit
 from .report.content import content_of
 

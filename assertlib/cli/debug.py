@@ -13,7 +13,8 @@ from pathlib import Path
 from ..catalog.config import Config, find_config
 from ..evidence.runs import NoDataError, find_runs, read_info
 from ..recording import recorder as recording
-from ..recording.reader import Shard, read_shards
+from ..recording.reader import read_shards
+from ..recording.records import Shard
 from .common import OK, command
 
 _PACKAGES = ("pydantic", "structlog", "opentelemetry-api", "opentelemetry-sdk", "typer", "pytest")

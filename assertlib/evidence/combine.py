@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ..model import Kind, Site
 from ..recording.counters import message_hash
-from ..recording.reader import HitRecord, Record, Shard, read_shards
+from ..recording.reader import read_shards
+from ..recording.records import HitRecord, Record, Shard
 from ..recording.trials import EXPECTS_VIOLATION, Trial
 from .runs import RunInfo, read_info
 

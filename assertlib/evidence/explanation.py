@@ -13,7 +13,7 @@ from ..catalog.config import ConfigError, find_config
 from ..catalog.loader import Catalog, Entry, load
 from ..model import Kind, Location, invariant_and_clause
 from ..recording.hits import Hit
-from ..recording.reader import HitRecord
+from ..recording.records import HitRecord
 
 _WIDTH = 96
 

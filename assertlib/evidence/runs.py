@@ -14,7 +14,8 @@ from pathlib import Path
 from ..catalog.check import Checked
 from ..catalog.config import Config
 from ..model import Site, site_from_dict
-from ..recording.reader import Record, UnreadableRunError, read_run_file
+from ..recording.reader import UnreadableRunError, read_run_file
+from ..recording.records import Record
 from ..recording.rundir import RUN_FILE, find_commit
 
 RUNS = Path(".assertlib") / "runs"

@@ -17,7 +17,7 @@ from ..model import (
     claimed_kinds,
     invariant_and_clause,
 )
-from ..recording.reader import HitRecord, Record
+from ..recording.records import HitRecord, Record
 from ..recording.trials import EXPECTS_VIOLATION, SEED_RANDOM
 from .combine import Evidence, Tally, TrialFacts, TrialKey
 from .statistics import rate_bound_when_never_seen

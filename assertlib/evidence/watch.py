@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..recording.reader import Follower, HitRecord, TroubleRecord, UnreadableRunError
+from ..recording.reader import Follower, UnreadableRunError
+from ..recording.records import HitRecord, TroubleRecord
 from ..recording.rundir import shard_paths
 from ..recording.trials import Trial
 

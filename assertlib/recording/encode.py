@@ -48,6 +48,13 @@ class Encoded:
         self.truncated = False
 
 
+def json_text(text: str) -> str:
+    """*text* as a JSON string."""
+    import json
+
+    return json.dumps(text)
+
+
 def line(key: str, body: object) -> str:
     """One record as a line; its kind can be told from the first characters."""
     import json

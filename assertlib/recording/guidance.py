@@ -9,11 +9,16 @@ written, and the last extreme is kept until it is flushed.
 
 from __future__ import annotations
 
+from ..model import NOWHERE, Location
+from .encode import NON_FINITE_OPERAND, DetailsEncoder, line, line_with_details
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from ..model import Location
+    from .hits import Where
+
+NUMERIC, BOOLEAN = "numeric", "boolean"
 
 
 def worth_writing(count: int) -> bool:
@@ -26,6 +31,8 @@ class Watermark:
     The most extreme value seen for one assertion.
 
     Attributes:
+        type: ``numeric`` or ``boolean``.
+        maximize: Whether larger is more extreme.
         best: The extreme, as a gap or a number of true propositions.
         pending: Data of an extreme that was not written yet.
     """
@@ -53,18 +60,69 @@ class Watermark:
         self.pending = None if due else data
         return due
 
-    def record(
-        self, message: str, location: Location, *, hit: bool, data: Mapping[str, object] | None
-    ) -> dict[str, object]:
-        """Body of an ``antithesis_guidance`` record."""
-        body: dict[str, object] = {
-            "guidance_type": self.type,
-            "id": message,
-            "message": message,
-            "location": location.wire(),
-            "maximize": self.maximize,
-            "hit": hit,
-        }
-        if data is not None:
-            body["guidance_data"] = dict(data)
-        return body
+
+class Guide:
+    """The watermarks of one session, and how they are written."""
+
+    def __init__(self, encoder: DetailsEncoder, write: Callable[[list[str]], None]) -> None:
+        self.marks: dict[str, Watermark] = {}
+        self._encoder = encoder
+        self._write = write
+
+    def note(
+        self,
+        message: str,
+        type: str,
+        value: float,
+        data: Mapping[str, object],
+        where: Where,
+        *,
+        maximize: bool,
+    ) -> None:
+        """Take *value* for *message*, and write it if it is an extreme worth it."""
+        mark = self.marks.get(message)
+        if mark is None:
+            mark = self.marks[message] = Watermark(type, maximize=maximize)
+            self._write(
+                [line("antithesis_guidance", _body(message, mark, where.location(), False))]
+            )
+        if mark.improves(value) and mark.move(value, data):
+            self._write_mark(message, mark, data, where.location())
+
+    def warn_not_finite(self, message: str) -> None:
+        """Say once why a comparison with an operand that is not finite gives no guidance."""
+        lines = self._encoder.warning(NON_FINITE_OPERAND, message)
+        if lines:
+            self._write(lines)
+
+    def flush(self) -> None:
+        """Write the extremes that were held back."""
+        for message, mark in self.marks.items():
+            data, mark.pending = mark.pending, None
+            if data is not None:
+                self._write_mark(message, mark, data, NOWHERE)
+
+    def _write_mark(
+        self, message: str, mark: Watermark, data: Mapping[str, object], location: Location
+    ) -> None:
+        encoded = self._encoder.encode(data, message)
+        if encoded.text is not None:
+            body = _body(message, mark, location, True)
+            text = line_with_details("antithesis_guidance", body, "guidance_data", encoded.text)
+            self._write([text])
+
+
+def _body(message: str, mark: Watermark, location: Location, hit: bool) -> dict[str, object]:
+    """
+    Body of an ``antithesis_guidance`` record, without data.
+
+    Source: the Antithesis Python SDK 0.4.0 on the wire, protocol 1.1.0.
+    """
+    return {
+        "guidance_type": mark.type,
+        "id": message,
+        "message": message,
+        "location": location.wire(),
+        "maximize": mark.maximize,
+        "hit": hit,
+    }

@@ -13,32 +13,25 @@ import sys
 import time
 from _thread import RLock
 
-from ..model import NOWHERE, PROTOCOL_VERSION, Kind, Location, assert_record
+from ..model import Kind, Location, assert_record
 from . import hot, shard, trials
-from .counters import (
-    FALSE_CELL,
-    LOST_CELL,
-    TROUBLE_CELL,
-    TRUE_CELL,
-    TRUNCATED_CELL,
-    Counters,
-    message_hash,
-)
-from .encode import NON_FINITE_OPERAND, DetailsEncoder, bounded_repr, line, line_with_details
-from .guidance import Watermark, worth_writing
+from .counters import TROUBLE_CELL, TRUNCATED_CELL
+from .encode import DetailsEncoder, bounded_repr, json_text, line, line_with_details
+from .guidance import Guide, worth_writing
 from .hits import Hit
-from .rundir import LiveShards, find_commit, shard_name
+from .rundir import find_commit
+from .session import VERSION, Session, Slot
+from .troubles import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Final
 
-    from .counters import Cell
+    from .guidance import Watermark
     from .hits import Captured, Where
     from .loader import Explainer, Subscriber
 
-VERSION: Final = "0.1.0"
+__all__ = ["VERSION", "Recorder", "parse_features", "recorder"]
 
 RECORD, RAISE, OFF = "record", "raise", "off"
 MODES = (RECORD, RAISE, OFF)
@@ -53,78 +46,58 @@ COMMIT_ENV = "ASSERTLIB_COMMIT"
 _TROUBLES_WRITTEN = 100
 
 
-class Slot:
-    """An assertion that this process has met, and its counters."""
-
-    __slots__ = ("cells", "index", "invariant", "kind", "location", "message", "number", "trial")
-
-    def __init__(
-        self,
-        number: int,
-        kind: Kind,
-        message: str,
-        invariant: str | None,
-        location: Location,
-        cell: Cell,
-    ) -> None:
-        self.number = number
-        self.kind = kind
-        self.message = message
-        self.invariant = invariant
-        self.location = location
-        self.cells, self.index = cell
-        self.trial: str | None = ""  # the trial of the last recorded violation
-
-    def count(self, condition: bool) -> int:
-        """Count one hit; returns how many there are now with this outcome."""
-        cells = self.cells
-        index = self.index + (TRUE_CELL if condition else FALSE_CELL)
-        counted = cells[index] + 1
-        cells[index] = counted
-        return counted
-
-    def cell(self, condition: bool) -> Cell:
-        """Where hits with this outcome are counted."""
-        return self.cells, self.index + (TRUE_CELL if condition else FALSE_CELL)
-
-
 class Recorder:
-    """Everything the process knows about its own hits."""
+    """
+    Everything the process knows about its own hits.
+
+    Attributes:
+        mode: ``record``, ``raise`` or ``off``.
+        run_dir: Where it records; None if hits are only counted.
+        root: Directory that file names in records are relative to.
+        marks: Watermarks of rich assertions, by message.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._lock = RLock()
-        self.mode = RECORD
+        self.mode = _mode_of(environ)
         self.run_dir: str | None = environ.get(RUN_DIR_ENV) or None
-        self.features: dict[str, bool] = parse_features(environ.get(FEATURES_ENV, ""))
-        self.sinks: list[str | Subscriber] = _words(environ.get(SINKS_ENV, "log"))
         self.root = environ.get(ROOT_ENV) or os.getcwd()
-        self._declared: dict[tuple[Kind, str], tuple[str | None, Location]] = {}
-        self._base = trials.from_environment(environ.get(trials.ENVIRONMENT))
-        self._stack: list[trials.Trial] = []
+        self.features = parse_features(environ.get(FEATURES_ENV, ""))
+        self._sinks: list[str | Subscriber] = _words(environ.get(SINKS_ENV, "log"))
         self._subscribers: list[Subscriber] | None = None
         self._explainer: Explainer | None = None
         self._explainer_sought = False
-        self._warned: set[str] = set()
+        self._declared: dict[tuple[Kind, str], tuple[str | None, Location]] = {}
+        self._base = trials.from_environment(environ.get(trials.ENVIRONMENT))
+        self._stack: list[trials.Trial] = []
         self._start_anew()
-        mode = environ.get(MODE_ENV, RECORD)
-        if mode in MODES:
-            self.mode = mode
-        else:
-            self._warn(f"{MODE_ENV}={mode!r} is no mode, recording; choose from {', '.join(MODES)}")
-        if self.mode == OFF:
-            hot.reset(off=True)
 
     def _start_anew(self) -> None:
-        self.name = ""
-        self._slots: dict[tuple[Kind, str], Slot] = {}
-        self._counters: Counters | None = None
-        self._writer: shard.ShardWriter | None = None
-        self._live: LiveShards | None = None
-        self.marks: dict[str, Watermark] = {}
+        self._session: Session | None = None
         self._encoder = DetailsEncoder()
-        self._flushed: tuple[list[int], list[int]] = ([], [])
+        self._guide = Guide(self._encoder, self._write_now)
+        self.marks: dict[str, Watermark] = self._guide.marks
         self._troubles = 0
         hot.reset(off=self.mode == OFF)
+
+    def _opened(self) -> Session:
+        """The session, begun at its first use."""
+        if self._session is None:
+            self._session = Session(self.run_dir, self._facts())
+            for (kind, message), (invariant, location) in self._declared.items():
+                self._session.add_slot(kind, message, invariant, location)
+        return self._session
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "run": os.path.basename(self.run_dir or ""),
+            "time": time.time_ns(),
+            "commit": os.environ.get(COMMIT_ENV) or find_commit(os.getcwd()),
+            "command": [bounded_repr(word)[1:-1] for word in sys.argv[:20]],
+            "mode": self.mode,
+            "features": self.features,
+            "trial": None if self._base is None else self._base.as_dict(),
+        }
 
     # -- configuration ---------------------------------------------------
 
@@ -138,14 +111,13 @@ class Recorder:
     ) -> None:
         """See `assertlib.configure`."""
         if mode is not None and mode not in MODES:
-            msg = f"mode must be one of {', '.join(MODES)}, not {mode!r}"
-            raise ValueError(msg)
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
         with self._lock:
             if mode is not None:
                 self.mode = mode
                 hot.reset(off=mode == OFF)
             if sinks is not None:
-                self.sinks = list(sinks)
+                self._sinks = list(sinks)
                 self._subscribers = None
             if run_dir is not None:
                 self.close()
@@ -160,111 +132,9 @@ class Recorder:
         os.environ[FEATURES_ENV] = ",".join(
             f"{name}={'on' if on else 'off'}" for name, on in sorted(self.features.items())
         )
-        if self._counters is not None:
+        if self._session is not None:
             body = {"trial": self.trial_id, "features": self.features}
-            self._write([line(shard.FEATURES, body)])
-
-    # -- opening ---------------------------------------------------------
-
-    def _counters_open(self) -> Counters:
-        if self._counters is None:
-            self._open()
-        assert self._counters is not None
-        return self._counters
-
-    def _open(self) -> None:
-        path = self._open_shard() if self.run_dir is not None else None
-        self._counters = Counters(None if path is None else path + shard.COUNTS_SUFFIX)
-        if self._writer is not None:
-            self._write([self._sdk_line(), self._header_line()])
-        if path is not None and not self._counters.durable:
-            self._warn(f"counts of {path} are kept in memory only: no space or no permission")
-        for (kind, message), (invariant, location) in self._declared.items():
-            self._add_slot(kind, message, invariant, location)
-
-    def _open_shard(self) -> str | None:
-        assert self.run_dir is not None
-        self.name = shard_name()
-        path = os.path.join(self.run_dir, self.name)
-        try:
-            os.makedirs(self.run_dir, exist_ok=True)
-            self._writer = shard.ShardWriter(path + shard.SUFFIX)
-        except OSError as error:
-            self._warn(f"cannot record into {self.run_dir}, hits are only counted: {error}")
-        self._live = LiveShards(self.run_dir, self.name)
-        return path
-
-    def _sdk_line(self) -> str:
-        language = {"name": "Python", "version": sys.version}
-        body = {
-            "language": language,
-            "sdk_version": VERSION,
-            "protocol_version": PROTOCOL_VERSION,
-        }
-        return line("antithesis_sdk", body)
-
-    def _header_line(self) -> str:
-        assert self.run_dir is not None
-        assert self._counters is not None
-        body = {
-            "schema": shard.SCHEMA,
-            "shard": self.name,
-            "run": os.path.basename(self.run_dir),
-            "pid": os.getpid(),
-            "parent": os.getppid(),
-            "time": time.time_ns(),
-            "commit": os.environ.get(COMMIT_ENV) or find_commit(os.getcwd()),
-            "python": sys.version.split()[0],
-            "platform": sys.platform,
-            "command": [bounded_repr(word)[1:-1] for word in sys.argv[:20]],
-            "mode": self.mode,
-            "features": self.features,
-            "durable": self._counters.durable,
-            "trial": None if self._base is None else self._base.as_dict(),
-        }
-        return line(shard.HEADER, body)
-
-    # -- writing ---------------------------------------------------------
-
-    def _write(self, lines: list[str]) -> None:
-        if self._writer is None:
-            if self.run_dir is not None:
-                self._counters_open().bump(LOST_CELL)
-            return
-        if not self._writer.write(lines):
-            self._counters_open().bump(LOST_CELL)
-            self._warn(f"a record could not be written to {self._writer.path}: no space?")
-
-    def _warn(self, text: str) -> None:
-        if text in self._warned:
-            return
-        self._warned.add(text)
-        import logging
-
-        logging.getLogger("assertlib").warning("assertlib: %s", text)
-
-    def trouble(self, message: object, reason: str, where: Where) -> None:
-        """An assertion could not be evaluated: recorded, never a pass, never raised."""
-        try:
-            location = where.location()
-            with self._lock:
-                self._counters_open().bump(TROUBLE_CELL)
-                self._troubles += 1
-                if self._troubles <= _TROUBLES_WRITTEN:
-                    self._write_trouble(message, reason, location)
-            self._warn(f"{location}: assertion {bounded_repr(message)}: {reason}")
-        except Exception as error:  # the last line of defence of the store
-            self._warn(f"trouble recording trouble: {bounded_repr(error)}")
-
-    def _write_trouble(self, message: object, reason: str, location: Location) -> None:
-        body = {
-            "message": message if isinstance(message, str) else bounded_repr(message),
-            "reason": reason,
-            "location": location.wire(),
-            "time": time.time_ns(),
-            "trial": self.trial_id,
-        }
-        self._write([line(shard.TROUBLE, body)])
+            self._session.write([line(shard.FEATURES, body)])
 
     # -- assertions ------------------------------------------------------
 
@@ -273,37 +143,19 @@ class Recorder:
         location = where.location()
         with self._lock:
             self._declared[kind, message] = (invariant, location)
-            if self._counters is not None and (kind, message) not in self._slots:
-                self._add_slot(kind, message, invariant, location)
+            if self._session is not None and (kind, message) not in self._session.slots:
+                self._session.add_slot(kind, message, invariant, location)
 
     def _slot(self, kind: Kind, message: str, invariant: str | None, where: Where) -> Slot:
-        slot = self._slots.get((kind, message))
+        session = self._session
+        slot = None if session is None else session.slots.get((kind, message))
         if slot is not None:
             return slot
         location = where.location()
         with self._lock:
-            self._counters_open()
-            slot = self._slots.get((kind, message))
-            return slot or self._add_slot(kind, message, invariant, location)
-
-    def _add_slot(
-        self, kind: Kind, message: str, invariant: str | None, location: Location
-    ) -> Slot:
-        assert self._counters is not None
-        hashed = message_hash(message)
-        cell = self._counters.add_slot(hashed, kind.code)
-        slot = Slot(len(self._slots), kind, message, invariant, location, cell)
-        body = {
-            "slot": slot.number,
-            "id": message,
-            "kind": kind.name,
-            "invariant": invariant,
-            "hash": f"{hashed:016x}",
-        }
-        declaration = assert_record(kind, message, location, hit=False, condition=False)
-        self._write([line("antithesis_assert", declaration), line(shard.SLOT, body)])
-        self._slots[kind, message] = slot
-        return slot
+            session = self._opened()
+            slot = session.slots.get((kind, message))
+            return slot or session.add_slot(kind, message, invariant, location)
 
     def hit(
         self,
@@ -318,13 +170,15 @@ class Recorder:
         Count a hit and write it if it tells something new.
 
         Returns:
-            The record of a violation or of a first hit, else None.
+            The record, None if there was no need of one.
         """
         slot = self._slot(kind, message, invariant, where)
         count = slot.count(condition)
         violation = kind.violated_by_false and not condition
         if not self._is_due(slot, count, condition=condition, violation=violation):
             return None
+        if violation:
+            slot.trial = self.trial_id
         captured = None if condition else where.captured()
         hit = self._write_hit(slot, condition, count, details, where.location(), captured)
         self._publish(slot, condition, count, violation=violation)
@@ -340,9 +194,9 @@ class Recorder:
         return worth_writing(count)
 
     def _publish(self, slot: Slot, condition: bool, count: int, *, violation: bool) -> None:
-        # Only now may the hot path count these hits by itself.
-        if violation or self._slots.get((slot.kind, slot.message)) is not slot:
-            slot.trial = self.trial_id
+        """Let the hot path count hits like this one by itself from now on."""
+        session = self._session
+        if violation or session is None or session.slots.get((slot.kind, slot.message)) is not slot:
             return
         if condition:
             hot.true_tables[slot.kind][slot.message] = slot.cell(True)
@@ -373,90 +227,93 @@ class Recorder:
             details=encoded.text or encoded.fallback,
             captured=captured,
         )
-        if encoded.truncated:
-            self._counters_open().bump(TRUNCATED_CELL)
-        if self.run_dir is None:
-            return hit
-        record = assert_record(slot.kind, slot.message, location, hit=True, condition=condition)
-        lines = [
-            *encoded.diagnostics,
-            line_with_details("antithesis_assert", record, "details", encoded.text),
-            line(shard.HIT, _hit_body(slot, hit, encoded.fallback)),
-        ]
         with self._lock:
-            self._write(lines)
+            session = self._opened()
+            if encoded.truncated:
+                session.counters.bump(TRUNCATED_CELL)
+            if self.run_dir is not None:
+                record = assert_record(
+                    slot.kind, slot.message, location, hit=True, condition=condition
+                )
+                body = line_with_details("antithesis_assert", record, "details", encoded.text)
+                extra = line(shard.HIT, _hit_body(slot, hit, encoded.fallback))
+                session.write([*encoded.diagnostics, body, extra])
         return hit
 
-    # -- guidance --------------------------------------------------------
+    def trouble(self, message: object, reason: str, where: Where) -> None:
+        """An assertion could not be evaluated: recorded, never a pass, never raised."""
+        try:
+            location = where.location()
+            with self._lock:
+                self._opened().counters.bump(TROUBLE_CELL)
+                self._troubles += 1
+                if self._troubles <= _TROUBLES_WRITTEN:
+                    self._write_trouble(message, reason, location)
+            warn_once(f"{location}: assertion {bounded_repr(message)}: {reason}")
+        except Exception as error:  # the last line of defence of the store
+            warn_once(f"trouble with an assertion: {bounded_repr(error)}")
 
-    def watermark(self, message: str, type: str, *, maximize: bool, where: Where) -> Watermark:
-        """The watermark of a rich assertion, declared on the wire when it is new."""
-        mark = self.marks.get(message)
-        if mark is not None:
-            return mark
-        with self._lock:
-            self._counters_open()
-            mark = self.marks.setdefault(message, Watermark(type, maximize=maximize))
-            body = mark.record(message, where.location(), hit=False, data=None)
-            if self._writer is not None:
-                self._write([line("antithesis_guidance", body)])
-        return mark
+    def _write_trouble(self, message: object, reason: str, location: Location) -> None:
+        if self.run_dir is None:
+            return
+        body = {
+            "message": message if isinstance(message, str) else bounded_repr(message),
+            "reason": reason,
+            "location": location.wire(),
+            "time": time.time_ns(),
+            "trial": self.trial_id,
+        }
+        self._opened().write([line(shard.TROUBLE, body)])
 
     def guide(
-        self, message: str, mark: Watermark, value: float, data: Mapping[str, object], where: Where
+        self,
+        message: str,
+        type: str,
+        value: float,
+        data: Mapping[str, object],
+        where: Where,
+        *,
+        maximize: bool,
     ) -> None:
         """Note how close a rich assertion came."""
         with self._lock:
-            if mark.improves(value) and mark.move(value, data) and self._writer is not None:
-                self._write_guidance(message, mark, data, where.location())
-
-    def _write_guidance(
-        self, message: str, mark: Watermark, data: Mapping[str, object], location: Location
-    ) -> None:
-        body = mark.record(message, location, hit=True, data=None)
-        encoded = self._encoder.encode(data, message)
-        if encoded.text is not None:
-            text = line_with_details("antithesis_guidance", body, "guidance_data", encoded.text)
-            self._write([text])
+            self._guide.note(message, type, value, data, where, maximize=maximize)
 
     def warn_not_finite(self, message: str) -> None:
-        """Say once why a comparison with an operand that is not finite gives no guidance."""
+        """Say once that an operand which is not finite gives no guidance."""
         with self._lock:
-            lines = self._encoder.warning(NON_FINITE_OPERAND, message)
-            if lines and self._writer is not None:
-                self._write(lines)
+            self._guide.warn_not_finite(message)
 
-    def _flush_marks(self) -> None:
-        for message, mark in self.marks.items():
-            data, mark.pending = mark.pending, None
-            if data is not None and self._writer is not None:
-                self._write_guidance(message, mark, data, NOWHERE)
+    def _write_now(self, lines: list[str]) -> None:
+        if self.run_dir is not None:
+            self._opened().write(lines)
+
+    def snapshot(self) -> list[tuple[Kind, str, str | None, int, int]]:
+        """Kind, message, invariant, true and false hits of all assertions met so far."""
+        with self._lock:
+            if self._session is None:
+                return []
+            true, false = self._session.counters.totals()
+            slots = list(self._session.slots.values())
+        return [
+            (slot.kind, slot.message, slot.invariant, true[slot.number], false[slot.number])
+            for slot in slots
+        ]
 
     # -- subscribers -----------------------------------------------------
 
     def subscribers(self) -> list[Subscriber]:
         """The sinks, loaded at the first record."""
         if self._subscribers is None:
-            self._subscribers = [loaded for sink in self.sinks for loaded in self._load(sink)]
+            self._subscribers = [loaded for sink in self._sinks for loaded in _loaded(sink)]
         return self._subscribers
 
-    def _load(self, sink: str | Subscriber) -> list[Subscriber]:
-        if not isinstance(sink, str):
-            return [sink]
-        from .loader import load_sink
-
-        try:
-            return [load_sink(sink)]
-        except ImportError as error:
-            self._warn(f"sink {sink!r} is not used: {error}")
-            return []
-
     def _tell(self, hit: Hit) -> None:
-        for subscriber in self.subscribers():
+        for subscriber in list(self.subscribers()):
             try:
                 subscriber.handle(hit)
             except Exception as error:
-                self._warn(f"sink {subscriber!r} failed: {bounded_repr(error)}")
+                warn_once(f"sink {bounded_repr(subscriber)} failed: {bounded_repr(error)}")
 
     def explain(self, hit: Hit) -> str | None:
         """The whole story of a violation, where the tools to tell it are installed."""
@@ -468,7 +325,7 @@ class Recorder:
         try:
             return None if self._explainer is None else self._explainer(hit)
         except Exception as error:
-            self._warn(f"a violation could not be explained: {bounded_repr(error)}")
+            warn_once(f"a violation could not be explained: {bounded_repr(error)}")
             return None
 
     # -- trials ----------------------------------------------------------
@@ -484,19 +341,17 @@ class Recorder:
 
     def begin_trial(self, trial: trials.Trial) -> None:
         """Give the hits from now on to *trial*."""
-        if self.mode == OFF:
-            self._stack.append(trial)
-            return
         with self._lock:
-            if self.run_dir is not None:
-                self._counters_open()
             trial.parent = self.trial_id
-            trial.owner = self.name or None
             lines = self._delta_lines()
-            body = {**trial.as_dict(), "state": "begin", "time": time.time_ns()}
             self._stack.append(trial)
-            if self._writer is not None:
-                self._write([*lines, line(shard.TRIAL, body)])
+            if self.mode == OFF:
+                return
+            if self.run_dir is not None:
+                session = self._opened()
+                trial.owner = session.name
+                body = {**trial.as_dict(), "state": "begin", "time": time.time_ns()}
+                session.write([*lines, line(shard.TRIAL, body)])
             os.environ[trials.ENVIRONMENT] = trials.to_environment(trial)
 
     def end_trial(self, trial: trials.Trial) -> None:
@@ -506,45 +361,32 @@ class Recorder:
                 self._end_open_trial(trial)
             elif self._base is not None and self._base.id == trial.id:
                 # A forked child left the block: the trial is its parent's to end.
-                self._write_delta()
+                self._write_now(self._delta_lines())
                 self._base = None
 
     def _end_open_trial(self, trial: trials.Trial) -> None:
         lines = self._delta_lines()
         del self._stack[self._stack.index(trial) :]
-        around = self._current
-        if around is None:
-            os.environ.pop(trials.ENVIRONMENT, None)
-        else:
-            os.environ[trials.ENVIRONMENT] = trials.to_environment(around)
-        if self._writer is not None:
-            self._flush_marks()
-            outlived = self._live.names() if self._live is not None else []
+        self._export_trial()
+        session = self._session
+        if session is not None and session.is_written:
+            self._guide.flush()
             body = {
                 "id": trial.id,
                 "state": "end",
                 "time": time.time_ns(),
-                "outlived": outlived,
+                "outlived": session.others_alive(),
             }
-            self._write([*lines, line(shard.TRIAL, body)])
+            session.write([*lines, line(shard.TRIAL, body)])
 
-    def _write_delta(self) -> None:
-        lines = self._delta_lines()
-        if lines and self._writer is not None:
-            self._write(lines)
+    def _export_trial(self) -> None:
+        if self._current is None:
+            os.environ.pop(trials.ENVIRONMENT, None)
+        else:
+            os.environ[trials.ENVIRONMENT] = trials.to_environment(self._current)
 
     def _delta_lines(self) -> list[str]:
-        """What was counted since the last delta, for the trial that is open now."""
-        if self._counters is None:
-            return []
-        totals = self._counters.totals()
-        true, false = (
-            _difference(now, before) for now, before in zip(totals, self._flushed, strict=True)
-        )
-        self._flushed = totals
-        if not true and not false:
-            return []
-        return [line(shard.DELTA, {"trial": self.trial_id, "true": true, "false": false})]
+        return [] if self._session is None else self._session.delta(self.trial_id)
 
     # -- lifecycle -------------------------------------------------------
 
@@ -567,51 +409,26 @@ class Recorder:
         """
         encoded = self._encoder.encode(details, name)
         if inside is None:
-            text = f"{{{_json_string(name)}: {encoded.text or '{}'}}}\n"
+            text = f"{{{json_text(name)}: {encoded.text or '{}'}}}\n"
         else:
             text = line_with_details(inside[0], inside[1], "details", encoded.text)
         self.write_line("".join([*encoded.diagnostics, text]))
 
     def write_line(self, text: str) -> None:
         """Write whole lines that are no hits."""
-        if self.run_dir is None or self.mode == OFF:
+        if self.mode == OFF:
             return
         with self._lock:
-            self._counters_open()
-            self._write([text])
+            self._write_now([text])
 
     # -- end of the process, and its children ------------------------------
 
     def close(self) -> None:
         """Write what is only in memory; counters go on counting, nothing more is written."""
         with self._lock:
-            if self._writer is None or self._counters is None:
-                return
-            self._flush_marks()
-            body: dict[str, object] = {"time": time.time_ns()}
-            if not self._counters.durable:
-                body["true"], body["false"] = self._counters.totals()
-            self._write([line(shard.EXIT, body)])
-            self._drop_files()
-
-    def _drop_files(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        if self._counters is not None:
-            self._counters.close()
-
-    def snapshot(self) -> list[tuple[Kind, str, str | None, int, int]]:
-        """Kind, message, invariant, true and false hits of all assertions met so far."""
-        with self._lock:
-            if self._counters is None:
-                return []
-            true, false = self._counters.totals()
-            slots = list(self._slots.values())
-        return [
-            (slot.kind, slot.message, slot.invariant, true[slot.number], false[slot.number])
-            for slot in slots
-        ]
+            if self._session is not None and self._session.is_written:
+                self._guide.flush()
+                self._session.close(time.time_ns())
 
     def before_fork(self) -> None:
         """Keep other threads out while the process is copied."""
@@ -624,10 +441,19 @@ class Recorder:
     def after_fork_in_child(self) -> None:
         """A child counts from zero, into a shard of its own, for the trial it was born in."""
         self._lock = RLock()
-        self._drop_files()
+        if self._session is not None:
+            self._session.drop()
         self._base = self._current
         self._stack = []
         self._start_anew()
+
+
+def _mode_of(environ: Mapping[str, str]) -> str:
+    mode = environ.get(MODE_ENV) or RECORD
+    if mode in MODES:
+        return mode
+    warn_once(f"{MODE_ENV}={mode!r} is no mode, recording; choose from {', '.join(MODES)}")
+    return RECORD
 
 
 def _hit_body(slot: Slot, hit: Hit, fallback: str | None) -> dict[str, object]:
@@ -648,18 +474,16 @@ def _hit_body(slot: Slot, hit: Hit, fallback: str | None) -> dict[str, object]:
     return body
 
 
-def _difference(now: list[int], before: list[int]) -> list[int]:
-    padded = before + [0] * (len(now) - len(before))
-    values = [new - old for new, old in zip(now, padded, strict=True)]
-    while values and values[-1] == 0:
-        values.pop()
-    return values
+def _loaded(sink: str | Subscriber) -> list[Subscriber]:
+    if not isinstance(sink, str):
+        return [sink]
+    from .loader import load_sink
 
-
-def _json_string(text: str) -> str:
-    import json
-
-    return json.dumps(text)
+    try:
+        return [load_sink(sink)]
+    except ImportError as error:
+        warn_once(f"sink {sink!r} is not used: {error}")
+        return []
 
 
 def _words(text: str) -> list[str | Subscriber]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 from ..evidence.summary import AssertionResult, InvariantResult, Summary
-from ..recording.reader import HitRecord
+from ..recording.records import HitRecord
 from .content import content_of, states_seen
 
 SCHEMA = 1

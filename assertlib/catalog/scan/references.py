@@ -51,7 +51,9 @@ HOMES = frozenset(
     [
         "assertlib",
         "assertlib.assertions",
+        "assertlib.derived",
         "assertlib.primitives",
+        "assertlib.rich",
         "assertlib.invariant",
         "antithesis.assertions",
     ]

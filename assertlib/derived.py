@@ -1,0 +1,190 @@
+"""
+Derived assertions: each is made of ordinary ones with names of their own, so
+that readers which know only those judge them rightly.
+"""
+
+from __future__ import annotations
+
+import time
+
+from . import primitives
+from .model import (
+    ALWAYS,
+    ALWAYS_OR_UNREACHABLE,
+    OTHER_BUCKET,
+    SOMETIMES,
+    antecedent_message,
+    bucket_message,
+    bucket_of,
+    false_message,
+)
+from .primitives import caller, carefully, merged, record_at, refuse
+from .recording.recorder import OFF, recorder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from types import TracebackType
+    from typing import Self
+
+    from .primitives import Condition, Details
+
+primitives.internal(__file__)
+
+
+def always_if(
+    antecedent: Condition,
+    consequent: Callable[[], Condition],
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """
+    Claim that *consequent* holds each time that *antecedent* does.
+
+    *consequent* is a callable, evaluated only then.  The antecedent is an
+    assertion of its own, ``message [antecedent]``, so that a claim whose
+    antecedent never held is told apart from one that was put to the test.
+    """
+    applies = carefully(
+        SOMETIMES, antecedent, _derived(antecedent_message, message), details, invariant
+    )
+    if not applies:
+        return True
+    if not callable(consequent):
+        return refuse(message, "the consequent of always_if must be a callable: write lambda: …")
+    return carefully(ALWAYS_OR_UNREACHABLE, consequent, message, details, invariant)
+
+
+def sometimes_both(
+    condition: Condition,
+    message: str,
+    details: Details | None = None,
+    *,
+    invariant: str | None = None,
+) -> bool:
+    """Claim that *condition* is seen true and seen false in a run (``message [false]``)."""
+    outcome = carefully(SOMETIMES, condition, message, details, invariant)
+    negated = _derived(false_message, message)
+    carefully(SOMETIMES, not outcome, negated, details, invariant)
+    return outcome
+
+
+_buckets: dict[str, dict[str, str]] = {}
+
+
+def sometimes_each(
+    value: object,
+    message: str,
+    details: Details | None = None,
+    *,
+    expected: Collection[object],
+    invariant: str | None = None,
+) -> bool:
+    """
+    Claim that *value* takes each of the *expected* values in a run.
+
+    Each is an assertion of its own, ``message [bucket=value]``; values not
+    expected fall into ``message [bucket=other]``, which may stay empty.
+
+    Returns:
+        Whether *value* is one of the expected ones.
+    """
+    try:
+        names = _buckets.get(message)
+        if names is None:
+            names = {bucket_of(each): "" for each in expected}
+            names = {bucket: bucket_message(message, bucket) for bucket in names}
+            _buckets[message] = names
+        name = names.get(bucket_of(value))
+    except Exception as error:
+        return refuse(message, f"its value falls into no bucket: {error}")
+    if name is None:
+        other = bucket_message(message, OTHER_BUCKET)
+        carefully(ALWAYS_OR_UNREACHABLE, True, other, details, invariant)
+        return False
+    return carefully(SOMETIMES, True, name, details, invariant)
+
+
+_derived_names: dict[tuple[Callable[[str], str], str], str] = {}
+
+
+def _derived(name: Callable[[str], str], message: str) -> str:
+    try:
+        found = _derived_names.get((name, message))
+    except TypeError:
+        return message
+    if found is None:
+        found = _derived_names[name, message] = name(message)
+    return found
+
+
+class within:
+    """
+    Claim that the block is left, without an exception, after at most *seconds*.
+
+    A context manager, sync and async.  Late, or left by an exception, is
+    false; cancelled, or still open when the process dies, is neither.
+
+    Args:
+        seconds: The longest it may take.
+        clock: Tells the time in seconds; for tests and simulated time.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        message: str,
+        details: Details | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        invariant: str | None = None,
+    ) -> None:
+        self._seconds = seconds
+        self._message = message
+        self._details = details
+        self._clock = clock
+        self._invariant = invariant
+        self._start = 0.0
+
+    def __enter__(self) -> Self:
+        """Start the clock."""
+        self._start = self._clock()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Cancellation, KeyboardInterrupt and SystemExit are no Exceptions: the
+        # block was not allowed to finish, which says nothing about it.
+        if kind is not None and not issubclass(kind, Exception):
+            return
+        if recorder.mode == OFF:
+            return
+        took = self._clock() - self._start
+        facts: dict[str, object] = {"seconds": took, "limit": self._seconds}
+        if kind is not None:
+            facts["exception"] = kind.__name__
+        record_at(
+            caller(captures=False),
+            ALWAYS,
+            kind is None and took <= self._seconds,
+            self._message,
+            lambda: merged(self._details, facts),
+            self._invariant,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)

@@ -1,0 +1,182 @@
+"""
+The records of a shard, read back.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..model import Kind, Location
+    from .trials import Trial
+
+Record = dict[str, object]
+
+
+class SlotRecord:
+    """An assertion as a shard declares it; nameless when only its counters are left."""
+
+    __slots__ = ("hash", "invariant", "kind", "location", "message")
+
+    def __init__(
+        self,
+        kind: Kind,
+        hashed: int,
+        message: str | None = None,
+        invariant: str | None = None,
+        location: Location | None = None,
+    ) -> None:
+        self.kind = kind
+        self.hash = hashed
+        self.message = message
+        self.invariant = invariant
+        self.location = location
+
+
+class HitRecord:
+    """A recorded hit, read back."""
+
+    __slots__ = (
+        "condition",
+        "count",
+        "details",
+        "invariant",
+        "kind",
+        "location",
+        "message",
+        "seed",
+        "source",
+        "time",
+        "trial",
+        "values",
+    )
+
+    def __init__(
+        self,
+        *,
+        kind: Kind,
+        message: str,
+        invariant: str | None,
+        condition: bool,
+        count: int,
+        time: int,
+        trial: str | None,
+        seed: int | None,
+        location: Location,
+        details: str | None,
+        source: str | None,
+        values: dict[str, str],
+    ) -> None:
+        self.kind = kind
+        self.message = message
+        self.invariant = invariant
+        self.condition = condition
+        self.count = count
+        self.time = time
+        self.trial = trial
+        self.seed = seed
+        self.location = location
+        self.details = details
+        self.source = source
+        self.values = values
+
+    @property
+    def is_violation(self) -> bool:
+        """Whether it breaks its assertion."""
+        return self.kind.violated_by_false and not self.condition
+
+
+class TrialRecord:
+    """A trial that this shard began."""
+
+    __slots__ = ("begin", "end", "outlived", "trial")
+
+    def __init__(self, trial: Trial, begin: int) -> None:
+        self.trial = trial
+        self.begin = begin
+        self.end: int | None = None
+        self.outlived: frozenset[str] = frozenset()
+
+
+class Delta:
+    """Hits that belong to one trial, or to none, by slot."""
+
+    __slots__ = ("false", "trial", "true")
+
+    def __init__(self, trial: str | None, true: list[int], false: list[int]) -> None:
+        self.trial = trial
+        self.true = true
+        self.false = false
+
+
+class FaultRecord:
+    """Faults that were injected from *time* on."""
+
+    __slots__ = ("active", "breaks", "time", "trial")
+
+    def __init__(self, trial: str | None, time: int, active: list[str], breaks: list[str]) -> None:
+        self.trial = trial
+        self.time = time
+        self.active = active
+        self.breaks = breaks
+
+
+class TroubleRecord:
+    """An assertion that could not be evaluated."""
+
+    __slots__ = ("location", "message", "reason", "trial")
+
+    def __init__(self, message: str, reason: str, location: Location, trial: str | None) -> None:
+        self.message = message
+        self.reason = reason
+        self.location = location
+        self.trial = trial
+
+
+class ProofRecord:
+    """A kept defect was caught by an assertion, at a commit."""
+
+    __slots__ = ("commit", "defect", "message")
+
+    def __init__(self, defect: str, message: str, commit: str | None) -> None:
+        self.defect = defect
+        self.message = message
+        self.commit = commit
+
+
+class Shard:
+    """
+    All that one process left.
+
+    Attributes:
+        name: ``<pid>-<token>``; evidence is idempotent by it.
+        true, false: Hits by slot, exact also after a kill.
+        deltas: Their parts by trial, what was open at a kill included.
+        base: The trial the process was born in.
+        exited: Whether it came to a regular end.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.header: Record = {}
+        self.base: Trial | None = None
+        self.start = 0
+        self.slots: list[SlotRecord] = []
+        self.true: list[int] = []
+        self.false: list[int] = []
+        self.deltas: list[Delta] = []
+        self.trials: dict[str, TrialRecord] = {}
+        self.hits: list[HitRecord] = []
+        self.guidance: dict[str, Record] = {}
+        self.faults: list[FaultRecord] = []
+        self.features: dict[str | None, dict[str, bool]] = {}
+        self.troubles: list[TroubleRecord] = []
+        self.proofs: list[ProofRecord] = []
+        self.lost_records = 0
+        self.trouble_count = 0
+        self.truncated_details = 0
+        self.durable = False
+        self.exited = False
+        self.torn = False
+
+    def __repr__(self) -> str:
+        return f"<Shard {self.name}: {len(self.slots)} assertions>"

@@ -1,0 +1,194 @@
+"""
+What a process records between two changes of hands: one shard, its counters,
+and the assertions met so far.
+
+A fork and a new run directory each begin a new session with counts from zero.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..model import PROTOCOL_VERSION, Kind, Location, assert_record
+from . import shard
+from .counters import FALSE_CELL, LOST_CELL, TRUE_CELL, Counters, message_hash
+from .encode import line
+from .rundir import LiveShards, shard_name
+from .troubles import warn_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
+
+    from .counters import Cell
+
+VERSION: Final = "0.1.0"
+
+
+class Slot:
+    """
+    An assertion that this process has met, and its counters.
+
+    Attributes:
+        trial: The trial whose first violation is recorded already.
+    """
+
+    __slots__ = ("cells", "index", "invariant", "kind", "location", "message", "number", "trial")
+
+    def __init__(
+        self,
+        number: int,
+        kind: Kind,
+        message: str,
+        invariant: str | None,
+        location: Location,
+        cell: Cell,
+    ) -> None:
+        self.number = number
+        self.kind = kind
+        self.message = message
+        self.invariant = invariant
+        self.location = location
+        self.cells, self.index = cell
+        self.trial: str | None = ""
+
+    def count(self, condition: bool) -> int:
+        """Count one hit; returns how many there are now with this outcome."""
+        cells, index = self.cell(condition)
+        counted = cells[index] + 1
+        cells[index] = counted
+        return counted
+
+    def cell(self, condition: bool) -> Cell:
+        """Where hits with this outcome are counted."""
+        return self.cells, self.index + (TRUE_CELL if condition else FALSE_CELL)
+
+
+class Session:
+    """
+    A shard that is being written, or, without a run directory, just counters.
+
+    Attributes:
+        name: Name of the shard; empty without one.
+        is_written: Whether records go anywhere.
+    """
+
+    def __init__(self, run_dir: str | None, facts: Mapping[str, object]) -> None:
+        """
+        Args:
+            run_dir: Where to record; nothing that is wrong with it raises.
+            facts: What the shard's header shall say of the process.
+        """
+        self.slots: dict[tuple[Kind, str], Slot] = {}
+        self.name = "" if run_dir is None else shard_name()
+        self._wants_records = run_dir is not None
+        self._writer: shard.ShardWriter | None = None
+        self._live: LiveShards | None = None
+        self._told: tuple[list[int], list[int]] = ([], [])
+        path = None if run_dir is None else os.path.join(run_dir, self.name)
+        if run_dir is not None and path is not None:
+            self._open(run_dir, path)
+        self.counters = Counters(None if path is None else path + shard.COUNTS_SUFFIX)
+        if self._writer is not None:
+            self.write([_sdk_line(), self._header_line(facts)])
+        if path is not None and not self.counters.durable:
+            warn_once(f"counts of {path} are kept in memory only: no space or no permission")
+
+    def _open(self, run_dir: str, path: str) -> None:
+        try:
+            os.makedirs(run_dir, exist_ok=True)
+            self._writer = shard.ShardWriter(path + shard.SUFFIX)
+        except OSError as error:
+            warn_once(f"cannot record into {run_dir}, hits are only counted: {error}")
+        self._live = LiveShards(run_dir, self.name)
+
+    def _header_line(self, facts: Mapping[str, object]) -> str:
+        own = {
+            "schema": shard.SCHEMA,
+            "shard": self.name,
+            "pid": os.getpid(),
+            "parent": os.getppid(),
+            "python": sys.version.split()[0],
+            "platform": sys.platform,
+            "durable": self.counters.durable,
+        }
+        return line(shard.HEADER, {**own, **facts})
+
+    @property
+    def is_written(self) -> bool:
+        return self._writer is not None
+
+    def write(self, lines: list[str]) -> None:
+        """Write whole lines in one go; what cannot be written is counted as lost."""
+        if self._writer is None:
+            if self._wants_records:
+                self.counters.bump(LOST_CELL)
+        elif not self._writer.write(lines):
+            self.counters.bump(LOST_CELL)
+            warn_once(f"a record could not be written to {self._writer.path}: no space?")
+
+    def add_slot(self, kind: Kind, message: str, invariant: str | None, location: Location) -> Slot:
+        """Declare an assertion that is new."""
+        hashed = message_hash(message)
+        cell = self.counters.add_slot(hashed, kind.code)
+        slot = Slot(len(self.slots), kind, message, invariant, location, cell)
+        body = {
+            "slot": slot.number,
+            "id": message,
+            "kind": kind.name,
+            "invariant": invariant,
+            "hash": f"{hashed:016x}",
+        }
+        declaration = assert_record(kind, message, location, hit=False, condition=False)
+        self.write([line("antithesis_assert", declaration), line(shard.SLOT, body)])
+        self.slots[kind, message] = slot
+        return slot
+
+    def delta(self, trial: str | None) -> list[str]:
+        """What was counted since the last delta, as a line that gives it to *trial*."""
+        totals = self.counters.totals()
+        true, false = map(_difference, totals, self._told)
+        self._told = totals
+        if not true and not false:
+            return []
+        return [line(shard.DELTA, {"trial": trial, "true": true, "false": false})]
+
+    def others_alive(self) -> list[str]:
+        """Names of the shards of this run whose processes still run, without this one."""
+        return [] if self._live is None else self._live.names()
+
+    def close(self, time: int) -> None:
+        """Write what is only in memory, and stop writing; counters go on counting."""
+        if self._writer is None:
+            return
+        body: dict[str, object] = {"time": time}
+        if not self.counters.durable:
+            body["true"], body["false"] = self.counters.totals()
+        self.write([line(shard.EXIT, body)])
+        self.drop()
+
+    def drop(self) -> None:
+        """Give all descriptors back without a word, as in a forked child."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self.counters.close()
+
+
+def _sdk_line() -> str:
+    body = {
+        "language": {"name": "Python", "version": sys.version},
+        "sdk_version": VERSION,
+        "protocol_version": PROTOCOL_VERSION,
+    }
+    return line("antithesis_sdk", body)
+
+
+def _difference(now: list[int], before: list[int]) -> list[int]:
+    padded = before + [0] * (len(now) - len(before))
+    values = [new - old for new, old in zip(now, padded, strict=True)]
+    while values and values[-1] == 0:
+        values.pop()
+    return values
