@@ -166,7 +166,7 @@ def carefully(
 ) -> bool:
     """Everything but the happy path of an assertion with a condition."""
     if recorder.mode == OFF:
-        return _truth_unrecorded(condition)
+        return _unrecorded(kind, condition, message)
     if condition is True or condition is False:
         return _record(kind, condition, message, details, invariant)
     if callable(condition):
@@ -182,13 +182,15 @@ def carefully(
     return count(kind, outcome, message, details, invariant)
 
 
-def _truth_unrecorded(condition: Condition) -> bool:
-    if callable(condition):
-        return True
+def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
+    """The truth of *condition* with recording off; later hits like it take the hot path."""
     try:
-        return bool(condition)
+        outcome = True if callable(condition) else bool(condition)
+        table = hot.true_tables[kind] if outcome else hot.false_tables[kind]
+        table[message] = hot.SCRATCH
     except Exception:
         return False
+    return outcome
 
 
 def _is_sampled(kind: Kind, message: str, every: int) -> bool:

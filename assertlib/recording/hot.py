@@ -18,20 +18,13 @@ if TYPE_CHECKING:
     from .counters import Cell
 
 
-class Table(dict[str, "Cell"]):
-    """Counters by message; with recording off, every message counts into a scratch cell."""
+Table = dict[str, "Cell"]
 
-    scratch: Cell | None = None
+true_tables: dict[Kind, Table] = {kind: {} for kind in KINDS}
+false_tables: dict[Kind, Table] = {kind: {} for kind in KINDS}
 
-    def __missing__(self, message: str) -> Cell:
-        if self.scratch is None:
-            raise KeyError(message)
-        self[message] = self.scratch
-        return self.scratch
-
-
-true_tables: dict[Kind, Table] = {kind: Table() for kind in KINDS}
-false_tables: dict[Kind, Table] = {kind: Table() for kind in KINDS}
+SCRATCH: Cell = (memoryview(bytearray(8)).cast("Q"), 0)
+"""Where hits are counted that nobody wants: with recording off, all of them."""
 
 _bound_resets: list[Callable[[], None]] = []
 
@@ -41,11 +34,9 @@ def on_reset(forget: Callable[[], None]) -> None:
     _bound_resets.append(forget)
 
 
-def reset(*, off: bool) -> None:
-    """Forget every counter; with *off*, hits go nowhere from now on."""
-    scratch = (memoryview(bytearray(8)).cast("Q"), 0) if off else None
+def reset() -> None:
+    """Forget every counter."""
     for table in (*true_tables.values(), *false_tables.values()):
         table.clear()
-        table.scratch = scratch
     for forget in _bound_resets:
         forget()

@@ -78,7 +78,7 @@ class Recorder:
         self._guide = Guide(self._encoder, self._write_now)
         self.marks: dict[str, Watermark] = self._guide.marks
         self._troubles = 0
-        hot.reset(off=self.mode == OFF)
+        hot.reset()
 
     def _opened(self) -> Session:
         """The session, begun at its first use."""
@@ -115,7 +115,7 @@ class Recorder:
         with self._lock:
             if mode is not None:
                 self.mode = mode
-                hot.reset(off=mode == OFF)
+                hot.reset()
             if sinks is not None:
                 self._sinks = list(sinks)
                 self._subscribers = None

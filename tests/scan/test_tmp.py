@@ -1,0 +1,3 @@
+from .reading import X
+def test_x():
+    assert X == 1
