@@ -17,7 +17,7 @@ import pytest
 from .catalog.check import Checked, check
 from .catalog.config import ConfigError, find_config
 from .evidence.combine import read_evidence
-from .evidence.explanation import explain_record
+from .evidence.explanation import entry_of, explain_record
 from .evidence.runs import describe_run, finish_run, new_run
 from .evidence.summary import summarise
 from .evidence.watch import RunWatch
@@ -103,7 +103,7 @@ class Session:
 
     def _fail_if_violated(self, item: pytest.Item) -> None:
         violations, troubles = self._taken(item)
-        texts = [explain_record(hit, self._checked.catalog) for hit in violations]
+        texts = [self._explained(hit) for hit in violations]
         texts += [
             f"assertion {trouble.message!r} could not be evaluated\n"
             f"  at {trouble.location}\n  {trouble.reason}"
@@ -111,6 +111,9 @@ class Session:
         ]
         if texts:
             pytest.fail("\n\n".join(texts), pytrace=False)
+
+    def _explained(self, hit: HitRecord) -> str:
+        return explain_record(hit, entry_of(hit.invariant, self._checked.catalog.entries))
 
     # -- the session -----------------------------------------------------
 
@@ -161,7 +164,7 @@ class Session:
         for hit in self._orphans:
             terminalreporter.write_line("")
             terminalreporter.write_line("Violated outside of every test:")
-            terminalreporter.write_line(explain_record(hit, self._checked.catalog))
+            terminalreporter.write_line(self._explained(hit))
         terminalreporter.write_line(f"assertlib report {self._run_dir.name}")
 
 

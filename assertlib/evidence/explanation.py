@@ -6,7 +6,7 @@ where to look, and what replays it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..catalog.config import ConfigError, find_config
@@ -76,7 +76,7 @@ def _paragraph(label: str, text: str) -> Iterator[str]:
         ]
 
 
-def explain_record(hit: HitRecord, catalog: Catalog) -> str:
+def explain_record(hit: HitRecord, entry: Entry | None) -> str:
     """The explanation of a violation that was read from a run."""
     return explain(
         kind=hit.kind,
@@ -88,15 +88,15 @@ def explain_record(hit: HitRecord, catalog: Catalog) -> str:
         details=hit.details,
         trial=hit.trial,
         seed=hit.seed,
-        entry=entry_of(hit.invariant, catalog),
+        entry=entry,
     )
 
 
-def entry_of(invariant: str | None, catalog: Catalog) -> Entry | None:
-    """The catalog's entry of what an assertion cites."""
+def entry_of(invariant: str | None, entries: Mapping[str, Entry]) -> Entry | None:
+    """The entry of what an assertion cites."""
     if invariant is None:
         return None
-    return catalog.entries.get(invariant_and_clause(invariant)[0])
+    return entries.get(invariant_and_clause(invariant)[0])
 
 
 def explainer() -> Callable[[Hit], str]:
@@ -115,7 +115,7 @@ def explainer() -> Callable[[Hit], str]:
             details=hit.details,
             trial=hit.trial,
             seed=hit.seed,
-            entry=entry_of(hit.invariant, catalog),
+            entry=entry_of(hit.invariant, catalog.entries),
         )
 
     return explain_hit

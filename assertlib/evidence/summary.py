@@ -20,6 +20,7 @@ from ..model import (
 from ..recording.records import HitRecord, Record
 from ..recording.trials import EXPECTS_VIOLATION, SEED_RANDOM
 from .combine import Evidence, Tally, TrialFacts, TrialKey
+from .explanation import entry_of
 from .statistics import rate_bound_when_never_seen
 from .verdicts import Claim, Facts, Standing, Verdict, judge_assertion, judge_invariant
 
@@ -239,9 +240,7 @@ class _Judging:
         )
 
     def _entry(self, invariant: str | None) -> Entry | None:
-        if invariant is None:
-            return None
-        return self._catalog.entries.get(invariant_and_clause(invariant)[0])
+        return entry_of(invariant, self._catalog.entries)
 
     def _antecedent(self, message: str) -> tuple[int, int] | None:
         name = self._parts.get(message)

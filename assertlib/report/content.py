@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ..evidence.explanation import entry_of, explain_record
 from ..evidence.summary import (
     AssertionResult,
     InvariantResult,
@@ -54,6 +55,7 @@ class Content:
         named: Which they are, by label.
         states: Every sometimes and reachable, those not seen first.
         findings: What is wrong with the evidence itself.
+        explanations: The whole story of each violation.
     """
 
     title: str
@@ -62,6 +64,7 @@ class Content:
     named: list[tuple[str, list[str]]] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    explanations: list[str] = field(default_factory=list)
 
 
 def content_of(summary: Summary) -> Content:
@@ -73,6 +76,7 @@ def content_of(summary: Summary) -> Content:
         named=list(_named(summary)),
         states=_states(summary),
         findings=list(_findings(summary)),
+        explanations=explanations(summary),
     )
 
 
@@ -119,6 +123,17 @@ def _violations(summary: Summary) -> Iterator[Item]:
         yield _violation("OUT OF MODEL", result, trials)
 
 
+def explanations(summary: Summary) -> list[str]:
+    """The whole story of each violated assertion, told of one false hit."""
+    known = [*(result.entry for result in summary.invariants), *summary.drafts]
+    entries = {entry.id: entry for entry in known}
+    return [
+        explain_record(result.example, entry_of(result.invariant, entries))
+        for result in summary.with_verdict(Verdict.VIOLATED)
+        if result.example is not None
+    ]
+
+
 def _violation(label: str, result: AssertionResult, trials: int) -> Item:
     text = f"{quoted(result.message)}   false {result.false:,} of {result.hits:,}"
     if trials:
@@ -156,6 +171,11 @@ def _details(text: str | None) -> str:
 def shortened(text: str, limit: int = _DETAILS_LIMIT) -> str:
     """*text*, cut when it is longer than *limit* characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def printable(line: str) -> str:
+    """*line* without what a terminal or a reader's eye could be misled by."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
 
 
 def quoted(message: str) -> str:

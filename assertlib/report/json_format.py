@@ -21,13 +21,14 @@ def render(summary: Summary) -> str:
 def as_dict(summary: Summary) -> dict[str, object]:
     """Everything a report holds, as plain data."""
     seen, states = states_seen(summary)
+    content = content_of(summary)
     return {
         "schema": SCHEMA,
         "target": summary.target,
         "commit": summary.commit,
         "runs": summary.runs,
         "full": summary.full,
-        "title": content_of(summary).title,
+        "title": content.title,
         "sometimes": {"seen": seen, "total": states},
         "populations": [
             {
@@ -47,6 +48,7 @@ def as_dict(summary: Summary) -> dict[str, object]:
             for message, reason, count in summary.troubles
         ],
         "notes": summary.notes,
+        "explanations": content.explanations,
     }
 
 

@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterator
 
 from ..evidence.summary import Summary
-from .content import Content, content_of
+from .content import Content, content_of, printable
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~!&])")
 
 
 def render(summary: Summary) -> str:
     """The report as Markdown."""
-    return "\n".join(_lines(content_of(summary))) + "\n"
+    return "\n".join(map(printable, _lines(content_of(summary)))) + "\n"
 
 
 def escaped(text: str) -> str:
@@ -54,6 +54,26 @@ def _lines(content: Content) -> Iterator[str]:
         for finding in content.findings:
             yield f"- {escaped(finding)}"
         yield ""
+    yield from _explanations(content)
+
+
+def _explanations(content: Content) -> Iterator[str]:
+    if not content.explanations:
+        return
+    yield "## Explanations"
+    for explanation in content.explanations:
+        fence = "`" * (3 + longest_run(explanation, "`"))
+        yield ""
+        yield f"{fence}text"
+        yield from explanation.splitlines()
+        yield fence
+    yield ""
+
+
+def longest_run(text: str, character: str) -> int:
+    """How often *character* stands in a row in *text*, at most."""
+    runs = re.findall(f"{re.escape(character)}+", text)
+    return max(map(len, runs), default=0)
 
 
 def _table(*heads: str) -> Iterator[str]:

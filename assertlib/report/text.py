@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..evidence.summary import Summary
-from .content import Content, Item, content_of
+from .content import Content, Item, content_of, printable
 
 _INDENT = " " * 11
 
 
 def render(summary: Summary) -> str:
     """The report as plain text."""
-    return "\n".join(_lines(content_of(summary))) + "\n"
+    return "\n".join(map(printable, _lines(content_of(summary)))) + "\n"
 
 
 def _lines(content: Content) -> Iterator[str]:
@@ -31,6 +31,9 @@ def _lines(content: Content) -> Iterator[str]:
             yield f"  {mark}  {state.message}  {state.text}"
     for finding in content.findings:
         yield f"FINDING    {finding}"
+    for explanation in content.explanations:
+        yield ""
+        yield from explanation.splitlines()
 
 
 def _item(item: Item) -> Iterator[str]:
