@@ -1,0 +1,91 @@
+"""
+README and docs: every code block runs, and prints what it says.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|toml))$")
+
+
+def environment():
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ASSERTLIB")}
+    return {**clean, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}"}
+
+
+def ran(command, directory):
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=directory,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    suffix = f"[exit code {done.returncode}]\n" if done.returncode else ""
+    return done.stdout + suffix
+
+
+def console_steps(text):
+    for step in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, output = step.partition("\n")
+        yield command, output
+
+
+def matches(expected, actual):
+    pattern = re.escape(expected).replace(re.escape("..."), ".*")
+    return re.fullmatch(pattern, actual, re.DOTALL) is not None
+
+
+def run_python(text, directory, names):
+    named = FILE_NAME.match(text.partition("\n")[0])
+    if named:
+        target = directory / named[1]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    elif names is not None:
+        exec(compile(text, "block", "exec"), names)
+
+
+def make_targets(text):
+    return re.findall(r"^make (\w+)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_code_blocks_run(page, tmp_path):
+    names = {}
+    for language, text in BLOCK.findall(page.read_text()):
+        if language == "python":
+            run_python(text, tmp_path, names)
+        elif language == "toml":
+            tomllib.loads(text)
+            run_python(text, tmp_path, None)
+        elif language == "console":
+            for command, expected in console_steps(text):
+                assert matches(expected, ran(command, tmp_path)), command
+        else:
+            assert language == "shell", f"a block of {page.name} has no language that runs"
+            for target in make_targets(text):
+                assert ran(f"make --dry-run {target}", ROOT), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_links_lead_to_files(page):
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if not link.startswith("https://"):
+            assert (page.parent / link).exists(), link
+
+
+def test_no_text_tells_to_install_the_abandoned_name():
+    for page in PAGES:
+        assert not re.search(r"pip install '?assertlib(?!-sdk)", page.read_text())
