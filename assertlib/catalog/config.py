@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import tomllib
 from pathlib import Path
 
@@ -97,12 +96,11 @@ class Config:
 
 
 def _shipped_catalog(name: str) -> Path | None:
-    try:
-        return Path(str(importlib.resources.files(f"assertlib.catalogs.{name}")))
-    except ModuleNotFoundError:
-        # In a checkout of assertlib the data is still at its source.
-        source = Path(__file__).parents[2] / "catalog"
-        return source if name == "etcd" and (source / "kv.toml").is_file() else None
+    installed = Path(__file__).parents[1] / "catalogs" / name
+    # In a checkout of assertlib the data is still at its source.
+    source = Path(__file__).parents[2] / "catalog"
+    candidates = [installed, source] if name == "etcd" else [installed]
+    return next((path for path in candidates if (path / "kv.toml").is_file()), None)
 
 
 def find_config(start: Path) -> Config:
