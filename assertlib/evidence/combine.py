@@ -15,7 +15,7 @@ from pathlib import Path
 from ..model import Kind, Site
 from ..recording.counters import message_hash
 from ..recording.reader import read_shards
-from ..recording.records import HitRecord, Record, Shard
+from ..recording.records import HitRecord, Record, Shard, TrialRecord
 from ..recording.trials import EXPECTS_VIOLATION, Trial
 from .runs import RunInfo, read_info
 
@@ -63,11 +63,13 @@ class TrialFacts:
     What is known of a trial.
 
     Attributes:
+        records: When it began and ended, as each process that ran it tells.
         faults: Time and names of what was injected, with the assumptions broken.
         features: What was declared on or off by the processes of the trial.
     """
 
     trial: Trial
+    records: list[TrialRecord] = field(default_factory=list)
     faults: list[tuple[int, frozenset[str], frozenset[str]]] = field(default_factory=list)
     features: dict[str, set[bool]] = field(default_factory=lambda: defaultdict(set))
 
@@ -107,7 +109,8 @@ class Evidence:
         facts: dict[TrialKey, TrialFacts] = {}
         for (run, _), shard in self.shards.items():
             for identifier, record in shard.trials.items():
-                facts.setdefault((run, identifier), TrialFacts(record.trial))
+                known = facts.setdefault((run, identifier), TrialFacts(record.trial))
+                known.records.append(record)
         for (run, _), shard in self.shards.items():
             self._add_faults(run, shard, facts)
             self._add_features(run, shard, facts)
@@ -215,9 +218,9 @@ class Evidence:
         """The trial that hits of *shard* belong to: none for those of a child that outlived it."""
         if trial is None or shard.base is None or trial != shard.base.id:
             return trial
-        for (other_run, _), other in self.shards.items():
-            record = other.trials.get(trial) if other_run == run else None
-            if record is None or record.end is None:
+        facts = self._known_trials().get((run, trial))
+        for record in () if facts is None else facts.records:
+            if record.end is None:
                 continue
             if shard.name in record.outlived or shard.start > record.end:
                 return None
