@@ -29,7 +29,8 @@ demo: install ## the example store under load and kill -9, judged and reported
 	@echo "Invariant pages:   docs/invariants/index.md"
 
 test: install check ## all checks and all tests
-	$(BIN)/python -m pytest -n auto --assertlib
+	$(BIN)/python -m pytest -n auto --assertlib --assertlib-target sdk tests
+	$(BIN)/python -m pytest -n auto --assertlib --assertlib-target kvstore examples/kvstore/tests
 
 check: install ## style, types, floors, and the catalog against the code
 	$(BIN)/ruff check .

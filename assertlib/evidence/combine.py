@@ -84,7 +84,9 @@ class Evidence:
 
     def add_run(self, info: RunInfo, shards: Iterable[Shard]) -> None:
         """Add what processes left in a run."""
-        self.runs[info.id] = info
+        # A run that was read before it ended is partial; the later reading knows.
+        if info.id not in self.runs or info.full:
+            self.runs[info.id] = info
         self._trials = None
         for shard in shards:
             key = (info.id, shard.name)
