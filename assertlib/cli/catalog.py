@@ -21,7 +21,11 @@ app = typer.Typer(no_args_is_help=True, help="Look at the invariants that are wr
 @app.command("schema")
 @command
 def schema() -> int:
-    """Print the JSON Schema of catalog files, for editors."""
+    """
+    Print the JSON Schema of catalog files, for editors.
+
+    Example: assertlib catalog schema > catalog/schema.json
+    """
     print(schema_text(), end="")
     return OK
 
@@ -34,7 +38,11 @@ def schema_text() -> str:
 @app.command("list")
 @command
 def list_invariants(target: TargetOption = None) -> int:
-    """List the invariants: id, status, how many assertions name them, title."""
+    """
+    List the invariants: id, status, how many assertions name them, title.
+
+    Example: assertlib catalog list
+    """
     _, checked = project(target)
     for entry in sorted(checked.catalog.entries.values(), key=lambda each: each.id):
         count = len(sites_of(entry, checked.scan.sites))
@@ -48,7 +56,11 @@ def show(
     id: Annotated[str, typer.Argument(help="Such as wal.fsync-before-ack.")],
     target: TargetOption = None,
 ) -> int:
-    """Print the page of one invariant."""
+    """
+    Print the page of one invariant.
+
+    Example: assertlib catalog show wal.fsync-before-ack
+    """
     from ..docgen.pages import page_name, render_pages
 
     _, checked = project(target)

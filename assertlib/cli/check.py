@@ -25,6 +25,8 @@ def check(
 
     Without --target, all targets.  Nothing is imported or run.
     Exit code 1 if there is an error; `assertlib explain AL101` tells more of a rule.
+
+    Example: assertlib check --strict
     """
     config = find_config(Path.cwd())
     names = [config.target(target)[0]] if target or not config.targets else list(config.targets)

@@ -18,19 +18,23 @@ from ..recording.records import Shard
 from .common import OK, command
 
 _PACKAGES = ("pydantic", "structlog", "opentelemetry-api", "opentelemetry-sdk", "typer", "pytest")
-_VARIABLES = (
-    recording.MODE_ENV,
-    recording.RUN_DIR_ENV,
-    recording.SINKS_ENV,
-    recording.FEATURES_ENV,
-    recording.ROOT_ENV,
-    recording.COMMIT_ENV,
-)
+_DEFAULTS = {
+    recording.MODE_ENV: "record",
+    recording.RUN_DIR_ENV: "none: hits are only counted",
+    recording.SINKS_ENV: "log",
+    recording.FEATURES_ENV: "none declared: all count as on",
+    recording.ROOT_ENV: "the working directory",
+    recording.COMMIT_ENV: "read from .git",
+}
 
 
 @command
 def debug() -> int:
-    """Print versions, the configuration and where it comes from, and what the newest run holds."""
+    """
+    Print versions, the configuration and where it comes from, and what the newest run holds.
+
+    Example: assertlib debug
+    """
     for name, value in _facts():
         print(f"{name:<24} {value}")
     return OK
@@ -42,17 +46,14 @@ def _facts() -> Iterator[tuple[str, object]]:
     for package in _PACKAGES:
         yield package, _version(package)
     yield "counters", "pure Python"
-    yield "mode", f"{recording.recorder.mode} ({_origin(recording.MODE_ENV)})"
-    for name in _VARIABLES:
+    for name, default in _DEFAULTS.items():
         if name in os.environ:
-            yield name, os.environ[name]
+            yield name, f"{os.environ[name]} (from the environment)"
+        else:
+            yield name, f"{default} (default)"
     config = find_config(Path.cwd())
     yield from _configuration(config)
     yield from _newest_run(config)
-
-
-def _origin(variable: str) -> str:
-    return f"from {variable}" if variable in os.environ else "default"
 
 
 def _version(package: str) -> str:

@@ -28,6 +28,8 @@ def docs(
     Write a page for each invariant, and an index.
 
     DIR holds nothing else: pages of invariants that are gone are removed.
+
+    Example: assertlib docs -o docs/invariants --check
     """
     _, checked = project(target)
     broken = [finding for finding in checked.catalog.findings if finding.code in ("AL102", "AL105")]

@@ -21,7 +21,11 @@ def explain(
         str | None, typer.Argument(metavar="[CODE]", help="A rule, such as AL104.")
     ] = None,
 ) -> int:
-    """Print a rule of `assertlib check` with a bad and a good example, or list all rules."""
+    """
+    Print a rule of `assertlib check` with a bad and a good example, or list all rules.
+
+    Example: assertlib explain AL104
+    """
     if code is None:
         for rule in RULES.values():
             print(f"{rule.code}  {rule.severity:<7}  {rule.title}")

@@ -60,6 +60,8 @@ def init(
     Write a first catalog and configuration; never overwrites anything.
 
     Then: name an invariant in the code, and run `assertlib check`.
+
+    Example: assertlib init --source src/mystore
     """
     root = directory.resolve()
     if not root.is_dir():
