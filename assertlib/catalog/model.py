@@ -59,7 +59,9 @@ class Invariant(_Entry):
     """Raised when the meaning changes."""
     statement: Prose
     """What must hold."""
-    clauses: dict[KebabName, Prose] = Field(default_factory=dict)
+    clauses: dict[KebabName, Prose] = Field(
+        default_factory=dict, json_schema_extra={"additionalProperties": False}
+    )
     """The separate promises of the statement, cited as ``id#clause``."""
     why: Prose
     """What breaks, and for whom, when it does not hold."""

@@ -4,6 +4,7 @@ What commands share: options, exit codes, and errors as one line.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -36,10 +37,15 @@ def command(function: Callable[P, int]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             code = function(*args, **kwargs)
+            sys.stdout.flush()
         except NoDataError as error:
             code = _say(error, NO_DATA)
         except (ConfigError, UnreadableRunError) as error:
             code = _say(error, USAGE)
+        except BrokenPipeError:
+            # The reader, such as head, has seen enough; nothing may be flushed at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = OK
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             code = _say(f"{place}{error.strerror}", USAGE)
