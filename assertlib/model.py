@@ -132,7 +132,8 @@ class Site:
     Attributes:
         kind: What it claims.
         message: Its name, unique in a target.
-        invariant: Id of the invariant it protects, with ``#clause`` if it cites one.
+        invariant: Id of the invariant it protects, with ``#clause`` if it cites one;
+            empty if the source names one, but not literally.
         file: Path relative to the project, with ``/``.
         qualname: Enclosing function, ``<module>`` outside of any.
         line: First line of the call, from 1.

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from ..model import (
     ALWAYS_OR_UNREACHABLE,
+    OTHER_BUCKET,
     Site,
     antecedent_message,
+    bucket_message,
     claimed_kinds,
     invariant_and_clause,
 )
@@ -68,16 +70,19 @@ def _joined(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
 
 
 def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:
-    if site.message != site.origin:
+    other_bucket = bucket_message(site.origin, OTHER_BUCKET)
+    if site.message not in (site.origin, other_bucket) or site.invariant == "":
         return
     if site.invariant is None:
-        yield _at_site(site, "AL205", f"{site.message!r} names no invariant")
+        yield _at_site(site, "AL205", f"{site.origin!r} names no invariant")
         return
     identifier, clause = invariant_and_clause(site.invariant)
     entry = catalog.entries.get(identifier)
+    if identifier in catalog.broken:
+        return
     if entry is None:
         hint = did_you_mean(identifier, catalog.entries)
-        text = f"{site.message!r} names {identifier!r}, which is in no catalog"
+        text = f"{site.origin!r} names {identifier!r}, which is in no catalog"
         yield _at_site(site, "AL101", text, hint)
     elif entry.invariant.status == "retired":
         replaced = entry.invariant.replaced_by

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .findings import did_you_mean
 from .positions import nearest, positions
+from .words import in_words_of_toml
 
 FILE = "pyproject.toml"
 TABLE = ("tool", "assertlib")
@@ -147,7 +148,8 @@ def _described(file: Path, text: str, error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             said = f"unknown key {key!r}; {hint or 'remove it'}"
         else:
-            said = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            label = ".".join(map(str, problem["loc"])) or "tool.assertlib"
+            said = f"{label} {in_words_of_toml(problem['msg'])}"
         lines.append(f"{file}:{line}:{column}: {said}")
     return "\n".join(lines)
 

@@ -15,6 +15,7 @@ from .findings import Finding, did_you_mean
 from .model import SCHEMA_VERSION, Incident, Invariant, Source
 from .positions import Path as KeyPath
 from .positions import Position, nearest, positions
+from .words import in_words_of_toml
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _NOT_AREAS = ("renames.toml",)
@@ -47,11 +48,13 @@ class Catalog:
 
     Attributes:
         text: The content of all files, for a hash of the catalog.
+        broken: Ids of entries that are there but could not be read.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
 
     def __repr__(self) -> str:
         return f"<Catalog of {len(self.entries)} invariants>"
@@ -81,9 +84,11 @@ def _load_root(catalog: Catalog, root: Path, base: Path) -> None:
             )
         )  # fmt: skip
         return
-    for path in sorted(root.glob("*.toml")):
-        if path.name not in _NOT_AREAS:
-            _load_file(catalog, path, _shown(path, base))
+    paths = [path for path in sorted(root.glob("*.toml")) if path.name not in _NOT_AREAS]
+    if not paths:
+        _find(catalog, shown, (0, 0), "holds no catalog files", "write one, named area.toml")
+    for path in paths:
+        _load_file(catalog, path, _shown(path, base))
 
 
 def _shown(path: Path, base: Path) -> str:
@@ -100,7 +105,8 @@ def _load_file(catalog: Catalog, path: Path, shown: str) -> None:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         position = re.search(r"line (\d+), column (\d+)", str(error))
-        place = (int(position[1]), int(position[2])) if position else (1, 1)
+        at_end = (text.count("\n") + 1, len(text) - text.rfind("\n"))
+        place = (int(position[1]), int(position[2])) if position else at_end
         _find(catalog, shown, place, f"is not TOML: {error}", "mend the syntax")
         return
     catalog.text.append(text)
@@ -127,10 +133,11 @@ class _FileReader:
             self._find((), f"{self._area!r} is no name of an area", "name the file area.toml")
             return
         version = data.pop("schema", None)
-        if version != SCHEMA_VERSION:
+        if version != SCHEMA_VERSION or isinstance(version, bool):
+            shown = "missing" if version is None else f"{version!r}, not {SCHEMA_VERSION}"
             self._find(
                 ("schema",),
-                f"schema is {version!r}, not {SCHEMA_VERSION}",
+                f"schema is {shown}",
                 f"begin the file with `schema = {SCHEMA_VERSION}`",
             )
         for name, table in data.items():
@@ -144,10 +151,19 @@ class _FileReader:
                 "each top-level key but `schema` is a table named in kebab-case",
             )
             return
+        if _holds_invariants(table):
+            inner = next(iter(table))
+            self._find(
+                (name,),
+                f"[{name}.{inner}] is an invariant inside of another",
+                f"write [{inner}]; the name of the file is the area",
+            )
+            return
         identifier = f"{self._area}.{name}"
         try:
             invariant = Invariant.model_validate(table)
         except ValidationError as error:
+            self._catalog.broken.add(identifier)
             for problem in error.errors():
                 self._report(identifier, name, problem["loc"], problem["type"], problem["msg"])
             return
@@ -175,14 +191,21 @@ class _FileReader:
         elif kind == "missing":
             message, remedy = f"{identifier}: {key!r} is missing", "add it"
         else:
-            label = ".".join(str(part) for part in where)
-            said = text.removeprefix("Value error, ")
+            label = ".".join(str(part) for part in where if part != "[key]")
+            said = in_words_of_toml(text)
             message = f"{identifier}: {label}: {said}" if label else f"{identifier}: {said}"
             remedy = "see `assertlib catalog schema`"
         self._find((name, *where), message, remedy)
 
     def _find(self, where: KeyPath, message: str, remedy: str) -> None:
         _find(self._catalog, self._file, nearest(self._places, where), message, remedy)
+
+
+def _holds_invariants(table: dict[str, object]) -> bool:
+    known = Invariant.model_fields
+    return bool(table) and all(
+        isinstance(value, dict) and key not in known for key, value in table.items()
+    )
 
 
 def _fields_at(where: KeyPath) -> list[str]:
@@ -193,22 +216,26 @@ def _fields_at(where: KeyPath) -> list[str]:
 
 def _check_replacements(catalog: Catalog) -> None:
     for entry in catalog.entries.values():
-        seen = {entry.id}
         target = entry.invariant.replaced_by
-        while target is not None:
-            problem = ""
-            if target not in catalog.entries:
-                problem = f"replaced_by names {target!r}, which is in no catalog"
-            elif target in seen:
-                problem = f"replaced_by leads back to {target!r}"
-            if problem:
-                hint = did_you_mean(target, catalog.entries)
-                catalog.findings.append(
-                    Finding(
-                        entry.file, entry.line, 1, "AL105", f"{entry.id}: {problem}",
-                        hint or "name the invariant that took its place",
-                    )
-                )  # fmt: skip
-                break
-            seen.add(target)
-            target = catalog.entries[target].invariant.replaced_by
+        if target is None or target in catalog.broken:
+            continue
+        if target not in catalog.entries:
+            hint = did_you_mean(target, catalog.entries) or "name what took its place"
+            text = f"{entry.id}: replaced_by names {target!r}, which is in no catalog"
+            catalog.findings.append(Finding(entry.file, entry.line, 1, "AL105", text, hint))
+        elif _leads_back(entry, catalog):
+            text = f"{entry.id}: replaced_by leads back to {entry.id!r}"
+            hint = "end the chain with an invariant that holds"
+            catalog.findings.append(Finding(entry.file, entry.line, 1, "AL105", text, hint))
+
+
+def _leads_back(entry: Entry, catalog: Catalog) -> bool:
+    seen: set[str] = set()
+    target = entry.invariant.replaced_by
+    while target is not None and target not in seen:
+        if target == entry.id:
+            return True
+        seen.add(target)
+        following = catalog.entries.get(target)
+        target = None if following is None else following.invariant.replaced_by
+    return False

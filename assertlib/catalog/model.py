@@ -105,7 +105,7 @@ def file_schema() -> dict[str, object]:
         "properties": {"schema": {"const": SCHEMA_VERSION}},
         "required": ["schema"],
         "patternProperties": {
-            r"^(?!schema$)[a-z0-9]+(-[a-z0-9]+)*$": {"$ref": "#/$defs/Invariant"}
+            r"^(?!(?:schema|assertion)$)[a-z0-9]+(-[a-z0-9]+)*$": {"$ref": "#/$defs/Invariant"}
         },
         "additionalProperties": False,
         "$defs": {"Invariant": entry, **definitions},

@@ -1,46 +1,39 @@
 """
 Where the keys of a TOML file stand, which `tomllib` does not tell.
 
-A small tokeniser: table headers and the keys below them, with multi-line
-strings passed over.  Keys inside inline tables have the place of their owner.
+A small tokeniser: table headers and the keys below them; strings, comments
+and whatever is inside brackets are passed over.  Keys inside inline tables
+have the place of their owner.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
+from collections.abc import Iterator
 
 Path = tuple[str | int, ...]
 Position = tuple[int, int]
 
-_BARE = r"[A-Za-z0-9_-]+"
-_KEY = rf"(?:{_BARE}|\"(?:[^\"\\]|\\.)*\"|'[^']*')"
-_DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
-_HEADER = re.compile(rf"^\s*(\[\[?)\s*({_DOTTED})\s*\]")
-_ASSIGNMENT = re.compile(rf"^\s*({_DOTTED})\s*=")
+_BASIC = r'"(?:[^"\\\n]|\\.)*"'
+_LITERAL = r"'[^'\n]*'"
+_KEY = rf"(?:[A-Za-z0-9_-]+|{_BASIC}|{_LITERAL})"
+_DOTTED = re.compile(rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*")
 _PART = re.compile(_KEY)
-_STRINGS = re.compile(r"\"\"\"|'''|\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|#")
+_MULTI_LINE = r'"""(?:[^\\]|\\.)*?"{3,5}' + r"|'''.*?'{3,5}"
+_COMMENT = r"\#[^\n]*"
+_SKIPPED = re.compile(f"{_MULTI_LINE}|{_BASIC}|{_LITERAL}|{_COMMENT}", re.DOTALL)
+_SPACE = re.compile(rf"(?:[ \t\r\n]|{_COMMENT})*")
 
 
 def positions(text: str) -> dict[Path, Position]:
     """Line and column, from 1, of each table and key."""
     found: dict[Path, Position] = {}
-    arrays: dict[Path, int] = {}
-    table: Path = ()
-    inside = ""
-    for number, line in enumerate(text.split("\n"), 1):
-        if inside:
-            inside = _quote_after(line, inside)
-            continue
-        header = _HEADER.match(line)
-        if header is not None:
-            table = _table(header, arrays)
-            found.setdefault(table, (number, header.start(1) + 1))
-            continue
-        key = _ASSIGNMENT.match(line)
-        if key is not None:
-            found.setdefault((*table, *_parts(key[1])), (number, key.start(1) + 1))
-            line = line[key.end() :]
-        inside = _quote_after(line, "")
+    for path, offset in _keys(text):
+        line = text.count("\n", 0, offset) + 1
+        place = (line, offset - text.rfind("\n", 0, offset))
+        for end in range(1, len(path) + 1):
+            found.setdefault(path[:end], place)
     return found
 
 
@@ -53,37 +46,71 @@ def nearest(found: dict[Path, Position], path: Path) -> Position:
     return (1, 1)
 
 
-def _table(header: re.Match[str], arrays: dict[Path, int]) -> Path:
-    names = _parts(header[2])
+def _keys(text: str) -> Iterator[tuple[Path, int]]:
+    """Path and offset of each table header and key, in order."""
+    table: Path = ()
+    arrays: dict[Path, int] = {}
+    offset = 0
+    while True:
+        offset = _end_of(_SPACE, text, offset)
+        brackets = 2 if text.startswith("[[", offset) else 1 if text.startswith("[", offset) else 0
+        start = offset + brackets
+        while brackets and text[start : start + 1] in (" ", "\t"):
+            start += 1
+        key = _DOTTED.match(text, start)
+        if key is None:
+            # Not TOML from here on; whoever parses it says so.
+            return
+        if brackets:
+            table = _table(_names(key[0]), arrays, is_array=brackets == 2)
+            yield table, offset
+        else:
+            yield (*table, *_names(key[0])), start
+        offset = _end_of_statement(text, key.end(), depth=-brackets)
+
+
+def _end_of(pattern: re.Pattern[str], text: str, offset: int) -> int:
+    match = pattern.match(text, offset)
+    return offset if match is None else match.end()
+
+
+def _end_of_statement(text: str, offset: int, depth: int) -> int:
+    """The end of the line on which all brackets and strings are closed."""
+    depth = abs(depth)
+    while offset < len(text):
+        skipped = _SKIPPED.match(text, offset)
+        if skipped is not None:
+            offset = skipped.end()
+            continue
+        character = text[offset]
+        depth += (character in "[{") - (character in "]}")
+        if character == "\n" and depth <= 0:
+            return offset
+        offset += 1
+    return offset
+
+
+def _table(names: tuple[str, ...], arrays: dict[Path, int], *, is_array: bool) -> Path:
     path: Path = ()
     for name in names[:-1]:
         path = (*path, name)
         if path in arrays:
             path = (*path, arrays[path])
     path = (*path, names[-1])
-    if header[1] == "[[":
-        arrays[path] = arrays.get(path, -1) + 1
-        return (*path, arrays[path])
-    return path
+    if not is_array:
+        return path
+    arrays[path] = arrays.get(path, -1) + 1
+    return (*path, arrays[path])
 
 
-def _parts(dotted: str) -> tuple[str, ...]:
-    return tuple(part.strip("\"'") for part in _PART.findall(dotted))
+def _names(dotted: str) -> tuple[str, ...]:
+    return tuple(_name(part) for part in _PART.findall(dotted))
 
 
-def _quote_after(line: str, inside: str) -> str:
-    """The multi-line quote that is open at the end of *line*, if any."""
-    position = 0
-    while True:
-        if inside:
-            end = line.find(inside, position)
-            if end < 0:
-                return inside
-            position = end + 3
-            inside = ""
-        token = _STRINGS.search(line, position)
-        if token is None or token[0] == "#":
-            return ""
-        position = token.end()
-        if token[0] in ('"""', "'''"):
-            inside = token[0]
+def _name(part: str) -> str:
+    if part[0] not in "\"'":
+        return part
+    try:
+        return str(tomllib.loads(f"name = {part}")["name"])
+    except tomllib.TOMLDecodeError:
+        return part[1:-1]

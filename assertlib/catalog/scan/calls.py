@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...model import (
     ALWAYS,
@@ -109,6 +109,8 @@ class Assertion:
     Attributes:
         arguments: Expression and scope by parameter name; none for what a
             ``*`` or ``**`` hides.
+        inside: What the caller of a wrapper gave for the parameters that stand
+            inside an argument, by the argument's name.
         bound: The declaration, if a bound assertion is called.
     """
 
@@ -117,6 +119,13 @@ class Assertion:
     message: Argument | None
     arguments: dict[str, Argument]
     bound: Bound | None = None
+    inside: dict[str, list[Argument]] = field(default_factory=dict)
+
+    def given(self, name: str) -> list[Argument]:
+        """The argument *name*, with what decides it inside a wrapper; empty if there is none."""
+        if name not in self.arguments:
+            return []
+        return [self.arguments[name], *self.inside.get(name, ())]
 
 
 class Expander:
@@ -196,13 +205,19 @@ class Expander:
     def _filled(
         self, template: Assertion, function: Function, actual: dict[str, Argument]
     ) -> Assertion:
-        arguments = {}
+        arguments: dict[str, Argument] = {}
+        inside: dict[str, list[Argument]] = {}
         for name, argument in template.arguments.items():
             given = _given(argument, function.scope, actual)
-            if given is not None:
-                arguments[name] = given
+            if given is None:
+                continue
+            arguments[name] = given
+            inside[name] = _parameters_inside(given, function.scope, actual)
+            for earlier in template.inside.get(name, ()):
+                replaced = _given(earlier, function.scope, actual)
+                inside[name] += [] if replaced is None else [replaced]
         message = template.message and _given(template.message, function.scope, actual)
-        return Assertion(template.primitive, template.invariant, message, arguments)
+        return Assertion(template.primitive, template.invariant, message, arguments, inside=inside)
 
 
 def _given(argument: Argument, scope: Scope, actual: dict[str, Argument]) -> Argument | None:
@@ -210,6 +225,18 @@ def _given(argument: Argument, scope: Scope, actual: dict[str, Argument]) -> Arg
     if _parameter_owner(argument) is scope and isinstance(node, ast.Name):
         return actual.get(node.id)
     return argument
+
+
+def _parameters_inside(
+    argument: Argument, scope: Scope, actual: dict[str, Argument]
+) -> list[Argument]:
+    node, place = argument
+    names = dict.fromkeys(
+        part.id
+        for part in ast.walk(node)
+        if isinstance(part, ast.Name) and _parameter_owner((part, place)) is scope
+    )
+    return [actual[name] for name in names if name in actual]
 
 
 def _parameter_owner(argument: Argument) -> Scope | None:

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
-ScopeNode = ast.Module | ast.ClassDef | FunctionNode | ast.Lambda
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+ScopeNode = ast.Module | ast.ClassDef | FunctionNode | ast.Lambda | Comprehension
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,12 @@ class Assigned:
 
     value: ast.expr
     form: str
-    position: int = -1
+    position: tuple[int, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the name stands for the value itself."""
+        return self.form == "=" and not self.position
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class Scope:
     module: Module
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     members: dict[str, list[tuple[Scope, ast.expr]]] = field(default_factory=dict)
+    globals: set[str] = field(default_factory=set)
 
     @property
     def is_class(self) -> bool:
@@ -70,7 +77,12 @@ class Scope:
 
     @property
     def is_function(self) -> bool:
-        return isinstance(self.node, FunctionNode | ast.Lambda)
+        """Whether its names are local: functions, lambdas and comprehensions."""
+        return not isinstance(self.node, ast.Module | ast.ClassDef)
+
+    @property
+    def is_anonymous(self) -> bool:
+        return isinstance(self.node, ast.Lambda | Comprehension)
 
     @property
     def qualname(self) -> str:
@@ -100,14 +112,14 @@ class Scope:
         return None
 
     def bind(self, name: str, binding: Binding) -> None:
-        self.bindings.setdefault(name, []).append(binding)
+        target = self.module.scope if name in self.globals else self
+        target.bindings.setdefault(name, []).append(binding)
 
 
 @dataclass(eq=False)
 class Module:
     """One source file."""
 
-    path: Path
     file: str
     name: str
     package: str
@@ -122,16 +134,28 @@ class Module:
         _Binder(self).visit_body(self.tree, self.scope)
 
 
-def module_name(path: Path) -> tuple[str, str]:
-    """Dotted name of the module at *path*, and of the package that holds it."""
-    names = [] if path.stem == "__init__" else [path.stem]
-    directory = path.parent
-    packages = []
-    while (directory / "__init__.py").is_file():
-        packages.append(directory.name)
-        directory = directory.parent
-    package = ".".join(reversed(packages))
-    return ".".join([*reversed(packages), *names]), package
+def module_name(file: str) -> tuple[str, str]:
+    """
+    Dotted name of the module in *file*, made of its whole path, and of the
+    package that holds it.  Imports are matched with the end of such names.
+    """
+    parts = file.removesuffix(".py").strip("/").split("/")
+    package = ".".join(parts[:-1])
+    return (package if parts[-1] == "__init__" else ".".join(parts)), package
+
+
+def children_in_scopes(
+    node: ast.AST, scope: Scope, scopes: dict[ast.AST, Scope]
+) -> Iterator[tuple[ast.AST, Scope]]:
+    """The children of *node*, each with the scope that it is evaluated in."""
+    inner = scopes.get(node, scope)
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.arguments):
+            for part in ast.iter_child_nodes(child):
+                yield part, scope
+        else:
+            is_body = not isinstance(node, FunctionNode) or child in node.body
+            yield child, inner if is_body else scope
 
 
 class _Binder(ast.NodeVisitor):
@@ -147,7 +171,9 @@ class _Binder(ast.NodeVisitor):
         self.generic_visit(node)
         self._scope = outer
 
-    def _enter(self, node: FunctionNode | ast.ClassDef | ast.Lambda, name: str) -> Scope:
+    def _enter(
+        self, node: FunctionNode | ast.ClassDef | ast.Lambda | Comprehension, name: str
+    ) -> Scope:
         return Scope(node, name, self._scope, self._module)
 
     def _visit_function(self, node: FunctionNode) -> None:
@@ -158,6 +184,29 @@ class _Binder(ast.NodeVisitor):
 
     visit_FunctionDef = _visit_function  # noqa: N815
     visit_AsyncFunctionDef = _visit_function  # noqa: N815
+
+    def _visit_comprehension(self, node: Comprehension) -> None:
+        self.visit_body(node, self._enter(node, "<comprehension>"))
+
+    visit_ListComp = _visit_comprehension  # noqa: N815
+    visit_SetComp = _visit_comprehension  # noqa: N815
+    visit_DictComp = _visit_comprehension  # noqa: N815
+    visit_GeneratorExp = _visit_comprehension  # noqa: N815
+
+    def visit_Global(self, node: ast.Global) -> None:
+        # Assigned from a function: whatever the module says of it is not all.
+        for name in node.names:
+            self._module.scope.bind(name, Assigned(ast.Constant(None), "global"))
+            self._scope.globals.add(name)
+
+    def visit_MatchAs(self, node: ast.MatchAs) -> None:
+        if node.name is not None:
+            self._scope.bind(node.name, Assigned(ast.Constant(None), "match"))
+        self.generic_visit(node)
+
+    def visit_MatchStar(self, node: ast.MatchStar) -> None:
+        if node.name is not None:
+            self._scope.bind(node.name, Assigned(ast.Constant(None), "match"))
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         scope = self._enter(node, "<lambda>")
@@ -206,7 +255,13 @@ class _Binder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        # A walrus in a comprehension binds outside of it.
+        scope, inner = self._scope, self._scope
+        while isinstance(scope.node, Comprehension) and scope.parent is not None:
+            scope = scope.parent
+        self._scope = scope
         self._bind_target(node.target, node.value, "=")
+        self._scope = inner
         self.generic_visit(node)
 
     def _visit_for(self, node: ast.For | ast.AsyncFor) -> None:
@@ -231,13 +286,13 @@ class _Binder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _bind_target(
-        self, target: ast.expr, value: ast.expr, form: str, position: int = -1
+        self, target: ast.expr, value: ast.expr, form: str, position: tuple[int, ...] = ()
     ) -> None:
         if isinstance(target, ast.Name):
             self._scope.bind(target.id, Assigned(value, form, position))
         elif isinstance(target, ast.Tuple | ast.List):
             for index, item in enumerate(target.elts):
-                self._bind_target(item, value, form, index)
+                self._bind_target(item, value, form, (*position, index))
         elif isinstance(target, ast.Starred):
             self._bind_target(target.value, value, form, position)
         elif isinstance(target, ast.Attribute) and _is_self(target.value, self._scope):

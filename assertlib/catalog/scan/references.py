@@ -153,9 +153,17 @@ Reference = (
 class Resolver:
     """Follows names through scopes, imports and re-exports."""
 
-    def __init__(self, modules: dict[str, Module]) -> None:
-        self._modules = modules
+    def __init__(self, modules: list[Module]) -> None:
+        self._by_ending: dict[str, list[Module]] = {}
+        for module in modules:
+            for ending in endings(module.name):
+                self._by_ending.setdefault(ending, []).append(module)
         self._bound: dict[ast.Call, Bound] = {}
+
+    def module(self, name: str, importer: Module) -> Module | None:
+        """The module that *importer* means by *name*: the nearest whose path ends like it."""
+        found = self._by_ending.get(name, [])
+        return max(found, key=lambda each: _shared(each.name, importer.name), default=None)
 
     def resolve(self, node: ast.expr, scope: Scope, depth: int = _DEPTH) -> Reference | None:
         """What *node* refers to in *scope*; None when that is nothing of interest."""
@@ -167,6 +175,8 @@ class Resolver:
             return self._attribute(node, scope, depth - 1)
         if isinstance(node, ast.Call):
             return self._call(node, scope, depth - 1)
+        if isinstance(node, ast.NamedExpr):
+            return self.resolve(node.value, scope, depth - 1)
         return None
 
     def text(self, node: ast.expr, scope: Scope, depth: int = _DEPTH) -> Text:
@@ -176,35 +186,37 @@ class Resolver:
     def constant(self, node: ast.expr, scope: Scope) -> tuple[ast.expr, Scope]:
         """*node*, or what the name that it is was assigned, once."""
         for _ in range(_DEPTH):
-            found = self._assigned(node, scope)
+            found = self._assigned(node, scope, _DEPTH)
             if found is None:
                 break
             node, scope = found
         return node, scope
 
-    def _assigned(self, node: ast.expr, scope: Scope) -> tuple[ast.expr, Scope] | None:
+    def _assigned(self, node: ast.expr, scope: Scope, depth: int) -> tuple[ast.expr, Scope] | None:
         if isinstance(node, ast.Name):
             found = scope.lookup(node.id)
-            if found is None:
+            if found is None or len(found[1]) != 1:
                 return None
-            owner, bindings = found
-            only = bindings[0] if len(bindings) == 1 else None
-            if isinstance(only, Assigned) and only.form == "=" and only.position < 0:
+            owner, (only,) = found
+            if isinstance(only, Assigned) and only.is_plain:
                 return only.value, owner
             if isinstance(only, Import) and only.attribute is not None:
-                return self._assigned_in(only.module, only.attribute)
+                return self._assigned_in(only.module, only.attribute, scope.module, depth)
         if isinstance(node, ast.Attribute):
             base = self.resolve(node.value, scope)
             if isinstance(base, ModuleName):
-                return self._assigned_in(base.name, node.attr)
+                return self._assigned_in(base.name, node.attr, scope.module, depth)
             if isinstance(base, Class):
-                return self._assigned(ast.Name(node.attr), base.scope)
+                return self._assigned(ast.Name(node.attr), base.scope, depth)
         return None
 
-    def _assigned_in(self, module: str, name: str) -> tuple[ast.expr, Scope] | None:
-        if module not in self._modules:
+    def _assigned_in(
+        self, module: str, name: str, importer: Module, depth: int
+    ) -> tuple[ast.expr, Scope] | None:
+        found = self.module(module, importer)
+        if found is None or depth == 0:
             return None
-        return self._assigned(ast.Name(name), self._modules[module].scope)
+        return self._assigned(ast.Name(name), found.scope, depth - 1)
 
     def _string(self, node: ast.expr, scope: Scope, depth: int) -> str | None:
         if depth == 0:
@@ -231,20 +243,18 @@ class Resolver:
         owner, bindings = found
         if isinstance(bindings[0], Parameter):
             return self._self(name, scope)
-        if len(bindings) > 1:
-            # `try: from assertlib import always / except ImportError: …` still means always.
-            found_any = (self._binding(each, owner, depth) for each in bindings)
-            return next((each for each in found_any if isinstance(each, Primitive)), None)
-        return self._binding(bindings[0], owner, depth)
+        # `try: from assertlib import always / except ImportError: …` still means always.
+        references = (self._binding(each, owner, depth) for each in bindings)
+        return next((each for each in references if each is not None), None)
 
     def _binding(self, binding: object, owner: Scope, depth: int) -> Reference | None:
         if isinstance(binding, Import):
             if binding.attribute is None:
                 return ModuleName(binding.module)
-            return self._member(binding.module, binding.attribute, depth)
+            return self._member(binding.module, binding.attribute, owner.module, depth)
         if isinstance(binding, Definition):
             return self._definition(binding, owner)
-        if isinstance(binding, Assigned) and binding.position < 0 and binding.form == "=":
+        if isinstance(binding, Assigned) and binding.is_plain:
             return self.resolve(binding.value, owner, depth)
         return None
 
@@ -260,26 +270,26 @@ class Resolver:
 
     def _from_stars(self, name: str, module: Module, depth: int) -> Reference | None:
         for star in module.stars:
-            found = self._member(star, name, depth)
+            found = self._member(star, name, module, depth)
             if found is not None and not isinstance(found, ModuleName):
                 return found
         return None
 
-    def _member(self, module: str, name: str, depth: int) -> Reference | None:
+    def _member(self, module: str, name: str, importer: Module, depth: int) -> Reference | None:
         if depth <= 0:
             return None
         if module in HOMES and _known(name) is not None:
             return _known(name)
-        if module in self._modules:
-            owner = self._modules[module]
-            if name in owner.scope.bindings or owner.stars:
-                return self._name(name, owner.scope, depth - 1)
-        return ModuleName(f"{module}.{name}")
+        owner = self.module(module, importer)
+        is_own_submodule = owner is importer
+        if owner is not None and not is_own_submodule and _holds(owner, name):
+            return self._name(name, owner.scope, depth - 1)
+        return ModuleName(f"{module}.{name}" if module else name)
 
     def _attribute(self, node: ast.Attribute, scope: Scope, depth: int) -> Reference | None:
         base = self.resolve(node.value, scope, depth)
         if isinstance(base, ModuleName):
-            return self._member(base.name, node.attr, depth)
+            return self._member(base.name, node.attr, scope.module, depth)
         if isinstance(base, InvariantObject):
             return _of_invariant(base, node.attr)
         if isinstance(base, Class):
@@ -287,17 +297,35 @@ class Resolver:
         return None
 
     def _class_member(self, owner: Class, name: str, depth: int) -> Reference | None:
+        if depth <= 0:
+            return None
         bindings = owner.scope.bindings.get(name)
         if bindings:
             found = self._binding(bindings[0], owner.scope, depth)
-            return (
-                Function(found.node, found.scope, bound=True)
-                if isinstance(found, Function)
-                else found
-            )
+            return _as_member(found, owner) if isinstance(found, Function) else found
         for scope, value in owner.scope.members.get(name, ()):
             return self.resolve(value, scope, depth)
+        return self._inherited_member(owner, name, depth)
+
+    def _inherited_member(self, owner: Class, name: str, depth: int) -> Reference | None:
+        node, outer = owner.scope.node, owner.scope.parent
+        assert isinstance(node, ast.ClassDef)
+        assert outer is not None
+        for base in node.bases:
+            parent = self.resolve(base, outer, depth - 1)
+            if isinstance(parent, Class):
+                inherited = Class(parent.scope, owner.instance)
+                found = self._class_member(inherited, name, depth - 1)
+                if found is not None:
+                    return found
         return None
+
+    def _is_invariant_class(self, owner: Class, depth: int) -> bool:
+        node, outer = owner.scope.node, owner.scope.parent
+        assert isinstance(node, ast.ClassDef)
+        assert outer is not None
+        bases = [self.resolve(base, outer, depth - 1) for base in node.bases]
+        return any(isinstance(base, InvariantClass) for base in bases)
 
     def _call(self, node: ast.Call, scope: Scope, depth: int) -> Reference | None:
         callee = self.resolve(node.func, scope, depth)
@@ -309,8 +337,36 @@ class Resolver:
                 self._bound[node] = Bound(callee.name, callee.invariant, message, node, scope)
             return self._bound[node]
         if isinstance(callee, Class) and not callee.instance:
+            if self._is_invariant_class(callee, depth):
+                return InvariantObject(self.text(_first(node, "id"), scope))
             return Class(callee.scope, instance=True)
         return None
+
+
+def _holds(module: Module, name: str) -> bool:
+    return name in module.scope.bindings or bool(module.stars)
+
+
+def endings(dotted: str) -> list[str]:
+    """``a.b.c``, ``b.c``, ``c``: what an import may call a module."""
+    parts = dotted.split(".")
+    return [".".join(parts[start:]) for start in range(len(parts))]
+
+
+def _shared(one: str, other: str) -> int:
+    shared = 0
+    for left, right in zip(one.split("."), other.split("."), strict=False):
+        if left != right:
+            break
+        shared += 1
+    return shared
+
+
+def _as_member(function: Function, owner: Class) -> Function:
+    """A method as seen through a class or an instance: is its first argument given?"""
+    decorators = {ast.unparse(each) for each in function.node.decorator_list}
+    given = "classmethod" in decorators or (owner.instance and "staticmethod" not in decorators)
+    return Function(function.node, function.scope, bound=given)
 
 
 def _first(node: ast.Call, name: str) -> ast.expr:

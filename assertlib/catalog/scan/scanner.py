@@ -25,8 +25,29 @@ from ..findings import Finding
 from ..rules import RULES
 from .calls import Argument, Assertion, Expander, Part, parts_of
 from .fingerprint import fingerprint
-from .modules import FunctionNode, Module, Scope, module_name
-from .references import Bound, Class, Function, Primitive, Resolver
+from .modules import (
+    Binding,
+    Definition,
+    FunctionNode,
+    Import,
+    Module,
+    Parameter,
+    Scope,
+    children_in_scopes,
+    module_name,
+)
+from .references import (
+    ASSERTIONS,
+    DECLARES,
+    HOMES,
+    Bound,
+    Class,
+    Function,
+    InvariantObject,
+    Primitive,
+    Resolver,
+    endings,
+)
 
 _MARKS = (b"assertlib", b"antithesis")
 _CONDITION_LIMIT = 300
@@ -60,7 +81,7 @@ def scan_target(root: Path, target: Target) -> Scan:
     scan = Scan()
     sources: dict[str, tuple[Path, bytes]] = {}
     for path in sorted(set(_source_files(root, target, scan))):
-        shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+        shown = _shown(path, root)
         try:
             sources[shown] = (path, path.read_bytes())
         except OSError as error:
@@ -84,13 +105,17 @@ def _source_files(root: Path, target: Target, scan: Scan) -> Iterator[Path]:
             scan.findings.append(
                 Finding(
                     name, 0, 0, "AL110", "there is no such source file or directory",
-                    "mend `source` of the target in pyproject.toml",
+                    RULES["AL110"].remedy,
                 )
             )  # fmt: skip
             continue
         for path in found:
-            if path.is_file() and not _is_excluded(path.relative_to(root).as_posix(), target):
+            if path.is_file() and not _is_excluded(_shown(path, root), target):
                 yield path
+
+
+def _shown(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
 def _is_excluded(name: str, target: Target) -> bool:
@@ -110,7 +135,7 @@ def _unreadable(file: str, line: int, reason: str) -> Finding:
 def _scan(sources: dict[str, tuple[Path, bytes]], scan: Scan) -> Scan:
     scan.files = len(sources)
     modules = _parse_all(sources, scan)
-    resolver = Resolver({module.name: module for module in modules})
+    resolver = Resolver(modules)
     expander = Expander(resolver)
     scans = [_ModuleScan(module, resolver, expander, scan) for module in modules]
     for module_scan in scans:
@@ -125,58 +150,102 @@ def _scan(sources: dict[str, tuple[Path, bytes]], scan: Scan) -> Scan:
 
 
 def _parse_all(sources: dict[str, tuple[Path, bytes]], scan: Scan) -> list[Module]:
-    """Parse the files that can hold an assertion, and only these."""
+    """
+    Parse the files that can hold an assertion, and those they import, and only these.
+
+    Files found by a name hand on names of their own (a re-export), so it goes on
+    until nothing new is found.
+    """
     parsed: dict[str, Module] = {}
-    names: set[bytes] = set()
-    wanted = [name for name, (_, data) in sources.items() if any(m in data for m in _MARKS)]
+    rest = dict(sources)
+    wanted = [name for name, (_, data) in rest.items() if any(mark in data for mark in _MARKS)]
     while wanted:
-        for name in wanted:
-            module = _parse(name, *sources[name], scan)
-            if module is not None:
-                parsed[name] = module
-                names |= {bound.encode() for bound in _exported(module)}
-            del sources[name]
-        if not names:
-            break
-        pattern = re.compile(rb"\b(?:" + b"|".join(re.escape(each) for each in names) + rb")\b")
-        wanted = [name for name, (_, data) in sources.items() if pattern.search(data)]
-        # Files found this way hand names on only if they import from ours; one more
-        # round is enough for re-exports, and the loop ends when nothing new is found.
+        _parse_these(wanted, rest, parsed, scan)
+        names = _names_handed_on(list(parsed.values()))
+        pattern = re.compile(rb"\b(?:" + b"|".join(map(re.escape, names)) + rb")\b")
+        wanted = [name for name, (_, data) in rest.items() if names and pattern.search(data)]
+    _parse_these(_imported(parsed, rest), rest, parsed, scan)
     return [parsed[name] for name in sorted(parsed)]
 
 
-def _exported(module: Module) -> set[str]:
-    """Names through which other files can reach this module's assertions."""
-    names = {module.name.rpartition(".")[2]}
-    for name, bindings in module.scope.bindings.items():
-        if any(_may_assert(binding) for binding in bindings):
-            names.add(name)
-    return {name for name in names if len(name) > 1}
+def _parse_these(
+    names: list[str],
+    rest: dict[str, tuple[Path, bytes]],
+    parsed: dict[str, Module],
+    scan: Scan,
+) -> None:
+    for name in names:
+        _, data = rest.pop(name)
+        module = _parse(name, data, scan)
+        if module is not None:
+            parsed[name] = module
 
 
-def _may_assert(binding: object) -> bool:
-    node = getattr(binding, "value", None) or getattr(binding, "node", None)
+def _imported(parsed: dict[str, Module], rest: dict[str, tuple[Path, bytes]]) -> list[str]:
+    """Files that parsed ones import from: constants and enums may stand there."""
+    by_ending: dict[str, list[str]] = {}
+    for name in rest:
+        for ending in endings(module_name(name)[0]):
+            by_ending.setdefault(ending, []).append(name)
+    imported = {
+        name
+        for module in parsed.values()
+        for bindings in module.scope.bindings.values()
+        for binding in bindings
+        if isinstance(binding, Import)
+        for dotted in (binding.module, f"{binding.module}.{binding.attribute}")
+        for name in by_ending.get(dotted, ())
+    }
+    return sorted(imported)
+
+
+def _names_handed_on(modules: list[Module]) -> list[bytes]:
+    """Names through which other files can reach assertions of these modules."""
+    names: set[str] = set()
+    size = -1
+    while size != len(names):
+        size = len(names)
+        for module in modules:
+            for name, bindings in module.scope.bindings.items():
+                if any(_may_assert(binding, names) for binding in bindings):
+                    names.add(name)
+    return sorted(name.encode() for name in names)
+
+
+def _may_assert(binding: Binding, names: set[str]) -> bool:
+    if isinstance(binding, Import):
+        return binding.module in HOMES or binding.attribute in names
+    if isinstance(binding, Definition):
+        return _asserts_inside(binding.node, names)
+    if isinstance(binding, Parameter):
+        return False
+    text = ast.unparse(binding.value) if isinstance(binding.value, _HANDED_ON) else ""
+    return "Invariant" in text or "declare_" in text or text.rpartition(".")[2] in names
+
+
+_HANDED_ON = (ast.Call, ast.Name, ast.Attribute)
+
+
+def _asserts_inside(node: FunctionNode | ast.ClassDef, names: set[str]) -> bool:
+    """Whether a function is a wrapper, or a class holds something that asserts."""
     if isinstance(node, FunctionNode):
         return bool(node.decorator_list)
-    if isinstance(node, ast.Call):
-        text = ast.unparse(node.func)
-        return "Invariant" in text or "declare_" in text
-    return False
+    parts = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return "Invariant" in parts or not names.isdisjoint(parts)
 
 
-def _parse(name: str, path: Path, data: bytes, scan: Scan) -> Module | None:
+def _parse(name: str, data: bytes, scan: Scan) -> Module | None:
     try:
         tree = ast.parse(data, name)
         source = data.decode(_encoding(data))
+        dotted, package = module_name(name)
+        return Module(name, dotted, package, source, tree)
     except SyntaxError as error:
         scan.findings.append(_unreadable(name, error.lineno or 0, error.msg))
-    except (ValueError, RecursionError, MemoryError, LookupError) as error:
+    except RecursionError:
+        scan.findings.append(_unreadable(name, 0, "it is nested too deeply"))
+    except (ValueError, MemoryError, LookupError) as error:
         scan.findings.append(_unreadable(name, 0, str(error)))
-    else:
-        dotted, package = module_name(path)
-        if path.name == "__init__.py":
-            package = dotted
-        return Module(path, name, dotted, package, source, tree)
     return None
 
 
@@ -201,16 +270,47 @@ class _ModuleScan:
 
     def run(self) -> None:
         """Take every call for what it asserts."""
-        for call, scope in self._walk(self._module.tree, self._module.scope):
-            self._callees.add(call.func)
-            declared = self._resolver.resolve(call, scope)
-            if isinstance(declared, Bound) and declared.call is call:
-                self._declared.append(declared)
-            for assertion in self._expander.assertions(call, scope):
-                if assertion.bound is not None:
-                    self.called_bounds.add(assertion.bound.call)
-                self._take(assertion, call, scope)
-        self._find_values()
+        try:
+            for call, scope in self._walk(self._module.tree, self._module.scope):
+                self._take_call(call, scope)
+            self._find_values()
+        except RecursionError:
+            self._scan.findings.append(_unreadable(self._module.file, 0, "it is nested too deeply"))
+
+    def _walk(self, node: ast.AST, scope: Scope) -> Iterator[tuple[ast.Call, Scope]]:
+        for child, place in children_in_scopes(node, scope, self._module.scopes):
+            if isinstance(child, ast.Call):
+                yield child, place
+            yield from self._walk(child, place)
+
+    def _take_call(self, call: ast.Call, scope: Scope) -> None:
+        self._callees.add(call.func)
+        reference = self._resolver.resolve(call, scope)
+        if isinstance(reference, Bound) and reference.call is call:
+            self._declared.append(reference)
+            if scope.is_class:
+                self._find("AL116", call, "this bound assertion would be called as a method")
+        if isinstance(reference, InvariantObject) and reference.id.value is None:
+            self._find("AL114", call, "the id of the Invariant is not a literal")
+        assertions = self._expander.assertions(call, scope)
+        for assertion in assertions:
+            if assertion.bound is not None:
+                self.called_bounds.add(assertion.bound.call)
+            self._take(assertion, call, scope)
+        if not assertions:
+            self._look_for_unknown_owner(call, scope)
+
+    def _look_for_unknown_owner(self, call: ast.Call, scope: Scope) -> None:
+        """``x.always(…)`` where nothing tells what ``x`` is."""
+        func = call.func
+        if isinstance(func, ast.Name) and func.id == "getattr" and call.args:
+            if isinstance(self._resolver.resolve(call.args[0], scope), InvariantObject):
+                self._find("AL117", call, "an attribute of an Invariant is looked up by name")
+            return
+        if not isinstance(func, ast.Attribute) or not _is_assertion_name(func.attr):
+            return
+        if self._resolver.resolve(func.value, scope) is None:
+            self._find("AL117", call, f"nothing tells what {ast.unparse(func.value)[:80]} is")
 
     def find_uncalled(self, called: set[ast.Call]) -> None:
         """Bound assertions that no module calls are sites that are never reached."""
@@ -220,13 +320,6 @@ class _ModuleScan:
                 assertion = Assertion(bound.name, bound.invariant, message, {}, bound)
                 self._take(assertion, bound.call, bound.scope)
                 self._find("AL112", bound.call, "this bound assertion is never called")
-
-    def _walk(self, node: ast.AST, scope: Scope) -> Iterator[tuple[ast.Call, Scope]]:
-        for child in ast.iter_child_nodes(node):
-            inner = self._module.scopes.get(child, scope)
-            if isinstance(child, ast.Call):
-                yield child, scope
-            yield from self._walk(child, inner)
 
     # -- one assertion ---------------------------------------------------
 
@@ -280,7 +373,8 @@ class _ModuleScan:
             return known if len(known) == len(buckets) else None
         if isinstance(node, ast.Dict):
             keys = [key for key in node.keys if key is not None]
-            return self._values(ast.Tuple(keys, ast.Load()), scope)
+            is_whole = len(keys) == len(node.keys)
+            return self._values(ast.Tuple(keys, ast.Load()), scope) if is_whole else None
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             return self._called_values(node.func.id, node, scope)
         reference = self._resolver.resolve(node, scope)
@@ -289,14 +383,13 @@ class _ModuleScan:
     def _called_values(self, name: str, node: ast.Call, scope: Scope) -> list[str] | None:
         if name in ("list", "tuple", "set", "frozenset", "sorted") and len(node.args) == 1:
             return self._values(node.args[0], scope)
-        numbers = [
-            argument.value
-            for argument in node.args
-            if isinstance(argument, ast.Constant) and isinstance(argument.value, int)
-        ]
-        if name == "range" and numbers and len(numbers) == len(node.args):
+        if name != "range":
+            return None
+        try:
+            numbers = [ast.literal_eval(argument) for argument in node.args]
             return [bucket_of(value) for value in range(*numbers)]
-        return None
+        except (ValueError, TypeError):
+            return None
 
     def _bucket_value(self, node: ast.expr, scope: Scope) -> str | None:
         if isinstance(node, ast.Attribute):
@@ -318,9 +411,8 @@ class _ModuleScan:
         message: str,
         invariant: str | None,
     ) -> None:
-        given = [
-            assertion.arguments[name] for name in part.conditions if name in assertion.arguments
-        ]
+        given = [argument for name in part.conditions for argument in assertion.given(name)]
+        shown = [assertion.given(name)[0] for name in part.conditions if assertion.given(name)]
         name = part.name(message)
         operation = f"{assertion.primitive} {name.removeprefix(message)}"
         self._scan.sites.append(
@@ -331,37 +423,48 @@ class _ModuleScan:
                 file=self._module.file,
                 qualname=_function(scope).qualname,
                 line=call.lineno,
-                column=call.col_offset + 1,
-                condition=_condition_text(given),
+                column=self._column(call),
+                condition=_condition_text(shown),
                 fingerprint=fingerprint(operation, given, self._resolver),
                 origin=message,
             )
         )
 
     def _invariant(self, assertion: Assertion, call: ast.Call) -> str | None:
+        """The invariant that is named; empty if it is not a literal, which is a finding."""
         if assertion.invariant is not None:
-            if assertion.invariant.value is None:
-                self._find("AL114", call, "the id of the Invariant is not a literal")
-            return assertion.invariant.value
+            return assertion.invariant.value or ""
         given = assertion.arguments.get("invariant")
         if given is None or (isinstance(given[0], ast.Constant) and given[0].value is None):
             return None
         text = self._resolver.text(*given).value
         if text is None:
             self._find("AL114", call, f"the invariant {ast.unparse(given[0])} is not a literal")
-        return text
+        return text or ""
 
     # -- conditions ------------------------------------------------------
 
     def _check_conditions(self, assertion: Assertion, call: ast.Call) -> None:
-        for name in ("condition", "antecedent"):
+        if assertion.primitive == "assert_raw":
+            return
+        for name in ("condition", "antecedent", "consequent"):
             given = assertion.arguments.get(name)
-            if given is not None and assertion.primitive != "assert_raw":
+            if given is not None:
                 self._check_condition(assertion.primitive, *given, call)
+        for node, scope in self._propositions(assertion):
+            self._check_condition(assertion.primitive, node, scope, call)
+
+    def _propositions(self, assertion: Assertion) -> list[Argument]:
+        given = assertion.arguments.get("named_bools")
+        if given is None or not isinstance(given[0], ast.Dict):
+            return []
+        return [(value, given[1]) for value in given[0].values]
 
     def _check_condition(
         self, primitive: str, node: ast.expr, scope: Scope, call: ast.Call
     ) -> None:
+        if isinstance(node, ast.Lambda):
+            node, scope = node.body, self._module.scopes.get(node, scope)
         if isinstance(node, ast.Constant):
             self._find(
                 "AL107", call, f"the condition of {primitive} is the constant {node.value!r}"
@@ -381,9 +484,7 @@ class _ModuleScan:
 
     def _find_values(self) -> None:
         """Assertions that are handed around, and bound ones that nobody calls."""
-        aliased = {
-            node.value for node in ast.walk(self._module.tree) if isinstance(node, ast.Assign)
-        }
+        aliased = {_named_value(node) for node in ast.walk(self._module.tree)}
         for node, scope in self._loads(self._module.tree, self._module.scope):
             if node in self._callees or node in aliased:
                 continue
@@ -395,17 +496,23 @@ class _ModuleScan:
         self, node: ast.AST, scope: Scope
     ) -> Iterator[tuple[ast.Name | ast.Attribute, Scope]]:
         annotations = (getattr(node, "annotation", None), getattr(node, "returns", None))
-        for child in ast.iter_child_nodes(node):
+        for child, place in children_in_scopes(node, scope, self._module.scopes):
             if child in annotations:
                 continue
             if isinstance(child, ast.Name | ast.Attribute) and isinstance(child.ctx, ast.Load):
-                yield child, scope
-            yield from self._loads(child, self._module.scopes.get(child, scope))
+                yield child, place
+            yield from self._loads(child, place)
+
+    def _column(self, node: ast.expr) -> int:
+        """Column in characters from 1; the parser counts bytes."""
+        lines = self._module.source.split("\n")
+        line = lines[node.lineno - 1] if node.lineno <= len(lines) else ""
+        return len(line.encode()[: node.col_offset].decode(errors="replace")) + 1
 
     def _find(self, code: str, node: ast.expr, message: str) -> None:
         self._scan.findings.append(
             Finding(
-                self._module.file, node.lineno, node.col_offset + 1, code, message,
+                self._module.file, node.lineno, self._column(node), code, message,
                 RULES[code].remedy,
             )
         )  # fmt: skip
@@ -418,8 +525,21 @@ def _bucket(value: str) -> Callable[[str], str]:
     return name
 
 
+def _named_value(node: ast.AST) -> ast.expr | None:
+    """What an assignment to plain names gives a name to."""
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        return node.value
+    if isinstance(node, ast.Assign) and all(isinstance(each, ast.Name) for each in node.targets):
+        return node.value
+    return None
+
+
+def _is_assertion_name(name: str) -> bool:
+    return name.removeprefix(DECLARES) in ASSERTIONS
+
+
 def _function(scope: Scope) -> Scope:
-    while isinstance(scope.node, ast.Lambda) and scope.parent is not None:
+    while scope.is_anonymous and scope.parent is not None:
         scope = scope.parent
     return scope
 
@@ -456,19 +576,19 @@ def _enum_members(reference: object) -> list[str] | None:
 
 def _name_clashes(sites: list[Site]) -> Iterator[Finding]:
     first: dict[str, Site] = {}
+    told: set[tuple[str, int, int, str]] = set()
     for site in sites:
         other = first.setdefault(site.message, site)
-        if other is site:
+        place = (site.file, site.line, site.column)
+        if place == (other.file, other.line, other.column) and site.kind is other.kind:
             continue
-        if other.kind is not site.kind:
-            code = "AL106"
-            text = f"{site.message!r} is {site.kind.name} here and {other.kind.name} at"
-        elif site.message == site.origin:
-            code = "AL103"
-            text = f"{site.message!r} is also asserted at"
-        else:
+        code = "AL103" if site.kind is other.kind else "AL106"
+        if (*place, code) in told:
             continue
-        yield Finding(
-            site.file, site.line, site.column, code, f"{text} {other.file}:{other.line}",
-            RULES[code].remedy,
-        )  # fmt: skip
+        told.add((*place, code))
+        text = (
+            f"{site.message!r} is also asserted at"
+            if site.kind is other.kind
+            else f"{site.message!r} is {site.kind.name} here and {other.kind.name} at"
+        )
+        yield Finding(*place, code, f"{text} {other.file}:{other.line}", RULES[code].remedy)
