@@ -8,10 +8,9 @@ to ``assertlib.assertions``.  Source: antithesis 0.4.0.
 from __future__ import annotations
 
 from . import primitives
-from .capture import Fixed
 from .model import Location, kind_displayed
 from .primitives import always, always_or_unreachable, reachable, sometimes, unreachable
-from .recording.recorder import recorder
+from .recording.recorder import Elsewhere, recorder
 from .rich import (
     always_greater_than,
     always_greater_than_or_equal_to,
@@ -74,7 +73,9 @@ def assert_raw(
     The kind is told by *display_type*; *must_hit* and *assert_type* follow from
     it.  *guidance_data* is merged over *details*.
     """
-    where = Fixed(Location(loc_filename, loc_function, loc_class, loc_begin_line, loc_begin_column))
+    where = Elsewhere(
+        Location(loc_filename, loc_function, loc_class, loc_begin_line, loc_begin_column)
+    )
     kind = kind_displayed(display_type)
     if kind is None or (kind.must_hit, kind.assert_type) != (must_hit, assert_type):
         reason = f"{display_type!r}, {assert_type!r}, must_hit={must_hit} is no kind of assertion"

@@ -9,7 +9,7 @@ of builtin containers.
 
 from __future__ import annotations
 
-from .model import NOWHERE, Location
+from .model import Location
 from .recording.encode import bounded_repr
 from .recording.hits import Captured
 
@@ -46,22 +46,6 @@ class Caller:
         except Exception:
             # Source that changed on disk, exotic frames: the hit counts without it.
             return None
-
-
-class Fixed:
-    """A place that the caller tells, for records that come from elsewhere."""
-
-    __slots__ = ("_location",)
-
-    def __init__(self, location: Location = NOWHERE) -> None:
-        self._location = location
-
-    def location(self) -> Location:
-        """The place told."""
-        return self._location
-
-    def captured(self) -> None:
-        """Nothing is known of its condition."""
 
 
 def location_of(frame: FrameType, root: str) -> Location:

@@ -18,7 +18,8 @@ from .model import (
     bucket_of,
     false_message,
 )
-from .primitives import caller, carefully, merged, record_at, refuse
+from .primitives import caller, carefully, evaluate, merged, record_at, refuse
+from .recording.encode import bounded_repr
 from .recording.recorder import OFF, recorder
 
 TYPE_CHECKING = False
@@ -65,9 +66,11 @@ def sometimes_both(
     invariant: str | None = None,
 ) -> bool:
     """Claim that *condition* is seen true and seen false in a run (``message [false]``)."""
-    outcome = carefully(SOMETIMES, condition, message, details, invariant)
-    negated = _derived(false_message, message)
-    carefully(SOMETIMES, not outcome, negated, details, invariant)
+    outcome = evaluate(condition, message)
+    if outcome is None:
+        return False
+    carefully(SOMETIMES, outcome, message, details, invariant)
+    carefully(SOMETIMES, not outcome, _derived(false_message, message), details, invariant)
     return outcome
 
 
@@ -99,7 +102,7 @@ def sometimes_each(
             _buckets[message] = names
         name = names.get(bucket_of(value))
     except Exception as error:
-        return refuse(message, f"its value falls into no bucket: {error}")
+        return refuse(message, f"its value falls into no bucket: {bounded_repr(error)}")
     if name is None:
         other = bucket_message(message, OTHER_BUCKET)
         carefully(ALWAYS_OR_UNREACHABLE, True, other, details, invariant)

@@ -79,7 +79,9 @@ class trial:
         seed: int | None = None,
         sampler: str | None = None,
     ) -> None:
-        self._trial = Trial(id, population=population, seed=seed, sampler=sampler)
+        if not isinstance(seed, int | None):
+            raise TypeError(f"the seed of a trial must be an integer, not {seed!r}")
+        self._trial = Trial(str(id), population=population, seed=seed, sampler=sampler)
 
     def __enter__(self) -> Self:
         recorder.begin_trial(self._trial)
@@ -92,6 +94,11 @@ class trial:
         traceback: TracebackType | None,
     ) -> None:
         recorder.end_trial(self._trial)
+
+    @property
+    def id(self) -> str:
+        """Its name; begun a second time, with a number behind it."""
+        return self._trial.id
 
     def __repr__(self) -> str:
         return f"<trial {self._trial.id!r}>"
@@ -107,7 +114,7 @@ def faults(active: Iterable[str], *, breaks: Iterable[str] = ()) -> None:
             catalog's ``assumes``.  A violation after that, in the same trial, of
             an invariant that assumes one of them is *out of model*.
     """
-    recorder.faults(sorted(active), sorted(breaks))
+    recorder.faults(active, breaks)
 
 
 def setup_complete(details: Mapping[str, object] | None = None) -> None:

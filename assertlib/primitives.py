@@ -30,6 +30,7 @@ from .model import (
     Kind,
 )
 from .recording import hot
+from .recording.encode import bounded_repr
 from .recording.recorder import OFF, RAISE, recorder
 
 TYPE_CHECKING = False
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
     from typing import Protocol, TypeVar
 
+    from .recording.counters import Cell
     from .recording.hits import Hit, Where
 
     F = TypeVar("F", bound=Callable[..., object])
@@ -167,35 +169,47 @@ def carefully(
     """Everything but the happy path of an assertion with a condition."""
     if recorder.mode == OFF:
         return _unrecorded(kind, condition, message)
-    if condition is True or condition is False:
-        return _record(kind, condition, message, details, invariant)
-    if callable(condition):
-        if every > 1 and not _is_sampled(kind, message, every):
-            return True
-        reason = _why_not_callable(condition)
-        if reason is not None:
-            return refuse(message, reason)
-    try:
-        outcome = bool(condition() if callable(condition) else _truth(condition))
-    except Exception as error:
-        return refuse(message, f"its condition raised {type(error).__name__}: {error}")
+    if every > 1 and callable(condition) and not _is_sampled(kind, message, every):
+        return True
+    outcome = evaluate(condition, message)
+    if outcome is None:
+        return False
     return count(kind, outcome, message, details, invariant)
+
+
+def evaluate(condition: Condition, message: str) -> bool | None:
+    """The truth of *condition*; None, and a trouble recorded, if it has none."""
+    if condition is True or condition is False:
+        return condition
+    try:
+        reason = _why_not_callable(condition) if callable(condition) else None
+        if reason is None:
+            return _truth(condition() if callable(condition) else condition)
+    except Exception as error:
+        reason = f"its condition raised {bounded_repr(error)}"
+    refuse(message, reason)
+    return None
 
 
 def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
     """The truth of *condition* with recording off; later hits like it take the hot path."""
     try:
         outcome = True if callable(condition) else bool(condition)
-        table = hot.true_tables[kind] if outcome else hot.false_tables[kind]
-        table[message] = hot.SCRATCH
+        recorder.ignore(kind, message, outcome)
     except Exception:
         return False
+    cells, index = hot.SCRATCH
+    cells[index] += 1
     return outcome
 
 
 def _is_sampled(kind: Kind, message: str, every: int) -> bool:
-    calls = _sampled.get((kind, message), 0)
-    _sampled[kind, message] = calls + 1
+    try:
+        calls = _sampled.get((kind, message), 0)
+        _sampled[kind, message] = calls + 1
+    except TypeError:
+        # The message is no string, which is told when it is counted.
+        return True
     return calls % every == 0
 
 
@@ -217,15 +231,33 @@ def _why_not_callable(condition: object) -> str | None:
 
 
 def _described(value: object) -> str:
-    name = getattr(value, "__qualname__", None) or type(value).__qualname__
-    return f"the {type(value).__name__} {name}"
+    name = getattr(value, "__qualname__", None)
+    kind = type(value).__name__
+    return f"the {kind} {name}" if isinstance(name, str) else f"of type {kind}"
 
 
-def _truth(condition: object) -> bool:
-    if hasattr(condition, "__await__"):
-        msg = f"{_described(condition)} is awaitable and was not awaited"
-        raise TypeError(msg)
-    return bool(condition)
+def _truth(value: object) -> bool:
+    """
+    Raises:
+        TypeError: It is something that would be true whatever it stands for.
+    """
+    if value is True or value is False:
+        return value
+    if hasattr(value, "__await__"):
+        raise TypeError(f"{_described(value)} is awaitable and was not awaited")
+    if callable(value):
+        raise TypeError(f"{_described(value)} was not called")
+    return bool(value)
+
+
+def truths(named: Mapping[str, Condition]) -> dict[str, bool]:
+    """
+    The truth of each proposition.
+
+    Raises:
+        TypeError: One of them has none.
+    """
+    return {name: _truth(value) for name, value in named.items()}
 
 
 def refuse(message: object, reason: str) -> bool:
@@ -275,7 +307,7 @@ def record_at(
     try:
         hit = recorder.hit(kind, outcome, message, details, invariant, where)
     except Exception as error:
-        recorder.trouble(message, f"it could not be recorded: {error!r}", where)
+        recorder.trouble(message, f"it could not be recorded: {bounded_repr(error)}", where)
         return outcome
     if hit is not None and hit.is_violation and recorder.mode == RAISE:
         raise InvariantViolation(hit)
@@ -379,25 +411,23 @@ def unreachable(
 def bind_condition(kind: Kind, message: str, invariant: str | None) -> BoundCondition:
     """An always, always_or_unreachable or sometimes with a fixed name, for hot code."""
     recorder.declare(kind, message, invariant, caller(captures=False))
-    true_table = hot.true_tables[kind]
     cells: memoryview[int] | None = None
     index = 0
 
-    def forget() -> None:
-        nonlocal cells
-        cells = None
+    def bind(cell: Cell | None) -> None:
+        nonlocal cells, index
+        cells, index = (None, 0) if cell is None else cell
 
     def bound(condition: Condition, details: Details | None = None) -> bool:
-        nonlocal cells, index
         if condition is True and cells is not None:
             cells[index] += 1
             return True
-        outcome = carefully(kind, condition, message, details, invariant)
-        if outcome:
-            cells, index = true_table.get(message, (None, 0))
-        return outcome
+        if isinstance(details, bool):
+            refuse(message, "it was called as a method: declare it at the top of the module")
+            return False
+        return carefully(kind, condition, message, details, invariant)
 
-    hot.on_reset(forget)
+    hot.on_change(kind, message, bind)
     return bound
 
 
@@ -423,6 +453,5 @@ def hit_at(
     """Record a hit of an assertion whose place is told instead of found."""
     if recorder.mode == OFF:
         return condition
-    if extra is not None:
-        details = merged(details, extra)
-    return record_at(where, kind, condition, message, details, None)
+    told = details if extra is None else lambda: merged(details, extra)
+    return record_at(where, kind, condition, message, told, None)

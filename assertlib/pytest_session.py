@@ -27,6 +27,7 @@ from .recording.records import HitRecord, TroubleRecord
 from .recording.rundir import RUN_FILE, find_commit
 from .report.content import content_of
 
+_TRIAL = pytest.StashKey[str]()
 _DESELECTED = "assertlib_deselected"
 _NARROWING = ("keyword", "markexpr", "deselect", "lf", "stepwise", "ignore", "ignore_glob")
 
@@ -74,7 +75,8 @@ class Session:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """A trial around set-up, call and tear-down."""
-        with trial(item.nodeid):
+        with trial(item.nodeid) as unit:
+            item.stash[_TRIAL] = unit.id
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -99,7 +101,7 @@ class Session:
 
     def _taken(self, item: pytest.Item) -> tuple[list[HitRecord], list[TroubleRecord]]:
         self._watch.update()
-        return self._watch.take(item.nodeid)
+        return self._watch.take(item.stash[_TRIAL])
 
     def _fail_if_violated(self, item: pytest.Item) -> None:
         violations, troubles = self._taken(item)
@@ -180,7 +182,7 @@ def _give_examples_trials(item: pytest.Item) -> None:
 
     @functools.wraps(original)
     def example(*args: object, **kwargs: object) -> object:
-        with trial(f"{item.nodeid} [example {next(numbers)}]"):
+        with trial(f"{item.stash[_TRIAL]} [example {next(numbers)}]"):
             return original(*args, **kwargs)
 
     example._assertlib_original = original  # type: ignore[attr-defined]

@@ -11,7 +11,8 @@ import operator
 
 from . import primitives
 from .model import ALWAYS, SOMETIMES, Kind
-from .primitives import caller, count, merged, refuse
+from .primitives import caller, count, merged, refuse, truths
+from .recording.encode import bounded_repr
 from .recording.guidance import BOOLEAN, NUMERIC
 from .recording.recorder import OFF, recorder
 
@@ -41,18 +42,18 @@ def _compare(
     try:
         outcome = bool(holds(left, right))
     except Exception as error:
-        return refuse(message, f"its operands cannot be compared: {error}")
+        return refuse(message, f"its operands cannot be compared: {bounded_repr(error)}")
     if recorder.mode == OFF:
         return outcome
     _guide_gap(message, left, right, maximize=maximize)
-    merged = lambda: merged(details, {"left": left, "right": right})  # noqa: E731
-    return count(kind, outcome, message, merged, invariant)
+    data = {"left": left, "right": right}
+    return count(kind, outcome, message, lambda: merged(details, data), invariant)
 
 
 def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> None:
     """Note ``left - right`` if it is a new extreme; operands without a difference have none."""
     try:
-        gap: float = left - right  # type: ignore[operator]
+        gap = float(left - right)  # type: ignore[operator]
         mark = recorder.marks.get(message)
         if mark is not None and not mark.improves(gap):
             return
@@ -185,9 +186,9 @@ def _combine(
     maximize: bool,
 ) -> bool:
     try:
-        named = {name: bool(value) for name, value in named_bools.items()}
+        named = truths(named_bools)
     except Exception as error:
-        return refuse(message, f"its propositions have no truth values by name: {error}")
+        return refuse(message, f"its propositions have no truth by name: {bounded_repr(error)}")
     outcome = together(named.values())
     if recorder.mode == OFF:
         return outcome

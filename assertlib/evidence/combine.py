@@ -125,13 +125,11 @@ class Evidence:
                 trial.faults.append((fault.time, frozenset(fault.active), frozenset(fault.breaks)))
 
     def _add_features(self, run: str, shard: Shard, facts: dict[TrialKey, TrialFacts]) -> None:
-        took_part = {delta.trial for delta in shard.deltas} | set(shard.trials)
-        for identifier in took_part | set(shard.features):
+        for identifier in {delta.trial for delta in shard.deltas} | set(shard.trials):
             trial = facts.get((run, identifier))
             if trial is None:
                 continue
-            declared = {**self.runs[run].features, **shard.features.get(None, {})}
-            for name, on in {**declared, **shard.features.get(identifier, {})}.items():
+            for name, on in {**self.runs[run].features, **_features(shard, identifier)}.items():
                 trial.features[name].add(on)
 
     def tallies(self) -> dict[tuple[Kind, str], Tally]:
@@ -207,9 +205,11 @@ class Evidence:
     def _expected_violation(self, trial: TrialKey) -> str | None:
         """The assertion that is broken on purpose in *trial*."""
         facts = self._known_trials().get(trial)
-        if facts is None or facts.trial.sampler != EXPECTS_VIOLATION:
-            return None
-        return facts.trial.population
+        while facts is not None:
+            if facts.trial.sampler == EXPECTS_VIOLATION:
+                return facts.trial.population
+            facts = self._known_trials().get((trial[0], facts.trial.parent))
+        return None
 
     def _known_trials(self) -> dict[TrialKey, TrialFacts]:
         if self._trials is None:
@@ -222,7 +222,7 @@ class Evidence:
             return trial
         facts = self._known_trials().get((run, trial))
         for record in () if facts is None else facts.records:
-            if record.end is None:
+            if record.end is None or record.trial.owner != shard.base.owner:
                 continue
             if shard.name in record.outlived or shard.start > record.end:
                 return None
@@ -243,6 +243,13 @@ def read_evidence(paths: list[Path]) -> Evidence:
     for path in paths:
         evidence.add_run(read_info(path), read_shards(str(path)))
     return evidence
+
+
+def _features(shard: Shard, trial: str | None) -> dict[str, bool]:
+    """What a process had declared when the trial began there, and changed in it."""
+    begun = shard.trials.get(trial) if trial is not None else None
+    before = shard.features.get(None, {}) if begun is None else begun.features
+    return {**before, **shard.features.get(trial, {})}
 
 
 def _weight(shard: Shard) -> tuple[int, int, int]:

@@ -196,6 +196,9 @@ class _Judging:
             subjects.setdefault((site.kind, site.message), site)
         for kind, message in self._tallies:
             subjects.setdefault((kind, message), None)
+        for message in self._parts:
+            if not any(known == message for _, known in subjects):
+                subjects[ALWAYS_OR_UNREACHABLE, message] = None
         hidden = set(self._parts.values())
         results = [
             self._judge(kind, message, site)

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import os
 
+from .shard import close_own, identity_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import mmap
@@ -30,11 +32,19 @@ SLOT_CELLS = 4
 HASH_CELL, KIND_CELL, TRUE_CELL, FALSE_CELL = range(SLOT_CELLS)
 
 CELL_BYTES = 8
-_FIRST_CHUNK_BYTES = 4096
 _LARGEST_CHUNK_BYTES = 1 << 20
+
+VOLATILE_CELL = 6
+"""Set when counters could no longer be kept in the file."""
 
 Cell = tuple["memoryview[int]", int]
 """One counter: the memory it stands in and its index there."""
+
+
+def _first_chunk_bytes() -> int:
+    import mmap
+
+    return mmap.ALLOCATIONGRANULARITY
 
 
 def message_hash(message: str) -> int:
@@ -61,8 +71,10 @@ class Counters:
         self._maps: list[mmap.mmap] = []
         self._chunks: list[memoryview[int]] = []
         self._bytes = 0
-        self._free: Iterator[Cell] = iter(())
+        self._identity: tuple[int, int] | None = None
+        self._free: Iterator[tuple[int, Cell]] = iter(())
         self._slots: list[Cell] = []
+        self._used = 0
         if path is not None:
             self._open(path)
         self._grow()
@@ -75,25 +87,30 @@ class Counters:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         except OSError:
             return
-        self.durable = True
+        self._identity = identity_of(self._fd)
+        self.durable = self._identity is not None
 
     def _grow(self) -> None:
-        size = min(max(_FIRST_CHUNK_BYTES, self._bytes), _LARGEST_CHUNK_BYTES)
+        size = min(max(_first_chunk_bytes(), self._bytes), _LARGEST_CHUNK_BYTES)
         chunk = self._map(size) if self.durable else None
         if chunk is None:
-            self.durable = False
             chunk = memoryview(bytearray(size)).cast("Q")
+            if self._chunks:
+                self._chunks[0][VOLATILE_CELL] = 1
+            self.durable = False
         first = 0 if self._chunks else HEADER_CELLS
         self._chunks.append(chunk)
         self._bytes += size
-        self._free = iter(
-            [(chunk, index) for index in range(first, len(chunk) - SLOT_CELLS + 1, SLOT_CELLS)]
-        )
+        known = len(self._slots)
+        self._slots += [
+            (chunk, index) for index in range(first, len(chunk) - SLOT_CELLS + 1, SLOT_CELLS)
+        ]
+        self._free = iter(list(enumerate(self._slots))[known:])
 
     def _map(self, size: int) -> memoryview[int] | None:
         import mmap
 
-        if self._fd is None:
+        if self._fd is None or identity_of(self._fd) != self._identity:
             return None
         try:
             os.posix_fallocate(self._fd, self._bytes, size)
@@ -103,18 +120,23 @@ class Counters:
         self._maps.append(mapped)
         return memoryview(mapped).cast("Q")
 
-    def add_slot(self, hashed: int, kind_code: int) -> Cell:
-        """Take the next slot; returns its first cell."""
+    def add_slot(self, hashed: int, kind_code: int) -> tuple[int, Cell]:
+        """
+        Take the next slot; returns its number and its first cell.
+
+        The number is its place in the file, so that an exception in between (a
+        Ctrl-C) can waste a slot but not shift the others.
+        """
         slot = next(self._free, None)
         if slot is None:
             self._grow()
             slot = next(self._free)
-        cells, index = slot
+        number, (cells, index) = slot
         cells[index + KIND_CELL] = kind_code
         cells[index + HASH_CELL] = hashed
-        self._slots.append(slot)
-        self._header[SLOTS_CELL] = len(self._slots)
-        return slot
+        self._used = max(self._used, number + 1)
+        self._header[SLOTS_CELL] = self._used
+        return number, (cells, index)
 
     def bump(self, cell: int) -> None:
         """Add one to a cell of the header."""
@@ -126,8 +148,9 @@ class Counters:
 
     def totals(self) -> tuple[list[int], list[int]]:
         """True and false hits by slot."""
-        true = [cells[index + TRUE_CELL] for cells, index in self._slots]
-        false = [cells[index + FALSE_CELL] for cells, index in self._slots]
+        used = self._slots[: self._used]
+        true = [cells[index + TRUE_CELL] for cells, index in used]
+        false = [cells[index + FALSE_CELL] for cells, index in used]
         return true, false
 
     def close(self) -> None:
@@ -136,7 +159,7 @@ class Counters:
         still be on its way.
         """
         if self._fd is not None:
-            os.close(self._fd)
+            close_own(self._fd, self._identity)
             self._fd = None
 
 
@@ -159,6 +182,7 @@ class CounterFile:
         self.lost_records = cells[LOST_CELL]
         self.troubles = cells[TROUBLE_CELL]
         self.truncated_details = cells[TRUNCATED_CELL]
+        self.durable = not cells[VOLATILE_CELL]
         present = (len(cells) - HEADER_CELLS) // SLOT_CELLS
         self.slots = [
             tuple(cells[start : start + SLOT_CELLS])

@@ -26,17 +26,28 @@ false_tables: dict[Kind, Table] = {kind: {} for kind in KINDS}
 SCRATCH: Cell = (memoryview(bytearray(8)).cast("Q"), 0)
 """Where hits are counted that nobody wants: with recording off, all of them."""
 
-_bound_resets: list[Callable[[], None]] = []
+_binders: dict[tuple[Kind, str], list[Callable[[Cell | None], None]]] = {}
 
 
-def on_reset(forget: Callable[[], None]) -> None:
-    """Have *forget* called when counters change hands."""
-    _bound_resets.append(forget)
+def on_change(kind: Kind, message: str, bind: Callable[[Cell | None], None]) -> None:
+    """Have *bind* called with the counter of true hits of *message*, or None, as it changes."""
+    _binders.setdefault((kind, message), []).append(bind)
+
+
+def publish(kind: Kind, message: str, condition: bool, cell: Cell) -> None:
+    """Let hits like this one be counted in *cell* without a second look."""
+    if not condition:
+        false_tables[kind][message] = cell
+        return
+    true_tables[kind][message] = cell
+    for bind in _binders.get((kind, message), ()):
+        bind(cell)
 
 
 def reset() -> None:
-    """Forget every counter."""
+    """Forget every counter; like `publish`, only under the recorder's lock."""
     for table in (*true_tables.values(), *false_tables.values()):
         table.clear()
-    for forget in _bound_resets:
-        forget()
+    for binders in _binders.values():
+        for bind in binders:
+            bind(None)

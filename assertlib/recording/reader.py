@@ -232,6 +232,7 @@ class _Reading:
         self._by_name: dict[str, SlotRecord] = {}
         self._numbered: dict[int, SlotRecord] = {}
         self._exit: Record | None = None
+        self._left = False
         self._takers: dict[str, Callable[[Record], None]] = {
             _ASSERT: self._take_assert,
             _GUIDANCE: self._take_guidance,
@@ -281,6 +282,11 @@ class _Reading:
             raise ValueError(f"unknown display_type {self._last_assert['display_type']!r}")
         message = _str(body["id"])
         slot = self._by_name.get(f"{kind.name} {message}")
+        if slot is None:
+            # Its declaration was lost, on a full disk.
+            slot = SlotRecord(kind, 0, message)
+            self._numbered[_int(body["slot"])] = slot
+            self._by_name[f"{kind.name} {message}"] = slot
         seed, values = body["seed"], body.get("values", {})
         details = self._last_assert.get("details")
         text = None if details is None else json.dumps(details)
@@ -308,14 +314,19 @@ class _Reading:
     def _take_trial(self, body: Record) -> None:
         identifier, time = _str(body["id"]), _int(body["time"])
         if body["state"] == "begin":
-            self.shard.trials[identifier] = TrialRecord(trials.from_dict(body), time)
+            features = body.get("features")
+            record = TrialRecord(trials.from_dict(body), time)
+            record.features = features if isinstance(features, dict) else {}
+            self.shard.trials[identifier] = record
             self._open.append(identifier)
-            return
-        record = self.shard.trials[identifier]
-        record.end = time
-        outlived = body["outlived"]
-        record.outlived = frozenset(outlived if isinstance(outlived, list) else ())
-        del self._open[self._open.index(identifier) :]
+        elif body["state"] == "left":
+            self._left = True
+        elif identifier in self._open:
+            record = self.shard.trials[identifier]
+            record.end = time
+            outlived = body["outlived"]
+            record.outlived = frozenset(outlived if isinstance(outlived, list) else ())
+            del self._open[self._open.index(identifier) :]
 
     def _take_delta(self, body: Record) -> None:
         self.shard.deltas.append(
@@ -362,7 +373,7 @@ class _Reading:
         """Join lines and counters, and give the rest to the trial that was open."""
         self._add_counts(counts)
         open_trial = self._open[-1] if self._open else None
-        if open_trial is None and self.shard.base is not None:
+        if open_trial is None and self.shard.base is not None and not self._left:
             open_trial = self.shard.base.id
         rest = Delta(
             open_trial,
@@ -378,7 +389,7 @@ class _Reading:
         true = _sum([delta.true for delta in target.deltas])
         false = _sum([delta.false for delta in target.deltas])
         if counts is not None:
-            target.durable = True
+            target.durable = counts.durable
             target.lost_records = counts.lost_records
             target.trouble_count = counts.troubles
             target.truncated_details = counts.truncated_details
@@ -388,7 +399,7 @@ class _Reading:
             target.durable = False
             true = _larger(true, _ints(self._exit["true"]))
             false = _larger(false, _ints(self._exit["false"]))
-        for hit in target.hits if counts is None and self._exit is None else ():
+        for hit in target.hits:
             self._count_at_least(hit, true if hit.condition else false)
         target.true, target.false = true, false
 

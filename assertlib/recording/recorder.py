@@ -11,7 +11,7 @@ import atexit
 import os
 import sys
 import time
-from _thread import RLock
+from _thread import RLock, get_ident
 
 from ..model import Kind, Location, assert_record
 from . import hot, shard, trials
@@ -21,11 +21,11 @@ from .guidance import Guide, worth_writing
 from .hits import Hit
 from .rundir import find_commit
 from .session import VERSION, Session, Slot
-from .troubles import warn_once
+from .troubles import say, warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
 
     from .guidance import Watermark
     from .hits import Captured, Where
@@ -57,11 +57,13 @@ class Recorder:
         marks: Watermarks of rich assertions, by message.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._lock = RLock()
+    def __init__(self, environ: MutableMapping[str, str]) -> None:
+        self._lock = _Lock(self._hit_late)
         self.mode = _mode_of(environ)
-        self.run_dir: str | None = environ.get(RUN_DIR_ENV) or None
-        self.root = environ.get(ROOT_ENV) or os.getcwd()
+        self.run_dir: str | None = _absolute(environ.get(RUN_DIR_ENV) or None)
+        if self.run_dir is not None:
+            environ[RUN_DIR_ENV] = self.run_dir
+        self.root = environ.get(ROOT_ENV) or _working_directory()
         self.features = parse_features(environ.get(FEATURES_ENV, ""))
         self._sinks: list[str | Subscriber] = _words(environ.get(SINKS_ENV, "log"))
         self._subscribers: list[Subscriber] | None = None
@@ -70,6 +72,7 @@ class Recorder:
         self._declared: dict[tuple[Kind, str], tuple[str | None, Location]] = {}
         self._base = trials.from_environment(environ.get(trials.ENVIRONMENT))
         self._stack: list[trials.Trial] = []
+        self._begun: dict[str, int] = {}
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -86,13 +89,14 @@ class Recorder:
             self._session = Session(self.run_dir, self._facts())
             for (kind, message), (invariant, location) in self._declared.items():
                 self._session.add_slot(kind, message, invariant, location)
+            for trial in self._stack:
+                self._write_begin(self._session, trial, [])
         return self._session
 
     def _facts(self) -> dict[str, object]:
         return {
             "run": os.path.basename(self.run_dir or ""),
-            "time": time.time_ns(),
-            "commit": os.environ.get(COMMIT_ENV) or find_commit(os.getcwd()),
+            "commit": os.environ.get(COMMIT_ENV) or find_commit(_working_directory()),
             "command": [bounded_repr(word)[1:-1] for word in sys.argv[:20]],
             "mode": self.mode,
             "features": self.features,
@@ -155,7 +159,7 @@ class Recorder:
         with self._lock:
             session = self._opened()
             slot = session.slots.get((kind, message))
-            return slot or session.add_slot(kind, message, invariant, location)
+            return slot or session.add_slot(kind, message, _id_of(invariant), location)
 
     def hit(
         self,
@@ -172,10 +176,16 @@ class Recorder:
         Returns:
             The record, None if there was no need of one.
         """
+        if self._lock.is_mine():
+            # A signal handler or a finaliser, in the middle of a record: it must wait.
+            place = Elsewhere(where.location())
+            self._lock.late.append((kind, condition, message, details, invariant, place))
+            return None
         slot = self._slot(kind, message, invariant, where)
         count = slot.count(condition)
         violation = kind.violated_by_false and not condition
         if not self._is_due(slot, count, condition=condition, violation=violation):
+            self._publish(slot, condition, count, violation=violation)
             return None
         if violation:
             slot.trial = self.trial_id
@@ -186,6 +196,17 @@ class Recorder:
             self._tell(hit)
         return hit
 
+    def _hit_late(
+        self,
+        kind: Kind,
+        condition: bool,
+        message: str,
+        details: object,
+        invariant: str | None,
+        where: Where,
+    ) -> None:
+        self.hit(kind, condition, message, details, invariant, where)
+
     def _is_due(self, slot: Slot, count: int, *, condition: bool, violation: bool) -> bool:
         if condition:
             return count == 1
@@ -195,13 +216,22 @@ class Recorder:
 
     def _publish(self, slot: Slot, condition: bool, count: int, *, violation: bool) -> None:
         """Let the hot path count hits like this one by itself from now on."""
-        session = self._session
-        if violation or session is None or session.slots.get((slot.kind, slot.message)) is not slot:
+        if violation or not (condition or count >= 10):
             return
-        if condition:
-            hot.true_tables[slot.kind][slot.message] = slot.cell(True)
-        elif count >= 10:
-            hot.false_tables[slot.kind][slot.message] = slot.cell(False)
+        with self._lock:
+            if self._owns(slot) and self.mode != OFF:
+                hot.publish(slot.kind, slot.message, condition, slot.cell(condition))
+
+    def _owns(self, slot: Slot) -> bool:
+        """Whether counters have not changed hands since *slot* was met."""
+        session = self._session
+        return session is not None and session.slots.get((slot.kind, slot.message)) is slot
+
+    def ignore(self, kind: Kind, message: str, condition: bool) -> None:
+        """With recording off, let hits like this one go nowhere, at no cost."""
+        with self._lock:
+            if self.mode == OFF:
+                hot.publish(kind, message, condition, hot.SCRATCH)
 
     def _write_hit(
         self,
@@ -231,7 +261,7 @@ class Recorder:
             session = self._opened()
             if encoded.truncated:
                 session.counters.bump(TRUNCATED_CELL)
-            if self.run_dir is not None:
+            if self.run_dir is not None and self._owns(slot):
                 record = assert_record(
                     slot.kind, slot.message, location, hit=True, condition=condition
                 )
@@ -242,6 +272,8 @@ class Recorder:
 
     def trouble(self, message: object, reason: str, where: Where) -> None:
         """An assertion could not be evaluated: recorded, never a pass, never raised."""
+        if self.mode == OFF:
+            return
         try:
             location = where.location()
             with self._lock:
@@ -250,8 +282,8 @@ class Recorder:
                 if self._troubles <= _TROUBLES_WRITTEN:
                     self._write_trouble(message, reason, location)
             warn_once(f"{location}: assertion {bounded_repr(message)}: {reason}")
-        except Exception as error:  # the last line of defence of the store
-            warn_once(f"trouble with an assertion: {bounded_repr(error)}")
+        except Exception:  # the last line of defence of the store
+            warn_once("an assertion could neither be evaluated nor reported")
 
     def _write_trouble(self, message: object, reason: str, location: Location) -> None:
         if self.run_dir is None:
@@ -340,19 +372,29 @@ class Recorder:
         return None if self._current is None else self._current.id
 
     def begin_trial(self, trial: trials.Trial) -> None:
-        """Give the hits from now on to *trial*."""
+        """Give the hits from now on to *trial*; one that was begun before gets a number."""
         with self._lock:
-            trial.parent = self.trial_id
-            lines = self._delta_lines()
-            self._stack.append(trial)
             if self.mode == OFF:
                 return
+            times = self._begun[trial.id] = self._begun.get(trial.id, 0) + 1
+            if times > 1:
+                trial.id = f"{trial.id} ({times})"
+            trial.parent = self.trial_id
             if self.run_dir is not None:
                 session = self._opened()
-                trial.owner = session.name
-                body = {**trial.as_dict(), "state": "begin", "time": time.time_ns()}
-                session.write([*lines, line(shard.TRIAL, body)])
-            os.environ[trials.ENVIRONMENT] = trials.to_environment(trial)
+                self._write_begin(session, trial, self._delta_lines())
+            self._stack.append(trial)
+            self._export_trial()
+
+    def _write_begin(self, session: Session, trial: trials.Trial, before: list[str]) -> None:
+        trial.owner = session.name
+        body = {
+            **trial.as_dict(),
+            "state": "begin",
+            "time": time.time_ns(),
+            "features": self.features,
+        }
+        session.write([*before, line(shard.TRIAL, body)])
 
     def end_trial(self, trial: trials.Trial) -> None:
         """Close *trial* and what is still open inside it."""
@@ -361,7 +403,8 @@ class Recorder:
                 self._end_open_trial(trial)
             elif self._base is not None and self._base.id == trial.id:
                 # A forked child left the block: the trial is its parent's to end.
-                self._write_now(self._delta_lines())
+                body = {"id": trial.id, "state": "left", "time": time.time_ns()}
+                self._write_now([*self._delta_lines(), line(shard.TRIAL, body)])
                 self._base = None
 
     def _end_open_trial(self, trial: trials.Trial) -> None:
@@ -369,7 +412,7 @@ class Recorder:
         del self._stack[self._stack.index(trial) :]
         self._export_trial()
         session = self._session
-        if session is not None and session.is_written:
+        if session is not None and session.is_written and trial.owner == session.name:
             self._guide.flush()
             body = {
                 "id": trial.id,
@@ -390,12 +433,12 @@ class Recorder:
 
     # -- lifecycle -------------------------------------------------------
 
-    def faults(self, active: list[str], breaks: list[str]) -> None:
+    def faults(self, active: Iterable[str], breaks: Iterable[str]) -> None:
         """Note which faults are injected from now on."""
         body = {
             "trial": self.trial_id,
-            "active": active,
-            "breaks": breaks,
+            "active": sorted(map(str, active)),
+            "breaks": sorted(map(str, breaks)),
             "time": time.time_ns(),
         }
         self.write_line(line(shard.FAULTS, body))
@@ -428,7 +471,7 @@ class Recorder:
         with self._lock:
             if self._session is not None and self._session.is_written:
                 self._guide.flush()
-                self._session.close(time.time_ns())
+                self._session.close()
 
     def before_fork(self) -> None:
         """Keep other threads out while the process is copied."""
@@ -440,12 +483,91 @@ class Recorder:
 
     def after_fork_in_child(self) -> None:
         """A child counts from zero, into a shard of its own, for the trial it was born in."""
-        self._lock = RLock()
+        self._lock = _Lock(self._hit_late)
         if self._session is not None:
             self._session.drop()
         self._base = self._current
         self._stack = []
+        self._begun = {}
         self._start_anew()
+
+
+class _Lock:
+    """
+    The recorder's lock; what had to wait for it is done when it is given back.
+
+    Attributes:
+        late: Hits that came from inside, out of a signal handler or a finaliser.
+    """
+
+    def __init__(self, do: Callable[..., None]) -> None:
+        self._lock = RLock()
+        self._owner = 0
+        self._depth = 0
+        self._do = do
+        self.late: list[tuple[Kind, bool, str, object, str | None, Where]] = []
+
+    def is_mine(self) -> bool:
+        """Whether this thread holds it."""
+        return self._owner == get_ident()
+
+    def acquire(self) -> None:
+        """Wait for it."""
+        self._lock.acquire()
+        self._owner = get_ident()
+        self._depth += 1
+
+    def release(self) -> None:
+        """Give it back."""
+        self._depth -= 1
+        if not self._depth:
+            self._owner = 0
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+        if self.is_mine():
+            return
+        while self.late:
+            self._do(*self.late.pop(0))
+        say()
+
+
+class Elsewhere:
+    """A place that is told instead of found."""
+
+    __slots__ = ("_location",)
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+
+    def location(self) -> Location:
+        """The place told."""
+        return self._location
+
+    def captured(self) -> None:
+        """Nothing is known of its condition."""
+
+
+def _id_of(invariant: object) -> str | None:
+    """The id, also of who passes an Invariant where its id is wanted."""
+    if invariant is None or isinstance(invariant, str):
+        return invariant
+    return str(getattr(invariant, "id", invariant))
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else os.path.join(_working_directory(), path)
 
 
 def _mode_of(environ: Mapping[str, str]) -> str:
@@ -481,8 +603,8 @@ def _loaded(sink: str | Subscriber) -> list[Subscriber]:
 
     try:
         return [load_sink(sink)]
-    except ImportError as error:
-        warn_once(f"sink {sink!r} is not used: {error}")
+    except Exception as error:
+        warn_once(f"sink {sink!r} is not used: {bounded_repr(error)}")
         return []
 
 

@@ -88,13 +88,14 @@ class HitRecord:
 class TrialRecord:
     """A trial that this shard began."""
 
-    __slots__ = ("begin", "end", "outlived", "trial")
+    __slots__ = ("begin", "end", "features", "outlived", "trial")
 
     def __init__(self, trial: Trial, begin: int) -> None:
         self.trial = trial
         self.begin = begin
         self.end: int | None = None
         self.outlived: frozenset[str] = frozenset()
+        self.features: dict[str, bool] = {}
 
 
 class Delta:

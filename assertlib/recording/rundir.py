@@ -5,6 +5,7 @@ Run directories: where they are, what they are called, who lives in them.
 from __future__ import annotations
 
 import os
+import time
 
 from .shard import SUFFIX, is_alive
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 RUN_FILE = "run.json"
+_CLOCK_GRAIN = 100_000_000  # nanoseconds; file systems round times to no more than that
 
 
 def shard_name() -> str:
@@ -54,7 +56,9 @@ class LiveShards:
     def _candidates(self) -> Iterable[str]:
         try:
             changed = os.stat(self._run_dir).st_mtime_ns
-            if changed == self._changed:
+            # A time that is not past yet may be the time of another change, too.
+            is_settled = time.time_ns() - changed > _CLOCK_GRAIN
+            if changed == self._changed and is_settled:
                 return sorted(self._alive)
             names = os.listdir(self._run_dir)
         except OSError:
@@ -69,7 +73,7 @@ def find_commit(start: str) -> str | None:
     The commit checked out at *start* or above, read from ``.git`` without
     running git; None when there is none to be seen.
     """
-    directory = os.path.abspath(start)
+    directory = start
     while True:
         git = os.path.join(directory, ".git")
         if os.path.exists(git):

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from ..model import PROTOCOL_VERSION, Kind, Location, assert_record
 from . import shard
 from .counters import FALSE_CELL, LOST_CELL, TRUE_CELL, Counters, message_hash
 from .encode import line
 from .rundir import LiveShards, shard_name
-from .troubles import warn_once
+from .troubles import warn_later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Slot:
     def count(self, condition: bool) -> int:
         """Count one hit; returns how many there are now with this outcome."""
         cells, index = self.cell(condition)
-        counted = cells[index] + 1
-        cells[index] = counted
+        # One line: a Python tracer may switch threads between lines.
+        cells[index] = counted = cells[index] + 1
         return counted
 
     def cell(self, condition: bool) -> Cell:
@@ -94,14 +95,14 @@ class Session:
         if self._writer is not None:
             self.write([_sdk_line(), self._header_line(facts)])
         if path is not None and not self.counters.durable:
-            warn_once(f"counts of {path} are kept in memory only: no space or no permission")
+            warn_later(f"counts of {path} are kept in memory only: no space or no permission")
 
     def _open(self, run_dir: str, path: str) -> None:
         try:
             os.makedirs(run_dir, exist_ok=True)
             self._writer = shard.ShardWriter(path + shard.SUFFIX)
         except OSError as error:
-            warn_once(f"cannot record into {run_dir}, hits are only counted: {error}")
+            warn_later(f"cannot record into {run_dir}, hits are only counted: {error}")
         self._live = LiveShards(run_dir, self.name)
 
     def _header_line(self, facts: Mapping[str, object]) -> str:
@@ -113,6 +114,7 @@ class Session:
             "python": sys.version.split()[0],
             "platform": sys.platform,
             "durable": self.counters.durable,
+            "time": time.time_ns(),
         }
         return line(shard.HEADER, {**own, **facts})
 
@@ -127,13 +129,13 @@ class Session:
                 self.counters.bump(LOST_CELL)
         elif not self._writer.write(lines):
             self.counters.bump(LOST_CELL)
-            warn_once(f"a record could not be written to {self._writer.path}: no space?")
+            warn_later(f"a record could not be written to {self._writer.path}: no space?")
 
     def add_slot(self, kind: Kind, message: str, invariant: str | None, location: Location) -> Slot:
         """Declare an assertion that is new."""
         hashed = message_hash(message)
-        cell = self.counters.add_slot(hashed, kind.code)
-        slot = Slot(len(self.slots), kind, message, invariant, location, cell)
+        number, cell = self.counters.add_slot(hashed, kind.code)
+        slot = self.slots[kind, message] = Slot(number, kind, message, invariant, location, cell)
         body = {
             "slot": slot.number,
             "id": message,
@@ -143,7 +145,6 @@ class Session:
         }
         declaration = assert_record(kind, message, location, hit=False, condition=False)
         self.write([line("antithesis_assert", declaration), line(shard.SLOT, body)])
-        self.slots[kind, message] = slot
         return slot
 
     def delta(self, trial: str | None) -> list[str]:
@@ -159,11 +160,11 @@ class Session:
         """Names of the shards of this run whose processes still run, without this one."""
         return [] if self._live is None else self._live.names()
 
-    def close(self, time: int) -> None:
+    def close(self) -> None:
         """Write what is only in memory, and stop writing; counters go on counting."""
         if self._writer is None:
             return
-        body: dict[str, object] = {"time": time}
+        body: dict[str, object] = {"time": time.time_ns()}
         if not self.counters.durable:
             body["true"], body["false"] = self.counters.totals()
         self.write([line(shard.EXIT, body)])

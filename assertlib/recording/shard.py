@@ -55,13 +55,21 @@ class ShardWriter:
             os.close(self._fd)
             raise
         self.path = path
+        self._identity = identity_of(self._fd)
         self._end = 0
+        self._is_torn = False
 
     def write(self, lines: Iterable[str]) -> bool:
         """Append whole *lines* in one write; False when they could not all be written."""
         data = "".join(lines).encode("ascii", "backslashreplace")
         if not data:
             return True
+        # Whoever daemonises closes all descriptors, and the number may be a file of the
+        # store's by now.
+        if self._identity is None or identity_of(self._fd) != self._identity:
+            return False
+        if self._is_torn and not self._cut_back():
+            return False
         try:
             written = os.write(self._fd, data)
         except OSError:
@@ -69,19 +77,37 @@ class ShardWriter:
         if written == len(data):
             self._end += written
             return True
+        self._is_torn = True
         self._cut_back()
         return False
 
-    def _cut_back(self) -> None:
+    def _cut_back(self) -> bool:
+        """Take half a line away; until that works, nothing may be written behind it."""
         try:
             os.ftruncate(self._fd, self._end)
         except OSError:
-            # Nothing more can be done; the reader stops at the torn line.
-            return
+            return False
+        self._is_torn = False
+        return True
 
     def close(self) -> None:
         """Give the descriptor, and with it the lock, back."""
-        os.close(self._fd)
+        close_own(self._fd, self._identity)
+
+
+def identity_of(fd: int) -> tuple[int, int] | None:
+    """Device and inode behind a descriptor; None if it is closed."""
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def close_own(fd: int, identity: tuple[int, int] | None) -> None:
+    """Close *fd* unless it is no longer the file it was."""
+    if identity is not None and identity_of(fd) == identity:
+        os.close(fd)
 
 
 def is_alive(path: str) -> bool:
