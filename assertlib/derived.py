@@ -66,6 +66,8 @@ def sometimes_both(
     invariant: str | None = None,
 ) -> bool:
     """Claim that *condition* is seen true and seen false in a run (``message [false]``)."""
+    if recorder.mode == OFF:
+        return carefully(SOMETIMES, condition, message, details, invariant)
     outcome = evaluate(condition, message)
     if outcome is None:
         return False
@@ -94,6 +96,8 @@ def sometimes_each(
     Returns:
         Whether *value* is one of the expected ones.
     """
+    if not isinstance(message, str):
+        return carefully(SOMETIMES, True, message, details, invariant)
     try:
         names = _buckets.get(message)
         if names is None:
@@ -114,10 +118,10 @@ _derived_names: dict[tuple[Callable[[str], str], str], str] = {}
 
 
 def _derived(name: Callable[[str], str], message: str) -> str:
-    try:
-        found = _derived_names.get((name, message))
-    except TypeError:
+    if not isinstance(message, str):
+        # What records it will say so.
         return message
+    found = _derived_names.get((name, message))
     if found is None:
         found = _derived_names[name, message] = name(message)
     return found
@@ -149,12 +153,22 @@ class within:
         self._details = details
         self._clock = clock
         self._invariant = invariant
-        self._start = 0.0
+        self._start: float | None = None
 
     def __enter__(self) -> Self:
         """Start the clock."""
-        self._start = self._clock()
+        self._start = self._now()
         return self
+
+    def _now(self) -> float | None:
+        """The time, None, and a trouble recorded, if the clock fails."""
+        if recorder.mode == OFF:
+            return None
+        try:
+            return float(self._clock())
+        except Exception as error:
+            refuse(self._message, f"its clock raised {bounded_repr(error)}")
+            return None
 
     def __exit__(
         self,
@@ -166,9 +180,10 @@ class within:
         # block was not allowed to finish, which says nothing about it.
         if kind is not None and not issubclass(kind, Exception):
             return
-        if recorder.mode == OFF:
+        end = None if self._start is None else self._now()
+        if self._start is None or end is None:
             return
-        took = self._clock() - self._start
+        took = end - self._start
         facts: dict[str, object] = {"seconds": took, "limit": self._seconds}
         if kind is not None:
             facts["exception"] = kind.__name__

@@ -125,6 +125,7 @@ def setup_complete(details: Mapping[str, object] | None = None) -> None:
 
 def send_event(event_name: str, details: Mapping[str, object] | None = None) -> None:
     """Record that something happened, in order with the hits of this process."""
-    if event_name.startswith(_RESERVED):
-        event_name = f"event {event_name}"
-    recorder.event(event_name, details, inside=None)
+    name = str(event_name)
+    if name.startswith(_RESERVED):
+        name = f"event {name}"
+    recorder.event(name, details, inside=None)

@@ -52,6 +52,8 @@ def _compare(
 
 def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> None:
     """Note ``left - right`` if it is a new extreme; operands without a difference have none."""
+    if not isinstance(message, str):
+        return
     try:
         gap = float(left - right)  # type: ignore[operator]
         mark = recorder.marks.get(message)
@@ -198,6 +200,8 @@ def _combine(
 
 def _guide_frontier(message: str, named: Mapping[str, bool], *, maximize: bool) -> None:
     """Note how many propositions are true at once if there were never more (or fewer)."""
+    if not isinstance(message, str):
+        return
     holding = sum(named.values())
     try:
         mark = recorder.marks.get(message)

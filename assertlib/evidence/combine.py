@@ -8,7 +8,7 @@ order, changes nothing; all sums are made from that set when they are asked for.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -204,12 +204,20 @@ class Evidence:
 
     def _expected_violation(self, trial: TrialKey) -> str | None:
         """The assertion that is broken on purpose in *trial*."""
-        facts = self._known_trials().get(trial)
-        while facts is not None:
+        for facts in self.around(trial):
             if facts.trial.sampler == EXPECTS_VIOLATION:
                 return facts.trial.population
-            facts = self._known_trials().get((trial[0], facts.trial.parent))
         return None
+
+    def around(self, trial: TrialKey) -> Iterator[TrialFacts]:
+        """What is known of *trial* and of those around it, from the inside out."""
+        seen: set[TrialKey] = set()
+        facts = self._known_trials().get(trial)
+        while facts is not None and trial not in seen:
+            seen.add(trial)
+            yield facts
+            trial = (trial[0], facts.trial.parent)
+            facts = self._known_trials().get(trial)
 
     def _known_trials(self) -> dict[TrialKey, TrialFacts]:
         if self._trials is None:
@@ -253,7 +261,9 @@ def _features(shard: Shard, trial: str | None) -> dict[str, bool]:
 
 
 def _weight(shard: Shard) -> tuple[int, int, int]:
-    return (sum(shard.true) + sum(shard.false), len(shard.hits), len(shard.deltas))
+    lists = (shard.hits, shard.deltas, shard.troubles, shard.proofs, shard.trials)
+    ended = sum(record.end is not None for record in shard.trials.values())
+    return (sum(shard.true) + sum(shard.false), sum(map(len, lists)) + ended, shard.exited)
 
 
 def _by_name(sites: Iterable[Site]) -> dict[str, str]:

@@ -48,8 +48,10 @@ class RunInfo:
 
 def new_run(config: Config) -> Path:
     """A fresh run directory in the project."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = config.root / RUNS / f"{stamp}-{os.urandom(2).hex()}"
+    # Sorted by name they are sorted by time, to the millisecond.
+    now = time.time()
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+    path = config.root / RUNS / f"{stamp}-{int(now * 1000) % 1000:03}-{os.urandom(2).hex()}"
     path.mkdir(parents=True)
     ignore = config.root / RUNS.parts[0] / ".gitignore"
     if not ignore.exists():
@@ -148,7 +150,12 @@ def find_runs(config: Config, names: list[str]) -> list[Path]:
 
 def _find_run(directory: Path, known: list[Path], name: str) -> Path:
     if Path(name).is_dir():
+        if not any(Path(name).glob("*.jsonl")) and not (Path(name) / RUN_FILE).exists():
+            raise NoDataError(f"{name} is no run: it holds neither {RUN_FILE} nor shards")
         return Path(name)
+    exact = [path for path in known if path.name == name]
+    if exact:
+        return exact[0]
     matching = [path for path in known if path.name.startswith(name) or path.name.endswith(name)]
     if len(matching) == 1:
         return matching[0]

@@ -116,7 +116,7 @@ class Summary:
     @property
     def hits(self) -> int:
         """Evaluations of all assertions together."""
-        return sum(result.hits for result in self.assertions)
+        return sum(result.hits + sum(result.antecedent or ()) for result in self.assertions)
 
     @property
     def is_violated(self) -> bool:
@@ -165,7 +165,11 @@ class _Judging:
         self._scan = scan
         self._tallies = evidence.tallies()
         self.trials = evidence.trials()
-        self._full = any(info.full for info in evidence.runs.values())
+        self._full_scans = [
+            None if info.scan is None else {(site.message, site.fingerprint) for site in info.scan}
+            for info in evidence.runs.values()
+            if info.full
+        ]
         self._parts = self._antecedents()
 
     def _antecedents(self) -> dict[str, str]:
@@ -221,7 +225,7 @@ class _Judging:
             violations=violations if kind.violated_by_false else 0,
             out_of_model=tally.false - violations if kind.violated_by_false else 0,
             dormant=bool(dormant),
-            full=self._full,
+            full=self._could_be_absent(site),
             antecedent=self._antecedent(message),
         )
         verdict = judge_assertion(facts)
@@ -241,6 +245,13 @@ class _Judging:
             rate_bounds=self._rate_bounds() if verdict is Verdict.NEVER_TRUE else {},
             dormant_features=dormant,
         )
+
+    def _could_be_absent(self, site: Site | None) -> bool:
+        """Whether a full run had this assertion, so that no hit of it means something."""
+        if site is None:
+            return bool(self._full_scans)
+        identity = (site.message, site.fingerprint)
+        return any(scan is None or identity in scan for scan in self._full_scans)
 
     def _entry(self, invariant: str | None) -> Entry | None:
         return entry_of(invariant, self._catalog.entries)
@@ -263,13 +274,11 @@ class _Judging:
         return {trial for trial, time in first.items() if self._was_broken(trial, time, assumed)}
 
     def _was_broken(self, trial: TrialKey, time: int, assumed: frozenset[str]) -> bool:
-        facts = self.trials.get(trial)
-        while facts is not None:
-            for injected, active, breaks in facts.faults:
-                if injected <= time and assumed & (active | breaks):
-                    return True
-            facts = self.trials.get((trial[0], facts.trial.parent))
-        return False
+        return any(
+            injected <= time and assumed & (active | breaks)
+            for facts in self._evidence.around(trial)
+            for injected, active, breaks in facts.faults
+        )
 
     def _dormant_features(self, entry: Entry | None) -> tuple[str, ...]:
         if entry is None:
@@ -319,6 +328,7 @@ class _Judging:
         if not scanned:
             return []
         known = {site.message for site in scan}
+        known |= {site.message for info in self._evidence.runs.values() for site in info.scan or ()}
         return sorted({message for _, message in self._tallies if message not in known})
 
 
@@ -408,7 +418,7 @@ def _troubles(evidence: Evidence) -> list[tuple[str, str, int]]:
 
 def _proofs(evidence: Evidence) -> dict[str, list[tuple[str, str | None]]]:
     proofs: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
-    for shard in evidence.shards.values():
+    for _, shard in sorted(evidence.shards.items()):
         for proof in shard.proofs:
             if (proof.defect, proof.commit) not in proofs[proof.message]:
                 proofs[proof.message].append((proof.defect, proof.commit))
@@ -429,7 +439,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
             f"The counts of {len(volatile)} processes were not durable; those of a killed one"
             " are at least what is shown."
         )
-    for info in evidence.runs.values():
+    for _, info in sorted(evidence.runs.items()):
         if info.scan is None:
             yield (
                 f"Run {info.id} was not scanned when it started; the source as it is now is the"

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..recording.reader import Follower, UnreadableRunError
 from ..recording.records import HitRecord, TroubleRecord
 from ..recording.rundir import shard_paths
-from ..recording.trials import Trial
+from ..recording.trials import Trial, ancestry
 
 
 class RunWatch:
@@ -52,8 +52,8 @@ class RunWatch:
     def take(self, root: str | None) -> tuple[list[HitRecord], list[TroubleRecord]]:
         """Remove and return what belongs to the trial *root* or to trials inside it."""
         trials = self._trials()
-        violations = [hit for hit in self.violations if self._root(hit.trial, trials) == root]
-        troubles = [each for each in self.troubles if self._root(each.trial, trials) == root]
+        violations = [hit for hit in self.violations if _is_inside(hit.trial, root, trials)]
+        troubles = [each for each in self.troubles if _is_inside(each.trial, root, trials)]
         self.violations = [hit for hit in self.violations if hit not in violations]
         self.troubles = [each for each in self.troubles if each not in troubles]
         wanted = [hit for hit in violations if not _is_on_purpose(hit, trials)]
@@ -85,15 +85,14 @@ class RunWatch:
         }
 
     def _root(self, trial: str | None, trials: dict[str, Trial]) -> str | None:
-        while trial in trials and trials[trial].parent is not None:
-            trial = trials[trial].parent
+        for ancestor in ancestry(trial, trials):
+            trial = ancestor.id
         return trial
 
 
+def _is_inside(trial: str | None, outer: str | None, trials: dict[str, Trial]) -> bool:
+    return trial == outer or any(each.id == outer for each in ancestry(trial, trials))
+
+
 def _is_on_purpose(hit: HitRecord, trials: dict[str, Trial]) -> bool:
-    trial = None if hit.trial is None else trials.get(hit.trial)
-    while trial is not None:
-        if trial.expects_violation_of(hit.message):
-            return True
-        trial = None if trial.parent is None else trials.get(trial.parent)
-    return False
+    return any(each.expects_violation_of(hit.message) for each in ancestry(hit.trial, trials))

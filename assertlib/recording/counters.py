@@ -13,13 +13,13 @@ its load and its store the interpreter never gives the GIL away.
 
 from __future__ import annotations
 
+import mmap
 import os
 
 from .shard import close_own, identity_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import mmap
     from collections.abc import Iterator
 
 MAGIC = int.from_bytes(b"ALCOUNTS", "little")
@@ -39,12 +39,6 @@ VOLATILE_CELL = 6
 
 Cell = tuple["memoryview[int]", int]
 """One counter: the memory it stands in and its index there."""
-
-
-def _first_chunk_bytes() -> int:
-    import mmap
-
-    return mmap.ALLOCATIONGRANULARITY
 
 
 def message_hash(message: str) -> int:
@@ -91,7 +85,7 @@ class Counters:
         self.durable = self._identity is not None
 
     def _grow(self) -> None:
-        size = min(max(_first_chunk_bytes(), self._bytes), _LARGEST_CHUNK_BYTES)
+        size = min(max(mmap.ALLOCATIONGRANULARITY, self._bytes), _LARGEST_CHUNK_BYTES)
         chunk = self._map(size) if self.durable else None
         if chunk is None:
             chunk = memoryview(bytearray(size)).cast("Q")
@@ -108,8 +102,6 @@ class Counters:
         self._free = iter(list(enumerate(self._slots))[known:])
 
     def _map(self, size: int) -> memoryview[int] | None:
-        import mmap
-
         if self._fd is None or identity_of(self._fd) != self._identity:
             return None
         try:

@@ -15,6 +15,7 @@ DETAILS_LIMIT = 64 * 1024
 """Bytes of serialised details a record may hold; more is cut, and says so."""
 
 _HEAD = 1024
+_DEPTH_LIMIT = 100
 UNSERIALISABLE, NON_FINITE, UNSAFE_INTEGER, NON_FINITE_OPERAND = 6001, 6002, 6003, 6004
 _UNSAFE = 2**53
 
@@ -119,6 +120,8 @@ class DetailsEncoder:
             value = {"value": value}
         seen: set[int] = set()
         text = json.dumps(value, default=_mapping_as_dict)
+        if len(text) <= DETAILS_LIMIT and _depth(text) > _DEPTH_LIMIT:
+            raise ValueError(f"nested deeper than {_DEPTH_LIMIT} levels")
         if len(text) <= DETAILS_LIMIT and _may_hold_odd_numbers(text):
             # Reading the text back, not the data again: the caller's objects
             # are looked at once.
@@ -156,6 +159,19 @@ def _may_hold_odd_numbers(text: str) -> bool:
     import re
 
     return re.search(r"\d{16}|NaN|Infinity", text) is not None
+
+
+def _depth(text: str) -> int:
+    """How deeply the JSON *text* nests; 0 where it cannot be too deep."""
+    if text.count("[") + text.count("{") <= _DEPTH_LIMIT:
+        return 0
+    import re
+
+    deepest = depth = 0
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
+        depth += (token[0] in "[{") - (token[0] in "]}")
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _int_noting(seen: set[int]) -> Callable[[str], int]:

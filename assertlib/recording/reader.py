@@ -52,7 +52,7 @@ def read_run_file(run_dir: str) -> Record | None:
             data = json.load(file)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UnreadableRunError(f"{path}: {error}; remove the run or record it anew") from error
     if not isinstance(data, dict):
         raise UnreadableRunError(f"{path}: not a JSON object; record the run anew")
@@ -117,7 +117,7 @@ def _parsed(path: str, lines: Iterable[bytes], first: int) -> Iterator[tuple[int
             continue
         try:
             body = json.loads(text)[key]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _bad_line(path, number, error) from error
         if not isinstance(body, dict):
             raise _bad_line(path, number, TypeError(f"{key} is not an object"))
@@ -191,8 +191,12 @@ def _key_of(text: bytes) -> str | None:
 
 
 def _check_foreign(path: str, number: int, text: bytes) -> None:
-    # A user event is none of our business, as long as it is one.
-    if not (text.startswith(b'{"') and text.endswith(b"}\n")):
+    # A user event is none of our business, as long as it is one; there are few.
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _bad_line(path, number, error) from error
+    if not isinstance(body, dict):
         raise _bad_line(path, number, ValueError("not a JSON object"))
 
 
@@ -231,6 +235,7 @@ class _Reading:
         self._last_assert: Record = {}
         self._by_name: dict[str, SlotRecord] = {}
         self._numbered: dict[int, SlotRecord] = {}
+        self._numbers: dict[str, int] = {}
         self._exit: Record | None = None
         self._left = False
         self._takers: dict[str, Callable[[Record], None]] = {
@@ -274,6 +279,7 @@ class _Reading:
             _location(self._last_assert.get("location")),
         )
         self._numbered[_int(body["slot"])] = slot
+        self._numbers[f"{slot.kind.name} {slot.message}"] = _int(body["slot"])
         self._by_name[f"{slot.kind.name} {slot.message}"] = slot
 
     def _take_hit(self, body: Record) -> None:
@@ -287,6 +293,7 @@ class _Reading:
             slot = SlotRecord(kind, 0, message)
             self._numbered[_int(body["slot"])] = slot
             self._by_name[f"{kind.name} {message}"] = slot
+            self._numbers[f"{kind.name} {message}"] = _int(body["slot"])
         seed, values = body["seed"], body.get("values", {})
         details = self._last_assert.get("details")
         text = None if details is None else json.dumps(details)
@@ -368,6 +375,9 @@ class _Reading:
     def _take_exit(self, body: Record) -> None:
         self._exit = body
         self.shard.exited = True
+        self.shard.lost_records = _int(body["lost"])
+        self.shard.trouble_count = _int(body["troubles"])
+        self.shard.truncated_details = _int(body["truncated"])
 
     def finish(self, counts: CounterFile | None) -> None:
         """Join lines and counters, and give the rest to the trial that was open."""
@@ -390,9 +400,9 @@ class _Reading:
         false = _sum([delta.false for delta in target.deltas])
         if counts is not None:
             target.durable = counts.durable
-            target.lost_records = counts.lost_records
-            target.trouble_count = counts.troubles
-            target.truncated_details = counts.truncated_details
+            target.lost_records = max(target.lost_records, counts.lost_records)
+            target.trouble_count = max(target.trouble_count, counts.troubles)
+            target.truncated_details = max(target.truncated_details, counts.truncated_details)
             true = _larger(true, [slot[2] for slot in counts.slots])
             false = _larger(false, [slot[3] for slot in counts.slots])
         if self._exit is not None and "true" in self._exit:
@@ -415,10 +425,7 @@ class _Reading:
         return slots
 
     def _count_at_least(self, hit: HitRecord, counted: list[int]) -> None:
-        slot = self._by_name.get(f"{hit.kind.name} {hit.message}")
-        if slot is None:
-            return
-        number = self.shard.slots.index(slot)
+        number = self._numbers[f"{hit.kind.name} {hit.message}"]
         counted.extend([0] * (number + 1 - len(counted)))
         counted[number] = max(counted[number], hit.count)
 

@@ -373,9 +373,15 @@ class Recorder:
 
     def begin_trial(self, trial: trials.Trial) -> None:
         """Give the hits from now on to *trial*; one that was begun before gets a number."""
-        with self._lock:
-            if self.mode == OFF:
-                return
+        try:
+            with self._lock:
+                self._begin(trial)
+        except Exception as error:
+            # No descriptors left, for one: the trial goes on unrecorded.
+            warn_once(f"trial {trial.id!r} is not recorded: {bounded_repr(error)}")
+
+    def _begin(self, trial: trials.Trial) -> None:
+        if self.mode != OFF:
             times = self._begun[trial.id] = self._begun.get(trial.id, 0) + 1
             if times > 1:
                 trial.id = f"{trial.id} ({times})"
@@ -398,14 +404,20 @@ class Recorder:
 
     def end_trial(self, trial: trials.Trial) -> None:
         """Close *trial* and what is still open inside it."""
-        with self._lock:
-            if trial in self._stack:
-                self._end_open_trial(trial)
-            elif self._base is not None and self._base.id == trial.id:
-                # A forked child left the block: the trial is its parent's to end.
-                body = {"id": trial.id, "state": "left", "time": time.time_ns()}
-                self._write_now([*self._delta_lines(), line(shard.TRIAL, body)])
-                self._base = None
+        try:
+            with self._lock:
+                self._end(trial)
+        except Exception as error:
+            warn_once(f"the end of trial {trial.id!r} is not recorded: {bounded_repr(error)}")
+
+    def _end(self, trial: trials.Trial) -> None:
+        if trial in self._stack:
+            self._end_open_trial(trial)
+        elif self._base is not None and self._base.id == trial.id:
+            # A forked child left the block: the trial is its parent's to end.
+            body = {"id": trial.id, "state": "left", "time": time.time_ns()}
+            self._write_now([*self._delta_lines(), line(shard.TRIAL, body)])
+            self._base = None
 
     def _end_open_trial(self, trial: trials.Trial) -> None:
         lines = self._delta_lines()
@@ -450,7 +462,12 @@ class Recorder:
         Write a user event, or, with *inside* as key and body, a lifecycle
         record that holds the details.
         """
+        if self.mode == OFF or self.run_dir is None:
+            return
         encoded = self._encoder.encode(details, name)
+        if encoded.truncated:
+            with self._lock:
+                self._opened().counters.bump(TRUNCATED_CELL)
         if inside is None:
             text = f"{{{json_text(name)}: {encoded.text or '{}'}}}\n"
         else:

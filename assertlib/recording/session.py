@@ -13,7 +13,15 @@ import time
 
 from ..model import PROTOCOL_VERSION, Kind, Location, assert_record
 from . import shard
-from .counters import FALSE_CELL, LOST_CELL, TRUE_CELL, Counters, message_hash
+from .counters import (
+    FALSE_CELL,
+    LOST_CELL,
+    TROUBLE_CELL,
+    TRUE_CELL,
+    TRUNCATED_CELL,
+    Counters,
+    message_hash,
+)
 from .encode import line
 from .rundir import LiveShards, shard_name
 from .troubles import warn_later
@@ -164,7 +172,12 @@ class Session:
         """Write what is only in memory, and stop writing; counters go on counting."""
         if self._writer is None:
             return
-        body: dict[str, object] = {"time": time.time_ns()}
+        body: dict[str, object] = {
+            "time": time.time_ns(),
+            "lost": self.counters.header(LOST_CELL),
+            "troubles": self.counters.header(TROUBLE_CELL),
+            "truncated": self.counters.header(TRUNCATED_CELL),
+        }
         if not self.counters.durable:
             body["true"], body["false"] = self.counters.totals()
         self.write([line(shard.EXIT, body)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 ENVIRONMENT = "ASSERTLIB_TRIAL"
 
@@ -87,6 +87,15 @@ def from_dict(data: Mapping[str, object]) -> Trial:
         parent=text("parent"),
         owner=text("owner"),
     )
+
+
+def ancestry(trial: str | None, known: Mapping[str, Trial]) -> Iterator[Trial]:
+    """*trial* and the trials around it, from the inside out; each once, whatever they claim."""
+    seen: set[str] = set()
+    while trial is not None and trial in known and trial not in seen:
+        seen.add(trial)
+        yield known[trial]
+        trial = known[trial].parent
 
 
 def from_environment(value: str | None) -> Trial | None:

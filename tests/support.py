@@ -1,0 +1,146 @@
+"""
+Runs a script in a child process with a run directory of its own, and reads what it left.
+"""
+
+import ast
+import inspect
+import os
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from pathlib import Path
+
+from assertlib.recording.reader import read_shards
+
+TIMEOUT = 120
+
+HEADER = """\
+import assertlib
+from assertlib import *
+from assertlib import lifecycle
+"""
+
+
+def child_environment(**more):
+    """The environment without what a recording test session puts into it."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ASSERTLIB")}
+    return {**clean, "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def script_of(source, *args):
+    """A script that runs *source*, a text or a function whose result it prints."""
+    if isinstance(source, str):
+        return textwrap.dedent(source)
+    body = textwrap.dedent(inspect.getsource(source))
+    return f"{HEADER}\n{body}\nprint(repr({source.__name__}(*{args!r})), flush=True)\n"
+
+
+def counts_of(shards):
+    """True and false hits by message, over all *shards*."""
+    true, false = Counter(), Counter()
+    for shard in shards:
+        for number, slot in enumerate(shard.slots):
+            true[slot.message] += (shard.true[number : number + 1] or [0])[0]
+            false[slot.message] += (shard.false[number : number + 1] or [0])[0]
+    return {message: (true[message], false[message]) for message in true}
+
+
+def kinds_of(shards):
+    """Name of the kind by message, over all *shards*."""
+    return {slot.message: slot.kind.name for shard in shards for slot in shard.slots}
+
+
+def trial_counts_of(shards):
+    """True and false hits by trial and message, as the delta lines tell them."""
+    found = Counter()
+    for shard in shards:
+        for delta in shard.deltas:
+            for counts, outcome in ((delta.true, True), (delta.false, False)):
+                for number, count in enumerate(counts):
+                    found[delta.trial, shard.slots[number].message, outcome] += count
+    return {key: count for key, count in found.items() if count}
+
+
+class Outcome:
+    """What a child printed and recorded."""
+
+    def __init__(self, run_dir, code, out, err):
+        self.run_dir = run_dir
+        self.code = code
+        self.out = out
+        self.err = err
+
+    @property
+    def value(self):
+        """What the function of the script returned."""
+        return ast.literal_eval(self.out.splitlines()[-1])
+
+    @property
+    def shards(self):
+        return read_shards(str(self.run_dir)) if self.run_dir.exists() else []
+
+    @property
+    def shard(self):
+        """The only shard."""
+        (only,) = self.shards
+        return only
+
+    @property
+    def counts(self):
+        return counts_of(self.shards)
+
+    @property
+    def kinds(self):
+        return kinds_of(self.shards)
+
+    @property
+    def lines(self):
+        """The text of the only shard, by line."""
+        (path,) = self.run_dir.glob("*.jsonl")
+        return path.read_text(encoding="utf-8").splitlines()
+
+
+class Children:
+    """Starts children that record into one run directory."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.run_dir = directory / "run"
+        self._scripts = 0
+
+    def write(self, source, *args):
+        """Put the script into a file."""
+        self._scripts += 1
+        path = self.directory / f"child{self._scripts}.py"
+        path.write_text(script_of(source, *args), encoding="utf-8")
+        return path
+
+    def start(self, source, *args, env=None, **options):
+        """Start a child and leave it running."""
+        environment = child_environment(ASSERTLIB_RUN_DIR=str(self.run_dir))
+        return subprocess.Popen(
+            [sys.executable, self.write(source, *args)],
+            **{
+                "env": {**environment, **(env or {})},
+                "cwd": self.directory,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                "text": True,
+                **options,
+            },
+        )
+
+    def run(self, source, *args, code=0, env=None, **options):
+        """Run a child to its end, which must be *code*."""
+        with self.start(source, *args, env=env, **options) as process:
+            try:
+                out, err = process.communicate(timeout=TIMEOUT)
+            finally:
+                process.kill()
+        assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
+        return Outcome(self.run_dir, process.returncode, out, err)
+
+    @property
+    def shards(self):
+        return read_shards(str(self.run_dir))
