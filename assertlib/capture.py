@@ -75,7 +75,7 @@ def _captured(frame: FrameType) -> Captured | None:
     source = ", ".join(ast.unparse(condition) for condition in conditions)
     values: dict[str, str] = {}
     for condition in conditions:
-        _collect(condition, frame, values)
+        _collect(condition, frame, values, _bound_inside(condition))
     return Captured(source[:_SOURCE_LIMIT], values)
 
 
@@ -128,19 +128,43 @@ def _conditions(call: ast.Call) -> list[ast.expr]:
     ]
 
 
-def _collect(node: ast.AST, frame: FrameType, values: dict[str, str]) -> None:
+def _bound_inside(condition: ast.expr) -> frozenset[str]:
+    """Names of the condition's own: what they held is gone, whatever is outside has that name."""
+    import ast
+
+    names = {
+        part.id
+        for part in ast.walk(condition)
+        if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)
+    }
+    return frozenset(
+        names | {part.arg for part in ast.walk(condition) if isinstance(part, ast.arg)}
+    )
+
+
+def _collect(
+    node: ast.AST, frame: FrameType, values: dict[str, str], hidden: frozenset[str]
+) -> None:
     import ast
 
     if len(values) >= _VALUES_LIMIT:
         return
     if isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
-        value = _value(node, frame)
+        value = _value(node, frame) if _root_of(node) not in hidden else _MISSING
         if value is not _MISSING:
             if not _is_code(value):
                 values[ast.unparse(node)] = bounded_repr(value)
             return
     for part in ast.iter_child_nodes(node):
-        _collect(part, frame, values)
+        _collect(part, frame, values, hidden)
+
+
+def _root_of(node: ast.expr) -> str | None:
+    import ast
+
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
 
 
 def _is_code(value: object) -> bool:

@@ -317,9 +317,9 @@ def record_at(
 def merged(details: Details | None, extra: Mapping[str, object]) -> Mapping[str, object]:
     """*details*, evaluated, with *extra* over them."""
     told = details() if callable(details) else details
-    if not hasattr(told, "keys"):
-        told = {} if told is None else {"value": told}
-    return {**told, **extra}
+    if told is None:
+        return extra
+    return {**(told if hasattr(told, "keys") else {"value": told}), **extra}
 
 
 # -- plain assertions --------------------------------------------------------

@@ -11,12 +11,11 @@ from contextlib import contextmanager
 
 from .primitives import InvariantViolation
 from .recording import shard
-from .recording.encode import line
 from .recording.hits import Hit
 from .recording.reader import read_shards
 from .recording.recorder import COMMIT_ENV, recorder
 from .recording.rundir import find_commit
-from .recording.trials import EXPECTS_VIOLATION, Trial
+from .recording.trials import EXPECTS_VIOLATION, Trial, ancestry
 
 __all__ = ["ExpectedViolation", "caught", "expect_violation"]
 
@@ -81,9 +80,13 @@ def expect_violation(message: str) -> Iterator[ExpectedViolation]:
 def _violated_by_a_child(message: str, trial: str) -> bool:
     if recorder.run_dir is None:
         return False
+    shards = read_shards(recorder.run_dir)
+    known = {name: record.trial for left in shards for name, record in left.trials.items()}
     return any(
-        hit.is_violation and hit.message == message and hit.trial == trial
-        for left in read_shards(recorder.run_dir)
+        hit.is_violation
+        and hit.message == message
+        and any(each.id == trial for each in ancestry(hit.trial, known))
+        for left in shards
         for hit in left.hits
     )
 
@@ -96,4 +99,4 @@ def caught(defect: str, message: str) -> None:
     """
     commit = os.environ.get(COMMIT_ENV) or find_commit(recorder.root)
     body = {"defect": defect, "message": message, "commit": commit}
-    recorder.write_line(line(shard.PROOF, body))
+    recorder.note(shard.PROOF, body)

@@ -62,6 +62,11 @@ def trial_counts_of(shards):
     return {key: count for key, count in found.items() if count}
 
 
+def features_of(shard):
+    """Which features the process was started with, and declared on or off outside of trials."""
+    return {**shard.header["features"], **shard.features.get(None, {})}
+
+
 class Outcome:
     """What a child printed and recorded."""
 

@@ -20,6 +20,8 @@ from assertlib import (
     unreachable,
 )
 
+from .support import features_of
+
 ALL_CALLS = [
     "always(False, 'm')",
     "always(True, 'm')",
@@ -412,7 +414,7 @@ def test_features_come_from_the_environment_and_from_configure(children):
     outcome = children.run(scenario, env={"ASSERTLIB_FEATURES": "watch=on,auth=off,lease"})
     assert outcome.value == "auth=on,lease=on,watch=on"
     shard = outcome.shard
-    assert shard.features[None] == {"watch": True, "auth": True, "lease": True}
+    assert features_of(shard) == {"watch": True, "auth": True, "lease": True}
 
 
 @pytest.mark.parametrize("word", ["off", "OFF", "0", "false", "no"])
@@ -421,7 +423,7 @@ def test_a_feature_can_be_off_in_several_words(children, word):
         reachable("here")
 
     outcome = children.run(scenario, env={"ASSERTLIB_FEATURES": f"watch={word}"})
-    assert outcome.shard.features[None] == {"watch": False}
+    assert features_of(outcome.shard) == {"watch": False}
 
 
 def test_features_declared_in_a_trial_belong_to_it(children):

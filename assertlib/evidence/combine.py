@@ -256,14 +256,14 @@ def read_evidence(paths: list[Path]) -> Evidence:
 def _features(shard: Shard, trial: str | None) -> dict[str, bool]:
     """What a process had declared when the trial began there, and changed in it."""
     begun = shard.trials.get(trial) if trial is not None else None
-    before = shard.features.get(None, {}) if begun is None else begun.features
-    return {**before, **shard.features.get(trial, {})}
+    before = {} if begun is None else begun.features
+    return {**shard.header_features, **before, **shard.features.get(trial, {})}
 
 
 def _weight(shard: Shard) -> tuple[int, int, int]:
-    lists = (shard.hits, shard.deltas, shard.troubles, shard.proofs, shard.trials)
-    ended = sum(record.end is not None for record in shard.trials.values())
-    return (sum(shard.true) + sum(shard.false), sum(map(len, lists)) + ended, shard.exited)
+    records = len(shard.hits) + len(shard.deltas) + len(shard.troubles) + len(shard.proofs)
+    trials = sum(1 + (record.end is not None) for record in shard.trials.values())
+    return (sum(shard.true) + sum(shard.false), records + trials, shard.exited)
 
 
 def _by_name(sites: Iterable[Site]) -> dict[str, str]:

@@ -48,10 +48,10 @@ class RunInfo:
 
 def new_run(config: Config) -> Path:
     """A fresh run directory in the project."""
-    # Sorted by name they are sorted by time, to the millisecond.
-    now = time.time()
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    path = config.root / RUNS / f"{stamp}-{int(now * 1000) % 1000:03}-{os.urandom(2).hex()}"
+    # Sorted by name they are sorted by time.
+    now = time.time_ns()
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now // 10**9))
+    path = config.root / RUNS / f"{stamp}-{now // 1000 % 10**6:06}-{os.urandom(2).hex()}"
     path.mkdir(parents=True)
     ignore = config.root / RUNS.parts[0] / ".gitignore"
     if not ignore.exists():
@@ -148,9 +148,13 @@ def find_runs(config: Config, names: list[str]) -> list[Path]:
     return [_find_run(directory, known, name) for name in names]
 
 
+def _looks_like_a_run(path: Path) -> bool:
+    return (path / RUN_FILE).exists() or any(path.glob("*.jsonl"))
+
+
 def _find_run(directory: Path, known: list[Path], name: str) -> Path:
     if Path(name).is_dir():
-        if not any(Path(name).glob("*.jsonl")) and not (Path(name) / RUN_FILE).exists():
+        if Path(name).resolve() not in known and not _looks_like_a_run(Path(name)):
             raise NoDataError(f"{name} is no run: it holds neither {RUN_FILE} nor shards")
         return Path(name)
     exact = [path for path in known if path.name == name]

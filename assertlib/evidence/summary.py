@@ -170,6 +170,9 @@ class _Judging:
             for info in evidence.runs.values()
             if info.full
         ]
+        self._refused = Counter(
+            trouble.message for shard in evidence.shards.values() for trouble in shard.troubles
+        )
         self._parts = self._antecedents()
 
     def _antecedents(self) -> dict[str, str]:
@@ -225,6 +228,7 @@ class _Judging:
             violations=violations if kind.violated_by_false else 0,
             out_of_model=tally.false - violations if kind.violated_by_false else 0,
             dormant=bool(dormant),
+            refused=self._refused[message],
             full=self._could_be_absent(site),
             antecedent=self._antecedent(message),
         )
@@ -343,7 +347,11 @@ def claim_of(result: AssertionResult) -> Claim:
 def _declared_without_trials(evidence: Evidence) -> dict[str, set[bool]]:
     declared: dict[str, set[bool]] = defaultdict(set)
     for (run, _), shard in evidence.shards.items():
-        for name, on in {**evidence.runs[run].features, **shard.features.get(None, {})}.items():
+        for name, on in {
+            **evidence.runs[run].features,
+            **shard.header_features,
+            **shard.features.get(None, {}),
+        }.items():
             declared[name].add(on)
     return declared
 

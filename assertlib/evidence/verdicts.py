@@ -34,6 +34,7 @@ class Facts:
     Attributes:
         violations: Hits that broke it within the fault model.
         out_of_model: Hits that broke it after a fault its invariant assumes away.
+        refused: Evaluations that came to nothing, as its condition was no truth value.
         dormant: Whether a feature it requires was off in every trial.
         full: Whether any of the runs was full.
         antecedent: True and false hits of the antecedent, for an ``always_if``.
@@ -44,6 +45,7 @@ class Facts:
     false: int
     violations: int = 0
     out_of_model: int = 0
+    refused: int = 0
     dormant: bool = False
     full: bool = True
     antecedent: tuple[int, int] | None = None
@@ -65,6 +67,8 @@ def judge_assertion(facts: Facts) -> Verdict:
 
 def _absence(facts: Facts) -> Verdict | None:
     """What is missing, as only a full run can tell."""
+    if facts.refused and facts.true + facts.false == 0:
+        return Verdict.UNREACHED
     if facts.antecedent is not None:
         held, failed = facts.antecedent
         if held + failed == 0:

@@ -196,8 +196,8 @@ def _check_foreign(path: str, number: int, text: bytes) -> None:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _bad_line(path, number, error) from error
-    if not isinstance(body, dict):
-        raise _bad_line(path, number, ValueError("not a JSON object"))
+    if not isinstance(body, dict) or not body:
+        raise _bad_line(path, number, ValueError("not a record"))
 
 
 def _bad_line(path: str, number: int, error: Exception) -> UnreadableRunError:
@@ -237,7 +237,8 @@ class _Reading:
         self._numbered: dict[int, SlotRecord] = {}
         self._numbers: dict[str, int] = {}
         self._exit: Record | None = None
-        self._left = False
+        self._has_left = False
+        self._rest: str | None = None
         self._takers: dict[str, Callable[[Record], None]] = {
             _ASSERT: self._take_assert,
             _GUIDANCE: self._take_guidance,
@@ -265,7 +266,8 @@ class _Reading:
         self.shard.start = _int(body["time"])
         base = body["trial"]
         self.shard.base = trials.from_dict(base) if isinstance(base, dict) else None
-        self._features(None, body["features"])
+        features = body["features"]
+        self.shard.header_features = features if isinstance(features, dict) else {}
 
     def _take_assert(self, body: Record) -> None:
         self._last_assert = body
@@ -327,7 +329,8 @@ class _Reading:
             self.shard.trials[identifier] = record
             self._open.append(identifier)
         elif body["state"] == "left":
-            self._left = True
+            self._rest = _optional(body["around"])
+            self._has_left = True
         elif identifier in self._open:
             record = self.shard.trials[identifier]
             record.end = time
@@ -383,8 +386,9 @@ class _Reading:
         """Join lines and counters, and give the rest to the trial that was open."""
         self._add_counts(counts)
         open_trial = self._open[-1] if self._open else None
-        if open_trial is None and self.shard.base is not None and not self._left:
-            open_trial = self.shard.base.id
+        if open_trial is None:
+            born_in = None if self.shard.base is None else self.shard.base.id
+            open_trial = self._rest if self._has_left else born_in
         rest = Delta(
             open_trial,
             _minus(self.shard.true, [delta.true for delta in self.shard.deltas]),

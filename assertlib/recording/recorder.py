@@ -70,7 +70,9 @@ class Recorder:
         self._explainer: Explainer | None = None
         self._explainer_sought = False
         self._declared: dict[tuple[Kind, str], tuple[str | None, Location]] = {}
-        self._base = trials.from_environment(environ.get(trials.ENVIRONMENT))
+        # What it was born in, the innermost last.
+        born_in = trials.from_environment(environ.get(trials.ENVIRONMENT))
+        self._bases: list[trials.Trial] = [] if born_in is None else [born_in]
         self._stack: list[trials.Trial] = []
         self._begun: dict[str, int] = {}
         self._start_anew()
@@ -100,7 +102,7 @@ class Recorder:
             "command": [bounded_repr(word)[1:-1] for word in sys.argv[:20]],
             "mode": self.mode,
             "features": self.features,
-            "trial": None if self._base is None else self._base.as_dict(),
+            "trial": self._bases[-1].as_dict() if self._bases else None,
         }
 
     # -- configuration ---------------------------------------------------
@@ -364,7 +366,8 @@ class Recorder:
 
     @property
     def _current(self) -> trials.Trial | None:
-        return self._stack[-1] if self._stack else self._base
+        around = self._stack or self._bases
+        return around[-1] if around else None
 
     @property
     def trial_id(self) -> str | None:
@@ -413,11 +416,13 @@ class Recorder:
     def _end(self, trial: trials.Trial) -> None:
         if trial in self._stack:
             self._end_open_trial(trial)
-        elif self._base is not None and self._base.id == trial.id:
+        elif trial in self._bases:
             # A forked child left the block: the trial is its parent's to end.
-            body = {"id": trial.id, "state": "left", "time": time.time_ns()}
-            self._write_now([*self._delta_lines(), line(shard.TRIAL, body)])
-            self._base = None
+            lines = self._delta_lines()
+            del self._bases[self._bases.index(trial) :]
+            self._export_trial()
+            body = {"id": trial.id, "state": "left", "around": self.trial_id}
+            self._write_now([*lines, line(shard.TRIAL, {**body, "time": time.time_ns()})])
 
     def _end_open_trial(self, trial: trials.Trial) -> None:
         lines = self._delta_lines()
@@ -453,7 +458,7 @@ class Recorder:
             "breaks": sorted(map(str, breaks)),
             "time": time.time_ns(),
         }
-        self.write_line(line(shard.FAULTS, body))
+        self.note(shard.FAULTS, body)
 
     def event(
         self, name: str, details: object, *, inside: tuple[str, dict[str, object]] | None
@@ -464,22 +469,28 @@ class Recorder:
         """
         if self.mode == OFF or self.run_dir is None:
             return
-        encoded = self._encoder.encode(details, name)
-        if encoded.truncated:
+        try:
+            encoded = self._encoder.encode(details, name)
+            if inside is None:
+                text = f"{{{json_text(name)}: {encoded.text or '{}'}}}\n"
+            else:
+                text = line_with_details(inside[0], inside[1], "details", encoded.text)
             with self._lock:
-                self._opened().counters.bump(TRUNCATED_CELL)
-        if inside is None:
-            text = f"{{{json_text(name)}: {encoded.text or '{}'}}}\n"
-        else:
-            text = line_with_details(inside[0], inside[1], "details", encoded.text)
-        self.write_line("".join([*encoded.diagnostics, text]))
+                if encoded.truncated:
+                    self._opened().counters.bump(TRUNCATED_CELL)
+                self._opened().write([*encoded.diagnostics, text])
+        except Exception as error:
+            warn_once(f"event {name!r} is not recorded: {bounded_repr(error)}")
 
-    def write_line(self, text: str) -> None:
-        """Write whole lines that are no hits."""
-        if self.mode == OFF:
+    def note(self, key: str, body: Mapping[str, object]) -> None:
+        """Write a record that is no hit."""
+        if self.mode == OFF or self.run_dir is None:
             return
-        with self._lock:
-            self._write_now([text])
+        try:
+            with self._lock:
+                self._opened().write([line(key, body)])
+        except Exception as error:
+            warn_once(f"{key} is not recorded: {bounded_repr(error)}")
 
     # -- end of the process, and its children ------------------------------
 
@@ -503,7 +514,7 @@ class Recorder:
         self._lock = _Lock(self._hit_late)
         if self._session is not None:
             self._session.drop()
-        self._base = self._current
+        self._bases += self._stack
         self._stack = []
         self._begun = {}
         self._start_anew()

@@ -169,6 +169,7 @@ class Shard:
         self.hits: list[HitRecord] = []
         self.guidance: dict[str, Record] = {}
         self.faults: list[FaultRecord] = []
+        self.header_features: dict[str, bool] = {}
         self.features: dict[str | None, dict[str, bool]] = {}
         self.troubles: list[TroubleRecord] = []
         self.proofs: list[ProofRecord] = []

@@ -255,7 +255,6 @@ def lines_in(copy):
     [
         b"garbage\n",
         b"\n",
-        b"{}\n",
         b"[]\n",
         b'"text"\n',
         b"\xff\xfe\n",

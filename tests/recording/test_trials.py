@@ -11,7 +11,7 @@ import pytest
 from assertlib import Invariant, always, configure, lifecycle, reachable, sometimes, trial
 from assertlib.evidence.combine import read_evidence
 
-from ..support import trial_counts_of
+from ..support import features_of, trial_counts_of
 
 
 def hits_by_trial(outcome):
@@ -534,7 +534,7 @@ def test_features_declared_before_the_first_hit_are_in_the_shard(children):
         with trial("one"):
             reachable("here")
 
-    assert children.run(scenario).shard.features[None] == {"watch": False}
+    assert features_of(children.run(scenario).shard) == {"watch": False}
 
 
 def test_a_child_inherits_the_features(children):
@@ -545,7 +545,7 @@ def test_a_child_inherits_the_features(children):
         configure(features={"watch": False})
         subprocess.run([sys.executable, "-c", "import assertlib; assertlib.reachable('m')"])
 
-    assert children.run(scenario).shard.features[None] == {"watch": False}
+    assert features_of(children.run(scenario).shard) == {"watch": False}
 
 
 def test_the_trial_in_the_environment_is_json_that_other_languages_can_read(children):
