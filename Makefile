@@ -29,8 +29,10 @@ demo: install ## the example store under load and kill -9, judged and reported
 	@echo "Invariant pages:   docs/invariants/index.md"
 
 test: install check ## all checks and all tests
-	$(BIN)/python -m pytest -n auto --assertlib --assertlib-target sdk tests
-	$(BIN)/python -m pytest -n auto --assertlib --assertlib-target kvstore examples/kvstore/tests
+	$(BIN)/python -m pytest -n auto -o testpaths=tests \
+		--assertlib --assertlib-target sdk
+	$(BIN)/python -m pytest -n auto -o testpaths=examples/kvstore/tests \
+		--assertlib --assertlib-target kvstore
 
 check: install ## style, types, floors, and the catalog against the code
 	$(BIN)/ruff check .

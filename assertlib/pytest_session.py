@@ -22,14 +22,32 @@ from .evidence.runs import describe_run, finish_run, new_run
 from .evidence.summary import summarise
 from .evidence.watch import RunWatch
 from .lifecycle import trial
-from .recording.recorder import COMMIT_ENV, MODE_ENV, RAISE, ROOT_ENV, RUN_DIR_ENV, recorder
+from .primitives import InvariantViolation
+from .recording.recorder import (
+    COMMIT_ENV,
+    MODE_ENV,
+    OFF,
+    RAISE,
+    ROOT_ENV,
+    RUN_DIR_ENV,
+    recorder,
+)
 from .recording.records import HitRecord, TroubleRecord
 from .recording.rundir import RUN_FILE, find_commit
 from .report.content import content_of
 
 _TRIAL = pytest.StashKey[str]()
 _DESELECTED = "assertlib_deselected"
-_NARROWING = ("keyword", "markexpr", "deselect", "lf", "stepwise", "ignore", "ignore_glob")
+_NARROWING = (
+    "collectonly",
+    "keyword",
+    "markexpr",
+    "deselect",
+    "lf",
+    "stepwise",
+    "ignore",
+    "ignore_glob",
+)
 
 
 def start(config: pytest.Config) -> Session:
@@ -68,6 +86,7 @@ class Session:
         self._watch = RunWatch(run_dir)
         self._deselected = 0
         self._orphans: list[HitRecord] = []
+        self._finished: set[str] = set()
         self._is_worker = hasattr(config, "workerinput")
 
     # -- tests -----------------------------------------------------------
@@ -85,6 +104,10 @@ class Session:
         _give_examples_trials(item)
         try:
             outcome = yield
+        except InvariantViolation as violation:
+            _hide_our_frames(violation)
+            self._taken(item)
+            raise
         except BaseException:
             # It fails already; what it violated is in its own traceback or beside the point.
             self._taken(item)
@@ -105,7 +128,7 @@ class Session:
 
     def _fail_if_violated(self, item: pytest.Item) -> None:
         violations, troubles = self._taken(item)
-        texts = [self._explained(hit) for hit in violations]
+        texts = [self._explained_once(hits) for hits in _by_message(violations)]
         texts += [
             f"assertion {trouble.message!r} could not be evaluated\n"
             f"  at {trouble.location}\n  {trouble.reason}"
@@ -113,6 +136,10 @@ class Session:
         ]
         if texts:
             pytest.fail("\n\n".join(texts), pytrace=False)
+
+    def _explained_once(self, hits: list[HitRecord]) -> str:
+        more = f"\nand {len(hits) - 1:,} more records of it" if len(hits) > 1 else ""
+        return self._explained(hits[0]) + more
 
     def _explained(self, hit: HitRecord) -> str:
         return explain_record(hit, entry_of(hit.invariant, self._checked.catalog.entries))
@@ -148,9 +175,31 @@ class Session:
             return False
         if self._deselected or session.shouldstop or session.shouldfail:
             return False
+        if len(self._finished) < session.testscollected:
+            return False
         if any(self._config.getoption(name, None) for name in _NARROWING):
             return False
-        return not any("::" in word or word.endswith(".py") for word in self._config.args)
+        return self._covers_all_paths()
+
+    def _covers_all_paths(self) -> bool:
+        """Whether the session was started on all there is: the testpaths, or the whole project."""
+        root = self._config.rootpath
+        given = {
+            (self._config.invocation_params.dir / word).resolve() for word in self._config.args
+        }
+        if self._config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+            return True
+        whole = [root / path for path in self._config.getini("testpaths")] or [root]
+        return all(path.resolve() in given or given & set(path.resolve().parents) for path in whole)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count the tests that came to their end, in whichever process."""
+        if report.when == "teardown":
+            self._finished.add(report.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Tests that could not be collected did not run."""
+        self._deselected += report.failed
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """A short coverage section."""
@@ -161,6 +210,9 @@ class Session:
         summary = summarise(evidence, self._checked.catalog, self._checked.name, sites)
         content = content_of(summary)
         terminalreporter.section("assertlib")
+        if not summary.hits:
+            off = ": ASSERTLIB=off" if recorder.mode == OFF else ""
+            terminalreporter.write_line(f"no assertion was hit{off}; this proves nothing")
         terminalreporter.write_line(content.title)
         terminalreporter.write_line(" · ".join(content.counts))
         for hit in self._orphans:
@@ -168,6 +220,25 @@ class Session:
             terminalreporter.write_line("Violated outside of every test:")
             terminalreporter.write_line(self._explained(hit))
         terminalreporter.write_line(f"assertlib report {self._run_dir.name}")
+
+
+def _by_message(hits: list[HitRecord]) -> list[list[HitRecord]]:
+    groups: dict[str, list[HitRecord]] = {}
+    for hit in hits:
+        groups.setdefault(hit.message, []).append(hit)
+    return list(groups.values())
+
+
+def _hide_our_frames(violation: InvariantViolation) -> None:
+    """Let the traceback end at the call of the assertion."""
+    ours = Path(__file__).parent
+    last = trace = violation.__traceback__
+    while trace is not None:
+        if ours not in Path(trace.tb_frame.f_code.co_filename).parents:
+            last = trace
+        trace = trace.tb_next
+    if last is not None:
+        last.tb_next = None
 
 
 def _give_examples_trials(item: pytest.Item) -> None:

@@ -78,7 +78,7 @@ def measure() -> list[dict[str, object]]:
         )
     }
     samples: dict[str, list[float]] = {statement: [] for statement in timers}
-    for statement, timer in timers.items():
+    for timer in timers.values():
         timer.timeit(CALLS)
     for _ in range(ROUNDS):
         for statement, timer in timers.items():

@@ -121,6 +121,15 @@ def find_config(start: Path) -> Config:
     return Config(start, None, _Table())
 
 
+def is_toml(text: str) -> bool:
+    """Whether *text* is TOML."""
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
+
+
 def _read(file: Path) -> Config | None:
     try:
         text = file.read_text(encoding="utf-8")

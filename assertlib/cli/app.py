@@ -4,6 +4,8 @@ The commands, put together.
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -65,6 +67,10 @@ def main(
 
 def run() -> int:
     """Run the command line; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that knows only ASCII is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(standalone_mode=True)
     except SystemExit as end:

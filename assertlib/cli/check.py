@@ -12,6 +12,7 @@ import typer
 from ..catalog.check import Checked, is_error
 from ..catalog.check import check as check_target
 from ..catalog.config import find_config
+from ..evidence.wording import counted
 from .common import OK, WRONG, TargetOption, command
 
 
@@ -43,8 +44,9 @@ def _print(checked: Checked, *, strict: bool) -> int:
         print(f"{finding} [{label}]")
     errors = len(checked.errors(strict=strict))
     print(
-        f"{checked.name}: {len(checked.scan.sites)} assertions in {checked.scan.files} files,"
-        f" {len(checked.catalog.entries)} invariants: {errors} errors,"
-        f" {len(checked.findings) - errors} warnings"
+        f"{checked.name}: {counted(len(checked.scan.sites), 'assertion')} in"
+        f" {counted(checked.scan.files, 'file')},"
+        f" {counted(len(checked.catalog.entries), 'invariant')}:"
+        f" {counted(errors, 'error')}, {counted(len(checked.findings) - errors, 'warning')}"
     )
     return errors

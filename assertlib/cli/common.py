@@ -81,7 +81,10 @@ def judged(names: list[str], target: str | None) -> tuple[Evidence, Summary]:
         UnreadableRunError: A run is damaged.
     """
     config = find_config(Path.cwd())
-    evidence = read_evidence(find_runs(config, names))
+    paths = find_runs(config, names)
+    if config.file is None:
+        config = find_config(paths[0].resolve())
+    evidence = read_evidence(paths)
     newest = evidence.newest()
     recorded = None if newest is None else newest.target
     name, found = config.target(target or recorded)

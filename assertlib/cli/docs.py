@@ -10,15 +10,21 @@ from typing import Annotated
 
 import typer
 
-from ..docgen.pages import differing_pages, render_pages, write_pages
+from ..docgen.pages import differing_pages, foreign_pages, render_pages, write_pages
 from .common import OK, USAGE, WRONG, TargetOption, command, project
 
 
 @command
 def docs(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Directory of the pages.")
-    ] = Path("docs/invariants"),
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Directory of the pages; docs/invariants of the project if not given.",
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 1 if pages are stale.")
     ] = False,
@@ -31,7 +37,8 @@ def docs(
 
     Example: assertlib docs -o docs/invariants --check
     """
-    _, checked = project(target)
+    config, checked = project(target)
+    output = output or config.root / "docs" / "invariants"
     broken = [finding for finding in checked.catalog.findings if finding.code in ("AL102", "AL105")]
     if broken:
         for finding in broken:
@@ -43,7 +50,7 @@ def docs(
         for name in stale:
             print(f"{output / name} is stale; run `assertlib docs -o {output}`")
         return WRONG if stale else OK
-    foreign = _foreign(output)
+    foreign = foreign_pages(output)
     if foreign:
         print(
             f"assertlib: {output} holds files that are no pages of invariants ({foreign[0]}, …);"
@@ -54,14 +61,3 @@ def docs(
     changed = write_pages(pages, output)
     print(f"{len(pages)} pages in {output}, {len(changed)} changed")
     return OK
-
-
-def _foreign(directory: Path) -> list[str]:
-    """Markdown files that cannot be ours: overwriting or removing them would lose work."""
-    if not directory.is_dir():
-        return []
-    return sorted(
-        path.name
-        for path in directory.glob("*.md")
-        if path.stem != "index" and "." not in path.stem
-    )

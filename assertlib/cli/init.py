@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..catalog.config import FILE, find_config
+from ..catalog.config import FILE, find_config, is_toml
 from .catalog import schema_text
 from .common import OK, USAGE, command
 
@@ -41,8 +42,10 @@ owners = []
 ref = "where this is known from: a document, an issue, a person's review"
 """
 
+_NO_STORES = ("setup.py", "conftest.py", "test_", "noxfile.py")
+
 _TABLE = """
-[tool.assertlib.targets.{name}]
+[tool.assertlib.targets.store]
 source = [{source}]
 catalog = ["catalog"]
 """
@@ -70,7 +73,7 @@ def init(
     sources = source or _packages(root)
     if not sources:
         print(
-            f"assertlib: no Python package in {root}; say where the code is with --source DIR",
+            f"assertlib: no Python package or module in {root}; say where the code is with --source DIR",
             file=sys.stderr,
         )
         return USAGE
@@ -84,7 +87,10 @@ def init(
 def _packages(root: Path) -> list[str]:
     if (root / "src").is_dir():
         return ["src"]
-    return sorted(path.parent.name for path in root.glob("*/__init__.py"))
+    packages = sorted(path.parent.name for path in root.glob("*/__init__.py"))
+    return packages or sorted(
+        path.name for path in root.glob("*.py") if not path.name.startswith(_NO_STORES)
+    )
 
 
 def _write(path: Path, text: str) -> None:
@@ -101,8 +107,11 @@ def _configure(root: Path, sources: list[str]) -> None:
     if path.exists() and find_config(root).file == path:
         print(f"kept [tool.assertlib] in {path}")
         return
-    quoted = ", ".join(f'"{name}"' for name in sources)
-    table = _TABLE.format(name="store", source=quoted)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(table if path.stat().st_size else table.lstrip())
+    table = _TABLE.format(source=", ".join(json.dumps(name) for name in sources))
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    after = before + (table if before else table.lstrip())
+    if not is_toml(after):
+        print(f"assertlib: {path} takes no further table; add this by hand:\n{table}")
+        return
+    path.write_text(after, encoding="utf-8")
     print(f"added [tool.assertlib] to {path}")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from ..evidence.summary import Summary, summarise
 from ..evidence.verdicts import Verdict
 from ..recording.recorder import COMMIT_ENV, FEATURES_ENV, ROOT_ENV, RUN_DIR_ENV
 from ..recording.rundir import find_commit
+from ..recording.trials import ENVIRONMENT as TRIAL_ENV
 from .common import NO_DATA, OK, USAGE, WRONG, TargetOption, command, project
 
 _SIGNALLED = 128
@@ -45,13 +47,19 @@ def run(
 
     Example: assertlib run --full -- python -m kvstore.torture --seconds 20
     """
+    for word in feature or []:
+        if word.partition("=")[2] not in ("on", "off"):
+            print(f"assertlib: --feature takes NAME=on or NAME=off, not {word!r}", file=sys.stderr)
+            return USAGE
     config, checked = project(target)
     run_dir = new_run(config)
     describe_run(run_dir, checked, config, cmd)
     code = _execute(cmd, _environment(config.root, run_dir, feature or []))
     if code is None:
+        shutil.rmtree(run_dir)
         return USAGE
-    finish_run(run_dir, full=full)
+    # One that was killed did not get through all it could.
+    finish_run(run_dir, full=full and code < _SIGNALLED)
     evidence = read_evidence([run_dir])
     summary = summarise(evidence, checked.catalog, checked.name, checked.scan.sites)
     print(_one_line(run_dir.name, summary), file=sys.stderr)
@@ -60,6 +68,8 @@ def run(
 
 def _environment(root: Path, run_dir: Path, features: list[str]) -> dict[str, str]:
     environment = {**os.environ, RUN_DIR_ENV: str(run_dir), ROOT_ENV: str(root)}
+    # A trial of another run is none of this one's business.
+    environment.pop(TRIAL_ENV, None)
     commit = find_commit(str(root))
     if commit is not None:
         environment[COMMIT_ENV] = commit
@@ -93,8 +103,8 @@ def _judged(summary: Summary) -> int:
 def _one_line(name: str, summary: Summary) -> str:
     if not summary.hits:
         return (
-            f"assertlib: run {name}: no assertion was hit; does the command import assertlib,"
-            " and is ASSERTLIB=off not set?"
+            f"assertlib: run {name}: no assertion was hit; the command must import assertlib,"
+            " and ASSERTLIB=off must not be set"
         )
     met = sum(result.hits > 0 for result in summary.assertions)
     violated = len(summary.with_verdict(Verdict.VIOLATED))

@@ -10,9 +10,12 @@ import jinja2
 
 from ..catalog.check import Checked
 from ..catalog.loader import Entry
+from ..evidence.wording import in_markdown
 from ..model import Site, invariant_and_clause
 
 INDEX = "index.md"
+_INDEX_TITLE = "# Invariants of "
+_FIRST_SECTION = "\n## What must hold\n"
 
 
 def render_pages(checked: Checked) -> dict[str, str]:
@@ -26,6 +29,7 @@ def render_pages(checked: Checked) -> dict[str, str]:
         autoescape=False,  # noqa: S701 (Markdown, not HTML; texts are the catalog's own)
     )
     environment.filters["cell"] = _cell
+    environment.filters["literal"] = in_markdown
     entries = sorted(checked.catalog.entries.values(), key=lambda entry: entry.id)
     areas: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -59,6 +63,7 @@ def sites_of(entry: Entry, sites: list[Site]) -> list[Site]:
 
 
 def _cell(text: str) -> str:
+    # Texts of the catalog may use Markdown; names from the code may not.
     return " ".join(text.split()).replace("|", "\\|")
 
 
@@ -75,12 +80,25 @@ def write_pages(pages: dict[str, str], directory: Path) -> list[str]:
     return changed
 
 
+def foreign_pages(directory: Path) -> list[str]:
+    """Markdown files that we did not write: replacing or removing them would lose work."""
+    present = sorted(directory.glob("*.md")) if directory.is_dir() else []
+    return [path.name for path in present if not _is_ours(path)]
+
+
+def _is_ours(path: Path) -> bool:
+    text = path.read_bytes()
+    if path.name == INDEX:
+        return text.startswith(_INDEX_TITLE.encode())
+    return text.startswith(f"# {path.stem}\n".encode()) and _FIRST_SECTION.encode() in text
+
+
 def differing_pages(pages: dict[str, str], directory: Path) -> list[str]:
     """Names of the pages that are missing, different, or no longer wanted."""
     present = {path.name: path for path in directory.glob("*.md")} if directory.is_dir() else {}
     different = {
         name
         for name, text in pages.items()
-        if name not in present or present[name].read_text(encoding="utf-8") != text
+        if name not in present or present[name].read_bytes() != text.encode()
     }
     return sorted(different | (present.keys() - pages.keys()))

@@ -14,8 +14,10 @@ from ..catalog.loader import Catalog, Entry, load
 from ..model import Kind, Location, invariant_and_clause
 from ..recording.hits import Hit
 from ..recording.records import HitRecord
+from .wording import one_line
 
 _WIDTH = 96
+_LIMIT = 1000
 
 
 def explain(
@@ -41,7 +43,7 @@ def explain(
     lines += _replay(trial, seed)
     if invariant is not None:
         lines += _knowledge(invariant, entry)
-    return "\n".join(lines)
+    return "\n".join(one_line(each, _LIMIT) for each in lines)
 
 
 def _replay(trial: str | None, seed: int | None) -> Iterator[str]:

@@ -268,6 +268,7 @@ class _Reading:
         self.shard.base = trials.from_dict(base) if isinstance(base, dict) else None
         features = body["features"]
         self.shard.header_features = features if isinstance(features, dict) else {}
+        self._features(None, features)
 
     def _take_assert(self, body: Record) -> None:
         self._last_assert = body

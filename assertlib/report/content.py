@@ -17,6 +17,7 @@ from ..evidence.summary import (
     Summary,
 )
 from ..evidence.verdicts import Level, Verdict
+from ..evidence.wording import counted, one_line, percent
 from ..model import REACHABLE, SOMETIMES, Kind
 from ..recording.trials import SEED_RANDOM
 
@@ -36,9 +37,14 @@ class Item:
 
 @dataclass(frozen=True)
 class State:
-    """A sometimes or reachable, and whether it was seen."""
+    """
+    A sometimes or reachable, and whether it was seen.
 
-    reached: bool
+    Attributes:
+        mark: ``reached``, ``MISSED``, or the verdict that says nothing about it.
+    """
+
+    mark: str
     message: str
     text: str
 
@@ -106,10 +112,11 @@ def _is_state(kind: Kind) -> bool:
 
 
 def _population(population: Population) -> str:
-    word = "random trials" if population.sampler == SEED_RANDOM else "trials"
+    word = "random trial" if population.sampler == SEED_RANDOM else "trial"
     name = f" of {population.name}" if population.name else ""
     faults = ", ".join(f"{fault}×{count}" for fault, count in population.faults)
-    return f"{population.trials} {word}{name}" + (f" ({faults})" if faults else "")
+    trials = counted(population.trials, word)
+    return f"{trials}{name}" + (f" ({faults})" if faults else "")
 
 
 # -- violations ----------------------------------------------------------------
@@ -162,20 +169,11 @@ def _details(text: str | None) -> str:
     try:
         details = json.loads(text)
     except ValueError:
-        return shortened(text)
+        return one_line(text, _DETAILS_LIMIT)
     if not isinstance(details, dict):
-        return shortened(text)
-    return shortened(" ".join(f"{name}={json.dumps(value)}" for name, value in details.items()))
-
-
-def shortened(text: str, limit: int = _DETAILS_LIMIT) -> str:
-    """*text*, cut when it is longer than *limit* characters."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def printable(line: str) -> str:
-    """*line* without what a terminal or a reader's eye could be misled by."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+        return one_line(text, _DETAILS_LIMIT)
+    text = " ".join(f"{name}={json.dumps(value)}" for name, value in details.items())
+    return one_line(text, _DETAILS_LIMIT)
 
 
 def quoted(message: str) -> str:
@@ -217,6 +215,8 @@ def _evidence_of(result: InvariantResult) -> str:
 
 
 def _shortfall(result: AssertionResult) -> str:
+    if result.verdict in (Verdict.INCONCLUSIVE, Verdict.DORMANT):
+        return f"is {result.verdict.value}, evaluated {result.hits:,}×"
     if result.antecedent is not None:
         held, failed = result.antecedent
         return f"antecedent evaluated {held + failed:,}×, never true"
@@ -231,7 +231,7 @@ def _gap(result: InvariantResult) -> Iterator[str]:
     parts = []
     for each in result.assertions:
         parts += [
-            f"rate ≤ {bound:.1%} (95 %)".replace("%", " %", 1) + (f" in {name}" if name else "")
+            f"rate ≤ {percent(bound)} (95 %)" + (f" in {name}" if name else "")
             for name, bound in each.rate_bounds.items()
         ]
     incidents = [incident.ref for incident in result.entry.invariant.incident]
@@ -259,6 +259,9 @@ _LABELS = (
 
 
 def _counts(summary: Summary) -> Iterator[str]:
+    violated = len(summary.with_verdict(Verdict.VIOLATED))
+    if violated:
+        yield f"VIOLATED {violated}"
     for label, verdict in _LABELS:
         results = summary.with_verdict(verdict)
         needs = sorted({name for result in results for name in result.dormant_features})
@@ -286,21 +289,27 @@ def _named(summary: Summary) -> Iterator[tuple[str, list[str]]]:
 
 def _states(summary: Summary) -> list[State]:
     states = [
-        State(
-            result.verdict is Verdict.SATISFIED,
-            quoted(result.message),
-            _state_text(result),
-        )
+        State(_state_mark(result.verdict), quoted(result.message), _state_text(result))
         for result in summary.assertions
         if _is_state(result.kind)
     ]
-    return sorted(states, key=lambda state: (state.reached, state.message))
+    return sorted(states, key=lambda state: (_MARKS.index(state.mark), state.message))
+
+
+MISSED, REACHED = "MISSED", "reached"
+_MARKS = (MISSED, Verdict.INCONCLUSIVE.value, Verdict.DORMANT.value, REACHED)
+
+
+def _state_mark(verdict: Verdict) -> str:
+    if verdict is Verdict.SATISFIED:
+        return REACHED
+    return verdict.value if verdict.value in _MARKS else MISSED
 
 
 def _state_text(result: AssertionResult) -> str:
     owner = f"   {result.invariant}" if result.invariant else ""
     if result.verdict is Verdict.SATISFIED:
-        trials = f", in {result.trials_hit:,} trials" if result.trials_hit else ""
+        trials = f", in {counted(result.trials_hit, 'trial')}" if result.trials_hit else ""
         return f"{result.true:,} of {result.hits:,} true{trials}{owner}"
     return f"{_shortfall(result)}{owner}"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 
 from ..evidence.summary import AssertionResult, InvariantResult, Summary
+from ..evidence.verdicts import Verdict
 from ..recording.records import HitRecord
 from .content import content_of, states_seen
 
@@ -39,7 +40,7 @@ def as_dict(summary: Summary) -> dict[str, object]:
             }
             for population in summary.populations
         ],
-        "assertions": [_assertion(result) for result in summary.assertions],
+        "assertions": [_assertion(result) for result in worst_first(summary.assertions)],
         "invariants": [_invariant(result) for result in summary.invariants],
         "drafts": [entry.id for entry in summary.drafts],
         "undeclared": summary.undeclared,
@@ -50,6 +51,12 @@ def as_dict(summary: Summary) -> dict[str, object]:
         "notes": summary.notes,
         "explanations": content.explanations,
     }
+
+
+def worst_first(results: list[AssertionResult]) -> list[AssertionResult]:
+    """Sorted by verdict, the worst first, then by name."""
+    order = list(Verdict)
+    return sorted(results, key=lambda result: (order.index(result.verdict), result.message))
 
 
 def _assertion(result: AssertionResult) -> dict[str, object]:
@@ -65,6 +72,7 @@ def _assertion(result: AssertionResult) -> dict[str, object]:
         "trials_hit": result.trials_hit,
         "trials_false": result.trials_false,
         "antecedent": None if result.antecedent is None else list(result.antecedent),
+        "needs": list(result.dormant_features),
         "nearest": result.nearest,
         "rate_bounds": result.rate_bounds,
         "site": None if site is None else site.as_dict(),
@@ -92,5 +100,9 @@ def _invariant(result: InvariantResult) -> dict[str, object]:
         "level": result.standing.level.value,
         "missing": list(result.standing.missing),
         "assertions": [each.message for each in result.assertions],
+        "incidents": [
+            {"ref": incident.ref, "status": incident.status, "title": incident.title}
+            for incident in result.entry.invariant.incident
+        ],
         "proofs": [{"defect": defect, "commit": commit} for defect, commit in result.proofs],
     }

@@ -8,36 +8,30 @@ import re
 from collections.abc import Iterator
 
 from ..evidence.summary import Summary
-from .content import Content, content_of, printable
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~!&])")
+from ..evidence.wording import in_markdown, one_line
+from .content import REACHED, Content, content_of
 
 
 def render(summary: Summary) -> str:
     """The report as Markdown."""
-    return "\n".join(map(printable, _lines(content_of(summary)))) + "\n"
-
-
-def escaped(text: str) -> str:
-    """*text* so that Markdown shows it as it is, on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return "\n".join(map(one_line, _lines(content_of(summary)))) + "\n"
 
 
 def _lines(content: Content) -> Iterator[str]:
     yield "# Assertion report"
     yield ""
-    yield escaped(content.title)
+    yield in_markdown(content.title)
     yield ""
     if content.items:
         yield from _table("", "invariant", "evidence", "more")
         for item in content.items:
-            more = "<br>".join(escaped(line) for line in item.more)
-            yield f"| {item.label} | {escaped(item.subject)} | {escaped(item.text)} | {more} |"
+            more = "<br>".join(in_markdown(line) for line in item.more)
+            yield f"| {item.label} | {in_markdown(item.subject)} | {in_markdown(item.text)} | {more} |"
         yield ""
-    yield escaped(" · ".join(content.counts))
+    yield in_markdown(" · ".join(content.counts))
     yield ""
     for label, names in content.named:
-        yield f"- {label}: {escaped(', '.join(names))}"
+        yield f"- {label}: {in_markdown(', '.join(names))}"
     if content.named:
         yield ""
     if content.states:
@@ -45,14 +39,14 @@ def _lines(content: Content) -> Iterator[str]:
         yield ""
         yield from _table("", "state", "evidence")
         for state in content.states:
-            mark = "reached" if state.reached else "**missed**"
-            yield f"| {mark} | {escaped(state.message)} | {escaped(state.text)} |"
+            mark = state.mark if state.mark == REACHED else f"**{state.mark}**"
+            yield f"| {mark} | {in_markdown(state.message)} | {in_markdown(state.text)} |"
         yield ""
     if content.findings:
         yield "## Findings"
         yield ""
         for finding in content.findings:
-            yield f"- {escaped(finding)}"
+            yield f"- {in_markdown(finding)}"
         yield ""
     yield from _explanations(content)
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..evidence.summary import Summary
-from .content import Content, Item, content_of, printable
+from ..evidence.wording import one_line
+from .content import Content, Item, content_of
 
 _INDENT = " " * 11
 
 
 def render(summary: Summary) -> str:
     """The report as plain text."""
-    return "\n".join(map(printable, _lines(content_of(summary)))) + "\n"
+    return "\n".join(map(one_line, _lines(content_of(summary)))) + "\n"
 
 
 def _lines(content: Content) -> Iterator[str]:
@@ -27,8 +28,7 @@ def _lines(content: Content) -> Iterator[str]:
     if content.states:
         yield "SOMETIMES"
         for state in content.states:
-            mark = "reached" if state.reached else "MISSED "
-            yield f"  {mark}  {state.message}  {state.text}"
+            yield f"  {state.mark:<7}  {state.message}  {state.text}"
     for finding in content.findings:
         yield f"FINDING    {finding}"
     for explanation in content.explanations:
@@ -37,6 +37,7 @@ def _lines(content: Content) -> Iterator[str]:
 
 
 def _item(item: Item) -> Iterator[str]:
-    yield f"{item.label:<10} {item.subject}  {item.text}"
+    gap = "  " if item.text.startswith('"') else "   "
+    yield f"{item.label + '  ':<11}{item.subject}{gap}{item.text}"
     for line in item.more:
         yield f"{_INDENT}{line}"

@@ -8,6 +8,7 @@ import logging
 import sys
 
 from ..primitives import brief
+from ..recording.recorder import RAISE, recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class LogSink:
         self._structlog: Subscriber | None = None
 
     def handle(self, hit: Hit) -> None:
-        """Log *hit* where this program logs."""
+        """Log *hit* where this program logs; one that is raised says it all itself."""
+        if hit.is_violation and (recorder.mode == RAISE or hit.count & (hit.count - 1)):
+            return
         structlog = sys.modules.get("structlog")
         if structlog is None or not structlog.is_configured():
             self._logging.handle(hit)

@@ -183,9 +183,7 @@ def test_a_trial_inside_one_of_its_own_name_leaves_a_readable_run(child, run_dir
         with trial("seed-1"), trial("seed-1"):
             always(True, "ack follows fsync")
     """)
-    assert read_evidence([run_dir]).tallies()[ALWAYS, ACK].true_by == {
-        ("run-1", "seed-1 (2)"): 1
-    }
+    assert read_evidence([run_dir]).tallies()[ALWAYS, ACK].true_by == {("run-1", "seed-1 (2)"): 1}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ...model import (
     kind_displayed,
 )
 from ..config import Target
-from ..findings import Finding
+from ..findings import Finding, did_you_mean
 from ..rules import RULES
 from .calls import Argument, Assertion, Expander, Part, parts_of
 from .fingerprint import fingerprint
@@ -51,6 +51,7 @@ from .references import (
 
 _MARKS = (b"assertlib", b"antithesis")
 _CONDITION_LIMIT = 300
+_NEVER_CALLABLE = (ast.Compare, ast.BoolOp, ast.Constant, ast.UnaryOp, ast.BinOp)
 
 
 @dataclass
@@ -307,7 +308,14 @@ class _ModuleScan:
             if isinstance(self._resolver.resolve(call.args[0], scope), InvariantObject):
                 self._find("AL117", call, "an attribute of an Invariant is looked up by name")
             return
-        if not isinstance(func, ast.Attribute) or not _is_assertion_name(func.attr):
+        if not isinstance(func, ast.Attribute):
+            return
+        owner = self._resolver.resolve(func.value, scope)
+        if isinstance(owner, InvariantObject) and not _is_assertion_name(func.attr):
+            hint = did_you_mean(func.attr, ASSERTIONS)
+            self._find("AL117", call, f"an Invariant has no method {func.attr!r} {hint}".rstrip())
+            return
+        if not _is_assertion_name(func.attr):
             return
         if self._resolver.resolve(func.value, scope) is None:
             self._find("AL117", call, f"nothing tells what {ast.unparse(func.value)[:80]} is")
@@ -449,8 +457,11 @@ class _ModuleScan:
             return
         for name in ("condition", "antecedent", "consequent"):
             given = assertion.arguments.get(name)
-            if given is not None:
-                self._check_condition(assertion.primitive, *given, call)
+            if given is None:
+                continue
+            self._check_condition(assertion.primitive, *given, call)
+            if name == "consequent" and isinstance(given[0], _NEVER_CALLABLE):
+                self._find("AL108", call, "the consequent is a value: write lambda: …")
         for node, scope in self._propositions(assertion):
             self._check_condition(assertion.primitive, node, scope, call)
 
