@@ -79,7 +79,8 @@ def init(
         return USAGE
     _write(root / "catalog" / "store.toml", _CATALOG)
     _write(root / "catalog" / "schema.json", schema_text())
-    _configure(root, sources)
+    if not _configure(root, sources):
+        return USAGE
     print("next: name an invariant in the code, then run `assertlib check`")
     return OK
 
@@ -102,16 +103,17 @@ def _write(path: Path, text: str) -> None:
     print(f"wrote {path}")
 
 
-def _configure(root: Path, sources: list[str]) -> None:
+def _configure(root: Path, sources: list[str]) -> bool:
     path = root / FILE
     if path.exists() and find_config(root).file == path:
         print(f"kept [tool.assertlib] in {path}")
-        return
+        return True
     table = _TABLE.format(source=", ".join(json.dumps(name) for name in sources))
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     after = before + (table if before else table.lstrip())
     if not is_toml(after):
         print(f"assertlib: {path} takes no further table; add this by hand:\n{table}")
-        return
+        return False
     path.write_text(after, encoding="utf-8")
     print(f"added [tool.assertlib] to {path}")
+    return True

@@ -256,8 +256,9 @@ def read_evidence(paths: list[Path]) -> Evidence:
 def _features(shard: Shard, trial: str | None) -> dict[str, bool]:
     """What a process had declared when the trial began there, and changed in it."""
     begun = shard.trials.get(trial) if trial is not None else None
-    before = {} if begun is None else begun.features
-    return {**shard.header_features, **before, **shard.features.get(trial, {})}
+    known = None if begun is None else begun.features
+    before = shard.features.get(None, {}) if known is None else known
+    return {**before, **shard.features.get(trial, {})}
 
 
 def _weight(shard: Shard) -> tuple[int, int, int]:

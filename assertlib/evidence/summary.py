@@ -349,7 +349,6 @@ def _declared_without_trials(evidence: Evidence) -> dict[str, set[bool]]:
     for (run, _), shard in evidence.shards.items():
         for name, on in {
             **evidence.runs[run].features,
-            **shard.header_features,
             **shard.features.get(None, {}),
         }.items():
             declared[name].add(on)

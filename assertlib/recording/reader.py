@@ -266,9 +266,7 @@ class _Reading:
         self.shard.start = _int(body["time"])
         base = body["trial"]
         self.shard.base = trials.from_dict(base) if isinstance(base, dict) else None
-        features = body["features"]
-        self.shard.header_features = features if isinstance(features, dict) else {}
-        self._features(None, features)
+        self._features(None, body["features"])
 
     def _take_assert(self, body: Record) -> None:
         self._last_assert = body
@@ -326,7 +324,7 @@ class _Reading:
         if body["state"] == "begin":
             features = body.get("features")
             record = TrialRecord(trials.from_dict(body), time)
-            record.features = features if isinstance(features, dict) else {}
+            record.features = features if isinstance(features, dict) else None
             self.shard.trials[identifier] = record
             self._open.append(identifier)
         elif body["state"] == "left":

@@ -95,7 +95,7 @@ class TrialRecord:
         self.begin = begin
         self.end: int | None = None
         self.outlived: frozenset[str] = frozenset()
-        self.features: dict[str, bool] = {}
+        self.features: dict[str, bool] | None = None
 
 
 class Delta:
@@ -169,7 +169,6 @@ class Shard:
         self.hits: list[HitRecord] = []
         self.guidance: dict[str, Record] = {}
         self.faults: list[FaultRecord] = []
-        self.header_features: dict[str, bool] = {}
         self.features: dict[str | None, dict[str, bool]] = {}
         self.troubles: list[TroubleRecord] = []
         self.proofs: list[ProofRecord] = []

@@ -16,7 +16,7 @@ SCHEMA = 1
 
 def render(summary: Summary) -> str:
     """The report as JSON."""
-    return json.dumps(as_dict(summary), indent=2, sort_keys=True) + "\n"
+    return json.dumps(as_dict(summary), indent=2) + "\n"
 
 
 def as_dict(summary: Summary) -> dict[str, object]:

@@ -14,17 +14,20 @@ from assertlib.catalog.positions import nearest, positions
 
 def test_tables_and_keys_have_their_places():
     text = "a = 1\n[b]\n  c.d = 2\n[[e.f]]\ng = 3\n[[e.f]]\ng = 4\n[e.f.h]\ni = 5\n"
-    assert positions(text).items() >= {
-        ("a",): (1, 1),
-        ("b",): (2, 1),
-        ("b", "c", "d"): (3, 3),
-        ("e", "f", 0): (4, 1),
-        ("e", "f", 0, "g"): (5, 1),
-        ("e", "f", 1): (6, 1),
-        ("e", "f", 1, "g"): (7, 1),
-        ("e", "f", 1, "h"): (8, 1),
-        ("e", "f", 1, "h", "i"): (9, 1),
-    }
+    assert (
+        positions(text).items()
+        >= {
+            ("a",): (1, 1),
+            ("b",): (2, 1),
+            ("b", "c", "d"): (3, 3),
+            ("e", "f", 0): (4, 1),
+            ("e", "f", 0, "g"): (5, 1),
+            ("e", "f", 1): (6, 1),
+            ("e", "f", 1, "g"): (7, 1),
+            ("e", "f", 1, "h"): (8, 1),
+            ("e", "f", 1, "h", "i"): (9, 1),
+        }.items()
+    )
 
 
 def test_an_array_inside_of_an_array_begins_anew_with_each_owner():

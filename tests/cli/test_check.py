@@ -74,7 +74,7 @@ def change(project: Path, name: str, old: str, new: str) -> None:
 def test_a_project_that_agrees_is_fine(project):
     done = run(project)
     assert done.returncode == 0
-    assert done.stdout == "store: 1 assertions in 2 files, 1 invariants: 0 errors, 0 warnings\n"
+    assert done.stdout == "store: 1 assertion in 2 files, 1 invariant: 0 errors, 0 warnings\n"
     assert done.stderr == ""
 
 
@@ -101,7 +101,7 @@ def test_a_warning_fails_only_if_strict(project):
     assert done.returncode == 0
     assert "store/more.py:2:1: AL205 " in done.stdout
     assert "[warning]" in done.stdout
-    assert done.stdout.endswith("0 errors, 1 warnings\n")
+    assert done.stdout.endswith("0 errors, 1 warning\n")
     strict = run(project, "--strict")
     assert strict.returncode == 1
     assert "[error]" in strict.stdout
@@ -111,7 +111,7 @@ def test_one_target_may_be_chosen(project):
     change(project, "pyproject.toml", CONFIG, CONFIG + CONFIG.replace("store", "other"))
     both = run(project)
     assert both.returncode == 1
-    assert "store: 1 assertions" in both.stdout
+    assert "store: 1 assertion" in both.stdout
     assert "other: 0 assertions" in both.stdout
     assert run(project, "--target", "store").returncode == 0
     assert run(project, "-t", "other").returncode == 1

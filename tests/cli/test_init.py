@@ -158,7 +158,7 @@ def test_a_src_layout_is_found(tmp_path):
     package(tmp_path / "src")
     assert run(tmp_path, "init").returncode == 0
     assert targets(tmp_path)["store"]["source"] == ["src"]
-    assert "in 1 files" in run(tmp_path, "check").stdout
+    assert "in 1 file" in run(tmp_path, "check").stdout
 
 
 def test_all_packages_are_found(tmp_path):
