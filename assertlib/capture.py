@@ -10,8 +10,8 @@ of builtin containers.
 from __future__ import annotations
 
 from .model import Location
-from .recording.encode import bounded_repr
 from .recording.hits import Captured
+from .recording.reprs import bounded_repr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from .model import (
     false_message,
 )
 from .primitives import caller, carefully, evaluate, merged, record_at, refuse
-from .recording.encode import bounded_repr
 from .recording.recorder import OFF, recorder
+from .recording.reprs import bounded_repr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

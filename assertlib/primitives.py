@@ -30,8 +30,8 @@ from .model import (
     Kind,
 )
 from .recording import hot
-from .recording.encode import bounded_repr
 from .recording.recorder import OFF, RAISE, recorder
+from .recording.reprs import bounded_repr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import operator
 from . import primitives
 from .model import ALWAYS, SOMETIMES, Kind
 from .primitives import caller, count, merged, refuse, truths
-from .recording.encode import bounded_repr
 from .recording.guidance import BOOLEAN, NUMERIC
 from .recording.recorder import OFF, recorder
+from .recording.reprs import bounded_repr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,6 +7,8 @@ does not have: the Antithesis Python SDK 0.4.0 on the wire, protocol 1.1.0.
 
 from __future__ import annotations
 
+from .reprs import bounded_repr
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,20 +73,6 @@ def line_with_details(key: str, body: dict[str, object], name: str, encoded: str
         return line(key, body)
     head = json.dumps(body)[:-1]
     return f"{{{json.dumps(key)}: {head}, {json.dumps(name)}: {encoded}}}}}\n"
-
-
-def bounded_repr(value: object, limit: int = 200) -> str:
-    """``repr`` that never raises and is at most *limit* characters long."""
-    import reprlib
-
-    shortener = reprlib.Repr()
-    shortener.maxstring = shortener.maxother = shortener.maxlong = limit
-    shortener.maxdict = shortener.maxlist = shortener.maxtuple = shortener.maxset = 20
-    try:
-        text = shortener.repr(value)
-    except Exception as error:
-        text = f"<{type(value).__name__}, repr failed: {type(error).__name__}>"
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 class DetailsEncoder:

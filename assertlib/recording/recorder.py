@@ -16,9 +16,10 @@ from _thread import RLock, get_ident
 from ..model import Kind, Location, assert_record
 from . import hot, shard, trials
 from .counters import TROUBLE_CELL, TRUNCATED_CELL
-from .encode import DetailsEncoder, bounded_repr, json_text, line, line_with_details
+from .encode import DetailsEncoder, json_text, line, line_with_details
 from .guidance import Guide, worth_writing
 from .hits import Hit
+from .reprs import bounded_repr
 from .rundir import find_commit
 from .session import VERSION, Session, Slot
 from .troubles import say, warn_once
