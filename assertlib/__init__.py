@@ -17,7 +17,7 @@ from .primitives import (
     unreachable,
     wrapper,
 )
-from .recording.recorder import VERSION as __version__
+from .recording.session import VERSION as __version__
 from .rich import (
     always_greater_than,
     always_greater_than_or_equal_to,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from . import primitives
 from .model import Location, kind_displayed
 from .primitives import always, always_or_unreachable, reachable, sometimes, unreachable
-from .recording.recorder import Elsewhere, recorder
+from .recording.hits import Elsewhere
+from .recording.recorder import recorder
 from .rich import (
     always_greater_than,
     always_greater_than_or_equal_to,

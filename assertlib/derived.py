@@ -19,8 +19,9 @@ from .model import (
     false_message,
 )
 from .primitives import caller, carefully, evaluate, merged, record_at, refuse
-from .recording.recorder import OFF, recorder
+from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
+from .recording.settings import OFF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

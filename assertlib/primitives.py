@@ -30,8 +30,12 @@ from .model import (
     Kind,
 )
 from .recording import hot
-from .recording.recorder import OFF, RAISE, recorder
+from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
+from .recording.settings import (
+    OFF,
+    RAISE,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,17 +23,17 @@ from .evidence.summary import summarise
 from .evidence.watch import RunWatch
 from .lifecycle import trial
 from .primitives import InvariantViolation
-from .recording.recorder import (
+from .recording.recorder import recorder
+from .recording.records import HitRecord, TroubleRecord
+from .recording.rundir import RUN_FILE, find_commit
+from .recording.settings import (
     COMMIT_ENV,
     MODE_ENV,
     OFF,
     RAISE,
     ROOT_ENV,
     RUN_DIR_ENV,
-    recorder,
 )
-from .recording.records import HitRecord, TroubleRecord
-from .recording.rundir import RUN_FILE, find_commit
 from .report.content import content_of
 
 _TRIAL = pytest.StashKey[str]()

@@ -13,8 +13,9 @@ from . import primitives
 from .model import ALWAYS, SOMETIMES, Kind
 from .primitives import caller, count, merged, refuse, truths
 from .recording.guidance import BOOLEAN, NUMERIC
-from .recording.recorder import OFF, recorder
+from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
+from .recording.settings import OFF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from .primitives import InvariantViolation
 from .recording import shard
 from .recording.hits import Hit
 from .recording.reader import read_shards
-from .recording.recorder import COMMIT_ENV, recorder
+from .recording.recorder import recorder
 from .recording.rundir import find_commit
+from .recording.settings import COMMIT_ENV
 from .recording.trials import EXPECTS_VIOLATION, Trial, ancestry
 
 __all__ = ["ExpectedViolation", "caught", "expect_violation"]

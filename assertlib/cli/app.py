@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ..recording.recorder import VERSION
+from ..recording.session import VERSION
 from . import catalog, check, debug, docs, explain, init, report, run_command
 
 EPILOG = """Examples:

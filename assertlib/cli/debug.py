@@ -12,19 +12,20 @@ from pathlib import Path
 
 from ..catalog.config import Config, find_config
 from ..evidence.runs import NoDataError, find_runs, read_info
-from ..recording import recorder as recording
+from ..recording import settings
 from ..recording.reader import read_shards
 from ..recording.records import Shard
+from ..recording.session import VERSION
 from .common import OK, command
 
 _PACKAGES = ("pydantic", "structlog", "opentelemetry-api", "opentelemetry-sdk", "typer", "pytest")
 _DEFAULTS = {
-    recording.MODE_ENV: "record",
-    recording.RUN_DIR_ENV: "none: hits are only counted",
-    recording.SINKS_ENV: "log",
-    recording.FEATURES_ENV: "none declared: all count as on",
-    recording.ROOT_ENV: "the working directory",
-    recording.COMMIT_ENV: "read from .git",
+    settings.MODE_ENV: "record",
+    settings.RUN_DIR_ENV: "none: hits are only counted",
+    settings.SINKS_ENV: "log",
+    settings.FEATURES_ENV: "none declared: all count as on",
+    settings.ROOT_ENV: "the working directory",
+    settings.COMMIT_ENV: "read from .git",
 }
 
 
@@ -41,7 +42,7 @@ def debug() -> int:
 
 
 def _facts() -> Iterator[tuple[str, object]]:
-    yield "assertlib", recording.VERSION
+    yield "assertlib", VERSION
     yield "python", f"{platform.python_version()} on {platform.system()}"
     for package in _PACKAGES:
         yield package, _version(package)

@@ -18,8 +18,13 @@ from ..evidence.combine import read_evidence
 from ..evidence.runs import describe_run, finish_run, new_run
 from ..evidence.summary import Summary, summarise
 from ..evidence.verdicts import Verdict
-from ..recording.recorder import COMMIT_ENV, FEATURES_ENV, ROOT_ENV, RUN_DIR_ENV
 from ..recording.rundir import find_commit
+from ..recording.settings import (
+    COMMIT_ENV,
+    FEATURES_ENV,
+    ROOT_ENV,
+    RUN_DIR_ENV,
+)
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV
 from .common import NO_DATA, OK, USAGE, WRONG, TargetOption, command, project
 

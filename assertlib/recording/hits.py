@@ -21,6 +21,22 @@ if TYPE_CHECKING:
             """Condition and values at this moment; None when they can't be told."""
 
 
+class Elsewhere:
+    """A place that is told instead of found."""
+
+    __slots__ = ("_location",)
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+
+    def location(self) -> Location:
+        """The place told."""
+        return self._location
+
+    def captured(self) -> None:
+        """Nothing is known of its condition."""
+
+
 class Captured:
     """
     The condition of a false hit as it stands in the source, and what its names held.

@@ -11,38 +11,41 @@ import atexit
 import os
 import sys
 import time
-from _thread import RLock, get_ident
 
 from ..model import Kind, Location, assert_record
 from . import hot, shard, trials
 from .counters import TROUBLE_CELL, TRUNCATED_CELL
 from .encode import DetailsEncoder, json_text, line, line_with_details
 from .guidance import Guide, worth_writing
-from .hits import Hit
+from .hits import Elsewhere, Hit
+from .lock import PatientLock
 from .reprs import bounded_repr
 from .rundir import find_commit
-from .session import VERSION, Session, Slot
-from .troubles import say, warn_once
+from .session import Session, Slot
+from .settings import (
+    COMMIT_ENV,
+    FEATURES_ENV,
+    MODES,
+    OFF,
+    RAISE,
+    ROOT_ENV,
+    RUN_DIR_ENV,
+    SINKS_ENV,
+    absolute,
+    mode_of,
+    parse_features,
+    words,
+    working_directory,
+)
+from .troubles import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, MutableMapping
+    from collections.abc import Iterable, Mapping, MutableMapping
 
     from .guidance import Watermark
     from .hits import Captured, Where
     from .loader import Explainer, Subscriber
-
-__all__ = ["VERSION", "Recorder", "parse_features", "recorder"]
-
-RECORD, RAISE, OFF = "record", "raise", "off"
-MODES = (RECORD, RAISE, OFF)
-
-RUN_DIR_ENV = "ASSERTLIB_RUN_DIR"
-MODE_ENV = "ASSERTLIB"
-SINKS_ENV = "ASSERTLIB_SINKS"
-FEATURES_ENV = "ASSERTLIB_FEATURES"
-ROOT_ENV = "ASSERTLIB_ROOT"
-COMMIT_ENV = "ASSERTLIB_COMMIT"
 
 _TROUBLES_WRITTEN = 100
 
@@ -59,14 +62,14 @@ class Recorder:
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
-        self._lock = _Lock(self._hit_late)
-        self.mode = _mode_of(environ)
-        self.run_dir: str | None = _absolute(environ.get(RUN_DIR_ENV) or None)
+        self._lock = PatientLock(self._hit_late)
+        self.mode = mode_of(environ)
+        self.run_dir: str | None = absolute(environ.get(RUN_DIR_ENV) or None)
         if self.run_dir is not None:
             environ[RUN_DIR_ENV] = self.run_dir
-        self.root = environ.get(ROOT_ENV) or _working_directory()
+        self.root = environ.get(ROOT_ENV) or working_directory()
         self.features = parse_features(environ.get(FEATURES_ENV, ""))
-        self._sinks: list[str | Subscriber] = _words(environ.get(SINKS_ENV, "log"))
+        self._sinks: list[str | Subscriber] = [*words(environ.get(SINKS_ENV, "log"))]
         self._subscribers: list[Subscriber] | None = None
         self._explainer: Explainer | None = None
         self._explainer_sought = False
@@ -99,7 +102,7 @@ class Recorder:
     def _facts(self) -> dict[str, object]:
         return {
             "run": os.path.basename(self.run_dir or ""),
-            "commit": os.environ.get(COMMIT_ENV) or find_commit(_working_directory()),
+            "commit": os.environ.get(COMMIT_ENV) or find_commit(working_directory()),
             "command": [bounded_repr(word)[1:-1] for word in sys.argv[:20]],
             "mode": self.mode,
             "features": self.features,
@@ -512,7 +515,7 @@ class Recorder:
 
     def after_fork_in_child(self) -> None:
         """A child counts from zero, into a shard of its own, for the trial it was born in."""
-        self._lock = _Lock(self._hit_late)
+        self._lock = PatientLock(self._hit_late)
         if self._session is not None:
             self._session.drop()
         self._bases += self._stack
@@ -521,90 +524,11 @@ class Recorder:
         self._start_anew()
 
 
-class _Lock:
-    """
-    The recorder's lock; what had to wait for it is done when it is given back.
-
-    Attributes:
-        late: Hits that came from inside, out of a signal handler or a finaliser.
-    """
-
-    def __init__(self, do: Callable[..., None]) -> None:
-        self._lock = RLock()
-        self._owner = 0
-        self._depth = 0
-        self._do = do
-        self.late: list[tuple[Kind, bool, str, object, str | None, Where]] = []
-
-    def is_mine(self) -> bool:
-        """Whether this thread holds it."""
-        return self._owner == get_ident()
-
-    def acquire(self) -> None:
-        """Wait for it."""
-        self._lock.acquire()
-        self._owner = get_ident()
-        self._depth += 1
-
-    def release(self) -> None:
-        """Give it back."""
-        self._depth -= 1
-        if not self._depth:
-            self._owner = 0
-        self._lock.release()
-
-    def __enter__(self) -> None:
-        self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-        if self.is_mine():
-            return
-        while self.late:
-            self._do(*self.late.pop(0))
-        say()
-
-
-class Elsewhere:
-    """A place that is told instead of found."""
-
-    __slots__ = ("_location",)
-
-    def __init__(self, location: Location) -> None:
-        self._location = location
-
-    def location(self) -> Location:
-        """The place told."""
-        return self._location
-
-    def captured(self) -> None:
-        """Nothing is known of its condition."""
-
-
 def _id_of(invariant: object) -> str | None:
     """The id, also of who passes an Invariant where its id is wanted."""
     if invariant is None or isinstance(invariant, str):
         return invariant
     return str(getattr(invariant, "id", invariant))
-
-
-def _working_directory() -> str:
-    try:
-        return os.getcwd()
-    except OSError:
-        return "/"
-
-
-def _absolute(path: str | None) -> str | None:
-    return None if path is None else os.path.join(_working_directory(), path)
-
-
-def _mode_of(environ: Mapping[str, str]) -> str:
-    mode = environ.get(MODE_ENV) or RECORD
-    if mode in MODES:
-        return mode
-    warn_once(f"{MODE_ENV}={mode!r} is no mode, recording; choose from {', '.join(MODES)}")
-    return RECORD
 
 
 def _hit_body(slot: Slot, hit: Hit, fallback: str | None) -> dict[str, object]:
@@ -635,20 +559,6 @@ def _loaded(sink: str | Subscriber) -> list[Subscriber]:
     except Exception as error:
         warn_once(f"sink {sink!r} is not used: {bounded_repr(error)}")
         return []
-
-
-def _words(text: str) -> list[str | Subscriber]:
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def parse_features(text: str) -> dict[str, bool]:
-    """Read ``watch=on,auth=off``; a name alone means on."""
-    features = {}
-    for word in text.split(","):
-        name, _, value = word.strip().partition("=")
-        if name:
-            features[name] = value.lower() not in ("off", "0", "false", "no")
-    return features
 
 
 recorder = Recorder(os.environ)

@@ -8,7 +8,8 @@ import logging
 import sys
 
 from ..primitives import brief
-from ..recording.recorder import RAISE, recorder
+from ..recording.recorder import recorder
+from ..recording.settings import RAISE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 from opentelemetry.util.types import AnyValue
 
-from ..recording.recorder import VERSION, recorder
+from ..recording.recorder import recorder
+from ..recording.session import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

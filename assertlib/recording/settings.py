@@ -1,0 +1,60 @@
+"""
+What the environment says of recording.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .troubles import warn_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RECORD, RAISE, OFF = "record", "raise", "off"
+MODES = (RECORD, RAISE, OFF)
+
+RUN_DIR_ENV = "ASSERTLIB_RUN_DIR"
+MODE_ENV = "ASSERTLIB"
+SINKS_ENV = "ASSERTLIB_SINKS"
+FEATURES_ENV = "ASSERTLIB_FEATURES"
+ROOT_ENV = "ASSERTLIB_ROOT"
+COMMIT_ENV = "ASSERTLIB_COMMIT"
+
+
+def mode_of(environ: Mapping[str, str]) -> str:
+    """The mode that is asked for."""
+    mode = environ.get(MODE_ENV) or RECORD
+    if mode in MODES:
+        return mode
+    warn_once(f"{MODE_ENV}={mode!r} is no mode, recording; choose from {', '.join(MODES)}")
+    return RECORD
+
+
+def working_directory() -> str:
+    """The working directory, ``/`` where it has been removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
+
+
+def absolute(path: str | None) -> str | None:
+    """*path* as it is seen from here, wherever the process goes later."""
+    return None if path is None else os.path.join(working_directory(), path)
+
+
+def words(text: str) -> list[str]:
+    """The parts of a list with commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def parse_features(text: str) -> dict[str, bool]:
+    """Read ``watch=on,auth=off``; a name alone means on."""
+    features = {}
+    for word in text.split(","):
+        name, _, value = word.strip().partition("=")
+        if name:
+            features[name] = value.lower() not in ("off", "0", "false", "no")
+    return features
