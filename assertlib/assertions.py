@@ -74,14 +74,29 @@ def assert_raw(
     The kind is told by *display_type*; *must_hit* and *assert_type* follow from
     it.  *guidance_data* is merged over *details*.
     """
-    where = Elsewhere(
-        Location(loc_filename, loc_function, loc_class, loc_begin_line, loc_begin_column)
+    place = Location(
+        _text(loc_filename),
+        _text(loc_function),
+        _text(loc_class),
+        _number(loc_begin_line),
+        _number(loc_begin_column),
     )
+    where = Elsewhere(place)
     kind = kind_displayed(display_type)
     if kind is None or (kind.must_hit, kind.assert_type) != (must_hit, assert_type):
         reason = f"{display_type!r}, {assert_type!r}, must_hit={must_hit} is no kind of assertion"
         recorder.trouble(message, reason, where)
-    elif hit:
-        primitives.hit_at(where, kind, condition, assert_id, details, guidance_data)
+    elif not hit:
+        recorder.declare_now(kind, str(assert_id), where)
     else:
-        recorder.declare(kind, assert_id, None, where)
+        outcome = primitives.evaluate(condition, assert_id)
+        if outcome is not None:
+            primitives.hit_at(where, kind, outcome, assert_id, details, guidance_data)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -121,13 +121,15 @@ class RealDisk:
         self._unsynced: dict[str, set[str]] = {}
 
     def _touch(self, path: str) -> None:
-        directory, name = os.path.split(path)
+        directory, name = os.path.split(os.path.abspath(path))
         self._unsynced.setdefault(directory, set()).add(name)
 
     def open(self, path: str) -> File:
-        if not os.path.exists(path):
+        is_new = not os.path.exists(path)
+        file = _RealFile(path)
+        if is_new:
             self._touch(path)
-        return _RealFile(path)
+        return file
 
     def read(self, path: str) -> bytes:
         with open(path, "rb") as file:
@@ -140,7 +142,14 @@ class RealDisk:
         return sorted(os.listdir(directory))
 
     def make_directory(self, path: str) -> None:
+        missing = []
+        parent = os.path.abspath(path)
+        while not os.path.exists(parent):
+            missing.append(parent)
+            parent = os.path.dirname(parent)
         os.makedirs(path, exist_ok=True)
+        for made in missing:
+            self._touch(made)
 
     def rename(self, source: str, target: str) -> None:
         os.replace(source, target)
@@ -152,12 +161,13 @@ class RealDisk:
         self._touch(path)
 
     def sync_directory(self, path: str) -> None:
+        names = self.unsynced_names(path)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
-        self._unsynced.pop(path, None)
+        self._unsynced.get(os.path.abspath(path), set()).difference_update(names)
 
     def unsynced_names(self, directory: str) -> frozenset[str]:
-        return frozenset(self._unsynced.get(directory, ()))
+        return frozenset(self._unsynced.get(os.path.abspath(directory), ()))

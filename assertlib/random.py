@@ -43,7 +43,14 @@ class AntithesisRandom(_random.Random):
         return (get_random() >> (_WORD - 53)) / (1 << 53)
 
     def getrandbits(self, k: int, /) -> int:
-        """An integer of *k* random bits."""
+        """
+        An integer of *k* random bits.
+
+        Raises:
+            ValueError: *k* is negative.
+        """
+        if k < 0:
+            raise ValueError("number of bits must be non-negative")
         words = -(-k // _WORD)
         value = 0
         for _ in range(words):

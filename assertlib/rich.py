@@ -46,9 +46,12 @@ def _compare(
         return refuse(message, f"its operands cannot be compared: {bounded_repr(error)}")
     if recorder.mode == OFF:
         return outcome
-    _guide_gap(message, left, right, maximize=maximize)
     data = {"left": left, "right": right}
-    return count(kind, outcome, message, lambda: merged(details, data), invariant)
+    try:
+        return count(kind, outcome, message, lambda: merged(details, data), invariant)
+    finally:
+        # After the assertion: readers of the wire give guidance to one they know.
+        _guide_gap(message, left, right, maximize=maximize)
 
 
 def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> None:
@@ -195,8 +198,10 @@ def _combine(
     outcome = together(named.values())
     if recorder.mode == OFF:
         return outcome
-    _guide_frontier(message, named, maximize=maximize)
-    return count(kind, outcome, message, lambda: merged(details, named), invariant)
+    try:
+        return count(kind, outcome, message, lambda: merged(details, named), invariant)
+    finally:
+        _guide_frontier(message, named, maximize=maximize)
 
 
 def _guide_frontier(message: str, named: Mapping[str, bool], *, maximize: bool) -> None:

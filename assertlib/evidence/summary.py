@@ -170,6 +170,7 @@ class _Judging:
             for info in evidence.runs.values()
             if info.full
         ]
+        self._is_scanned = evidence.newest() is not None
         self._refused = Counter(
             trouble.message for shard in evidence.shards.values() for trouble in shard.troubles
         )
@@ -208,11 +209,18 @@ class _Judging:
                 subjects[ALWAYS_OR_UNREACHABLE, message] = None
         hidden = set(self._parts.values())
         results = [
-            self._judge(kind, message, site)
+            result
             for (kind, message), site in subjects.items()
             if message not in hidden
+            for result in [self._judge(kind, message, site)]
+            if self._counts(result)
         ]
         return sorted(results, key=lambda result: (result.message, result.kind.name))
+
+    def _counts(self, result: AssertionResult) -> bool:
+        """Whether it is in the denominator; what no scan saw is a finding, unless it is broken."""
+        broken = (Verdict.VIOLATED, Verdict.OUT_OF_MODEL)
+        return result.site is not None or not self._is_scanned or result.verdict in broken
 
     def _judge(self, kind: Kind, message: str, site: Site | None) -> AssertionResult:
         tally = self._tallies.get((kind, message)) or Tally(kind, message)

@@ -149,12 +149,18 @@ class Recorder:
     # -- assertions ------------------------------------------------------
 
     def declare(self, kind: Kind, message: str, invariant: str | None, where: Where) -> None:
-        """Make an assertion known before it is hit."""
+        """Make an assertion known before it is hit; written with the first record."""
         location = where.location()
         with self._lock:
             self._declared[kind, message] = (invariant, location)
             if self._session is not None and (kind, message) not in self._session.slots:
                 self._session.add_slot(kind, message, invariant, location)
+
+    def declare_now(self, kind: Kind, message: str, where: Where) -> None:
+        """Write the declaration of an assertion that may never be hit here."""
+        if self.mode == OFF:
+            return
+        self._slot(kind, message, None, where)
 
     def _slot(self, kind: Kind, message: str, invariant: str | None, where: Where) -> Slot:
         session = self._session
