@@ -210,7 +210,7 @@ class Session:
         summary = summarise(evidence, self._checked.catalog, self._checked.name, sites)
         content = content_of(summary)
         terminalreporter.section("assertlib")
-        if not summary.hits:
+        if summary.is_empty:
             off = ": ASSERTLIB=off" if recorder.mode == OFF else ""
             terminalreporter.write_line(f"no assertion was hit{off}; this proves nothing")
         terminalreporter.write_line(content.title)

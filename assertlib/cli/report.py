@@ -47,7 +47,7 @@ def report(
     Example: assertlib report --format markdown -o report.md
     """
     _, summary = judged(runs or [], target)
-    if not summary.hits:
+    if summary.is_empty:
         raise NoDataError(
             f"no assertion was hit in {', '.join(summary.runs)}; record a run with"
             " `assertlib run -- CMD` or `pytest --assertlib`"

@@ -102,11 +102,11 @@ def _execute(cmd: list[str], environment: dict[str, str]) -> int | None:
 def _judged(summary: Summary) -> int:
     if summary.is_violated:
         return WRONG
-    return OK if summary.hits else NO_DATA
+    return NO_DATA if summary.is_empty else OK
 
 
 def _one_line(name: str, summary: Summary) -> str:
-    if not summary.hits:
+    if summary.is_empty:
         return (
             f"assertlib: run {name}: no assertion was hit; the command must import assertlib,"
             " and ASSERTLIB=off must not be set"

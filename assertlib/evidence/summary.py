@@ -119,6 +119,11 @@ class Summary:
         return sum(result.hits + sum(result.antecedent or ()) for result in self.assertions)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no process evaluated any assertion, in or out of the target."""
+        return not self.hits and not self.undeclared
+
+    @property
     def is_violated(self) -> bool:
         """Whether any assertion is."""
         return bool(self.with_verdict(Verdict.VIOLATED))
