@@ -87,6 +87,8 @@ def measure() -> list[dict[str, object]]:
         {
             "row": name,
             "ns": statistics.median(samples[ours]),
+            "antithesis_ns": statistics.median(samples[theirs]),
+            "empty_ns": statistics.median(samples[EMPTY]),
             "antithesis": ratio(samples[ours], samples[theirs]),
             "empty": ratio(samples[ours], samples[EMPTY]),
         }
@@ -147,14 +149,15 @@ def main() -> None:
         print(json.dumps(measure()))
         return
     print(f"Python {sys.version.split()[0]}, {ROUNDS} rounds of {CALLS} calls, interleaved\n")
-    print("| mode | call | × antithesis 0.4.0 | × empty call | ns |")
-    print("|---|---|---|---|---|")
+    print("| mode | call | × antithesis 0.4.0 | × empty call | ns | antithesis ns | empty ns |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as directory:
         for mode in MODES:
             for row in in_child(mode, directory):
                 print(
                     f"| {mode} | {row['row']} | {shown(row['antithesis'])} |"
                     f" {shown(row['empty'])} | {row['ns']:.0f} |"
+                    f" {row['antithesis_ns']:.0f} | {row['empty_ns']:.0f} |"
                 )
         print(f"\n`import assertlib` adds {shown(import_cost(directory))} ms to `python -c pass`.")
 
