@@ -17,14 +17,15 @@ import pytest
 from .catalog.check import Checked, check
 from .catalog.config import ConfigError, find_config
 from .evidence.combine import read_evidence
-from .evidence.explanation import entry_of, explain_record
+from .evidence.explanation import entry_of, explain
 from .evidence.runs import describe_run, finish_run, new_run
 from .evidence.summary import summarise
 from .evidence.watch import RunWatch
 from .lifecycle import trial
 from .primitives import InvariantViolation
+from .recording.hits import Hit
 from .recording.recorder import recorder
-from .recording.records import HitRecord, TroubleRecord
+from .recording.records import TroubleRecord
 from .recording.rundir import RUN_FILE, find_commit
 from .recording.settings import (
     COMMIT_ENV,
@@ -85,7 +86,7 @@ class Session:
         self._owns_run = owns_run
         self._watch = RunWatch(run_dir)
         self._deselected = 0
-        self._orphans: list[HitRecord] = []
+        self._orphans: list[Hit] = []
         self._finished: set[str] = set()
         self._is_worker = hasattr(config, "workerinput")
 
@@ -122,7 +123,7 @@ class Session:
         self._fail_if_violated(item)
         return outcome
 
-    def _taken(self, item: pytest.Item) -> tuple[list[HitRecord], list[TroubleRecord]]:
+    def _taken(self, item: pytest.Item) -> tuple[list[Hit], list[TroubleRecord]]:
         self._watch.update()
         return self._watch.take(item.stash[_TRIAL])
 
@@ -137,12 +138,12 @@ class Session:
         if texts:
             pytest.fail("\n\n".join(texts), pytrace=False)
 
-    def _explained_once(self, hits: list[HitRecord]) -> str:
+    def _explained_once(self, hits: list[Hit]) -> str:
         more = f"\nand {len(hits) - 1:,} more records of it" if len(hits) > 1 else ""
         return self._explained(hits[0]) + more
 
-    def _explained(self, hit: HitRecord) -> str:
-        return explain_record(hit, entry_of(hit.invariant, self._checked.catalog.entries))
+    def _explained(self, hit: Hit) -> str:
+        return explain(hit, entry_of(hit.invariant, self._checked.catalog.entries))
 
     # -- the session -----------------------------------------------------
 
@@ -222,8 +223,8 @@ class Session:
         terminalreporter.write_line(f"assertlib report {self._run_dir.name}")
 
 
-def _by_message(hits: list[HitRecord]) -> list[list[HitRecord]]:
-    groups: dict[str, list[HitRecord]] = {}
+def _by_message(hits: list[Hit]) -> list[list[Hit]]:
+    groups: dict[str, list[Hit]] = {}
     for hit in hits:
         groups.setdefault(hit.message, []).append(hit)
     return list(groups.values())

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from ..model import Kind, Site
 from ..recording.counters import message_hash
+from ..recording.hits import Hit
 from ..recording.reader import read_shards
-from ..recording.records import HitRecord, Record, Shard, TrialRecord
+from ..recording.records import Record, Shard, TrialRecord
 from ..recording.trials import EXPECTS_VIOLATION, Trial
 from .runs import RunInfo, read_info
 
@@ -40,8 +41,8 @@ class Tally:
     invariant: str | None = None
     true_by: dict[TrialKey, int] = field(default_factory=lambda: defaultdict(int))
     false_by: dict[TrialKey, int] = field(default_factory=lambda: defaultdict(int))
-    violations: list[tuple[TrialKey, HitRecord]] = field(default_factory=list)
-    first_true: HitRecord | None = None
+    violations: list[tuple[TrialKey, Hit]] = field(default_factory=list)
+    first_true: Hit | None = None
     guidance: list[Record] = field(default_factory=list)
 
     @property

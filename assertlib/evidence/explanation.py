@@ -11,38 +11,29 @@ from pathlib import Path
 
 from ..catalog.config import ConfigError, find_config
 from ..catalog.loader import Catalog, Entry, load
-from ..model import Kind, Location, invariant_and_clause
+from ..model import invariant_and_clause
 from ..recording.hits import Hit
-from ..recording.records import HitRecord
 from .wording import one_line
 
 _WIDTH = 96
 _LIMIT = 1000
 
 
-def explain(
-    *,
-    kind: Kind,
-    message: str,
-    invariant: str | None,
-    location: Location,
-    source: str | None,
-    values: dict[str, str],
-    details: str | None,
-    trial: str | None,
-    seed: int | None,
-    entry: Entry | None,
-) -> str:
+def explain(hit: Hit, entry: Entry | None) -> str:
     """The explanation as plain text; *entry* is the invariant's, if the catalog has it."""
-    lines = [f"{kind.name} {message!r} is violated", f"  at {location} in {location.qualname}"]
-    if source is not None:
-        lines.append(f"  condition: {source}")
-        lines += [f"    {name} = {value}" for name, value in values.items()]
-    if details is not None:
-        lines.append(f"  details: {details}")
-    lines += _replay(trial, seed)
-    if invariant is not None:
-        lines += _knowledge(invariant, entry)
+    location = hit.location
+    lines = [
+        f"{hit.kind.name} {hit.message!r} is violated",
+        f"  at {location} in {location.qualname}",
+    ]
+    if hit.source is not None:
+        lines.append(f"  condition: {hit.source}")
+        lines += [f"    {name} = {value}" for name, value in hit.values.items()]
+    if hit.details is not None:
+        lines.append(f"  details: {hit.details}")
+    lines += _replay(hit.trial, hit.seed)
+    if hit.invariant is not None:
+        lines += _knowledge(hit.invariant, entry)
     return "\n".join(one_line(each, _LIMIT) for each in lines)
 
 
@@ -78,22 +69,6 @@ def _paragraph(label: str, text: str) -> Iterator[str]:
         ]
 
 
-def explain_record(hit: HitRecord, entry: Entry | None) -> str:
-    """The explanation of a violation that was read from a run."""
-    return explain(
-        kind=hit.kind,
-        message=hit.message,
-        invariant=hit.invariant,
-        location=hit.location,
-        source=hit.source,
-        values=hit.values,
-        details=hit.details,
-        trial=hit.trial,
-        seed=hit.seed,
-        entry=entry,
-    )
-
-
 def entry_of(invariant: str | None, entries: Mapping[str, Entry]) -> Entry | None:
     """The entry of what an assertion cites."""
     if invariant is None:
@@ -103,24 +78,8 @@ def entry_of(invariant: str | None, entries: Mapping[str, Entry]) -> Entry | Non
 
 def explainer() -> Callable[[Hit], str]:
     """An explainer of hits of this process, by the catalogs configured where it runs."""
-    catalog = _configured_catalog()
-
-    def explain_hit(hit: Hit) -> str:
-        captured = hit.captured
-        return explain(
-            kind=hit.kind,
-            message=hit.message,
-            invariant=hit.invariant,
-            location=hit.location,
-            source=None if captured is None else captured.source,
-            values={} if captured is None else captured.values,
-            details=hit.details,
-            trial=hit.trial,
-            seed=hit.seed,
-            entry=entry_of(hit.invariant, catalog.entries),
-        )
-
-    return explain_hit
+    entries = _configured_catalog().entries
+    return lambda hit: explain(hit, entry_of(hit.invariant, entries))
 
 
 def _configured_catalog() -> Catalog:

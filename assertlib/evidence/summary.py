@@ -17,7 +17,8 @@ from ..model import (
     claimed_kinds,
     invariant_and_clause,
 )
-from ..recording.records import HitRecord, Record
+from ..recording.hits import Hit
+from ..recording.records import Record
 from ..recording.trials import EXPECTS_VIOLATION, SEED_RANDOM
 from .combine import Evidence, Tally, TrialFacts, TrialKey
 from .explanation import entry_of
@@ -50,7 +51,7 @@ class AssertionResult:
     trials_hit: int
     trials_false: int
     antecedent: tuple[int, int] | None = None
-    example: HitRecord | None = None
+    example: Hit | None = None
     nearest: str = ""
     rate_bounds: dict[str, float] = field(default_factory=dict)
     dormant_features: tuple[str, ...] = ()
@@ -368,7 +369,7 @@ def _declared_without_trials(evidence: Evidence) -> dict[str, set[bool]]:
     return declared
 
 
-def _example(tally: Tally, outside: set[TrialKey]) -> HitRecord | None:
+def _example(tally: Tally, outside: set[TrialKey]) -> Hit | None:
     inside = [hit for trial, hit in tally.violations if trial not in outside]
     every = inside or [hit for _, hit in tally.violations]
     return every[0] if every else None

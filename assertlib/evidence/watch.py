@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..recording.hits import Hit
 from ..recording.reader import Follower, UnreadableRunError
-from ..recording.records import HitRecord, TroubleRecord
+from ..recording.records import TroubleRecord
 from ..recording.rundir import shard_paths
 from ..recording.trials import Trial, ancestry
 
@@ -26,7 +27,7 @@ class RunWatch:
         self._run_dir = str(run_dir)
         self._followers: dict[str, Follower] = {}
         self._seen: dict[str, tuple[int, int]] = {}
-        self.violations: list[HitRecord] = []
+        self.violations: list[Hit] = []
         self.troubles: list[TroubleRecord] = []
 
     def update(self) -> None:
@@ -49,7 +50,7 @@ class RunWatch:
             self.troubles += follower.shard.troubles[troubles:]
             self._seen[name] = (len(follower.shard.hits), len(follower.shard.troubles))
 
-    def take(self, root: str | None) -> tuple[list[HitRecord], list[TroubleRecord]]:
+    def take(self, root: str | None) -> tuple[list[Hit], list[TroubleRecord]]:
         """Remove and return what belongs to the trial *root* or to trials inside it."""
         trials = self._trials()
         violations = [hit for hit in self.violations if _is_inside(hit.trial, root, trials)]
@@ -59,7 +60,7 @@ class RunWatch:
         wanted = [hit for hit in violations if not _is_on_purpose(hit, trials)]
         return wanted, troubles
 
-    def take_late(self) -> list[HitRecord]:
+    def take_late(self) -> list[Hit]:
         """Remove and return what belongs to no trial, or was violated after its trial's end."""
         trials = self._trials()
         ends = {
@@ -94,5 +95,5 @@ def _is_inside(trial: str | None, outer: str | None, trials: dict[str, Trial]) -
     return trial == outer or any(each.id == outer for each in ancestry(trial, trials))
 
 
-def _is_on_purpose(hit: HitRecord, trials: dict[str, Trial]) -> bool:
+def _is_on_purpose(hit: Hit, trials: dict[str, Trial]) -> bool:
     return any(each.expects_violation_of(hit.message) for each in ancestry(hit.trial, trials))

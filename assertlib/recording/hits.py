@@ -55,7 +55,7 @@ class Captured:
 
 class Hit:
     """
-    One recorded hit.
+    One recorded hit, as it happens or as it was read back.
 
     Attributes:
         condition: What it evaluated to.
@@ -63,7 +63,7 @@ class Hit:
         time: Nanoseconds since the epoch.
         trial: Id of the trial it belongs to.
         seed: Seed of that trial.
-        details: JSON text of the details, None without.
+        details: JSON text of the details, None without; a ``repr`` if they have no JSON.
         captured: Condition and values, for false hits.
     """
 
@@ -107,6 +107,16 @@ class Hit:
         self.location = location
         self.details = details
         self.captured = captured
+
+    @property
+    def source(self) -> str | None:
+        """Text of the condition, if it was captured."""
+        return None if self.captured is None else self.captured.source
+
+    @property
+    def values(self) -> dict[str, str]:
+        """What the names of the condition held, if it was captured."""
+        return {} if self.captured is None else self.captured.values
 
     @property
     def is_violation(self) -> bool:

@@ -14,10 +14,10 @@ import os
 from ..model import ALWAYS, Location, kind_coded, kind_displayed, kind_named
 from . import shard, trials
 from .counters import CounterFile
+from .hits import Captured, Hit
 from .records import (
     Delta,
     FaultRecord,
-    HitRecord,
     ProofRecord,
     Record,
     Shard,
@@ -295,11 +295,11 @@ class _Reading:
             self._numbered[_int(body["slot"])] = slot
             self._by_name[f"{kind.name} {message}"] = slot
             self._numbers[f"{kind.name} {message}"] = _int(body["slot"])
-        seed, values = body["seed"], body.get("values", {})
+        seed = body["seed"]
         details = self._last_assert.get("details")
         text = None if details is None else json.dumps(details)
         self.shard.hits.append(
-            HitRecord(
+            Hit(
                 kind=kind,
                 message=message,
                 invariant=None if slot is None else slot.invariant,
@@ -310,8 +310,7 @@ class _Reading:
                 seed=None if seed is None else _int(seed),
                 location=_location(self._last_assert.get("location")),
                 details=text or _optional(body.get("details_repr")),
-                source=_optional(body.get("source")),
-                values=values if isinstance(values, dict) else {},
+                captured=_captured(body),
             )
         )
 
@@ -427,7 +426,7 @@ class _Reading:
             slots.append(self._numbered.get(number, nameless))
         return slots
 
-    def _count_at_least(self, hit: HitRecord, counted: list[int]) -> None:
+    def _count_at_least(self, hit: Hit, counted: list[int]) -> None:
         number = self._numbers[f"{hit.kind.name} {hit.message}"]
         counted.extend([0] * (number + 1 - len(counted)))
         counted[number] = max(counted[number], hit.count)
@@ -479,6 +478,14 @@ def _strs(value: object) -> list[str]:
 
 def _optional(value: object) -> str | None:
     return None if value is None else _str(value)
+
+
+def _captured(body: Record) -> Captured | None:
+    source, values = body.get("source"), body.get("values")
+    if source is None:
+        return None
+    known = values if isinstance(values, dict) else {}
+    return Captured(_str(source), {name: _str(value) for name, value in known.items()})
 
 
 def _location(value: object) -> Location:

@@ -7,6 +7,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..model import Kind, Location
+    from .hits import Hit
     from .trials import Trial
 
 Record = dict[str, object]
@@ -30,59 +31,6 @@ class SlotRecord:
         self.message = message
         self.invariant = invariant
         self.location = location
-
-
-class HitRecord:
-    """A recorded hit, read back."""
-
-    __slots__ = (
-        "condition",
-        "count",
-        "details",
-        "invariant",
-        "kind",
-        "location",
-        "message",
-        "seed",
-        "source",
-        "time",
-        "trial",
-        "values",
-    )
-
-    def __init__(
-        self,
-        *,
-        kind: Kind,
-        message: str,
-        invariant: str | None,
-        condition: bool,
-        count: int,
-        time: int,
-        trial: str | None,
-        seed: int | None,
-        location: Location,
-        details: str | None,
-        source: str | None,
-        values: dict[str, str],
-    ) -> None:
-        self.kind = kind
-        self.message = message
-        self.invariant = invariant
-        self.condition = condition
-        self.count = count
-        self.time = time
-        self.trial = trial
-        self.seed = seed
-        self.location = location
-        self.details = details
-        self.source = source
-        self.values = values
-
-    @property
-    def is_violation(self) -> bool:
-        """Whether it breaks its assertion."""
-        return self.kind.violated_by_false and not self.condition
 
 
 class TrialRecord:
@@ -166,7 +114,7 @@ class Shard:
         self.false: list[int] = []
         self.deltas: list[Delta] = []
         self.trials: dict[str, TrialRecord] = {}
-        self.hits: list[HitRecord] = []
+        self.hits: list[Hit] = []
         self.guidance: dict[str, Record] = {}
         self.faults: list[FaultRecord] = []
         self.features: dict[str | None, dict[str, bool]] = {}

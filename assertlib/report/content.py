@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..evidence.explanation import entry_of, explain_record
+from ..evidence.explanation import entry_of, explain
 from ..evidence.summary import (
     AssertionResult,
     InvariantResult,
@@ -135,7 +135,7 @@ def explanations(summary: Summary) -> list[str]:
     known = [*(result.entry for result in summary.invariants), *summary.drafts]
     entries = {entry.id: entry for entry in known}
     return [
-        explain_record(result.example, entry_of(result.invariant, entries))
+        explain(result.example, entry_of(result.invariant, entries))
         for result in summary.with_verdict(Verdict.VIOLATED)
         if result.example is not None
     ]

@@ -8,7 +8,7 @@ import json
 
 from ..evidence.summary import AssertionResult, InvariantResult, Summary
 from ..evidence.verdicts import Verdict
-from ..recording.records import HitRecord
+from ..recording.hits import Hit
 from .content import content_of, states_seen
 
 SCHEMA = 1
@@ -80,7 +80,7 @@ def _assertion(result: AssertionResult) -> dict[str, object]:
     }
 
 
-def _hit(hit: HitRecord) -> dict[str, object]:
+def _hit(hit: Hit) -> dict[str, object]:
     return {
         "details": hit.details,
         "condition": hit.source,

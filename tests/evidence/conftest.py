@@ -17,10 +17,10 @@ from assertlib.evidence.runs import RunInfo
 from assertlib.evidence.summary import summarise
 from assertlib.model import ALWAYS_OR_UNREACHABLE, SOMETIMES, Location, Site, antecedent_message
 from assertlib.recording.counters import message_hash
+from assertlib.recording.hits import Hit
 from assertlib.recording.records import (
     Delta,
     FaultRecord,
-    HitRecord,
     ProofRecord,
     Shard,
     SlotRecord,
@@ -60,9 +60,9 @@ class ShardMaker:
         self.shard.deltas.append(
             Delta(trial, counts, []) if condition else Delta(trial, [], counts)
         )
-        body = {"details": None, "source": None, "values": {}, "seed": None, **told}
+        body = {"details": None, "captured": None, "seed": None, **told}
         self.shard.hits.append(
-            HitRecord(
+            Hit(
                 kind=kind,
                 message=message,
                 invariant=invariant,

@@ -8,6 +8,7 @@ from assertlib.catalog.loader import Entry
 from assertlib.catalog.model import Incident, Invariant
 from assertlib.evidence.explanation import entry_of, explain
 from assertlib.model import ALWAYS, Location
+from assertlib.recording.hits import Captured, Hit
 
 KNOWN = Invariant(
     title="An ack follows its fsync",
@@ -36,9 +37,14 @@ def story(**changed):
         "trial": "seed-7",
         "seed": 7,
         "entry": ENTRY,
+        "condition": False,
+        "count": 1,
+        "time": 0,
         **changed,
     }
-    return explain(**told)
+    source, values, entry = (told.pop(name) for name in ("source", "values", "entry"))
+    captured = None if source is None else Captured(source, values)
+    return explain(Hit(**told, captured=captured), entry)
 
 
 def test_it_names_assertion_place_condition_values_details_and_replay():

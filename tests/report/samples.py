@@ -7,7 +7,7 @@ from assertlib.catalog.model import Incident, Invariant
 from assertlib.evidence.summary import AssertionResult, InvariantResult, Population, Summary
 from assertlib.evidence.verdicts import Level, Standing, Verdict
 from assertlib.model import ALWAYS, ALWAYS_OR_UNREACHABLE, REACHABLE, SOMETIMES, Location
-from assertlib.recording.records import HitRecord
+from assertlib.recording.hits import Captured, Hit
 
 
 def hit(message="ack follows fsync", **changed):
@@ -26,7 +26,9 @@ def hit(message="ack follows fsync", **changed):
         "values": {"acked": "1042", "synced": "1040"},
         **changed,
     }
-    return HitRecord(**told)
+    source, values = told.pop("source"), told.pop("values")
+    captured = None if source is None else Captured(source, values)
+    return Hit(**told, captured=captured)
 
 
 def assertion(message, verdict=Verdict.SATISFIED, **changed):
