@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ast
 import fnmatch
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,30 +25,22 @@ from ..rules import RULES
 from .calls import Argument, Assertion, Expander, Part, parts_of
 from .fingerprint import fingerprint
 from .modules import (
-    Binding,
-    Definition,
-    FunctionNode,
-    Import,
     Module,
-    Parameter,
     Scope,
     children_in_scopes,
-    module_name,
 )
 from .references import (
     ASSERTIONS,
     DECLARES,
-    HOMES,
     Bound,
     Class,
     Function,
     InvariantObject,
     Primitive,
     Resolver,
-    endings,
 )
+from .sources import parse_all, unreadable
 
-_MARKS = (b"assertlib", b"antithesis")
 _CONDITION_LIMIT = 300
 _NEVER_CALLABLE = (ast.Compare, ast.BoolOp, ast.Constant, ast.UnaryOp, ast.BinOp)
 
@@ -80,19 +71,19 @@ def scan_target(root: Path, target: Target) -> Scan:
         root: Directory that its paths are relative to.
     """
     scan = Scan()
-    sources: dict[str, tuple[Path, bytes]] = {}
+    sources: dict[str, bytes] = {}
     for path in sorted(set(_source_files(root, target, scan))):
         shown = _shown(path, root)
         try:
-            sources[shown] = (path, path.read_bytes())
+            sources[shown] = path.read_bytes()
         except OSError as error:
-            scan.findings.append(_unreadable(shown, 0, str(error.strerror)))
+            scan.findings.append(unreadable(shown, 0, str(error.strerror)))
     return _scan(sources, scan)
 
 
 def scan_sources(sources: dict[str, str]) -> Scan:
     """Read *sources*, text by file name, as if they were files of one package."""
-    return _scan({name: (Path(name), text.encode()) for name, text in sources.items()}, Scan())
+    return _scan({name: text.encode() for name, text in sources.items()}, Scan())
 
 
 def _source_files(root: Path, target: Target, scan: Scan) -> Iterator[Path]:
@@ -126,16 +117,9 @@ def _is_excluded(name: str, target: Target) -> bool:
     )
 
 
-def _unreadable(file: str, line: int, reason: str) -> Finding:
-    return Finding(
-        file, line, 1 if line else 0, "AL109", f"cannot be read as Python: {reason}",
-        "mend it, or exclude it from the target",
-    )  # fmt: skip
-
-
-def _scan(sources: dict[str, tuple[Path, bytes]], scan: Scan) -> Scan:
+def _scan(sources: dict[str, bytes], scan: Scan) -> Scan:
     scan.files = len(sources)
-    modules = _parse_all(sources, scan)
+    modules = parse_all(sources, scan.findings)
     resolver = Resolver(modules)
     expander = Expander(resolver)
     scans = [_ModuleScan(module, resolver, expander, scan) for module in modules]
@@ -148,113 +132,6 @@ def _scan(sources: dict[str, tuple[Path, bytes]], scan: Scan) -> Scan:
     scan.findings.extend(_name_clashes(scan.sites))
     scan.findings.sort()
     return scan
-
-
-def _parse_all(sources: dict[str, tuple[Path, bytes]], scan: Scan) -> list[Module]:
-    """
-    Parse the files that can hold an assertion, and those they import, and only these.
-
-    Files found by a name hand on names of their own (a re-export), so it goes on
-    until nothing new is found.
-    """
-    parsed: dict[str, Module] = {}
-    rest = dict(sources)
-    wanted = [name for name, (_, data) in rest.items() if any(mark in data for mark in _MARKS)]
-    while wanted:
-        _parse_these(wanted, rest, parsed, scan)
-        names = _names_handed_on(list(parsed.values()))
-        pattern = re.compile(rb"\b(?:" + b"|".join(map(re.escape, names)) + rb")\b")
-        wanted = [name for name, (_, data) in rest.items() if names and pattern.search(data)]
-    _parse_these(_imported(parsed, rest), rest, parsed, scan)
-    return [parsed[name] for name in sorted(parsed)]
-
-
-def _parse_these(
-    names: list[str],
-    rest: dict[str, tuple[Path, bytes]],
-    parsed: dict[str, Module],
-    scan: Scan,
-) -> None:
-    for name in names:
-        _, data = rest.pop(name)
-        module = _parse(name, data, scan)
-        if module is not None:
-            parsed[name] = module
-
-
-def _imported(parsed: dict[str, Module], rest: dict[str, tuple[Path, bytes]]) -> list[str]:
-    """Files that parsed ones import from: constants and enums may stand there."""
-    by_ending: dict[str, list[str]] = {}
-    for name in rest:
-        for ending in endings(module_name(name)[0]):
-            by_ending.setdefault(ending, []).append(name)
-    imported = {
-        name
-        for module in parsed.values()
-        for bindings in module.scope.bindings.values()
-        for binding in bindings
-        if isinstance(binding, Import)
-        for dotted in (binding.module, f"{binding.module}.{binding.attribute}")
-        for name in by_ending.get(dotted, ())
-    }
-    return sorted(imported)
-
-
-def _names_handed_on(modules: list[Module]) -> list[bytes]:
-    """Names through which other files can reach assertions of these modules."""
-    names: set[str] = set()
-    size = -1
-    while size != len(names):
-        size = len(names)
-        for module in modules:
-            for name, bindings in module.scope.bindings.items():
-                if any(_may_assert(binding, names) for binding in bindings):
-                    names.add(name)
-    return sorted(name.encode() for name in names)
-
-
-def _may_assert(binding: Binding, names: set[str]) -> bool:
-    if isinstance(binding, Import):
-        return binding.module in HOMES or binding.attribute in names
-    if isinstance(binding, Definition):
-        return _asserts_inside(binding.node, names)
-    if isinstance(binding, Parameter):
-        return False
-    text = ast.unparse(binding.value) if isinstance(binding.value, _HANDED_ON) else ""
-    return "Invariant" in text or "declare_" in text or text.rpartition(".")[2] in names
-
-
-_HANDED_ON = (ast.Call, ast.Name, ast.Attribute)
-
-
-def _asserts_inside(node: FunctionNode | ast.ClassDef, names: set[str]) -> bool:
-    """Whether a function is a wrapper, or a class holds something that asserts."""
-    if isinstance(node, FunctionNode):
-        return bool(node.decorator_list)
-    parts = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    return "Invariant" in parts or not names.isdisjoint(parts)
-
-
-def _parse(name: str, data: bytes, scan: Scan) -> Module | None:
-    try:
-        tree = ast.parse(data, name)
-        source = data.decode(_encoding(data))
-        dotted, package = module_name(name)
-        return Module(name, dotted, package, source, tree)
-    except SyntaxError as error:
-        scan.findings.append(_unreadable(name, error.lineno or 0, error.msg))
-    except RecursionError:
-        scan.findings.append(_unreadable(name, 0, "it is nested too deeply"))
-    except (ValueError, MemoryError, LookupError) as error:
-        scan.findings.append(_unreadable(name, 0, str(error)))
-    return None
-
-
-def _encoding(data: bytes) -> str:
-    import io
-    import tokenize
-
-    return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
 
 
 class _ModuleScan:
@@ -276,7 +153,7 @@ class _ModuleScan:
                 self._take_call(call, scope)
             self._find_values()
         except RecursionError:
-            self._scan.findings.append(_unreadable(self._module.file, 0, "it is nested too deeply"))
+            self._scan.findings.append(unreadable(self._module.file, 0, "it is nested too deeply"))
 
     def _walk(self, node: ast.AST, scope: Scope) -> Iterator[tuple[ast.Call, Scope]]:
         for child, place in children_in_scopes(node, scope, self._module.scopes):

@@ -1,0 +1,137 @@
+"""
+Which source files can hold an assertion, and these as modules.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from ..findings import Finding
+from .modules import (
+    Binding,
+    Definition,
+    FunctionNode,
+    Import,
+    Module,
+    Parameter,
+    module_name,
+)
+from .references import HOMES, endings
+
+_MARKS = (b"assertlib", b"antithesis")
+
+
+def unreadable(file: str, line: int, reason: str) -> Finding:
+    """The finding about a file that cannot be read as Python."""
+    return Finding(
+        file, line, 1 if line else 0, "AL109", f"cannot be read as Python: {reason}",
+        "mend it, or exclude it from the target",
+    )  # fmt: skip
+
+
+def parse_all(sources: dict[str, bytes], findings: list[Finding]) -> list[Module]:
+    """
+    Parse the files that can hold an assertion, and those they import, and only these.
+
+    Files found by a name hand on names of their own (a re-export), so it goes on
+    until nothing new is found.
+    """
+    parsed: dict[str, Module] = {}
+    rest = dict(sources)
+    wanted = [name for name, data in rest.items() if any(mark in data for mark in _MARKS)]
+    while wanted:
+        _parse_these(wanted, rest, parsed, findings)
+        names = _names_handed_on(list(parsed.values()))
+        pattern = re.compile(rb"\b(?:" + b"|".join(map(re.escape, names)) + rb")\b")
+        wanted = [name for name, data in rest.items() if names and pattern.search(data)]
+    _parse_these(_imported(parsed, rest), rest, parsed, findings)
+    return [parsed[name] for name in sorted(parsed)]
+
+
+def _parse_these(
+    names: list[str],
+    rest: dict[str, bytes],
+    parsed: dict[str, Module],
+    findings: list[Finding],
+) -> None:
+    for name in names:
+        data = rest.pop(name)
+        module = _parse(name, data, findings)
+        if module is not None:
+            parsed[name] = module
+
+
+def _imported(parsed: dict[str, Module], rest: dict[str, bytes]) -> list[str]:
+    """Files that parsed ones import from: constants and enums may stand there."""
+    by_ending: dict[str, list[str]] = {}
+    for name in rest:
+        for ending in endings(module_name(name)[0]):
+            by_ending.setdefault(ending, []).append(name)
+    imported = {
+        name
+        for module in parsed.values()
+        for bindings in module.scope.bindings.values()
+        for binding in bindings
+        if isinstance(binding, Import)
+        for dotted in (binding.module, f"{binding.module}.{binding.attribute}")
+        for name in by_ending.get(dotted, ())
+    }
+    return sorted(imported)
+
+
+def _names_handed_on(modules: list[Module]) -> list[bytes]:
+    """Names through which other files can reach assertions of these modules."""
+    names: set[str] = set()
+    size = -1
+    while size != len(names):
+        size = len(names)
+        for module in modules:
+            for name, bindings in module.scope.bindings.items():
+                if any(_may_assert(binding, names) for binding in bindings):
+                    names.add(name)
+    return sorted(name.encode() for name in names)
+
+
+def _may_assert(binding: Binding, names: set[str]) -> bool:
+    if isinstance(binding, Import):
+        return binding.module in HOMES or binding.attribute in names
+    if isinstance(binding, Definition):
+        return _asserts_inside(binding.node, names)
+    if isinstance(binding, Parameter):
+        return False
+    text = ast.unparse(binding.value) if isinstance(binding.value, _HANDED_ON) else ""
+    return "Invariant" in text or "declare_" in text or text.rpartition(".")[2] in names
+
+
+_HANDED_ON = (ast.Call, ast.Name, ast.Attribute)
+
+
+def _asserts_inside(node: FunctionNode | ast.ClassDef, names: set[str]) -> bool:
+    """Whether a function is a wrapper, or a class holds something that asserts."""
+    if isinstance(node, FunctionNode):
+        return bool(node.decorator_list)
+    parts = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return "Invariant" in parts or not names.isdisjoint(parts)
+
+
+def _parse(name: str, data: bytes, findings: list[Finding]) -> Module | None:
+    try:
+        tree = ast.parse(data, name)
+        source = data.decode(_encoding(data))
+        dotted, package = module_name(name)
+        return Module(name, dotted, package, source, tree)
+    except SyntaxError as error:
+        findings.append(unreadable(name, error.lineno or 0, error.msg))
+    except RecursionError:
+        findings.append(unreadable(name, 0, "it is nested too deeply"))
+    except (ValueError, MemoryError, LookupError) as error:
+        findings.append(unreadable(name, 0, str(error)))
+    return None
+
+
+def _encoding(data: bytes) -> str:
+    import io
+    import tokenize
+
+    return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
