@@ -18,7 +18,7 @@ from .model import (
     bucket_of,
     false_message,
 )
-from .primitives import caller, carefully, evaluate, merged, record_at, refuse
+from .primitives import InvariantViolation, caller, carefully, evaluate, merged, record_at, refuse
 from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
 from .recording.settings import OFF
@@ -179,7 +179,10 @@ class within:
     ) -> None:
         # Cancellation, KeyboardInterrupt and SystemExit are no Exceptions: the
         # block was not allowed to finish, which says nothing about it.
-        if kind is not None and not issubclass(kind, Exception):
+        # A violation inside has been told already.
+        if kind is not None and (
+            not issubclass(kind, Exception) or issubclass(kind, InvariantViolation)
+        ):
             return
         end = None if self._start is None else self._now()
         if self._start is None or end is None:

@@ -24,6 +24,7 @@ from .evidence.watch import RunWatch
 from .lifecycle import trial
 from .primitives import InvariantViolation
 from .recording.hits import Hit
+from .recording.reader import UnreadableRunError
 from .recording.recorder import recorder
 from .recording.records import TroubleRecord
 from .recording.rundir import RUN_FILE, find_commit
@@ -61,9 +62,12 @@ def start(config: pytest.Config) -> Session:
         raise pytest.UsageError(str(error)) from None
     given = os.environ.get(RUN_DIR_ENV)
     run_dir = Path(given) if given else new_run(project)
-    if not (run_dir / RUN_FILE).exists():
-        run_dir.mkdir(parents=True, exist_ok=True)
-        describe_run(run_dir, checked, project, ["pytest", *sys.argv[1:]])
+    try:
+        if not (run_dir / RUN_FILE).exists():
+            run_dir.mkdir(parents=True, exist_ok=True)
+            describe_run(run_dir, checked, project, ["pytest", *sys.argv[1:]])
+    except (OSError, UnreadableRunError) as error:
+        raise pytest.UsageError(f"assertlib: {error}") from None
     os.environ.setdefault(ROOT_ENV, str(project.root))
     commit = find_commit(str(project.root))
     if commit is not None:

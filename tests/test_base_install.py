@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from .support import child_environment, counts_of, read_shards
-from .test_primitives import CALLS
+from .test_invariant import CALLS
 
 REPOSITORY = Path(__file__).parent.parent
 PACKED = ("assertlib", "catalog", "pyproject.toml", "README.md", "LICENSE")

@@ -78,7 +78,8 @@ def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:
         return
     identifier, clause = invariant_and_clause(site.invariant)
     entry = catalog.entries.get(identifier)
-    if identifier in catalog.broken:
+    area = identifier.partition(".")[0]
+    if identifier in catalog.broken or area in catalog.broken_areas:
         return
     if entry is None:
         hint = did_you_mean(identifier, catalog.entries)

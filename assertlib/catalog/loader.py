@@ -48,13 +48,14 @@ class Catalog:
 
     Attributes:
         text: The content of all files, for a hash of the catalog.
-        broken: Ids of entries that are there but could not be read.
+        broken, broken_areas: What is there but could not be read.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    broken_areas: set[str] = field(default_factory=set)
 
     def __repr__(self) -> str:
         return f"<Catalog of {len(self.entries)} invariants>"
@@ -96,6 +97,7 @@ def _shown(path: Path, base: Path) -> str:
 
 
 def _load_file(catalog: Catalog, path: Path, shown: str) -> None:
+    catalog.broken_areas.add(path.stem)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -109,6 +111,7 @@ def _load_file(catalog: Catalog, path: Path, shown: str) -> None:
         place = (int(position[1]), int(position[2])) if position else at_end
         _find(catalog, shown, place, f"is not TOML: {error}", "mend the syntax")
         return
+    catalog.broken_areas.discard(path.stem)
     catalog.text.append(text)
     _FileReader(catalog, shown, path.stem, positions(text)).read(data)
 

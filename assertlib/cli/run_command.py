@@ -57,11 +57,14 @@ def run(
             print(f"assertlib: --feature takes NAME=on or NAME=off, not {word!r}", file=sys.stderr)
             return USAGE
     config, checked = project(target)
-    run_dir = new_run(config)
+    given = os.environ.get(RUN_DIR_ENV)
+    run_dir = Path(given).absolute() if given else new_run(config)
+    run_dir.mkdir(parents=True, exist_ok=True)
     describe_run(run_dir, checked, config, cmd)
     code = _execute(cmd, _environment(config.root, run_dir, feature or []))
     if code is None:
-        shutil.rmtree(run_dir)
+        if not given:
+            shutil.rmtree(run_dir)
         return USAGE
     # One that was killed did not get through all it could.
     finish_run(run_dir, full=full and code < _SIGNALLED)
@@ -113,7 +116,9 @@ def _one_line(name: str, summary: Summary) -> str:
         )
     met = sum(result.hits > 0 for result in summary.assertions)
     violated = len(summary.with_verdict(Verdict.VIOLATED))
+    outside = len(summary.with_verdict(Verdict.OUT_OF_MODEL))
+    beyond = f", {outside} out of model" if outside else ""
     return (
         f"assertlib: run {name}: {summary.hits:,} evaluations, {met} of"
-        f" {len(summary.assertions)} assertions hit, {violated} violated; see `assertlib report`"
+        f" {len(summary.assertions)} assertions hit, {violated} violated{beyond}; see `assertlib report`"
     )

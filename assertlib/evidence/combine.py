@@ -8,7 +8,7 @@ order, changes nothing; all sums are made from that set when they are asked for.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,6 +82,7 @@ class Evidence:
         self.runs: dict[str, RunInfo] = {}
         self.shards: dict[tuple[str, str], Shard] = {}
         self._trials: dict[TrialKey, TrialFacts] | None = None
+        self._places: dict[tuple[str, str], tuple[str, str]] = {}
 
     def add_run(self, info: RunInfo, shards: Iterable[Shard]) -> None:
         """Add what processes left in a run."""
@@ -90,11 +91,20 @@ class Evidence:
             self.runs[info.id] = info
         self._trials = None
         for shard in shards:
-            key = (info.id, shard.name)
-            other = self.shards.get(key)
-            # A shard of a living process may be read twice; the later reading holds more.
-            if other is None or _weight(shard) > _weight(other):
-                self.shards[key] = shard
+            self._add_shard((info.id, shard.name), shard)
+
+    def _add_shard(self, key: tuple[str, str], shard: Shard) -> None:
+        # A copy of a run directory holds the same shards, which say where they come from.
+        origin = (str(shard.header.get("run") or key[0]), shard.name)
+        known = self._places.get(origin)
+        if known is not None:
+            other = self.shards[known]
+            # Read while its process lived, a shard holds less than later.
+            if (_weight(other), key) > (_weight(shard), known):
+                return
+            del self.shards[known]
+        self._places[origin] = key
+        self.shards[key] = shard
 
     def merge(self, other: Evidence) -> None:
         """Add all of *other*."""
@@ -133,24 +143,28 @@ class Evidence:
             for name, on in {**self.runs[run].features, **_features(shard, identifier)}.items():
                 trial.features[name].add(on)
 
-    def tallies(self) -> dict[tuple[Kind, str], Tally]:
+    def tallies(self, sites: Sequence[Site] = ()) -> dict[tuple[Kind, str], Tally]:
         """
         Hits by assertion.  Those under a condition that has changed since, as
         the newest scan has it, are left out.
+
+        Args:
+            sites: What names the counters of runs that nobody scanned.
         """
         newest = self.newest()
         current = {} if newest is None or newest.scan is None else _by_name(newest.scan)
         tallies: dict[tuple[Kind, str], Tally] = {}
         for (run, _), shard in sorted(self.shards.items()):
-            names = self._names(run, shard)
+            names = self._names(self.runs[run].scan or sites, shard)
             stale = _stale(self.runs[run], current)
             self._add_counts(run, shard, names, stale, tallies)
             self._add_records(run, shard, stale, tallies)
         return tallies
 
-    def _names(self, run: str, shard: Shard) -> list[tuple[Kind, str, str | None] | None]:
+    def _names(
+        self, scan: Sequence[Site], shard: Shard
+    ) -> list[tuple[Kind, str, str | None] | None]:
         """Kind, message and invariant by slot; counters without a line are told by hash."""
-        scan = self.runs[run].scan or ()
         hashes = {(message_hash(site.message), site.kind): site for site in scan}
         names: list[tuple[Kind, str, str | None] | None] = []
         for slot in shard.slots:

@@ -87,8 +87,14 @@ def finish_run(path: Path, *, full: bool) -> None:
 def _write(path: Path, body: Record) -> None:
     # A reader must never see half a file, and a killed writer must not leave one.
     temporary = path / f"{RUN_FILE}.{os.getpid()}.new"
-    temporary.write_text(json.dumps(body) + "\n", encoding="utf-8")
-    temporary.replace(path / RUN_FILE)
+    try:
+        temporary.write_text(json.dumps(body) + "\n", encoding="utf-8")
+        temporary.replace(path / RUN_FILE)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UnreadableRunError(
+            f"{path / RUN_FILE}: cannot be written: {error.strerror}"
+        ) from None
 
 
 def read_info(path: Path) -> RunInfo:

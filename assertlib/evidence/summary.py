@@ -24,6 +24,7 @@ from .combine import Evidence, Tally, TrialFacts, TrialKey
 from .explanation import entry_of
 from .statistics import rate_bound_when_never_seen
 from .verdicts import Claim, Facts, Standing, Verdict, judge_assertion, judge_invariant
+from .wording import counted
 
 
 @dataclass
@@ -33,7 +34,8 @@ class AssertionResult:
 
     Attributes:
         site: Where it stands; None if only a shard declared it.
-        trials_hit, trials_false: In how many trials it was hit, and came out false.
+        trials_hit, trials_false, trials_true: In how many trials it was hit, came out
+            false, came out true.
         antecedent: True and false hits of the antecedent of an ``always_if``.
         example: A recorded hit that broke it, the first in the model if there is one.
         nearest: How near a rich assertion came, in words.
@@ -50,6 +52,7 @@ class AssertionResult:
     false: int
     trials_hit: int
     trials_false: int
+    trials_true: int = 0
     antecedent: tuple[int, int] | None = None
     example: Hit | None = None
     nearest: str = ""
@@ -169,7 +172,7 @@ class _Judging:
         self._evidence = evidence
         self._catalog = catalog
         self._scan = scan
-        self._tallies = evidence.tallies()
+        self._tallies = evidence.tallies(scan)
         self.trials = evidence.trials()
         self._full_scans = [
             None if info.scan is None else {(site.message, site.fingerprint) for site in info.scan}
@@ -256,6 +259,7 @@ class _Judging:
             true=tally.true,
             false=tally.false,
             trials_hit=len({trial for trial in {**tally.true_by, **tally.false_by} if trial[1]}),
+            trials_true=len([trial for trial in tally.true_by if trial[1]]),
             trials_false=len([trial for trial in tally.false_by if trial[1]]),
             antecedent=facts.antecedent,
             example=_example(tally, outside),
@@ -450,10 +454,16 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     shards = evidence.shards.values()
     lost = sum(shard.lost_records for shard in shards)
     if lost:
-        yield f"{lost} records could not be written (no space?); the counts are exact."
+        yield f"{lost} records could not be written (no space?); the counters are exact."
+    cut_off = [shard for shard in shards if any(slot.message is None for slot in shard.slots)]
+    if cut_off:
+        yield (
+            f"{counted(len(cut_off), 'shard')} lost lines: hits are told by their counters, but"
+            " trials, examples and what is not in the scan are missing."
+        )
     cut = sum(shard.truncated_details for shard in shards)
     if cut:
-        yield f"The details of {cut} hits were too long and were cut."
+        yield f"The details of {counted(cut, 'hit')} were too long and were cut."
     volatile = [shard.name for shard in shards if shard.slots and not shard.durable]
     if volatile:
         yield (

@@ -47,6 +47,7 @@ class State:
     mark: str
     message: str
     text: str
+    owner: str
 
 
 @dataclass
@@ -289,7 +290,12 @@ def _named(summary: Summary) -> Iterator[tuple[str, list[str]]]:
 
 def _states(summary: Summary) -> list[State]:
     states = [
-        State(_state_mark(result.verdict), quoted(result.message), _state_text(result))
+        State(
+            _state_mark(result.verdict),
+            quoted(result.message),
+            _state_text(result),
+            result.invariant or "",
+        )
         for result in summary.assertions
         if _is_state(result.kind)
     ]
@@ -307,11 +313,12 @@ def _state_mark(verdict: Verdict) -> str:
 
 
 def _state_text(result: AssertionResult) -> str:
-    owner = f"   {result.invariant}" if result.invariant else ""
     if result.verdict is Verdict.SATISFIED:
-        trials = f", in {counted(result.trials_hit, 'trial')}" if result.trials_hit else ""
-        return f"{result.true:,} of {result.hits:,} true{trials}{owner}"
-    return f"{_shortfall(result)}{owner}"
+        trials = f", in {counted(result.trials_true, 'trial')}" if result.trials_true else ""
+        return f"{result.true:,} of {result.hits:,} true{trials}"
+    if result.verdict in (Verdict.INCONCLUSIVE, Verdict.DORMANT):
+        return f"evaluated {result.hits:,}×"
+    return _shortfall(result)
 
 
 def _findings(summary: Summary) -> Iterator[str]:

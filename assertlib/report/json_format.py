@@ -70,6 +70,7 @@ def _assertion(result: AssertionResult) -> dict[str, object]:
         "true": result.true,
         "false": result.false,
         "trials_hit": result.trials_hit,
+        "trials_true": result.trials_true,
         "trials_false": result.trials_false,
         "antecedent": None if result.antecedent is None else list(result.antecedent),
         "needs": list(result.dormant_features),

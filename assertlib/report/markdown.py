@@ -37,10 +37,11 @@ def _lines(content: Content) -> Iterator[str]:
     if content.states:
         yield "## Sometimes"
         yield ""
-        yield from _table("", "state", "evidence")
+        yield from _table("", "state", "evidence", "invariant")
         for state in content.states:
             mark = state.mark if state.mark == REACHED else f"**{state.mark}**"
-            yield f"| {mark} | {in_markdown(state.message)} | {in_markdown(state.text)} |"
+            cells = map(in_markdown, (state.message, state.text, state.owner))
+            yield f"| {mark} | {' | '.join(cells)} |"
         yield ""
     if content.findings:
         yield "## Findings"

@@ -28,7 +28,7 @@ def _lines(content: Content) -> Iterator[str]:
     if content.states:
         yield "SOMETIMES"
         for state in content.states:
-            yield f"  {state.mark:<7}  {state.message}  {state.text}"
+            yield f"  {state.mark:<7}  {state.message}  {state.text}   {state.owner}".rstrip()
     for finding in content.findings:
         yield f"FINDING    {finding}"
     for explanation in content.explanations:

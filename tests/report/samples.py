@@ -142,8 +142,9 @@ def of_everything():
         true=5,
         false=100,
         trials_hit=9,
+        trials_true=4,
     )
-    passed = assertion("a snapshot is taken", kind=REACHABLE, true=3, trials_hit=3)
+    passed = assertion("a snapshot is taken", kind=REACHABLE, true=3, trials_hit=3, trials_true=3)
     return summary(
         seen,
         broken,
