@@ -2,8 +2,15 @@ import os
 import random
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .support import Children
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile(
+    "any machine", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture
