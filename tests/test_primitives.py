@@ -3,7 +3,6 @@ Plain assertions: what they return, count, record and refuse.
 """
 
 import json
-import operator
 
 import pytest
 
@@ -18,17 +17,6 @@ from assertlib import (
 )
 
 CONDITIONED = ["always", "always_or_unreachable", "sometimes"]
-
-COMPARISONS = {
-    "always_greater_than": ("always", operator.gt, False),
-    "always_greater_than_or_equal_to": ("always", operator.ge, False),
-    "always_less_than": ("always", operator.lt, True),
-    "always_less_than_or_equal_to": ("always", operator.le, True),
-    "sometimes_greater_than": ("sometimes", operator.gt, True),
-    "sometimes_greater_than_or_equal_to": ("sometimes", operator.ge, True),
-    "sometimes_less_than": ("sometimes", operator.lt, False),
-    "sometimes_less_than_or_equal_to": ("sometimes", operator.le, False),
-}
 
 
 def details_of(hit):

@@ -13,8 +13,6 @@ from assertlib import (
     sometimes_all,
 )
 
-CONDITIONED = ["always", "always_or_unreachable", "sometimes"]
-
 COMPARISONS = {
     "always_greater_than": ("always", operator.gt, False),
     "always_greater_than_or_equal_to": ("always", operator.ge, False),

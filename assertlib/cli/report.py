@@ -5,23 +5,14 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..evidence.runs import NoDataError
-from ..report.base import FORMATS
+from ..report.base import FORMATS, Format
 from .common import OK, WRONG, TargetOption, command, judged
-
-
-class Format(StrEnum):
-    """The formats there are."""
-
-    TEXT = "text"
-    MARKDOWN = "markdown"
-    JSON = "json"
 
 
 @command
@@ -52,7 +43,7 @@ def report(
             f"no assertion was hit in {', '.join(summary.runs)}; record a run with"
             " `assertlib run -- CMD` or `pytest --assertlib`"
         )
-    text = FORMATS[format.value](summary)
+    text = FORMATS[format](summary)
     if output is None or str(output) == "-":
         sys.stdout.write(text)
     else:

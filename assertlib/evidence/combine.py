@@ -32,7 +32,6 @@ class Tally:
     Attributes:
         true, false: How many, by trial; zero is not kept.
         violations: Recorded hits that broke it, in order of time.
-        first_true: The earliest recorded hit that was true.
         guidance: The record of how close it came, if it is a rich assertion.
     """
 
@@ -42,7 +41,6 @@ class Tally:
     true_by: dict[TrialKey, int] = field(default_factory=lambda: defaultdict(int))
     false_by: dict[TrialKey, int] = field(default_factory=lambda: defaultdict(int))
     violations: list[tuple[TrialKey, Hit]] = field(default_factory=list)
-    first_true: Hit | None = None
     guidance: list[Record] = field(default_factory=list)
 
     @property
@@ -94,7 +92,8 @@ class Evidence:
             self._add_shard((info.id, shard.name), shard)
 
     def _add_shard(self, key: tuple[str, str], shard: Shard) -> None:
-        # A copy of a run directory holds the same shards, which say where they come from.
+        # A run's id is the name of its directory, which people rename and copy; the
+        # shards say which run they were recorded in.
         origin = (str(shard.header.get("run") or key[0]), shard.name)
         known = self._places.get(origin)
         if known is not None:
@@ -210,8 +209,6 @@ class Evidence:
             if hit.is_violation and self._expected_violation(trial) != hit.message:
                 tally.violations.append((trial, hit))
                 tally.violations.sort(key=lambda item: item[1].time)
-            elif hit.condition and (tally.first_true is None or hit.time < tally.first_true.time):
-                tally.first_true = hit
         for message, record in shard.guidance.items():
             for tally in tallies.values():
                 if tally.message == message and message not in stale:

@@ -145,7 +145,6 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
     judging = _Judging(evidence, catalog, scan)
     assertions = judging.assertions()
     runs = sorted(evidence.runs)
-    latest = evidence.runs[runs[-1]] if runs else None
     return Summary(
         target=target,
         commit=_commit(evidence),
@@ -155,7 +154,7 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         assertions=assertions,
         invariants=judging.invariants(assertions),
         drafts=[entry for entry in _sorted(catalog) if not entry.counts],
-        undeclared=judging.undeclared(scan, scanned=latest is not None and latest.scan is not None),
+        undeclared=judging.undeclared(scan),
         troubles=_troubles(evidence),
         notes=list(_notes(evidence)),
     )
@@ -188,23 +187,8 @@ class _Judging:
     def _antecedents(self) -> dict[str, str]:
         """Antecedent of each always_if, by the message that it is judged with."""
         known = {site.message for site in self._scan} | {key[1] for key in self._tallies}
-        owners = [
-            (site.kind, site.message) for site in self._scan if site.message == site.origin
-        ] + list(self._tallies)
-        return {
-            message: antecedent_message(message)
-            for kind, message in owners
-            if kind is ALWAYS_OR_UNREACHABLE and antecedent_message(message) in known
-        } | self._antecedents_alone()
-
-    def _antecedents_alone(self) -> dict[str, str]:
-        # The consequent of an always_if that was never evaluated has no tally of its own.
         suffix = antecedent_message("")
-        return {
-            message.removesuffix(suffix): message
-            for _, message in self._tallies
-            if message.endswith(suffix)
-        }
+        return {name.removesuffix(suffix): name for name in known if name.endswith(suffix)}
 
     def assertions(self) -> list[AssertionResult]:
         """All assertions of the denominator and of the shards, judged."""
@@ -345,9 +329,9 @@ class _Judging:
             results.append(InvariantResult(entry, standing, mine, proven))
         return results
 
-    def undeclared(self, scan: list[Site], *, scanned: bool) -> list[str]:
+    def undeclared(self, scan: list[Site]) -> list[str]:
         """Messages that Python code declared and no scan has seen."""
-        if not scanned:
+        if not self._is_scanned:
             return []
         known = {site.message for site in scan}
         known |= {site.message for info in self._evidence.runs.values() for site in info.scan or ()}

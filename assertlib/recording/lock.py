@@ -24,7 +24,7 @@ class PatientLock:
         late: Hits that came from inside, out of a signal handler or a finaliser.
     """
 
-    def __init__(self, do: Callable[..., None]) -> None:
+    def __init__(self, do: Callable[..., object]) -> None:
         self._lock = RLock()
         self._owner = 0
         self._depth = 0

@@ -231,7 +231,6 @@ class _Reading:
     def __init__(self, target: Shard) -> None:
         self.shard = target
         self._open: list[str] = []
-        self._locations: dict[tuple[str, str], Location] = {}
         self._last_assert: Record = {}
         self._by_name: dict[str, SlotRecord] = {}
         self._numbered: dict[int, SlotRecord] = {}

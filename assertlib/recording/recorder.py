@@ -62,7 +62,7 @@ class Recorder:
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
-        self._lock = PatientLock(self._hit_late)
+        self._lock = PatientLock(self.hit)
         self.mode = mode_of(environ)
         self.run_dir: str | None = absolute(environ.get(RUN_DIR_ENV) or None)
         if self.run_dir is not None:
@@ -207,17 +207,6 @@ class Recorder:
         if violation or condition:
             self._tell(hit)
         return hit
-
-    def _hit_late(
-        self,
-        kind: Kind,
-        condition: bool,
-        message: str,
-        details: object,
-        invariant: str | None,
-        where: Where,
-    ) -> None:
-        self.hit(kind, condition, message, details, invariant, where)
 
     def _is_due(self, slot: Slot, count: int, *, condition: bool, violation: bool) -> bool:
         if condition:
@@ -521,7 +510,7 @@ class Recorder:
 
     def after_fork_in_child(self) -> None:
         """A child counts from zero, into a shard of its own, for the trial it was born in."""
-        self._lock = PatientLock(self._hit_late)
+        self._lock = PatientLock(self.hit)
         if self._session is not None:
             self._session.drop()
         self._bases += self._stack

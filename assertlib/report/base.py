@@ -4,6 +4,7 @@ The protocol of report formats, and the formats there are.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Protocol
 
 from ..evidence.summary import Summary
@@ -17,8 +18,16 @@ class Reporter(Protocol):
         """The report, ending in a newline."""
 
 
-FORMATS: dict[str, Reporter] = {
-    "text": text.render,
-    "markdown": markdown.render,
-    "json": json_format.render,
+class Format(StrEnum):
+    """The formats there are."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+FORMATS: dict[Format, Reporter] = {
+    Format.TEXT: text.render,
+    Format.MARKDOWN: markdown.render,
+    Format.JSON: json_format.render,
 }

@@ -5,7 +5,6 @@ Source files as modules with scopes: what each name is bound to, and where.
 from __future__ import annotations
 
 import ast
-import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -321,8 +320,3 @@ def self_class(node: ast.Name, scope: Scope) -> Scope | None:
     first = isinstance(bindings[0], Parameter) and bindings[0].index == 0
     owner = method.parent
     return owner if first and owner is not None and owner.is_class else None
-
-
-def is_builtin(name: str) -> bool:
-    """Whether *name* means the builtin when nobody binds it."""
-    return hasattr(builtins, name)
