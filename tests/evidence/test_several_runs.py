@@ -1,11 +1,12 @@
 """
-Shards that are read twice, in copies of a run, and shards that lost lines.
+Several runs judged together: copies, shards that lost lines, runs that nobody scanned.
 """
 
 import shutil
 
 from assertlib.catalog.loader import Catalog
-from assertlib.evidence.combine import read_evidence
+from assertlib.evidence.combine import Evidence, read_evidence
+from assertlib.evidence.runs import RunInfo
 from assertlib.evidence.summary import summarise
 
 from ..invariants.test_evidence import recorded_run, verdicts
@@ -33,3 +34,15 @@ def test_counters_that_lost_their_lines_are_named_by_the_source_as_it_is(tmp_pat
     counts = {each.message: each.true for each in summary.assertions}
     assert counts[CLAIM] == 8
     assert any("lost lines" in note for note in summary.notes)
+
+
+def test_what_no_scan_saw_is_told_also_when_the_newest_run_was_not_scanned(tmp_path):
+    info, shards = recorded_run(tmp_path / "run", processes=1)
+    other = tuple(site for site in info.scan if site.message != CLAIM)
+    evidence = Evidence()
+    evidence.add_run(RunInfo("1", tmp_path, "store", True, None, (), scan=other), [])
+    evidence.add_run(RunInfo("2", tmp_path, None, False, None, ()), shards)
+
+    summary = summarise(evidence, Catalog(), "store", [])
+
+    assert summary.undeclared == [CLAIM]
