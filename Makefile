@@ -11,7 +11,7 @@ help: ## what there is to make
 
 install: $(VENV)/.installed ## the virtual environment, with all that development needs
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml assertlib/_speed.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable '.[tools]' --group dev

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
     from typing import Protocol, TypeVar
 
-    from .recording.counters import Cell
     from .recording.hits import Hit, Where
+    from .recording.hot import Pair
 
     F = TypeVar("F", bound=Callable[..., object])
 
@@ -65,11 +65,11 @@ if TYPE_CHECKING:
             """Say that this point was reached."""
 
 
-_always_true = hot.true_tables[ALWAYS]
-_always_or_unreachable_true = hot.true_tables[ALWAYS_OR_UNREACHABLE]
-_sometimes_true = hot.true_tables[SOMETIMES]
-_sometimes_false = hot.false_tables[SOMETIMES]
-_reachable_true = hot.true_tables[REACHABLE]
+_always_true = hot.pairs(ALWAYS, True)
+_always_or_unreachable_true = hot.pairs(ALWAYS_OR_UNREACHABLE, True)
+_sometimes_true = hot.pairs(SOMETIMES, True)
+_sometimes_false = hot.pairs(SOMETIMES, False)
+_reachable_true = hot.pairs(REACHABLE, True)
 
 
 class InvariantViolation(AssertionError):  # noqa: N818 (the name of the contract)
@@ -202,8 +202,7 @@ def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
         recorder.ignore(kind, message, outcome)
     except Exception:
         return False
-    cells, index = hot.SCRATCH
-    cells[index] += 1
+    hot.add(hot.SCRATCH)
     return outcome
 
 
@@ -217,12 +216,13 @@ def _is_sampled(kind: Kind, message: str, every: int) -> bool:
     return calls % every == 0
 
 
+_Function = type(lambda: None)
+
+
 def _why_not_callable(condition: object) -> str | None:
     """Why *condition* must not be called; None for a lambda or a local function."""
-    from types import FunctionType
-
     coroutine, generator, async_generator = 0x80, 0x20, 0x200
-    if not isinstance(condition, FunctionType):
+    if not isinstance(condition, _Function):
         return f"its condition is {_described(condition)}, not a truth value: call it"
     code = condition.__code__
     if code.co_flags & (coroutine | generator | async_generator):
@@ -274,18 +274,8 @@ def count(
     kind: Kind, outcome: bool, message: str, details: Details | None, invariant: str | None
 ) -> bool:
     """Count an outcome that took some work to find."""
-    try:
-        if outcome:
-            cells, index = hot.true_tables[kind][message]
-            cells[index] += 1
-            return True
-        cells, index = hot.false_tables[kind][message]
-        counted = cells[index] + 1
-        if counted & (counted - 1):
-            cells[index] = counted
-            return False
-    except (KeyError, TypeError):
-        pass
+    if hot.counted(kind, outcome, message):
+        return outcome
     return _record(kind, outcome, message, details, invariant)
 
 
@@ -329,6 +319,7 @@ def merged(details: Details | None, extra: Mapping[str, object]) -> Mapping[str,
 # -- plain assertions --------------------------------------------------------
 
 
+@hot.accelerated("condition", ALWAYS)
 def always(
     condition: Condition,
     message: str,
@@ -348,6 +339,7 @@ def always(
     return carefully(ALWAYS, condition, message, details, invariant, every)
 
 
+@hot.accelerated("condition", ALWAYS_OR_UNREACHABLE)
 def always_or_unreachable(
     condition: Condition,
     message: str,
@@ -367,6 +359,7 @@ def always_or_unreachable(
     return carefully(ALWAYS_OR_UNREACHABLE, condition, message, details, invariant, every)
 
 
+@hot.accelerated("condition", SOMETIMES)
 def sometimes(
     condition: Condition,
     message: str,
@@ -392,6 +385,7 @@ def sometimes(
     return carefully(SOMETIMES, condition, message, details, invariant, every)
 
 
+@hot.accelerated("point", REACHABLE)
 def reachable(
     message: str, details: Details | None = None, *, invariant: str | None = None
 ) -> bool:
@@ -414,35 +408,56 @@ def unreachable(
 # -- bound assertions --------------------------------------------------------
 
 
+class _Bound:
+    """
+    An assertion whose name is fixed, with the cell of its true hits.
+
+    Its methods are what callers get: unlike functions, they stay what they are
+    as attributes of a class.
+    """
+
+    __slots__ = ("_cells", "_index", "_invariant", "_kind", "_message")
+
+    def __init__(self, kind: Kind, message: str, invariant: str | None) -> None:
+        self._kind = kind
+        self._message = message
+        self._invariant = invariant
+        self._cells: memoryview[int] | None = None
+        self._index = 0
+
+    def bind(self, outcome: bool, cell: Pair | None) -> None:
+        """Take the cell of hits with that *outcome*; false ones take the careful way."""
+        if outcome:
+            self._cells, self._index = (None, 0) if cell is None else cell
+
+    def check(self, condition: Condition, details: Details | None = None) -> bool:
+        """Evaluate this assertion, which is bound to its name."""
+        if condition is True and self._cells is not None:
+            self._cells[self._index] += 1
+            return True
+        return carefully(self._kind, condition, self._message, details, self._invariant)
+
+    def reach(self, details: Details | None = None) -> bool:
+        """Say that this point, which is bound to its name, was reached."""
+        if self._cells is not None:
+            self._cells[self._index] += 1
+            return True
+        outcome = self._kind is not UNREACHABLE
+        return carefully(self._kind, outcome, self._message, details, self._invariant)
+
+
 def bind_condition(kind: Kind, message: str, invariant: str | None) -> BoundCondition:
     """An always, always_or_unreachable or sometimes with a fixed name, for hot code."""
     recorder.declare(kind, message, invariant, caller(captures=False))
-    cells: memoryview[int] | None = None
-    index = 0
-
-    def bind(cell: Cell | None) -> None:
-        nonlocal cells, index
-        cells, index = (None, 0) if cell is None else cell
-
-    def bound(condition: Condition, details: Details | None = None) -> bool:
-        if condition is True and cells is not None:
-            cells[index] += 1
-            return True
-        if isinstance(details, bool):
-            refuse(message, "it was called as a method: declare it at the top of the module")
-            return False
-        return carefully(kind, condition, message, details, invariant)
-
-    hot.on_change(kind, message, bind)
-    return bound
+    twin = _Bound(kind, message, invariant)
+    return hot.bound("bound condition", kind, message, twin.check, twin.bind)
 
 
 def bind_point(kind: Kind, message: str, invariant: str | None) -> BoundPoint:
     """A reachable or unreachable with a fixed name."""
     recorder.declare(kind, message, invariant, caller(captures=False))
-    if kind is REACHABLE:
-        return lambda details=None: reachable(message, details, invariant=invariant)
-    return lambda details=None: unreachable(message, details, invariant=invariant)
+    twin = _Bound(kind, message, invariant)
+    return hot.bound("bound point", kind, message, twin.reach, twin.bind)
 
 
 # -- assertions that stand elsewhere -------------------------------------------

@@ -12,6 +12,7 @@ import operator
 from . import primitives
 from .model import ALWAYS, SOMETIMES, Kind
 from .primitives import caller, count, merged, refuse, truths
+from .recording import hot
 from .recording.guidance import BOOLEAN, NUMERIC
 from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
@@ -60,8 +61,7 @@ def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> 
         return
     try:
         gap = float(left - right)  # type: ignore[operator]
-        mark = recorder.marks.get(message)
-        if mark is not None and not mark.improves(gap):
+        if not _is_extreme(message, gap, maximize=maximize):
             return
         if not (_is_finite(left) and _is_finite(right)):
             recorder.warn_not_finite(message)
@@ -73,11 +73,17 @@ def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> 
         return
 
 
+def _is_extreme(message: str, value: float, *, maximize: bool) -> bool:
+    best = hot.marks.get(message)
+    return best is None or (value > best if maximize else value < best)
+
+
 def _is_finite(value: object) -> bool:
     number = float(value)  # type: ignore[arg-type]
     return number - number == 0.0
 
 
+@hot.accelerated("comparison", ALWAYS, relation="gt", maximize=False)
 def always_greater_than(
     left: object,
     right: object,
@@ -90,6 +96,7 @@ def always_greater_than(
     return _compare(ALWAYS, operator.gt, left, right, message, details, invariant, maximize=False)
 
 
+@hot.accelerated("comparison", ALWAYS, relation="ge", maximize=False)
 def always_greater_than_or_equal_to(
     left: object,
     right: object,
@@ -102,6 +109,7 @@ def always_greater_than_or_equal_to(
     return _compare(ALWAYS, operator.ge, left, right, message, details, invariant, maximize=False)
 
 
+@hot.accelerated("comparison", ALWAYS, relation="lt", maximize=True)
 def always_less_than(
     left: object,
     right: object,
@@ -114,6 +122,7 @@ def always_less_than(
     return _compare(ALWAYS, operator.lt, left, right, message, details, invariant, maximize=True)
 
 
+@hot.accelerated("comparison", ALWAYS, relation="le", maximize=True)
 def always_less_than_or_equal_to(
     left: object,
     right: object,
@@ -126,6 +135,7 @@ def always_less_than_or_equal_to(
     return _compare(ALWAYS, operator.le, left, right, message, details, invariant, maximize=True)
 
 
+@hot.accelerated("comparison", SOMETIMES, relation="gt", maximize=True)
 def sometimes_greater_than(
     left: object,
     right: object,
@@ -138,6 +148,7 @@ def sometimes_greater_than(
     return _compare(SOMETIMES, operator.gt, left, right, message, details, invariant, maximize=True)
 
 
+@hot.accelerated("comparison", SOMETIMES, relation="ge", maximize=True)
 def sometimes_greater_than_or_equal_to(
     left: object,
     right: object,
@@ -150,6 +161,7 @@ def sometimes_greater_than_or_equal_to(
     return _compare(SOMETIMES, operator.ge, left, right, message, details, invariant, maximize=True)
 
 
+@hot.accelerated("comparison", SOMETIMES, relation="lt", maximize=False)
 def sometimes_less_than(
     left: object,
     right: object,
@@ -164,6 +176,7 @@ def sometimes_less_than(
     )
 
 
+@hot.accelerated("comparison", SOMETIMES, relation="le", maximize=False)
 def sometimes_less_than_or_equal_to(
     left: object,
     right: object,
@@ -210,14 +223,14 @@ def _guide_frontier(message: str, named: Mapping[str, bool], *, maximize: bool) 
         return
     holding = sum(named.values())
     try:
-        mark = recorder.marks.get(message)
-        if mark is not None and not mark.improves(holding):
+        if not _is_extreme(message, holding, maximize=maximize):
             return
         recorder.guide(message, BOOLEAN, holding, named, caller(), maximize=maximize)
     except Exception:
         return
 
 
+@hot.accelerated("propositions", ALWAYS, relation="gt", maximize=False)
 def always_some(
     named_bools: Mapping[str, Condition],
     message: str,
@@ -229,6 +242,7 @@ def always_some(
     return _combine(ALWAYS, any, named_bools, message, details, invariant, maximize=False)
 
 
+@hot.accelerated("propositions", SOMETIMES, relation="eq", maximize=True)
 def sometimes_all(
     named_bools: Mapping[str, Condition],
     message: str,

@@ -181,7 +181,7 @@ RULES = _rules(
         "AL116",
         _ERROR,
         "A bound assertion stands in a class body",
-        "Called through an instance, it would take the instance for its condition.",
+        "Calls through an instance are not seen, so nothing tells where it is evaluated.",
         "declare it at the top of the module",
         'class Wal:\n    synced = FSYNC.declare_always("ack follows fsync")',
         'synced = FSYNC.declare_always("ack follows fsync")\nclass Wal: ...',

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..catalog.config import Config, find_config
 from ..evidence.runs import NoDataError, find_runs, read_info
-from ..recording import settings
+from ..recording import settings, twin
 from ..recording.reader import read_shards
 from ..recording.records import Shard
 from ..recording.session import VERSION
@@ -26,6 +26,7 @@ _DEFAULTS = {
     settings.FEATURES_ENV: "none declared: all count as on",
     settings.ROOT_ENV: "the working directory",
     settings.COMMIT_ENV: "read from .git",
+    settings.PURE_ENV: "the accelerator, if it was built",
 }
 
 
@@ -46,7 +47,7 @@ def _facts() -> Iterator[tuple[str, object]]:
     yield "python", f"{platform.python_version()} on {platform.system()}"
     for package in _PACKAGES:
         yield package, _version(package)
-    yield "counters", "pure Python"
+    yield "counters", twin.described()
     for name, default in _DEFAULTS.items():
         if name in os.environ:
             yield name, f"{os.environ[name]} (from the environment)"

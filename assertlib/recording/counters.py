@@ -7,8 +7,9 @@ each assertion: hash of its message, code of its kind, true hits, false hits.
 It is mapped into memory, so a hit is one addition and the kernel keeps the
 sum whatever happens to the process.
 
-``cells[i] += 1`` on a memoryview is exact for threads under the GIL: between
-its load and its store the interpreter never gives the GIL away.
+The accelerator adds to a cell atomically.  Python's ``cells[i] += 1`` on a
+memoryview is exact for threads under the GIL: between its load and its store
+the interpreter never gives the GIL away.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import mmap
 import os
 
+from .hot import Pair
 from .shard import close_own, identity_of
 
 TYPE_CHECKING = False
@@ -36,9 +38,6 @@ _LARGEST_CHUNK_BYTES = 1 << 20
 
 VOLATILE_CELL = 6
 """Set when counters could no longer be kept in the file."""
-
-Cell = tuple["memoryview[int]", int]
-"""One counter: the memory it stands in and its index there."""
 
 
 def message_hash(message: str) -> int:
@@ -66,8 +65,8 @@ class Counters:
         self._chunks: list[memoryview[int]] = []
         self._bytes = 0
         self._identity: tuple[int, int] | None = None
-        self._free: Iterator[tuple[int, Cell]] = iter(())
-        self._slots: list[Cell] = []
+        self._free: Iterator[tuple[int, Pair]] = iter(())
+        self._slots: list[Pair] = []
         self._used = 0
         if path is not None:
             self._open(path)
@@ -112,7 +111,7 @@ class Counters:
         self._maps.append(mapped)
         return memoryview(mapped).cast("Q")
 
-    def add_slot(self, hashed: int, kind_code: int) -> tuple[int, Cell]:
+    def add_slot(self, hashed: int, kind_code: int) -> tuple[int, Pair]:
         """
         Take the next slot; returns its number and its first cell.
 

@@ -10,6 +10,7 @@ written, and the last extreme is kept until it is flushed.
 from __future__ import annotations
 
 from ..model import NOWHERE, Location
+from . import hot
 from .encode import NON_FINITE_OPERAND, DetailsEncoder, line, line_with_details
 
 TYPE_CHECKING = False
@@ -65,7 +66,7 @@ class Guide:
     """The watermarks of one session, and how they are written."""
 
     def __init__(self, encoder: DetailsEncoder, write: Callable[[list[str]], None]) -> None:
-        self.marks: dict[str, Watermark] = {}
+        self._marks: dict[str, Watermark] = {}
         self._encoder = encoder
         self._write = write
 
@@ -80,14 +81,16 @@ class Guide:
         maximize: bool,
     ) -> None:
         """Take *value* for *message*, and write it if it is an extreme worth it."""
-        mark = self.marks.get(message)
+        mark = self._marks.get(message)
         if mark is None:
-            mark = self.marks[message] = Watermark(type, maximize=maximize)
+            mark = self._marks[message] = Watermark(type, maximize=maximize)
             self._write(
                 [line("antithesis_guidance", _body(message, mark, where.location(), False))]
             )
         if mark.improves(value) and mark.move(value, data):
             self._write_mark(message, mark, data, where.location())
+        if mark.best is not None:
+            hot.marks[message] = float(mark.best)
 
     def warn_not_finite(self, message: str) -> None:
         """Say once why a comparison with an operand that is not finite gives no guidance."""
@@ -97,7 +100,7 @@ class Guide:
 
     def flush(self) -> None:
         """Write the extremes that were held back."""
-        for message, mark in self.marks.items():
+        for message, mark in self._marks.items():
             data, mark.pending = mark.pending, None
             if data is not None:
                 self._write_mark(message, mark, data, NOWHERE)

@@ -2,52 +2,201 @@
 The tables of the hot path: what may be counted without a second look.
 
 For each kind there is one table for true and one for false hits, from the
-message to its counter.  A message gets in once its first hits have been
-written, and everything is taken out again when counters change hands (fork,
+message to its cell.  A message gets in once its first hits have been written,
+and everything is taken out again when counters change hands (fork,
 `configure`), so that whatever is not in a table takes the careful way.
+
+Two twins count by these tables: the functions in Python, and the accelerator
+``assertlib._speed``, which does the same for the calls it knows and leaves the
+rest to them.
 """
 
 from __future__ import annotations
 
 from ..model import KINDS, Kind
+from .twin import speed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, TypeVar
 
-    from .counters import Cell
+    F = TypeVar("F", bound=Callable[..., Any])
+    Bind = Callable[[bool, "Cell | None"], None]
+
+is_accelerated = speed is not None
+
+Pair = tuple["memoryview[int]", int]
+"""A cell as the Python twin has it: the memory it stands in and its index there."""
+
+Cell = object
+"""One counter, in the form of the twin in use: a pair or a ``_speed.Cell``."""
 
 
-Table = dict[str, "Cell"]
+def _pair(cells: memoryview[int], index: int) -> Cell:
+    return cells, index
 
-true_tables: dict[Kind, Table] = {kind: {} for kind in KINDS}
-false_tables: dict[Kind, Table] = {kind: {} for kind in KINDS}
 
-SCRATCH: Cell = (memoryview(bytearray(8)).cast("Q"), 0)
+def _add(cell: Pair) -> int:
+    cells, index = cell
+    # One line: a Python tracer may switch threads between lines.
+    cells[index] = counted = cells[index] + 1
+    return counted
+
+
+def _add_untold(cell: Pair) -> bool:
+    cells, index = cell
+    counted = cells[index] + 1
+    if counted & (counted - 1):
+        cells[index] = counted
+        return True
+    return False
+
+
+make_cell: Callable[[memoryview[int], int], Cell] = _pair if speed is None else speed.Cell
+"""The cell at an index of counters."""
+
+add: Callable[[Any], int] = _add if speed is None else speed.add
+"""Count one hit in a cell; returns the sum."""
+
+_add_untold_to: Callable[[Any], bool] = _add_untold if speed is None else speed.add_untold
+
+true_tables: dict[Kind, dict[str, Cell]] = {kind: {} for kind in KINDS}
+false_tables: dict[Kind, dict[str, Cell]] = {kind: {} for kind in KINDS}
+
+marks: dict[str, float] = {}
+"""The extreme of each rich assertion: what does not go beyond it gives no guidance."""
+
+SCRATCH: Cell = make_cell(memoryview(bytearray(8)).cast("Q"), 0)
 """Where hits are counted that nobody wants: with recording off, all of them."""
 
-_binders: dict[tuple[Kind, str], list[Callable[[Cell | None], None]]] = {}
+_binders: dict[tuple[Kind, str], list[Bind]] = {}
 
 
-def on_change(kind: Kind, message: str, bind: Callable[[Cell | None], None]) -> None:
-    """Have *bind* called with the counter of true hits of *message*, or None, as it changes."""
+def counted(kind: Kind, outcome: bool, message: str) -> bool:
+    """Count a hit if that needs no second look."""
+    try:
+        if outcome:
+            add(true_tables[kind][message])
+            return True
+        return _add_untold_to(false_tables[kind][message])
+    except (KeyError, TypeError):
+        return False
+
+
+def on_change(kind: Kind, message: str, bind: Bind) -> None:
+    """Have *bind* called with outcome and cell of *message*, or None, as they change."""
     _binders.setdefault((kind, message), []).append(bind)
 
 
-def publish(kind: Kind, message: str, condition: bool, cell: Cell) -> None:
+def publish(kind: Kind, message: str, outcome: bool, cell: Cell) -> None:
     """Let hits like this one be counted in *cell* without a second look."""
-    if not condition:
-        false_tables[kind][message] = cell
-        return
-    true_tables[kind][message] = cell
+    (true_tables if outcome else false_tables)[kind][message] = cell
     for bind in _binders.get((kind, message), ()):
-        bind(cell)
+        bind(outcome, cell)
 
 
 def reset() -> None:
-    """Forget every counter; like `publish`, only under the recorder's lock."""
+    """Forget every cell; like `publish`, only under the recorder's lock."""
     for table in (*true_tables.values(), *false_tables.values()):
         table.clear()
+    marks.clear()
     for binders in _binders.values():
         for bind in binders:
-            bind(None)
+            bind(True, None)
+            bind(False, None)
+
+
+# -- the twins -----------------------------------------------------------------
+
+# The accelerator knows shapes and relations by their number.
+_SHAPES = (
+    "condition",
+    "point",
+    "bound condition",
+    "bound point",
+    "comparison",
+    "propositions",
+)
+_RELATIONS = ("lt", "le", "eq", "ne", "gt", "ge")
+
+
+def pairs(kind: Kind, outcome: bool) -> dict[str, Pair]:
+    """The table that a function in Python counts by: an empty one if the accelerator does it."""
+    table: Any = (true_tables if outcome else false_tables)[kind]
+    return table if speed is None else {}
+
+
+def accelerated(
+    shape: str,
+    kind: Kind,
+    *,
+    relation: str = "eq",
+    maximize: bool = False,
+    takes_invariant: bool = True,
+) -> Callable[[F], F]:
+    """
+    Let the accelerator count the plain calls of a function, where there is one.
+
+    Args:
+        shape: What the arguments of the function are, one of those above.
+        kind: Whose hits it counts.
+        relation: For comparisons, what holds between left and right; for
+            propositions, ``eq`` if all of them must hold, ``gt`` if some.
+        maximize: Whether larger is more extreme.
+        takes_invariant: Whether ``invariant=`` is one of its arguments.
+    """
+
+    def accelerate(function: F) -> F:
+        if speed is None:
+            return function
+        counting: F = speed.accelerate(
+            function,
+            function.__name__,
+            function.__module__,
+            f"{_signature(function)}\n--\n\n{function.__doc__}",
+            false_tables[kind],
+            true_tables[kind],
+            marks,
+            _SHAPES.index(shape),
+            _RELATIONS.index(relation),
+            maximize,
+            takes_invariant,
+        )
+        return counting
+
+    return accelerate
+
+
+def _signature(function: Callable[..., object]) -> str:
+    """Name and parameters, from which `inspect` tells the signature of a builtin."""
+    code = function.__code__
+    defaults = function.__defaults__ or ()
+    names = list(code.co_varnames[: code.co_argcount])
+    for at, default in enumerate(defaults, len(names) - len(defaults)):
+        names[at] += f"={default!r}"
+    if hasattr(function, "__self__"):
+        del names[0]
+    if code.co_kwonlyargcount:
+        named = code.co_varnames[code.co_argcount :][: code.co_kwonlyargcount]
+        named_defaults = function.__kwdefaults__ or {}
+        names += ["*", *(f"{name}={named_defaults[name]!r}" for name in named)]
+    return f"{function.__name__}({', '.join(names)})"
+
+
+def bound(
+    shape: str, kind: Kind, message: str, function: F, bind: Callable[[bool, Any], None]
+) -> F:
+    """
+    A bound assertion, made from the *function* of its Python twin.
+
+    Args:
+        bind: Takes the cells for the Python twin.
+    """
+    if speed is None:
+        on_change(kind, message, bind)
+        return function
+    counting = accelerated(shape, kind, takes_invariant=False)(function)
+    binds = speed.bind
+    on_change(kind, message, lambda outcome, cell: binds(counting, outcome, cell))
+    return counting

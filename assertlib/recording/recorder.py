@@ -43,7 +43,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping
 
-    from .guidance import Watermark
     from .hits import Captured, Where
     from .loader import Explainer, Subscriber
 
@@ -58,7 +57,6 @@ class Recorder:
         mode: ``record``, ``raise`` or ``off``.
         run_dir: Where it records; None if hits are only counted.
         root: Directory that file names in records are relative to.
-        marks: Watermarks of rich assertions, by message.
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
@@ -85,7 +83,6 @@ class Recorder:
         self._session: Session | None = None
         self._encoder = DetailsEncoder()
         self._guide = Guide(self._encoder, self._write_now)
-        self.marks: dict[str, Watermark] = self._guide.marks
         self._troubles = 0
         hot.reset()
 

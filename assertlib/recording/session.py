@@ -12,7 +12,7 @@ import sys
 import time
 
 from ..model import PROTOCOL_VERSION, Kind, Location, assert_record
-from . import shard
+from . import hot, shard
 from .counters import (
     FALSE_CELL,
     LOST_CELL,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final
 
-    from .counters import Cell
+    from .hot import Cell, Pair
 
 VERSION: Final = "0.1.0"
 
@@ -53,26 +53,23 @@ class Slot:
         message: str,
         invariant: str | None,
         location: Location,
-        cell: Cell,
+        first: Pair,
     ) -> None:
         self.number = number
         self.kind = kind
         self.message = message
         self.invariant = invariant
         self.location = location
-        self.cells, self.index = cell
+        self.cells, self.index = first
         self.trial: str | None = ""
 
     def count(self, condition: bool) -> int:
         """Count one hit; returns how many there are now with this outcome."""
-        cells, index = self.cell(condition)
-        # One line: a Python tracer may switch threads between lines.
-        cells[index] = counted = cells[index] + 1
-        return counted
+        return hot.add(self.cell(condition))
 
     def cell(self, condition: bool) -> Cell:
         """Where hits with this outcome are counted."""
-        return self.cells, self.index + (TRUE_CELL if condition else FALSE_CELL)
+        return hot.make_cell(self.cells, self.index + (TRUE_CELL if condition else FALSE_CELL))
 
 
 class Session:
@@ -142,8 +139,8 @@ class Session:
     def add_slot(self, kind: Kind, message: str, invariant: str | None, location: Location) -> Slot:
         """Declare an assertion that is new."""
         hashed = message_hash(message)
-        number, cell = self.counters.add_slot(hashed, kind.code)
-        slot = self.slots[kind, message] = Slot(number, kind, message, invariant, location, cell)
+        number, first = self.counters.add_slot(hashed, kind.code)
+        slot = self.slots[kind, message] = Slot(number, kind, message, invariant, location, first)
         body = {
             "slot": slot.number,
             "id": message,

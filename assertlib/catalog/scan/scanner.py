@@ -167,7 +167,11 @@ class _ModuleScan:
         if isinstance(reference, Bound) and reference.call is call:
             self._declared.append(reference)
             if scope.is_class:
-                self._find("AL116", call, "this bound assertion would be called as a method")
+                self._find(
+                    "AL116",
+                    call,
+                    "this bound assertion stands in a class body, where its calls are not seen",
+                )
         if isinstance(reference, InvariantObject) and reference.id.value is None:
             self._find("AL114", call, "the id of the Invariant is not a literal")
         assertions = self._expander.assertions(call, scope)
