@@ -28,6 +28,7 @@ def configure(
     run_dir: str | os.PathLike[str] | None = None,
     features: Mapping[str, bool] | None = None,
     sinks: Iterable[str | Subscriber] | None = None,
+    redact: Iterable[str] | None = None,
 ) -> None:
     """
     Change how this process records; what is not given stays as it is.
@@ -43,11 +44,19 @@ def configure(
         sinks: Where violations and first hits are told: names of modules in
             ``assertlib.telemetry``, or objects with a ``handle(hit)``.  From the
             environment: ``ASSERTLIB_SINKS``; by default ``log``.
+        redact: Patterns, as in a shell, of names whose values must not be shown
+            when an assertion comes out false: variables, attributes, fields, keys
+            of details.  From the environment: ``ASSERTLIB_REDACT=*token*,secret``.
 
     Raises:
-        ValueError: There is no such mode.
+        ValueError: There is no such mode, or *redact* is one text, not several.
     """
-    recorder.configure(mode=mode, run_dir=run_dir, features=features, sinks=sinks)
+    if isinstance(redact, str):
+        raise ValueError(f"redact must be a list of patterns, not {redact!r}: write [{redact!r}]")
+    patterns = None if redact is None else [str(pattern) for pattern in redact]
+    recorder.configure(
+        mode=mode, run_dir=run_dir, features=features, sinks=sinks, redacted=patterns
+    )
 
 
 def mode() -> str:

@@ -22,10 +22,18 @@ from assertlib import lifecycle
 """
 
 
+def clean_environment():
+    """The environment without what a recording test session puts into it; the twin stays."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("ASSERTLIB") or name == "ASSERTLIB_PURE"
+    }
+
+
 def child_environment(**more):
-    """The environment without what a recording test session puts into it."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ASSERTLIB")}
-    return {**clean, "PYTHONDONTWRITEBYTECODE": "1", **more}
+    """The environment of a child that does not write into the source tree."""
+    return {**clean_environment(), "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 def script_of(source, *args):

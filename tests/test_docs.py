@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from .support import clean_environment
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     ROOT / "README.md",
@@ -24,7 +26,7 @@ FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|toml))$")
 
 
 def environment():
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ASSERTLIB")}
+    clean = clean_environment()
     return {**clean, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}"}
 
 

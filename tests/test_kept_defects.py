@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from .support import clean_environment
+
 ROOT = Path(__file__).resolve().parents[1]
 STORE = ROOT / "examples" / "kvstore"
 PROJECT = """
@@ -36,9 +38,7 @@ def copy(tmp_path):
 
 
 def run(copy, *command):
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("ASSERTLIB")
-    }
+    environment = clean_environment()
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     environment["PYTHONPATH"] = str(copy)
     environment["GIT_CEILING_DIRECTORIES"] = str(copy.parent)

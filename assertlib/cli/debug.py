@@ -24,6 +24,7 @@ _DEFAULTS = {
     settings.RUN_DIR_ENV: "none: hits are only counted",
     settings.SINKS_ENV: "log",
     settings.FEATURES_ENV: "none declared: all count as on",
+    settings.REDACT_ENV: "nothing",
     settings.ROOT_ENV: "the working directory",
     settings.COMMIT_ENV: "read from .git",
     settings.PURE_ENV: "the accelerator, if it was built",

@@ -7,7 +7,7 @@ does not have: the Antithesis Python SDK 0.4.0 on the wire, protocol 1.1.0.
 
 from __future__ import annotations
 
-from .reprs import bounded_repr
+from .reprs import REDACTED, bounded_repr, is_redacted, redacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class DetailsEncoder:
                 text, parse_int=_int_noting(seen), parse_constant=_constant_noting(seen)
             )
             text = json.dumps(plain)
+        if redacts():
+            text = json.dumps(json.loads(text, object_hook=_without_redacted))
         for code in sorted(seen):
             encoded.diagnostics.extend(self.warning(code, context))
         return text
@@ -127,6 +129,10 @@ class DetailsEncoder:
             return []
         self._warned.add(code)
         return [_diagnostic("antithesis_warning", code, _WARNINGS[code].format(context), context)]
+
+
+def _without_redacted(mapping: dict[str, object]) -> dict[str, object]:
+    return {key: REDACTED if is_redacted(key) else value for key, value in mapping.items()}
 
 
 def _call(details: object) -> object:

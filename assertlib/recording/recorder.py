@@ -19,7 +19,7 @@ from .encode import DetailsEncoder, json_text, line, line_with_details
 from .guidance import Guide, worth_writing
 from .hits import Elsewhere, Hit
 from .lock import PatientLock
-from .reprs import bounded_repr
+from .reprs import bounded_repr, redact
 from .rundir import find_commit
 from .session import Session, Slot
 from .settings import (
@@ -28,6 +28,7 @@ from .settings import (
     MODES,
     OFF,
     RAISE,
+    REDACT_ENV,
     ROOT_ENV,
     RUN_DIR_ENV,
     SINKS_ENV,
@@ -41,7 +42,7 @@ from .troubles import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping
+    from collections.abc import Collection, Iterable, Mapping, MutableMapping
 
     from .hits import Captured, Where
     from .loader import Explainer, Subscriber
@@ -67,6 +68,7 @@ class Recorder:
             environ[RUN_DIR_ENV] = self.run_dir
         self.root = environ.get(ROOT_ENV) or working_directory()
         self.features = parse_features(environ.get(FEATURES_ENV, ""))
+        redact(words(environ.get(REDACT_ENV, "")))
         self._sinks: list[str | Subscriber] = [*words(environ.get(SINKS_ENV, "log"))]
         self._subscribers: list[Subscriber] | None = None
         self._explainer: Explainer | None = None
@@ -115,6 +117,7 @@ class Recorder:
         run_dir: str | os.PathLike[str] | None = None,
         features: Mapping[str, bool] | None = None,
         sinks: Iterable[str | Subscriber] | None = None,
+        redacted: Collection[str] | None = None,
     ) -> None:
         """See `assertlib.configure`."""
         if mode is not None and mode not in MODES:
@@ -133,6 +136,9 @@ class Recorder:
                 self._start_anew()
             if features is not None:
                 self._declare_features(features)
+            if redacted is not None:
+                redact(redacted)
+                os.environ[REDACT_ENV] = ",".join(redacted)
 
     def _declare_features(self, features: Mapping[str, bool]) -> None:
         self.features = {**self.features, **{name: bool(on) for name, on in features.items()}}

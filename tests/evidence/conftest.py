@@ -2,7 +2,6 @@
 Runs made by hand, shard by shard, and what is made of them.
 """
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -28,6 +27,8 @@ from assertlib.recording.records import (
     TroubleRecord,
 )
 from assertlib.recording.trials import Trial
+
+from ..support import clean_environment
 
 HERE = Location("store.py", "put", "Store", 7)
 
@@ -218,9 +219,7 @@ def child(tmp_path, run_dir):
     """Runs Python source in a process that records; returns what it printed."""
 
     def run(source, *, expect=0, **environment):
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith("ASSERTLIB")
-        }
+        inherited = clean_environment()
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(source)],
             env={**inherited, "ASSERTLIB_RUN_DIR": str(run_dir), **environment},

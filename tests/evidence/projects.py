@@ -15,6 +15,8 @@ from assertlib.evidence.runs import find_runs
 from assertlib.evidence.summary import summarise
 from assertlib.report.json_format import as_dict
 
+from ..support import clean_environment
+
 BIN = Path(sys.executable).parent
 
 PYPROJECT = """
@@ -73,7 +75,7 @@ def twice(value):
 
 def environment(**changed):
     """The environment without what a recording session around this one put there."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSERTLIB")}
+    kept = clean_environment()
     for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "COLUMNS", "GITHUB_ACTIONS", "CI"):
         kept.pop(name, None)
     return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **changed}

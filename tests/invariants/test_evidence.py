@@ -3,7 +3,6 @@ assertlib held to its own catalog, by its own assertions: evidence and scan.
 """
 
 import itertools
-import os
 import subprocess
 import sys
 
@@ -17,6 +16,8 @@ from assertlib.evidence.combine import Evidence
 from assertlib.evidence.runs import RunInfo
 from assertlib.evidence.summary import summarise
 from assertlib.recording.reader import read_shard, read_shards
+
+from ..support import clean_environment
 
 MERGE = Invariant("evidence.merge-is-a-set")
 ZERO = Invariant("evidence.zero-rows-are-shown")
@@ -36,9 +37,7 @@ DRIVE = STORE + "\nfor value in range(8):\n    put(value)\n"
 
 
 def recorded_run(tmp_path, processes=3):
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("ASSERTLIB")
-    }
+    environment = clean_environment()
     for _ in range(processes):
         subprocess.run(
             [sys.executable, "-c", DRIVE],

@@ -2,7 +2,6 @@
 assertlib held to its own catalog, by its own assertions: recording.
 """
 
-import os
 import random
 import subprocess
 import sys
@@ -11,6 +10,8 @@ import pytest
 
 from assertlib import Invariant
 from assertlib.recording.reader import read_shards
+
+from ..support import clean_environment
 
 KILL = Invariant("recording.counts-survive-kill")
 THREADS = Invariant("recording.threads-lose-nothing")
@@ -72,9 +73,7 @@ hit(16)
 
 
 def record(code, run_dir, **options):
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("ASSERTLIB")
-    }
+    environment = clean_environment()
     environment["ASSERTLIB_RUN_DIR"] = str(run_dir)
     return subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, **options

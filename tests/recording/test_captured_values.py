@@ -72,7 +72,7 @@ def test_attributes_slots_and_constant_items_are_shown(children):
 
     outcome = children.run(scenario)
     assert captured(outcome) == ("plain.rev < slotted.rev", {"plain.rev": "7", "slotted.rev": "5"})
-    assert captured(outcome, "items")[1] == {"plain.inner['key'][1]": "2", "rows[0][1]": "4"}
+    assert captured(outcome, "items")[1] == {'plain.inner["key"][1]': "2", "rows[0][1]": "4"}
 
 
 def test_a_name_bound_inside_the_condition_is_not_taken_for_one_outside(children):
@@ -81,7 +81,7 @@ def test_a_name_bound_inside_the_condition_is_not_taken_for_one_outside(children
         always(all(each > limit for each in (0, 2)), "claim")
         return each
 
-    assert captured(children.run(scenario))[1] == {"limit": "1"}
+    assert captured(children.run(scenario))[1] == {"each in (0, 2)": "0", "limit": "1"}
 
 
 def test_globals_and_names_of_the_function_around_are_shown(children):

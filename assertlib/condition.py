@@ -1,0 +1,232 @@
+"""
+What a false condition looked like: its source, and what its parts held.
+
+Loaded after an assertion has come out false, never before.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from itertools import islice
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+
+from .recording.hits import Captured
+from .recording.reprs import REDACTED, bounded_repr, is_redacted
+from .values import Evaluator, Names, Quantified, Unknown, is_a
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType, FrameType
+
+SOURCE_LIMIT = 500
+"""Characters of a condition that are shown."""
+
+VALUES_LIMIT = 20
+"""Values of a condition that are shown."""
+
+NOT_EVALUATED = "(not evaluated)"
+"""What is shown for a part that it would take the store's code to evaluate."""
+
+_CODE = (ModuleType, FunctionType, BuiltinFunctionType, MethodType, type)
+_Comprehension = ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp
+
+
+def captured(frame: FrameType) -> Captured | None:
+    """Condition and values of the call that *frame* is at; None without source."""
+    text = _call_source(frame)
+    if text is None:
+        return None
+    source = f"({text}\n)"
+    call = ast.parse(source, mode="eval").body
+    conditions = _conditions(call) if isinstance(call, ast.Call) else []
+    if not conditions:
+        return None
+    look = _Look(source)
+    for condition in conditions:
+        look.at(condition, Names(frame))
+    shown = (each.body if isinstance(each, ast.Lambda) else each for each in conditions)
+    return Captured(", ".join(map(look.text, shown))[:SOURCE_LIMIT], look.values)
+
+
+# -- the source ------------------------------------------------------------------
+
+
+def _call_source(frame: FrameType) -> str | None:
+    position = _position(frame.f_code, frame.f_lasti)
+    if position is None:
+        return None
+    first, last, start, end = position
+    lines = [
+        linecache.getline(frame.f_code.co_filename, number) for number in range(first, last + 1)
+    ]
+    if not all(lines):
+        return None
+    encoded = [line.encode() for line in lines]
+    encoded[-1] = encoded[-1][:end]
+    encoded[0] = encoded[0][start:]
+    return b"".join(encoded).decode()
+
+
+def _position(code: CodeType, instruction: int) -> tuple[int, int, int, int] | None:
+    found = next(islice(code.co_positions(), instruction // 2, None), None)
+    if found is None:
+        return None
+    first, last, start, end = found
+    if first is None or last is None or start is None or end is None:
+        return None
+    return first, last, start, end
+
+
+def _conditions(call: ast.Call) -> list[ast.expr]:
+    """The arguments that are the condition: one, or both sides of a comparison."""
+    if isinstance(call.func, ast.Attribute | ast.Name):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id
+    else:
+        name = ""
+    count = 2 if name.split("_")[-1] in ("than", "to") or name == "always_if" else 1
+    wanted = ("condition", "left", "right", "antecedent", "consequent", "named_bools")
+    conditions = call.args[:count]
+    conditions += [keyword.value for keyword in call.keywords if keyword.arg in wanted]
+    return [each for each in conditions if not isinstance(each, ast.Constant | ast.Starred)]
+
+
+# -- what is shown -----------------------------------------------------------------
+
+
+class _Look:
+    """
+    Goes through a condition and notes what its parts held.
+
+    Attributes:
+        values: Bounded ``repr`` by expression, in the order of the source.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.values: dict[str, str] = {}
+        self._source = source
+        self._evaluator = Evaluator()
+        self._told: set[str] = set()
+
+    def text(self, node: ast.expr) -> str:
+        """*node* as it is written, in one line."""
+        written = ast.get_source_segment(self._source, node)
+        return written if written and "\n" not in written else ast.unparse(node)
+
+    def at(self, node: ast.AST, names: Names) -> None:
+        """Note *node* and its parts."""
+        match node:
+            case ast.Lambda():
+                self.at(node.body, names.without(_bound_in(node)))
+            case ast.GeneratorExp() | ast.ListComp() | ast.SetComp() | ast.DictComp():
+                self._comprehension(node, names)
+            case ast.BoolOp():
+                self._operands(node, names)
+            case ast.Call():
+                self._call(node, names)
+            case ast.Name() | ast.Attribute() | ast.Subscript():
+                self._place(node, names)
+            case _:
+                self._parts(node, names)
+
+    def _parts(self, node: ast.AST, names: Names) -> None:
+        for part in ast.iter_child_nodes(node):
+            self.at(part, names)
+
+    def _note(self, expression: str, value: str) -> None:
+        if len(self.values) < VALUES_LIMIT:
+            self.values.setdefault(expression, value)
+
+    def _show(self, node: ast.expr, value: object) -> None:
+        self._show_as(self.text(node), value, node)
+
+    def _show_as(self, expression: str, value: object, *named: ast.AST | None) -> None:
+        hidden = any(is_redacted(word) for node in named if node for word in _words(node))
+        self._note(expression, REDACTED if hidden else bounded_repr(value))
+
+    def _place(self, node: ast.Name | ast.Attribute | ast.Subscript, names: Names) -> None:
+        try:
+            value = self._evaluator.value(node, names)
+        except Unknown:
+            if not isinstance(node, ast.Name):
+                self._leave(node, names)
+                self._parts(node, names)
+        else:
+            if not is_a(value, _CODE) and not (
+                isinstance(node, ast.Name) and node.id in self._told
+            ):
+                self._show(node, value)
+
+    def _leave(self, node: ast.expr, names: Names) -> None:
+        """Say that *node* was not looked into, unless nobody could: its names are gone."""
+        if not any(
+            isinstance(part, ast.Name) and names.is_gone(part.id) for part in ast.walk(node)
+        ):
+            self._note(self.text(node), NOT_EVALUATED)
+
+    def _operands(self, node: ast.BoolOp, names: Names) -> None:
+        """Show which operands held, so that the one that did not is found."""
+        for operand in node.values:
+            if isinstance(operand, ast.Compare | ast.UnaryOp):
+                try:
+                    self._note(self.text(operand), repr(self._evaluator.truth(operand, names)))
+                except Unknown:
+                    pass
+            self.at(operand, names)
+
+    def _comprehension(self, node: _Comprehension, names: Names) -> None:
+        """Show only what is the same for all elements."""
+        self.at(node.generators[0].iter, names)
+        self._parts(node, names.without(_bound_in(node)))
+
+    def _call(self, node: ast.Call, names: Names) -> None:
+        try:
+            self._quantified(self._evaluator.quantified(node, names), names)
+        except Unknown:
+            pass
+        else:
+            return
+        if isinstance(node.func, ast.Attribute):
+            self._leave(node, names)
+            self.at(node.func.value, names)
+        for part in (*node.args, *node.keywords):
+            self.at(part, names)
+
+    def _quantified(self, found: Quantified, names: Names) -> None:
+        """Show the element that decided an `all` or `any`."""
+        source = self.text(found.source)
+        target = "an element" if found.target is None else self.text(found.target)
+        if found.deciding is None:
+            every = "all" if found.outcome else "none"
+            self._note(f"{target} in {source}", f"{every} of {found.count}")
+        else:
+            place = found.deciding.place
+            expression = f"{target} = {place}" if place else f"{target} in {source}"
+            self._show_as(expression, found.deciding.value, found.target, found.source)
+            if found.test is not None and found.target is not None:
+                self._told |= _bound_in(found.target)
+                self.at(found.test, found.inside)
+        self.at(found.container, names)
+
+
+def _bound_in(node: ast.AST) -> set[str]:
+    """Names that are bound inside *node*; what they held there is gone."""
+    parts = list(ast.walk(node))
+    return {part.arg for part in parts if isinstance(part, ast.arg)} | {
+        part.id
+        for part in parts
+        if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)
+    }
+
+
+def _words(node: ast.AST) -> Iterator[str]:
+    """The names that an expression is made of."""
+    for part in ast.walk(node):
+        match part:
+            case ast.Name():
+                yield part.id
+            case ast.Attribute():
+                yield part.attr
+            case ast.Subscript(slice=ast.Constant(value=str() as key)):
+                yield key

@@ -1,0 +1,355 @@
+"""
+What an expression holds, found without running any of the store's code.
+
+Names, attributes that stand in an object, its slots or its class, and constant
+subscripts of builtin containers are looked up; what they hold is compared only
+where that is Python's own doing.  Everything else is unknown.
+
+Loaded after an assertion has come out false, never before.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import operator
+from types import MemberDescriptorType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import FrameType
+    from typing import Any
+
+ELEMENTS_LIMIT = 10_000
+"""How many elements are looked at for one condition, in `all`, `any` and ``in``."""
+
+_GONE = object()
+_PLAIN = (int, str, float, bytes, bool, type(None))
+_NATIVE = (*_PLAIN, object)
+_CONTAINERS = (list, tuple, set, frozenset, dict)
+
+_RELATIONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda left, right: left in right,
+    ast.NotIn: lambda left, right: left not in right,
+}
+
+
+class Unknown(Exception):  # noqa: N818 (it is no error)
+    """It would take the store's code, or too long, to find a value."""
+
+
+class Names:
+    """What names mean in a condition: variables of its frame, and of elements looked at."""
+
+    def __init__(self, frame: FrameType, inner: Mapping[str, object] | None = None) -> None:
+        self._frame = frame
+        self._inner = inner or {}
+
+    def within(self, inner: Mapping[str, object]) -> Names:
+        """The same, where some names mean something else."""
+        return Names(self._frame, {**self._inner, **inner})
+
+    def without(self, names: Iterable[str]) -> Names:
+        """The same, where the values of some names are gone."""
+        return self.within(dict.fromkeys(names, _GONE))
+
+    def value(self, name: str) -> object:
+        """
+        Raises:
+            Unknown: It has no value here, or none any more.
+        """
+        for scope in (self._inner, self._frame.f_locals, self._frame.f_globals):
+            if name in scope:
+                if scope[name] is _GONE:
+                    break
+                return scope[name]
+        raise Unknown
+
+    def is_gone(self, name: str) -> bool:
+        """Whether it belonged to the condition itself."""
+        return self._inner.get(name) is _GONE
+
+    def is_builtin(self, node: ast.expr, names: tuple[str, ...]) -> bool:
+        """Whether *node* is one of the builtins called *names*."""
+        if not isinstance(node, ast.Name) or node.id not in names:
+            return False
+        if any(node.id in each for each in (self._inner, self._frame.f_locals)):
+            return False
+        meant = self._frame.f_globals.get(node.id, self._frame.f_builtins.get(node.id))
+        return meant is getattr(builtins, node.id)
+
+
+class Element:
+    """
+    One element of what an `all` or `any` goes through.
+
+    Attributes:
+        place: The expression it stands at, empty if it has none of its own.
+    """
+
+    def __init__(self, place: str, value: object) -> None:
+        self.place = place
+        self.value = value
+
+
+class Quantified:
+    """
+    An `all` or `any`, and how it comes out.
+
+    Attributes:
+        source: What the elements come from.
+        target: What an element is called; None if the elements themselves are asked.
+        test: What is asked of each element.
+        outcome: What it comes to.
+        count: How many elements were asked.
+        deciding: The element that decided it; None if all were alike.
+        inside: What names mean for that element.
+    """
+
+    def __init__(self, argument: ast.expr, names: Names) -> None:
+        self.source = argument
+        self.target: ast.expr | None = None
+        self.test: ast.expr | None = None
+        self.filters: list[ast.expr] = []
+        self.outcome = False
+        self.count = 0
+        self.deciding: Element | None = None
+        self.inside = names
+        if isinstance(argument, ast.GeneratorExp | ast.ListComp | ast.SetComp):
+            if len(argument.generators) > 1 or argument.generators[0].is_async:
+                raise Unknown
+            generator = argument.generators[0]
+            self.target, self.source = generator.target, generator.iter
+            self.test, self.filters = argument.elt, generator.ifs
+
+    @property
+    def container(self) -> ast.expr:
+        """What holds the elements: for ``index.values()``, ``index``."""
+        view = self.source.func if isinstance(self.source, ast.Call) else None
+        return view.value if isinstance(view, ast.Attribute) else self.source
+
+
+class Evaluator:
+    """Finds the values in one condition; every method raises `Unknown` where it may not look."""
+
+    def __init__(self) -> None:
+        self._left = ELEMENTS_LIMIT
+
+    def value(self, node: ast.expr, names: Names) -> object:
+        """What *node* holds."""
+        match node:
+            case ast.Constant():
+                return node.value
+            case ast.Name():
+                return names.value(node.id)
+            case ast.Attribute():
+                return _attribute(self.value(node.value, names), node.attr)
+            case ast.Subscript(slice=ast.Constant(value=key)):
+                return _item(self.value(node.value, names), key)
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+                return -number
+            case ast.UnaryOp(op=ast.Not()):
+                return not self.truth(node.operand, names)
+            case ast.BoolOp():
+                return self._joined(node, names)
+            case ast.Compare():
+                return self._compared(node, names)
+            case ast.Tuple():
+                return tuple(self.value(each, names) for each in node.elts)
+            case ast.Call():
+                return self.quantified(node, names).outcome
+        raise Unknown
+
+    def truth(self, node: ast.expr, names: Names) -> bool:
+        """Whether *node* is true."""
+        return _truth(self.value(node, names))
+
+    def _joined(self, node: ast.BoolOp, names: Names) -> object:
+        decisive = isinstance(node.op, ast.Or)
+        for operand in node.values[:-1]:
+            value = self.value(operand, names)
+            if _truth(value) is decisive:
+                return value
+        return self.value(node.values[-1], names)
+
+    def _compared(self, node: ast.Compare, names: Names) -> bool:
+        left = self.value(node.left, names)
+        for relation, operand in zip(node.ops, node.comparators, strict=True):
+            right = self.value(operand, names)
+            if not self._holds(relation, left, right):
+                return False
+            left = right
+        return True
+
+    def _holds(self, relation: ast.cmpop, left: object, right: object) -> bool:
+        if isinstance(relation, ast.Is | ast.IsNot):
+            return (left is right) is isinstance(relation, ast.Is)
+        if isinstance(relation, ast.Eq | ast.NotEq) and _is_identity(left) and _is_identity(right):
+            return (left is right) is isinstance(relation, ast.Eq)
+        self._require_native(left)
+        self._require_native(right)
+        try:
+            return _RELATIONS[type(relation)](left, right)
+        except TypeError:
+            raise Unknown from None
+
+    def _require_native(self, value: object) -> None:
+        """Let only pass what is compared by Python's own code."""
+        elements = self._taken(value) if type(value) in _CONTAINERS else [value]
+        if type(value) is dict:
+            elements += value.values()
+        if not all(map(_is_plain, elements)):
+            raise Unknown
+
+    def quantified(self, call: ast.Call, names: Names) -> Quantified:
+        """How an `all` or `any` comes out."""
+        if not names.is_builtin(call.func, ("all", "any")) or len(call.args) != 1:
+            raise Unknown
+        found = Quantified(call.args[0], names)
+        found.outcome = of_all = names.is_builtin(call.func, ("all",))
+        for element in self._elements(found.source, names):
+            inside = names.within(_bindings(found.target, element.value))
+            if not all(self.truth(each, inside) for each in found.filters):
+                continue
+            found.count += 1
+            test = found.test
+            outcome = _truth(element.value) if test is None else self.truth(test, inside)
+            if outcome is not of_all:
+                found.outcome, found.deciding, found.inside = outcome, element, inside
+                break
+        return found
+
+    def _elements(self, node: ast.expr, names: Names) -> list[Element]:
+        source = ast.unparse(node)
+        match node:
+            case ast.Tuple() | ast.List() | ast.Set():
+                return [Element(_place_of(each), self.value(each, names)) for each in node.elts]
+            case ast.Call(func=ast.Attribute(attr="keys" | "values" | "items" as view), args=[]):
+                owner = self.value(node.func.value, names)  # type: ignore[attr-defined]
+                if type(owner) is not dict:
+                    raise Unknown
+                keys = self._taken(owner)
+                if view == "values":
+                    name = source.removesuffix(".values()")
+                    return [Element(_place(name, key), owner[key]) for key in keys]
+                return [Element("", key if view == "keys" else (key, owner[key])) for key in keys]
+        elements = self._taken(self.value(node, names))
+        if type(self.value(node, names)) in (list, tuple):
+            return [Element(f"{source}[{at}]", each) for at, each in enumerate(elements)]
+        return [Element("", each) for each in elements]
+
+    def _taken(self, container: object) -> list[object]:
+        """The elements of a builtin container, if they are few enough."""
+        if type(container) not in _CONTAINERS:
+            raise Unknown
+        elements: list[object] = list(container)  # type: ignore[call-overload]
+        self._left -= len(elements)
+        if self._left < 0:
+            raise Unknown
+        return elements
+
+
+def _place_of(node: ast.expr) -> str:
+    return "" if isinstance(node, ast.Constant) else ast.unparse(node)
+
+
+def _place(name: str, key: object) -> str:
+    return f"{name}[{key!r}]" if _is_plain(key) else ""
+
+
+def _bindings(target: ast.expr | None, element: object) -> dict[str, object]:
+    """The names that an element gets."""
+    match target:
+        case None:
+            return {}
+        case ast.Name():
+            return {target.id: element}
+        case ast.Tuple() if type(element) in (list, tuple) and len(element) == len(target.elts):  # type: ignore[arg-type]
+            pairs = zip(target.elts, element, strict=True)  # type: ignore[call-overload]
+            return {name: value for each in pairs for name, value in _bindings(*each).items()}
+    raise Unknown
+
+
+def _truth(value: object) -> bool:
+    if type(value) in (*_PLAIN, *_CONTAINERS):
+        return bool(value)
+    if _definer(value, "__bool__") is None and _definer(value, "__len__") is None:
+        return True
+    raise Unknown
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a number or text, or of a subclass that compares like them."""
+    if type(value) in _PLAIN:
+        return True
+    return is_a(value, _PLAIN) and all(
+        _definer(value, name) in _NATIVE for name in ("__eq__", "__lt__", "__gt__", "__hash__")
+    )
+
+
+def _is_identity(value: object) -> bool:
+    """Whether ``==`` asks if it is the very same object."""
+    return _definer(value, "__eq__") is object and _definer(value, "__ne__") is object
+
+
+def is_a(value: object, classes: type | tuple[type, ...]) -> bool:
+    """Like `isinstance`, which would ask the object itself for its class."""
+    return issubclass(type(value), classes)
+
+
+def _definer(value: object, name: str) -> type | None:
+    """The class that gives *value* the method *name*."""
+    return next((cls for cls in type(value).__mro__ if name in vars(cls)), None)
+
+
+def _attribute(owner: object, name: str) -> object:
+    standing = _in_classes(type(owner), name)
+    if type(standing) is MemberDescriptorType:
+        try:
+            return standing.__get__(owner, type(owner))
+        except AttributeError:
+            raise Unknown from None
+    if _definer(standing, "__get__") is not None:
+        raise Unknown
+    if is_a(owner, type):
+        return _of_class(owner, name)  # type: ignore[arg-type]
+    try:
+        attributes = object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        attributes = {}
+    if type(attributes) is dict and name in attributes:
+        return attributes[name]
+    if standing is _GONE:
+        raise Unknown
+    return standing
+
+
+def _of_class(owner: type, name: str) -> object:
+    members = vars(owner).get("_member_map_")
+    if type(members) is dict and name in members:
+        # A member of an Enum.
+        return members[name]
+    standing = _in_classes(owner, name)
+    if standing is _GONE or _definer(standing, "__get__") is not None:
+        raise Unknown
+    return standing
+
+
+def _in_classes(cls: type, name: str) -> object:
+    return next((vars(each)[name] for each in cls.__mro__ if name in vars(each)), _GONE)
+
+
+def _item(owner: object, key: object) -> object:
+    if type(owner) not in (dict, list, tuple):
+        raise Unknown
+    try:
+        return owner[key]  # type: ignore[index]
+    except (KeyError, IndexError, TypeError):
+        raise Unknown from None
