@@ -14,6 +14,8 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <structmember.h>
+
 #include <math.h>
 #include <stdint.h>
 
@@ -119,7 +121,7 @@ enum { FALSE_HITS, TRUE_HITS, OUTCOMES };
 /*
  * What stands behind an accelerated function, as its `__self__`.  A direct call
  * finds its cell in `tables` by message; a bound assertion is given its `cells`.
- * It needs no garbage collector: `careful` must not lead back to the function.
+ * It lives as long as its module or bound assertion, without a garbage collector.
  */
 typedef struct {
     PyObject_HEAD
@@ -127,14 +129,14 @@ typedef struct {
     PyObject *tables[OUTCOMES];
     PyObject *marks;
     Cell *cells[OUTCOMES];
-    int relation;
-    int maximize;
-    int takes_invariant;
-    PyObject *name, *doc;
+    int relation, maximize;
+    PyObject *arguments; /* of `accelerate`; the objects above are borrowed from them */
     PyMethodDef definition;
 } Assertion;
 
-static PyObject *details_word, *invariant_word;
+/* The keywords of an assertion, the more special ones last. */
+enum { DETAILS, INVARIANT, EVERY, KEYWORDS };
+static PyObject *words[KEYWORDS];
 
 static inline int
 outcome_of(PyObject *condition)
@@ -143,22 +145,23 @@ outcome_of(PyObject *condition)
 }
 
 /*
- * Whether a call has its `needed` arguments by position and at most `details`
- * and `invariant` beside them, which do not matter on the happy path.
+ * Whether a call has its `needed` arguments by position, and beside them at most
+ * those of its keywords that do not matter on the happy path: `details`, which
+ * may come by position too, and for some calls `invariant` and `every`.
  */
 static inline int
-is_plain(Assertion *self, Py_ssize_t nargs, Py_ssize_t needed, PyObject *kwnames)
+is_plain(Py_ssize_t nargs, Py_ssize_t needed, PyObject *kwnames, int keywords)
 {
     if (nargs != needed && nargs != needed + 1) {
         return 0;
     }
-    if (kwnames == NULL) {
-        return 1;
-    }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); i++) {
-        PyObject *name = PyTuple_GET_ITEM(kwnames, i);
-        if (!(name == details_word && nargs == needed)
-            && !(name == invariant_word && self->takes_invariant)) {
+    Py_ssize_t given = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    for (Py_ssize_t i = 0; i < given; i++) {
+        int keyword = nargs == needed ? DETAILS : INVARIANT;
+        while (keyword < keywords && PyTuple_GET_ITEM(kwnames, i) != words[keyword]) {
+            keyword++;
+        }
+        if (keyword == keywords) {
             return 0;
         }
     }
@@ -208,12 +211,12 @@ hand_over(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kw
     return PyObject_Vectorcall(self->careful, args, (size_t)nargs, kwnames);
 }
 
-/* always(condition, message), always_or_unreachable, sometimes */
+/* always(condition, message), always_or_unreachable, sometimes; `every` is for callables */
 static PyObject *
 call_condition(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     Assertion *self = (Assertion *)behind;
-    if (is_plain(self, nargs, 2, kwnames)) {
+    if (is_plain(nargs, 2, kwnames, EVERY + 1)) {
         int outcome = outcome_of(args[0]);
         if (outcome >= 0 && count(self, outcome, args[1])) {
             return Py_NewRef(args[0]);
@@ -227,7 +230,7 @@ static PyObject *
 call_point(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     Assertion *self = (Assertion *)behind;
-    if (is_plain(self, nargs, 1, kwnames) && count(self, TRUE_HITS, args[0])) {
+    if (is_plain(nargs, 1, kwnames, INVARIANT + 1) && count(self, TRUE_HITS, args[0])) {
         Py_RETURN_TRUE;
     }
     return hand_over(self, args, nargs, kwnames);
@@ -238,7 +241,7 @@ static PyObject *
 call_bound_condition(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     Assertion *self = (Assertion *)behind;
-    if (is_plain(self, nargs, 1, kwnames)) {
+    if (is_plain(nargs, 1, kwnames, DETAILS + 1)) {
         int outcome = outcome_of(args[0]);
         Cell *cell = outcome < 0 ? NULL : __atomic_load_n(&self->cells[outcome], __ATOMIC_ACQUIRE);
         if (cell != NULL && count_in(cell, outcome)) {
@@ -254,18 +257,16 @@ call_bound_point(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyOb
 {
     Assertion *self = (Assertion *)behind;
     Cell *cell = __atomic_load_n(&self->cells[TRUE_HITS], __ATOMIC_ACQUIRE);
-    if (cell != NULL && is_plain(self, nargs, 0, kwnames)) {
+    if (cell != NULL && is_plain(nargs, 0, kwnames, DETAILS + 1)) {
         add(cell);
         Py_RETURN_TRUE;
     }
     return hand_over(self, args, nargs, kwnames);
 }
 
-#define HOLDS(left, relation, right)                                                     \
-    ((relation) == Py_GT   ? (left) > (right)                                            \
-     : (relation) == Py_GE ? (left) >= (right)                                           \
-     : (relation) == Py_LT ? (left) < (right)                                            \
-                           : (left) <= (right))
+#define HOLDS(a, relation, b)                                                            \
+    ((relation) == Py_GT ? (a) > (b) : (relation) == Py_GE ? (a) >= (b)                  \
+     : (relation) == Py_LT ? (a) < (b) : (a) <= (b))
 
 /*
  * Compare two machine-sized ints or two floats; -1 for whatever else it takes
@@ -300,7 +301,7 @@ call_comparison(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObj
 {
     Assertion *self = (Assertion *)behind;
     double gap;
-    if (is_plain(self, nargs, 3, kwnames)) {
+    if (is_plain(nargs, 3, kwnames, INVARIANT + 1)) {
         int outcome = compare(args[0], self->relation, args[1], &gap);
         if (outcome >= 0 && is_within_mark(self, args[2], gap) && count(self, outcome, args[2])) {
             return PyBool_FromLong(outcome);
@@ -330,7 +331,7 @@ static PyObject *
 call_propositions(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     Assertion *self = (Assertion *)behind;
-    if (is_plain(self, nargs, 2, kwnames) && PyDict_CheckExact(args[0])) {
+    if (is_plain(nargs, 2, kwnames, INVARIANT + 1) && PyDict_CheckExact(args[0])) {
         Py_ssize_t size;
         Py_ssize_t holding = propositions_holding(args[0], &size);
         int outcome = self->relation == Py_EQ ? holding == size : holding > 0;
@@ -342,7 +343,9 @@ call_propositions(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyO
     return hand_over(self, args, nargs, kwnames);
 }
 
-static const _PyCFunctionFastWithKeywords shapes[] = { /* in the order of hot.SHAPES */
+typedef PyObject *(*Call)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+
+static const Call shapes[] = { /* in the order of hot._SHAPES */
     call_condition, call_point, call_bound_condition, call_bound_point, call_comparison,
     call_propositions,
 };
@@ -350,29 +353,17 @@ static const _PyCFunctionFastWithKeywords shapes[] = { /* in the order of hot.SH
 static void
 assertion_dealloc(Assertion *self)
 {
-    Py_XDECREF(self->careful);
-    for (int outcome = 0; outcome < OUTCOMES; outcome++) {
-        Py_XDECREF(self->tables[outcome]);
-        Py_XDECREF(self->cells[outcome]);
-    }
-    Py_XDECREF(self->marks);
-    Py_XDECREF(self->name);
-    Py_XDECREF(self->doc);
+    Py_XDECREF(self->cells[FALSE_HITS]);
+    Py_XDECREF(self->cells[TRUE_HITS]);
+    Py_DECREF(self->arguments);
     PyObject_Free(self);
 }
 
-/* A builtin function is pickled as an attribute of its self: let that be the module. */
+/* A builtin function is pickled as an attribute of its self: of what that comes back as. */
 static PyObject *
 assertion_reduce(Assertion *self, PyObject *unused)
 {
-    PyObject *importlib = PyImport_ImportModule("importlib");
-    if (importlib == NULL) {
-        return NULL;
-    }
-    PyObject *reduced = Py_BuildValue("N(N)", PyObject_GetAttrString(importlib, "import_module"),
-                                      PyObject_GetAttrString(self->careful, "__module__"));
-    Py_DECREF(importlib);
-    return reduced;
+    return Py_NewRef(PyTuple_GET_ITEM(self->arguments, 4));
 }
 
 static PyTypeObject Assertion_Type = {
@@ -383,6 +374,8 @@ static PyTypeObject Assertion_Type = {
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_methods = (PyMethodDef[]){{"__reduce__", (PyCFunction)assertion_reduce, METH_NOARGS, NULL},
                                   {NULL}},
+    .tp_members = (PyMemberDef[]){{"careful", T_OBJECT, offsetof(Assertion, careful), READONLY},
+                                  {NULL}},
     .tp_dealloc = (destructor)assertion_dealloc,
 };
 
@@ -391,32 +384,31 @@ static PyTypeObject Assertion_Type = {
 static PyObject *
 accelerate(PyObject *module, PyObject *args)
 {
-    PyObject *careful, *name, *home, *doc, *tables[OUTCOMES], *marks;
-    int shape, relation, maximize, takes_invariant;
-    if (!PyArg_ParseTuple(args, "OUUUO!O!O!iipp:accelerate", &careful, &name, &home, &doc,
-                          &PyDict_Type, &tables[FALSE_HITS], &PyDict_Type, &tables[TRUE_HITS],
-                          &PyDict_Type, &marks, &shape, &relation, &maximize, &takes_invariant)) {
+    PyObject *careful, *name, *home, *doc, *reduced, *tables[OUTCOMES], *marks;
+    int shape, relation, maximize;
+    if (!PyArg_ParseTuple(args, "OUUUO!O!O!O!iip:accelerate", &careful, &name, &home, &doc,
+                          &PyTuple_Type, &reduced, &PyDict_Type, &tables[FALSE_HITS], &PyDict_Type,
+                          &tables[TRUE_HITS], &PyDict_Type, &marks, &shape, &relation, &maximize)) {
         return NULL;
     }
     if (shape < 0 || shape >= (int)Py_ARRAY_LENGTH(shapes)) {
         return PyErr_Format(PyExc_ValueError, "there is no shape %d of assertions", shape);
     }
-    const char *name_text = PyUnicode_AsUTF8(name), *doc_text = PyUnicode_AsUTF8(doc);
-    Assertion *self = PyObject_New(Assertion, &Assertion_Type);
-    if (name_text == NULL || doc_text == NULL || self == NULL) {
+    const char *name_text = PyUnicode_AsUTF8(name);
+    const char *doc_text = name_text != NULL ? PyUnicode_AsUTF8(doc) : NULL;
+    Assertion *self = doc_text != NULL ? PyObject_New(Assertion, &Assertion_Type) : NULL;
+    if (self == NULL) {
         return NULL;
     }
-    self->careful = Py_NewRef(careful);
-    self->marks = Py_NewRef(marks);
+    self->arguments = Py_NewRef(args);
+    self->careful = careful;
+    self->marks = marks;
     for (int outcome = 0; outcome < OUTCOMES; outcome++) {
-        self->tables[outcome] = Py_NewRef(tables[outcome]);
+        self->tables[outcome] = tables[outcome];
         self->cells[outcome] = NULL;
     }
     self->relation = relation;
     self->maximize = maximize;
-    self->takes_invariant = takes_invariant;
-    self->name = Py_NewRef(name);
-    self->doc = Py_NewRef(doc);
     self->definition = (PyMethodDef){name_text, (PyCFunction)(void (*)(void))shapes[shape],
                                      METH_FASTCALL | METH_KEYWORDS, doc_text};
     PyObject *function = PyCFunction_NewEx(&self->definition, (PyObject *)self, home);
@@ -491,11 +483,12 @@ static struct PyModuleDef definition = {
 PyMODINIT_FUNC
 PyInit__speed(void)
 {
-    details_word = PyUnicode_InternFromString("details");
-    invariant_word = PyUnicode_InternFromString("invariant");
+    words[DETAILS] = PyUnicode_InternFromString("details");
+    words[INVARIANT] = PyUnicode_InternFromString("invariant");
+    words[EVERY] = PyUnicode_InternFromString("every");
     PyObject *module = PyModule_Create(&definition);
-    if (details_word == NULL || invariant_word == NULL || module == NULL
-        || PyModule_AddType(module, &Cell_Type) < 0
+    if (words[DETAILS] == NULL || words[INVARIANT] == NULL || words[EVERY] == NULL
+        || module == NULL || PyModule_AddType(module, &Cell_Type) < 0
         || PyModule_AddType(module, &Assertion_Type) < 0) {
         Py_XDECREF(module);
         return NULL;

@@ -6,20 +6,21 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 class Cell:
     def __new__(cls, cells: memoryview[int], index: int) -> Self: ...
 
-class Assertion: ...
+class Assertion:
+    careful: Callable[..., Any]
 
 def accelerate(
     careful: _F,
     name: str,
     home: str,
     doc: str,
+    reduced: tuple[Callable[..., object], tuple[object, ...]],
     false_table: dict[str, Any],
     true_table: dict[str, Any],
     marks: dict[str, float],
     shape: int,
     relation: int,
     maximize: bool,
-    takes_invariant: bool,
     /,
 ) -> _F: ...
 def bind(function: Callable[..., Any], outcome: bool, cell: Cell | None, /) -> None: ...

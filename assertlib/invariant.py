@@ -14,7 +14,6 @@ from .model import (
     SOMETIMES,
     UNREACHABLE,
 )
-from .recording import hot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,13 +22,6 @@ if TYPE_CHECKING:
     from .primitives import BoundCondition, BoundPoint, Condition, Details
 
 primitives.internal(__file__)
-
-_ACCELERATED = (
-    ("condition", ALWAYS),
-    ("condition", ALWAYS_OR_UNREACHABLE),
-    ("condition", SOMETIMES),
-    ("point", REACHABLE),
-)
 
 
 class Invariant:
@@ -41,23 +33,10 @@ class Invariant:
             clauses.  ``assertlib check`` tells when the catalog has no such entry.
     """
 
-    __slots__ = ("__dict__", "id")
+    __slots__ = ("id",)
 
     def __init__(self, id: str) -> None:
         self.id = id
-        if hot.is_accelerated:
-            self._accelerate()
-
-    def _accelerate(self) -> None:
-        # What they hand over to is a plain twin's, because they must not lead back to here.
-        plain = object.__new__(Invariant)
-        plain.id = self.id
-        for shape, kind in _ACCELERATED:
-            careful = getattr(plain, kind.name)
-            self.__dict__[kind.name] = hot.accelerated(shape, kind, takes_invariant=False)(careful)
-
-    def __reduce__(self) -> tuple[type[Invariant], tuple[str]]:
-        return Invariant, (self.id,)
 
     def __repr__(self) -> str:
         return f"<Invariant {self.id}>"

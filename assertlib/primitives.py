@@ -173,7 +173,7 @@ def carefully(
     """Everything but the happy path of an assertion with a condition."""
     if recorder.mode == OFF:
         return _unrecorded(kind, condition, message)
-    if every > 1 and callable(condition) and not _is_sampled(kind, message, every):
+    if callable(condition) and every > 1 and not _is_sampled(kind, message, every):
         return True
     outcome = evaluate(condition, message)
     if outcome is None:
@@ -221,6 +221,7 @@ _Function = type(lambda: None)
 
 def _why_not_callable(condition: object) -> str | None:
     """Why *condition* must not be called; None for a lambda or a local function."""
+    condition = hot.twin_of(condition)
     coroutine, generator, async_generator = 0x80, 0x20, 0x200
     if not isinstance(condition, _Function):
         return f"its condition is {_described(condition)}, not a truth value: call it"
@@ -235,6 +236,7 @@ def _why_not_callable(condition: object) -> str | None:
 
 
 def _described(value: object) -> str:
+    value = hot.twin_of(value)
     name = getattr(value, "__qualname__", None)
     kind = type(value).__name__
     return f"the {kind} {name}" if isinstance(name, str) else f"of type {kind}"
@@ -374,12 +376,8 @@ def sometimes(
             cells, index = _sometimes_true[message]
             cells[index] += 1
             return True
-        if condition is False:
-            cells, index = _sometimes_false[message]
-            counted = cells[index] + 1
-            if counted & (counted - 1):
-                cells[index] = counted
-                return False
+        if condition is False and hot.add_untold(_sometimes_false[message]):
+            return False
     except (KeyError, TypeError):
         pass
     return carefully(SOMETIMES, condition, message, details, invariant, every)
@@ -416,31 +414,35 @@ class _Bound:
     as attributes of a class.
     """
 
-    __slots__ = ("_cells", "_index", "_invariant", "_kind", "_message")
+    __slots__ = ("_invariant", "_kind", "_message", "_pair")
 
     def __init__(self, kind: Kind, message: str, invariant: str | None) -> None:
         self._kind = kind
         self._message = message
         self._invariant = invariant
-        self._cells: memoryview[int] | None = None
-        self._index = 0
+        self._pair: Pair | None = None
+
+    def __reduce__(self) -> tuple[type[_Bound], tuple[Kind, str, str | None]]:
+        return _Bound, (self._kind, self._message, self._invariant)
 
     def bind(self, outcome: bool, cell: Pair | None) -> None:
         """Take the cell of hits with that *outcome*; false ones take the careful way."""
         if outcome:
-            self._cells, self._index = (None, 0) if cell is None else cell
+            self._pair = cell
 
     def check(self, condition: Condition, details: Details | None = None) -> bool:
         """Evaluate this assertion, which is bound to its name."""
-        if condition is True and self._cells is not None:
-            self._cells[self._index] += 1
+        if condition is True and (pair := self._pair) is not None:
+            cells, index = pair
+            cells[index] += 1
             return True
         return carefully(self._kind, condition, self._message, details, self._invariant)
 
     def reach(self, details: Details | None = None) -> bool:
         """Say that this point, which is bound to its name, was reached."""
-        if self._cells is not None:
-            self._cells[self._index] += 1
+        if (pair := self._pair) is not None:
+            cells, index = pair
+            cells[index] += 1
             return True
         outcome = self._kind is not UNREACHABLE
         return carefully(self._kind, outcome, self._message, details, self._invariant)

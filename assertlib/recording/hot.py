@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
     Bind = Callable[[bool, "Cell | None"], None]
 
-is_accelerated = speed is not None
-
 Pair = tuple["memoryview[int]", int]
 """A cell as the Python twin has it: the memory it stands in and its index there."""
 
@@ -46,11 +44,9 @@ def _add(cell: Pair) -> int:
 
 def _add_untold(cell: Pair) -> bool:
     cells, index = cell
-    counted = cells[index] + 1
-    if counted & (counted - 1):
-        cells[index] = counted
-        return True
-    return False
+    # One line, for the same reason.
+    cells[index] = total = (seen := cells[index]) + ((seen + 1) & seen != 0)
+    return total != seen
 
 
 make_cell: Callable[[memoryview[int], int], Cell] = _pair if speed is None else speed.Cell
@@ -59,7 +55,8 @@ make_cell: Callable[[memoryview[int], int], Cell] = _pair if speed is None else 
 add: Callable[[Any], int] = _add if speed is None else speed.add
 """Count one hit in a cell; returns the sum."""
 
-_add_untold_to: Callable[[Any], bool] = _add_untold if speed is None else speed.add_untold
+add_untold: Callable[[Any], bool] = _add_untold if speed is None else speed.add_untold
+"""Count one hit, unless the sum is a power of two and so worth a record; whether it was."""
 
 true_tables: dict[Kind, dict[str, Cell]] = {kind: {} for kind in KINDS}
 false_tables: dict[Kind, dict[str, Cell]] = {kind: {} for kind in KINDS}
@@ -79,7 +76,7 @@ def counted(kind: Kind, outcome: bool, message: str) -> bool:
         if outcome:
             add(true_tables[kind][message])
             return True
-        return _add_untold_to(false_tables[kind][message])
+        return add_untold(false_tables[kind][message])
     except (KeyError, TypeError):
         return False
 
@@ -90,7 +87,13 @@ def on_change(kind: Kind, message: str, bind: Bind) -> None:
 
 
 def publish(kind: Kind, message: str, outcome: bool, cell: Cell) -> None:
-    """Let hits like this one be counted in *cell* without a second look."""
+    """
+    Let hits like this one be counted in *cell* without a second look.
+
+    Only under a plain text: looking up another would run code of its class.
+    """
+    if type(message) is not str:
+        return
     (true_tables if outcome else false_tables)[kind][message] = cell
     for bind in _binders.get((kind, message), ()):
         bind(outcome, cell)
@@ -133,7 +136,6 @@ def accelerated(
     *,
     relation: str = "eq",
     maximize: bool = False,
-    takes_invariant: bool = True,
 ) -> Callable[[F], F]:
     """
     Let the accelerator count the plain calls of a function, where there is one.
@@ -144,7 +146,6 @@ def accelerated(
         relation: For comparisons, what holds between left and right; for
             propositions, ``eq`` if all of them must hold, ``gt`` if some.
         maximize: Whether larger is more extreme.
-        takes_invariant: Whether ``invariant=`` is one of its arguments.
     """
 
     def accelerate(function: F) -> F:
@@ -154,18 +155,38 @@ def accelerated(
             function,
             function.__name__,
             function.__module__,
-            f"{_signature(function)}\n--\n\n{function.__doc__}",
+            f"{_signature(function)}\n--\n\n{function.__doc__ or ''}",
+            _reduced(function),
             false_tables[kind],
             true_tables[kind],
             marks,
             _SHAPES.index(shape),
             _RELATIONS.index(relation),
             maximize,
-            takes_invariant,
         )
         return counting
 
     return accelerate
+
+
+def twin_of(function: object) -> object:
+    """What *function* is in Python, if it is accelerated, so that both are told alike."""
+    behind = getattr(function, "__self__", None)
+    if speed is None or not isinstance(behind, speed.Assertion):
+        return function
+    return behind.careful
+
+
+def _reduced(function: Callable[..., object]) -> tuple[Callable[..., object], tuple[object, ...]]:
+    """How to come by what *function* is an attribute of, for pickle."""
+    owner = getattr(function, "__self__", None)
+    return (_module, (function.__module__,)) if owner is None else owner.__reduce__()
+
+
+def _module(name: str) -> object:
+    import sys
+
+    return sys.modules.get(name) or __import__(name, fromlist=["_"])
 
 
 def _signature(function: Callable[..., object]) -> str:
@@ -196,7 +217,7 @@ def bound(
     if speed is None:
         on_change(kind, message, bind)
         return function
-    counting = accelerated(shape, kind, takes_invariant=False)(function)
+    counting = accelerated(shape, kind)(function)
     binds = speed.bind
     on_change(kind, message, lambda outcome, cell: binds(counting, outcome, cell))
     return counting
