@@ -6,9 +6,11 @@ A program is a list of Python expressions.  It is read from standard input as a 
 raised.
 """
 
+import copy  # noqa: F401
 import json
 import linecache
 import os
+import pickle  # noqa: F401
 import sys
 
 import assertlib
@@ -43,7 +45,8 @@ class Whole(int):
 
 
 class Mapping(dict):
-    pass
+    def items(self):
+        return [(key, not value) for key, value in super().items()]
 
 
 class Fields:

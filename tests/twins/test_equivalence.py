@@ -60,76 +60,27 @@ COMPARISONS = [
 ]
 
 
-def one_of(texts):
-    return st.sampled_from(texts)
+POINTS = ["reachable", "unreachable"]
+DERIVED = [
+    "always_if(rev == 6, lambda: rev > 5, 'if')",
+    "always_if(rev > 6, lambda: rev > 5, 'if')",
+    "always_if(True, lambda: False, 'if')",
+    "sometimes_both(rev > 7, 'both')",
+    "sometimes_both(rev == 6, 'both')",
+    "sometimes_each('x', 'each', expected=('x', 'y'))",
+    "sometimes_each('z', 'each', expected=('x', 'y'))",
+]
 
+one_of = st.sampled_from
 
-messages = one_of(MESSAGES[:3]) | one_of(MESSAGES)
-details = st.just("") | st.builds(", {}".format, one_of(DETAILS))
-keywords = st.lists(
-    st.builds("{}={}".format, one_of(["details"]), one_of(DETAILS))
-    | st.builds("invariant={}".format, one_of(["None", "'twin.claim'", "CLAIM", "5"]))
-    | st.builds("every={}".format, one_of(["1", "2", "0", "'x'", "None"]))
-    | one_of(["unknown=1", "condition=True", "message='a'", "left=1", "named_bools={}"]),
-    max_size=3,
-).map(lambda given: "".join(f", {each}" for each in given))
-owner = one_of(["", "", "CLAIM."])
-dicts = st.lists(st.tuples(one_of(["'a'", "'b'", "5"]), one_of(TRUTHS[:2]) | one_of(TRUTHS))).map(
-    lambda pairs: "{" + ", ".join(f"{key}: {value}" for key, value in pairs) + "}"
-)
-named_bools = dicts | st.builds("Mapping({})".format, dicts) | one_of(["[]", "None", "5"])
-
-plain = st.builds(
-    "{}{}({}, {}{}{})".format,
-    *(
-        owner,
-        one_of(KINDS),
-        one_of(CONDITIONS[:2]) | one_of(CONDITIONS),
-        messages,
-        details,
-        keywords,
-    ),
-)
-points = st.builds(
-    "{}{}({}{}{})".format,
-    *(owner, one_of(["reachable", "unreachable"]), messages, details, keywords),
-)
-comparisons = st.builds(
-    "{}{}({}, {}, {}{}{})".format,
-    *(owner, one_of(COMPARISONS), one_of(NUMBERS), one_of(NUMBERS), messages, details, keywords),
-)
-propositions = st.builds(
-    "{}{}({}, {}{}{})".format,
-    *(owner, one_of(["always_some", "sometimes_all"]), named_bools, messages, details, keywords),
-)
-bounds = st.builds(
-    "bound[{!r}]({}{}{})".format,
-    *(one_of(KINDS), one_of(CONDITIONS[:2]) | one_of(CONDITIONS), details, keywords),
-)
-bound_points = st.builds(
-    "bound[{!r}]({}{})".format,
-    *(one_of(["reachable", "unreachable"]), one_of(["", "None", "{'a': 1}", "True"]), keywords),
-)
-derived = one_of(
-    [
-        "always_if(rev == 6, lambda: rev > 5, 'if')",
-        "always_if(rev > 6, lambda: rev > 5, 'if')",
-        "always_if(True, lambda: False, 'if')",
-        "sometimes_both(rev > 7, 'both')",
-        "sometimes_both(rev == 6, 'both')",
-        "sometimes_each('x', 'each', expected=('x', 'y'))",
-        "sometimes_each('z', 'each', expected=('x', 'y'))",
-    ]
-)
-around = one_of(
+AROUND = one_of(
     [
         *("begin('t')", "begin('u')", "end()", "end()", "lifecycle.faults(['kill'])"),
         *("configure(mode='off')", "configure(mode='record')", "configure(mode='raise')"),
-        "configure(redact=['a', 'rev'])",
-        "configure(redact=[])",
+        *("configure(redact=['a', 'rev'])", "configure(redact=[])", *DERIVED),
     ]
 )
-odd = one_of(
+ODD = one_of(
     [
         *("always()", "always(True)", "bound['always']()", "bound['always'](True, None, None)"),
         *(
@@ -140,13 +91,62 @@ odd = one_of(
         ),
         *("always(*[True, 'a', None, None])", "always(**{'condition': True, 'message': 'a'})"),
         *("sometimes(condition=False, message='a')", "fork(\"always(True, 'a')\")"),
+        *("always(always, 'a')", "always(bound['always'], 'a')", "always(CLAIM.always, 'a')"),
+        "pickle.loads(pickle.dumps(always))(True, 'a')",
+        *(
+            "pickle.loads(pickle.dumps(bound['always']))(True)",
+            "copy.deepcopy(bound['always'])(True)",
+        ),
     ]
 )
-steps = plain | points | comparisons | propositions | bounds | bound_points | derived | around | odd
-repeated = st.builds(lambda step, times: [step] * times, steps, one_of([1, 1, 1, 2, 5, 40]))
-programs = st.lists(repeated, min_size=1, max_size=12).map(
-    lambda runs: list(itertools.chain(*runs))
+nothing = st.just("")
+details = nothing | one_of(DETAILS)
+keywords = nothing | one_of(
+    [
+        *(f"details={each}" for each in DETAILS),
+        *(f"invariant={each}" for each in ("None", "'twin.claim'", "CLAIM", "5")),
+        *(f"every={each}" for each in ("1", "2", "0", "'x'", "None")),
+        *("unknown=1", "condition=True", "message='a'", "left=1", "named_bools={}"),
+        *("details=None, invariant=None", "details={}, every=2", "every=1, invariant=None"),
+    ]
 )
+conditions = one_of(["True", "False"]) | one_of(CONDITIONS)
+few = st.integers(-2, 2)
+numbers = few.map(str) | few.map(float).map(repr) | st.floats(-9, 9).map(repr) | one_of(NUMBERS)
+pairs = st.builds("{}: {}".format, one_of(["'x'", "'y'", "'z'", "5"]), one_of(["True", "False"]))
+odd_pairs = st.builds("{}: {}".format, one_of(["'x'", "'y'"]), one_of(TRUTHS))
+dicts = st.lists(pairs | pairs | odd_pairs, max_size=4).map(lambda made: f"{{{', '.join(made)}}}")
+named_bools = dicts | st.builds("Mapping({})".format, dicts) | one_of(["[]", "None", "5"])
+
+# What is called: its name, and the arguments it takes before the message.
+DIRECT = [
+    *((f"{owner}{kind}", conditions) for owner in ("", "CLAIM.") for kind in KINDS),
+    *((f"{owner}{name}", nothing) for owner in ("", "CLAIM.") for name in POINTS),
+    *((name, st.tuples(numbers, numbers).map(", ".join)) for name in COMPARISONS),
+    *((name, named_bools) for name in ("always_some", "sometimes_all")),
+]
+BOUND = [
+    *((f"bound[{kind!r}]", conditions) for kind in KINDS),
+    *((f"bound[{name!r}]", nothing) for name in POINTS),
+]
+
+
+def calls_of(called, message):
+    """Calls that differ in everything but what is called, under one name."""
+    name, before = called
+    arguments = st.tuples(before, st.just(message), details, keywords)
+    return arguments.map(lambda given: f"{name}({', '.join(filter(None, given))})")
+
+
+@st.composite
+def programs(draw):
+    """A few assertions, hit often enough for every path of theirs."""
+    message = st.just("'a'") | one_of(MESSAGES)
+    chosen = [(each, draw(message)) for each in draw(st.lists(one_of(DIRECT), max_size=3))]
+    chosen += [(each, "") for each in draw(st.lists(one_of(BOUND), max_size=2))]
+    calls = st.one_of(AROUND, ODD, *(calls_of(*each) for each in chosen * 4))
+    repeated = st.builds(lambda call, times: [call] * times, calls, one_of([1, 1, 1, 1, 3, 40]))
+    return list(itertools.chain(*draw(st.lists(repeated, min_size=1, max_size=30))))
 
 
 class Player:
@@ -208,8 +208,8 @@ def twins():
 def test_both_twins_answer_and_record_the_same(twins):
     accelerated, pure = twins
 
-    @settings(max_examples=200, database=None)
-    @given(mode=one_of(["record", "record", "raise", "off"]), program=programs)
+    @settings(max_examples=400, database=None)
+    @given(mode=one_of(["record", "record", "raise", "off"]), program=programs())
     def check(mode, program):
         differences = [
             (one, other)
