@@ -205,20 +205,19 @@ def twins():
         player.close()
 
 
-def test_both_twins_answer_and_record_the_same(twins):
-    accelerated, pure = twins
+OPERANDS = ["-1", "0", "1", "2**62", "-2**62", "2**63", "-1.5", "0.0", "1.5", "1e308", "-1e308"]
 
+
+def differences(twins, program, mode="record"):
+    accelerated, pure = (player.play(mode, program) for player in twins)
+    return [pair for pair in itertools.zip_longest(accelerated, pure) if pair[0] != pair[1]]
+
+
+def test_both_twins_answer_and_record_the_same(twins):
     @settings(max_examples=400, database=None)
     @given(mode=one_of(["record", "record", "raise", "off"]), program=programs())
     def check(mode, program):
-        differences = [
-            (one, other)
-            for one, other in itertools.zip_longest(
-                accelerated.play(mode, program), pure.play(mode, program)
-            )
-            if one != other
-        ]
-        assert differences == []
+        assert differences(twins, program, mode) == []
 
     end = time.monotonic() + SECONDS
     for number in itertools.count(int(os.environ.get("TEST_SEED") or 0)):
@@ -226,3 +225,18 @@ def test_both_twins_answer_and_record_the_same(twins):
         seed(number)(check)()
         if time.monotonic() >= end:
             break
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_both_twins_compare_alike(twins, name):
+    calls = [f"{name}({a}, {b}, 'a')" for a, b in itertools.product(OPERANDS, OPERANDS)]
+    assert differences(twins, calls * 3) == []
+    assert differences(twins, calls[::-1] * 3) == []
+
+
+@pytest.mark.parametrize("name", ["always_some", "sometimes_all"])
+def test_both_twins_combine_alike(twins, name):
+    dicts = ["{}", *("{" + f"'x': {x}, 'y': {y}" + "}" for x in TRUTHS for y in TRUTHS)]
+    calls = [f"{name}({each}, 'a')" for each in dicts]
+    assert differences(twins, calls * 3) == []
+    assert differences(twins, calls[::-1] * 3) == []
