@@ -3,8 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SECONDS ?= 60
+FUZZ_SECONDS ?= 600
 
-.PHONY: help install demo test check format bench docs clean
+SANITIZED := .sanitized
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+# Python is not sanitized itself, so the libraries come before it; what it leaks is its own.
+SANITIZED_ENVIRONMENT = env PYTHONPATH=$(CURDIR)/$(SANITIZED) PYTHONMALLOC=malloc \
+	ASAN_OPTIONS=detect_leaks=0 \
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)"
+
+.PHONY: help install demo test check sanitize format bench docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -43,6 +51,20 @@ check: install ## style, types, floors, and the catalog against the code
 	$(BIN)/assertlib check --strict
 	$(BIN)/assertlib docs --check
 
+sanitize: install ## the accelerator under AddressSanitizer and UBSan, fuzzed for ten minutes
+	rm -rf $(SANITIZED)
+	mkdir -p $(SANITIZED)
+	cp -r assertlib $(SANITIZED)
+	rm -f $(SANITIZED)/assertlib/_speed*.so
+	$(CC) $(SANITIZERS) -g -O1 -Wall -Wextra -Wno-unused-parameter \
+		-Wno-missing-field-initializers -Wno-cast-function-type -Werror -shared -fPIC \
+		$$($(BIN)/python -c 'import sysconfig; print("-I" + sysconfig.get_path("include"))') \
+		assertlib/_speed.c -o $(SANITIZED)/assertlib/_speed.so
+	$(SANITIZED_ENVIRONMENT) $(BIN)/python -P -c \
+		'import assertlib._speed as it; print(it.__file__); assert "$(SANITIZED)" in it.__file__'
+	$(SANITIZED_ENVIRONMENT) FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -n auto \
+		tests/twins tests/test_primitives.py tests/test_rich.py tests/test_invariant.py
+
 format: install ## let ruff mend style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -54,4 +76,4 @@ docs: install ## the pages of the invariants
 	$(BIN)/assertlib docs
 
 clean: ## remove what is built
-	rm -rf $(VENV) .assertlib build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .assertlib $(SANITIZED) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,16 +4,23 @@ Runs a script in a child process with a run directory of its own, and reads what
 
 import ast
 import inspect
+import itertools
 import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections import Counter
 from pathlib import Path
+
+from hypothesis import seed
 
 from assertlib.recording.reader import read_shards
 
 TIMEOUT = 120
+
+FUZZ_SECONDS = float(os.environ.get("FUZZ_SECONDS") or 0)
+"""For how long `fuzzed` makes up examples; one round without."""
 
 HEADER = """\
 import assertlib
@@ -73,6 +80,16 @@ def trial_counts_of(shards):
 def features_of(shard):
     """Which features the process was started with, and declared on or off outside of trials."""
     return {**shard.header["features"], **shard.features.get(None, {})}
+
+
+def fuzzed(check):
+    """Run a property, with one seed after the other, until time is over."""
+    end = time.monotonic() + FUZZ_SECONDS
+    for number in itertools.count(int(os.environ.get("TEST_SEED") or 0)):
+        print(f"TEST_SEED={number}")
+        seed(number)(check)()
+        if time.monotonic() >= end:
+            return
 
 
 class Outcome:

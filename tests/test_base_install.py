@@ -231,30 +231,32 @@ def test_without_the_tools_violations_are_logged_and_raised_with_their_values(ch
 # -- a bare virtual environment ----------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory):
+def made_once(tmp_path_factory, name, **environment):
     """A virtual environment with the base and nothing else, made once for all workers."""
     directory = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         directory = directory.parent
-    place = directory / "bare"
-    with (directory / "bare.lock").open("w") as lock:
+    place = directory / name
+    with (directory / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            make_bare(place)
-    return place / "venv" / "bin"
+            make_bare(place, environment)
+    return place
 
 
-def make_bare(place):
+def make_bare(place, environment):
     source = place / "source"
     source.mkdir(parents=True)
     for name in PACKED:
-        copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
-        copy(REPOSITORY / name, source / name)
+        if (REPOSITORY / name).is_dir():
+            built = shutil.ignore_patterns("*.so", "__pycache__")
+            shutil.copytree(REPOSITORY / name, source / name, ignore=built)
+        else:
+            shutil.copy(REPOSITORY / name, source / name)
     subprocess.run([sys.executable, "-m", "venv", place / "venv"], check=True)
     pip = subprocess.run(
         [place / "venv/bin/python", "-m", "pip", "install", "--no-deps", source],
-        env=child_environment(PIP_DISABLE_PIP_VERSION_CHECK="1"),
+        env=child_environment(PIP_DISABLE_PIP_VERSION_CHECK="1", **environment),
         capture_output=True,
         text=True,
         check=False,
@@ -263,15 +265,24 @@ def make_bare(place):
     (place / "code").write_text(str(pip.returncode))
 
 
-@pytest.fixture
-def installed(bare):
-    """The programs of the bare environment; skips where there is no way to get a build tool."""
-    log = (bare.parent.parent / "log").read_text()
-    if (bare.parent.parent / "code").read_text() != "0":
+def programs_of(place):
+    """The programs of the environment; skips where there is no way to get a build tool."""
+    log = (place / "log").read_text()
+    if (place / "code").read_text() != "0":
         if any(sign in log for sign in NO_NETWORK):
             pytest.skip("no package index to build with")
         pytest.fail(log)
-    return bare
+    return place / "venv" / "bin"
+
+
+@pytest.fixture
+def installed(tmp_path_factory):
+    return programs_of(made_once(tmp_path_factory, "bare"))
+
+
+@pytest.fixture
+def installed_without_compiler(tmp_path_factory):
+    return programs_of(made_once(tmp_path_factory, "no-compiler", PATH=""))
 
 
 def run_installed(installed, children, script, **env):
@@ -360,3 +371,30 @@ def test_a_sink_in_the_bare_environment_names_the_extra(installed, children, sin
 
 def test_the_repository_is_left_as_it_was(installed):
     assert not (REPOSITORY / "build").exists()
+
+
+TWIN = """
+    from assertlib import *
+    from assertlib.recording.twin import described
+    always(True, "claim")
+    always(True, "claim")
+    print(described())
+"""
+
+
+def test_where_there_is_a_compiler_the_accelerator_is_built(installed, children):
+    if shutil.which("cc") is None:
+        pytest.skip("there is no compiler here")
+    process = run_installed(installed, children, TWIN, ASSERTLIB_PURE="")
+    assert process.stdout == "accelerated\n"
+    assert counts_of(read_shards(str(children.run_dir))) == {"claim": (2, 0)}
+
+
+def test_without_a_compiler_it_installs_and_counts_in_python(installed_without_compiler, children):
+    (site,) = (installed_without_compiler.parent / "lib").glob("python*/site-packages")
+    assert list(site.glob("assertlib/_speed*.so")) == []
+    process = run_installed(installed_without_compiler, children, TWIN, ASSERTLIB_PURE="")
+    assert process.stdout == (
+        "pure Python (the accelerator was not built: no C compiler when assertlib was installed?)\n"
+    )
+    assert counts_of(read_shards(str(children.run_dir))) == {"claim": (2, 0)}

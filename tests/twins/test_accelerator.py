@@ -12,13 +12,15 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import assertlib
 from assertlib import Invariant, always
 from assertlib.recording.counters import Counters
 from assertlib.recording.twin import described, speed
+
+from ..support import fuzzed
 
 HERE = Path(__file__).parent
 SOURCE = Path(assertlib.__file__).parent
@@ -163,46 +165,45 @@ values = st.one_of(
 )
 
 
-@needs_accelerator
-@given(
-    shape=st.sampled_from(SHAPES),
-    relation=st.integers(0, 5),
-    maximize=st.booleans(),
-    calls=st.lists(
-        st.tuples(
-            st.lists(values, max_size=6),
-            st.dictionaries(
-                st.sampled_from(["details", "invariant", "every", "x", "é"]), values, max_size=4
-            ),
-        ),
-        max_size=20,
-    ),
-    marks=st.dictionaries(st.sampled_from(["claim", "b"]), st.floats() | values),
-    odd=st.lists(values, max_size=3),
+calls = st.tuples(
+    st.lists(values, max_size=6),
+    st.dictionaries(st.sampled_from(["details", "invariant", "every", "x", "é"]), values),
 )
-def test_any_call_is_counted_once_or_handed_over_untouched(
-    shape, relation, maximize, calls, marks, odd
-):
-    cells = memoryview(bytearray(64)).cast("Q")
-    tables = ({"claim": speed.Cell(cells, 0)}, {"claim": speed.Cell(cells, 1), "b": "no cell"})
-    for number, each in enumerate(odd):
-        tables[number % 2][str(number)] = each
-    told = []
-    function = accelerated(
-        shape, relation=relation, maximize=maximize, tables=tables, marks=marks, told=told
+
+
+@needs_accelerator
+def test_any_call_is_counted_once_or_handed_over_untouched():
+    @settings(database=None)
+    @given(
+        shape=st.sampled_from(SHAPES),
+        relation=st.integers(0, 5),
+        maximize=st.booleans(),
+        marks=st.dictionaries(st.sampled_from(["claim", "b"]), st.floats() | values),
+        odd=st.lists(values, max_size=3),
+        calls=st.lists(calls, max_size=20),
     )
-    speed.bind(function, True, speed.Cell(cells, 2))
-    speed.bind(function, False, speed.Cell(cells, 3))
-    for args, keywords in calls:
-        before, handed = sum(cells), len(told)
-        result = function(*args, **keywords)
-        if result == "careful":
-            assert told[handed:] == [(tuple(args), keywords)]
-            assert sum(cells) == before
-        else:
-            assert type(result) is bool
-            assert told[handed:] == []
-            assert sum(cells) == before + 1
+    def check(shape, relation, maximize, marks, odd, calls):
+        cells = memoryview(bytearray(64)).cast("Q")
+        tables = ({"claim": speed.Cell(cells, 0)}, {"claim": speed.Cell(cells, 1), "b": "odd"})
+        for number, each in enumerate(odd):
+            tables[number % 2][str(number)] = each
+        told = []
+        how = {"relation": relation, "maximize": maximize, "tables": tables, "marks": marks}
+        function = accelerated(shape, told=told, **how)
+        speed.bind(function, True, speed.Cell(cells, 2))
+        speed.bind(function, False, speed.Cell(cells, 3))
+        for args, keywords in calls:
+            before, handed = sum(cells), len(told)
+            result = function(*args, **keywords)
+            if result == "careful":
+                assert told[handed:] == [(tuple(args), keywords)]
+                assert sum(cells) == before
+            else:
+                assert type(result) is bool
+                assert told[handed:] == []
+                assert sum(cells) == before + 1
+
+    fuzzed(check)
 
 
 @needs_accelerator

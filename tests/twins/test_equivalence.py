@@ -9,21 +9,17 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, seed, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assertlib.recording.twin import speed
 
-from ..support import child_environment
+from ..support import child_environment, fuzzed
 
 PLAYER = Path(__file__).parent / "player.py"
-
-SECONDS = float(os.environ.get("FUZZ_SECONDS") or 0)
-"""For how long programs are made up; once without."""
 
 CONDITIONS = [
     *("True", "False", "1", "0", "None", "''", "[0]", "rev > 7", "rev > fields.rev", "rev == 6"),
@@ -219,12 +215,7 @@ def test_both_twins_answer_and_record_the_same(twins):
     def check(mode, program):
         assert differences(twins, program, mode) == []
 
-    end = time.monotonic() + SECONDS
-    for number in itertools.count(int(os.environ.get("TEST_SEED") or 0)):
-        print(f"TEST_SEED={number}")
-        seed(number)(check)()
-        if time.monotonic() >= end:
-            break
+    fuzzed(check)
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
