@@ -5,6 +5,11 @@ BIN := $(VENV)/bin
 DEMO_SECONDS ?= 60
 FUZZ_SECONDS ?= 600
 
+# The tests of floors 0-2, which hold for each twin; the store's suite is run by its own test.
+FLOORS := tests/recording tests/twins tests/invariants $(addprefix tests/test_, \
+	antithesis.py base_install.py derived.py disk.py invariant.py lifecycle.py primitives.py \
+	random.py rich.py testing.py)
+
 SANITIZED := .sanitized
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 # Python is not sanitized itself, so the libraries come before it; what it leaks is its own.
@@ -36,9 +41,11 @@ demo: install ## the example store under load and kill -9, judged and reported
 	@echo "Markdown report:   .assertlib/report.md"
 	@echo "Invariant pages:   docs/invariants/index.md"
 
-test: install check ## all checks and all tests
+test: install check ## all checks and all tests, with both twins, and a short fuzz
 	$(BIN)/python -m pytest -n auto -o testpaths=tests \
 		--assertlib --assertlib-target sdk
+	ASSERTLIB_PURE=1 $(BIN)/python -m pytest -n auto $(FLOORS)
+	$(MAKE) sanitize FUZZ_SECONDS=10
 	$(BIN)/python -m pytest -n auto -o testpaths=examples/kvstore/tests \
 		--assertlib --assertlib-target kvstore
 

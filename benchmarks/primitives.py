@@ -1,10 +1,12 @@
 """
-What an assertion costs, against an empty function and against the Antithesis
-Python SDK with its handler off: ``python benchmarks/primitives.py``.
+What assertions cost: ``python benchmarks/primitives.py``.
 
-Every figure is a ratio of two things timed in turn in the same process: rounds
-are interleaved, each contributes one ratio, and the table shows the median
-with the smallest and the largest.  Nanoseconds are for orientation only.
+The calls are held against an empty Python function with the same arguments and
+against the Antithesis Python SDK with its handler off; the example store
+against itself with recording off; and a process with many assertions against
+one with few.  Every ratio is of two things timed in turn: rounds are
+interleaved, each contributes one ratio, and the tables show the median with
+the smallest and the largest.  Nanoseconds are for orientation only.
 """
 
 from __future__ import annotations
@@ -17,149 +19,279 @@ import subprocess
 import sys
 import tempfile
 import timeit
+from pathlib import Path
 
 ROUNDS = 15
 CALLS = 50_000
+PAIRS = 25
+ACTIONS = 4000
+ASSERTIONS = (10, 1_000, 100_000)
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "kvstore"
 
 SETUP = """
-import os
 from antithesis import assertions as antithesis
+from assertlib import *
 
-def empty(condition, message):
+CLAIM = Invariant("bench.cost")
+bound_always = CLAIM.declare_always("bound always")
+bound_sometimes = CLAIM.declare_sometimes("bound sometimes")
+bound_reachable = CLAIM.declare_reachable("bound reachable")
+a, b = 5, 3
+
+def empty():
     pass
 
-import assertlib
-from assertlib import always, sometimes, reachable, always_greater_than
-from assertlib import Invariant
-COST = Invariant("bench.cost")
-bound_always = COST.declare_always("bound always")
-bound_sometimes = COST.declare_sometimes("bound sometimes")
-bound_reachable = COST.declare_reachable("bound reachable")
-a, b = 5, 3
+def empty1(one):
+    pass
+
+def empty2(one, two):
+    pass
+
+def empty3(one, two, three):
+    pass
 """
 
-# What is timed: the name of the row, antithesis' form, ours.
-DIRECT = [
-    ("always", "antithesis.always(True, 'a')", "always(True, 'a')"),
+# The name of the row; ours; an empty function with the same arguments; antithesis' form.
+ROWS = [
+    ("`always`", "always(True, 'm')", "empty2(True, 'm')", "always(True, 'm')"),
     (
-        "always, two details",
-        "antithesis.always(True, 'd', {'a': a, 'b': b})",
+        "`always`, a dict of two details",
+        "always(True, 'd', {'a': a, 'b': b})",
+        "empty3(True, 'd', {'a': a, 'b': b})",
         "always(True, 'd', {'a': a, 'b': b})",
     ),
-    ("sometimes", "antithesis.sometimes(True, 's')", "sometimes(True, 's')"),
-    ("sometimes, false", "antithesis.sometimes(False, 'f')", "sometimes(False, 'f')"),
-    ("reachable", "antithesis.reachable('r')", "reachable('r')"),
     (
-        "always_greater_than",
-        "antithesis.always_greater_than(a, b, 'g')",
+        "`always`, a lambda for details",
+        "always(True, 'l', lambda: {'a': a, 'b': b})",
+        "empty3(True, 'l', lambda: {'a': a, 'b': b})",
+        "always(True, 'l', {'a': a, 'b': b})",
+    ),
+    (
+        "`always`, a lambda for condition",
+        "always(lambda: True, 'c')",
+        "empty2(lambda: True, 'c')",
+        "always(True, 'c')",
+    ),
+    (
+        "`always`, a lambda, `every=1000`",
+        "always(lambda: True, 'e', every=1000)",
+        "empty2(lambda: True, 'e')",
+        "always(True, 'e')",
+    ),
+    ("`Invariant.always`", "CLAIM.always(True, 'i')", "empty2(True, 'i')", "always(True, 'i')"),
+    ("`sometimes`", "sometimes(True, 's')", "empty2(True, 's')", "sometimes(True, 's')"),
+    ("`sometimes`, false", "sometimes(False, 'f')", "empty2(False, 'f')", "sometimes(False, 'f')"),
+    ("`reachable`", "reachable('r')", "empty1('r')", "reachable('r')"),
+    (
+        "`always_greater_than`",
+        "always_greater_than(a, b, 'g')",
+        "empty3(a, b, 'g')",
         "always_greater_than(a, b, 'g')",
     ),
+    (
+        "`sometimes_all` of three",
+        "sometimes_all({'x': True, 'y': True, 'z': False}, 'a')",
+        "empty2({'x': True, 'y': True, 'z': False}, 'a')",
+        "sometimes_all({'x': True, 'y': True, 'z': False}, 'a')",
+    ),
+    ("`always`, bound", "bound_always(True)", "empty1(True)", "always(True, 'm')"),
+    (
+        "`sometimes`, bound, false",
+        "bound_sometimes(False)",
+        "empty1(False)",
+        "sometimes(False, 'f')",
+    ),
+    ("`reachable`, bound", "bound_reachable()", "empty()", "reachable('r')"),
 ]
-BOUND = [
-    ("always, bound", "antithesis.always(True, 'a')", "bound_always(True)"),
-    ("sometimes, bound", "antithesis.sometimes(True, 's')", "bound_sometimes(True)"),
-    ("reachable, bound", "antithesis.reachable('r')", "bound_reachable()"),
-]
-EMPTY = "empty(True, 'a')"
-MODES = {
-    "memory": {},
-    "run directory": {"ASSERTLIB_RUN_DIR": "a temporary directory"},
-    "off": {"ASSERTLIB": "off"},
-}
+
+ACCELERATED: dict[str, str] = {}
+PURE = {"ASSERTLIB_PURE": "1"}
+TWINS = {"accelerated": ACCELERATED, "pure Python": PURE}
+OFF = {"ASSERTLIB": "off"}
 
 
-def measure() -> list[dict[str, object]]:
-    """The rows of one mode, in this process."""
-    rows = [*DIRECT, *BOUND]
-    timers = {
-        statement: timeit.Timer(statement, SETUP if not number else "pass", globals=GLOBALS)
-        for number, statement in enumerate(
-            dict.fromkeys([EMPTY, *[s for r in rows for s in r[1:]]])
+# -- measuring ---------------------------------------------------------------------
+
+
+def environment(*changes: dict[str, str]) -> dict[str, str]:
+    """What a child sees, without what this process was told."""
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("ASSERTLIB")}
+    return {**clean, **{name: text for change in changes for name, text in change.items()}}
+
+
+def in_child(part: str, *changes: dict[str, str]) -> dict[str, object]:
+    """What a fresh process measures."""
+    command = [sys.executable, __file__, "--child", part]
+    with tempfile.TemporaryDirectory() as directory:
+        recording = {"ASSERTLIB_RUN_DIR": f"{directory}/run"}
+        done = subprocess.run(
+            command,
+            env=environment(recording, *changes),
+            check=True,
+            capture_output=True,
+            text=True,
         )
-    }
-    samples: dict[str, list[float]] = {statement: [] for statement in timers}
-    for timer in timers.values():
-        timer.timeit(CALLS)
-    for _ in range(ROUNDS):
-        for statement, timer in timers.items():
-            samples[statement].append(timer.timeit(CALLS) / CALLS * 1e9)
-    return [
-        {
-            "row": name,
-            "ns": statistics.median(samples[ours]),
-            "antithesis_ns": statistics.median(samples[theirs]),
-            "empty_ns": statistics.median(samples[EMPTY]),
-            "antithesis": ratio(samples[ours], samples[theirs]),
-            "empty": ratio(samples[ours], samples[EMPTY]),
-        }
-        for name, theirs, ours in rows
-    ]
-
-
-GLOBALS: dict[str, object] = {}
-
-
-def ratio(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
-    """Median, smallest and largest of the ratios round by round."""
-    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
-    return statistics.median(ratios), min(ratios), max(ratios)
-
-
-def in_child(mode: str, directory: str) -> list[dict[str, object]]:
-    """The rows of *mode*, in a fresh process."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("ASSERTLIB")
-    }
-    environment.update(MODES[mode])
-    if "ASSERTLIB_RUN_DIR" in environment:
-        environment["ASSERTLIB_RUN_DIR"] = directory
-    command = [sys.executable, __file__, "--child"]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
 
-def import_cost(directory: str) -> tuple[float, float, float]:
+def ratio(ours: list[float], theirs: list[float]) -> str:
+    """Median, smallest and largest of the ratios round by round."""
+    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+    low, high = min(ratios), max(ratios)
+    return f"{statistics.median(ratios):.3f} ({low:.3f}-{high:.3f})"
+
+
+def calls() -> dict[str, list[float]]:
+    """Nanoseconds of each statement, round by round, in this process."""
+    place: dict[str, object] = {}
+    exec(SETUP, place)
+    statements = dict.fromkeys(
+        statement
+        for _, ours, empty, theirs in ROWS
+        for statement in (ours, empty, f"antithesis.{theirs}")
+    )
+    timers = {each: timeit.Timer(each, globals=place) for each in statements}
+    for timer in timers.values():
+        timer.timeit(CALLS)
+    samples: dict[str, list[float]] = {each: [] for each in statements}
+    for _ in range(ROUNDS):
+        for each, timer in timers.items():
+            samples[each].append(timer.timeit(CALLS) / CALLS * 1e9)
+    return samples
+
+
+def load(directory: str, *changes: dict[str, str]) -> float:
+    """Seconds that the example store takes for a fixed amount of work."""
+    command = [sys.executable, "-m", "kvstore.load", "--actions", str(ACTIONS)]
+    recording = {"ASSERTLIB_RUN_DIR": f"{directory}/run", "TMPDIR": directory}
+    done = subprocess.run(
+        command,
+        env=environment(recording, *changes),
+        cwd=EXAMPLE,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return float(done.stdout.split(" in ")[1].split()[0])
+
+
+def footprint(count: int) -> dict[str, float]:
+    """What *count* bound assertions cost this process and its shard, each hit once."""
+    import resource
+    import time
+
+    import assertlib
+
+    def resident() -> int:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+
+    names = [f"an assertion whose message is of usual length, {number}" for number in range(count)]
+    assertlib.always(True, "what is loaded at the first record")
+    claim, before, begin = assertlib.Invariant("bench.cost"), resident(), time.perf_counter()
+    bound = [claim.declare_always(name) for name in names]
+    declared = time.perf_counter()
+    for each in bound:
+        each(True)
+    hit = time.perf_counter()
+    sizes = {
+        path.suffix: path.stat().st_size for path in Path(os.environ["ASSERTLIB_RUN_DIR"]).iterdir()
+    }
+    return {
+        "memory": resident() - before,
+        "declare": declared - begin,
+        "hit": hit - declared,
+        "lines": sizes[".jsonl"],
+        "counters": sizes[".counts"],
+    }
+
+
+def import_cost(directory: str) -> list[float]:
     """
-    Milliseconds that ``import assertlib`` adds to ``python -c pass``: median and spread.
+    Milliseconds that ``import assertlib`` adds to ``python -c pass``, round by round.
 
     Compiled files are kept in *directory*, as an installation has them.
     """
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": directory}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    place = environment({"PYTHONPYCACHEPREFIX": directory})
+    place.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def seconds(code: str) -> float:
         command = [sys.executable, "-c", code]
-        return timeit.timeit(lambda: subprocess.run(command, env=environment, check=True), number=1)
+        return timeit.timeit(lambda: subprocess.run(command, env=place, check=True), number=1)
 
     seconds("import assertlib")
-    added = [(seconds("import assertlib") - seconds("pass")) * 1000 for _ in range(ROUNDS)]
-    return statistics.median(added), min(added), max(added)
+    return [(seconds("import assertlib") - seconds("pass")) * 1000 for _ in range(ROUNDS)]
 
 
-def shown(figures: tuple[float, float, float]) -> str:
-    median, low, high = figures
-    return f"{median:.2f} ({low:.2f}-{high:.2f})"
+# -- telling -----------------------------------------------------------------------
+
+
+def tell_calls() -> None:
+    print("| counted | call | × antithesis 0.4.0 | × empty call | ns | antithesis ns | empty ns |")
+    print("|---|---|---|---|---|---|---|")
+    for twin, change in TWINS.items():
+        for state, off in ((twin, {}), (f"{twin}, off", OFF)):
+            samples: dict[str, list[float]] = in_child("calls", change, off)  # type: ignore[assignment]
+            for name, ours, empty, theirs in ROWS:
+                mine, nothing, peer = (samples[s] for s in (ours, empty, f"antithesis.{theirs}"))
+                figures = " | ".join(
+                    f"{statistics.median(each):.0f}" for each in (mine, peer, nothing)
+                )
+                print(
+                    f"| {state} | {name} | {ratio(mine, peer)} | {ratio(mine, nothing)} | {figures} |",
+                    flush=True,
+                )
+
+
+def tell_store() -> None:
+    print("| counted | × recording off | s | off s |")
+    print("|---|---|---|---|")
+    for twin, change in TWINS.items():
+        recorded, off = [], []
+        for number in range(PAIRS):
+            with tempfile.TemporaryDirectory() as directory:
+                pair = [(recorded, [change]), (off, [change, OFF])]
+                for seconds, changes in pair if number % 2 else reversed(pair):
+                    seconds.append(load(directory, *changes))
+        medians = " | ".join(f"{statistics.median(each):.2f}" for each in (recorded, off))
+        print(f"| {twin} | {ratio(recorded, off)} | {medians} |", flush=True)
+
+
+def tell_footprint() -> None:
+    print(
+        "| counted | assertions | memory, bytes each | shard, bytes each | counters, bytes each"
+        " | declare, µs each | first hit, µs each |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for twin, change in TWINS.items():
+        for count in ASSERTIONS:
+            it: dict[str, float] = in_child(str(count), change)  # type: ignore[assignment]
+            times = [it[name] / count * 1e6 for name in ("declare", "hit")]
+            sizes = [it[name] / count for name in ("memory", "lines", "counters")]
+            figures = [f"{size:.0f}" for size in sizes] + [f"{each:.1f}" for each in times]
+            print(f"| {twin} | {count:,} | {' | '.join(figures)} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    if parser.parse_args().child:
-        exec(SETUP, GLOBALS)
-        print(json.dumps(measure()))
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    part = parser.parse_args().child
+    if part is not None:
+        print(json.dumps(calls() if part == "calls" else footprint(int(part))))
         return
-    print(f"Python {sys.version.split()[0]}, {ROUNDS} rounds of {CALLS} calls, interleaved\n")
-    print("| mode | call | × antithesis 0.4.0 | × empty call | ns | antithesis ns | empty ns |")
-    print("|---|---|---|---|---|---|---|")
+    print(f"Python {sys.version.split()[0]}\n")
+    print(f"Calls: {ROUNDS} rounds of {CALLS:,} calls, interleaved.\n")
+    tell_calls()
+    print(f"\nThe example store: {PAIRS} pairs of {ACTIONS:,} actions.\n")
+    tell_store()
+    print("\nMany assertions in one process, each declared and hit once.\n")
+    tell_footprint()
     with tempfile.TemporaryDirectory() as directory:
-        for mode in MODES:
-            for row in in_child(mode, directory):
-                print(
-                    f"| {mode} | {row['row']} | {shown(row['antithesis'])} |"
-                    f" {shown(row['empty'])} | {row['ns']:.0f} |"
-                    f" {row['antithesis_ns']:.0f} | {row['empty_ns']:.0f} |"
-                )
-        print(f"\n`import assertlib` adds {shown(import_cost(directory))} ms to `python -c pass`.")
+        added = import_cost(directory)
+    spread = f"{min(added):.1f}-{max(added):.1f}"
+    median = statistics.median(added)
+    print(f"\n`import assertlib` adds {median:.1f} ({spread}) ms to `python -c pass`.")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,14 @@
 Golden texts: how a condition is explained by the values of its parts.
 """
 
+from pathlib import Path
+
 import pytest
 
 import assertlib
 from assertlib import Invariant, InvariantViolation, always, lifecycle
+
+REPOSITORY = Path(__file__).parent.parent.parent
 
 STORE = """
     import collections, dataclasses, enum, logging
@@ -210,6 +214,7 @@ def test_the_whole_text_of_a_violation(children):
             return str(violation).splitlines()
 
     text = children.run(scenario).value
+    assert "\n".join(text[2:6]) in (REPOSITORY / "docs" / "api.md").read_text()
     assert text[0] == "always 'ack follows fsync' is violated"
     assert text[2:] == [
         "  condition: all(index <= synced for index in acked)",

@@ -158,6 +158,14 @@ class Player:
         )
         self.is_accelerated = json.loads(self.process.stdout.readline())
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
     def play(self, mode, program):
         """What the steps came to, and then the lines that were left in the run directory."""
         with tempfile.TemporaryDirectory() as directory:
@@ -169,11 +177,6 @@ class Player:
             shards = sorted(map(left_in, Path(run_dir).glob("*.jsonl")))
             told = [unchanging(each) for each in json.loads(answer)]
             return [*told, *itertools.chain(*shards)]
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
 
 
 CHANGING = re.compile(r'"(time|pid|parent|shard|owner|run)": ("[^"]*"|\d+)| at 0x[0-9a-f]+')
@@ -194,11 +197,9 @@ def left_in(path):
 def twins():
     if speed is None:
         pytest.skip("there is one twin only")
-    both = [Player(), Player(ASSERTLIB_PURE="1")]
-    assert [player.is_accelerated for player in both] == [True, False]
-    yield both
-    for player in both:
-        player.close()
+    with Player() as accelerated, Player(ASSERTLIB_PURE="1") as pure:
+        assert [accelerated.is_accelerated, pure.is_accelerated] == [True, False]
+        yield accelerated, pure
 
 
 OPERANDS = ["-1", "0", "1", "2**62", "-2**62", "2**63", "-1.5", "0.0", "1.5", "1e308", "-1e308"]
