@@ -69,7 +69,7 @@ sanitize: install ## the accelerator under AddressSanitizer and UBSan, fuzzed fo
 		assertlib/_speed.c -o $(SANITIZED)/assertlib/_speed.so
 	$(SANITIZED_ENVIRONMENT) $(BIN)/python -P -c \
 		'import assertlib._speed as it; print(it.__file__); assert "$(SANITIZED)" in it.__file__'
-	$(SANITIZED_ENVIRONMENT) FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -n auto \
+	$(SANITIZED_ENVIRONMENT) FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -n auto --dist worksteal \
 		tests/twins tests/test_primitives.py tests/test_rich.py tests/test_invariant.py
 
 format: install ## let ruff mend style

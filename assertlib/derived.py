@@ -12,13 +12,22 @@ from .model import (
     ALWAYS,
     ALWAYS_OR_UNREACHABLE,
     OTHER_BUCKET,
-    SOMETIMES,
     antecedent_message,
     bucket_message,
     bucket_of,
     false_message,
 )
-from .primitives import InvariantViolation, caller, carefully, evaluate, merged, record_at, refuse
+from .primitives import (
+    InvariantViolation,
+    always_or_unreachable,
+    caller,
+    carefully,
+    evaluate,
+    merged,
+    record_at,
+    refuse,
+    sometimes,
+)
 from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
 from .recording.settings import OFF
@@ -49,10 +58,8 @@ def always_if(
     assertion of its own, ``message [antecedent]``, so that a claim whose
     antecedent never held is told apart from one that was put to the test.
     """
-    applies = carefully(
-        SOMETIMES, antecedent, _derived(antecedent_message, message), details, invariant
-    )
-    if not applies:
+    name = _derived(antecedent_message, message)
+    if not sometimes(antecedent, name, details, invariant=invariant):
         return True
     if not callable(consequent):
         return refuse(message, "the consequent of always_if must be a callable: write lambda: …")
@@ -68,12 +75,12 @@ def sometimes_both(
 ) -> bool:
     """Claim that *condition* is seen true and seen false in a run (``message [false]``)."""
     if recorder.mode == OFF:
-        return carefully(SOMETIMES, condition, message, details, invariant)
+        return sometimes(condition, message, details, invariant=invariant)
     outcome = evaluate(condition, message)
     if outcome is None:
         return False
-    carefully(SOMETIMES, outcome, message, details, invariant)
-    carefully(SOMETIMES, not outcome, _derived(false_message, message), details, invariant)
+    sometimes(outcome, message, details, invariant=invariant)
+    sometimes(not outcome, _derived(false_message, message), details, invariant=invariant)
     return outcome
 
 
@@ -98,7 +105,7 @@ def sometimes_each(
         Whether *value* is one of the expected ones.
     """
     if not isinstance(message, str):
-        return carefully(SOMETIMES, True, message, details, invariant)
+        return sometimes(True, message, details, invariant=invariant)
     try:
         names = _buckets.get(message)
         if names is None:
@@ -110,9 +117,9 @@ def sometimes_each(
         return refuse(message, f"its value falls into no bucket: {bounded_repr(error)}")
     if name is None:
         other = bucket_message(message, OTHER_BUCKET)
-        carefully(ALWAYS_OR_UNREACHABLE, True, other, details, invariant)
+        always_or_unreachable(True, other, details, invariant=invariant)
         return False
-    return carefully(SOMETIMES, True, name, details, invariant)
+    return sometimes(True, name, details, invariant=invariant)
 
 
 _derived_names: dict[tuple[Callable[[str], str], str], str] = {}

@@ -198,11 +198,13 @@ def evaluate(condition: Condition, message: str) -> bool | None:
 def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
     """The truth of *condition* with recording off; later hits like it take the hot path."""
     try:
-        outcome = True if callable(condition) else bool(condition)
-        recorder.ignore(kind, message, outcome)
+        if callable(condition):
+            return True
+        outcome = bool(condition)
+        if not hot.counted(kind, outcome, message):
+            recorder.ignore(kind, message, outcome)
     except Exception:
         return False
-    hot.add(hot.SCRATCH)
     return outcome
 
 
@@ -408,39 +410,44 @@ def unreachable(
 
 class _Bound:
     """
-    An assertion whose name is fixed, with the cell of its true hits.
+    An assertion whose name is fixed, with the cells of its hits.
 
     Its methods are what callers get: unlike functions, they stay what they are
     as attributes of a class.
     """
 
-    __slots__ = ("_invariant", "_kind", "_message", "_pair")
+    __slots__ = ("_false", "_invariant", "_kind", "_message", "_true")
 
     def __init__(self, kind: Kind, message: str, invariant: str | None) -> None:
         self._kind = kind
         self._message = message
         self._invariant = invariant
-        self._pair: Pair | None = None
+        self._true: Pair | None = None
+        self._false: Pair | None = None
 
     def __reduce__(self) -> tuple[type[_Bound], tuple[Kind, str, str | None]]:
         return _Bound, (self._kind, self._message, self._invariant)
 
     def bind(self, outcome: bool, cell: Pair | None) -> None:
-        """Take the cell of hits with that *outcome*; false ones take the careful way."""
+        """Take the cell of hits with that *outcome*."""
         if outcome:
-            self._pair = cell
+            self._true = cell
+        else:
+            self._false = cell
 
     def check(self, condition: Condition, details: Details | None = None) -> bool:
         """Evaluate this assertion, which is bound to its name."""
-        if condition is True and (pair := self._pair) is not None:
+        if condition is True and (pair := self._true) is not None:
             cells, index = pair
             cells[index] += 1
             return True
+        if condition is False and (pair := self._false) is not None and hot.add_untold(pair):
+            return False
         return carefully(self._kind, condition, self._message, details, self._invariant)
 
     def reach(self, details: Details | None = None) -> bool:
         """Say that this point, which is bound to its name, was reached."""
-        if (pair := self._pair) is not None:
+        if (pair := self._true) is not None:
             cells, index = pair
             cells[index] += 1
             return True

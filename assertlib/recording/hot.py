@@ -155,7 +155,7 @@ def accelerated(
             function,
             function.__name__,
             function.__module__,
-            f"{_signature(function)}\n--\n\n{function.__doc__ or ''}",
+            _told(function),
             _reduced(function),
             false_tables[kind],
             true_tables[kind],
@@ -189,8 +189,19 @@ def _module(name: str) -> object:
     return sys.modules.get(name) or __import__(name, fromlist=["_"])
 
 
+_texts: dict[object, str] = {}
+
+
+def _told(function: Callable[..., object]) -> str:
+    """Signature and docstring in the form of a builtin, one text for all bound assertions."""
+    text = _texts.get(function.__code__)
+    if text is None:
+        text = f"{_signature(function)}\n--\n\n{function.__doc__ or ''}"
+        _texts[function.__code__] = text
+    return text
+
+
 def _signature(function: Callable[..., object]) -> str:
-    """Name and parameters, from which `inspect` tells the signature of a builtin."""
     code = function.__code__
     defaults = function.__defaults__ or ()
     names = list(code.co_varnames[: code.co_argcount])
