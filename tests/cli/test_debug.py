@@ -2,6 +2,9 @@
 ``assertlib debug``, ``--version``, and what no command may do.
 """
 
+import os
+import shutil
+
 import pytest
 
 from ..evidence.projects import Project
@@ -53,6 +56,13 @@ def test_debug_tells_a_killed_process_apart(project):
 def test_debug_tells_where_the_mode_comes_from(project):
     assert "record (default)" in project.cli("debug").stdout
     assert "raise (from the environment)" in project.cli("debug", ASSERTLIB="raise").stdout
+
+
+def test_debug_tells_which_twin_counts(project):
+    pure = project.cli("debug", ASSERTLIB_PURE="1").stdout
+    assert "pure Python (ASSERTLIB_PURE is set)" in pure
+    if not os.environ.get("ASSERTLIB_PURE") and shutil.which("cc"):
+        assert "counters                 accelerated" in project.cli("debug").stdout
 
 
 def test_debug_works_without_runs(project):
