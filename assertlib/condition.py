@@ -29,6 +29,12 @@ VALUES_LIMIT = 20
 NOT_EVALUATED = "(not evaluated)"
 """What is shown for a part that it would take the store's code to evaluate."""
 
+_RELATIONS = {
+    "greater_than": ">",
+    "greater_than_or_equal_to": ">=",
+    "less_than": "<",
+    "less_than_or_equal_to": "<=",
+}
 _CODE = (ModuleType, FunctionType, BuiltinFunctionType, MethodType, type)
 _Comprehension = ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp
 
@@ -40,14 +46,17 @@ def captured(frame: FrameType) -> Captured | None:
         return None
     source = f"({text}\n)"
     call = ast.parse(source, mode="eval").body
-    conditions = _conditions(call) if isinstance(call, ast.Call) else []
+    if not isinstance(call, ast.Call):
+        return None
+    conditions, relation = _conditions(call), _relation(call)
     if not conditions:
         return None
-    look = _Look(source)
+    whole = [each.body if isinstance(each, ast.Lambda) else each for each in conditions]
+    look = _Look(source, whole)
     for condition in conditions:
         look.at(condition, Names(frame))
-    shown = (each.body if isinstance(each, ast.Lambda) else each for each in conditions)
-    return Captured(", ".join(map(look.text, shown))[:SOURCE_LIMIT], look.values)
+    shown = relation.join(map(look.text, whole))
+    return Captured(shown[:SOURCE_LIMIT], look.values)
 
 
 # -- the source ------------------------------------------------------------------
@@ -81,15 +90,25 @@ def _position(code: CodeType, instruction: int) -> tuple[int, int, int, int] | N
 
 def _conditions(call: ast.Call) -> list[ast.expr]:
     """The arguments that are the condition: one, or both sides of a comparison."""
-    if isinstance(call.func, ast.Attribute | ast.Name):
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id
-    else:
-        name = ""
-    count = 2 if name.split("_")[-1] in ("than", "to") or name == "always_if" else 1
+    is_comparison = _relation(call) != ", "
+    count = 2 if is_comparison or _name(call) == "always_if" else 1
     wanted = ("condition", "left", "right", "antecedent", "consequent", "named_bools")
     conditions = call.args[:count]
     conditions += [keyword.value for keyword in call.keywords if keyword.arg in wanted]
-    return [each for each in conditions if not isinstance(each, ast.Constant | ast.Starred)]
+    idle = ast.Starred if is_comparison else ast.Constant | ast.Starred
+    return [each for each in conditions if not isinstance(each, idle)]
+
+
+def _name(call: ast.Call) -> str:
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _relation(call: ast.Call) -> str:
+    """What stands between the conditions of *call* where they are shown."""
+    _, _, relation = _name(call).partition("_")
+    return f" {_RELATIONS[relation]} " if relation in _RELATIONS else ", "
 
 
 # -- what is shown -----------------------------------------------------------------
@@ -103,9 +122,10 @@ class _Look:
         values: Bounded ``repr`` by expression, in the order of the source.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, whole: list[ast.expr]) -> None:
         self.values: dict[str, str] = {}
         self._source = source
+        self._whole = whole
         self._evaluator = Evaluator()
         self._told: set[str] = set()
 
@@ -139,11 +159,10 @@ class _Look:
             self.values.setdefault(expression, value)
 
     def _show(self, node: ast.expr, value: object) -> None:
-        self._show_as(self.text(node), value, node)
+        self._note(self.text(node), REDACTED if self._hides(node) else bounded_repr(value))
 
-    def _show_as(self, expression: str, value: object, *named: ast.AST | None) -> None:
-        hidden = any(is_redacted(word) for node in named if node for word in _words(node))
-        self._note(expression, REDACTED if hidden else bounded_repr(value))
+    def _hides(self, *nodes: ast.expr | None) -> bool:
+        return any(is_redacted(word) for node in nodes if node for word in _words(node))
 
     def _place(self, node: ast.Name | ast.Attribute | ast.Subscript, names: Names) -> None:
         try:
@@ -159,8 +178,8 @@ class _Look:
                 self._show(node, value)
 
     def _leave(self, node: ast.expr, names: Names) -> None:
-        """Say that *node* was not looked into, unless nobody could: its names are gone."""
-        if not any(
+        """Say that *node*, a part, was not looked into, unless nobody could: its names are gone."""
+        if node not in self._whole and not any(
             isinstance(part, ast.Name) and names.is_gone(part.id) for part in ast.walk(node)
         ):
             self._note(self.text(node), NOT_EVALUATED)
@@ -184,7 +203,8 @@ class _Look:
         try:
             self._quantified(self._evaluator.quantified(node, names), names)
         except Unknown:
-            pass
+            if names.is_builtin(node.func, ("all", "any")) and len(node.args) == 1:
+                self._note(self._among(Quantified(node.args[0], names)), NOT_EVALUATED)
         else:
             return
         if isinstance(node.func, ast.Attribute):
@@ -195,19 +215,27 @@ class _Look:
 
     def _quantified(self, found: Quantified, names: Names) -> None:
         """Show the element that decided an `all` or `any`."""
-        source = self.text(found.source)
-        target = "an element" if found.target is None else self.text(found.target)
-        if found.deciding is None:
+        among = self._among(found)
+        element = found.deciding
+        if element is None:
             every = "all" if found.outcome else "none"
-            self._note(f"{target} in {source}", f"{every} of {found.count}")
+            self._note(among, f"{every} of {found.count}")
+        elif self._hides(found.target, found.source) or is_redacted(element.key):
+            # Neither the element nor what it holds, nor what else holds it.
+            self._note(among, REDACTED)
+            return
         else:
-            place = found.deciding.place
-            expression = f"{target} = {place}" if place else f"{target} in {source}"
-            self._show_as(expression, found.deciding.value, found.target, found.source)
+            name = among.removesuffix(f" in {self.text(found.source)}")
+            expression = f"{name} = {element.place}" if element.place else among
+            self._note(expression, bounded_repr(element.value))
             if found.test is not None and found.target is not None:
                 self._told |= _bound_in(found.target)
                 self.at(found.test, found.inside)
         self.at(found.container, names)
+
+    def _among(self, found: Quantified) -> str:
+        name = "an element" if found.target is None else self.text(found.target)
+        return f"{name} in {self.text(found.source)}"
 
 
 def _bound_in(node: ast.AST) -> set[str]:

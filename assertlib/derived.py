@@ -195,13 +195,18 @@ class within:
         if self._start is None or end is None:
             return
         took = end - self._start
+        try:
+            in_time = took <= self._seconds
+        except Exception as trouble:
+            refuse(self._message, f"its seconds are no number: {bounded_repr(trouble)}")
+            return
         facts: dict[str, object] = {"seconds": took, "limit": self._seconds}
         if kind is not None:
             facts["exception"] = kind.__name__
         record_at(
             caller(captures=False),
             ALWAYS,
-            kind is None and took <= self._seconds,
+            kind is None and in_time,
             self._message,
             lambda: merged(self._details, facts),
             self._invariant,

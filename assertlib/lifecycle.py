@@ -49,10 +49,13 @@ def configure(
             of details.  From the environment: ``ASSERTLIB_REDACT=*token*,secret``.
 
     Raises:
-        ValueError: There is no such mode, or *redact* is one text, not several.
+        ValueError: There is no such mode, or one text stands where several are wanted.
     """
-    if isinstance(redact, str):
-        raise ValueError(f"redact must be a list of patterns, not {redact!r}: write [{redact!r}]")
+    for name, given in (("sinks", sinks), ("redact", redact)):
+        if isinstance(given, str | bytes):
+            raise ValueError(f"{name} must be a list, not {given!r}: write [{given!r}]")
+    if isinstance(features, str):
+        raise ValueError(f"features must be a mapping such as {{'watch': True}}, not {features!r}")
     patterns = None if redact is None else [str(pattern) for pattern in redact]
     recorder.configure(
         mode=mode, run_dir=run_dir, features=features, sinks=sinks, redacted=patterns

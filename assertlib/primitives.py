@@ -173,7 +173,7 @@ def carefully(
     """Everything but the happy path of an assertion with a condition."""
     if recorder.mode == OFF:
         return _unrecorded(kind, condition, message)
-    if callable(condition) and every > 1 and not _is_sampled(kind, message, every):
+    if callable(condition) and every != 1 and not _is_sampled(kind, message, every):
         return True
     outcome = evaluate(condition, message)
     if outcome is None:
@@ -212,10 +212,10 @@ def _is_sampled(kind: Kind, message: str, every: int) -> bool:
     try:
         calls = _sampled.get((kind, message), 0)
         _sampled[kind, message] = calls + 1
+        return every < 1 or calls % every == 0
     except TypeError:
-        # The message is no string, which is told when it is counted.
+        # The message is no string, which is told when it is counted; or `every` is no number.
         return True
-    return calls % every == 0
 
 
 _Function = type(lambda: None)

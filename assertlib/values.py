@@ -92,11 +92,13 @@ class Element:
 
     Attributes:
         place: The expression it stands at, empty if it has none of its own.
+        key: What it stands under in a dict.
     """
 
-    def __init__(self, place: str, value: object) -> None:
+    def __init__(self, place: str, value: object, key: object = None) -> None:
         self.place = place
         self.value = value
+        self.key = key
 
 
 class Quantified:
@@ -105,6 +107,7 @@ class Quantified:
 
     Attributes:
         source: What the elements come from.
+        is_plain: Whether they come from there only, and at once.
         target: What an element is called; None if the elements themselves are asked.
         test: What is asked of each element.
         outcome: What it comes to.
@@ -118,14 +121,14 @@ class Quantified:
         self.target: ast.expr | None = None
         self.test: ast.expr | None = None
         self.filters: list[ast.expr] = []
+        self.is_plain = True
         self.outcome = False
         self.count = 0
         self.deciding: Element | None = None
         self.inside = names
         if isinstance(argument, ast.GeneratorExp | ast.ListComp | ast.SetComp):
-            if len(argument.generators) > 1 or argument.generators[0].is_async:
-                raise Unknown
-            generator = argument.generators[0]
+            generator, *inner = argument.generators
+            self.is_plain = not inner and not generator.is_async
             self.target, self.source = generator.target, generator.iter
             self.test, self.filters = argument.elt, generator.ifs
 
@@ -213,6 +216,8 @@ class Evaluator:
         if not names.is_builtin(call.func, ("all", "any")) or len(call.args) != 1:
             raise Unknown
         found = Quantified(call.args[0], names)
+        if not found.is_plain:
+            raise Unknown
         found.outcome = of_all = names.is_builtin(call.func, ("all",))
         for element in self._elements(found.source, names):
             inside = names.within(_bindings(found.target, element.value))
@@ -238,8 +243,10 @@ class Evaluator:
                 keys = self._taken(owner)
                 if view == "values":
                     name = source.removesuffix(".values()")
-                    return [Element(_place(name, key), owner[key]) for key in keys]
-                return [Element("", key if view == "keys" else (key, owner[key])) for key in keys]
+                    return [Element(_place(name, key), owner[key], key) for key in keys]
+                if view == "items":
+                    return [Element("", (key, owner[key]), key) for key in keys]
+                return [Element("", key) for key in keys]
         elements = self._taken(self.value(node, names))
         if type(self.value(node, names)) in (list, tuple):
             return [Element(f"{source}[{at}]", each) for at, each in enumerate(elements)]

@@ -317,3 +317,15 @@ def test_the_site_of_within_is_its_with_statement(children):
     line = outcome.shard.hits[0].location.begin_line
     source = (outcome.run_dir.parent / "child1.py").read_text().splitlines()
     assert "with within" in source[line - 1]
+
+
+def test_seconds_that_are_no_number_are_a_trouble_and_do_not_reach_the_store(children):
+    def scenario():
+        with assertlib.within("5", "claim"):
+            pass
+        return assertlib.always(lambda: True, "sampled", every="a")
+
+    outcome = children.run(scenario)
+    assert outcome.value is True
+    (trouble,) = outcome.shard.troubles
+    assert "its seconds are no number" in trouble.reason

@@ -50,7 +50,13 @@ def bounded_repr(value: object, limit: int = 200) -> str:
         text = shortener.repr(value)
     except Exception as error:
         text = f"<{type(value).__name__}, repr failed: {type(error).__name__}>"
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return text if text.isprintable() else _printable(text)[:limit]
+
+
+def _printable(text: str) -> str:
+    """*text* in one line, and without what a terminal would obey."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 class _Repr(reprlib.Repr):

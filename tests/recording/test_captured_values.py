@@ -132,7 +132,7 @@ def test_both_sides_of_a_comparison_are_shown(children):
         always_less_than(left, right, "claim")
 
     source, values = captured(children.run(scenario))
-    assert source == "left, right"
+    assert source == "left < right"
     assert values == {"left": "5", "right": "3"}
 
 

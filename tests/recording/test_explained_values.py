@@ -111,6 +111,7 @@ GOLDEN = [
     (
         "all([e.rev > rev - 6 for e in store.events if e.key != 'a'])",
         {
+            "e in store.events": "(not evaluated)",
             "store.events": (
                 "[Event(key='a', rev=1, payload=[]), Event(key='b', rev=0, payload=[]),"
                 " Event(key='c', rev=3, payload=[])]"
@@ -152,6 +153,7 @@ GOLDEN = [
     (
         "not any(e.key == 'b' for e in store.events[:0] or store.events)",
         {
+            "e in store.events[:0] or store.events": "(not evaluated)",
             "store.events[:0]": "(not evaluated)",
             "store.events": (
                 "[Event(key='a', rev=1, payload=[]), Event(key='b', rev=0, payload=[]),"
@@ -181,6 +183,7 @@ GOLDEN = [
     (
         "all(store.index.get(e.key) == e.rev for e in store.events)",
         {
+            "e in store.events": "(not evaluated)",
             "store.events": (
                 "[Event(key='a', rev=1, payload=[]), Event(key='b', rev=0, payload=[]),"
                 " Event(key='c', rev=3, payload=[])]"
@@ -296,7 +299,8 @@ def test_more_elements_than_can_be_looked_at_are_left_alone(children):
         always(all(each < 999_999 for each in numbers), "claim")
 
     (hit,) = children.run(scenario).shard.hits
-    assert list(hit.values) == ["numbers"]
+    assert list(hit.values) == ["each in numbers", "numbers"]
+    assert hit.values["each in numbers"] == "(not evaluated)"
     assert len(hit.values["numbers"]) <= 200
 
 
@@ -345,12 +349,17 @@ def secrets_shown(children, **environment):
             password: str
 
         token = "hush-1"
-        config = {"name": "db", "api_token": "hush-2", "nested": {"Password": "hush-3"}}
+        config = {"api_token": "hush-2", "name": "db", "nested": {"Password": "hush-3"}}
+        rows, tokens_by = [("ann", "hush-10")], {"hush-11": 1}
         session = Session("ann", "hush-4")
         tokens = ["hush-5", ""]
         always(token == config["api_token"] == session.password, "names")
         always(config == session, "inside")
         always(not any(each for each in tokens), "elements")
+        always(all(each == "" for each in config.values()), "values of a dict")
+        always(all(v == k for k, v in config.items()), "items of a dict")
+        always(all(password == "" for name, password in rows), "unpacked")
+        always(all(each > 1 for each in tokens_by.values()), "keys")
         always(False, "details", {"password": "hush-6", "deep": [{"api_token": "hush-7"}], "n": 1})
         always(False, "odd", {"password": "hush-8", "object": object()})
         lifecycle.send_event("login", {"password": "hush-9"})
@@ -371,7 +380,11 @@ def test_what_has_a_redacted_name_is_shown_nowhere(children, environment):
     }
     assert "'name': 'db'" in hits["inside"].values["config"]
     assert "user='ann', password=<redacted>" in hits["inside"].values["session"]
-    assert hits["elements"].values["each = tokens[0]"] == "<redacted>"
+    assert hits["elements"].values == {"each in tokens": "<redacted>"}
+    assert hits["values of a dict"].values == {"each in config.values()": "<redacted>"}
+    assert hits["items of a dict"].values == {"k, v in config.items()": "<redacted>"}
+    assert hits["unpacked"].values == {"name, password in rows": "<redacted>"}
+    assert hits["keys"].values == {"each in tokens_by.values()": "<redacted>"}
     assert hits["details"].details == (
         '{"password": "<redacted>", "deep": [{"api_token": "<redacted>"}], "n": 1}'
     )
@@ -392,13 +405,45 @@ def test_children_redact_what_their_parent_does(children):
     assert not any("hush" in text for text in texts)
 
 
-def test_one_text_instead_of_a_list_of_patterns_is_refused(children):
-    def scenario():
-        try:
-            assertlib.configure(redact="token")
-        except ValueError as error:
-            return str(error)
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ({"redact": "token"}, "redact must be a list, not 'token': write ['token']"),
+        ({"sinks": "log"}, "sinks must be a list, not 'log': write ['log']"),
+        ({"features": "a=on"}, "features must be a mapping such as {'watch': True}, not 'a=on'"),
+    ],
+)
+def test_one_text_instead_of_several_is_refused(given, remedy):
+    with pytest.raises(ValueError) as refused:
+        assertlib.configure(**given)
+    assert str(refused.value) == remedy
 
-    assert children.run(scenario).value == (
-        "redact must be a list of patterns, not 'token': write ['token']"
-    )
+
+def test_a_value_cannot_forge_lines_of_the_log(children):
+    def scenario():
+        class Forged:
+            def __repr__(self):
+                return "a\nassertlib.violation: forged \x1b[31m"
+
+        forged = Forged()
+        always(forged is None, "claim")
+
+    outcome = children.run(scenario)
+    assert "\nassertlib.violation: forged" not in outcome.err
+    (hit,) = outcome.shard.hits
+    assert hit.values == {"forged": "a\\nassertlib.violation: forged \\x1b[31m"}
+
+
+@pytest.mark.parametrize(
+    ("call", "source"),
+    [
+        ("always_greater_than(rev, 9, 'x')", "rev > 9"),
+        ("always_less_than_or_equal_to(store.rev, 3, 'x')", "store.rev <= 3"),
+        ("CLAIM.always_greater_than_or_equal_to(3, rev, 'x')", "3 >= rev"),
+        ("sometimes_less_than(left=rev, right=1, message='x')", "rev < 1"),
+    ],
+)
+def test_a_comparison_is_shown_with_its_relation(children, call, source):
+    outcome = children.run(STORE + f"\n    CLAIM = Invariant('kv.claim')\n    {call}\n")
+    (hit,) = outcome.shard.hits
+    assert hit.source == source
