@@ -195,7 +195,9 @@ class _Look:
             self.at(operand, names)
 
     def _comprehension(self, node: _Comprehension, names: Names) -> None:
-        """Show only what is the same for all elements."""
+        """Show only what is the same for all elements; nothing if they are redacted."""
+        if self._hides(*(generator.target for generator in node.generators)):
+            return
         self.at(node.generators[0].iter, names)
         self._parts(node, names.without(_bound_in(node)))
 
@@ -215,27 +217,28 @@ class _Look:
 
     def _quantified(self, found: Quantified, names: Names) -> None:
         """Show the element that decided an `all` or `any`."""
-        among = self._among(found)
-        element = found.deciding
+        among, element = self._among(found), found.deciding
+        is_hidden = self._hides(found.target, found.source)
         if element is None:
             every = "all" if found.outcome else "none"
             self._note(among, f"{every} of {found.count}")
-        elif self._hides(found.target, found.source) or is_redacted(element.key):
-            # Neither the element nor what it holds, nor what else holds it.
+        elif is_hidden or is_redacted(element.key):
             self._note(among, REDACTED)
             return
         else:
-            name = among.removesuffix(f" in {self.text(found.source)}")
-            expression = f"{name} = {element.place}" if element.place else among
+            expression = f"{self._each(found)} = {element.place}" if element.place else among
             self._note(expression, bounded_repr(element.value))
             if found.test is not None and found.target is not None:
                 self._told |= _bound_in(found.target)
                 self.at(found.test, found.inside)
-        self.at(found.container, names)
+        if not is_hidden:
+            self.at(found.container, names)
+
+    def _each(self, found: Quantified) -> str:
+        return "an element" if found.target is None else self.text(found.target)
 
     def _among(self, found: Quantified) -> str:
-        name = "an element" if found.target is None else self.text(found.target)
-        return f"{name} in {self.text(found.source)}"
+        return f"{self._each(found)} in {self.text(found.source)}"
 
 
 def _bound_in(node: ast.AST) -> set[str]:

@@ -30,7 +30,7 @@ ASSERTIONS = (10, 1_000, 100_000)
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 """Where the example store keeps its data: the moods of a disk would drown its assertions."""
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "kvstore"
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "kvstore"
 
 SETUP = """
 from antithesis import assertions as antithesis
@@ -123,19 +123,26 @@ def environment(*changes: dict[str, str]) -> dict[str, str]:
     return {**clean, **{name: text for change in changes for name, text in change.items()}}
 
 
+def output_of(command: list[str], directory: str, *changes: dict[str, str]) -> str:
+    """What a fresh process prints that records into *directory*."""
+    recording = {"ASSERTLIB_RUN_DIR": f"{directory}/run", "TMPDIR": directory}
+    done = subprocess.run(
+        [sys.executable, *command],
+        env=environment(recording, *changes),
+        cwd=EXAMPLE,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout
+
+
 def in_child(part: str, *changes: dict[str, str]) -> dict[str, object]:
     """What a fresh process measures."""
-    command = [sys.executable, __file__, "--child", part]
     with tempfile.TemporaryDirectory() as directory:
-        recording = {"ASSERTLIB_RUN_DIR": f"{directory}/run"}
-        done = subprocess.run(
-            command,
-            env=environment(recording, *changes),
-            check=True,
-            capture_output=True,
-            text=True,
+        return json.loads(
+            output_of([os.path.abspath(__file__), "--child", part], directory, *changes)
         )
-    return json.loads(done.stdout)
 
 
 def ratio(ours: list[float], theirs: list[float]) -> str:
@@ -166,17 +173,8 @@ def calls() -> dict[str, list[float]]:
 
 def load(directory: str, *changes: dict[str, str]) -> float:
     """Seconds that the example store takes for a fixed amount of work."""
-    command = [sys.executable, "-m", "kvstore.load", "--actions", str(ACTIONS)]
-    recording = {"ASSERTLIB_RUN_DIR": f"{directory}/run", "TMPDIR": directory}
-    done = subprocess.run(
-        command,
-        env=environment(recording, *changes),
-        cwd=EXAMPLE,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return float(done.stdout.split(" in ")[1].split()[0])
+    told = output_of(["-m", "kvstore.load", "--actions", str(ACTIONS)], directory, *changes)
+    return float(told.split(" in ")[1].split()[0])
 
 
 def footprint(count: int) -> dict[str, float]:

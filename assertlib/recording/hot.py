@@ -68,6 +68,7 @@ SCRATCH: Cell = make_cell(memoryview(bytearray(8)).cast("Q"), 0)
 """Where hits are counted that nobody wants: with recording off, all of them."""
 
 _binders: dict[tuple[Kind, str], list[Bind]] = {}
+"""What is told of each outcome and cell of a bound assertion, None when it is taken away."""
 
 
 def counted(kind: Kind, outcome: bool, message: str) -> bool:
@@ -79,11 +80,6 @@ def counted(kind: Kind, outcome: bool, message: str) -> bool:
         return add_untold(false_tables[kind][message])
     except (KeyError, TypeError):
         return False
-
-
-def on_change(kind: Kind, message: str, bind: Bind) -> None:
-    """Have *bind* called with outcome and cell of *message*, or None, as they change."""
-    _binders.setdefault((kind, message), []).append(bind)
 
 
 def publish(kind: Kind, message: str, outcome: bool, cell: Cell) -> None:
@@ -225,10 +221,10 @@ def bound(
     Args:
         bind: Takes the cells for the Python twin.
     """
+    binders = _binders.setdefault((kind, message), [])
     if speed is None:
-        on_change(kind, message, bind)
+        binders.append(bind)
         return function
-    counting = accelerated(shape, kind)(function)
-    binds = speed.bind
-    on_change(kind, message, lambda outcome, cell: binds(counting, outcome, cell))
+    counting, give = accelerated(shape, kind)(function), speed.bind
+    binders.append(lambda outcome, cell: give(counting, outcome, cell))
     return counting

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _accelerator() -> ModuleType | None:
-    if is_refused(os.environ.get(PURE_ENV)):
+    if _is_refused(os.environ.get(PURE_ENV)):
         return None
     try:
         from .. import _speed
@@ -25,7 +25,7 @@ def _accelerator() -> ModuleType | None:
     return _speed
 
 
-def is_refused(value: str | None) -> bool:
+def _is_refused(value: str | None) -> bool:
     """Whether ``ASSERTLIB_PURE`` asks to do without the accelerator."""
     return value not in (None, "", "0")
 
@@ -45,6 +45,6 @@ def described() -> str:
     if speed is not None:
         return "accelerated"
     reason = "the accelerator was not built: no C compiler when assertlib was installed?"
-    if is_refused(os.environ.get(PURE_ENV)):
+    if _is_refused(os.environ.get(PURE_ENV)):
         reason = f"{PURE_ENV} is set"
     return f"pure Python ({reason})" + ("" if is_exact else ", losing hits of threads: no GIL")

@@ -360,6 +360,8 @@ def secrets_shown(children, **environment):
         always(all(v == k for k, v in config.items()), "items of a dict")
         always(all(password == "" for name, password in rows), "unpacked")
         always(all(each > 1 for each in tokens_by.values()), "keys")
+        always(any(password == "" for name, password in rows), "none of them")
+        always(all(password.isdigit() for name, password in rows), "not looked into")
         always(False, "details", {"password": "hush-6", "deep": [{"api_token": "hush-7"}], "n": 1})
         always(False, "odd", {"password": "hush-8", "object": object()})
         lifecycle.send_event("login", {"password": "hush-9"})
@@ -384,6 +386,8 @@ def test_what_has_a_redacted_name_is_shown_nowhere(children, environment):
     assert hits["values of a dict"].values == {"each in config.values()": "<redacted>"}
     assert hits["items of a dict"].values == {"k, v in config.items()": "<redacted>"}
     assert hits["unpacked"].values == {"name, password in rows": "<redacted>"}
+    assert hits["none of them"].values == {"name, password in rows": "none of 1"}
+    assert hits["not looked into"].values == {"name, password in rows": "(not evaluated)"}
     assert hits["keys"].values == {"each in tokens_by.values()": "<redacted>"}
     assert hits["details"].details == (
         '{"password": "<redacted>", "deep": [{"api_token": "<redacted>"}], "n": 1}'
