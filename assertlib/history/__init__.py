@@ -1,0 +1,3 @@
+"""
+What clients saw, and whether a correct store could have shown them that.
+"""

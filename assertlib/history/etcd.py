@@ -1,0 +1,385 @@
+"""
+The model of an etcd-like store: revisions, transactions, leases and compaction.
+
+Every write makes a revision, whatever it changes makes it at once, and each answer names one.
+Sources: etcd docs v3.6, learning/api.md and data_model.md; etcd tests/robustness/model.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from .model import ILLEGAL, Illegal, Step, UnsupportedRequestError
+from .operations import Operation, Outcome
+from .requests import (
+    Acknowledged,
+    Change,
+    Committed,
+    Compact,
+    Compare,
+    Delete,
+    Deleted,
+    Done,
+    Event,
+    Grant,
+    KeepAlive,
+    KeyValue,
+    Put,
+    Range,
+    Ranged,
+    Refused,
+    Request,
+    Result,
+    Revoke,
+    Txn,
+    covers,
+)
+
+
+class State(NamedTuple):
+    """
+    A store at one moment.
+
+    Attributes:
+        compacted: The revision that was last compacted at; -1 before the first time.
+        leases: The leases that live.
+        digest: Changes with *kvs* and *leases*, so that states can be told apart quickly.
+    """
+
+    revision: int
+    compacted: int
+    kvs: Mapping[str, KeyValue]
+    leases: frozenset[int]
+    digest: int
+
+
+class Etcd:
+    """The store as one that does one thing after the other."""
+
+    name = "etcd"
+
+    def initial(self) -> State:
+        return State(1, -1, {}, frozenset(), 0)
+
+    def key(self, state: State) -> Hashable:
+        return state.revision, state.compacted, state.digest
+
+    def version(self, state: State) -> int | None:
+        return state.revision
+
+    def partitions(self, operations: Sequence[Operation]) -> Iterable[tuple[str, list[Operation]]]:
+        # Revisions are the whole store's, and a transaction spans keys.
+        return [("", _can_matter(operations))]
+
+    def step(self, operation: Operation) -> Step[State] | None:
+        if operation.outcome is Outcome.NOT_APPLIED:
+            return None
+        if operation.outcome is Outcome.UNKNOWN:
+            return _unanswered(operation)
+        match operation.request, operation.response:
+            case (Range(revision=revision, serializable=stale), _) if revision or stale:
+                # Reads of the past are held against the replay.
+                return None
+            case Range() as request, Ranged() as answer:
+                return _read(request, answer)
+            case ((Put() | Delete() | Txn()), Committed() as committed):
+                return _committed(as_txn(operation.request), committed)
+            case KeepAlive(), _:
+                # Answered by the leader's memory of leases, out of the order of revisions.
+                return None
+            case (Grant() | Revoke() | Compact()) as request, Acknowledged(revision):
+                return _acknowledged(request, revision)
+            case (Grant() | Revoke() | Compact()) as request, Refused(reason):
+                return Step(_refused(request, reason), is_read=True)
+            case ((Put() | Txn()), Refused("lease-not-found")):
+                return Step(_without_lease(as_txn(operation.request)), is_read=True)
+            case Txn(), Refused():
+                return None
+        raise UnsupportedRequestError(
+            f"operation {operation.id}: the model 'etcd' knows no {operation.request!r}"
+            f" that is answered by {operation.response!r}"
+        )
+
+
+def as_txn(request: Request) -> Txn:
+    """A put or a delete as the transaction it is."""
+    match request:
+        case Put() | Delete():
+            return Txn((), (request,))
+        case Txn():
+            return request
+    raise UnsupportedRequestError(f"{request!r} is no transaction")
+
+
+# -- what operations do -------------------------------------------------------------------
+
+
+def apply(state: State, request: Request) -> tuple[State, Committed | Acknowledged | Refused]:
+    """The state after *request*, and what a correct store answers to it."""
+    match request:
+        case Put() | Delete() | Txn():
+            return _apply_txn(state, as_txn(request))
+        case Grant(lease):
+            if lease in state.leases:
+                return state, Refused("lease-exists")
+            state = _with_leases(state, state.leases | {lease})
+            return state, Acknowledged(state.revision)
+        case KeepAlive(lease):
+            if lease not in state.leases:
+                return state, Refused("lease-not-found")
+            return state, Acknowledged(state.revision)
+        case Revoke(lease):
+            if lease not in state.leases:
+                return state, Refused("lease-not-found")
+            attached = [key for key, kv in state.kvs.items() if kv.lease == lease]
+            state = _with_leases(state, state.leases - {lease})
+            if attached:
+                state = _changed(state, dict.fromkeys(attached))
+            return state, Acknowledged(state.revision)
+        case Compact(revision):
+            if revision <= state.compacted:
+                return state, Refused("compacted")
+            if revision > state.revision:
+                return state, Refused("future-revision")
+            return state._replace(compacted=revision), Acknowledged(state.revision)
+    raise UnsupportedRequestError(f"the model 'etcd' knows no {request!r}")
+
+
+def _apply_txn(state: State, txn: Txn) -> tuple[State, Committed | Refused]:
+    succeeded = all(holds(state.kvs, compare) for compare in txn.compares)
+    branch = txn.then if succeeded else txn.otherwise
+    if any(isinstance(each, Put) and _lacks(state, each.lease) for each in branch):
+        return state, Refused("lease-not-found")
+    results: list[Result] = []
+    changes: dict[str, KeyValue | None] = {}
+    for each in branch:
+        results.append(_change(state, each, changes))
+    if changes:
+        state = _changed(state, changes)
+        # Reads of a transaction that writes see what was written before them.
+        results = [
+            replace(result, revision=state.revision) if isinstance(result, Ranged) else result
+            for result in results
+        ]
+    return state, Committed(state.revision, succeeded, tuple(results))
+
+
+def _lacks(state: State, lease: int) -> bool:
+    return lease != 0 and lease not in state.leases
+
+
+def _change(state: State, change: Change, changes: dict[str, KeyValue | None]) -> Result:
+    match change:
+        case Put(key, value, lease):
+            old = changes[key] if key in changes else state.kvs.get(key)
+            revision = state.revision + 1
+            changes[key] = (
+                KeyValue(key, value, old.create_revision, revision, old.version + 1, lease)
+                if old
+                else KeyValue(key, value, revision, revision, 1, lease)
+            )
+            return Done()
+        case Delete(key, end):
+            gone = [kv.key for kv in _found(state, changes, key, end)]
+            changes.update(dict.fromkeys(gone))
+            return Deleted(len(gone))
+        case Range():
+            return ranged(_found(state, changes, change.key, change.end), change, state.revision)
+
+
+def _found(
+    state: State, changes: Mapping[str, KeyValue | None], key: str, end: str
+) -> list[KeyValue]:
+    kvs = state.kvs
+    if not end:
+        found = changes[key] if key in changes else kvs.get(key)
+        return [] if found is None else [found]
+    if changes:
+        kvs = {**kvs, **{name: kv for name, kv in changes.items() if kv is not None}}
+    return sorted(
+        kv
+        for name, kv in kvs.items()
+        if covers(key, end, name) and not (name in changes and changes[name] is None)
+    )
+
+
+def ranged(found: Sequence[KeyValue], request: Range, revision: int) -> Ranged:
+    """The answer to *request* if these are all the keys in its range."""
+    kvs = found[: request.limit] if request.limit else found
+    return Ranged(revision, tuple(kvs), len(found))
+
+
+_RELATIONS: dict[str, Callable[[object, object], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_FIELDS = {"value": 1, "create": 2, "mod": 3, "version": 4, "lease": 5}
+
+
+def holds(kvs: Mapping[str, KeyValue], compare: Compare) -> bool:
+    """Whether *compare* holds for the keys in *kvs*."""
+    relation, at = _RELATIONS[compare.relation], _FIELDS[compare.target]
+    operand = compare.operand
+    if compare.end:
+        key, end = compare.key, compare.end
+        return all(relation(kv[at], operand) for name, kv in kvs.items() if covers(key, end, name))
+    found = kvs.get(compare.key)
+    if found is None:
+        # A key that does not exist has no value to compare with, and is 0 in all else.
+        return compare.target != "value" and relation(0, operand)
+    return relation(found[at], operand)
+
+
+def _with_leases(state: State, leases: frozenset[int]) -> State:
+    changed = hash(leases) ^ hash(state.leases)
+    return state._replace(leases=leases, digest=state.digest ^ changed)
+
+
+def _changed(state: State, changes: Mapping[str, KeyValue | None]) -> State:
+    kvs, digest = dict(state.kvs), state.digest
+    for key, new in changes.items():
+        old = kvs.pop(key, None)
+        if old is not None:
+            digest ^= hash(old)
+        if new is not None:
+            kvs[key] = new
+            digest ^= hash(new)
+    return State(state.revision + 1, state.compacted, kvs, state.leases, digest)
+
+
+def events(before: State, after: State, keys: Iterable[str]) -> list[Event]:
+    """The changes of *keys* between two states of adjacent revisions, in the order of keys."""
+    found = []
+    for key in sorted(keys):
+        old, new = before.kvs.get(key), after.kvs.get(key)
+        if new is not None and new.mod_revision == after.revision:
+            found.append(Event("put", new, old))
+        elif new is None and old is not None:
+            found.append(Event("delete", deletion(key, after.revision), old))
+    return found
+
+
+def deletion(key: str, revision: int) -> KeyValue:
+    """What a DELETE event holds: the key and the revision of its deletion."""
+    return KeyValue(key, "", 0, revision, 0)
+
+
+# -- what they mean to a search ------------------------------------------------------------
+
+
+def _read(request: Range, answer: Ranged) -> Step[State]:
+    def fits(state: State) -> State | Illegal:
+        if state.revision != answer.revision:
+            return ILLEGAL
+        expected = ranged(_found(state, {}, request.key, request.end), request, state.revision)
+        return state if expected == answer else ILLEGAL
+
+    return Step(fits, is_read=True, before=answer.revision, after=answer.revision)
+
+
+def writes(txn: Txn, answer: Committed) -> bool:
+    """Whether *answer* says that *txn* changed anything."""
+    branch = txn.then if answer.succeeded else txn.otherwise
+    return any(
+        isinstance(change, Put) or (isinstance(result, Deleted) and result.count > 0)
+        for change, result in zip(branch, answer.results, strict=True)
+    )
+
+
+def _committed(txn: Txn, answer: Committed) -> Step[State]:
+    branch = txn.then if answer.succeeded else txn.otherwise
+    if len(branch) != len(answer.results):
+        return Step(lambda _: ILLEGAL, is_read=True)
+    changes = writes(txn, answer)
+    before = answer.revision - 1 if changes else answer.revision
+
+    def fits(state: State) -> State | Illegal:
+        if state.revision != before:
+            return ILLEGAL
+        after, expected = _apply_txn(state, txn)
+        return after if expected == answer else ILLEGAL
+
+    return Step(fits, is_read=not changes, before=before, after=answer.revision)
+
+
+def _acknowledged(request: Request, revision: int) -> Step[State]:
+    answer = Acknowledged(revision)
+
+    def fits(state: State) -> State | Illegal:
+        after, expected = apply(state, request)
+        return after if expected == answer else ILLEGAL
+
+    if isinstance(request, Revoke):
+        # Only the state tells whether there were keys to delete, and so a revision to make.
+        return Step(fits)
+    return Step(fits, before=revision, after=revision)
+
+
+def _refused(request: Request, reason: str) -> Callable[[State], State | Illegal]:
+    def fits(state: State) -> State | Illegal:
+        _, expected = apply(state, request)
+        return state if isinstance(expected, Refused) and expected.reason == reason else ILLEGAL
+
+    return fits
+
+
+def _without_lease(txn: Txn) -> Callable[[State], State | Illegal]:
+    def fits(state: State) -> State | Illegal:
+        _, expected = _apply_txn(state, txn)
+        return state if isinstance(expected, Refused) else ILLEGAL
+
+    return fits
+
+
+def _unanswered(operation: Operation) -> Step[State] | None:
+    """An operation that nobody saw the end of, if it can have had an effect at all."""
+    request, made = operation.request, operation.revision
+    if isinstance(request, Range | KeepAlive):
+        return None
+
+    def effect(state: State) -> State | Illegal:
+        after, _ = apply(state, request)
+        if after is state or made not in (None, after.revision):
+            return ILLEGAL
+        return after
+
+    if made is not None:
+        return Step(effect, before=made - 1, after=made)
+    return Step(effect, keeps_version=isinstance(request, Grant | Revoke | Compact))
+
+
+def _can_matter(operations: Sequence[Operation]) -> list[Operation]:
+    """*operations* without those of unknown outcome whose effect nobody could have seen."""
+    mentions = Counter(lease for each in operations for lease in _leases(each.request))
+    compactions_fail = any(
+        isinstance(each.request, Compact) and isinstance(each.response, Refused)
+        for each in operations
+    )
+
+    def matters(operation: Operation) -> bool:
+        if operation.outcome is not Outcome.UNKNOWN:
+            return True
+        match operation.request:
+            case Grant(lease) | Revoke(lease):
+                return mentions[lease] > 1
+            case Compact():
+                return compactions_fail
+        return True
+
+    return [each for each in operations if matters(each)]
+
+
+def _leases(request: Request) -> set[int]:
+    """The leases whose life or death *request* depends on, or changes."""
+    match request:
+        case Put(_, _, lease) | Grant(lease) | Revoke(lease):
+            return {lease}
+        case Txn(_, then, otherwise):
+            return {each.lease for each in (*then, *otherwise) if isinstance(each, Put)}
+    return set()

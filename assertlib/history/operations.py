@@ -1,0 +1,53 @@
+"""
+Operations: what one client asked once, between which times, and how it ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from .requests import Request, Response
+
+ClientId: TypeAlias = int | str
+
+
+class Outcome(StrEnum):
+    """How an operation ended; an error that is not known to mean `NOT_APPLIED` is `UNKNOWN`."""
+
+    OK = "ok"
+    NOT_APPLIED = "not-applied"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """
+    One request and what became of it.
+
+    Attributes:
+        id: Its number in the history.
+        client: Who asked; one client asks one thing at a time.
+        call: When it was sent, in nanoseconds from the beginning of the history.
+        returned: When its end was known; None if that never came.
+        response: What was answered; None unless the outcome is ok.
+        revision: For an unknown outcome that was found out: the revision it made.
+        endpoint: Which member it was sent to.
+        error: What went wrong, in words.
+    """
+
+    id: int
+    client: ClientId
+    request: Request
+    call: int
+    returned: int | None = None
+    outcome: Outcome = Outcome.UNKNOWN
+    response: Response | None = None
+    revision: int | None = None
+    endpoint: str = ""
+    error: str = ""
+
+    def __str__(self) -> str:
+        ended = self.outcome.value if self.response is None else str(self.response)
+        return f"#{self.id} client {self.client}: {self.request} → {ended}"

@@ -1,0 +1,320 @@
+"""
+What clients ask of a store and what they are told, as plain data.
+
+Keys and values are text; ranges are half open, in the order of the keys' UTF-8 bytes, which
+is that of their code points.  An empty `end` means the one key, ``"\\0"`` everything from it on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+NO_END = "\0"
+
+
+# -- of any store --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """What is under *key*?  Answered by a `Value`."""
+
+    key: str
+    op: Literal["get"] = "get"
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Let *value* be under *key*, on *lease* if it is not 0."""
+
+    key: str
+    value: str
+    lease: int = 0
+    op: Literal["put"] = "put"
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Add *value* to what is under *key*."""
+
+    key: str
+    value: str
+    op: Literal["append"] = "append"
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Replace *expected* by *value* under *key*; None is a key that does not exist."""
+
+    key: str
+    expected: str | None
+    value: str
+    op: Literal["swap"] = "swap"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The answer to a `Get`; None if there is no such key."""
+
+    value: str | None
+    answer: Literal["value"] = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The answer to a write that says no more than that it was done."""
+
+    answer: Literal["done"] = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """The answer to a `Swap`: whether the expected value was there."""
+
+    succeeded: bool
+    answer: Literal["swapped"] = "swapped"
+
+
+# -- of an etcd-like store -------------------------------------------------------------
+
+
+class KeyValue(NamedTuple):
+    """A key with its value, the revisions that created and last changed it, version and lease."""
+
+    key: str
+    value: str
+    create_revision: int
+    mod_revision: int
+    version: int
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """
+    The keys from *key* to *end*.
+
+    Attributes:
+        revision: As of which revision; 0 is now.
+        limit: At most so many of them; 0 is all.
+        serializable: Whether a stale answer will do.
+    """
+
+    key: str
+    end: str = ""
+    revision: int = 0
+    limit: int = 0
+    serializable: bool = False
+    op: Literal["range"] = "range"
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the keys from *key* to *end*."""
+
+    key: str
+    end: str = ""
+    op: Literal["delete"] = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """
+    Whether *target* of each key from *key* to *end* stands in *relation* to *operand*.
+
+    A key that does not exist has revision, version and lease 0; its value equals nothing.
+    Over a range, keys that do not exist are not looked at.
+    Source: etcd docs v3.6, learning/api.md, Transaction.
+    """
+
+    key: str
+    target: Literal["value", "version", "create", "mod", "lease"]
+    relation: Literal["=", "!=", "<", ">"]
+    operand: int | str
+    end: str = ""
+
+
+Change = Annotated[Range | Put | Delete, Field(discriminator="op")]
+
+
+@dataclass(frozen=True, slots=True)
+class Txn:
+    """*then* if all *compares* hold, else *otherwise*; at once, as one revision."""
+
+    compares: tuple[Compare, ...]
+    then: tuple[Change, ...]
+    otherwise: tuple[Change, ...] = ()
+    op: Literal["txn"] = "txn"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A lease of *ttl* seconds under the number *lease*."""
+
+    lease: int
+    ttl: int
+    op: Literal["grant"] = "grant"
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """End *lease* and delete its keys."""
+
+    lease: int
+    op: Literal["revoke"] = "revoke"
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """Let *lease* live its ttl from now on."""
+
+    lease: int
+    op: Literal["keep-alive"] = "keep-alive"
+
+
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """Forget what was overwritten or deleted up to *revision*."""
+
+    revision: int
+    op: Literal["compact"] = "compact"
+
+
+@dataclass(frozen=True, slots=True)
+class Ranged:
+    """The answer to a `Range`: what was found and how many there are, at which *revision*."""
+
+    revision: int
+    kvs: tuple[KeyValue, ...]
+    count: int
+    answer: Literal["ranged"] = "ranged"
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a `Delete` inside a `Txn` did."""
+
+    count: int
+    answer: Literal["deleted"] = "deleted"
+
+
+Result = Annotated[Ranged | Deleted | Done, Field(discriminator="answer")]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """
+    The answer to a `Put`, a `Delete` or a `Txn`.
+
+    Attributes:
+        revision: The store's revision right after it.
+        results: One for each change of the branch that was taken.
+    """
+
+    revision: int
+    succeeded: bool = True
+    results: tuple[Result, ...] = ()
+    answer: Literal["committed"] = "committed"
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The answer to anything about leases and compaction, at which *revision*."""
+
+    revision: int
+    answer: Literal["acknowledged"] = "acknowledged"
+
+
+Reason = Literal["lease-not-found", "lease-exists", "compacted", "future-revision"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The store looked at the request and said no, for a *reason* that tells about its state."""
+
+    reason: Reason
+    answer: Literal["refused"] = "refused"
+
+
+Request = Annotated[
+    Get | Put | Append | Swap | Range | Delete | Txn | Grant | Revoke | KeepAlive | Compact,
+    Field(discriminator="op"),
+]
+Response = Annotated[
+    Value | Done | Swapped | Ranged | Committed | Acknowledged | Refused,
+    Field(discriminator="answer"),
+]
+
+
+# -- watches ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """
+    Tell of the changes of the keys from *key* to *end*.
+
+    Attributes:
+        revision: From which revision on; 0 is from now.
+        filters: Kinds of events that are not wanted.
+    """
+
+    key: str
+    end: str = ""
+    revision: int = 0
+    prev_kv: bool = False
+    progress_notify: bool = False
+    filters: tuple[Literal["put", "delete"], ...] = ()
+
+
+class Event(NamedTuple):
+    """
+    One change of one key.
+
+    Attributes:
+        kv: For a deletion, key and revision of it alone.
+        previous: The pair it replaced, where it was asked for and is still known.
+    """
+
+    kind: Literal["put", "delete"]
+    kv: KeyValue
+    previous: KeyValue | None = None
+
+    @property
+    def is_create(self) -> bool:
+        """Whether the key did not exist before, as the event itself says it."""
+        return self.kind == "put" and self.kv.version == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """
+    What a watch was sent at once.
+
+    Attributes:
+        revision: The store's revision that it came with.
+        events: None of them makes it a progress notification.
+        compacted: For a watch that was cancelled because its start is gone: the revision that
+            it could start at.
+    """
+
+    revision: int
+    events: tuple[Event, ...] = ()
+    cancelled: bool = False
+    compacted: int = 0
+    created: bool = field(default=False)
+
+
+def covers(key: str, end: str, other: str) -> bool:
+    """Whether *other* is a key from *key* to *end*."""
+    if not end:
+        return other == key
+    return key <= other and (end == NO_END or other < end)
+
+
+def prefix_end(prefix: str) -> str:
+    """The `end` of the range of all keys that begin with *prefix*."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else NO_END

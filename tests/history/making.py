@@ -1,0 +1,137 @@
+"""
+Histories that a store could have given, and such that it could not, for hypothesis.
+"""
+
+import dataclasses
+
+from hypothesis import strategies as st
+
+from assertlib.history.operations import Operation, Outcome
+from assertlib.history.requests import (
+    Append,
+    Committed,
+    Compact,
+    Compare,
+    Delete,
+    Get,
+    Grant,
+    KeepAlive,
+    Put,
+    Range,
+    Revoke,
+    Swap,
+    Txn,
+)
+
+VALUES = st.sampled_from(["a", "b", "c"])
+KEYS = st.sampled_from(["x", "y"])
+LEASES = st.sampled_from([0, 0, 0, 7, 8])
+
+
+def register_requests(*, swaps=True, keys=st.just("")):
+    kinds = [st.builds(Get, keys), st.builds(Get, keys), st.builds(Put, keys, VALUES)]
+    if swaps:
+        kinds.append(st.builds(Swap, keys, st.none() | VALUES, VALUES))
+    return st.one_of(kinds)
+
+
+def kv_requests():
+    return register_requests(keys=KEYS) | st.builds(Append, KEYS, VALUES)
+
+
+RANGES = st.builds(Range, KEYS) | st.builds(Range, st.just("x"), st.just("z"), limit=st.just(1))
+DELETES = st.builds(Delete, KEYS) | st.builds(Delete, st.just("x"), st.just("\0"))
+PUTS = st.builds(Put, KEYS, VALUES, LEASES)
+COMPARES = st.one_of(
+    st.builds(
+        Compare,
+        KEYS,
+        st.sampled_from(["version", "create", "mod", "lease"]),
+        st.sampled_from(["=", "!=", "<", ">"]),
+        st.integers(0, 3),
+        st.sampled_from(["", "", "z"]),
+    ),
+    st.builds(Compare, KEYS, st.just("value"), st.sampled_from(["=", "!=", "<"]), VALUES),
+)
+TXNS = st.builds(
+    Txn,
+    st.lists(COMPARES, max_size=1).map(tuple),
+    st.lists(PUTS | DELETES | RANGES, max_size=2, unique_by=lambda each: each.key).map(tuple),
+    st.lists(PUTS | RANGES, max_size=1).map(tuple),
+)
+ETCD_REQUESTS = st.one_of(
+    PUTS,
+    RANGES,
+    TXNS,
+    DELETES,
+    st.builds(Grant, st.sampled_from([7, 8]), st.just(60)),
+    st.builds(Revoke, st.sampled_from([7, 8])),
+    st.builds(Compact, st.integers(1, 4)),
+)
+
+
+@st.composite
+def histories(draw, requests, store, *, size=6, versions=False):
+    """
+    A history: what a store did in some order, told with times around it, and then maybe bent.
+
+    What is bent is an answer, a time or the order; often the result is legal all the same.
+    """
+    count = draw(st.integers(1, size))
+    asked = draw(st.lists(requests, min_size=count, max_size=count))
+    points = [10 * number for number in range(count)]
+    reach = st.integers(0, 25)
+    state, operations = None, []
+    for number, (request, point) in enumerate(zip(asked, points, strict=True)):
+        call, returned = point - draw(reach), point + draw(reach)
+        fate = draw(st.integers(0, 7))
+        if fate == 0:
+            # The end was never seen: it may have happened, or not, or was held back.
+            if draw(st.booleans()):
+                before, (state, answer) = state, store(state, request)
+                if versions and before != state and draw(st.booleans()):
+                    made = getattr(answer, "revision", None)
+                    moved = made is not None and made > (before or {"revision": 1})["revision"]
+                    operations.append(
+                        Operation(number, number, request, call, revision=made if moved else None)
+                    )
+                    continue
+            operations.append(Operation(number, number, request, call))
+            continue
+        state, answer = store(state, request)
+        operations.append(Operation(number, number, request, call, returned, Outcome.OK, answer))
+    return draw(bent(operations))
+
+
+@st.composite
+def bent(draw, operations):
+    told = [each for each in operations if each.outcome is Outcome.OK]
+    for _ in range(draw(st.integers(0, 2)) if told else 0):
+        victim = draw(st.sampled_from(told))
+        like = [each.response for each in told if type(each.request) is type(victim.request)]
+        change = draw(st.integers(0, 2))
+        if change == 0:
+            new = dataclasses.replace(victim, response=draw(st.sampled_from(like)))
+        elif change == 1:
+            late = draw(st.integers(0, 40))
+            new = dataclasses.replace(
+                victim, call=victim.call + late, returned=victim.returned + late
+            )
+        else:
+            new = dataclasses.replace(victim, returned=victim.call + draw(st.integers(0, 10)))
+        if isinstance(new.response, Committed) and not fits(new):
+            continue
+        operations = [new if each.id == victim.id else each for each in operations]
+        told = [each for each in operations if each.outcome is Outcome.OK]
+    return operations
+
+
+def fits(operation):
+    """Whether the answer has as many results as the request has changes."""
+    request, answer = operation.request, operation.response
+    if not isinstance(request, Txn):
+        return len(answer.results) == 1
+    return len(answer.results) == len(request.then if answer.succeeded else request.otherwise)
+
+
+__all__ = ["ETCD_REQUESTS", "KeepAlive", "histories", "kv_requests", "register_requests"]

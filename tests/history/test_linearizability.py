@@ -1,0 +1,189 @@
+"""
+The checker against a second opinion, and against histories whose verdicts are known.
+"""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assertlib.history.etcd import Etcd
+from assertlib.history.linearizability import Verdict, check
+from assertlib.history.model import UnsupportedRequestError
+from assertlib.history.operations import Operation, Outcome
+from assertlib.history.register import CasRegister, KeyValueStore, Register
+from assertlib.history.requests import Append, Done, Get, Put, Range, Ranged, Swap, Swapped, Value
+
+from .making import ETCD_REQUESTS, histories, kv_requests, register_requests
+from .porcupine import jepsen_histories, kv_histories
+from .second_opinion import etcd, is_linearizable, registers
+
+ROUNDS = 4
+"""Each compares as many histories again, so that they can be shared out to several processes."""
+
+
+def agrees(model, store, operations):
+    found = check(model, operations)
+    expected = Verdict.OK if is_linearizable(operations, store) else Verdict.ILLEGAL
+    assert found.verdict is expected, "\n".join(map(str, operations))
+
+
+@pytest.mark.parametrize("_", range(ROUNDS))
+def test_registers_are_judged_as_by_trying_everything(_):
+    @settings(max_examples=1500)
+    @given(histories(register_requests(), registers))
+    def judged(operations):
+        agrees(CasRegister(), registers, operations)
+
+    judged()
+
+
+@pytest.mark.parametrize("_", range(ROUNDS))
+def test_keys_are_judged_as_by_trying_everything(_):
+    @settings(max_examples=1500)
+    @given(histories(kv_requests(), registers))
+    def judged(operations):
+        agrees(KeyValueStore(), registers, operations)
+
+    judged()
+
+
+@pytest.mark.parametrize("_", range(ROUNDS))
+def test_revisions_are_judged_as_by_trying_everything(_):
+    @settings(max_examples=2200)
+    @given(histories(ETCD_REQUESTS, etcd, versions=True))
+    def judged(operations):
+        agrees(Etcd(), etcd, operations)
+
+    judged()
+
+
+@settings(max_examples=400)
+@given(histories(register_requests(), registers, size=8), st.integers(1, 40))
+def test_a_search_that_was_interrupted_comes_to_the_same_end(operations, turn):
+    whole = check(CasRegister(), operations)
+    assert check(CasRegister(), operations, budget=10**6).verdict is whole.verdict
+    assert whole.verdict is not Verdict.UNKNOWN
+
+
+@settings(max_examples=400)
+@given(histories(ETCD_REQUESTS, etcd, size=8))
+def test_the_order_that_is_shown_is_one(operations):
+    found = check(Etcd(), operations)
+    state = None
+    for each in found.order:
+        state, answer = etcd(state, each.request)
+        if each.outcome is Outcome.OK:
+            assert answer == each.response
+    for position, each in enumerate(found.order):
+        for later in found.order[position + 1 :]:
+            assert later.returned is None or later.returned >= each.call
+    if found.verdict is Verdict.OK:
+        assert {each.id for each in found.order} >= {
+            each.id
+            for each in operations
+            if each.outcome is Outcome.OK and Etcd().step(each) is not None
+        }
+    else:
+        assert found.stuck is not None
+        assert found.stuck not in found.order
+
+
+@pytest.mark.parametrize(("name", "operations", "legal"), jepsen_histories())
+def test_the_histories_of_jepsen_get_the_verdicts_that_are_known(name, operations, legal):
+    assert (check(CasRegister(), operations).verdict is Verdict.OK) == legal
+
+
+@pytest.mark.parametrize(("name", "operations", "legal"), kv_histories())
+def test_the_key_value_histories_of_porcupine_get_the_verdicts_that_are_known(
+    name, operations, legal
+):
+    class Empty(KeyValueStore):
+        def initial(self):
+            return ""
+
+    assert (check(Empty(), operations).verdict is Verdict.OK) == legal
+
+
+def told(number, request, call, returned, answer):
+    return Operation(number, number, request, call, returned, Outcome.OK, answer)
+
+
+def test_an_empty_history_is_fine():
+    assert check(Register(), []).verdict is Verdict.OK
+
+
+def test_operations_that_touch_overlap():
+    write, read = Put("", "a"), Get("")
+    history = [told(0, write, 0, 5, Done()), told(1, read, 5, 6, Value(None))]
+    assert check(Register(), history).verdict is Verdict.OK
+
+
+def test_a_stale_read_is_named():
+    history = [
+        told(0, Put("", "a"), 0, 1, Done()),
+        told(1, Put("", "b"), 2, 3, Done()),
+        told(2, Get(""), 4, 5, Value("a")),
+    ]
+    found = check(Register(), history)
+    assert found.verdict is Verdict.ILLEGAL
+    assert found.stuck == history[2]
+    assert "Get(key=''" in found.reason
+    assert found.order == (history[0], history[1])
+
+
+def test_what_was_not_applied_tells_nothing():
+    history = [
+        Operation(0, 0, Put("", "a"), 0, 1, Outcome.NOT_APPLIED),
+        told(1, Get(""), 2, 3, Value("a")),
+    ]
+    assert check(Register(), history).verdict is Verdict.ILLEGAL
+
+
+def test_a_write_without_an_answer_may_come_late_or_never():
+    lost = Operation(0, 0, Put("", "a"), 0)
+    for seen in ("a", None):
+        history = [
+            lost,
+            told(1, Get(""), 10, 11, Value(None)),
+            told(2, Get(""), 12, 13, Value(seen)),
+        ]
+        assert check(Register(), history).verdict is Verdict.OK
+
+
+def test_the_partition_at_fault_is_named_though_another_is_harder():
+    hard = [told(n, Append("x", str(n)), 0, 100, Done()) for n in range(9)]
+    hard.append(told(9, Get("x"), 101, 102, Value("876543210")))
+    wrong = [told(10, Get("y"), 0, 1, Value("a"))]
+    found = check(KeyValueStore(), hard + wrong)
+    assert (found.verdict, found.partition) == (Verdict.ILLEGAL, "y")
+
+
+def test_what_takes_more_steps_than_allowed_is_unknown_and_says_so():
+    history = [told(n, Append("x", str(n)), 0, 100, Done()) for n in range(12)]
+    history.append(told(12, Get("x"), 101, 102, Value("nothing of the kind")))
+    found = check(KeyValueStore(), history, budget=500)
+    assert found.verdict is Verdict.UNKNOWN
+    assert "500 steps" in found.reason
+    assert "'x'" in found.reason
+
+
+def test_a_request_that_the_model_does_not_know_is_told_with_its_number():
+    with pytest.raises(UnsupportedRequestError, match="operation 3.*'register'.*Swap"):
+        check(Register(), [told(3, Swap("", None, "a"), 0, 1, Swapped(True))])
+
+
+def test_two_writes_that_claim_one_revision_are_illegal():
+    history = [
+        Operation(0, 0, Put("x", "a"), 0, 9, Outcome.OK, etcd(None, Put("x", "a"))[1]),
+        Operation(1, 1, Put("y", "b"), 0, 9, Outcome.OK, etcd(None, Put("y", "b"))[1]),
+    ]
+    assert check(Etcd(), history).verdict is Verdict.ILLEGAL
+
+
+def test_a_read_that_goes_back_in_revisions_is_illegal():
+    state, answer = etcd(None, Put("x", "a"))
+    history = [
+        told(0, Put("x", "a"), 0, 1, answer),
+        told(1, Range("x"), 2, 3, Ranged(1, (), 0)),
+    ]
+    assert check(Etcd(), history).verdict is Verdict.ILLEGAL
