@@ -24,7 +24,6 @@ from .requests import (
     Delete,
     Deleted,
     Done,
-    Event,
     Grant,
     KeepAlive,
     KeyValue,
@@ -213,7 +212,7 @@ def ranged(found: Sequence[KeyValue], request: Range, revision: int) -> Ranged:
     return Ranged(revision, tuple(kvs), len(found))
 
 
-_RELATIONS: dict[str, Callable[[object, object], bool]] = {
+_RELATIONS: dict[str, Callable[..., bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -251,18 +250,6 @@ def _changed(state: State, changes: Mapping[str, KeyValue | None]) -> State:
             kvs[key] = new
             digest ^= hash(new)
     return State(state.revision + 1, state.compacted, kvs, state.leases, digest)
-
-
-def events(before: State, after: State, keys: Iterable[str]) -> list[Event]:
-    """The changes of *keys* between two states of adjacent revisions, in the order of keys."""
-    found = []
-    for key in sorted(keys):
-        old, new = before.kvs.get(key), after.kvs.get(key)
-        if new is not None and new.mod_revision == after.revision:
-            found.append(Event("put", new, old))
-        elif new is None and old is not None:
-            found.append(Event("delete", deletion(key, after.revision), old))
-    return found
 
 
 def deletion(key: str, revision: int) -> KeyValue:

@@ -1,0 +1,175 @@
+"""
+A history: what all clients of a store did and saw, put together from its records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from .operations import ClientId, Operation, Outcome
+from .records import (
+    Call,
+    Delivered,
+    Fault,
+    Found,
+    Hashed,
+    Header,
+    HistoryError,
+    Note,
+    Record,
+    Return,
+    WatchClosed,
+    WatchOpened,
+    read_records,
+)
+from .requests import Delivery, Event, Watch
+
+
+@dataclass(slots=True)
+class Stream:
+    """
+    All that one watch was sent.
+
+    Attributes:
+        closed: When it was over; None if it was not when the history ended.
+    """
+
+    id: int
+    client: ClientId
+    request: Watch
+    opened: int
+    endpoint: str = ""
+    deliveries: list[tuple[int, Delivery]] = field(default_factory=list)
+    closed: int | None = None
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Band:
+    """A fault from its beginning to its end; None if it did not end."""
+
+    name: str
+    begin: int
+    end: int | None
+    targets: tuple[str, ...]
+    breaks: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class History:
+    """
+    All that is known of one campaign.
+
+    Attributes:
+        operations: In the order in which they were called.
+        found: What revisions changed, as read from the store, by revision.
+        end: The time of the last record.
+    """
+
+    header: Header
+    operations: list[Operation] = field(default_factory=list)
+    streams: list[Stream] = field(default_factory=list)
+    faults: list[Band] = field(default_factory=list)
+    hashes: list[Hashed] = field(default_factory=list)
+    found: dict[int, tuple[Event, ...]] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    end: int = 0
+
+    def noted(self, name: str) -> list[Note]:
+        """The notes called *name*."""
+        return [note for note in self.notes if note.name == name]
+
+
+def read_history(lines: Iterable[bytes], name: str) -> History:
+    """
+    The history in *lines* of the file *name*.
+
+    Raises:
+        HistoryError: It cannot be read, or tells of an end without a beginning.
+    """
+    records = iter(read_records(lines, name))
+    header = next(records, None)
+    if not isinstance(header, Header):
+        raise HistoryError(f"{name}:1: the header was not written; there is nothing to judge")
+    return _Assembly(History(header), name).of(records)
+
+
+class _Assembly:
+    def __init__(self, history: History, name: str) -> None:
+        self._history = history
+        self._name = name
+        self._operations: dict[int, Operation] = {}
+        self._streams: dict[int, Stream] = {}
+        self._faults: dict[tuple[str, tuple[str, ...]], Band] = {}
+
+    def of(self, records: Iterable[Record]) -> History:
+        for record in records:
+            try:
+                self._add(record)
+            except KeyError as error:
+                raise HistoryError(
+                    f"{self._name}: a {record.type} of {error} that never began"
+                ) from None
+        self._history.operations = list(self._operations.values())
+        self._history.streams = list(self._streams.values())
+        return self._history
+
+    def _add(self, record: Record) -> None:
+        history = self._history
+        match record:
+            case Call():
+                self._call(record)
+            case Return():
+                self._return(record)
+            case WatchOpened(watch, client, time, request, endpoint):
+                self._streams[watch] = Stream(watch, client, request, time, endpoint)
+            case Delivered(watch, time, delivery):
+                self._streams[watch].deliveries.append((time, delivery))
+            case WatchClosed(watch, time, error):
+                self._streams[watch].closed = time
+                self._streams[watch].error = error
+            case Fault():
+                self._fault(record)
+            case Hashed():
+                history.hashes.append(record)
+            case Found(_, revision, events):
+                history.found[revision] = events
+            case Note():
+                history.notes.append(record)
+            case Header():
+                return
+        history.end = max(history.end, record.time)
+
+    def _call(self, record: Call) -> None:
+        if record.id in self._operations:
+            raise HistoryError(f"{self._name}: operation {record.id} is called a second time")
+        self._operations[record.id] = Operation(
+            record.id, record.client, record.request, record.time, endpoint=record.endpoint
+        )
+
+    def _return(self, record: Return) -> None:
+        operation = self._operations[record.id]
+        if operation.returned is not None:
+            raise HistoryError(f"{self._name}: operation {record.id} returns a second time")
+        if (record.outcome is Outcome.OK) != (record.response is not None):
+            raise HistoryError(
+                f"{self._name}: operation {record.id} is {record.outcome} and its response"
+                f" {record.response!r}; one that is ok has one, and no other"
+            )
+        self._operations[record.id] = replace(
+            operation,
+            returned=record.time,
+            outcome=record.outcome,
+            response=record.response,
+            error=record.error,
+        )
+
+    def _fault(self, record: Fault) -> None:
+        key = (record.name, record.targets)
+        if record.phase == "end":
+            self._faults.pop(key).end = record.time
+            return
+        band = Band(record.name, record.time, None, record.targets, record.breaks)
+        self._faults[key] = band
+        self._history.faults.append(band)

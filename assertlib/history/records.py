@@ -1,0 +1,203 @@
+"""
+The lines of a history file: one JSON object each, in the order in which things were noticed.
+
+A call is written before the request is sent, so that an operation whose end nobody wrote
+down is one of unknown outcome.  Times are nanoseconds since the beginning of the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from .operations import ClientId, Outcome
+from .requests import Delivery, Event, Request, Response, Watch
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """
+    The first line.
+
+    Attributes:
+        model: Name of the model that the store is held to.
+        about: What was run: store, version, members, traffic, seed.
+        started: When, in seconds since 1970.
+    """
+
+    model: str
+    about: dict[str, str | int | float] = field(default_factory=dict)
+    started: float = 0.0
+    schema: int = SCHEMA
+    type: Literal["history"] = "history"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request is about to be sent."""
+
+    id: int
+    client: ClientId
+    time: int
+    request: Request
+    endpoint: str = ""
+    type: Literal["call"] = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """The end of the operation *id* is known."""
+
+    id: int
+    time: int
+    outcome: Outcome
+    response: Response | None = None
+    error: str = ""
+    type: Literal["return"] = "return"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOpened:
+    """A watch is about to be asked for."""
+
+    watch: int
+    client: ClientId
+    time: int
+    request: Watch
+    endpoint: str = ""
+    type: Literal["watch"] = "watch"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The watch was sent something."""
+
+    watch: int
+    time: int
+    delivery: Delivery
+    type: Literal["delivery"] = "delivery"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchClosed:
+    """The watch is over, as its client wanted or for *error*."""
+
+    watch: int
+    time: int
+    error: str = ""
+    type: Literal["watch-closed"] = "watch-closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """
+    A fault begins or ends.
+
+    Attributes:
+        targets: The members it is about.
+        breaks: Assumptions that it breaks, in the words of the catalog.
+    """
+
+    time: int
+    name: str
+    phase: Literal["begin", "end"]
+    targets: tuple[str, ...] = ()
+    breaks: tuple[str, ...] = ()
+    type: Literal["fault"] = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """
+    What a member said its data hash to.
+
+    Attributes:
+        group: Hashes of one group were taken while nothing was written, and are to be equal.
+        revision: The revision that the hash is of.
+    """
+
+    time: int
+    group: int
+    member: str
+    revision: int
+    compacted: int
+    hash: int
+    type: Literal["hash"] = "hash"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What *revision* changed, read from the store at that revision and the one before."""
+
+    time: int
+    revision: int
+    events: tuple[Event, ...]
+    type: Literal["found"] = "found"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Anything else worth knowing: *name* with plain *details*."""
+
+    time: int
+    name: str
+    details: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    type: Literal["note"] = "note"
+
+
+Record = Annotated[
+    Header | Call | Return | WatchOpened | Delivered | WatchClosed | Fault | Hashed | Found | Note,
+    Field(discriminator="type"),
+]
+
+_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+
+
+class HistoryError(ValueError):
+    """A history cannot be read; the text names file, line and what is wrong."""
+
+
+def line(record: Record) -> bytes:
+    """*record* as it stands in the file, with its end of line."""
+    return _RECORD.dump_json(record, exclude_defaults=False) + b"\n"
+
+
+def read_records(lines: Iterable[bytes], name: str) -> Iterator[Record]:
+    """
+    The records in *lines* of the file *name*, one by one.
+
+    A last line without an end was cut off when its writer was killed, and is left out.
+
+    Raises:
+        HistoryError: A line is no record, or the file is newer than this assertlib.
+    """
+    number = 0
+    for number, text in enumerate(lines, 1):
+        if not text.endswith(b"\n"):
+            continue
+        try:
+            record = _RECORD.validate_json(text)
+        except ValidationError as error:
+            raise HistoryError(
+                f"{name}:{number}: no record of a history: {_first(error)}"
+            ) from None
+        if isinstance(record, Header) and record.schema != SCHEMA:
+            raise HistoryError(
+                f"{name}:{number}: schema {record.schema}, this assertlib reads {SCHEMA}; update it"
+            )
+        if (number == 1) != isinstance(record, Header):
+            raise HistoryError(f"{name}:{number}: the header, and nothing else, is the first line")
+        yield record
+    if not number:
+        raise HistoryError(f"{name}: it is empty")
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]

@@ -1,0 +1,306 @@
+"""
+All that a history is judged by, in order: assumptions about the test, linearizability, watches,
+reads of the past, replicas.
+
+Order and rules are those of etcd tests/robustness/validate/validate.go.  What was not, or could
+not be, decided is never a success.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+from typing import TypeVar
+
+from .etcd import Etcd
+from .history import History
+from .linearizability import BUDGET, Linearization, Verdict, check
+from .model import Model
+from .operations import ClientId, Operation, Outcome
+from .records import Hashed, HistoryError
+from .register import CasRegister, KeyValueStore, Register
+from .replay import Replay, resolve
+from .requests import Grant, KeepAlive, Range, Ranged, Refused, Revoke
+from .watches import BY_REPLAY, BY_STREAM, Complaint, check_against, check_stream
+
+S = TypeVar("S")
+Checker = Callable[[Sequence[Operation], int], Linearization]
+
+
+def _checker(model: Model[S]) -> Checker:
+    return lambda operations, budget: check(model, operations, budget=budget)
+
+
+MODELS: dict[str, Checker] = {
+    model.name: _checker(model) for model in (Register(), CasRegister(), KeyValueStore())
+} | {Etcd.name: _checker(Etcd())}
+
+
+class Status(StrEnum):
+    """How a check ended."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    UNKNOWN = "unknown"
+    NOT_CHECKED = "not checked"
+    NOTHING = "nothing to judge"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """
+    One thing that was judged.
+
+    Attributes:
+        reason: Why it is neither success nor failure, in words.
+        complaints: What failed.
+        judged: How many things it was put to: operations, watches, reads, hashes.
+    """
+
+    name: str
+    status: Status
+    reason: str = ""
+    complaints: tuple[Complaint, ...] = ()
+    judged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """All checks of a history, in their order."""
+
+    checks: tuple[Check, ...]
+    linearization: Linearization | None = None
+
+    @property
+    def status(self) -> Status:
+        """
+        Failure if anything failed, success if all that was to be judged was.
+
+        Of a test that was not what it has to be nothing is concluded.
+        """
+        statuses = {check.status for check in self.checks}
+        if self.named(ASSUMPTIONS).status is not Status.SUCCESS:
+            return Status.UNKNOWN
+        if Status.FAILURE in statuses:
+            return Status.FAILURE
+        return Status.SUCCESS if statuses <= {Status.SUCCESS, Status.NOTHING} else Status.UNKNOWN
+
+    def named(self, name: str) -> Check:
+        """The check called *name*."""
+        return next(check for check in self.checks if check.name == name)
+
+
+ASSUMPTIONS = "assumptions"
+LOAD = "load"
+LINEARIZABLE = "linearizable"
+READS = "reads of the past"
+REPLICAS = "replicas"
+
+
+def validate(history: History, *, budget: int = BUDGET) -> Validation:
+    """
+    Judge *history* by all checks that its model has.
+
+    Args:
+        budget: Steps for each partition of the linearizability check.
+
+    Raises:
+        HistoryError: There is no such model.
+        UnsupportedRequestError: The model does not know one of the requests.
+    """
+    checker = MODELS.get(history.header.model)
+    if checker is None:
+        raise HistoryError(
+            f"there is no model {history.header.model!r}; there are: {', '.join(MODELS)}"
+        )
+    assumed = _assumptions(history)
+    if assumed.status is not Status.SUCCESS:
+        names = [LINEARIZABLE, *(_PAST if history.header.model == Etcd.name else ())]
+        reason = "the test itself is not what it has to be"
+        skipped = [Check(name, Status.NOT_CHECKED, reason) for name in names]
+        return Validation((assumed, *skipped))
+    load = _load(history)
+    if history.header.model != Etcd.name:
+        linearization = checker(history.operations, budget)
+        return Validation((assumed, load, _linearizable(history, linearization)), linearization)
+    operations = resolve([*history.operations, *_expiries(history)], history.found)
+    linearization = checker(operations, budget)
+    linearizable = _linearizable(history, linearization)
+    past = _against_the_past(history, operations, linearizable)
+    checks = (assumed, load, linearizable, *past, _replicas(history.hashes))
+    return Validation(checks, linearization)
+
+
+_PAST = (*BY_STREAM, *BY_REPLAY, READS)
+
+
+# -- what is assumed of the test ------------------------------------------------------------
+
+
+def _assumptions(history: History) -> Check:
+    complaints = [Complaint(ASSUMPTIONS, text) for text in _wrong_with_the_test(history)]
+    if not history.operations:
+        return Check(ASSUMPTIONS, Status.UNKNOWN, "there are no operations in this history")
+    status = Status.FAILURE if complaints else Status.SUCCESS
+    return Check(ASSUMPTIONS, status, "", tuple(complaints), len(history.operations))
+
+
+def _wrong_with_the_test(history: History) -> Iterator[str]:
+    if history.header.model == Etcd.name and not any(
+        isinstance(each.response, Ranged) and each.response.revision == 1
+        for each in history.operations
+    ):
+        yield "no read found the store at revision 1: it was not empty at the beginning"
+    last: dict[ClientId, Operation] = {}
+    for operation in history.operations:
+        before = last.get(operation.client)
+        if before is not None and (before.returned is None or operation.call <= before.returned):
+            yield f"{operation} was called while {before} was still open"
+        if operation.returned is not None and operation.returned < operation.call:
+            yield f"{operation} ends before it begins"
+        last[operation.client] = operation
+
+
+def _load(history: History) -> Check:
+    """The gate of a minimal load: a test that hardly did anything proves nothing."""
+    notes = history.noted("load")
+    if not notes:
+        return Check(LOAD, Status.NOTHING, "no load was noted")
+    for note in notes:
+        rate, needed = note.details.get("rate"), note.details.get("needed")
+        if not isinstance(rate, int | float) or not isinstance(needed, int | float):
+            raise HistoryError(f"a note of the load without a rate, or what is needed: {note}")
+        if rate < needed:
+            reason = f"{rate:.0f} operations a second before a fault, and {needed:.0f} are needed"
+            return Check(LOAD, Status.UNKNOWN, reason, judged=len(notes))
+    return Check(LOAD, Status.SUCCESS, judged=len(notes))
+
+
+# -- linearizability --------------------------------------------------------------------------
+
+
+def _expiries(history: History) -> Iterator[Operation]:
+    """
+    The end of leases as operations of nobody: each may come once its time is over, or never.
+
+    A lease that outlives the history has none.
+    """
+    alive: dict[int, tuple[int, int]] = {}
+    for operation in history.operations:
+        match operation.request:
+            case Grant(lease, ttl) if operation.outcome is not Outcome.NOT_APPLIED:
+                alive[lease] = (operation.call, ttl)
+            case KeepAlive(lease) if lease in alive and operation.outcome is Outcome.OK:
+                alive[lease] = (operation.call, alive[lease][1])
+    for number, (lease, (since, ttl)) in enumerate(alive.items(), 1):
+        ends = since + ttl * 10**9
+        if ends <= history.end:
+            yield Operation(-number, "expiry", Revoke(lease), ends)
+
+
+def _linearizable(history: History, found: Linearization) -> Check:
+    count = len(history.operations)
+    if found.verdict is Verdict.OK:
+        return Check(LINEARIZABLE, Status.SUCCESS, judged=count)
+    if found.verdict is Verdict.UNKNOWN:
+        return Check(LINEARIZABLE, Status.UNKNOWN, found.reason, judged=count)
+    assert found.stuck is not None
+    complaint = Complaint(LINEARIZABLE, found.reason, time=found.stuck.call)
+    return Check(LINEARIZABLE, Status.FAILURE, "", (complaint,), count)
+
+
+# -- what is held against the store's past ------------------------------------------------------
+
+
+def _against_the_past(
+    history: History, operations: Sequence[Operation], linearizable: Check
+) -> Iterator[Check]:
+    if linearizable.status is Status.FAILURE:
+        reason = "the operations are not linearizable, so the store has no one past"
+        for name in _PAST:
+            yield Check(name, Status.NOT_CHECKED, reason)
+        return
+    replay = Replay(operations, history.found)
+    streams = history.streams
+    by_stream = chain.from_iterable(map(check_stream, streams))
+    yield from _concluded(BY_STREAM, by_stream, _sent(history))
+    if replay.unknown:
+        reason = f"what revision {replay.unknown[0]} changed is not known"
+        if len(replay.unknown) > 1:
+            reason += f", nor are {len(replay.unknown) - 1} others"
+        for name in (*BY_REPLAY, READS):
+            yield Check(name, Status.UNKNOWN, reason)
+        return
+    by_replay = chain.from_iterable(check_against(stream, replay) for stream in streams)
+    yield from _concluded(BY_REPLAY, by_replay, _sent(history))
+    reads = [each for each in operations if _is_of_the_past(each)]
+    yield from _concluded((READS,), _wrong_reads(reads, replay), len(reads))
+
+
+def _concluded(
+    names: Sequence[str], complaints: Iterable[Complaint], judged: int
+) -> Iterator[Check]:
+    by_name: dict[str, list[Complaint]] = defaultdict(list)
+    for complaint in complaints:
+        by_name[complaint.check].append(complaint)
+    for name in names:
+        found = tuple(by_name[name])
+        status = Status.FAILURE if found else Status.SUCCESS if judged else Status.NOTHING
+        yield Check(name, status, "", found, judged)
+
+
+def _sent(history: History) -> int:
+    return sum(len(stream.deliveries) for stream in history.streams)
+
+
+def _is_of_the_past(operation: Operation) -> bool:
+    request = operation.request
+    return (
+        isinstance(request, Range)
+        and operation.outcome is Outcome.OK
+        and bool(request.revision or request.serializable)
+    )
+
+
+def _wrong_reads(reads: Iterable[Operation], replay: Replay) -> Iterator[Complaint]:
+    """Source: etcd tests/robustness/validate/operations.go, validateSerializableRead."""
+    for operation in reads:
+        request, answer = operation.request, operation.response
+        if not isinstance(request, Range) or isinstance(answer, Refused):
+            continue
+        assert isinstance(answer, Ranged)
+        at = request.revision or answer.revision
+        expected = replay.range(request, at)
+        if at > replay.last:
+            text = f"{operation}: an answer of revision {at}, and there are {replay.last}"
+        elif (answer.kvs, answer.count) != (expected.kvs, expected.count):
+            text = f"{operation}: at revision {at} there was {expected}"
+        else:
+            continue
+        yield Complaint(READS, text, time=operation.call)
+
+
+# -- replicas -----------------------------------------------------------------------------------
+
+
+def _replicas(hashes: Sequence[Hashed]) -> Check:
+    """Source: etcd tests/robustness/client/kvhash.go, CheckEndOfTestHashKV."""
+    groups: dict[int, list[Hashed]] = defaultdict(list)
+    for each in hashes:
+        groups[each.group].append(each)
+    complaints = tuple(chain.from_iterable(map(_differing, groups.values())))
+    status = Status.FAILURE if complaints else Status.SUCCESS if groups else Status.NOTHING
+    return Check(REPLICAS, status, "", complaints, len(hashes))
+
+
+def _differing(group: Sequence[Hashed]) -> Iterator[Complaint]:
+    for what in ("revision", "compacted", "hash"):
+        values = {each.member: getattr(each, what) for each in group}
+        if len(set(values.values())) > 1:
+            told = ", ".join(f"{member} {value}" for member, value in sorted(values.items()))
+            name = {"compacted": "compacted revision"}.get(what, what)
+            yield Complaint(REPLICAS, f"members differ in their {name}: {told}", time=group[0].time)
+            return

@@ -1,0 +1,202 @@
+"""
+What etcd promises about watches, held against what each watch was sent.
+
+Nine checks, with the rules of etcd tests/robustness/validate/watch.go.  Five need the stream
+alone, four the store's past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .history import Stream
+from .replay import Replay
+from .requests import Delivery, Event, Watch, covers
+
+BY_STREAM = ("filter", "ordered", "unique", "atomic", "bookmarkable")
+BY_REPLAY = ("resumable", "is-create", "reliable", "prev-kv")
+CHECKS = BY_STREAM + BY_REPLAY
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """
+    What does not hold.
+
+    Attributes:
+        check: Which of the checks says so.
+        watch: The watch it is about; None if it is about none.
+        time: When what is complained of arrived.
+    """
+
+    check: str
+    text: str
+    watch: int | None = None
+    time: int = 0
+
+
+def check_stream(stream: Stream) -> Iterator[Complaint]:
+    """What is wrong with *stream* whatever the store's past is."""
+    for name, found in (
+        ("filter", _filter(stream)),
+        ("ordered", _ordered(stream)),
+        ("unique", _unique(stream)),
+        ("atomic", _atomic(stream)),
+        ("bookmarkable", _bookmarkable(stream)),
+    ):
+        yield from _named(stream, name, found)
+
+
+def check_against(stream: Stream, replay: Replay) -> Iterator[Complaint]:
+    """What is wrong with *stream* if the store's past is *replay*."""
+    for name, found in (
+        ("resumable", _resumable(stream, replay)),
+        ("is-create", _is_create(stream, replay)),
+        ("reliable", _reliable(stream, replay)),
+        ("prev-kv", _prev_kv(stream, replay)),
+    ):
+        yield from _named(stream, name, found)
+
+
+_Found = Iterator[tuple[int, str]]
+
+
+def _named(stream: Stream, check: str, found: _Found) -> Iterator[Complaint]:
+    for time, text in found:
+        yield Complaint(check, f"watch {stream.id} of {stream.request}: {text}", stream.id, time)
+
+
+def _events(stream: Stream) -> Iterator[tuple[int, Event]]:
+    for time, delivery in stream.deliveries:
+        for event in delivery.events:
+            yield time, event
+
+
+def is_progress(delivery: Delivery) -> bool:
+    """Whether *delivery* only tells how far the watch has come."""
+    return not (delivery.events or delivery.created or delivery.cancelled)
+
+
+def matches(request: Watch, event: Event) -> bool:
+    """Whether *request* asks for *event*."""
+    return covers(request.key, request.end, event.kv.key) and event.kind not in request.filters
+
+
+def _filter(stream: Stream) -> _Found:
+    for time, event in _events(stream):
+        if not matches(stream.request, event):
+            yield time, f"{event} was not asked for"
+
+
+def _ordered(stream: Stream) -> _Found:
+    last = 1
+    for time, event in _events(stream):
+        if event.kv.mod_revision < last:
+            yield time, f"{event} comes after revision {last}"
+        last = event.kv.mod_revision
+
+
+def _unique(stream: Stream) -> _Found:
+    seen: set[tuple[int, str]] = set()
+    for time, event in _events(stream):
+        what = (event.kv.mod_revision, event.kv.key)
+        if what in seen:
+            yield time, f"{event} comes a second time"
+        seen.add(what)
+
+
+def _atomic(stream: Stream) -> _Found:
+    last = 0
+    for time, delivery in stream.deliveries:
+        if delivery.events:
+            if delivery.events[0].kv.mod_revision == last:
+                yield time, f"revision {last} is split over two deliveries"
+            last = delivery.events[-1].kv.mod_revision
+
+
+def _bookmarkable(stream: Stream) -> _Found:
+    progress = event_revision = 0
+    for time, delivery in stream.deliveries:
+        for event in delivery.events:
+            event_revision = event.kv.mod_revision
+            if event_revision <= progress:
+                yield time, f"{event} comes after progress to revision {progress}"
+        if is_progress(delivery):
+            if delivery.revision < max(progress, event_revision):
+                yield (
+                    time,
+                    f"progress to revision {delivery.revision} after revision"
+                    f" {max(progress, event_revision)}",
+                )
+            progress = delivery.revision
+
+
+def _resumable(stream: Stream, replay: Replay) -> _Found:
+    start = stream.request.revision
+    first = next(_events(stream), None)
+    if start == 0 or first is None:
+        return
+    time, event = first
+    expected = next(
+        (each for each in replay.events(start, replay.last) if matches(stream.request, each)),
+        None,
+    )
+    if expected is None or _content(event) != _content(expected):
+        yield time, f"the first event from revision {start} on is {expected}, and {event} came"
+
+
+def _is_create(stream: Stream, replay: Replay) -> _Found:
+    for time, event in _events(stream):
+        before = replay.kv(event.kv.key, event.kv.mod_revision - 1)
+        if event.is_create != (event.kind == "put" and before is None):
+            told = "a creation" if event.is_create else "no creation"
+            yield time, f"{event} says it is {told}, and before it there was {before}"
+
+
+def _reliable(stream: Stream, replay: Replay) -> _Found:
+    bounds = _window(stream)
+    if bounds is None:
+        return
+    first, last = bounds
+    came = [(time, event) for time, event in _events(stream)]
+    expected = [each for each in replay.events(first, last) if matches(stream.request, each)]
+    for (time, event), wanted in zip(came, expected, strict=False):
+        if _content(event) != _content(wanted):
+            yield time, f"{wanted} should have come, and {event} came"
+            return
+    if len(came) > len(expected):
+        time, event = came[len(expected)]
+        yield time, f"{event} came, and there is no such event up to revision {last}"
+    elif len(came) < len(expected):
+        time = stream.deliveries[-1][0]
+        yield time, f"{expected[len(came)]} did not come, though the watch got to revision {last}"
+
+
+def _window(stream: Stream) -> tuple[int, int] | None:
+    """The revisions, from the first to the last, of which everything has to have come."""
+    told = [each for _, each in stream.deliveries if each.events or is_progress(each)]
+    if not told:
+        return None
+    first = stream.request.revision
+    if first == 0:
+        first = told[0].events[0].kv.mod_revision if told[0].events else told[0].revision + 1
+    return first, max(_reached(each) for each in told)
+
+
+def _reached(delivery: Delivery) -> int:
+    return delivery.events[-1].kv.mod_revision if delivery.events else delivery.revision
+
+
+def _prev_kv(stream: Stream, replay: Replay) -> _Found:
+    if not stream.request.prev_kv:
+        return
+    for time, event in _events(stream):
+        before = replay.kv(event.kv.key, event.kv.mod_revision - 1)
+        # It may be gone by compaction, so only what did come is judged.
+        if event.previous is not None and event.previous != before:
+            yield time, f"{event} should have replaced {before}"
+
+
+def _content(event: Event) -> tuple[object, ...]:
+    return event.kind, event.kv

@@ -1,0 +1,334 @@
+"""
+A campaign: rounds of traffic, each with a fault, until time is up or replicas differ.
+
+    warm up → fault → recover → quiesce → compare replicas → find out what is not known
+
+Nothing is judged here: all that happens is written into the journal, from which it can be
+judged at once or later, also if the campaign itself was killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..history.etcd import deletion
+from ..history.records import Found, Hashed, Header
+from ..history.requests import NO_END, Event, KeyValue, Range, Ranged, Watch, prefix_end
+from .adapter import Connection, Member, Status, Store
+from .client import Client
+from .cluster import Cluster, ClusterError, free_ports
+from .faults import FaultKind, Scene
+from .journal import Journal
+from .traffic import FREE, Profile, Session, Shared
+
+WARM_UP = 1.0
+AFTER_FAULT = 1.0
+WATCH_FOR = 1.0
+QUIET_WITHIN = 15.0
+"""Seconds in which members have to agree on a revision once nothing is written any more."""
+_AFTER_ERROR = 0.1
+_POLL = 0.05
+EVERYTHING = Range("\0", NO_END)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    What to do.
+
+    Attributes:
+        seconds: For how long; the round that is under way is finished.
+        seed: What all choices are made from; time and the scheduler have their say, too.
+    """
+
+    store: Store
+    nodes: int
+    faults: Sequence[FaultKind]
+    profile: Profile
+    seconds: float
+    seed: int
+
+    def about(self) -> dict[str, str | int | float]:
+        """The plan in words, for the header of the history."""
+        return {
+            "store": self.store.name,
+            "version": self.store.version(),
+            "nodes": self.nodes,
+            "faults": ",".join(fault.name for fault in self.faults) or "none",
+            "traffic": self.profile.name,
+            "seconds": self.seconds,
+            "seed": self.seed,
+        }
+
+
+@dataclass(slots=True)
+class Progress:
+    """How a campaign is getting on, for whoever watches it."""
+
+    operations: int = 0
+    rounds: int = 0
+    tell: Callable[[str], None] = field(default=lambda _: None)
+
+
+class _Pace:
+    """Lets so many through a second, all clients together."""
+
+    def __init__(self, rate: float) -> None:
+        self._step = 1 / rate
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        now = time.monotonic()
+        self._next = max(self._next + self._step, now)
+        await asyncio.sleep(self._next - now)
+
+
+class Campaign:
+    """
+    One campaign in *directory*, which holds all that is needed to judge it afterwards.
+
+    Args:
+        progress: Is kept up to date.
+    """
+
+    def __init__(self, plan: Plan, directory: Path, progress: Progress) -> None:
+        self._plan = plan
+        self._directory = directory
+        self._progress = progress
+        self._rng = random.Random(plan.seed)
+        self._shared = Shared(self._rng)
+        self._groups = 0
+
+    async def run(self) -> None:
+        """
+        Do as planned.
+
+        Raises:
+            ClusterError: The cluster did not start, or did not come back after a fault.
+        """
+        plan = self._plan
+        header = Header(plan.store.model, plan.about(), time.time())
+        with Journal(self._directory, header) as self._journal:
+            self._cluster = Cluster(plan.store, self._members(), self._directory / "logs")
+            self._scene = Scene(self._cluster, self._journal, self._rng)
+            try:
+                await self._cluster.start()
+                await self._rounds()
+            except ClusterError as error:
+                self._journal.note("cluster failed", error=str(error)[:2000])
+                raise
+            finally:
+                self._cluster.stop()
+                self._journal.note("end")
+
+    def _members(self) -> list[Member]:
+        names = [f"m{number}" for number in range(1, self._plan.nodes + 1)]
+        ports = free_ports(2 * len(names))
+        return [
+            Member(name, self._directory / "data" / name, port, peer, f"127.0.0.1:{peer}")
+            for name, port, peer in zip(names, ports[::2], ports[1::2], strict=True)
+        ]
+
+    async def _rounds(self) -> None:
+        plan = self._plan
+        ends = time.monotonic() + plan.seconds
+        await self._set_up()
+        clients = [
+            Client(number, plan.store, member, self._journal)
+            for number, member in enumerate(self._spread(plan.profile.clients))
+        ]
+        sessions = [
+            Session(self._shared, random.Random(self._rng.getrandbits(32)), plan.profile.keys)
+            for _ in clients
+        ]
+        try:
+            while time.monotonic() < ends:
+                self._progress.rounds += 1
+                await self._round(clients, sessions)
+                if not await self._compare():
+                    self._progress.tell("replicas differ: the campaign ends here")
+                    return
+        finally:
+            for client in clients:
+                await client.close()
+
+    def _spread(self, count: int) -> list[Member]:
+        members = self._cluster.members
+        return [members[number % len(members)] for number in range(count)]
+
+    async def _set_up(self) -> None:
+        """Show that the store is empty, and put in what the traffic needs."""
+        client = Client("setup", self._plan.store, self._cluster.members[0], self._journal)
+        session = Session(self._shared, self._rng, self._plan.profile.keys)
+        first = [EVERYTHING] if self._plan.store.model == "etcd" else []
+        for request in (*first, *self._plan.profile.setup):
+            session.learn(request, await client.do(request))
+        await client.close()
+
+    # -- a round ----------------------------------------------------------------------------
+
+    async def _round(self, clients: Sequence[Client], sessions: Sequence[Session]) -> None:
+        stop = asyncio.Event()
+        pace = _Pace(self._plan.profile.rate)
+        async with asyncio.TaskGroup() as group:
+            for client, session in zip(clients, sessions, strict=True):
+                group.create_task(self._work(client, session, pace, stop))
+            watchers = [
+                group.create_task(self._watch(f"w{number}", member))
+                for number, member in enumerate(self._spread(self._plan.profile.watchers))
+            ]
+            try:
+                await self._disturb()
+            finally:
+                stop.set()
+                for watcher in watchers:
+                    watcher.cancel()
+
+    async def _disturb(self) -> None:
+        before, began = self._progress.operations, time.monotonic()
+        await asyncio.sleep(WARM_UP * self._rng.uniform(0.8, 1.2))
+        rate = (self._progress.operations - before) / (time.monotonic() - began)
+        self._journal.note("load", rate=rate, needed=self._plan.profile.needed)
+        if self._plan.faults:
+            fault = self._rng.choice(self._plan.faults)
+            self._progress.tell(f"round {self._progress.rounds}: {rate:,.0f} ops/s, {fault.name}")
+            await fault.inject(self._scene)
+            await self._cluster.ready()
+        else:
+            self._progress.tell(f"round {self._progress.rounds}: {rate:,.0f} ops/s")
+        await asyncio.sleep(AFTER_FAULT)
+
+    async def _work(
+        self, client: Client, session: Session, pace: _Pace, stop: asyncio.Event
+    ) -> None:
+        profile = self._plan.profile
+        while not stop.is_set():
+            await pace.turn()
+            request = profile.next(session)
+            if isinstance(request, Watch):
+                await self._look(client, request)
+                continue
+            response = await client.do(request)
+            session.learn(request, response)
+            if response is None:
+                session.plan.clear()
+                await asyncio.sleep(_AFTER_ERROR)
+            else:
+                self._progress.operations += 1
+                profile.follow(session, request, response)
+
+    async def _watch(self, name: str, member: Member) -> None:
+        client = Client(name, self._plan.store, member, self._journal)
+        try:
+            while True:
+                await self._look(client, self._plan.profile.watch(self._shared))
+                await asyncio.sleep(_AFTER_ERROR)
+        finally:
+            await client.close()
+
+    async def _look(self, client: Client, request: Watch) -> None:
+        """Watch for a while."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WATCH_FOR):
+                async for _ in client.watch(request):
+                    pass
+
+    # -- between rounds -----------------------------------------------------------------------
+
+    async def _compare(self) -> bool:
+        """Let all members tell where they are, and what they hold; False if they differ."""
+        connections = {
+            member.name: await self._plan.store.connect(member) for member in self._cluster.members
+        }
+        try:
+            statuses = await self._agreed(connections)
+            self._groups += 1
+            for name, status in statuses.items():
+                if status.revision is not None and status.hash is not None:
+                    self._journal.write(
+                        Hashed(
+                            self._journal.now(),
+                            self._groups,
+                            name,
+                            status.revision,
+                            status.compacted,
+                            status.hash,
+                        )
+                    )
+            await self._find_out(next(iter(connections.values())), statuses)
+        finally:
+            for connection in connections.values():
+                await connection.close()
+        await self._read_everywhere()
+        return len({(each.revision, each.compacted, each.hash) for each in statuses.values()}) == 1
+
+    async def _agreed(self, connections: dict[str, Connection]) -> dict[str, Status]:
+        """What the members say once they are at one revision, or after long enough."""
+        until = time.monotonic() + QUIET_WITHIN
+        while True:
+            statuses: dict[str, Status] = {}
+            for name, connection in connections.items():
+                with suppress(Exception):
+                    async with asyncio.timeout(1):
+                        statuses[name] = await connection.status()
+            revisions = {status.revision for status in statuses.values()}
+            if len(statuses) == len(connections) and len(revisions) == 1:
+                return statuses
+            if time.monotonic() > until:
+                return statuses
+            await asyncio.sleep(_POLL)
+
+    async def _find_out(self, connection: Connection, statuses: dict[str, Status]) -> None:
+        """Read what was changed by revisions that no answer spoke of."""
+        revisions = [each.revision for each in statuses.values() if each.revision is not None]
+        newest = min(revisions, default=1)
+        for revision in range(self._shared.settled + 1, newest + 1):
+            if revision not in self._shared.known:
+                events = await _changes_at(connection, revision)
+                if events is None:
+                    return
+                self._journal.write(Found(self._journal.now(), revision, events))
+                self._shared.known.add(revision)
+        self._shared.settled = newest
+
+    async def _read_everywhere(self) -> None:
+        """A last read through each member, on which all have to agree."""
+        if self._plan.store.model != "etcd":
+            return
+        for member in self._cluster.members:
+            client = Client(f"last-{member.name}", self._plan.store, member, self._journal)
+            await client.do(Range(FREE, prefix_end(FREE)))
+            await client.close()
+
+
+async def _changes_at(connection: Connection, revision: int) -> tuple[Event, ...] | None:
+    """What *revision* changed, read from the store; None if it cannot be read."""
+    before, after = await _all_at(connection, revision - 1), await _all_at(connection, revision)
+    if before is None or after is None:
+        return None
+    puts = [
+        Event("put", kv, before.get(key))
+        for key, kv in after.items()
+        if kv.mod_revision == revision
+    ]
+    deletes = [
+        Event("delete", deletion(key, revision), kv)
+        for key, kv in before.items()
+        if key not in after
+    ]
+    return tuple(sorted(puts + deletes, key=lambda event: event.kv.key))
+
+
+async def _all_at(connection: Connection, revision: int) -> dict[str, KeyValue] | None:
+    try:
+        async with asyncio.timeout(5):
+            answer = await connection.do(Range(EVERYTHING.key, NO_END, revision=revision))
+    except Exception:
+        return None
+    return {kv.key: kv for kv in answer.kvs} if isinstance(answer, Ranged) else None

@@ -1,0 +1,198 @@
+"""
+Clusters of real processes on this machine: started, killed, stopped, started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from .adapter import Member, Store
+
+READY_WITHIN = 30.0
+"""Seconds in which a started member has to serve."""
+_POLL = 0.05
+
+
+class ClusterError(Exception):
+    """A cluster does not do what it has to before it can be tested; the text says where to look."""
+
+
+class Process:
+    """
+    A member's process.
+
+    Attributes:
+        member: Whose it is.
+        log: Where its output goes, one file over all restarts.
+    """
+
+    def __init__(self, member: Member, command: Sequence[str], log: Path) -> None:
+        self.member = member
+        self.log = log
+        self._command = list(command)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_paused = False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process, paused or not."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """Its number, while it runs."""
+        return self._process.pid if self._process is not None and self.is_running else None
+
+    def start(self) -> None:
+        """
+        Start it, for the first time or again.
+
+        Raises:
+            ClusterError: There is no such program.
+        """
+        assert not self.is_running
+        self.member.data.mkdir(parents=True, exist_ok=True)
+        if self.member.uid is not None:
+            os.chown(self.member.data, self.member.uid, -1)
+        with self.log.open("ab") as log:
+            try:
+                self._process = subprocess.Popen(
+                    [*_dies_with_us(), *self._command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self.member.data,
+                    user=self.member.uid,
+                )
+            except OSError as error:
+                raise ClusterError(f"cannot start {self._command[0]}: {error.strerror}") from None
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self._signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+        self._is_paused = False
+
+    def pause(self) -> None:
+        """Let it do nothing, until it is resumed."""
+        self._signal(signal.SIGSTOP)
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if self._is_paused:
+            self._signal(signal.SIGCONT)
+        self._is_paused = False
+
+    def tail(self, lines: int = 5) -> str:
+        """The last *lines* of its output."""
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - 16_384))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None and self.is_running:
+            self._process.send_signal(number)
+
+
+def _dies_with_us() -> list[str]:
+    """A prefix that ends the process when we end, however that happens, where there is one."""
+    setpriv = shutil.which("setpriv")
+    return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL", "--"]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on 127.0.0.1 that nobody listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+class Cluster:
+    """
+    The processes of one store.
+
+    Args:
+        members: Who they are; what is between them is their maker's business.
+    """
+
+    def __init__(self, store: Store, members: Sequence[Member], logs: Path) -> None:
+        self.store = store
+        self.members = list(members)
+        logs.mkdir(parents=True, exist_ok=True)
+        self._processes = {
+            member.name: Process(
+                member, store.command(member, self.members), logs / f"{member.name}.log"
+            )
+            for member in self.members
+        }
+
+    def process(self, member: Member) -> Process:
+        """The process of *member*."""
+        return self._processes[member.name]
+
+    async def start(self) -> None:
+        """
+        Start all members and wait until they serve.
+
+        Raises:
+            ClusterError: They do not.
+        """
+        for process in self._processes.values():
+            process.start()
+        await self.ready()
+
+    async def ready(self, within: float = READY_WITHIN) -> None:
+        """
+        Wait until all members serve.
+
+        Raises:
+            ClusterError: One of them does not, in *within* seconds.
+        """
+        try:
+            async with asyncio.timeout(within):
+                for member in self.members:
+                    await self._serves(member)
+        except TimeoutError:
+            raise ClusterError(
+                f"{member.name} of {self.store.name} does not serve clients after {within:g} s;"
+                f" its last words, in {self.process(member).log}:\n{self.process(member).tail()}"
+            ) from None
+
+    async def _serves(self, member: Member) -> None:
+        process = self.process(member)
+        while True:
+            if not process.is_running:
+                raise ClusterError(
+                    f"{member.name} of {self.store.name} ended by itself; its last words, in"
+                    f" {process.log}:\n{process.tail()}"
+                )
+            try:
+                connection = await self.store.connect(member)
+                try:
+                    async with asyncio.timeout(1):
+                        await connection.status()
+                finally:
+                    await connection.close()
+            except Exception:
+                await asyncio.sleep(_POLL)
+            else:
+                return
+
+    def stop(self) -> None:
+        """End all processes."""
+        for process in self._processes.values():
+            process.kill()
