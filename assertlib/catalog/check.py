@@ -48,7 +48,7 @@ def check(config: Config, name: str, target: Target) -> Checked:
     Raises:
         ConfigError: A catalog that should ship with assertlib does not.
     """
-    catalog = load(config.catalog_roots(target), config.root)
+    catalog = load(config.catalog_roots(target), config.root, target.without)
     return Checked(name, catalog, scan_target(Path(config.root), target))
 
 

@@ -35,6 +35,8 @@ class Target(BaseModel):
     """Patterns of files in them that do not."""
     catalog: tuple[str, ...] = Field(default=("catalog",), strict=False)
     """Directories of catalog files; ``assertlib:etcd`` is the one that ships."""
+    without: tuple[str, ...] = Field(default=(), strict=False)
+    """Features it does not have at all; invariants that require one of them are left out."""
 
 
 class _Table(BaseModel):

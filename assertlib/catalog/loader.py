@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -23,12 +24,18 @@ _NOT_AREAS = ("renames.toml",)
 
 @dataclass(frozen=True)
 class Entry:
-    """An invariant, its id, and where the catalog holds it."""
+    """
+    An invariant, its id, and where the catalog holds it.
+
+    Attributes:
+        is_left_out: Whether the target lacks a feature that it requires.
+    """
 
     id: str
     invariant: Invariant
     file: str
     line: int
+    is_left_out: bool = False
 
     @property
     def area(self) -> str:
@@ -37,8 +44,8 @@ class Entry:
 
     @property
     def counts(self) -> bool:
-        """Whether it is active; drafts and retired ones are listed apart, in no count."""
-        return self.invariant.status == "active"
+        """Whether it is active here; drafts and retired ones are listed apart, in no count."""
+        return self.invariant.status == "active" and not self.is_left_out
 
 
 @dataclass
@@ -61,17 +68,21 @@ class Catalog:
         return f"<Catalog of {len(self.entries)} invariants>"
 
 
-def load(roots: list[Path], base: Path) -> Catalog:
+def load(roots: list[Path], base: Path, without: Collection[str] = ()) -> Catalog:
     """
     Read all catalog files in *roots*; errors become findings.
 
     Args:
         base: Directory that file names in findings are relative to.
+        without: Features that are not there; what requires one of them is left out.
     """
     catalog = Catalog()
     for root in roots:
         _load_root(catalog, root, base)
     _check_replacements(catalog)
+    for entry in list(catalog.entries.values()):
+        if not set(entry.invariant.requires).isdisjoint(without):
+            catalog.entries[entry.id] = replace(entry, is_left_out=True)
     return catalog
 
 

@@ -153,7 +153,7 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         populations=_populations(judging.trials),
         assertions=assertions,
         invariants=judging.invariants(assertions),
-        drafts=[entry for entry in _sorted(catalog) if not entry.counts],
+        drafts=[e for e in _sorted(catalog) if not e.counts and not e.is_left_out],
         undeclared=judging.undeclared(scan),
         troubles=_troubles(evidence),
         notes=list(_notes(evidence)),

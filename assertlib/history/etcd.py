@@ -153,10 +153,8 @@ def _apply_txn(state: State, txn: Txn) -> tuple[State, Committed | Refused]:
     branch = txn.then if succeeded else txn.otherwise
     if any(isinstance(each, Put) and _lacks(state, each.lease) for each in branch):
         return state, Refused("lease-not-found")
-    results: list[Result] = []
     changes: dict[str, KeyValue | None] = {}
-    for each in branch:
-        results.append(_change(state, each, changes))
+    results = [_change(state, each, changes) for each in branch]
     if changes:
         state = _changed(state, changes)
         # Reads of a transaction that writes see what was written before them.

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from .requests import Request, Response
+from .wording import request_in_words, response_in_words
 
 ClientId: TypeAlias = int | str
 
@@ -49,5 +50,6 @@ class Operation:
     error: str = ""
 
     def __str__(self) -> str:
-        ended = self.outcome.value if self.response is None else str(self.response)
-        return f"#{self.id} client {self.client}: {self.request} → {ended}"
+        ended = self.outcome if self.response is None else response_in_words(self.response)
+        at = f" at {self.endpoint}" if self.endpoint else ""
+        return f"#{self.id} client {self.client}{at}: {request_in_words(self.request)} → {ended}"

@@ -30,6 +30,7 @@ from .requests import (
     Revoke,
     Txn,
     covers,
+    written,
 )
 
 
@@ -205,21 +206,12 @@ def _not_applied(
     unanswered: Iterable[Operation],
     found: Mapping[int, Sequence[Event]],
 ) -> Iterator[Operation]:
-    writers = Counter(value for each in operations for value in _values(each.request))
+    writers = Counter(value for each in operations for value in written(each.request))
     there = {event.kv.value for events in found.values() for event in events}
     for operation in unanswered:
         own = {value for value in _always_written(operation.request) if writers[value] == 1}
         if own and not own & there:
             yield operation
-
-
-def _values(request: Request) -> set[str]:
-    match request:
-        case Put(_, value):
-            return {value}
-        case Txn(_, then, otherwise):
-            return {each.value for each in (*then, *otherwise) if isinstance(each, Put)}
-    return set()
 
 
 def _always_written(request: Request) -> set[str]:
@@ -229,4 +221,4 @@ def _always_written(request: Request) -> set[str]:
             kinds = {type(each) for each in branch}
             if Delete in kinds and Put not in kinds:
                 return set()
-    return _values(request)
+    return written(request)

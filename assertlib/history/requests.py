@@ -1,8 +1,8 @@
-"""
+r"""
 What clients ask of a store and what they are told, as plain data.
 
 Keys and values are text; ranges are half open, in the order of the keys' UTF-8 bytes, which
-is that of their code points.  An empty `end` means the one key, ``"\\0"`` everything from it on.
+is that of their code points.  An empty `end` means the one key, ``"\0"`` everything from it on.
 """
 
 from __future__ import annotations
@@ -313,6 +313,28 @@ def covers(key: str, end: str, other: str) -> bool:
     if not end:
         return other == key
     return key <= other and (end == NO_END or other < end)
+
+
+def written(request: Request) -> set[str]:
+    """The values that *request* may write."""
+    match request:
+        case Put(_, value) | Append(_, value) | Swap(_, _, value):
+            return {value}
+        case Txn(_, then, otherwise):
+            return {each.value for each in (*then, *otherwise) if isinstance(each, Put)}
+    return set()
+
+
+def seen(response: Response | None) -> set[str]:
+    """The values that *response* shows."""
+    match response:
+        case Value(value) if value is not None:
+            return {value}
+        case Ranged(_, kvs):
+            return {kv.value for kv in kvs}
+        case Committed(_, _, results):
+            return {kv.value for each in results if isinstance(each, Ranged) for kv in each.kvs}
+    return set()
 
 
 def prefix_end(prefix: str) -> str:

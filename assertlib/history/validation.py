@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from .etcd import Etcd
 from .history import History
 from .linearizability import BUDGET, Linearization, Verdict, check
+from .minimal import Core, minimal
 from .model import Model
 from .operations import ClientId, Operation, Outcome
 from .records import Hashed, HistoryError
@@ -25,18 +26,28 @@ from .register import CasRegister, KeyValueStore, Register
 from .replay import Replay, resolve
 from .requests import Grant, KeepAlive, Range, Ranged, Refused, Revoke
 from .watches import BY_REPLAY, BY_STREAM, Complaint, check_against, check_stream
+from .wording import response_in_words
 
 S = TypeVar("S")
-Checker = Callable[[Sequence[Operation], int], Linearization]
 
 
-def _checker(model: Model[S]) -> Checker:
-    return lambda operations, budget: check(model, operations, budget=budget)
+class Judge(NamedTuple):
+    """A model as the checks that use it."""
+
+    check: Callable[[Sequence[Operation], int], Linearization]
+    minimal: Callable[[Sequence[Operation], Operation], Core]
 
 
-MODELS: dict[str, Checker] = {
-    model.name: _checker(model) for model in (Register(), CasRegister(), KeyValueStore())
-} | {Etcd.name: _checker(Etcd())}
+def _judge(model: Model[S]) -> Judge:
+    return Judge(
+        lambda operations, budget: check(model, operations, budget=budget),
+        lambda operations, stuck: minimal(model, operations, stuck),
+    )
+
+
+MODELS: dict[str, Judge] = {
+    model.name: _judge(model) for model in (Register(), CasRegister(), KeyValueStore())
+} | {Etcd.name: _judge(Etcd())}
 
 
 class Status(StrEnum):
@@ -69,10 +80,20 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """All checks of a history, in their order."""
+    """
+    All checks of a history, in their order.
+
+    Attributes:
+        operations: Those that were judged, with what became of the ones without an answer.
+        core: The smallest part that is illegal, where the whole is.
+        replay: The store's past, where it has one.
+    """
 
     checks: tuple[Check, ...]
+    operations: tuple[Operation, ...] = ()
     linearization: Linearization | None = None
+    core: Core | None = None
+    replay: Replay | None = None
 
     @property
     def status(self) -> Status:
@@ -98,6 +119,7 @@ LOAD = "load"
 LINEARIZABLE = "linearizable"
 READS = "reads of the past"
 REPLICAS = "replicas"
+_SHOWN = 12
 
 
 def validate(history: History, *, budget: int = BUDGET) -> Validation:
@@ -111,27 +133,30 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
         HistoryError: There is no such model.
         UnsupportedRequestError: The model does not know one of the requests.
     """
-    checker = MODELS.get(history.header.model)
-    if checker is None:
+    judge = MODELS.get(history.header.model)
+    if judge is None:
         raise HistoryError(
             f"there is no model {history.header.model!r}; there are: {', '.join(MODELS)}"
         )
+    has_past = history.header.model == Etcd.name
     assumed = _assumptions(history)
     if assumed.status is not Status.SUCCESS:
-        names = [LINEARIZABLE, *(_PAST if history.header.model == Etcd.name else ())]
         reason = "the test itself is not what it has to be"
+        names = (LINEARIZABLE, *_PAST, REPLICAS) if has_past else (LINEARIZABLE,)
         skipped = [Check(name, Status.NOT_CHECKED, reason) for name in names]
         return Validation((assumed, *skipped))
-    load = _load(history)
-    if history.header.model != Etcd.name:
-        linearization = checker(history.operations, budget)
-        return Validation((assumed, load, _linearizable(history, linearization)), linearization)
-    operations = resolve([*history.operations, *_expiries(history)], history.found)
-    linearization = checker(operations, budget)
-    linearizable = _linearizable(history, linearization)
-    past = _against_the_past(history, operations, linearizable)
-    checks = (assumed, load, linearizable, *past, _replicas(history.hashes))
-    return Validation(checks, linearization)
+    operations = history.operations
+    if has_past:
+        operations = resolve([*operations, *_expiries(history)], history.found)
+    found = judge.check(operations, budget)
+    core = None if found.stuck is None else judge.minimal(operations, found.stuck)
+    checks = [assumed, _load(history), _linearizable(history, found, core)]
+    replay = None
+    if has_past:
+        replay = Replay(operations, history.found)
+        checks += _against_the_past(history, operations, checks[-1], replay)
+        checks.append(_replicas(history.hashes))
+    return Validation(tuple(checks), tuple(operations), found, core, replay)
 
 
 _PAST = (*BY_STREAM, *BY_REPLAY, READS)
@@ -201,29 +226,38 @@ def _expiries(history: History) -> Iterator[Operation]:
             yield Operation(-number, "expiry", Revoke(lease), ends)
 
 
-def _linearizable(history: History, found: Linearization) -> Check:
+def _linearizable(history: History, found: Linearization, core: Core | None) -> Check:
     count = len(history.operations)
     if found.verdict is Verdict.OK:
         return Check(LINEARIZABLE, Status.SUCCESS, judged=count)
-    if found.verdict is Verdict.UNKNOWN:
+    if found.verdict is Verdict.UNKNOWN or found.stuck is None or core is None:
         return Check(LINEARIZABLE, Status.UNKNOWN, found.reason, judged=count)
-    assert found.stuck is not None
-    complaint = Complaint(LINEARIZABLE, found.reason, time=found.stuck.call)
+    complaint = Complaint(LINEARIZABLE, _why(found.reason, core), time=found.stuck.call)
     return Check(LINEARIZABLE, Status.FAILURE, "", (complaint,), count)
+
+
+def _why(reason: str, core: Core) -> str:
+    smallest = "the smallest part that is illegal" if core.is_minimal else "a part that is illegal"
+    lines = [reason, f"{smallest}:", *(f"  {each}" for each in core.operations[:_SHOWN])]
+    if len(core.operations) > _SHOWN:
+        lines.append(f"  … and {len(core.operations) - _SHOWN} more")
+    if core.related:
+        lines += ["what these saw, or claim too, comes from:"]
+        lines += [f"  {each}" for each in core.related[:_SHOWN]]
+    return "\n".join(lines)
 
 
 # -- what is held against the store's past ------------------------------------------------------
 
 
 def _against_the_past(
-    history: History, operations: Sequence[Operation], linearizable: Check
+    history: History, operations: Sequence[Operation], linearizable: Check, replay: Replay
 ) -> Iterator[Check]:
     if linearizable.status is Status.FAILURE:
         reason = "the operations are not linearizable, so the store has no one past"
         for name in _PAST:
             yield Check(name, Status.NOT_CHECKED, reason)
         return
-    replay = Replay(operations, history.found)
     streams = history.streams
     by_stream = chain.from_iterable(map(check_stream, streams))
     yield from _concluded(BY_STREAM, by_stream, _sent(history))
@@ -277,7 +311,7 @@ def _wrong_reads(reads: Iterable[Operation], replay: Replay) -> Iterator[Complai
         if at > replay.last:
             text = f"{operation}: an answer of revision {at}, and there are {replay.last}"
         elif (answer.kvs, answer.count) != (expected.kvs, expected.count):
-            text = f"{operation}: at revision {at} there was {expected}"
+            text = f"{operation}: at revision {at} there was {response_in_words(expected)}"
         else:
             continue
         yield Complaint(READS, text, time=operation.call)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from .history import Stream
 from .replay import Replay
 from .requests import Delivery, Event, Watch, covers
+from .wording import event_in_words, watch_in_words
 
 BY_STREAM = ("filter", "ordered", "unique", "atomic", "bookmarkable")
 BY_REPLAY = ("resumable", "is-create", "reliable", "prev-kv")
@@ -64,7 +65,8 @@ _Found = Iterator[tuple[int, str]]
 
 def _named(stream: Stream, check: str, found: _Found) -> Iterator[Complaint]:
     for time, text in found:
-        yield Complaint(check, f"watch {stream.id} of {stream.request}: {text}", stream.id, time)
+        told = f"watch {stream.id} of {watch_in_words(stream.request)}: {text}"
+        yield Complaint(check, told, stream.id, time)
 
 
 def _events(stream: Stream) -> Iterator[tuple[int, Event]]:
@@ -86,14 +88,14 @@ def matches(request: Watch, event: Event) -> bool:
 def _filter(stream: Stream) -> _Found:
     for time, event in _events(stream):
         if not matches(stream.request, event):
-            yield time, f"{event} was not asked for"
+            yield time, f"{event_in_words(event)} was not asked for"
 
 
 def _ordered(stream: Stream) -> _Found:
     last = 1
     for time, event in _events(stream):
         if event.kv.mod_revision < last:
-            yield time, f"{event} comes after revision {last}"
+            yield time, f"{event_in_words(event)} comes after revision {last}"
         last = event.kv.mod_revision
 
 
@@ -102,7 +104,7 @@ def _unique(stream: Stream) -> _Found:
     for time, event in _events(stream):
         what = (event.kv.mod_revision, event.kv.key)
         if what in seen:
-            yield time, f"{event} comes a second time"
+            yield time, f"{event_in_words(event)} comes a second time"
         seen.add(what)
 
 
@@ -121,14 +123,11 @@ def _bookmarkable(stream: Stream) -> _Found:
         for event in delivery.events:
             event_revision = event.kv.mod_revision
             if event_revision <= progress:
-                yield time, f"{event} comes after progress to revision {progress}"
+                yield time, f"{event_in_words(event)} comes after progress to revision {progress}"
         if is_progress(delivery):
-            if delivery.revision < max(progress, event_revision):
-                yield (
-                    time,
-                    f"progress to revision {delivery.revision} after revision"
-                    f" {max(progress, event_revision)}",
-                )
+            before = max(progress, event_revision)
+            if delivery.revision < before:
+                yield time, f"progress to revision {delivery.revision} after revision {before}"
             progress = delivery.revision
 
 
@@ -143,7 +142,10 @@ def _resumable(stream: Stream, replay: Replay) -> _Found:
         None,
     )
     if expected is None or _content(event) != _content(expected):
-        yield time, f"the first event from revision {start} on is {expected}, and {event} came"
+        yield (
+            time,
+            f"the first event from revision {start} on is {_told(expected)}, and {event_in_words(event)} came",
+        )
 
 
 def _is_create(stream: Stream, replay: Replay) -> _Found:
@@ -151,7 +153,10 @@ def _is_create(stream: Stream, replay: Replay) -> _Found:
         before = replay.kv(event.kv.key, event.kv.mod_revision - 1)
         if event.is_create != (event.kind == "put" and before is None):
             told = "a creation" if event.is_create else "no creation"
-            yield time, f"{event} says it is {told}, and before it there was {before}"
+            yield (
+                time,
+                f"{event_in_words(event)} says it is {told}, and before it there was {before}",
+            )
 
 
 def _reliable(stream: Stream, replay: Replay) -> _Found:
@@ -163,14 +168,20 @@ def _reliable(stream: Stream, replay: Replay) -> _Found:
     expected = [each for each in replay.events(first, last) if matches(stream.request, each)]
     for (time, event), wanted in zip(came, expected, strict=False):
         if _content(event) != _content(wanted):
-            yield time, f"{wanted} should have come, and {event} came"
+            yield time, f"{_told(wanted)} should have come, and {_told(event)} came"
             return
     if len(came) > len(expected):
         time, event = came[len(expected)]
-        yield time, f"{event} came, and there is no such event up to revision {last}"
+        yield (
+            time,
+            f"{event_in_words(event)} came, and there is no such event up to revision {last}",
+        )
     elif len(came) < len(expected):
         time = stream.deliveries[-1][0]
-        yield time, f"{expected[len(came)]} did not come, though the watch got to revision {last}"
+        yield (
+            time,
+            f"{_told(expected[len(came)])} did not come, though the watch got to revision {last}",
+        )
 
 
 def _window(stream: Stream) -> tuple[int, int] | None:
@@ -195,7 +206,11 @@ def _prev_kv(stream: Stream, replay: Replay) -> _Found:
         before = replay.kv(event.kv.key, event.kv.mod_revision - 1)
         # It may be gone by compaction, so only what did come is judged.
         if event.previous is not None and event.previous != before:
-            yield time, f"{event} should have replaced {before}"
+            yield time, f"{event_in_words(event)} should have replaced {before}"
+
+
+def _told(event: Event | None) -> str:
+    return "nothing" if event is None else event_in_words(event)
 
 
 def _content(event: Event) -> tuple[object, ...]:

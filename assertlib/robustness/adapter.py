@@ -97,7 +97,8 @@ class Connection(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no watches")
 
     async def close(self) -> None:
-        """Give it up."""
+        """Give it up; nothing to do unless the store's way says otherwise."""
+        return
 
 
 class Store(ABC):

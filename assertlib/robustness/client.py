@@ -38,12 +38,12 @@ class Client:
             self._connection = await self._store.connect(self.member)
         return self._connection
 
-    async def do(self, request: Request, timeout: float = REQUEST_TIMEOUT) -> Response | None:
-        """The answer to *request*; None if none came, for whatever reason."""
+    async def do(self, request: Request, within: float = REQUEST_TIMEOUT) -> Response | None:
+        """The answer to *request*; None if none came in *within* seconds, for whatever reason."""
         number = self._journal.call(self.id, request, self.member.name)
         sent = False
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 connection = await self.connection()
                 sent = True
                 response = await connection.do(request)

@@ -142,7 +142,7 @@ class Etcd(Store):
             *self._options,
         ]
 
-    async def connect(self, member: Member) -> "EtcdConnection":
+    async def connect(self, member: Member) -> EtcdConnection:
         return EtcdConnection(member.endpoint)
 
     def version(self) -> str:

@@ -61,7 +61,7 @@ class Shared:
     newest: int = 1
     known: set[int] = field(default_factory=set)
     settled: int = 1
-    numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def value(self) -> str:
         """A value that nobody else writes."""
@@ -169,36 +169,36 @@ class Profile:
 # -- requests -----------------------------------------------------------------------------
 
 
-def get(session: Session) -> Request:
+def _get(session: Session) -> Request:
     return Range(session.key())
 
 
-def list_all(session: Session) -> Request:
+def _list_all(session: Session) -> Request:
     return Range(FREE, prefix_end(FREE), limit=session.rng.choice((0, 0, 3)))
 
 
-def stale_get(session: Session) -> Request:
+def _stale_get(session: Session) -> Request:
     return Range(session.key(), serializable=True)
 
 
-def read_past(session: Session) -> Request:
+def _read_past(session: Session) -> Request:
     revision = max(1, session.shared.newest - session.rng.randrange(_LOOK_BACK))
     return Range(FREE, prefix_end(FREE), revision=revision)
 
 
-def put(session: Session) -> Request:
+def _put(session: Session) -> Request:
     return Put(session.key(), session.shared.value())
 
 
-def delete(session: Session) -> Request:
+def _delete(session: Session) -> Request:
     return Delete(session.key())
 
 
-def delete_some(session: Session) -> Request:
+def _delete_some(session: Session) -> Request:
     return Delete(f"{FREE}1", f"{FREE}3")
 
 
-def several(session: Session) -> Request:
+def _several(session: Session) -> Request:
     keys = sorted({session.key() for _ in range(4)})
     dice = [session.rng.randrange(4) for _ in keys]
     return Txn((), tuple(_part(session, key, die) for key, die in zip(keys, dice, strict=True)))
@@ -210,7 +210,7 @@ def _part(session: Session, key: str, die: int) -> Range | Put | Delete:
     return Delete(key) if die == 1 else Put(key, session.shared.value())
 
 
-def compare_and_set(session: Session) -> Request:
+def _compare_and_set(session: Session) -> Request:
     key = session.key()
     known = session.seen.get(key)
     expected = 0 if known is None else known.mod_revision
@@ -219,23 +219,23 @@ def compare_and_set(session: Session) -> Request:
     )
 
 
-def put_on_lease(session: Session) -> Request:
+def _put_on_lease(session: Session) -> Request:
     if session.leases:
         return Put(session.key(), session.shared.value(), lease=session.leases[-1])
-    return grant(session)
+    return _grant(session)
 
 
-def grant(session: Session) -> Request:
+def _grant(session: Session) -> Request:
     return Grant(next(session.shared.numbers), OUTLIVES)
 
 
-def revoke(session: Session) -> Request:
-    return Revoke(session.leases.pop(0)) if session.leases else grant(session)
+def _revoke(session: Session) -> Request:
+    return Revoke(session.leases.pop(0)) if session.leases else _grant(session)
 
 
-def compact(session: Session) -> Request:
+def _compact(session: Session) -> Request:
     if session.shared.settled < 3:
-        return get(session)
+        return _get(session)
     return Compact(session.rng.randint(2, session.shared.settled))
 
 
@@ -255,7 +255,7 @@ FILL = tuple(
 """Many keys, a transaction at a time."""
 
 
-def range_compare(session: Session) -> Request:
+def _range_compare(session: Session) -> Request:
     """A put on a condition that takes long to look at, so that a crash is likely to hit it."""
     key = session.key()
     slow = Compare(BULK, "version", ">", 0, end=prefix_end(BULK))
@@ -269,18 +269,18 @@ def _pod(session: Session) -> str:
     return f"{PODS}{session.rng.randrange(session.keys)}"
 
 
-def kube_list(session: Session) -> Request:
+def _kube_list(session: Session) -> Request:
     rng = session.rng
     if rng.random() < 0.5:
         return Range(PODS, prefix_end(PODS), limit=3)
     return Range(PODS, prefix_end(PODS), serializable=rng.random() < 0.3)
 
 
-def kube_get(session: Session) -> Request:
+def _kube_get(session: Session) -> Request:
     return Range(_pod(session))
 
 
-def kube_write(session: Session) -> Request:
+def _kube_write(session: Session) -> Request:
     """Create, update or delete on condition of the revision that was seen last."""
     key = _pod(session)
     known = session.seen.get(key)
@@ -297,7 +297,7 @@ SHORT = 2
 """Seconds; etcd lets no lease live for less."""
 
 
-def short_lease(session: Session) -> Request:
+def _short_lease(session: Session) -> Request:
     lease = next(session.shared.numbers)
     keys = [f"{FREE}lease/{lease}/{number}" for number in range(session.rng.randint(1, 3))]
     session.plan += [Put(key, session.shared.value(), lease=lease) for key in keys]
@@ -309,13 +309,13 @@ def short_lease(session: Session) -> Request:
 # -- etcd-io/etcd#18089 and #19179 -----------------------------------------------------------------
 
 
-def put_and_delete(session: Session) -> Request:
+def _put_and_delete(session: Session) -> Request:
     key = session.key()
     session.plan += [Put(key, session.shared.value()), Delete(key)]
     return Put(key, session.shared.value())
 
 
-def watch_from_deletion(session: Session, request: Request, response: Response) -> None:
+def _watch_from_deletion(session: Session, request: Request, response: Response) -> None:
     """After a deletion: overwrite the key, compact at the deletion, and watch from there."""
     match request, response:
         case Delete(key), Committed(revision):
@@ -329,15 +329,15 @@ def watch_from_deletion(session: Session, request: Request, response: Response) 
 # -- stores of registers ------------------------------------------------------------------------
 
 
-def register_get(session: Session) -> Request:
+def _register_get(session: Session) -> Request:
     return Get(session.key())
 
 
-def register_put(session: Session) -> Request:
+def _register_put(session: Session) -> Request:
     return Put(session.key(), session.shared.value())
 
 
-def register_swap(session: Session) -> Request:
+def _register_swap(session: Session) -> Request:
     key = session.key()
     return Swap(key, session.values.get(key), session.shared.value())
 
@@ -350,18 +350,18 @@ PROFILES = {
             "puts, deletes, transactions, leases, reads now and in the past, and watches",
             "etcd",
             (
-                (15, get),
-                (8, list_all),
-                (10, stale_get),
-                (7, read_past),
-                (5, delete),
-                (2, delete_some),
-                (10, several),
-                (5, put_on_lease),
-                (3, revoke),
-                (10, compare_and_set),
-                (20, put),
-                (1, compact),
+                (15, _get),
+                (8, _list_all),
+                (10, _stale_get),
+                (7, _read_past),
+                (5, _delete),
+                (2, _delete_some),
+                (10, _several),
+                (5, _put_on_lease),
+                (3, _revoke),
+                (10, _compare_and_set),
+                (20, _put),
+                (1, _compact),
             ),
             watchers=3,
         ),
@@ -369,21 +369,21 @@ PROFILES = {
             "put",
             "puts, a few reads and transactions",
             "etcd",
-            ((20, put), (5, several), (10, get), (5, list_all)),
+            ((20, _put), (5, _several), (10, _get), (5, _list_all)),
             watchers=1,
         ),
         Profile(
             "range-compare",
             f"puts on a condition over {BULK_KEYS:,} keys, which take long to apply",
             "etcd",
-            ((20, range_compare), (3, get), (1, list_all)),
+            ((20, _range_compare), (3, _get), (1, _list_all)),
             setup=FILL,
         ),
         Profile(
             "kubernetes",
             "what an API server does: lists, and writes on condition of a revision",
             "etcd",
-            ((10, kube_list), (15, kube_get), (40, kube_write), (1, compact)),
+            ((10, _kube_list), (15, _kube_get), (40, _kube_write), (1, _compact)),
             keys=12,
             watchers=4,
             watch_prefix=PODS,
@@ -392,7 +392,7 @@ PROFILES = {
             "lease-expiry",
             "leases of two seconds, kept alive or left",
             "etcd",
-            ((20, short_lease), (10, get), (5, list_all), (10, put)),
+            ((20, _short_lease), (10, _get), (5, _list_all), (10, _put)),
             rate=100.0,
             needed=10.0,
             watchers=2,
@@ -401,7 +401,7 @@ PROFILES = {
             "progress",
             "as put, with watches that ask how far they are",
             "etcd",
-            ((20, put), (5, delete), (5, several), (5, get)),
+            ((20, _put), (5, _delete), (5, _several), (5, _get)),
             watchers=4,
             progress=True,
         ),
@@ -409,17 +409,17 @@ PROFILES = {
             "compaction",
             "keys deleted, history compacted at the deletion, and watched from there",
             "etcd",
-            ((1, put_and_delete),),
+            ((1, _put_and_delete),),
             clients=1,
             rate=100.0,
             needed=2.0,
-            follow=watch_from_deletion,
+            follow=_watch_from_deletion,
         ),
         Profile(
             "registers",
             "gets, puts and swaps of single keys",
             "kv",
-            ((10, register_get), (10, register_put), (10, register_swap)),
+            ((10, _register_get), (10, _register_put), (10, _register_swap)),
         ),
     )
 }
