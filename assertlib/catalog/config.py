@@ -16,6 +16,8 @@ from .words import in_words_of_toml
 FILE = "pyproject.toml"
 TABLE = ("tool", "assertlib")
 _PACKAGED = "assertlib:"
+SHIPPED = Path(__file__).parents[2]
+"""Where the package assertlib is installed."""
 
 
 class ConfigError(Exception):
@@ -30,13 +32,29 @@ class Target(BaseModel):
     )
 
     source: tuple[str, ...] = Field(strict=False)
-    """Files and directories whose assertions count, relative to pyproject.toml."""
+    """
+    Files and directories whose assertions count, relative to pyproject.toml;
+    ``assertlib:robustness`` are those that judge campaigns.
+    """
     exclude: tuple[str, ...] = Field(default=(), strict=False)
     """Patterns of files in them that do not."""
     catalog: tuple[str, ...] = Field(default=("catalog",), strict=False)
     """Directories of catalog files; ``assertlib:etcd`` is the one that ships."""
     without: tuple[str, ...] = Field(default=(), strict=False)
     """Features it does not have at all; invariants that require one of them are left out."""
+
+
+SHIPPED_TARGETS = {
+    "etcd": Target(source=(f"{_PACKAGED}robustness",), catalog=(f"{_PACKAGED}etcd",))
+}
+"""Targets that need no configuration: what campaigns against a real etcd are judged by."""
+
+
+def source_path(root: Path, name: str) -> Path:
+    """The file or directory that *name* in a target's ``source`` means."""
+    if name.startswith(_PACKAGED):
+        return SHIPPED / "assertlib" / name.removeprefix(_PACKAGED)
+    return root / name
 
 
 class _Table(BaseModel):
@@ -75,6 +93,8 @@ class Config:
                 f"{place}: no target is configured; add [tool.assertlib.targets.NAME] with"
                 " `source`, for example with `assertlib init`"
             )
+        if wanted not in self.targets and wanted in SHIPPED_TARGETS:
+            return wanted, SHIPPED_TARGETS[wanted]
         if wanted not in self.targets:
             hint = did_you_mean(wanted, self.targets) or f"there are: {', '.join(self.targets)}"
             raise ConfigError(f"{self.file}: there is no target {wanted!r}; {hint}")

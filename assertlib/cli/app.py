@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 
 from ..recording.session import VERSION
-from . import catalog, check, debug, docs, explain, init, report, run_command
+from . import (
+    catalog,
+    check,
+    debug,
+    docs,
+    explain,
+    history,
+    init,
+    report,
+    robustness,
+    run_command,
+)
 
 EPILOG = """Examples:
 
@@ -24,6 +35,8 @@ assertlib run -- python -m kvstore     record a program and its children
 assertlib report                       what the newest run proved
 
 pytest --assertlib                     record a test session
+
+assertlib robustness etcd --for 60s    test a real etcd under load and faults
 """
 
 app = typer.Typer(
@@ -45,6 +58,8 @@ app.command("report")(report.report)
 app.command("docs")(docs.docs)
 app.command("debug")(debug.debug)
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(history.app, name="history")
+app.add_typer(robustness.app, name="robustness")
 
 
 def _print_version(wanted: bool) -> None:

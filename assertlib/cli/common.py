@@ -18,9 +18,20 @@ from ..catalog.config import Config, ConfigError, find_config
 from ..evidence.combine import Evidence, read_evidence
 from ..evidence.runs import NoDataError, find_runs
 from ..evidence.summary import Summary, summarise
+from ..history.model import UnsupportedRequestError
+from ..history.records import HistoryError
 from ..recording.reader import UnreadableRunError
+from ..robustness.cluster import ClusterError
 
 OK, WRONG, USAGE, NO_DATA = 0, 1, 2, 3
+
+_MISTAKES = (
+    ConfigError,
+    UnreadableRunError,
+    HistoryError,
+    UnsupportedRequestError,
+    ClusterError,
+)
 
 P = ParamSpec("P")
 
@@ -40,7 +51,7 @@ def command(function: Callable[P, int]) -> Callable[P, None]:
             sys.stdout.flush()
         except NoDataError as error:
             code = _say(error, NO_DATA)
-        except (ConfigError, UnreadableRunError) as error:
+        except _MISTAKES as error:
             code = _say(error, USAGE)
         except BrokenPipeError:
             # The reader, such as head, has seen enough; nothing may be flushed at exit.

@@ -5,6 +5,7 @@ where to look, and what replays it.
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -30,11 +31,29 @@ def explain(hit: Hit, entry: Entry | None) -> str:
         lines.append(f"  condition: {hit.source}")
         lines += [f"    {name} = {value}" for name, value in hit.values.items()]
     if hit.details is not None:
-        lines.append(f"  details: {hit.details}")
+        lines += _details(hit.details)
     lines += _replay(hit.trial, hit.seed)
     if hit.invariant is not None:
         lines += _knowledge(hit.invariant, entry)
     return "\n".join(one_line(each, _LIMIT) for each in lines)
+
+
+def _details(text: str) -> Iterator[str]:
+    """The details on a line, or one by one where a value has several lines."""
+    try:
+        details = json.loads(text)
+    except ValueError:
+        details = None
+    if not isinstance(details, dict) or "\\n" not in text:
+        yield f"  details: {text}"
+        return
+    yield "  details:"
+    for name, value in details.items():
+        if isinstance(value, str) and "\n" in value:
+            yield f"    {name}:"
+            yield from (f"      {line}" for line in value.splitlines())
+        else:
+            yield f"    {name}: {json.dumps(value, ensure_ascii=False)}"
 
 
 def _replay(trial: str | None, seed: int | None) -> Iterator[str]:

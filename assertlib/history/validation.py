@@ -142,7 +142,7 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
     assumed = _assumptions(history)
     if assumed.status is not Status.SUCCESS:
         reason = "the test itself is not what it has to be"
-        names = (LINEARIZABLE, *_PAST, REPLICAS) if has_past else (LINEARIZABLE,)
+        names = (LOAD, LINEARIZABLE, *_PAST, REPLICAS) if has_past else (LOAD, LINEARIZABLE)
         skipped = [Check(name, Status.NOT_CHECKED, reason) for name in names]
         return Validation((assumed, *skipped))
     operations = history.operations

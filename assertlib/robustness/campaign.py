@@ -30,8 +30,8 @@ from .traffic import FREE, Profile, Session, Shared
 WARM_UP = 1.0
 AFTER_FAULT = 1.0
 WATCH_FOR = 1.0
-QUIET_WITHIN = 15.0
-"""Seconds in which members have to agree on a revision once nothing is written any more."""
+QUIET_FOR = 5.0
+"""Seconds without a change after which members that differ are taken to do so for good."""
 _AFTER_ERROR = 0.1
 _POLL = 0.05
 EVERYTHING = Range("\0", NO_END)
@@ -250,6 +250,8 @@ class Campaign:
             statuses = await self._agreed(connections)
             self._groups += 1
             for name, status in statuses.items():
+                if status.is_leader:
+                    self._journal.note("leader", member=name)
                 if status.revision is not None and status.hash is not None:
                     self._journal.write(
                         Hashed(
@@ -269,18 +271,17 @@ class Campaign:
         return len({(each.revision, each.compacted, each.hash) for each in statuses.values()}) == 1
 
     async def _agreed(self, connections: dict[str, Connection]) -> dict[str, Status]:
-        """What the members say once they are at one revision, or after long enough."""
-        until = time.monotonic() + QUIET_WITHIN
+        """What the members say once they are at one revision, or no longer move."""
+        last: dict[str, int | None] = {}
+        since = time.monotonic()
         while True:
-            statuses: dict[str, Status] = {}
-            for name, connection in connections.items():
-                with suppress(Exception):
-                    async with asyncio.timeout(1):
-                        statuses[name] = await connection.status()
-            revisions = {status.revision for status in statuses.values()}
-            if len(statuses) == len(connections) and len(revisions) == 1:
+            statuses = await _statuses(connections)
+            revisions = {name: status.revision for name, status in statuses.items()}
+            if len(revisions) == len(connections) and len(set(revisions.values())) == 1:
                 return statuses
-            if time.monotonic() > until:
+            if revisions != last:
+                last, since = revisions, time.monotonic()
+            elif time.monotonic() - since > QUIET_FOR:
                 return statuses
             await asyncio.sleep(_POLL)
 
@@ -305,6 +306,15 @@ class Campaign:
             client = Client(f"last-{member.name}", self._plan.store, member, self._journal)
             await client.do(Range(FREE, prefix_end(FREE)))
             await client.close()
+
+
+async def _statuses(connections: dict[str, Connection]) -> dict[str, Status]:
+    found: dict[str, Status] = {}
+    for name, connection in connections.items():
+        with suppress(Exception):
+            async with asyncio.timeout(1):
+                found[name] = await connection.status()
+    return found
 
 
 async def _changes_at(connection: Connection, revision: int) -> tuple[Event, ...] | None:

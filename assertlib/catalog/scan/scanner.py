@@ -19,7 +19,7 @@ from ...model import (
     bucket_of,
     kind_displayed,
 )
-from ..config import Target
+from ..config import SHIPPED, Target, source_path
 from ..findings import Finding, did_you_mean
 from ..rules import RULES
 from .calls import Argument, Assertion, Expander, Part, parts_of
@@ -88,7 +88,7 @@ def scan_sources(sources: dict[str, str]) -> Scan:
 
 def _source_files(root: Path, target: Target, scan: Scan) -> Iterator[Path]:
     for name in target.source:
-        start = root / name
+        start = source_path(root, name)
         if start.is_dir():
             found: Iterable[Path] = start.rglob("*.py")
         elif start.is_file():
@@ -107,7 +107,9 @@ def _source_files(root: Path, target: Target, scan: Scan) -> Iterator[Path]:
 
 
 def _shown(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    """*path* from *root*, or, for what ships with assertlib, as its modules are called."""
+    base = next((base for base in (root, SHIPPED) if path.is_relative_to(base)), None)
+    return path.as_posix() if base is None else path.relative_to(base).as_posix()
 
 
 def _is_excluded(name: str, target: Target) -> bool:

