@@ -13,7 +13,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from .client import Client
 from .cluster import Cluster, ClusterError, free_ports
 from .faults import FaultKind, Scene
 from .journal import Journal
+from .proxy import Network, Route
 from .traffic import FREE, Profile, Session, Shared
 
 WARM_UP = 1.0
@@ -54,11 +55,16 @@ class Plan:
     seconds: float
     seed: int
 
+    @property
+    def needs_network(self) -> bool:
+        """Whether a fault needs a `Network` between the members."""
+        return any(fault.needs_network for fault in self.faults)
+
     def about(self) -> dict[str, str | int | float]:
         """The plan in words, for the header of the history."""
+        version = self.store.version()
         return {
-            "store": self.store.name,
-            "version": self.store.version(),
+            "store": f"{self.store.name} {version}".strip(),
             "nodes": self.nodes,
             "faults": ",".join(fault.name for fault in self.faults) or "none",
             "traffic": self.profile.name,
@@ -115,24 +121,42 @@ class Campaign:
         plan = self._plan
         header = Header(plan.store.model, plan.about(), time.time())
         with Journal(self._directory, header) as self._journal:
-            self._cluster = Cluster(plan.store, self._members(), self._directory / "logs")
+            routes, members = self._lay_out()
+            self._cluster = Cluster(plan.store, members, self._directory / "logs")
             self._scene = Scene(self._cluster, self._journal, self._rng)
-            try:
-                await self._cluster.start()
-                await self._rounds()
-            except ClusterError as error:
-                self._journal.note("cluster failed", error=str(error)[:2000])
-                raise
-            finally:
-                self._cluster.stop()
-                self._journal.note("end")
+            async with AsyncExitStack() as stack:
+                if plan.needs_network:
+                    network = Network(routes, self._cluster.pids, self._rng)
+                    self._scene.network = await stack.enter_async_context(network)
+                await self._with_cluster()
 
-    def _members(self) -> list[Member]:
+    async def _with_cluster(self) -> None:
+        try:
+            await self._cluster.start()
+            await self._rounds()
+        except ClusterError as error:
+            self._journal.note("cluster failed", error=str(error)[:2000])
+            raise
+        finally:
+            self._cluster.stop()
+        self._journal.note("end")
+
+    def _lay_out(self) -> tuple[list[Route], list[Member]]:
+        """How members reach each other: directly, or through a port of the network between."""
         names = [f"m{number}" for number in range(1, self._plan.nodes + 1)]
-        ports = free_ports(2 * len(names))
-        return [
-            Member(name, self._directory / "data" / name, port, peer, f"127.0.0.1:{peer}")
-            for name, port, peer in zip(names, ports[::2], ports[1::2], strict=True)
+        ports = iter(free_ports(3 * len(names)))
+        routes = [Route(name, next(ports), next(ports)) for name in names]
+        if not self._plan.needs_network:
+            routes = [Route(route.name, route.target, route.target) for route in routes]
+        return routes, [
+            Member(
+                route.name,
+                self._directory / "data" / route.name,
+                next(ports),
+                route.target,
+                f"127.0.0.1:{route.port}",
+            )
+            for route in routes
         ]
 
     async def _rounds(self) -> None:

@@ -49,6 +49,7 @@ class Client:
                 response = await connection.do(request)
         except NotAppliedError as error:
             self._journal.ended(number, Outcome.NOT_APPLIED, error)
+            await self.close()
         except asyncio.CancelledError as error:
             self._journal.ended(number, Outcome.UNKNOWN, error)
             raise

@@ -69,7 +69,6 @@ class Process:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    cwd=self.member.data,
                     user=self.member.uid,
                 )
             except OSError as error:
@@ -143,6 +142,14 @@ class Cluster:
     def process(self, member: Member) -> Process:
         """The process of *member*."""
         return self._processes[member.name]
+
+    def pids(self) -> dict[str, int]:
+        """The processes that run, by the names of their members."""
+        return {
+            name: process.pid
+            for name, process in self._processes.items()
+            if process.pid is not None
+        }
 
     async def start(self) -> None:
         """

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from .adapter import Member
 from .cluster import Cluster
 from .journal import Journal
+from .proxy import BLACKHOLE, CUT, WHOLE, Network, Rule, Way
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class Scene:
     cluster: Cluster
     journal: Journal
     rng: random.Random
+    network: Network | None = None
 
     def some(self, count: int = 1) -> list[Member]:
         """So many members, chosen by chance."""
@@ -35,12 +37,14 @@ class FaultKind(ABC):
     Attributes:
         breaks: Assumptions it breaks, in the words of the catalog.
         needs: How many members there have to be.
+        needs_network: Whether members have to reach each other through a `Network`.
     """
 
     name: str
     about: str
     breaks: tuple[str, ...] = ()
     needs: int = 1
+    needs_network: bool = False
 
     @abstractmethod
     async def inject(self, scene: Scene) -> None:
@@ -100,7 +104,105 @@ class Pause(FaultKind):
             scene.journal.fault_ends(self.name, (member.name,))
 
 
-FAULTS: dict[str, FaultKind] = {fault.name: fault for fault in (Kill(), KillAll(), Pause())}
+class NetworkFault(FaultKind):
+    """Something is wrong with the ways between one member and the others, for a while."""
+
+    needs = 2
+    needs_network = True
+    seconds = (1.0, 3.0)
+    rule = CUT
+
+    def ways(self, name: str, others: Sequence[str], rng: random.Random) -> list[Way]:
+        """Which ways are bad, if it hits the member *name*: to it and from it."""
+        return [(name, other) for other in others] + [(other, name) for other in others]
+
+    async def inject(self, scene: Scene) -> None:
+        assert scene.network is not None
+        (member,) = scene.some()
+        others = [each.name for each in scene.cluster.members if each is not member]
+        ways = self.ways(member.name, others, scene.rng)
+        scene.journal.fault_begins(self.name, (member.name,), self.breaks)
+        await scene.network.set(ways, self.rule)
+        try:
+            await asyncio.sleep(scene.rng.uniform(*self.seconds))
+        finally:
+            await scene.network.set(ways, WHOLE)
+            scene.journal.fault_ends(self.name, (member.name,))
+
+
+class Partition(NetworkFault):
+    """A member is cut off; clients still reach it."""
+
+    name = "partition"
+    about = "cut one member off from the others for 1 to 3 seconds"
+
+
+class OneWay(NetworkFault):
+    """A member hears the others and is not heard, or the other way round."""
+
+    name = "one-way"
+    about = "cut one direction between one member and the others for 1 to 3 seconds"
+
+    def ways(self, name: str, others: Sequence[str], rng: random.Random) -> list[Way]:
+        if rng.random() < 0.5:
+            return [(name, other) for other in others]
+        return [(other, name) for other in others]
+
+
+class Blackhole(NetworkFault):
+    """What goes to and from a member is lost, and its connections are when that is over."""
+
+    name = "blackhole"
+    about = "lose all bytes between one member and the others for 1 to 3 seconds"
+    rule = BLACKHOLE
+
+
+class Delay(NetworkFault):
+    """Source: etcd tests/robustness/failpoint/network.go, 75 ms ± 50 ms."""
+
+    name = "delay"
+    about = "delay all bytes between one member and the others by 25 to 125 ms"
+    rule = Rule(delay=0.075, jitter=0.05)
+
+
+class Loss(NetworkFault):
+    """Source: etcd tests/robustness/failpoint/network.go, half of the packets."""
+
+    name = "loss"
+    about = "lose half of the packets between one member and the others: they come late"
+    rule = Rule(loss=0.5)
+
+
+class Reset(FaultKind):
+    """All connections of a member with the others break; new ones can be made at once."""
+
+    name = "reset"
+    about = "break all connections between one member and the others"
+    needs = 2
+    needs_network = True
+
+    async def inject(self, scene: Scene) -> None:
+        assert scene.network is not None
+        (member,) = scene.some()
+        scene.journal.fault_begins(self.name, (member.name,), self.breaks)
+        scene.network.reset(member.name)
+        scene.journal.fault_ends(self.name, (member.name,))
+
+
+FAULTS: dict[str, FaultKind] = {
+    fault.name: fault
+    for fault in (
+        Kill(),
+        KillAll(),
+        Pause(),
+        Partition(),
+        OneWay(),
+        Blackhole(),
+        Delay(),
+        Loss(),
+        Reset(),
+    )
+}
 
 
 def faults_named(names: Sequence[str]) -> list[FaultKind]:

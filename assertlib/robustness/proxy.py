@@ -1,0 +1,261 @@
+"""
+A network between processes of this machine that can be made bad, without root.
+
+Each process is reached through a port of ours.  Who has called is found out from the kernel's
+table of sockets, so bytes can be held up by sender and receiver, each way by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+_CHUNK = 65_536
+_WAITING = 64
+RETRANSMIT = 0.2
+"""Seconds that a lost packet holds up what comes after it: the least that Linux waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """
+    What happens to bytes on one way.
+
+    Attributes:
+        delay: Seconds by which they come later.
+        jitter: Seconds, at most, by which that varies.
+        loss: Share of packets that have to be sent again, which holds up those behind them.
+        is_cut: Whether they wait until the way is whole again, as behind a dead link.
+        is_lost: Whether they are thrown away; the connection breaks when the way is whole again.
+    """
+
+    delay: float = 0.0
+    jitter: float = 0.0
+    loss: float = 0.0
+    is_cut: bool = False
+    is_lost: bool = False
+
+
+WHOLE = Rule()
+CUT = Rule(is_cut=True)
+BLACKHOLE = Rule(is_lost=True)
+
+Way = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to one process: what arrives at *port* is for 127.0.0.1:*target*."""
+
+    name: str
+    port: int
+    target: int
+
+
+class Network:
+    """
+    Connections between processes, each way with a rule of its own.  A context manager, which
+    listens, and breaks all connections at its end.
+
+    Args:
+        routes: How each process is reached.
+        pids: The processes that may call, by name, as they are now.
+        rng: Decides about jitter and loss.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        pids: Callable[[], Mapping[str, int]],
+        rng: random.Random,
+    ) -> None:
+        self._routes = list(routes)
+        self._pids = pids
+        self._rng = rng
+        self._rules: dict[Way, Rule] = {}
+        self._changed = asyncio.Condition()
+        self._servers: list[asyncio.Server] = []
+        self._connections: set[_Connection] = set()
+
+    async def __aenter__(self) -> Self:
+        for route in self._routes:
+            self._servers.append(
+                await asyncio.start_server(self._accepting(route), "127.0.0.1", route.port)
+            )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for server in self._servers:
+            server.close()
+        for connection in list(self._connections):
+            connection.abort()
+
+    def rule(self, way: Way) -> Rule:
+        """The rule that is in force from ``way[0]`` to ``way[1]``."""
+        return self._rules.get(way, WHOLE)
+
+    async def set(self, ways: Iterable[Way], rule: Rule) -> None:
+        """Let *rule* be in force on *ways*, for connections there are and those to come."""
+        for way in ways:
+            before = self._rules.get(way, WHOLE)
+            self._rules[way] = rule
+            if before.is_lost and not rule.is_lost:
+                self._abort(way)
+        async with self._changed:
+            self._changed.notify_all()
+
+    def reset(self, name: str) -> None:
+        """Break all connections of the process *name*."""
+        for connection in list(self._connections):
+            if name in connection.ways[0]:
+                connection.abort()
+
+    def _abort(self, way: Way) -> None:
+        for connection in list(self._connections):
+            if way in connection.ways:
+                connection.abort()
+
+    async def passable(self, way: Way) -> None:
+        """Wait until *way* is not cut."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self.rule(way).is_cut)
+
+    def delay(self, way: Way) -> float:
+        """By how many seconds the next bytes on *way* come later."""
+        rule = self.rule(way)
+        late = rule.delay + self._rng.uniform(-rule.jitter, rule.jitter)
+        while self._rng.random() < rule.loss:
+            late += RETRANSMIT
+        return max(late, 0.0)
+
+    def _accepting(
+        self, route: Route
+    ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], asyncio.Future[None]]:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            caller = owner_of(writer.get_extra_info("peername")[1], self._pids()) or "?"
+            connection = _Connection(self, (caller, route.name), writer)
+            self._connections.add(connection)
+            try:
+                await connection.serve(reader, route.target)
+            finally:
+                self._connections.discard(connection)
+
+        return lambda reader, writer: asyncio.ensure_future(accept(reader, writer))
+
+
+class _Connection:
+    """
+    One connection from a caller to a process.
+
+    Attributes:
+        ways: From the caller, and back.
+    """
+
+    def __init__(self, network: Network, way: Way, caller: asyncio.StreamWriter) -> None:
+        self.ways: tuple[Way, Way] = (way, (way[1], way[0]))
+        self._network = network
+        self._writers = [caller]
+
+    async def serve(self, reader: asyncio.StreamReader, target: int) -> None:
+        """Carry bytes both ways until one side closes."""
+        there, back = self.ways
+        try:
+            # Whoever cannot be reached must not notice that somebody listens in his place.
+            await self._network.passable(there)
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
+            self._writers.append(far_writer)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._carry(reader, far_writer, there))
+                group.create_task(self._carry(far_reader, self._writers[0], back))
+        except* (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Break it, as a reset would."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way
+    ) -> None:
+        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_WAITING)
+        delivery = asyncio.create_task(self._deliver(queue, writer, way))
+        now = asyncio.get_running_loop().time
+        due = 0.0
+        try:
+            while data := await reader.read(_CHUNK):
+                if not self._network.rule(way).is_lost:
+                    # What was sent later does not arrive earlier.
+                    due = max(due, now() + self._network.delay(way))
+                    await queue.put((due, data))
+            await queue.join()
+        finally:
+            delivery.cancel()
+        with suppress(OSError):
+            writer.write_eof()
+
+    async def _deliver(
+        self,
+        queue: asyncio.Queue[tuple[float, bytes]],
+        writer: asyncio.StreamWriter,
+        way: Way,
+    ) -> None:
+        now = asyncio.get_running_loop().time
+        while True:
+            due, data = await queue.get()
+            await asyncio.sleep(due - now())
+            await self._network.passable(way)
+            with suppress(OSError):
+                writer.write(data)
+                await writer.drain()
+            queue.task_done()
+
+
+# -- whose socket is it? ----------------------------------------------------------------------
+
+_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+
+
+def owner_of(port: int, pids: Mapping[str, int]) -> str | None:
+    """
+    Which of the processes *pids* holds the socket with the local *port*; None if none does.
+
+    Source: proc(5), /proc/net/tcp and /proc/PID/fd.
+    """
+    inodes = {f"socket:[{inode}]" for inode in _inodes(port)}
+    for name, pid in pids.items():
+        if not inodes.isdisjoint(_sockets(pid)):
+            return name
+    return None
+
+
+def _inodes(port: int) -> Iterable[str]:
+    wanted = f":{port:04X}"
+    for table in _TABLES:
+        with suppress(OSError), open(table, encoding="ascii") as lines:
+            next(lines, None)
+            for line in lines:
+                fields = line.split()
+                if fields[1].endswith(wanted):
+                    yield fields[9]
+
+
+def _sockets(pid: int) -> Iterable[str]:
+    directory = f"/proc/{pid}/fd"
+    with suppress(OSError):
+        for name in os.listdir(directory):
+            with suppress(OSError):
+                yield os.readlink(f"{directory}/{name}")
