@@ -8,7 +8,7 @@ ended, and as often as one likes.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate, pairwise
@@ -28,6 +28,7 @@ from ..history.requests import (
     Put,
     Range,
     Ranged,
+    Refused,
     Revoke,
     Txn,
 )
@@ -46,10 +47,13 @@ LINEARIZABLE_KV = Invariant("kv.linearizable")
 REPLICA_EQUAL = Invariant("kv.replica-equal")
 PAST = Invariant("kv.serializable-is-past")
 REVISION = Invariant("kv.revision-monotonic")
+DURABLE = Invariant("kv.durable-ack")
+DETERMINISTIC = Invariant("kv.apply-deterministic")
 ONE_REVISION = Invariant("kv.one-revision-per-mutation")
 AMBIGUOUS = Invariant("kv.ambiguous-all-or-nothing")
 COMPACTION = Invariant("kv.compaction-keeps-live")
 CAS = Invariant("txn.single-cas-winner")
+UNKNOWN_LEASE = Invariant("lease.unknown-lease-rejected")
 EXPIRY = Invariant("lease.expiry-deletes-all")
 FILTER = Invariant("watch.filter")
 ORDERED = Invariant("watch.ordered")
@@ -166,15 +170,16 @@ def _faults(history: History) -> None:
                 "pause",
                 "partition",
                 "one-way",
+                "blackhole",
                 "delay",
+                "loss",
                 "reset",
-                "power-cut",
             ),
         )
         hit = _caught_by(history, band)
-        REPLICA_EQUAL.sometimes(
-            band.name.startswith("kill") and hit, "a member is killed while requests are under way"
-        )
+        killed = band.name.startswith("kill")
+        REPLICA_EQUAL.sometimes(killed and hit, "a member is killed while requests are under way")
+        REVISION.sometimes(killed, "a member starts again where it was killed")
         LINEARIZABLE_KV.sometimes(
             band.name == "pause" and hit and _seconds(band, history) > ELECTION,
             "a member with requests under way is paused for longer than an election takes",
@@ -212,31 +217,61 @@ def _revisions(history: History, validation: Validation) -> None:
         PAST.always(wrong is None, "a read of the past finds what there was", _told(wrong))
     if validation.replay is not None:
         forked = sorted(validation.replay.forked)
+        _refusals(history, validation.replay)
         ONE_REVISION.always(
             not forked, "no two acknowledged writes make one revision", {"revisions": forked[:10]}
         )
-    _told_revisions(history)
+    _members(history)
+    _reads(history)
     _compactions(history, validation)
     for operation in validation.operations:
         if operation.client == "expiry" and isinstance(operation.request, Revoke):
             EXPIRY.sometimes(operation.revision is not None, "a lease with keys ends by itself")
 
 
-def _told_revisions(history: History) -> None:
-    """No member may fall behind what a client was told, once it has caught up."""
+def _members(history: History) -> None:
+    """What members said between rounds, when they had caught up and nothing was written."""
     known = _Known(history)
-    for hashed in history.hashes:
-        REVISION.always_greater_than_or_equal_to(
-            hashed.revision,
-            known.newest(hashed.time),
-            "a member that has caught up is not behind what a client was told",
-            {"member": hashed.member},
+    last: dict[str, int] = {}
+    groups: dict[tuple[int, int, int], set[int]] = defaultdict(set)
+    for each in history.hashes:
+        DURABLE.always_greater_than_or_equal_to(
+            each.revision,
+            known.newest(each.time),
+            "what a client was told is there when members have caught up",
+            {"member": each.member},
         )
+        REVISION.always_greater_than_or_equal_to(
+            each.revision,
+            last.get(each.member, 1),
+            "a member's revision does not go back from round to round",
+            {"member": each.member},
+        )
+        last[each.member] = each.revision
+        groups[each.group, each.revision, each.compacted].add(each.hash)
+    for (_, revision, _), hashes in groups.items():
+        DETERMINISTIC.always(
+            len(hashes) == 1, "members at one revision hash alike", {"revision": revision}
+        )
+
+
+def _reads(history: History) -> None:
+    known = _Known(history)
     for each in history.operations:
         if isinstance(each.response, Ranged) and isinstance(each.request, Range):
             PAST.sometimes(
                 each.request.serializable and each.response.revision < known.newest(each.call),
                 "a stale read misses a write that had returned",
+            )
+
+
+def _refusals(history: History, replay: Replay) -> None:
+    there = {event.kv.value for event in replay.events(1, replay.last)}
+    for each in history.operations:
+        if each.response == Refused("lease-not-found") and isinstance(each.request, Put):
+            UNKNOWN_LEASE.reachable("a put on a lease that is not there is refused")
+            UNKNOWN_LEASE.always(
+                each.request.value not in there, "a put that was refused leaves nothing"
             )
 
 
@@ -286,7 +321,7 @@ def _stream(stream: Stream, compacted: int, newest: int) -> None:
     RESUMABLE.sometimes(
         bool(start and start == compacted), "a watch starts where history was compacted"
     )
-    START.sometimes(start > newest, "a watch starts in the future")
+    START.sometimes(start > newest, "a client watches from a revision to come")
     BOOKMARKABLE.sometimes(
         any(map(is_progress, deliveries)) and bool(events),
         "a watch is sent events and progress",

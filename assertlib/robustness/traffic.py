@@ -225,6 +225,10 @@ def _put_on_lease(session: Session) -> Request:
     return _grant(session)
 
 
+def _put_on_no_lease(session: Session) -> Request:
+    return Put(session.key(), session.shared.value(), lease=next(session.shared.numbers))
+
+
 def _grant(session: Session) -> Request:
     return Grant(next(session.shared.numbers), OUTLIVES)
 
@@ -358,6 +362,7 @@ PROFILES = {
                 (2, _delete_some),
                 (10, _several),
                 (5, _put_on_lease),
+                (1, _put_on_no_lease),
                 (3, _revoke),
                 (10, _compare_and_set),
                 (20, _put),

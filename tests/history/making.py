@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from assertlib.history.operations import Operation, Outcome
 from assertlib.history.requests import (
+    Acknowledged,
     Append,
     Committed,
     Compact,
@@ -15,12 +16,14 @@ from assertlib.history.requests import (
     Delete,
     Get,
     Grant,
-    KeepAlive,
     Put,
     Range,
+    Ranged,
     Revoke,
     Swap,
+    Swapped,
     Txn,
+    Value,
 )
 
 VALUES = st.sampled_from(["a", "b", "c"])
@@ -28,15 +31,17 @@ KEYS = st.sampled_from(["x", "y"])
 LEASES = st.sampled_from([0, 0, 0, 7, 8])
 
 
-def register_requests(*, swaps=True, keys=st.just("")):
-    kinds = [st.builds(Get, keys), st.builds(Get, keys), st.builds(Put, keys, VALUES)]
-    if swaps:
-        kinds.append(st.builds(Swap, keys, st.none() | VALUES, VALUES))
-    return st.one_of(kinds)
+def requests_of(keys):
+    return st.one_of(
+        st.builds(Get, keys),
+        st.builds(Get, keys),
+        st.builds(Put, keys, VALUES),
+        st.builds(Swap, keys, st.none() | VALUES, VALUES),
+    )
 
 
-def kv_requests():
-    return register_requests(keys=KEYS) | st.builds(Append, KEYS, VALUES)
+REGISTER_REQUESTS = requests_of(st.just(""))
+KV_REQUESTS = requests_of(KEYS) | st.builds(Append, KEYS, VALUES)
 
 
 RANGES = st.builds(Range, KEYS) | st.builds(Range, st.just("x"), st.just("z"), limit=st.just(1))
@@ -80,7 +85,7 @@ def histories(draw, requests, store, *, size=6, versions=False):
     count = draw(st.integers(1, size))
     asked = draw(st.lists(requests, min_size=count, max_size=count))
     points = [10 * number for number in range(count)]
-    reach = st.integers(0, 25)
+    reach = st.sampled_from([0, 3, 4, 12, 25])
     state, operations = None, []
     for number, (request, point) in enumerate(zip(asked, points, strict=True)):
         call, returned = point - draw(reach), point + draw(reach)
@@ -106,32 +111,45 @@ def histories(draw, requests, store, *, size=6, versions=False):
 @st.composite
 def bent(draw, operations):
     told = [each for each in operations if each.outcome is Outcome.OK]
-    for _ in range(draw(st.integers(0, 2)) if told else 0):
+    for _ in range(draw(st.sampled_from([0, 1, 2, 4])) if told else 0):
         victim = draw(st.sampled_from(told))
-        like = [each.response for each in told if type(each.request) is type(victim.request)]
-        change = draw(st.integers(0, 2))
+        change = draw(st.integers(0, 4))
         if change == 0:
-            new = dataclasses.replace(victim, response=draw(st.sampled_from(like)))
-        elif change == 1:
             late = draw(st.integers(0, 40))
             new = dataclasses.replace(
                 victim, call=victim.call + late, returned=victim.returned + late
             )
-        else:
+        elif change == 1:
             new = dataclasses.replace(victim, returned=victim.call + draw(st.integers(0, 10)))
-        if isinstance(new.response, Committed) and not fits(new):
+        else:
+            new = dataclasses.replace(victim, response=draw(other_answers(victim, told)))
+        if not fits(new):
             continue
         operations = [new if each.id == victim.id else each for each in operations]
         told = [each for each in operations if each.outcome is Outcome.OK]
     return operations
 
 
+def other_answers(victim, told):
+    """Answers that *victim* might have got at another time, or from a store that is wrong."""
+    like = [each.response for each in told if type(each.request) is type(victim.request)]
+    match victim.response:
+        case Value():
+            like += [Value(None), Value("a"), Value("b"), Value("c")]
+        case Swapped():
+            like += [Swapped(True), Swapped(False)]
+        case Committed() | Ranged() | Acknowledged() as answer:
+            like += [
+                dataclasses.replace(answer, revision=answer.revision + by) for by in (-1, 1, 2)
+            ]
+    return st.sampled_from(like)
+
+
 def fits(operation):
     """Whether the answer has as many results as the request has changes."""
     request, answer = operation.request, operation.response
+    if not isinstance(answer, Committed):
+        return True
     if not isinstance(request, Txn):
         return len(answer.results) == 1
     return len(answer.results) == len(request.then if answer.succeeded else request.otherwise)
-
-
-__all__ = ["ETCD_REQUESTS", "KeepAlive", "histories", "kv_requests", "register_requests"]

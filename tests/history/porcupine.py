@@ -90,8 +90,8 @@ def read_kv(path):
     for line in path.read_text().splitlines():
         process, kind, function, key, value = KV.match(line).groups()
         if kind == "invoke":
-            made = {"get": lambda *_: Get(key), "put": Put, "append": Append}[function]
-            collected.call(process, made(key, value))
+            write = {"put": Put, "append": Append}.get(function)
+            collected.call(process, Get(key) if write is None else write(key, value))
         else:
             collected.answer(process, Value(value or "") if function == "get" else Done())
     return collected.operations()

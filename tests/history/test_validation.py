@@ -1,0 +1,201 @@
+"""
+The order of the checks, and what is made of all of them together.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from assertlib.history.history import History
+from assertlib.history.operations import Operation, Outcome
+from assertlib.history.records import Hashed, Header, HistoryError, Note
+from assertlib.history.requests import (
+    Acknowledged,
+    Delete,
+    Done,
+    Event,
+    Get,
+    Grant,
+    KeepAlive,
+    KeyValue,
+    Put,
+    Range,
+    Ranged,
+    Refused,
+    Value,
+)
+from assertlib.history.validation import MODELS, READS, REPLICAS, Status, validate
+
+from .worlds import MS, World
+
+SECOND = 1000 * MS
+
+
+def some_world():
+    world = World()
+    world.do(Range("", "\0"))
+    world.do(Put("a", "1"))
+    world.do(Put("a", "2"))
+    world.do(Delete("a"))
+    return world
+
+
+def statuses(history):
+    return {each.name: each.status for each in validate(history).checks}
+
+
+def test_a_good_history_without_watches_is_a_success_and_says_what_was_not_judged():
+    found = validate(some_world().history())
+    assert found.status is Status.SUCCESS
+    assert found.named("reliable").status is Status.NOTHING
+    assert found.named("linearizable").judged == 4
+
+
+def test_no_operations_are_no_success():
+    assert validate(History(Header("etcd"))).status is Status.UNKNOWN
+    assert validate(History(Header("kv"))).status is Status.UNKNOWN
+
+
+def test_a_store_that_was_not_empty_is_a_broken_test():
+    world = some_world()
+    del world.operations[0]
+    found = validate(world.history())
+    assert found.status is Status.UNKNOWN
+    assert found.named("assumptions").status is Status.FAILURE
+    assert "not empty at the beginning" in found.named("assumptions").complaints[0].text
+    assert found.named("linearizable").status is Status.NOT_CHECKED
+
+
+def test_a_client_that_asks_two_things_at_once_is_a_broken_test():
+    world = some_world()
+    first, second = world.operations[1:3]
+    world.operations[2] = replace(second, client=first.client, call=first.call + 1)
+    (complaint,) = validate(world.history()).named("assumptions").complaints
+    assert "was still open" in complaint.text
+
+
+def test_an_operation_that_ends_before_it_begins_is_a_broken_test():
+    world = some_world()
+    world.operations[1] = replace(world.operations[1], returned=0)
+    assert validate(world.history()).status is Status.UNKNOWN
+
+
+def test_a_load_that_is_too_small_is_no_success_but_hides_no_failure():
+    history = some_world().history()
+    history.notes.append(Note(1, "load", {"rate": 3.0, "needed": 50.0}))
+    found = validate(history)
+    assert found.status is Status.UNKNOWN
+    assert "3 operations a second" in found.named("load").reason
+    history.hashes += [Hashed(9, 1, "m1", 4, -1, 1), Hashed(9, 1, "m2", 4, -1, 2)]
+    assert validate(history).status is Status.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (Hashed(9, 1, "m2", 5, -1, 1), "revision: m1 4, m2 5"),
+        (Hashed(9, 1, "m2", 4, 3, 1), "compacted revision: m1 -1, m2 3"),
+        (Hashed(9, 1, "m2", 4, -1, 2), "hash: m1 1, m2 2"),
+    ],
+)
+def test_members_that_differ_are_a_failure(other, told):
+    history = some_world().history()
+    history.hashes += [Hashed(9, 1, "m1", 4, -1, 1), other]
+    (complaint,) = validate(history).named(REPLICAS).complaints
+    assert complaint.text == f"members differ in their {told}"
+
+
+def test_members_are_compared_within_a_round_only():
+    history = some_world().history()
+    history.hashes += [Hashed(8, 1, "m1", 3, -1, 7), Hashed(9, 2, "m1", 4, -1, 1)]
+    assert validate(history).status is Status.SUCCESS
+
+
+def past_read(world, request, answer):
+    number = len(world.operations)
+    call = 10 * number * MS
+    world.operations.append(Operation(number, number, request, call, call + MS, Outcome.OK, answer))
+    return statuses(world.history())[READS]
+
+
+def test_reads_of_the_past_are_held_against_it():
+    kv = KeyValue("a", "1", 2, 2, 1)
+    at_2, stale = Range("a", revision=2), Range("a", serializable=True)
+    assert past_read(some_world(), at_2, Ranged(4, (kv,), 1)) is Status.SUCCESS
+    assert past_read(some_world(), at_2, Ranged(4, (), 0)) is Status.FAILURE
+    assert past_read(some_world(), at_2, Ranged(4, (kv,), 2)) is Status.FAILURE
+    assert past_read(some_world(), stale, Ranged(2, (kv,), 1)) is Status.SUCCESS
+    assert past_read(some_world(), stale, Ranged(4, (kv,), 1)) is Status.FAILURE
+
+
+def test_an_answer_from_the_future_is_a_failure_and_a_refusal_is_none():
+    later = Range("a", revision=9)
+    assert past_read(some_world(), later, Ranged(4, (), 0)) is Status.FAILURE
+    assert past_read(some_world(), later, Refused("future-revision")) is Status.SUCCESS
+
+
+def lease_history(*, kept_alive=(), gone_at, ttl=2):
+    """A lease with a key, which is gone when a read comes at *gone_at* seconds."""
+
+    def told(number, request, at, answer):
+        call = int(at * SECOND)
+        return Operation(number, number, request, call, call + MS, Outcome.OK, answer)
+
+    operations = [
+        told(0, Range("", "\0"), 0.0, Ranged(1, (), 0)),
+        told(1, Grant(7, ttl), 0.1, Acknowledged(1)),
+    ]
+    world = World()
+    world.state = {"revision": 1, "compacted": -1, "kvs": {}, "leases": (7,)}
+    answer = world.do(Put("a", "1", lease=7))
+    operations.append(told(2, Put("a", "1", lease=7), 0.2, answer))
+    operations += [
+        told(3 + number, KeepAlive(7), at, Acknowledged(2)) for number, at in enumerate(kept_alive)
+    ]
+    operations.append(told(90, Range("a"), gone_at, Ranged(3, (), 0)))
+    deletion = Event("delete", KeyValue("a", "", 0, 3, 0), world.states[2]["a"])
+    return History(
+        Header("etcd"), operations, found={3: (deletion,)}, end=int((gone_at + 1) * SECOND)
+    )
+
+
+def test_a_lease_may_end_by_itself_once_its_time_is_over():
+    assert validate(lease_history(gone_at=2.5)).status is Status.SUCCESS
+
+
+def test_a_lease_that_ends_before_its_time_is_illegal():
+    assert statuses(lease_history(gone_at=1.5))["linearizable"] is Status.FAILURE
+
+
+def test_a_lease_that_is_kept_alive_may_not_end_yet():
+    history = lease_history(kept_alive=[1.0, 2.0], gone_at=3.5)
+    assert statuses(history)["linearizable"] is Status.FAILURE
+    history = lease_history(kept_alive=[1.0, 2.0], gone_at=4.5)
+    assert validate(history).status is Status.SUCCESS
+
+
+def test_small_models_have_no_past_to_be_held_against():
+    operations = [
+        Operation(0, 0, Put("x", "1"), 0, 1, Outcome.OK, Done()),
+        Operation(1, 0, Get("x"), 2, 3, Outcome.OK, Value("1")),
+    ]
+    found = validate(History(Header("kv"), operations))
+    assert found.status is Status.SUCCESS
+    assert [each.name for each in found.checks] == ["assumptions", "load", "linearizable"]
+
+
+def test_an_illegal_history_names_its_smallest_part():
+    operations = [
+        Operation(0, 0, Put("x", "1"), 0, 1, Outcome.OK, Done()),
+        Operation(1, 0, Put("x", "2"), 2, 3, Outcome.OK, Done()),
+        Operation(2, 1, Get("x"), 4, 5, Outcome.OK, Value("1")),
+    ]
+    (complaint,) = validate(History(Header("kv"), operations)).named("linearizable").complaints
+    assert "the smallest part that is illegal:" in complaint.text
+    assert "#2 client 1: get x → 1" in complaint.text
+
+
+def test_an_unknown_model_is_refused_with_those_there_are():
+    with pytest.raises(HistoryError, match="no model 'zk'; there are: register, cas-register, kv"):
+        validate(History(Header("zk")))
+    assert "etcd" in MODELS
