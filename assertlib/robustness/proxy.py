@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import socket
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 _CHUNK = 65_536
+_AT_ONCE = struct.pack("ii", 1, 0)
 _WAITING = 64
 RETRANSMIT = 0.2
 """Seconds that a lost packet holds up what comes after it: the least that Linux waits."""
@@ -82,6 +85,7 @@ class Network:
         self._changed = asyncio.Condition()
         self._servers: list[asyncio.Server] = []
         self._connections: set[_Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         for route in self._routes:
@@ -98,8 +102,11 @@ class Network:
     ) -> None:
         for server in self._servers:
             server.close()
-        for connection in list(self._connections):
+        for connection in self._connections:
             connection.abort()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def rule(self, way: Way) -> Rule:
         """The rule that is in force from ``way[0]`` to ``way[1]``."""
@@ -141,17 +148,24 @@ class Network:
 
     def _accepting(
         self, route: Route
-    ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], asyncio.Future[None]]:
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            caller = owner_of(writer.get_extra_info("peername")[1], self._pids()) or "?"
-            connection = _Connection(self, (caller, route.name), writer)
-            self._connections.add(connection)
-            try:
-                await connection.serve(reader, route.target)
-            finally:
-                self._connections.discard(connection)
+    ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.ensure_future(self._serve(route, reader, writer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-        return lambda reader, writer: asyncio.ensure_future(accept(reader, writer))
+        return accept
+
+    async def _serve(
+        self, route: Route, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        caller = owner_of(writer.get_extra_info("peername")[1], self._pids()) or "?"
+        connection = _Connection(self, (caller, route.name), writer)
+        self._connections.add(connection)
+        try:
+            await connection.serve(reader, route.target)
+        finally:
+            self._connections.discard(connection)
 
 
 class _Connection:
@@ -181,11 +195,16 @@ class _Connection:
         except* (OSError, asyncio.IncompleteReadError):
             pass
         finally:
-            self.abort()
+            for writer in self._writers:
+                writer.close()
 
     def abort(self) -> None:
-        """Break it, as a reset would."""
+        """Break it: both sides are sent a reset."""
         for writer in self._writers:
+            if not writer.is_closing():
+                writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE
+                )
             writer.transport.abort()
 
     async def _carry(

@@ -1,0 +1,170 @@
+"""
+Real processes: killed, paused, started again, and gone when whoever started them is.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from assertlib.robustness.adapter import Connection, Member, NotAppliedError, Status, Store
+from assertlib.robustness.cluster import Cluster, ClusterError, Process, free_ports
+
+PATIENCE = 20
+
+
+def until(condition):
+    ends = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < ends, "it did not come about"
+        time.sleep(0.01)
+
+
+def a_member(tmp_path, name="m1"):
+    port, peer = free_ports(2)
+    return Member(name, tmp_path / "data", port, peer, f"127.0.0.1:{peer}")
+
+
+def state_of(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.fixture
+def process(tmp_path):
+    script = "import time\nprint('up', flush=True)\ntime.sleep(600)"
+    process = Process(a_member(tmp_path), [sys.executable, "-c", script], tmp_path / "log")
+    process.start()
+    until(lambda: "up" in process.tail())
+    yield process
+    process.kill()
+
+
+def test_a_killed_process_is_gone_and_can_start_again(process):
+    pid = process.pid
+    process.kill()
+    assert not process.is_running
+    assert process.pid is None
+    process.start()
+    until(lambda: process.tail().count("up") == 2)
+    assert process.pid != pid
+
+
+def test_a_paused_process_stands_still_and_goes_on(process):
+    process.pause()
+    until(lambda: state_of(process.pid) == "T")
+    process.resume()
+    until(lambda: state_of(process.pid) != "T")
+
+
+def test_a_paused_process_can_be_killed(process):
+    process.pause()
+    process.kill()
+    assert not process.is_running
+    process.resume()
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path):
+    process = Process(a_member(tmp_path), ["/no/such/program"], tmp_path / "log")
+    if os.path.exists("/usr/bin/setpriv"):
+        process.start()
+        until(lambda: not process.is_running)
+        assert "/no/such/program" in process.tail()
+    else:
+        with pytest.raises(ClusterError, match="/no/such/program"):
+            process.start()
+
+
+def test_members_end_when_the_campaign_is_killed(tmp_path):
+    script = textwrap.dedent(
+        """
+        import sys, time
+        from pathlib import Path
+        from assertlib.robustness.adapter import Member
+        from assertlib.robustness.cluster import Process
+        here = Path(sys.argv[1])
+        sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+        process = Process(Member("m1", here, 0, 0, ""), sleeper, here / "log")
+        process.start()
+        print(process.pid, flush=True)
+        time.sleep(600)
+        """
+    )
+    harness = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE
+    )
+    pid = int(harness.stdout.readline())
+    harness.send_signal(signal.SIGKILL)
+    harness.wait()
+    harness.stdout.close()
+    until(lambda: not os.path.exists(f"/proc/{pid}") or state_of(pid) == "Z")
+
+
+class Sulking(Store):
+    """Runs, and serves nobody."""
+
+    name, model, profile = "sulking", "kv", "registers"
+
+    def __init__(self, script):
+        self.script = script
+
+    def command(self, member, members):
+        return [sys.executable, "-c", self.script]
+
+    async def connect(self, member):
+        return NoConnection()
+
+
+class NoConnection(Connection):
+    async def do(self, request):
+        raise NotAppliedError("sulking")
+
+    async def status(self):
+        raise ConnectionError("sulking")
+
+
+def test_a_member_that_does_not_serve_is_told_with_its_last_words(tmp_path):
+    store = Sulking("import time; print('no mood', flush=True); time.sleep(600)")
+    cluster = Cluster(store, [a_member(tmp_path)], tmp_path / "logs")
+
+    async def run():
+        cluster.process(cluster.members[0]).start()
+        until(lambda: "no mood" in cluster.process(cluster.members[0]).tail())
+        await cluster.ready(within=0.3)
+
+    try:
+        with pytest.raises(ClusterError, match=r"(?s)m1 of sulking does not serve.*no mood"):
+            asyncio.run(run())
+    finally:
+        cluster.stop()
+
+
+def test_a_member_that_ends_by_itself_is_told_with_its_last_words(tmp_path):
+    store = Sulking("print('I quit', flush=True)")
+    cluster = Cluster(store, [a_member(tmp_path)], tmp_path / "logs")
+    with pytest.raises(ClusterError, match=r"(?s)m1 of sulking ended by itself.*I quit"):
+        asyncio.run(cluster.start())
+
+
+def test_free_ports_are_free_and_different():
+    ports = free_ports(20)
+    assert len(set(ports)) == 20
+
+
+def test_a_store_that_tells_nothing_is_fine_by_default():
+    class Silent(Connection):
+        async def do(self, request):
+            return None
+
+    async def run():
+        assert await Silent().status() == Status()
+        await Silent().close()
+        with pytest.raises(NotImplementedError, match="Silent has no watches"):
+            Silent().watch(None)
+
+    asyncio.run(run())

@@ -1,0 +1,217 @@
+"""
+A network that is bad on request, between real processes.
+"""
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assertlib.robustness.cluster import free_ports
+from assertlib.robustness.proxy import BLACKHOLE, CUT, WHOLE, Network, Route, Rule, owner_of
+
+PATIENCE = 10
+SOON = 0.3
+
+ECHO = """
+import asyncio, sys
+
+async def echo(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+async def main(port):
+    server = await asyncio.start_server(echo, "127.0.0.1", port)
+    print("ready", flush=True)
+    await server.serve_forever()
+
+asyncio.run(main(int(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def echo():
+    """A process that sends back what it is sent; its port and number."""
+    (port,) = free_ports(1)
+    process = subprocess.Popen([sys.executable, "-c", ECHO, str(port)], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    yield port, process.pid
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@asynccontextmanager
+async def network(echo):
+    """A network to the echo, which knows this process as ``us``."""
+    target, pid = echo
+    (port,) = free_ports(1)
+    pids = {"us": os.getpid(), "echo": pid}
+    async with Network([Route("echo", port, target)], lambda: pids, random.Random(1)) as made:
+        yield made, port
+
+
+@asynccontextmanager
+async def connected(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        await asyncio.sleep(0)
+
+
+async def say(streams, text=b"hello"):
+    reader, writer = streams
+    writer.write(text)
+    await writer.drain()
+    return await asyncio.wait_for(reader.readexactly(len(text)), PATIENCE)
+
+
+async def is_silent(streams):
+    try:
+        await asyncio.wait_for(streams[0].read(1), SOON)
+    except TimeoutError:
+        return True
+    return False
+
+
+def test_what_is_sent_through_a_whole_network_arrives(echo):
+    async def run():
+        async with network(echo) as (_, port), AsyncExitStack() as stack:
+            streams = await stack.enter_async_context(connected(port))
+            text = random.Random(1).randbytes(1_000_000)
+            streams[1].write(text)
+            assert await asyncio.wait_for(streams[0].readexactly(len(text)), PATIENCE) == text
+            streams[1].write_eof()
+            assert await asyncio.wait_for(streams[0].read(), PATIENCE) == b""
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("way", [("us", "echo"), ("echo", "us")])
+def test_a_cut_way_holds_up_what_is_sent_until_it_is_whole_again(echo, way):
+    async def run():
+        async with network(echo) as (made, port), AsyncExitStack() as stack:
+            streams = await stack.enter_async_context(connected(port))
+            await say(streams)
+            await made.set([way], CUT)
+            streams[1].write(b"later")
+            assert await is_silent(streams)
+            await made.set([way], WHOLE)
+            assert await asyncio.wait_for(streams[0].readexactly(5), PATIENCE) == b"later"
+
+    asyncio.run(run())
+
+
+def test_a_way_that_is_cut_for_others_is_whole_for_us(echo):
+    async def run():
+        async with network(echo) as (made, port), AsyncExitStack() as stack:
+            await made.set([("echo", "other"), ("other", "echo")], CUT)
+            assert await say(await stack.enter_async_context(connected(port))) == b"hello"
+
+    asyncio.run(run())
+
+
+def test_a_new_connection_over_a_cut_way_reaches_nobody_until_it_is_whole(echo):
+    async def run():
+        async with network(echo) as (made, port), AsyncExitStack() as stack:
+            await made.set([("us", "echo")], CUT)
+            streams = await stack.enter_async_context(connected(port))
+            streams[1].write(b"hello")
+            assert await is_silent(streams)
+            await made.set([("us", "echo")], WHOLE)
+            assert await asyncio.wait_for(streams[0].readexactly(5), PATIENCE) == b"hello"
+
+    asyncio.run(run())
+
+
+def test_a_blackhole_loses_what_is_sent_and_breaks_the_connection_afterwards(echo):
+    async def run():
+        async with network(echo) as (made, port), AsyncExitStack() as stack:
+            streams = await stack.enter_async_context(connected(port))
+            await say(streams)
+            await made.set([("us", "echo")], BLACKHOLE)
+            streams[1].write(b"lost")
+            assert await is_silent(streams)
+            await made.set([("us", "echo")], WHOLE)
+            with pytest.raises(ConnectionError):
+                await asyncio.wait_for(streams[0].readexactly(1), PATIENCE)
+            assert await say(await stack.enter_async_context(connected(port))) == b"hello"
+
+    asyncio.run(run())
+
+
+def test_a_reset_breaks_connections_and_lets_new_ones_in(echo):
+    async def run():
+        async with network(echo) as (made, port), AsyncExitStack() as stack:
+            streams = await stack.enter_async_context(connected(port))
+            await say(streams)
+            made.reset("us")
+            with pytest.raises(ConnectionError):
+                await asyncio.wait_for(streams[0].readexactly(1), PATIENCE)
+            assert await say(await stack.enter_async_context(connected(port))) == b"hello"
+
+    asyncio.run(run())
+
+
+def test_a_delay_lets_bytes_come_later_and_in_order(echo):
+    async def run():
+        async with network(echo) as (made, port), AsyncExitStack() as stack:
+            streams = await stack.enter_async_context(connected(port))
+            await made.set([("us", "echo"), ("echo", "us")], Rule(delay=0.1, jitter=0.09))
+            began = asyncio.get_running_loop().time()
+            for number in range(20):
+                streams[1].write(bytes([number]))
+                await streams[1].drain()
+                await asyncio.sleep(0)
+            found = await asyncio.wait_for(streams[0].readexactly(20), PATIENCE)
+            assert found == bytes(range(20))
+            assert asyncio.get_running_loop().time() - began > 0.02
+
+    asyncio.run(run())
+
+
+def test_a_process_that_is_not_there_is_told_as_by_a_closed_port():
+    async def run():
+        port, target = free_ports(2)
+        made = Network([Route("gone", port, target)], dict, random.Random(1))
+        async with made, AsyncExitStack() as stack:
+            streams = await stack.enter_async_context(connected(port))
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await asyncio.wait_for(streams[0].readexactly(1), PATIENCE)
+
+    asyncio.run(run())
+
+
+def test_the_end_of_the_network_breaks_what_is_open(echo):
+    async def run():
+        async with AsyncExitStack() as stack:
+            async with network(echo) as (_, port):
+                streams = await stack.enter_async_context(connected(port))
+                await say(streams)
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await asyncio.wait_for(streams[0].readexactly(1), PATIENCE)
+
+    asyncio.run(run())
+
+
+@settings(max_examples=50)
+@given(st.floats(0, 0.5), st.floats(0, 1), st.floats(0, 0.9))
+def test_delays_are_never_negative(delay, jitter, loss):
+    made = Network([], dict, random.Random(1))
+    asyncio.run(made.set([("a", "b")], Rule(delay=delay, jitter=jitter, loss=loss)))
+    assert all(made.delay(("a", "b")) >= 0 for _ in range(20))
+
+
+def test_nobody_owns_a_port_that_is_free():
+    (port,) = free_ports(1)
+    assert owner_of(port, {"us": os.getpid(), "gone": 2**22 - 1}) is None
