@@ -16,6 +16,7 @@ from typing import NamedTuple
 from .model import ILLEGAL, Illegal, Step, UnsupportedRequestError
 from .operations import Operation, Outcome
 from .requests import (
+    NO_END,
     Acknowledged,
     Change,
     Committed,
@@ -35,7 +36,6 @@ from .requests import (
     Result,
     Revoke,
     Txn,
-    covers,
 )
 
 
@@ -191,17 +191,10 @@ def _change(state: State, change: Change, changes: dict[str, KeyValue | None]) -
 def _found(
     state: State, changes: Mapping[str, KeyValue | None], key: str, end: str
 ) -> list[KeyValue]:
-    kvs = state.kvs
-    if not end:
-        found = changes[key] if key in changes else kvs.get(key)
-        return [] if found is None else [found]
-    if changes:
-        kvs = {**kvs, **{name: kv for name, kv in changes.items() if kv is not None}}
-    return sorted(
-        kv
-        for name, kv in kvs.items()
-        if covers(key, end, name) and not (name in changes and changes[name] is None)
-    )
+    if not changes:
+        return sorted(_found_in(state.kvs, key, end))
+    changed = {**state.kvs, **changes}
+    return sorted(_found_in({k: kv for k, kv in changed.items() if kv is not None}, key, end))
 
 
 def ranged(found: Sequence[KeyValue], request: Range, revision: int) -> Ranged:
@@ -223,14 +216,20 @@ def holds(kvs: Mapping[str, KeyValue], compare: Compare) -> bool:
     """Whether *compare* holds for the keys in *kvs*."""
     relation, at = _RELATIONS[compare.relation], _FIELDS[compare.target]
     operand = compare.operand
-    if compare.end:
-        key, end = compare.key, compare.end
-        return all(relation(kv[at], operand) for name, kv in kvs.items() if covers(key, end, name))
-    found = kvs.get(compare.key)
-    if found is None:
-        # A key that does not exist has no value to compare with, and is 0 in all else.
+    found = _found_in(kvs, compare.key, compare.end)
+    if not found:
+        # What does not exist has no value to compare with, and is 0 in all else.
         return compare.target != "value" and relation(0, operand)
-    return relation(found[at], operand)
+    return all(relation(kv[at], operand) for kv in found)
+
+
+def _found_in(kvs: Mapping[str, KeyValue], key: str, end: str) -> list[KeyValue]:
+    if end == NO_END:
+        return [kv for name, kv in kvs.items() if name >= key]
+    if end:
+        return [kv for name, kv in kvs.items() if key <= name < end]
+    found = kvs.get(key)
+    return [] if found is None else [found]
 
 
 def _with_leases(state: State, leases: frozenset[int]) -> State:

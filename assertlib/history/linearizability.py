@@ -177,7 +177,13 @@ class Search(Generic[S]):
         steps: How many operations were tried in how many states so far.
     """
 
-    def __init__(self, model: Model[S], operations: Sequence[Operation]) -> None:
+    def __init__(
+        self, model: Model[S], operations: Sequence[Operation], start: S | None = None
+    ) -> None:
+        """
+        Args:
+            start: The state at the beginning, if it is not that of a new store.
+        """
         self.steps = 0
         self._model = model
         self._limit = 0
@@ -185,10 +191,10 @@ class Search(Generic[S]):
         self._seen: dict[Hashable, list[int]] = {}
         self._stack: list[Iterator[_Configuration[S] | None]] = []
         self._best: tuple[int, _Trail[S]] = (0, None)
-        start = _Configuration(0, model.initial(), 0, 0, None)
-        self._now: _Configuration[S] | None = start
+        first = _Configuration(0, model.initial() if start is None else start, 0, 0, None)
+        self._now: _Configuration[S] | None = first
         if self._returning:
-            self._settle(start, self._open_reads[0])
+            self._settle(first, self._open_reads[0])
 
     # -- what does not depend on how the search goes -----------------------------------
 

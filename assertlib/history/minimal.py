@@ -2,26 +2,30 @@
 The smallest part of an illegal history that is illegal by itself.
 
 An operation is let off rather than left out: its effect may then come at any time or never, at
-the revision it told if it told one, and nobody looks at its answer.  Letting one off never makes a legal history illegal, so what is
-left explains the whole; and of what is left, none can be let off without the rest being legal.
+the revision it told if it told one, and nobody looks at its answer.  Letting one off never makes
+a legal history illegal, so what is left explains the whole; and of what is left, none can be let
+off without the rest being legal.
 Source: Zeller and Hildebrandt 2002 for the search (ddmin).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Generic, TypeVar
 
-from .linearizability import Verdict, check
-from .model import Model, Step
+from .linearizability import Linearization, Search, Verdict
+from .model import ILLEGAL, Model, Step
 from .operations import Operation, Outcome
-from .requests import seen, written
+from .requests import Event, seen, shown, written
 
 S = TypeVar("S")
 
-BUDGET = 5_000_000
+BUDGET = 200_000
 """Steps that all attempts together may take."""
+WINDOW = 64
+"""How many operations before the stuck one are looked at first."""
 _EARLIEST = -1
 
 
@@ -32,12 +36,15 @@ class Core:
 
     Attributes:
         is_minimal: Whether it was found out that each of them is needed.
-        related: Others that wrote what these saw, or claim a revision that these claim.
+        related: Others that claim a revision that these claim, showed the one before it, or
+            wrote what was seen.
+        revisions: Those before operations of the core.
     """
 
     operations: tuple[Operation, ...]
     is_minimal: bool
     related: tuple[Operation, ...] = ()
+    revisions: tuple[int, ...] = ()
 
 
 class _OutOfBudgetError(Exception):
@@ -45,102 +52,162 @@ class _OutOfBudgetError(Exception):
 
 
 def minimal(
-    model: Model[S], operations: Sequence[Operation], stuck: Operation, *, budget: int = BUDGET
+    model: Model[S],
+    operations: Sequence[Operation],
+    found: Linearization,
+    *,
+    contents: Mapping[int, Sequence[Event]] = MappingProxyType({}),
+    budget: int = BUDGET,
 ) -> Core:
     """
-    The core of *operations*, which are illegal and get stuck at *stuck*.
+    The core of *operations*, of which *found* says that they are illegal.
 
     Args:
+        contents: What revisions changed, as read from the store; used to tell what is related.
         budget: Steps after which the best that was found has to do.
     """
-    assert stuck.returned is not None
-    end = stuck.returned
-    relevant = [each for each in operations if each.call <= end]
-    steps = {each.id: model.step(each) for each in relevant}
-    free = {
-        each.id: _let_off(each, None if step is None or step.after == step.before else step.after)
-        for each in relevant
-        if (step := steps[each.id]) is None or not step.is_read
-    }
-    spent = 0
+    return _Reduction(model, operations, found, budget).core(contents)
 
-    def is_illegal(kept: Sequence[Operation]) -> bool:
-        nonlocal spent
+
+class _Reduction(Generic[S]):
+    """
+    One search for a core.
+
+    It looks at a window before the place where the order got stuck, taking what was in the
+    order before it as given.  That can only make more illegal than is, so a core found like
+    that is held against the whole, and the window grows until it stands.
+    """
+
+    def __init__(
+        self, model: Model[S], operations: Sequence[Operation], found: Linearization, budget: int
+    ) -> None:
+        assert found.stuck is not None
+        self._model = model
+        self._order = found.order
+        self._budget = budget
+        self._stuck = found.stuck
+        end = found.stuck.returned or 0
+        part = dict(model.partitions(operations))[found.partition]
+        self._relevant = [each for each in part if each.call <= end]
+        self._steps = {each.id: model.step(each) for each in self._relevant}
+        told = [
+            each
+            for each in self._relevant
+            if each.outcome is Outcome.OK and self._steps[each.id] is not None
+        ]
+        told.sort(key=lambda each: (each.id != self._stuck.id, abs(end - (each.returned or end))))
+        self._told = told
+
+    def core(self, contents: Mapping[int, Sequence[Event]]) -> Core:
+        """The smallest part that could be found."""
+        window = WINDOW
+        best, is_minimal = self._told, False
+        try:
+            while not is_minimal:
+                state, given = self._before(window)
+                best = self._reduced(state, given)
+                is_minimal = not given or self._is_illegal(best, self._model.initial(), set())
+                window *= 8
+        except _OutOfBudgetError:
+            best = best if is_minimal else self._told
+        steps = [step for each in best if (step := self._steps[each.id])]
+        before = {step.before for step in steps if step.before is not None}
+        claimed = {step.after for step in steps if not step.is_read}
+        related = self._related(best, claimed, before, contents)
+        return Core(_in_order(best), is_minimal, _in_order(related), tuple(sorted(before)))
+
+    def _before(self, window: int) -> tuple[S, set[int]]:
+        """The state before the last *window* operations of the order, and which led to it."""
+        state, given = self._model.initial(), set()
+        for operation in self._order[:-window]:
+            step = self._steps[operation.id]
+            after = state if step is None else step.apply(state)
+            if after is ILLEGAL:
+                break
+            state = after
+            given.add(operation.id)
+        return state, given
+
+    def _reduced(self, state: S, given: set[int]) -> list[Operation]:
+        """Leave out what is not needed, in parts that get smaller."""
+        kept = [each for each in self._told if each.id not in given]
+        size = max(len(kept) // 2, 1)
+        while True:
+            at, before = 0, len(kept)
+            while at < len(kept):
+                # What is nearest to the stuck operation stands first, and goes last.
+                fewer = kept[: max(len(kept) - at - size, 0)] + kept[len(kept) - at :]
+                if fewer and self._is_illegal(fewer, state, given):
+                    kept = fewer
+                else:
+                    at += size
+            if size == 1 and len(kept) == before:
+                return kept
+            size = max(size // 2, 1)
+
+    def _is_illegal(self, kept: Sequence[Operation], state: S, given: set[int]) -> bool:
         held = {each.id for each in kept}
-        rest = [each if each.id in held else free.get(each.id) for each in relevant]
-        found = check(model, [each for each in rest if each is not None], budget=budget - spent)
-        spent += found.steps
-        if found.verdict is Verdict.UNKNOWN or spent >= budget:
+        rest = [
+            each if each.id in held else let_off(each, self._steps[each.id])
+            for each in self._relevant
+            if each.id not in given
+        ]
+        search = Search(self._model, [each for each in rest if each is not None], state)
+        verdict = search.run(self._budget)
+        self._budget -= search.steps
+        if verdict is None or self._budget <= 0:
             raise _OutOfBudgetError
-        return found.verdict is Verdict.ILLEGAL
+        return verdict is Verdict.ILLEGAL
 
-    told = [each for each in relevant if each.outcome is Outcome.OK and steps[each.id] is not None]
-    told.sort(key=lambda each: (abs(end - (each.returned or end)), each.id != stuck.id))
-    best = [told]
-    try:
-        best.append(_nearest(told, is_illegal))
-        _reduce(best, is_illegal)
-    except _OutOfBudgetError:
-        is_minimal = False
-    else:
-        is_minimal = True
-    core = best[-1]
-    related = [each for each in relevant if each not in core and _is_related(each, core, steps)]
-    return Core(_in_order(core), is_minimal, _in_order(related))
+    def _related(
+        self,
+        core: Sequence[Operation],
+        claimed: set[int | None],
+        before: set[int],
+        contents: Mapping[int, Sequence[Event]],
+    ) -> list[Operation]:
+        """Who claims the same revision, who showed the one before, and who wrote what was seen."""
+        witnesses: dict[int, Operation] = {}
+        values = {value for each in core for value in seen(each.response)}
+        values |= {event.kv.value for at in before for event in contents.get(at, ())}
+        for each in self._told:
+            for kv in shown(each.response):
+                if kv.mod_revision in before and kv.mod_revision not in witnesses:
+                    witnesses[kv.mod_revision] = each
+                    values.add(kv.value)
+        return [
+            each
+            for each in self._relevant
+            if each not in core
+            and (
+                each in witnesses.values()
+                or self._claims(each, claimed)
+                or not written(each.request).isdisjoint(values)
+            )
+        ]
+
+    def _claims(self, operation: Operation, revisions: set[int | None]) -> bool:
+        step = self._steps[operation.id]
+        if step is None or step.is_read or step.after is None:
+            return False
+        return step.after in revisions
 
 
-def _is_related(
-    operation: Operation, core: Sequence[Operation], steps: Mapping[int, Step[S] | None]
-) -> bool:
-    step = steps[operation.id]
-    if step is None or step.is_read:
-        return False
-    claimed = {other.after for each in core if (other := steps[each.id]) and not other.is_read}
-    if step.after is not None and step.after in claimed:
-        return True
-    return not written(operation.request).isdisjoint(
-        value for each in core for value in seen(each.response)
-    )
-
-
-def _let_off(operation: Operation, made: int | None) -> Operation:
+def let_off(operation: Operation, step: Step[S] | None) -> Operation | None:
+    """*operation*, bound by nothing; None if there is nothing left of it."""
+    if step is None:
+        return operation if operation.outcome is Outcome.UNKNOWN else None
+    if step.is_read:
+        return None
+    made = operation.revision if step.after in (None, step.before) else step.after
     return replace(
         operation,
         call=_EARLIEST,
         returned=None,
         outcome=Outcome.UNKNOWN,
         response=None,
-        revision=operation.revision if made is None else made,
+        revision=made,
     )
-
-
-def _nearest(
-    told: list[Operation], is_illegal: Callable[[Sequence[Operation]], bool]
-) -> list[Operation]:
-    """The operations around the place where it gets stuck, as many as are needed."""
-    size = 2
-    while size < len(told):
-        if is_illegal(told[:size]):
-            return told[:size]
-        size *= 2
-    return told
-
-
-def _reduce(best: list[list[Operation]], is_illegal: Callable[[Sequence[Operation]], bool]) -> None:
-    """Leave out what is not needed, in parts that get smaller; what was reached is kept in *best*."""
-    size = max(len(best[-1]) // 2, 1)
-    while True:
-        kept, at, before = best[-1], 0, len(best[-1])
-        while at < len(kept):
-            fewer = kept[:at] + kept[at + size :]
-            if fewer and is_illegal(fewer):
-                kept = fewer
-                best.append(kept)
-            else:
-                at += size
-        if size == 1 and len(kept) == before:
-            return
-        size = max(size // 2, 1)
 
 
 def _in_order(operations: Sequence[Operation]) -> tuple[Operation, ...]:

@@ -7,6 +7,7 @@ is that of their code points.  An empty `end` means the one key, ``"\0"`` everyt
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
 
@@ -125,9 +126,8 @@ class Compare:
     """
     Whether *target* of each key from *key* to *end* stands in *relation* to *operand*.
 
-    A key that does not exist has revision, version and lease 0; its value equals nothing.
-    Over a range, keys that do not exist are not looked at.
-    Source: etcd docs v3.6, learning/api.md, Transaction.
+    Where there is no key, revision, version and lease are 0, and no comparison of values holds.
+    Source: etcd server/etcdserver/apply.go, applyCompare.
     """
 
     key: str
@@ -325,16 +325,22 @@ def written(request: Request) -> set[str]:
     return set()
 
 
+def shown(response: Response | None) -> Iterator[KeyValue]:
+    """The pairs that *response* shows."""
+    match response:
+        case Ranged(_, kvs):
+            yield from kvs
+        case Committed(_, _, results):
+            for each in results:
+                if isinstance(each, Ranged):
+                    yield from each.kvs
+
+
 def seen(response: Response | None) -> set[str]:
     """The values that *response* shows."""
-    match response:
-        case Value(value) if value is not None:
-            return {value}
-        case Ranged(_, kvs):
-            return {kv.value for kv in kvs}
-        case Committed(_, _, results):
-            return {kv.value for each in results if isinstance(each, Ranged) for kv in each.kvs}
-    return set()
+    if isinstance(response, Value):
+        return set() if response.value is None else {response.value}
+    return {kv.value for kv in shown(response)}
 
 
 def prefix_end(prefix: str) -> str:

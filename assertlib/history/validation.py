@@ -9,7 +9,7 @@ not be, decided is never a success.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -24,9 +24,9 @@ from .operations import ClientId, Operation, Outcome
 from .records import Hashed, HistoryError
 from .register import CasRegister, KeyValueStore, Register
 from .replay import Replay, resolve
-from .requests import Grant, KeepAlive, Range, Ranged, Refused, Revoke
+from .requests import Event, Grant, KeepAlive, Range, Ranged, Refused, Revoke
 from .watches import BY_REPLAY, BY_STREAM, Complaint, check_against, check_stream
-from .wording import response_in_words
+from .wording import event_in_words, response_in_words
 
 S = TypeVar("S")
 
@@ -35,13 +35,13 @@ class Judge(NamedTuple):
     """A model as the checks that use it."""
 
     check: Callable[[Sequence[Operation], int], Linearization]
-    minimal: Callable[[Sequence[Operation], Operation], Core]
+    minimal: Callable[[Sequence[Operation], Linearization, Mapping[int, Sequence[Event]]], Core]
 
 
 def _judge(model: Model[S]) -> Judge:
     return Judge(
         lambda operations, budget: check(model, operations, budget=budget),
-        lambda operations, stuck: minimal(model, operations, stuck),
+        lambda operations, found, contents: minimal(model, operations, found, contents=contents),
     )
 
 
@@ -149,7 +149,7 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
     if has_past:
         operations = resolve([*operations, *_expiries(history)], history.found)
     found = judge.check(operations, budget)
-    core = None if found.stuck is None else judge.minimal(operations, found.stuck)
+    core = None if found.stuck is None else judge.minimal(operations, found, history.found)
     checks = [assumed, _load(history), _linearizable(history, found, core)]
     replay = None
     if has_past:
@@ -232,18 +232,22 @@ def _linearizable(history: History, found: Linearization, core: Core | None) -> 
         return Check(LINEARIZABLE, Status.SUCCESS, judged=count)
     if found.verdict is Verdict.UNKNOWN or found.stuck is None or core is None:
         return Check(LINEARIZABLE, Status.UNKNOWN, found.reason, judged=count)
-    complaint = Complaint(LINEARIZABLE, _why(found.reason, core), time=found.stuck.call)
+    complaint = Complaint(LINEARIZABLE, _why(history, found.reason, core), time=found.stuck.call)
     return Check(LINEARIZABLE, Status.FAILURE, "", (complaint,), count)
 
 
-def _why(reason: str, core: Core) -> str:
+def _why(history: History, reason: str, core: Core) -> str:
     smallest = "the smallest part that is illegal" if core.is_minimal else "a part that is illegal"
     lines = [reason, f"{smallest}:", *(f"  {each}" for each in core.operations[:_SHOWN])]
     if len(core.operations) > _SHOWN:
         lines.append(f"  … and {len(core.operations) - _SHOWN} more")
     if core.related:
-        lines += ["what these saw, or claim too, comes from:"]
+        lines.append("who claims the same revision, showed the one before, or wrote what was seen:")
         lines += [f"  {each}" for each in core.related[:_SHOWN]]
+    for revision in core.revisions[:_SHOWN]:
+        events = ", ".join(map(event_in_words, history.found.get(revision, ())))
+        if events:
+            lines.append(f"revision {revision}, as the store has it: {events}")
     return "\n".join(lines)
 
 

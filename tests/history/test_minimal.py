@@ -2,13 +2,11 @@
 The smallest part of an illegal history.
 """
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 
 from assertlib.history.etcd import Etcd
 from assertlib.history.linearizability import Verdict, check
-from assertlib.history.minimal import minimal
+from assertlib.history.minimal import let_off, minimal
 from assertlib.history.operations import Operation, Outcome
 from assertlib.history.register import CasRegister, Register
 from assertlib.history.requests import Done, Get, Put, Value
@@ -17,38 +15,18 @@ from .making import ETCD_REQUESTS, REGISTER_REQUESTS, histories
 from .second_opinion import etcd, registers
 
 
-def let_off(model, operations, kept):
-    """*operations* without what binds all but *kept*."""
-    rest = []
-    for each in operations:
-        step = model.step(each)
-        if each in kept:
-            rest.append(each)
-        elif step is None or not step.is_read:
-            made = None if step is None or step.after == step.before else step.after
-            rest.append(
-                replace(
-                    each,
-                    call=-100,
-                    returned=None,
-                    outcome=Outcome.UNKNOWN,
-                    response=None,
-                    revision=each.revision if made is None else made,
-                )
-            )
-    return rest
-
-
 def is_minimal(model, operations):
     found = check(model, operations)
     if found.verdict is not Verdict.ILLEGAL:
         return
-    core = minimal(model, operations, found.stuck)
+    core = minimal(model, operations, found)
     assert core.is_minimal
     relevant = [each for each in operations if each.call <= found.stuck.returned]
 
     def verdict(kept):
-        return check(model, let_off(model, relevant, kept)).verdict
+        ids = {each.id for each in kept}
+        bound = [each if each.id in ids else let_off(each, model.step(each)) for each in relevant]
+        return check(model, [each for each in bound if each is not None]).verdict
 
     assert verdict(core.operations) is Verdict.ILLEGAL
     for each in core.operations:
@@ -80,7 +58,7 @@ def test_a_stale_read_is_told_by_three_operations_of_many():
         told(202, Get(""), 2004, 2005, Value("old")),
     ]
     found = check(Register(), noise + stale)
-    core = minimal(Register(), noise + stale, found.stuck)
+    core = minimal(Register(), noise + stale, found)
     assert core.operations == tuple(stale)
     assert core.is_minimal
 
@@ -91,7 +69,7 @@ def test_a_core_that_takes_too_long_is_not_called_minimal():
         told(2, Put("", "new"), 2, 3, Done()),
         told(3, Get(""), 4, 5, Value("old")),
     ]
-    core = minimal(Register(), stale, stale[-1], budget=2)
+    core = minimal(Register(), stale, check(Register(), stale), budget=2)
     assert not core.is_minimal
     assert set(core.operations) <= set(stale)
 
@@ -104,6 +82,6 @@ def test_what_the_core_saw_is_shown_with_who_wrote_it():
         told(4, Get(""), 6, 7, Value("a")),
     ]
     found = check(Register(), history)
-    core = minimal(Register(), history, found.stuck)
+    core = minimal(Register(), history, found)
     assert core.operations == (history[2],)
     assert core.related == ()
