@@ -307,14 +307,14 @@ class Search(Generic[S]):
         if now.placed & returning.bit:
             self._let_return(now, returning)
             return
+        if now.at > self._best[0] or self._best[1] is None:
+            self._best = (now.at, now.trail)
         if self._stack and self._met(now):
             self._now = None
             return
         choices = self._choices(now, returning)
         if len(choices) == 1 and self._place(now, choices[0]):
             return
-        if now.at > self._best[0] or self._best[1] is None:
-            self._best = (now.at, now.trail)
         if len(choices) > 1:
             self._stack.append(self._placements(now, returning))
         self._now = None

@@ -38,7 +38,7 @@ class Core:
         is_minimal: Whether it was found out that each of them is needed.
         related: Others that claim a revision that these claim, showed the one before it, or
             wrote what was seen.
-        revisions: Those before operations of the core.
+        revisions: Those that the core needs, and the one that no order gets to.
     """
 
     operations: tuple[Operation, ...]
@@ -104,7 +104,7 @@ class _Reduction(Generic[S]):
         best, is_minimal = self._told, False
         try:
             while not is_minimal:
-                state, given = self._before(window)
+                state, given = self._after(self._order[:-window])
                 best = self._reduced(state, given)
                 is_minimal = not given or self._is_illegal(best, self._model.initial(), set())
                 window *= 8
@@ -112,14 +112,17 @@ class _Reduction(Generic[S]):
             best = best if is_minimal else self._told
         steps = [step for each in best if (step := self._steps[each.id])]
         before = {step.before for step in steps if step.before is not None}
+        reached = self._model.version(self._after(self._order)[0])
+        if reached is not None:
+            before.add(reached + 1)
         claimed = {step.after for step in steps if not step.is_read}
         related = self._related(best, claimed, before, contents)
         return Core(_in_order(best), is_minimal, _in_order(related), tuple(sorted(before)))
 
-    def _before(self, window: int) -> tuple[S, set[int]]:
-        """The state before the last *window* operations of the order, and which led to it."""
+    def _after(self, order: Sequence[Operation]) -> tuple[S, set[int]]:
+        """The state after *order*, and which operations led to it."""
         state, given = self._model.initial(), set()
-        for operation in self._order[:-window]:
+        for operation in order:
             step = self._steps[operation.id]
             after = state if step is None else step.apply(state)
             if after is ILLEGAL:

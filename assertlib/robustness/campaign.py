@@ -108,7 +108,8 @@ class Campaign:
         self._directory = directory
         self._progress = progress
         self._rng = random.Random(plan.seed)
-        self._shared = Shared(self._rng)
+        # Not the same dice: when clients throw theirs is up to the scheduler.
+        self._shared = Shared(random.Random(self._rng.getrandbits(32)))
         self._groups = 0
 
     async def run(self) -> None:

@@ -169,12 +169,9 @@ def compares(kvs, compare):
             "lease": kv.lease,
         }[compare.target]
 
-    if compare.end:
-        return all(
-            holds(field(kv)) for key, kv in kvs.items() if is_in(key, compare.key, compare.end)
-        )
-    if compare.key in kvs:
-        return holds(field(kvs[compare.key]))
+    there = [kv for key, kv in kvs.items() if is_in(key, compare.key, compare.end)]
+    if there:
+        return all(holds(field(kv)) for kv in there)
     return False if compare.target == "value" else holds(0)
 
 

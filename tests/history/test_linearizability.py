@@ -2,6 +2,8 @@
 The checker against a second opinion, and against histories whose verdicts are known.
 """
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,6 +88,22 @@ def test_the_order_that_is_shown_is_one(operations):
     else:
         assert found.stuck is not None
         assert found.stuck not in found.order
+
+
+@settings(max_examples=600)
+@given(histories(REGISTER_REQUESTS, registers, size=8))
+def test_what_returned_before_the_stuck_operation_can_be_explained(operations):
+    found = check(CasRegister(), operations)
+    if found.stuck is None:
+        return
+    before = [
+        each
+        if each.returned is not None and each.returned < found.stuck.returned
+        else replace(each, returned=None, outcome=Outcome.UNKNOWN, response=None)
+        for each in operations
+        if each.call <= found.stuck.returned and each.outcome is not Outcome.NOT_APPLIED
+    ]
+    assert check(CasRegister(), before).verdict is Verdict.OK
 
 
 @pytest.mark.parametrize(("name", "operations", "legal"), jepsen_histories())
