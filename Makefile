@@ -17,7 +17,7 @@ SANITIZED_ENVIRONMENT = env PYTHONPATH=$(CURDIR)/$(SANITIZED) PYTHONMALLOC=mallo
 	ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)"
 
-.PHONY: help install demo test check sanitize format bench docs clean
+.PHONY: help install services demo test check sanitize format bench docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,8 +27,20 @@ install: $(VENV)/.installed ## the virtual environment, with all that developmen
 $(VENV)/.installed: pyproject.toml assertlib/_speed.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[tools]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[tools,etcd,fuse]' --group dev
 	touch $@
+
+# What is not on the package index; without it some tests skip, and say so.
+services: ## Debian's etcd, Chromium and iptables, for tests, if there is a root to install them
+	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "services: not root, or no apt-get: nothing is installed"; \
+	elif command -v etcd >/dev/null && command -v chromium >/dev/null \
+		&& command -v iptables >/dev/null; then \
+		echo "services: all there"; \
+	else \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends etcd-server chromium iptables util-linux >/dev/null; \
+	fi
 
 demo: install ## the example store under load and kill -9, judged and reported
 	PYTHONPATH=examples/kvstore $(BIN)/assertlib run --full --target kvstore -- \
@@ -76,8 +88,9 @@ format: install ## let ruff mend style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## what an assertion costs, against its peers
+bench: install ## what assertions and judging histories cost, against peers
 	$(BIN)/python benchmarks/primitives.py
+	$(BIN)/python benchmarks/linearizability.py
 
 docs: install ## the pages of the invariants
 	$(BIN)/assertlib docs

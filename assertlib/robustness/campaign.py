@@ -28,8 +28,8 @@ from .journal import Journal
 from .proxy import Network, Route
 from .traffic import FREE, Profile, Session, Shared
 
-WARM_UP = 1.0
-AFTER_FAULT = 1.0
+WARM_UP = 0.6
+AFTER_FAULT = 0.5
 WATCH_FOR = 1.0
 QUIET_FOR = 5.0
 """Seconds without a change after which members that differ are taken to do so for good."""

@@ -49,15 +49,26 @@ SERVERS = [
 ]
 
 
+def until_found(directory, *arguments, tries=3):
+    """A crash has to hit a narrow window; a campaign may miss it, three hardly ever do."""
+    for number in range(tries):
+        here = directory / str(number)
+        here.mkdir()
+        done = robustness(here, *arguments)
+        if done.returncode:
+            return here, done
+    return here, done
+
+
 def test_the_divergence_of_3_5_1_is_found_and_explained(tmp_path):
-    done = robustness(
+    here, done = until_found(
         tmp_path, "etcd", "--faults", "kill", "--traffic", "range-compare", "--for", "30s"
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert {"kv.replica-equal", "kv.linearizable"} <= violated(done.stdout)
     assert "incident: etcd-io/etcd#13766 (confirmed)" in done.stdout
     assert "the smallest part that is illegal:" in done.stdout
-    campaign = campaign_of(tmp_path)
+    campaign = campaign_of(here)
     assert "#13766" in (campaign / "report.md").read_text()
     assert "<html" in (campaign / "timeline.html").read_text()
     assert (campaign / "logs" / "m1.log").exists()
