@@ -45,9 +45,9 @@ class Target(BaseModel):
 
 
 SHIPPED_TARGETS = {
-    "etcd": Target(source=(f"{_PACKAGED}robustness",), catalog=(f"{_PACKAGED}etcd",))
+    "campaign": Target(source=(f"{_PACKAGED}robustness",), catalog=(f"{_PACKAGED}etcd",))
 }
-"""Targets that need no configuration: what campaigns against a real etcd are judged by."""
+"""Targets that need no configuration: what campaigns are judged by unless they have their own."""
 
 
 def source_path(root: Path, name: str) -> Path:

@@ -42,6 +42,7 @@ app = typer.Typer(
     help="Test real processes of a store under load and faults, and judge what clients saw.",
 )
 
+DEFAULT_TARGET = "campaign"
 CAMPAIGN = "campaign"
 """Directory in a run's directory that holds all of its campaign."""
 
@@ -96,7 +97,7 @@ def etcd(
         ) from None
     store = Etcd(find_binary(binary))
     plan = _plan(store, nodes, faults, traffic, duration, seed)
-    return _run(plan, "etcd", keep_data=keep_data)
+    return _run(plan, None, keep_data=keep_data)
 
 
 @app.command("run")
@@ -119,8 +120,8 @@ def run(
     """
     Test a store of your own, through its adapter.
 
-    What its processes assert is recorded, too; the target's source should list
-    'assertlib:robustness' besides the store's.
+    What its processes assert is recorded, too; for that, configure a target whose
+    source lists 'assertlib:robustness' besides the store's.
 
     Example: assertlib robustness run mystore.adapter:STORE --target campaign --for 20s
     """
@@ -147,9 +148,7 @@ def validate_again(
     config = find_config(Path.cwd())
     directory = _directory(config, run)
     history = read(directory / FILE)
-    is_etcd = str(history.header.about.get("store", "")).startswith("etcd ")
-    name = target or ("etcd" if is_etcd else None)
-    checked = _checked(config, name)
+    checked = _checked(config, target)
     run_dir = new_run(config)
     describe_run(run_dir, checked, config, sys.argv)
     return _conclude(checked, run_dir, directory, history)
@@ -228,7 +227,7 @@ def _load(name: str) -> Store:
 
 
 def _checked(config: Config, target: str | None) -> Checked:
-    name, found = config.target(target)
+    name, found = config.target(target or DEFAULT_TARGET)
     return check(config, name, found)
 
 

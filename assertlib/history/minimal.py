@@ -10,6 +10,7 @@ Source: Zeller and Hildebrandt 2002 for the search (ddmin).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -22,8 +23,9 @@ from .requests import Event, seen, shown, written
 
 S = TypeVar("S")
 
-BUDGET = 200_000
-"""Steps that all attempts together may take."""
+SECONDS = 20.0
+"""How long the search for the smallest part may take; a step may be cheap or dear."""
+_SLICE = 2_000
 WINDOW = 64
 """How many operations before the stuck one are looked at first."""
 _EARLIEST = -1
@@ -47,7 +49,7 @@ class Core:
     revisions: tuple[int, ...] = ()
 
 
-class _OutOfBudgetError(Exception):
+class _OutOfTimeError(Exception):
     pass
 
 
@@ -57,16 +59,16 @@ def minimal(
     found: Linearization,
     *,
     contents: Mapping[int, Sequence[Event]] = MappingProxyType({}),
-    budget: int = BUDGET,
+    seconds: float = SECONDS,
 ) -> Core:
     """
     The core of *operations*, of which *found* says that they are illegal.
 
     Args:
         contents: What revisions changed, as read from the store; used to tell what is related.
-        budget: Steps after which the best that was found has to do.
+        seconds: After this the best that was found has to do.
     """
-    return _Reduction(model, operations, found, budget).core(contents)
+    return _Reduction(model, operations, found, time.monotonic() + seconds).core(contents)
 
 
 class _Reduction(Generic[S]):
@@ -79,12 +81,12 @@ class _Reduction(Generic[S]):
     """
 
     def __init__(
-        self, model: Model[S], operations: Sequence[Operation], found: Linearization, budget: int
+        self, model: Model[S], operations: Sequence[Operation], found: Linearization, until: float
     ) -> None:
         assert found.stuck is not None
         self._model = model
         self._order = found.order
-        self._budget = budget
+        self._until = until
         self._stuck = found.stuck
         end = found.stuck.returned or 0
         part = dict(model.partitions(operations))[found.partition]
@@ -108,7 +110,7 @@ class _Reduction(Generic[S]):
                 best = self._reduced(state, given)
                 is_minimal = not given or self._is_illegal(best, self._model.initial(), set())
                 window *= 8
-        except _OutOfBudgetError:
+        except _OutOfTimeError:
             best = best if is_minimal else self._told
         steps = [step for each in best if (step := self._steps[each.id])]
         before = {step.before for step in steps if step.before is not None}
@@ -156,10 +158,11 @@ class _Reduction(Generic[S]):
             if each.id not in given
         ]
         search = Search(self._model, [each for each in rest if each is not None], state)
-        verdict = search.run(self._budget)
-        self._budget -= search.steps
-        if verdict is None or self._budget <= 0:
-            raise _OutOfBudgetError
+        verdict = None
+        while verdict is None:
+            if time.monotonic() > self._until:
+                raise _OutOfTimeError
+            verdict = search.run(_SLICE)
         return verdict is Verdict.ILLEGAL
 
     def _related(
