@@ -220,7 +220,10 @@ def _load(name: str) -> Store:
         raise ConfigError(
             f"{name}: {error}; write MODULE:NAME, with the module on PYTHONPATH"
         ) from None
-    store = found() if isinstance(found, type) or not isinstance(found, Store) else found
+    try:
+        store = found if isinstance(found, Store) else found()
+    except Exception as error:
+        raise ConfigError(f"{name} cannot be called: {type(error).__name__}: {error}") from None
     if not isinstance(store, Store):
         raise ConfigError(f"{name}: {store!r} is no assertlib.robustness.adapter.Store")
     return store

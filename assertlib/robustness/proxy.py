@@ -237,9 +237,10 @@ class _Connection:
             due, data = await queue.get()
             await asyncio.sleep(due - now())
             await self._network.passable(way)
-            with suppress(OSError):
-                writer.write(data)
-                await writer.drain()
+            if not writer.is_closing():
+                with suppress(OSError):
+                    writer.write(data)
+                    await writer.drain()
             queue.task_done()
 
 

@@ -1,0 +1,101 @@
+"""
+``assertlib history`` as users type it.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assertlib.history.operations import Outcome
+from assertlib.history.records import Call, Header, Return, line
+from assertlib.history.requests import Done, Get, Put, Value
+
+from ..support import child_environment
+
+
+def history(directory, *arguments):
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("assertlib")), "history", *map(str, arguments)],
+        cwd=directory,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+    )
+
+
+def written(directory, *seen, model="kv"):
+    """A file in which a value is written, overwritten, and then *seen* by reads."""
+    lines = [line(Header(model))]
+    steps = [(Put("x", "old"), Done()), (Put("x", "new"), Done())]
+    steps += [(Get("x"), Value(value)) for value in seen]
+    for number, (request, answer) in enumerate(steps, 1):
+        lines.append(line(Call(number, "c", 10 * number, request)))
+        lines.append(line(Return(number, 10 * number + 5, Outcome.OK, answer)))
+    file = directory / "history.jsonl"
+    file.write_bytes(b"".join(lines))
+    return file
+
+
+def test_a_good_history_is_a_success(tmp_path):
+    done = history(tmp_path, "check", written(tmp_path, "new"))
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "SUCCESS"
+    assert "linearizable  success           3 judged" in done.stdout
+
+
+def test_a_stale_read_is_a_failure_and_explained(tmp_path):
+    done = history(tmp_path, "check", written(tmp_path, "new", "old"))
+    assert done.returncode == 1
+    assert "#4 client c: get x → old" in done.stdout
+    assert "the smallest part that is illegal:" in done.stdout
+    assert done.stdout.splitlines()[-1] == "FAILURE"
+
+
+def test_the_model_can_be_another_one_than_the_file_says(tmp_path):
+    file = written(tmp_path, "new", model="something")
+    assert history(tmp_path, "check", file, "--model", "register").returncode == 0
+    done = history(tmp_path, "check", file)
+    assert done.returncode == 2
+    assert "there is no model 'something'; there are: register, cas-register, kv, etcd" in (
+        done.stderr
+    )
+
+
+def test_what_takes_too_many_steps_is_unknown(tmp_path):
+    done = history(tmp_path, "check", written(tmp_path, "new"), "--budget", "1")
+    assert done.returncode == 3
+    assert "not decided within 1 steps" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"", "it is empty"),
+        (b"not json\n", "history.jsonl:1: no record of a history"),
+        (line(Header("kv")), "there are no operations"),
+        (b"\xff\xfe\n", "history.jsonl:1: no record of a history"),
+    ],
+)
+def test_files_that_are_no_history_end_in_one_line(tmp_path, text, told):
+    file = tmp_path / "history.jsonl"
+    file.write_bytes(text)
+    done = history(tmp_path, "check", file)
+    assert told in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (2, 3)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    done = history(tmp_path, "check", "nowhere.jsonl")
+    assert done.returncode == 2
+    assert "nowhere.jsonl: No such file" in done.stderr
+
+
+def test_a_timeline_is_written_beside_the_history(tmp_path):
+    file = written(tmp_path, "new", "old")
+    done = history(tmp_path, "timeline", file)
+    assert done.returncode == 0
+    assert Path(done.stdout.strip()) == file.with_suffix(".html")
+    assert "<html" in file.with_suffix(".html").read_text()

@@ -1,0 +1,153 @@
+"""
+``assertlib robustness``: what can be told without a campaign.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assertlib.history.operations import Outcome
+from assertlib.history.records import Call, Fault, Hashed, Header, Note, Return, line
+from assertlib.history.requests import Committed, Done, Put, Range, Ranged
+
+from ..support import child_environment
+
+
+def robustness(directory, *arguments):
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("assertlib")), "robustness", *map(str, arguments)],
+        cwd=directory,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_what_there_is_is_listed(tmp_path):
+    done = robustness(tmp_path, "list")
+    assert done.returncode == 0
+    for word in ("kill", "partition", "range-compare", "kubernetes", "etcd", "cas-register"):
+        assert f"  {word}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--for", "60"], "--for 60: write a number with s, m or h behind it, as in 60s"),
+        (["--for", "-5s"], "--for -5s"),
+        (["--faults", "earthquake"], "there is no fault 'earthquake'; there are: kill, "),
+        (["--traffic", "rush-hour"], "there is no traffic 'rush-hour'; there are: mixed, "),
+        (["--traffic", "registers"], "is for stores with the model 'kv'"),
+        (["--nodes", "1", "--faults", "partition"], "the fault 'partition' needs 2 nodes, not 1"),
+        (["--binary", "/no/such/etcd"], "--binary /no/such/etcd: no such program"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path, arguments, told):
+    done = robustness(tmp_path, "etcd", *arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / ".assertlib").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nowhere:STORE", "nowhere:STORE: No module named 'nowhere'"),
+        ("json:STORE", "has no attribute 'STORE'"),
+        ("json:dumps", "json:dumps"),
+        ("here:BROKEN", "here:BROKEN"),
+    ],
+)
+def test_a_store_that_is_none_is_said_in_one_line(tmp_path, name, told):
+    (tmp_path / "here.py").write_text("BROKEN = 5\n")
+    done = robustness(tmp_path, "run", name)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_campaign_there_is_nothing_to_validate(tmp_path):
+    done = robustness(tmp_path, "validate")
+    assert done.returncode == 3
+    assert "there is no campaign here" in done.stderr
+    (tmp_path / "empty").mkdir()
+    done = robustness(tmp_path, "validate", "empty")
+    assert done.returncode == 3
+
+
+# -- what is asserted of a history -----------------------------------------------------------
+
+
+def told(number, request, answer, at):
+    return [
+        line(Call(number, number, 10 * at, request, "m1")),
+        line(Return(number, 10 * at + 5, Outcome.OK, answer)),
+    ]
+
+
+def campaign(directory, *more):
+    """A campaign that left a history, with *more* records at its end."""
+    lines = [
+        line(Header("etcd", {"store": "etcd 9.9", "seed": 7})),
+        *told(1, Range("\0", "\0"), Ranged(1, (), 0), 1),
+        *told(2, Put("a", "1"), Committed(2, results=(Done(),)), 2),
+        *more,
+    ]
+    (directory / "history.jsonl").write_bytes(b"".join(lines))
+    return directory
+
+
+END = line(Note(900, "end"))
+
+
+def test_a_clean_history_violates_nothing_and_says_what_was_not_exercised(tmp_path):
+    done = robustness(tmp_path, "validate", campaign(tmp_path, END))
+    assert done.returncode == 0, done.stderr
+    assert "SUCCESS" in done.stdout
+    assert "VIOLATED" not in done.stdout
+    assert 'MISSED   "a fault is injected [bucket=kill]"  never reached' in done.stdout
+    assert (tmp_path / "report.md").exists()
+    assert (tmp_path / "timeline.html").exists()
+
+
+def test_members_that_differ_violate_replica_equality_with_the_incident_named(tmp_path):
+    hashes = [line(Hashed(800, 1, f"m{n}", 2, -1, 100 + n)) for n in (1, 2)]
+    done = robustness(tmp_path, "validate", campaign(tmp_path, *hashes, END))
+    assert done.returncode == 1
+    assert 'VIOLATED   kv.replica-equal  "members hold the same' in done.stdout
+    assert 'VIOLATED   kv.apply-deterministic  "members at one revision' in done.stdout
+    assert "incident: etcd-io/etcd#13766 (confirmed)" in done.stdout
+
+
+def test_a_member_that_fell_behind_violates_durability(tmp_path):
+    behind = line(Hashed(800, 1, "m1", 1, -1, 5))
+    done = robustness(tmp_path, "validate", campaign(tmp_path, behind, END))
+    assert done.returncode == 1
+    assert "VIOLATED   kv.durable-ack" in done.stdout
+
+
+def test_a_fault_that_breaks_what_is_assumed_puts_it_out_of_model(tmp_path):
+    fault = line(Fault(700, "power-cut", "begin", ("m1",), ("fsync-honest",)))
+    behind = line(Hashed(800, 1, "m1", 1, -1, 5))
+    done = robustness(tmp_path, "validate", campaign(tmp_path, fault, behind, END))
+    assert "VIOLATED   kv.durable-ack" not in done.stdout
+    assert "OUT OF MODEL 1" in done.stdout
+
+
+def test_a_campaign_that_was_killed_proves_no_absence(tmp_path):
+    done = robustness(tmp_path, "validate", campaign(tmp_path))
+    assert done.returncode == 0
+    assert "UNREACHED 0" in done.stdout
+    assert "MISSED" not in done.stdout
+
+
+def test_a_broken_test_is_never_a_pass(tmp_path):
+    lines = (campaign(tmp_path, END) / "history.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "history.jsonl").write_bytes(b"".join([lines[0], *lines[3:]]))
+    done = robustness(tmp_path, "validate", tmp_path)
+    assert done.returncode == 3
+    assert "it was not empty at the beginning" in done.stdout
+    assert "UNKNOWN" in done.stdout
