@@ -32,6 +32,7 @@ from .requests import (
     covers,
     written,
 )
+from .told import Told
 
 
 class Replay:
@@ -49,12 +50,12 @@ class Replay:
     ) -> None:
         past = _Past(operations, found)
         self.last = past.last
-        self.unknown = past.unknown()
         self.forked = past.forked
         self._events: dict[int, tuple[Event, ...]] = {}
         self._versions: dict[str, tuple[list[int], list[KeyValue | None]]] = {}
         for before, after in past.states():
             self._enter(after.revision, _changes(before, after))
+        self.unknown = past.unknown
 
     def _enter(self, revision: int, events: list[Event]) -> None:
         self._events[revision] = tuple(events)
@@ -86,7 +87,12 @@ class Replay:
 
 
 class _Past:
-    """What is known to have made which revision."""
+    """
+    What is known to have made which revision.
+
+    Attributes:
+        unknown: Revisions that nothing is known of, once `states` was gone through.
+    """
 
     def __init__(
         self, operations: Iterable[Operation], found: Mapping[int, Sequence[Event]]
@@ -94,39 +100,37 @@ class _Past:
         self.found = found
         self.made: dict[int, Operation] = {}
         self.forked: set[int] = set()
-        self._quiet: dict[int, list[Operation]] = defaultdict(list)
-        revokes = [each for each in operations if self._file(each)]
-        for operation in revokes:
-            assert isinstance(operation.response, Acknowledged)
-            at = operation.response.revision
-            # It made a revision if it deleted keys; else it stands beside the one that made it.
-            if at == 1 or at in self.made or at in found:
-                self._quiet[at].append(operation)
-            else:
-                self.made[at] = operation
-        self.last = max((1, *self.made, *found))
+        self.unknown: list[int] = []
+        self._beside: dict[int, list[Operation]] = defaultdict(list)
+        for operation in operations:
+            self._file(operation)
+        self.last = max((1, *self.made, *found, *self._beside))
 
-    def _file(self, operation: Operation) -> bool:
-        """Put *operation* where it belongs, unless it is a revocation that has to wait."""
+    def _file(self, operation: Operation) -> None:
         revision = operation.revision
         match operation.request, operation.response:
-            case Revoke(), Acknowledged():
-                return True
             case _, Acknowledged(at):
-                self._quiet[at].append(operation)
-                return False
+                # A revocation may have made this revision, or stand beside what did.
+                self._beside[at].append(operation)
             case (Put() | Delete() | Txn()) as request, Committed() as answer:
                 revision = answer.revision if writes(as_txn(request), answer) else None
         if revision is not None:
             if revision in self.made:
                 self.forked.add(revision)
             self.made[revision] = operation
-        return False
 
-    def unknown(self) -> list[int]:
-        """Revisions that nothing is known of."""
-        revisions = range(2, self.last + 1)
-        return [at for at in revisions if at not in self.made and at not in self.found]
+    def revocation(self, before: State) -> Operation | None:
+        """The acknowledged one that made the revision after *before*, if one did."""
+        revision = before.revision + 1
+        if revision in self.made:
+            return None
+        for each in self._beside.get(revision, ()):
+            if (
+                isinstance(each.request, Revoke)
+                and apply(before, each.request)[0].kvs != before.kvs
+            ):
+                return each
+        return None
 
     def states(self) -> Iterator[tuple[State, State]]:
         """The states before and after each revision."""
@@ -135,21 +139,23 @@ class _Past:
             if revision > 1:
                 before, state = state, self._next(state, revision)
                 yield before, state
-            for operation in self._quiet.get(revision, ()):
-                state, _ = apply(state, operation.request)
+            for operation in self._beside.get(revision, ()):
+                state = apply(state, operation.request)[0]._replace(revision=revision)
 
     def _next(self, before: State, revision: int) -> State:
-        after = before
-        if revision in self.made:
-            after, _ = apply(before, self.made[revision].request)
-        elif revision in self.found:
+        maker = self.made.get(revision)
+        if maker is None and revision in self.found:
             kvs = dict(before.kvs)
             for event in self.found[revision]:
                 kvs.pop(event.kv.key, None)
                 if event.kind == "put":
                     kvs[event.kv.key] = event.kv
-            after = before._replace(kvs=kvs)
-        return after._replace(revision=revision)
+            return before._replace(kvs=kvs, revision=revision)
+        maker = maker or self.revocation(before)
+        if maker is None:
+            self.unknown.append(revision)
+            return before._replace(revision=revision)
+        return apply(before, maker.request)[0]._replace(revision=revision)
 
 
 def _changes(before: State, after: State) -> list[Event]:
@@ -183,12 +189,18 @@ def resolve(
     resolved = {each.id: each for each in operations}
     unanswered = [each for each in operations if each.outcome is Outcome.UNKNOWN]
     past = _Past(operations, found)
+    told = Told(operations)
     for before, after in past.states() if unanswered else ():
-        if after.revision in found and after.revision not in past.made:
-            able = [each for each in unanswered if _leads_to(before, each, after)]
+        revision = after.revision
+        if revision not in past.made and past.revocation(before) is None:
+            able = [
+                each
+                for each in unanswered
+                if told.newest(each.call) < revision and _leads_to(before, each, after)
+            ]
             if len(able) == 1:
-                resolved[able[0].id] = replace(able[0], revision=after.revision)
-    if not past.unknown():
+                resolved[able[0].id] = replace(able[0], revision=revision)
+    if not past.unknown:
         for each in _not_applied(operations, unanswered, found):
             resolved[each.id] = replace(each, outcome=Outcome.NOT_APPLIED)
     return list(resolved.values())

@@ -7,18 +7,17 @@ ended, and as often as one likes.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 # In full: the scanner looks for the name.
 from assertlib.invariant import Invariant
 
 from .. import lifecycle
 from ..history.history import Band, History, Stream
-from ..history.operations import Operation, Outcome
+from ..history.operations import Outcome
 from ..history.replay import Replay
 from ..history.requests import (
     Acknowledged,
@@ -32,6 +31,7 @@ from ..history.requests import (
     Revoke,
     Txn,
 )
+from ..history.told import Told
 from ..history.validation import (
     LINEARIZABLE,
     LOAD,
@@ -231,13 +231,13 @@ def _revisions(history: History, validation: Validation) -> None:
 
 def _members(history: History) -> None:
     """What members said between rounds, when they had caught up and nothing was written."""
-    known = _Known(history)
+    told = Told(history.operations)
     last: dict[str, int] = {}
     groups: dict[tuple[int, int, int], set[int]] = defaultdict(set)
     for each in history.hashes:
         DURABLE.always_greater_than_or_equal_to(
             each.revision,
-            known.newest(each.time),
+            told.newest(each.time),
             "what a client was told is there when members have caught up",
             {"member": each.member},
         )
@@ -256,11 +256,11 @@ def _members(history: History) -> None:
 
 
 def _reads(history: History) -> None:
-    known = _Known(history)
+    told = Told(history.operations)
     for each in history.operations:
         if isinstance(each.response, Ranged) and isinstance(each.request, Range):
             PAST.sometimes(
-                each.request.serializable and each.response.revision < known.newest(each.call),
+                each.request.serializable and each.response.revision < told.newest(each.call),
                 "a stale read misses a write that had returned",
             )
 
@@ -307,9 +307,9 @@ def _watches(history: History, validation: Validation) -> None:
         RELIABLE.always(wrong is None, "a watch is sent every event", _told(wrong))
     for wrong in _each(validation.named("prev-kv")):
         PREV_KV.always(wrong is None, "an event names the pair it replaced", _told(wrong))
-    known = _Known(history)
+    told = Told(history.operations)
     for stream in history.streams:
-        _stream(stream, known.compacted(stream.opened), known.newest(stream.opened))
+        _stream(stream, told.compacted(stream.opened), told.newest(stream.opened))
 
 
 def _stream(stream: Stream, compacted: int, newest: int) -> None:
@@ -342,34 +342,3 @@ def _stream(stream: Stream, compacted: int, newest: int) -> None:
             cancelled and not events, "a watch from before the compaction is cancelled and told why"
         )
     CANCELS.sometimes(0 < start < compacted, "a watch starts before what is compacted")
-
-
-class _Known:
-    """What clients had been told at any time."""
-
-    def __init__(self, history: History) -> None:
-        told = [
-            (each.returned, each)
-            for each in history.operations
-            if each.returned is not None and each.outcome is Outcome.OK
-        ]
-        told.sort(key=lambda pair: pair[0])
-        self._times = [time for time, _ in told]
-        revisions = [getattr(each.response, "revision", 0) for _, each in told]
-        self._newest = [0, *accumulate(revisions, max)]
-        self._compacted = [0, *accumulate((_compacted_by(each) for _, each in told), max)]
-
-    def newest(self, time: int) -> int:
-        """The highest revision that an answer had spoken of."""
-        return self._newest[bisect_left(self._times, time)]
-
-    def compacted(self, time: int) -> int:
-        """The highest revision at which compaction had been acknowledged."""
-        return self._compacted[bisect_left(self._times, time)]
-
-
-def _compacted_by(operation: Operation) -> int:
-    match operation.request, operation.response:
-        case Compact(revision), Acknowledged():
-            return revision
-    return 0

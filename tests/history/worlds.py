@@ -13,9 +13,11 @@ from assertlib.history.requests import (
     Delete,
     Delivery,
     Event,
+    Grant,
     KeyValue,
     Put,
     Range,
+    Revoke,
     Txn,
     Watch,
 )
@@ -45,6 +47,12 @@ class World:
     def last(self):
         return max(self.states)
 
+    def lose(self, request):
+        """Ask for *request*, which never gets anywhere."""
+        number = len(self.operations)
+        call, returned = 10 * number * MS, (10 * number + 5) * MS
+        self.operations.append(Operation(number, number, request, call, returned))
+
     def do(self, request, *, answered=True):
         """Carry *request* out; without an answer nobody is told."""
         number = len(self.operations)
@@ -54,7 +62,8 @@ class World:
         if revision > self.last:
             self.states[revision] = self.state["kvs"]
             self.events[revision] = changes(before, self.state["kvs"], revision)
-            if not answered:
+            # Whether a revocation made a revision its answer does not say.
+            if not answered or isinstance(request, Revoke):
                 self.lost.append(revision)
         call, returned = 10 * number * MS, (10 * number + 5) * MS
         outcome = Outcome.OK if answered else Outcome.UNKNOWN
@@ -71,6 +80,13 @@ class World:
             list(streams),
             found=found or {},
             end=10 * len(self.operations) * MS,
+        )
+
+    def was_revoked(self, revision):
+        """Whether an answered revocation made *revision*."""
+        return any(
+            isinstance(each.request, Revoke) and getattr(each.response, "revision", 0) == revision
+            for each in self.operations
         )
 
     def found(self):
@@ -103,6 +119,7 @@ def changes(before, after, revision):
     return events
 
 
+LEASE = 7
 KEYS = st.sampled_from(["a", "b", "c"])
 WRITES = st.one_of(
     st.builds(lambda key: ("put", key), KEYS),
@@ -110,18 +127,25 @@ WRITES = st.one_of(
     st.builds(lambda key: ("delete", key), KEYS),
     st.builds(lambda keys: ("several", tuple(keys)), st.lists(KEYS, min_size=2, unique=True)),
     st.just(("delete-all", None)),
+    st.builds(lambda key: ("put-on-lease", key), KEYS),
+    st.just(("revoke", None)),
     st.builds(lambda key: ("read", key), KEYS),
 )
 
 
 @st.composite
 def worlds(draw, *, lossy=False, least=1):
-    """A store's past; if it is *lossy*, some writes got no answer."""
+    """A store's past; if it is *lossy*, some writes got no answer, and some never arrived."""
     world = World()
     world.do(Range("", "\0"))
+    world.do(Grant(LEASE, 3600))
     for number, (kind, what) in enumerate(draw(st.lists(WRITES, min_size=least, max_size=12))):
-        is_lost = lossy and draw(st.integers(0, 3)) == 0
-        world.do(request(kind, what, f"v{number}"), answered=not is_lost)
+        fate = draw(st.integers(0, 4)) if lossy else 2
+        asked = request(kind, what, f"v{number}")
+        if fate == 0:
+            world.lose(asked)
+        else:
+            world.do(asked, answered=fate > 1)
     return world
 
 
@@ -133,6 +157,10 @@ def request(kind, what, value):
             return Delete(what)
         case "several":
             return Txn((), tuple(Put(key, f"{value}{key}") for key in what))
+        case "put-on-lease":
+            return Put(what, value, lease=LEASE)
+        case "revoke":
+            return Revoke(LEASE)
         case "delete-all":
             return Delete("a", "z")
         case "read":

@@ -1,0 +1,299 @@
+"""
+A history as one page to look at: who asked what when, and where it goes wrong.
+
+The page needs nothing but itself.  What it shows goes into it as JSON; what keys and values
+hold is text there, whatever it looks like.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from operator import attrgetter
+from typing import TypeVar
+
+from .history import Band, History, Stream
+from .operations import ClientId, Operation, Outcome
+from .records import Hashed
+from .requests import Committed, Delivery, Event, KeyValue, Ranged, Response
+from .validation import LINEARIZABLE, READS, Check, Validation
+from .watches import Complaint, is_progress
+from .wording import event_in_words, request_in_words, response_in_words, watch_in_words
+
+T = TypeVar("T")
+_call = attrgetter("call")
+
+ALL = 20_000
+"""So many operations, and as many deliveries, are shown whole; of more only a part is."""
+PART = 10_000
+STILL_OPEN = 1_000
+"""So many operations from before that part, which may take effect in it, are shown with it."""
+COMPLAINTS = 200
+"""So many of one check are listed."""
+ROOM = 16_000_000
+"""Characters for all requests, and for all answers and deliveries, about."""
+
+_PLACE = "@HISTORY@"
+_KINDS = ("read", "write", "txn", "lease", "compaction")
+_KIND_OF = {
+    **dict.fromkeys(("get", "range"), "read"),
+    **dict.fromkeys(("put", "append", "swap", "delete"), "write"),
+    **dict.fromkeys(("grant", "revoke", "keep-alive"), "lease"),
+    "txn": "txn",
+    "compact": "compaction",
+}
+# Controls, and what turns the direction of text or is not seen at all.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+def timeline(history: History, validation: Validation) -> str:
+    """The HTML page that shows *history* and what *validation* says of it."""
+    page = files(__package__).joinpath("timeline.html").read_text(encoding="utf-8")
+    data = json.dumps(_Content(history, validation).whole(), separators=(",", ":"))
+    return page.replace(_PLACE, data.replace("<", "\\u003c"), 1)
+
+
+class _Content:
+    """What goes into the page; lists stand for objects where there are many of them."""
+
+    def __init__(self, history: History, validation: Validation) -> None:
+        self._history, self._validation = history, validation
+        found = validation.linearization
+        self._order = found.order if found else ()
+        self._stuck = found.stuck if found else None
+        self._placed = {each.id: number for number, each in enumerate(self._order, 1)}
+        core = validation.core
+        self._core = [each.id for each in core.operations] if core else []
+        self._related = [each.id for each in core.related] if core else []
+        self._opened = {each.id: each.opened for each in history.streams}
+        self._told = {each.id: each.outcome for each in history.operations}
+        self._focus = self._stuck.call if self._stuck else self._first_complaint()
+        self._choose_operations()
+        self._choose_deliveries()
+        self._limit = ROOM // max(1_000, len(self._operations) + self._delivered[0])
+
+    def whole(self) -> dict[str, object]:
+        history = self._history
+        lanes = {client: lane for lane, client in enumerate(_clients(self._operations))}
+        return {
+            "about": [*_about(history)],
+            "status": self._validation.status,
+            "checks": [self._check(each) for each in self._validation.checks],
+            "end": max((history.end, 1, *(each.returned or 0 for each in self._operations))),
+            "part": self._part_in_words(),
+            "focus": self._focus,
+            "windows": [self._operations_window, self._deliveries_window],
+            "clients": [_lane(client) for client in lanes],
+            "kinds": _KINDS,
+            "operations": [self._operation(each, lanes) for each in self._operations],
+            "order": len(self._order),
+            "stuck": self._stuck.id if self._stuck else None,
+            "core": self._core,
+            "related": self._related,
+            "streams": [self._stream(each) for each in history.streams],
+            "faults": [_fault(each) for each in history.faults],
+            "hashes": [*_hashes(history.hashes)],
+        }
+
+    def _first_complaint(self) -> int | None:
+        complaints = (each for check in self._validation.checks for each in check.complaints)
+        return next((time for each in complaints if (time := self._time(each)) is not None), None)
+
+    def _time(self, complaint: Complaint) -> int | None:
+        """Where to look for what *complaint* is about, if that is anywhere."""
+        if complaint.time:
+            return complaint.time
+        return self._opened.get(complaint.watch) if complaint.watch is not None else None
+
+    def _choose_operations(self) -> None:
+        judged = self._validation.operations or self._history.operations
+        operations = sorted((each for each in judged if each.id in self._told), key=_call)
+        first, last = _part(operations, self._focus, _call)
+        begin, end = self._operations_window = _window(operations, first, last, _call)
+        before = [
+            each
+            for each in operations[:first]
+            if each.outcome is Outcome.UNKNOWN or (each.returned or 0) >= begin
+        ][-STILL_OPEN:]
+        chosen = {each.id: each for each in (*before, *operations[first:last])}
+        # The ends of leases are operations of nobody: shown where they explain something.
+        ends_of_leases = (id for id in self._placed if id not in self._told)
+        wanted = {*self._core, *self._related, *ends_of_leases}
+        late = self._history.end if end is None else end
+        chosen |= {each.id: each for each in judged if each.id in wanted and each.call <= late}
+        self._shown = len(chosen.keys() & self._told.keys()), len(operations)
+        self._operations = sorted(chosen.values(), key=_call)
+
+    def _choose_deliveries(self) -> None:
+        times = sorted(time for each in self._history.streams for time, _ in each.deliveries)
+        first, last = _part(times, self._focus, int)
+        self._deliveries_window = _window(times, first, last, int)
+        self._delivered = last - first, len(times)
+
+    def _part_in_words(self) -> str:
+        """What is left out; empty if nothing is."""
+        counts = ((*self._shown, "operations"), (*self._delivered, "deliveries of watches"))
+        told = [f"{part:,} of {count:,} {name}" for part, count, name in counts if part < count]
+        what = "operation that cannot be placed" if self._stuck else "complaint"
+        where = f"around the first {what} at {_ms(self._focus)}"
+        if self._focus is None:
+            where = "from the beginning on"
+        return f"{' and '.join(told)}, {where}; the others are not in this page." if told else ""
+
+    def _text(self, *lines: str) -> str:
+        text = "\n".join(_visible(each) for each in lines)
+        if len(text) <= self._limit:
+            return text
+        return f"{text[: self._limit]} … ({len(text):,} characters)"
+
+    def _check(self, check: Check) -> list[object]:
+        told = [
+            (self._text(*each.text.split("\n")), each.watch, self._time(each))
+            for each in check.complaints[:COMPLAINTS]
+        ]
+        about = [check.name, check.status, check.judged, check.reason, told]
+        return [*about, len(check.complaints), check.name in {LINEARIZABLE, READS}]
+
+    def _operation(self, operation: Operation, lanes: dict[ClientId, int]) -> list[object]:
+        answer = operation.response
+        lines = [*_answer(answer)] if answer else [operation.error]
+        if self._told.get(operation.id, operation.outcome) is not operation.outcome:
+            lines.append("its client was not told; what the store holds shows it")
+        return [
+            operation.id,
+            lanes[operation.client],
+            _KINDS.index(_KIND_OF[operation.request.op]),
+            operation.call,
+            None if operation.returned is None else operation.returned - operation.call,
+            operation.outcome,
+            self._text(request_in_words(operation.request)),
+            self._text(*lines),
+            operation.endpoint,
+            getattr(answer, "revision", None) or operation.revision,
+            self._placed.get(operation.id, 0),
+        ]
+
+    def _stream(self, stream: Stream) -> list[object]:
+        begin, end = self._deliveries_window
+        shown = [
+            (time, _sort(delivery), self._text(*_delivery(delivery)))
+            for time, delivery in stream.deliveries
+            if begin <= time and (end is None or time <= end)
+        ]
+        pairs = [
+            ("watch", f"{stream.id}, {_lane(stream.client)}"),
+            ("request", self._text(watch_in_words(stream.request))),
+            ("member", stream.endpoint),
+            ("opened", _ms(stream.opened)),
+            ("closed", _ms(stream.closed)),
+            ("error", self._text(stream.error)),
+            ("deliveries", f"{len(stream.deliveries):,}"),
+        ]
+        name = f"watch {stream.id} · {_lane(stream.client)}"
+        return [stream.id, name, stream.opened, stream.closed, pairs, shown]
+
+
+def _part(items: Sequence[T], focus: int | None, time: Callable[[T], int]) -> tuple[int, int]:
+    """From where to where in *items*, which are in the order of time, things are shown."""
+    if len(items) <= ALL:
+        return 0, len(items)
+    at = bisect_left(items, focus or 0, key=time)
+    first = min(max(0, at - PART // 2), len(items) - PART)
+    return first, first + PART
+
+
+def _window(
+    items: Sequence[T], first: int, last: int, time: Callable[[T], int]
+) -> tuple[int, int | None]:
+    """The time that those from *first* to *last* are of; no end is that of the history."""
+    return time(items[first]) if first else 0, time(items[last - 1]) if last < len(items) else None
+
+
+def _visible(text: str) -> str:
+    return _UNSEEN.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def _ms(time: int | None) -> str:
+    return "never" if time is None else f"{time / 1e6:,.6f}".rstrip("0").rstrip(".") + " ms"
+
+
+def _clients(operations: Iterable[Operation]) -> list[ClientId]:
+    """The numbered ones in order, then those with names."""
+    clients = dict.fromkeys(each.client for each in operations)
+    numbered = sorted(each for each in clients if isinstance(each, int))
+    return [*numbered, *(each for each in clients if isinstance(each, str))]
+
+
+def _lane(client: ClientId) -> str:
+    return f"client {client}" if isinstance(client, int) else _visible(client)
+
+
+def _about(history: History) -> Iterator[tuple[str, str]]:
+    yield "model", history.header.model
+    for name, value in history.header.about.items():
+        yield name, str(value)
+    if history.header.started:
+        try:
+            started = datetime.fromtimestamp(history.header.started, UTC)
+        except (OverflowError, ValueError, OSError):
+            return
+        yield "started", started.isoformat(" ", "seconds")
+
+
+def _fault(band: Band) -> list[object]:
+    targets, breaks = ", ".join(band.targets), ", ".join(band.breaks)
+    pairs = [("fault", band.name), ("targets", targets), ("breaks", breaks)]
+    pairs += [("begin", _ms(band.begin)), ("end", _ms(band.end))]
+    return [f"{band.name} {targets}", band.begin, band.end, pairs]
+
+
+def _hashes(hashes: Sequence[Hashed]) -> Iterator[list[object]]:
+    groups: dict[int, list[Hashed]] = defaultdict(list)
+    for each in hashes:
+        groups[each.group].append(each)
+    for each in hashes:
+        told = {
+            other.member: f"revision {other.revision}, compacted {other.compacted}, {other.hash}"
+            for other in groups[each.group]
+        }
+        pairs = [("hash", f"of {each.member}, group {each.group}"), ("time", _ms(each.time))]
+        yield [each.time, [*pairs, *told.items()], len(set(told.values())) > 1]
+
+
+def _sort(delivery: Delivery) -> str:
+    if delivery.cancelled:
+        return "cancelled"
+    if is_progress(delivery):
+        return "progress"
+    return "events" if delivery.events else "created"
+
+
+def _delivery(delivery: Delivery) -> Iterator[str]:
+    yield f"revision {delivery.revision}"
+    if delivery.compacted:
+        yield f"compacted at {delivery.compacted}"
+    yield from map(_event, delivery.events)
+
+
+def _event(event: Event) -> str:
+    told = event_in_words(event) if event.kind == "delete" else f"PUT {_whole(event.kv)}"
+    return f"{told}, before it {_whole(event.previous)}" if event.previous else told
+
+
+def _answer(response: Response) -> Iterator[str]:
+    """In few words, then all that was found."""
+    yield response_in_words(response)
+    results = response.results if isinstance(response, Committed) else [response]
+    for each in results:
+        if isinstance(each, Ranged):
+            yield from map(_whole, each.kvs)
+
+
+def _whole(kv: KeyValue) -> str:
+    revisions = f"created {kv.create_revision}, changed {kv.mod_revision}"
+    return f"{kv.key}={kv.value} ({revisions}, version {kv.version}, lease {kv.lease})"

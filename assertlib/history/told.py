@@ -1,0 +1,43 @@
+"""
+What clients had been told of a store's revisions, and when.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from itertools import accumulate
+
+from .operations import Operation, Outcome
+from .requests import Acknowledged, Compact
+
+
+class Told:
+    """The highest revisions that answers had spoken of, by time."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        told = [
+            (each.returned, each)
+            for each in operations
+            if each.returned is not None and each.outcome is Outcome.OK
+        ]
+        told.sort(key=lambda pair: pair[0])
+        self._times = [time for time, _ in told]
+        revisions = [getattr(each.response, "revision", 0) for _, each in told]
+        self._newest = [0, *accumulate(revisions, max)]
+        self._compacted = [0, *accumulate((_compacted_by(each) for _, each in told), max)]
+
+    def newest(self, time: int) -> int:
+        """The highest revision that an answer before *time* had spoken of."""
+        return self._newest[bisect_left(self._times, time)]
+
+    def compacted(self, time: int) -> int:
+        """The highest revision at which compaction had been acknowledged before *time*."""
+        return self._compacted[bisect_left(self._times, time)]
+
+
+def _compacted_by(operation: Operation) -> int:
+    match operation.request, operation.response:
+        case Compact(revision), Acknowledged():
+            return revision
+    return 0
