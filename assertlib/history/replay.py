@@ -119,18 +119,14 @@ class _Past:
                 self.forked.add(revision)
             self.made[revision] = operation
 
-    def revocation(self, before: State) -> Operation | None:
-        """The acknowledged one that made the revision after *before*, if one did."""
-        revision = before.revision + 1
-        if revision in self.made:
-            return None
-        for each in self._beside.get(revision, ()):
-            if (
-                isinstance(each.request, Revoke)
-                and apply(before, each.request)[0].kvs != before.kvs
-            ):
-                return each
-        return None
+    def revocations(self, before: State) -> list[Operation]:
+        """The acknowledged ones that can have made the revision after *before*."""
+        return [
+            each
+            for each in self._beside.get(before.revision + 1, ())
+            if isinstance(each.request, Revoke)
+            and apply(before, each.request)[0].revision > before.revision
+        ]
 
     def states(self) -> Iterator[tuple[State, State]]:
         """The states before and after each revision."""
@@ -151,7 +147,8 @@ class _Past:
                 if event.kind == "put":
                     kvs[event.kv.key] = event.kv
             return before._replace(kvs=kvs, revision=revision)
-        maker = maker or self.revocation(before)
+        if maker is None and len(able := self.revocations(before)) == 1:
+            (maker,) = able
         if maker is None:
             self.unknown.append(revision)
             return before._replace(revision=revision)
@@ -192,7 +189,10 @@ def resolve(
     told = Told(operations)
     for before, after in past.states() if unanswered else ():
         revision = after.revision
-        if revision not in past.made and past.revocation(before) is None:
+        told_of = revision in past.made or any(
+            _leads_to(before, each, after) for each in past.revocations(before)
+        )
+        if not told_of:
             able = [
                 each
                 for each in unanswered
