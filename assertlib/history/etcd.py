@@ -340,7 +340,7 @@ def _unanswered(operation: Operation) -> Step[State] | None:
 
 def _can_matter(operations: Sequence[Operation]) -> list[Operation]:
     """*operations* without those of unknown outcome whose effect nobody could have seen."""
-    mentions = Counter(lease for each in operations for lease in _leases(each.request))
+    mentions = Counter(lease for each in operations for lease in leases_of(each.request))
     compactions_fail = any(
         isinstance(each.request, Compact) and isinstance(each.response, Refused)
         for each in operations
@@ -359,7 +359,7 @@ def _can_matter(operations: Sequence[Operation]) -> list[Operation]:
     return [each for each in operations if matters(each)]
 
 
-def _leases(request: Request) -> set[int]:
+def leases_of(request: Request) -> set[int]:
     """The leases whose life or death *request* depends on, or changes."""
     match request:
         case Put(_, _, lease) | Grant(lease) | Revoke(lease):

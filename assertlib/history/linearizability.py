@@ -24,7 +24,7 @@ import sys
 from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 from typing import Generic, TypeVar
@@ -160,6 +160,7 @@ class _Configuration(Generic[S]):
         placed: Bits of the operations that are in the order and have not returned.
         used: Bits of the operations without a return that are in the order.
         trail: The order, the last operation first.
+        length: How many operations are in the order.
     """
 
     at: int
@@ -167,6 +168,7 @@ class _Configuration(Generic[S]):
     placed: int
     used: int
     trail: _Trail[S]
+    length: int
 
 
 class Search(Generic[S]):
@@ -190,8 +192,8 @@ class Search(Generic[S]):
         self._lay_out(operations)
         self._seen: dict[Hashable, list[int]] = {}
         self._stack: list[Iterator[_Configuration[S] | None]] = []
-        self._best: tuple[int, _Trail[S]] = (0, None)
-        first = _Configuration(0, model.initial() if start is None else start, 0, 0, None)
+        self._best: tuple[int, int, _Trail[S]] = (0, 0, None)
+        first = _Configuration(0, model.initial() if start is None else start, 0, 0, None, 0)
         self._now: _Configuration[S] | None = first
         if self._returning:
             self._settle(first, self._open_reads[0])
@@ -270,7 +272,7 @@ class Search(Generic[S]):
                     return Verdict.ILLEGAL
                 self._take(self._stack[-1])
             elif self._now.at == len(self._returning):
-                self._best = (self._now.at, self._now.trail)
+                self._note(self._now)
                 return Verdict.OK
             else:
                 self._advance(self._now)
@@ -279,7 +281,7 @@ class Search(Generic[S]):
 
     def order(self) -> tuple[Operation, ...]:
         """The longest order found so far."""
-        found, trail = [], self._best[1]
+        found, trail = [], self._best[2]
         while trail is not None:
             found.append(trail[0].operation)
             trail = trail[1]
@@ -307,8 +309,7 @@ class Search(Generic[S]):
         if now.placed & returning.bit:
             self._let_return(now, returning)
             return
-        if now.at > self._best[0] or self._best[1] is None:
-            self._best = (now.at, now.trail)
+        self._note(now)
         if self._stack and self._met(now):
             self._now = None
             return
@@ -318,6 +319,11 @@ class Search(Generic[S]):
         if len(choices) > 1:
             self._stack.append(self._placements(now, returning))
         self._now = None
+
+    def _note(self, now: _Configuration[S]) -> None:
+        """Keep what got furthest."""
+        if (now.at, now.length) > self._best[:2]:
+            self._best = (now.at, now.length, now.trail)
 
     def _let_return(self, now: _Configuration[S], returning: _Item[S]) -> None:
         now.placed ^= returning.bit
@@ -333,6 +339,7 @@ class Search(Generic[S]):
             return False
         now.state = state
         now.trail = (item, now.trail)
+        now.length += 1
         if item.last == NEVER:
             now.used |= item.bit
         else:
@@ -350,6 +357,7 @@ class Search(Generic[S]):
             if read.apply(now.state) is not ILLEGAL:
                 now.placed |= read.bit
                 now.trail = (read, now.trail)
+                now.length += 1
 
     def _choices(self, now: _Configuration[S], returning: _Item[S]) -> list[_Item[S]]:
         """What may be placed next, the returning operation first."""
@@ -395,7 +403,7 @@ class Search(Generic[S]):
         while queue:
             now = queue.popleft()
             for item in self._choices(now, returning):
-                then = _Configuration(now.at, now.state, now.placed, now.used, now.trail)
+                then = replace(now)
                 if self._place(then, item):
                     if then.placed & returning.bit:
                         yield then

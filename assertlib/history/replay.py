@@ -10,27 +10,27 @@ Source: etcd tests/robustness/model/replay.go.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from .etcd import State, apply, as_txn, deletion, ranged, writes
+from .etcd import State, apply, as_txn, deletion, leases_of, ranged, writes
 from .operations import Operation, Outcome
 from .requests import (
     Acknowledged,
     Committed,
+    Compact,
     Delete,
     Event,
+    Grant,
     KeepAlive,
     KeyValue,
     Put,
     Range,
     Ranged,
-    Request,
     Revoke,
     Txn,
     covers,
-    written,
 )
 from .told import Told
 
@@ -179,12 +179,13 @@ def resolve(
     *operations*, with what became of those without an answer as far as the store's past tells.
 
     If just one of them would have changed what a revision changed, it made that revision.  If
-    the content of all revisions is known and none holds a value that only one of them writes,
-    that one was not applied.
+    the content of all revisions is known, one that would have changed none of them just so was
+    not applied.
     Source: etcd tests/robustness/validate/patch_history.go, which reads the WAL for that.
     """
     resolved = {each.id: each for each in operations}
-    unanswered = [each for each in operations if each.outcome is Outcome.UNKNOWN]
+    unanswered = {each.id: each for each in operations if each.outcome is Outcome.UNKNOWN}
+    idle = dict(unanswered)
     past = _Past(operations, found)
     told = Told(operations)
     for before, after in past.states() if unanswered else ():
@@ -195,13 +196,15 @@ def resolve(
         if not told_of:
             able = [
                 each
-                for each in unanswered
+                for each in unanswered.values()
                 if told.newest(each.call) < revision and _leads_to(before, each, after)
             ]
+            for each in able:
+                idle.pop(each.id, None)
             if len(able) == 1:
                 resolved[able[0].id] = replace(able[0], revision=revision)
-    if not past.unknown:
-        for each in _not_applied(operations, unanswered, found):
+    for each in idle.values() if not past.unknown else ():
+        if not _can_be_noticed(each, operations):
             resolved[each.id] = replace(each, outcome=Outcome.NOT_APPLIED)
     return list(resolved.values())
 
@@ -213,24 +216,15 @@ def _leads_to(before: State, operation: Operation, after: State) -> bool:
     return state.revision == after.revision and state.kvs == after.kvs
 
 
-def _not_applied(
-    operations: Iterable[Operation],
-    unanswered: Iterable[Operation],
-    found: Mapping[int, Sequence[Event]],
-) -> Iterator[Operation]:
-    writers = Counter(value for each in operations for value in written(each.request))
-    there = {event.kv.value for events in found.values() for event in events}
-    for operation in unanswered:
-        own = {value for value in _always_written(operation.request) if writers[value] == 1}
-        if own and not own & there:
-            yield operation
-
-
-def _always_written(request: Request) -> set[str]:
-    """Values that are in the store if *request* changed anything at all."""
-    if isinstance(request, Txn):
-        for branch in (request.then, request.otherwise):
-            kinds = {type(each) for each in branch}
-            if Delete in kinds and Put not in kinds:
-                return set()
-    return written(request)
+def _can_be_noticed(idle: Operation, operations: Sequence[Operation]) -> bool:
+    """Whether an operation that made no revision can have had an effect that another one saw."""
+    match idle.request:
+        case Compact():
+            return True
+        case Grant(lease) | Revoke(lease):
+            return any(
+                lease in leases_of(each.request)
+                for each in operations
+                if each is not idle and (each.returned is None or each.returned >= idle.call)
+            )
+    return False
