@@ -17,7 +17,7 @@ SANITIZED_ENVIRONMENT = env PYTHONPATH=$(CURDIR)/$(SANITIZED) PYTHONMALLOC=mallo
 	ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)"
 
-.PHONY: help install services demo test check sanitize format bench docs clean
+.PHONY: help install services demo test check sanitize format bench campaigns docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -96,6 +96,9 @@ format: install ## let ruff mend style
 bench: install ## what assertions and judging histories cost, against peers
 	$(BIN)/python benchmarks/primitives.py
 	$(BIN)/python benchmarks/linearizability.py
+
+campaigns: install services ## what campaigns find in real etcd servers; about 20 minutes
+	$(BIN)/python benchmarks/real_etcd.py
 
 docs: install ## the pages of the invariants
 	$(BIN)/assertlib docs

@@ -142,12 +142,14 @@ class FileSystem:
 
     def create(self, path: str, mode: int, fi: Any) -> None:
         real = self._real(path)
-        os.close(os.open(real, os.O_RDWR | os.O_CREAT | fi.flags & os.O_EXCL, mode))
+        descriptor = os.open(real, os.O_RDWR | os.O_CREAT | fi.flags & os.O_EXCL, mode)
         self._give_to_caller(real)
-        self.open(path, fi)
+        self._open_as(fi, self._kept(descriptor))
 
     def open(self, path: str, fi: Any) -> None:
-        file = self._file(path)
+        self._open_as(fi, self._file(path))
+
+    def _open_as(self, fi: Any, file: File) -> None:
         file.handles += 1
         fi.fh = next(self._handles)
         self._open[fi.fh] = file
@@ -197,13 +199,14 @@ class FileSystem:
             return self._hidden[path]
         real = self._real(path)
         file = self._loaded(real)
-        if file is None:
-            try:
-                file = File(real)
-            except PermissionError:
-                file = File(real, os.O_RDONLY)
-            self._files[file.key] = file
-        return file
+        return self._kept(_opened(real)) if file is None else file
+
+    def _kept(self, descriptor: int) -> File:
+        file = File(descriptor)
+        known = self._files.setdefault(file.key, file)
+        if known is not file:
+            os.close(descriptor)
+        return known
 
     def _loaded(self, real: str) -> File | None:
         """What is kept of the file there, if there is one."""
@@ -221,6 +224,13 @@ class FileSystem:
         if file is not None and not file.is_needed:
             os.close(file.descriptor)
             del self._files[file.key]
+
+
+def _opened(real: str) -> int:
+    try:
+        return os.open(real, os.O_RDWR | os.O_NOFOLLOW)
+    except PermissionError:
+        return os.open(real, os.O_RDONLY | os.O_NOFOLLOW)
 
 
 def _attributes(told: os.stat_result, size: int) -> dict[str, int]:

@@ -20,9 +20,9 @@ class File:
         handles: How often it is open.
     """
 
-    def __init__(self, path: str, flags: int = os.O_RDWR) -> None:
-        self.descriptor = os.open(path, flags | os.O_NOFOLLOW)
-        told = os.fstat(self.descriptor)
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        told = os.fstat(descriptor)
         self.key = key(told)
         self.size = told.st_size
         self.handles = 0

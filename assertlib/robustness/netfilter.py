@@ -1,0 +1,232 @@
+"""
+Partitions between unmodified processes on 127.0.0.1, by the packet filter of the kernel.
+
+Needs root and iptables.  Each member runs as a user of its own, and that is how its packets are
+told from others':
+
+* What a member sends sets the bit of that member in the connmark of its connection, from
+  `Netfilter.start` on.  A connection between two members has both their bits once the second
+  has answered, and no other connection ever has; ports and sides do not matter.
+* A cut drops what arrives over connections that have both bits, whoever sent it.  So nothing
+  more passes over existing ones, not even what the kernel still sends for a process that is
+  gone.  Of a new one the first packet, which carries no data, does pass; but its answer sets
+  the second bit, so it is dropped and nothing is ever accepted.
+
+This holds for TCP over IPv4, and for members that were started after `Netfilter.start`.  Of UDP
+one datagram would pass.  As no one answers for a member whose process is gone, another that
+connects to it is refused even if they are cut off, where across a network it would wait.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_PREFIX = "assertlib"
+_CHAIN = re.compile(rf"{_PREFIX}-(?P<pid>\d+)-\d+-(?:out|in)")
+_MARKS = re.compile(rf"-A (?P<chain>{_CHAIN.pattern}) .*--uid-owner (?P<uid>\d+) ")
+_WITHIN = "10"
+"""Seconds to wait for others who change rules."""
+_MOST = 16
+"""Members that have a bit; the other half of the connmark tells whose bits they are."""
+_OURS = 0xFFFF0000
+
+_numbers = itertools.count()
+
+
+class NetfilterError(Exception):
+    """The packet filter does not do what was asked; the text says why."""
+
+
+def unavailable() -> str | None:
+    """Why there can be no partitions by packet filter here; None if there can."""
+    if os.geteuid() != 0:
+        return "changing the packet filter needs root"
+    if shutil.which("iptables-restore") is None:
+        return "there is no iptables-restore on the PATH: apt install iptables"
+    try:
+        _rules()
+    except NetfilterError as error:
+        return str(error)
+    return None
+
+
+class Netfilter:
+    """
+    Partitions between members.
+
+    Args:
+        uids: The user that each member runs as, by its name; nobody else's, and not ours.
+
+    Raises:
+        NetfilterError: The users cannot be told apart.
+    """
+
+    def __init__(self, uids: Mapping[str, int]) -> None:
+        _check(uids)
+        # Runs at the same time have no user in common, so the least of them tells whose bits.
+        self._tag = min(uids.values(), default=0) << 16
+        self._bits = {name: 1 << number for number, name in enumerate(uids)}
+        self._uids = dict(uids)
+        base = f"{_PREFIX}-{os.getpid()}-{next(_numbers)}"
+        self._out, self._in = f"{base}-out", f"{base}-in"
+        self._is_started = False
+
+    def start(self) -> None:
+        """
+        Begin to tell connections apart, before the members are started.
+
+        Removes what processes that are gone have left.
+
+        Raises:
+            NetfilterError: The kernel or another run does not allow it.
+        """
+        assert not self._is_started
+        _remove_stale()
+        self._check_others()
+        _apply(
+            f":{self._out} - [0:0]",
+            f":{self._in} - [0:0]",
+            *(
+                f"-A {self._out} -m owner --uid-owner {uid} -j CONNMARK"
+                f" --set-xmark {self._mark(name)}"
+                for name, uid in self._uids.items()
+            ),
+            f"-I OUTPUT -j {self._out}",
+            f"-I INPUT -j {self._in}",
+        )
+        self._is_started = True
+
+    def cut(self, a: str, b: str) -> None:
+        """
+        Let nothing pass between *a* and *b*, in either direction, until `heal`.
+
+        Raises:
+            NetfilterError: There are no such two members, or the kernel does not allow it.
+        """
+        unknown = [name for name in (a, b) if name not in self._uids]
+        if unknown:
+            raise NetfilterError(
+                f"there is no member {unknown[0]!r} to cut off; there are: {', '.join(self._uids)}"
+            )
+        if a == b:
+            raise NetfilterError(f"{a} cannot be cut off from itself: name two members")
+        self._check_started()
+        _apply(f"-A {self._in} -m connmark --mark {self._mark(a, b)} -j DROP")
+
+    def heal(self) -> None:
+        """
+        Let everything pass again; connections that still exist go on.
+
+        Raises:
+            NetfilterError: It was not started, or the kernel does not allow it.
+        """
+        self._check_started()
+        _apply(f"-F {self._in}")
+
+    def stop(self) -> None:
+        """
+        Remove all that was added; may be called at any time, and again.
+
+        Raises:
+            NetfilterError: The kernel does not allow it.
+        """
+        if self._is_started:
+            _remove({self._out, self._in})
+        self._is_started = False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _mark(self, *names: str) -> str:
+        bits = sum(self._bits[name] for name in names)
+        return f"{self._tag | bits:#x}/{_OURS | bits:#x}"
+
+    def _check_started(self) -> None:
+        if not self._is_started:
+            raise NetfilterError("there is nothing to cut or heal yet: call start() before")
+
+    def _check_others(self) -> None:
+        for marks in filter(None, map(_MARKS.match, _rules())):
+            if int(marks["uid"]) in self._uids.values():
+                raise NetfilterError(
+                    f"user {marks['uid']} is a member of the run of process {marks['pid']} too"
+                    f" (chain {marks['chain']}): give this run other users"
+                )
+
+
+def _check(uids: Mapping[str, int]) -> None:
+    if len(uids) > _MOST:
+        raise NetfilterError(f"{len(uids)} members cannot be told apart: give at most {_MOST}")
+    for name, uid in uids.items():
+        if not 0 < uid < 1 << 16:
+            raise NetfilterError(f"member {name} cannot be user {uid}: give one of 1 to 65535")
+        if uid == os.geteuid():
+            raise NetfilterError(f"member {name} is user {uid}, and so are we: give it its own")
+    if len(set(uids.values())) < len(uids):
+        raise NetfilterError(f"two members are the same user: give each its own, not {dict(uids)}")
+
+
+# -- iptables -------------------------------------------------------------------------------
+
+
+def _remove_stale() -> None:
+    chains = filter(None, (_CHAIN.search(rule) for rule in _rules()))
+    stale = {each[0] for each in chains if not Path("/proc", each["pid"]).exists()}
+    # Another run that starts now may be faster.
+    with suppress(NetfilterError):
+        _remove(stale)
+
+
+def _remove(chains: set[str]) -> None:
+    """Remove *chains* and whatever jumps to them, as far as they are there."""
+    rules = [rule.split() for rule in _rules()]
+    jumps = [
+        " ".join(["-D", *rule[1:]]) for rule in rules if rule[0] == "-A" and rule[-1] in chains
+    ]
+    present = [rule[1] for rule in rules if rule[0] == "-N" and rule[1] in chains]
+    if present:
+        _apply(*jumps, *(f"-F {name}" for name in present), *(f"-X {name}" for name in present))
+
+
+def _rules() -> list[str]:
+    """The chains and rules of the table, in the words that add them."""
+    return _run("iptables", "--table", "mangle", "--list-rules").splitlines()
+
+
+def _apply(*lines: str) -> None:
+    """Change the table, all of it or nothing."""
+    text = "\n".join(["*mangle", *lines, "COMMIT", ""])
+    _run("iptables-restore", "--noflush", text=text)
+
+
+def _run(program: str, *options: str, text: str = "") -> str:
+    command: Sequence[str] = [program, "--wait", _WITHIN, *options]
+    try:
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    except subprocess.CalledProcessError as error:
+        told = " ".join(error.stderr.split()) or f"exit code {error.returncode}"
+        raise NetfilterError(
+            f"{program} failed: {told}; it needs root with CAP_NET_ADMIN, and a kernel with"
+            " conntrack and the matches owner and connmark"
+        ) from None
+    except OSError as error:
+        raise NetfilterError(f"cannot run {program}: {error.strerror}; install iptables") from None
+    return done.stdout
