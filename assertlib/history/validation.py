@@ -116,6 +116,7 @@ class Validation:
 
 ASSUMPTIONS = "assumptions"
 LOAD = "load"
+RECOVERY = "recovery"
 LINEARIZABLE = "linearizable"
 READS = "reads of the past"
 REPLICAS = "replicas"
@@ -142,7 +143,7 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
     assumed = _assumptions(history)
     if assumed.status is not Status.SUCCESS:
         reason = "the test itself is not what it has to be"
-        names = (LOAD, LINEARIZABLE, *_PAST, REPLICAS) if has_past else (LOAD, LINEARIZABLE)
+        names = (LOAD, RECOVERY, LINEARIZABLE, *(_PAST if has_past else ()))
         skipped = [Check(name, Status.NOT_CHECKED, reason) for name in names]
         return Validation((assumed, *skipped))
     operations = history.operations
@@ -150,16 +151,17 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
         operations = resolve([*operations, *_expiries(history)], history.found)
     found = judge.check(operations, budget)
     core = None if found.stuck is None else judge.minimal(operations, found, history.found)
-    checks = [assumed, _load(history), _linearizable(history, found, core)]
+    linearizable = _linearizable(history, found, core)
+    checks = [assumed, _load(history), _recovery(history), linearizable]
     replay = None
     if has_past:
         replay = Replay(operations, history.found)
-        checks += _against_the_past(history, operations, checks[-1], replay)
+        checks += _against_the_past(history, operations, linearizable, replay)
         checks.append(_replicas(history.hashes))
     return Validation(tuple(checks), tuple(operations), found, core, replay)
 
 
-_PAST = (*BY_STREAM, *BY_REPLAY, READS)
+_PAST = (*BY_STREAM, *BY_REPLAY, READS, REPLICAS)
 
 
 # -- what is assumed of the test ------------------------------------------------------------
@@ -202,6 +204,17 @@ def _load(history: History) -> Check:
             reason = f"{rate:.0f} operations a second before a fault, and {needed:.0f} are needed"
             return Check(LOAD, Status.UNKNOWN, reason, judged=len(notes))
     return Check(LOAD, Status.SUCCESS, judged=len(notes))
+
+
+def _recovery(history: History) -> Check:
+    """Whether the store served clients again after each fault."""
+    complaints = tuple(
+        Complaint(RECOVERY, str(note.details.get("error")), time=note.time)
+        for note in history.noted("not recovered")
+    )
+    judged = len(history.noted("recovered")) + len(complaints)
+    status = Status.FAILURE if complaints else Status.SUCCESS if judged else Status.NOTHING
+    return Check(RECOVERY, status, "", complaints, judged)
 
 
 # -- linearizability --------------------------------------------------------------------------
@@ -259,7 +272,7 @@ def _against_the_past(
 ) -> Iterator[Check]:
     if linearizable.status is Status.FAILURE:
         reason = "the operations are not linearizable, so the store has no one past"
-        for name in _PAST:
+        for name in (*BY_STREAM, *BY_REPLAY, READS):
             yield Check(name, Status.NOT_CHECKED, reason)
         return
     streams = history.streams

@@ -33,6 +33,7 @@ class Member:
         peer_address: ``host:port`` at which other members reach it; not the same if faults are
             put between.
         uid: The user it runs as; None is the one who runs the campaign.
+        failpoints: The port on which a program built with gofail is to listen, if it is to.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Member:
     peer_port: int
     peer_address: str
     uid: int | None = None
+    failpoints: int | None = None
 
     @property
     def endpoint(self) -> str:

@@ -13,7 +13,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +22,13 @@ from ..history.records import Found, Hashed, Header
 from ..history.requests import NO_END, Event, KeyValue, Range, Ranged, Watch, prefix_end
 from .adapter import Connection, Member, Status, Store
 from .client import Client
-from .cluster import Cluster, ClusterError, free_ports
-from .faults import FaultKind, Scene
+from .cluster import ClusterError
+from .faults import FaultKind
+from .gofail import GofailError
 from .journal import Journal
-from .proxy import Network, Route
+from .netfilter import NetfilterError
+from .powercut import PowerCutError
+from .scene import Means, Scene
 from .traffic import FREE, Profile, Session, Shared
 
 WARM_UP = 0.6
@@ -56,9 +59,9 @@ class Plan:
     seed: int
 
     @property
-    def needs_network(self) -> bool:
-        """Whether a fault needs a `Network` between the members."""
-        return any(fault.needs_network for fault in self.faults)
+    def means(self) -> set[Means]:
+        """What has to be around the cluster."""
+        return {fault.means for fault in self.faults if fault.means is not None}
 
     def about(self) -> dict[str, str | int | float]:
         """The plan in words, for the header of the history."""
@@ -122,43 +125,17 @@ class Campaign:
         plan = self._plan
         header = Header(plan.store.model, plan.about(), time.time())
         with Journal(self._directory, header) as self._journal:
-            routes, members = self._lay_out()
-            self._cluster = Cluster(plan.store, members, self._directory / "logs")
-            self._scene = Scene(self._cluster, self._journal, self._rng)
-            async with AsyncExitStack() as stack:
-                if plan.needs_network:
-                    network = Network(routes, self._cluster.pids, self._rng)
-                    self._scene.network = await stack.enter_async_context(network)
-                await self._with_cluster()
-
-    async def _with_cluster(self) -> None:
-        try:
-            await self._cluster.start()
-            await self._rounds()
-        except ClusterError as error:
-            self._journal.note("cluster failed", error=str(error)[:2000])
-            raise
-        finally:
-            self._cluster.stop()
-        self._journal.note("end")
-
-    def _lay_out(self) -> tuple[list[Route], list[Member]]:
-        """How members reach each other: directly, or through a port of the network between."""
-        names = [f"m{number}" for number in range(1, self._plan.nodes + 1)]
-        ports = iter(free_ports(3 * len(names)))
-        routes = [Route(name, next(ports), next(ports)) for name in names]
-        if not self._plan.needs_network:
-            routes = [Route(route.name, route.target, route.target) for route in routes]
-        return routes, [
-            Member(
-                route.name,
-                self._directory / "data" / route.name,
-                next(ports),
-                route.target,
-                f"127.0.0.1:{route.port}",
+            self._scene = Scene(
+                plan.store, plan.nodes, plan.means, self._directory, self._journal, self._rng
             )
-            for route in routes
-        ]
+            self._cluster = self._scene.cluster
+            try:
+                async with self._scene:
+                    await self._cluster.start()
+                    await self._rounds()
+            except (GofailError, NetfilterError, PowerCutError) as error:
+                raise ClusterError(str(error)) from None
+            self._journal.note("end")
 
     async def _rounds(self) -> None:
         plan = self._plan
@@ -179,6 +156,11 @@ class Campaign:
                 if not await self._compare():
                     self._progress.tell("replicas differ: the campaign ends here")
                     return
+        except* ClusterError as group:
+            # It served clients once, so this is what the fault has come to.
+            (error,) = group.exceptions
+            self._journal.note("not recovered", error=str(error)[:2000])
+            self._progress.tell(f"the campaign ends here: {error}")
         finally:
             for client in clients:
                 await client.close()
@@ -225,6 +207,7 @@ class Campaign:
             self._progress.tell(f"round {self._progress.rounds}: {rate:,.0f} ops/s, {fault.name}")
             await fault.inject(self._scene)
             await self._cluster.ready()
+            self._journal.note("recovered", fault=fault.name)
         else:
             self._progress.tell(f"round {self._progress.rounds}: {rate:,.0f} ops/s")
         await asyncio.sleep(AFTER_FAULT)

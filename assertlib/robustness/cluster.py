@@ -70,9 +70,14 @@ class Process:
                     stdout=log,
                     stderr=log,
                     user=self.member.uid,
+                    env=self._environment(),
                 )
             except OSError as error:
                 raise ClusterError(f"cannot start {self._command[0]}: {error.strerror}") from None
+
+    def _environment(self) -> dict[str, str]:
+        port = self.member.failpoints
+        return {**os.environ} | ({} if port is None else {"GOFAIL_HTTP": f"127.0.0.1:{port}"})
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -80,6 +85,15 @@ class Process:
         if self._process is not None:
             self._process.wait()
         self._is_paused = False
+
+    def ends(self, within: float) -> bool:
+        """Wait until it has ended by itself; False if it has not in *within* seconds."""
+        assert self._process is not None
+        try:
+            self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def pause(self) -> None:
         """Let it do nothing, until it is resumed."""

@@ -8,26 +8,11 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from .adapter import Member
-from .cluster import Cluster
-from .journal import Journal
-from .proxy import BLACKHOLE, CUT, WHOLE, Network, Rule, Way
-
-
-@dataclass(slots=True)
-class Scene:
-    """What faults are injected into."""
-
-    cluster: Cluster
-    journal: Journal
-    rng: random.Random
-    network: Network | None = None
-
-    def some(self, count: int = 1) -> list[Member]:
-        """So many members, chosen by chance."""
-        return self.rng.sample(self.cluster.members, count)
+from .gofail import Failpoints, terms
+from .proxy import BLACKHOLE, CUT, WHOLE, Rule, Way
+from .scene import Means, Scene
 
 
 class FaultKind(ABC):
@@ -37,14 +22,14 @@ class FaultKind(ABC):
     Attributes:
         breaks: Assumptions it breaks, in the words of the catalog.
         needs: How many members there have to be.
-        needs_network: Whether members have to reach each other through a `Network`.
+        means: What has to be around the cluster.
     """
 
     name: str
     about: str
     breaks: tuple[str, ...] = ()
     needs: int = 1
-    needs_network: bool = False
+    means: Means | None = None
 
     @abstractmethod
     async def inject(self, scene: Scene) -> None:
@@ -108,7 +93,7 @@ class NetworkFault(FaultKind):
     """Something is wrong with the ways between one member and the others, for a while."""
 
     needs = 2
-    needs_network = True
+    means = Means.NETWORK
     seconds = (1.0, 3.0)
     rule = CUT
 
@@ -179,7 +164,7 @@ class Reset(FaultKind):
     name = "reset"
     about = "break all connections between one member and the others"
     needs = 2
-    needs_network = True
+    means = Means.NETWORK
 
     async def inject(self, scene: Scene) -> None:
         assert scene.network is not None
@@ -188,6 +173,103 @@ class Reset(FaultKind):
         scene.network.reset(member.name)
         scene.journal.fault_ends(self.name, (member.name,))
 
+
+class Isolate(FaultKind):
+    """As a partition, with nothing of ours between the members."""
+
+    name = "isolate"
+    about = "as root: cut one member off by its user, without a proxy, for 1 to 3 seconds"
+    needs = 2
+    means = Means.USERS
+
+    async def inject(self, scene: Scene) -> None:
+        assert scene.filter is not None
+        (member,) = scene.some()
+        scene.journal.fault_begins(self.name, (member.name,), self.breaks)
+        try:
+            for other in scene.cluster.members:
+                if other is not member:
+                    scene.filter.cut(member.name, other.name)
+            await asyncio.sleep(scene.rng.uniform(1.0, 3.0))
+        finally:
+            scene.filter.heal()
+            scene.journal.fault_ends(self.name, (member.name,))
+
+
+class PowerCut(FaultKind):
+    """A member crashes, and what it had not synced is gone; what it had is there."""
+
+    name = "power-cut"
+    about = "cut the power of one member: all that it has not synced is gone (needs FUSE)"
+    means = Means.DISK
+
+    def members(self, scene: Scene) -> list[Member]:
+        """Whom it hits."""
+        return scene.some()
+
+    async def inject(self, scene: Scene) -> None:
+        members = self.members(scene)
+        names = tuple(member.name for member in members)
+        scene.journal.fault_begins(self.name, names, self.breaks)
+        for member in members:
+            scene.cluster.process(member).kill()
+        for member in members:
+            scene.disks[member.name].cut()
+            scene.cluster.process(member).start()
+        scene.journal.fault_ends(self.name, names)
+
+
+class PowerCutAll(PowerCut):
+    """The power of all members is cut at once."""
+
+    name = "power-cut-all"
+    about = "cut the power of all members at once (needs FUSE)"
+
+    def members(self, scene: Scene) -> list[Member]:
+        return scene.some(len(scene.cluster.members))
+
+
+class Failpoint(FaultKind):
+    """
+    A failpoint of a Go program fires on one member.
+
+    Args:
+        point: Its name, or the end of it.
+        text: What it does, in gofail's terms.
+    """
+
+    means = Means.FAILPOINTS
+    about = "fire a failpoint of a member built with gofail: gofail:NAME=TERMS"
+
+    def __init__(self, point: str, text: str) -> None:
+        self.name = f"gofail:{point}={text}"
+        self._point = point
+        self._text = terms(text)
+
+    async def inject(self, scene: Scene) -> None:
+        (member,) = scene.some()
+        process = scene.cluster.process(member)
+        points = Failpoints(f"127.0.0.1:{member.failpoints}")
+        scene.journal.fault_begins(self.name, (member.name,), self.breaks)
+        name = await asyncio.to_thread(self._full_name, points)
+        await asyncio.to_thread(points.enable, name, self._text)
+        if await asyncio.to_thread(process.ends, FIRES_WITHIN):
+            process.start()
+        else:
+            await asyncio.to_thread(points.disable, name)
+        scene.journal.fault_ends(self.name, (member.name,))
+
+    def _full_name(self, points: Failpoints) -> str:
+        """Failpoints of older programs are called by package and name."""
+        for name in points.names():
+            if name == self._point or name.endswith(f"/{self._point}"):
+                return name
+        return self._point
+
+
+FIRES_WITHIN = 3.0
+"""Seconds in which a failpoint has to end its process, if it is going to."""
+_GOFAIL = "gofail:"
 
 FAULTS: dict[str, FaultKind] = {
     fault.name: fault
@@ -201,6 +283,9 @@ FAULTS: dict[str, FaultKind] = {
         Delay(),
         Loss(),
         Reset(),
+        Isolate(),
+        PowerCut(),
+        PowerCutAll(),
     )
 }
 
@@ -212,7 +297,14 @@ def faults_named(names: Sequence[str]) -> list[FaultKind]:
     Raises:
         ValueError: There is none of that name.
     """
-    unknown = [name for name in names if name not in FAULTS]
-    if unknown:
-        raise ValueError(f"there is no fault {unknown[0]!r}; there are: {', '.join(FAULTS)}")
-    return [FAULTS[name] for name in names]
+    return [_fault_named(name) for name in names]
+
+
+def _fault_named(name: str) -> FaultKind:
+    if name.startswith(_GOFAIL):
+        point, _, text = name.removeprefix(_GOFAIL).partition("=")
+        return Failpoint(point, text)
+    if name not in FAULTS:
+        known = ", ".join((*FAULTS, "gofail:NAME=TERMS"))
+        raise ValueError(f"there is no fault {name!r}; there are: {known}")
+    return FAULTS[name]

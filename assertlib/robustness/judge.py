@@ -36,6 +36,7 @@ from ..history.validation import (
     LINEARIZABLE,
     LOAD,
     READS,
+    RECOVERY,
     REPLICAS,
     Check,
     Status,
@@ -44,6 +45,7 @@ from ..history.validation import (
 from ..history.watches import Complaint, is_progress
 
 LINEARIZABLE_KV = Invariant("kv.linearizable")
+RECOVERS = Invariant("kv.recovers")
 REPLICA_EQUAL = Invariant("kv.replica-equal")
 PAST = Invariant("kv.serializable-is-past")
 REVISION = Invariant("kv.revision-monotonic")
@@ -88,6 +90,7 @@ def judge(history: History, validation: Validation, name: str) -> None:
         )
         _operations(validation)
         _states(history, validation)
+        _recovery(validation)
         _faults(history)
         if history.header.model == "etcd":
             _revisions(history, validation)
@@ -159,6 +162,11 @@ def _wholly(history: History, replay: Replay) -> None:
                 )
 
 
+def _recovery(validation: Validation) -> None:
+    for wrong in _each(validation.named(RECOVERY)):
+        RECOVERS.always(wrong is None, "members serve again after a fault", _told(wrong))
+
+
 def _faults(history: History) -> None:
     for band in history.faults:
         LINEARIZABLE_KV.sometimes_each(
@@ -174,6 +182,9 @@ def _faults(history: History) -> None:
                 "delay",
                 "loss",
                 "reset",
+                "isolate",
+                "power-cut",
+                "power-cut-all",
             ),
         )
         hit = _caught_by(history, band)
@@ -185,7 +196,8 @@ def _faults(history: History) -> None:
             "a member with requests under way is paused for longer than an election takes",
         )
         LINEARIZABLE_KV.sometimes(
-            band.name == "partition" and hit, "a member is cut off while clients talk to it"
+            band.name in ("partition", "isolate") and hit,
+            "a member is cut off while clients talk to it",
         )
     leaders = [note.details.get("member") for note in history.noted("leader")]
     for before, after in pairwise(leaders):

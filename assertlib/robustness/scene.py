@@ -1,0 +1,153 @@
+"""
+What faults are injected into: a cluster, and what is put around it so that they can be.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Collection
+from contextlib import AsyncExitStack
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from . import netfilter, powercut
+from .adapter import Member, Store
+from .cluster import Cluster, free_ports
+from .journal import Journal
+from .netfilter import Netfilter
+from .powercut import PowerCutDisk
+from .proxy import Network, Route
+
+_FIRST_USER = 20_000
+_RUNS = 2_500
+_MOST = 16
+
+
+class Means(StrEnum):
+    """What has to be around a cluster before some faults can be injected."""
+
+    NETWORK = "network"
+    """Members reach each other through ports of ours."""
+    DISK = "disk"
+    """What members have not synced can be made to vanish."""
+    USERS = "users"
+    """Members run as users of their own, and the packet filter knows them."""
+    FAILPOINTS = "failpoints"
+    """Members were built with gofail, and listen for what to do."""
+
+
+def unavailable(means: Means) -> str | None:
+    """Why *means* cannot be had here; None if they can."""
+    if means is Means.DISK:
+        return powercut.unavailable()
+    return netfilter.unavailable() if means is Means.USERS else None
+
+
+class Scene:
+    """
+    A cluster of *store*, not started yet, with all its *means*.  A context manager.
+
+    Attributes:
+        cluster: The members' processes, which are ended with the scene.
+        network: Between the members, where there is one.
+        disks: Under the members, by their names, where they are special.
+        filter: What tells members apart by their users, where they have some.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        nodes: int,
+        means: Collection[Means],
+        directory: Path,
+        journal: Journal,
+        rng: random.Random,
+    ) -> None:
+        self.journal = journal
+        self.rng = rng
+        self.network: Network | None = None
+        self.disks: dict[str, PowerCutDisk] = {}
+        self.filter: Netfilter | None = None
+        self._directory = directory
+        self._means = means
+        self._stack = AsyncExitStack()
+        self._data = self._place_of_data()
+        self._routes, members = self._lay_out(nodes)
+        self.cluster = Cluster(store, members, directory / "logs")
+
+    def some(self, count: int = 1) -> list[Member]:
+        """So many members, chosen by chance."""
+        return self.rng.sample(self.cluster.members, count)
+
+    def _place_of_data(self) -> Path:
+        if Means.USERS not in self._means:
+            return self._directory / "data"
+        # Other users may not be let into where we work.
+        place = Path(tempfile.mkdtemp(prefix="assertlib-data-"))
+        place.chmod(0o755)
+        self._stack.callback(self._bring_home, place)
+        return place
+
+    def _bring_home(self, place: Path) -> None:
+        shutil.move(place, self._directory / "data")
+
+    def _lay_out(self, nodes: int) -> tuple[list[Route], list[Member]]:
+        """How members reach each other: directly, or through a port of the network between."""
+        names = [f"m{number}" for number in range(1, nodes + 1)]
+        ports = iter(free_ports(4 * nodes))
+        routes = [Route(name, next(ports), next(ports)) for name in names]
+        if Means.NETWORK not in self._means:
+            routes = [Route(route.name, route.target, route.target) for route in routes]
+        first = _FIRST_USER + os.getpid() % _RUNS * _MOST
+        members = [
+            Member(
+                route.name,
+                self._data / route.name,
+                next(ports),
+                route.target,
+                f"127.0.0.1:{route.port}",
+                uid=first + number if Means.USERS in self._means else None,
+                failpoints=next(ports) if Means.FAILPOINTS in self._means else None,
+            )
+            for number, route in enumerate(routes)
+        ]
+        return routes, members
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._set_up()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def _set_up(self) -> None:
+        enter = self._stack.enter_context
+        if Means.NETWORK in self._means:
+            network = Network(self._routes, self.cluster.pids, self.rng)
+            self.network = await self._stack.enter_async_context(network)
+        for member in self.cluster.members if Means.DISK in self._means else ():
+            backing = self._data / f"{member.name}.synced"
+            for place in (member.data, backing):
+                place.mkdir(parents=True)
+                if member.uid is not None:
+                    os.chown(place, member.uid, -1)
+            self.disks[member.name] = enter(PowerCutDisk(member.data, backing))
+        users = {each.name: each.uid for each in self.cluster.members if each.uid is not None}
+        if users:
+            self.filter = enter(Netfilter(users))
+        # Processes go before what they stand on.
+        self._stack.callback(self.cluster.stop)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
