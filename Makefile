@@ -97,7 +97,7 @@ bench: install ## what assertions and judging histories cost, against peers
 	$(BIN)/python benchmarks/primitives.py
 	$(BIN)/python benchmarks/linearizability.py
 
-campaigns: install services ## what campaigns find in real etcd servers; about 20 minutes
+campaigns: install services ## what campaigns find in real etcd servers; about ten minutes
 	$(BIN)/python benchmarks/real_etcd.py
 
 docs: install ## the pages of the invariants

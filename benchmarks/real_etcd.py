@@ -1,5 +1,5 @@
 """
-What campaigns find in real etcd servers: ``python benchmarks/real_etcd.py``; about 20 minutes.
+What campaigns find in real etcd servers: ``python benchmarks/real_etcd.py``; about ten minutes.
 
 Five campaigns of up to 60 seconds against etcd 3.5.1 with the load of etcd-io/etcd#13766; the
 watch that loses a deletion, ten times on each server; five minutes with kill, pause and

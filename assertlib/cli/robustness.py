@@ -280,7 +280,14 @@ def _run(plan: Plan, target: str | None, *, keep_data: bool) -> int:
     lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
     about = ", ".join(f"{key} {value}" for key, value in plan.about().items())
     print(f"assertlib: {about}", file=sys.stderr)
-    asyncio.run(Campaign(plan, directory, Progress(tell=_teller())).run())
+    try:
+        asyncio.run(Campaign(plan, directory, Progress(tell=_teller())).run())
+    except KeyboardInterrupt:
+        print(
+            "\nassertlib: interrupted; `assertlib robustness validate` judges what there is",
+            file=sys.stderr,
+        )
+        raise
     code = _conclude(checked, run_dir, directory, read(directory / FILE))
     if code == OK and not keep_data:
         shutil.rmtree(directory / "data", ignore_errors=True)

@@ -156,9 +156,8 @@ class Campaign:
                 if not await self._compare():
                     self._progress.tell("replicas differ: the campaign ends here")
                     return
-        except* ClusterError as group:
+        except ClusterError as error:
             # It served clients once, so this is what the fault has come to.
-            (error,) = group.exceptions
             self._journal.note("not recovered", error=str(error)[:2000])
             self._progress.tell(f"the campaign ends here: {error}")
         finally:
@@ -183,19 +182,24 @@ class Campaign:
     async def _round(self, clients: Sequence[Client], sessions: Sequence[Session]) -> None:
         stop = asyncio.Event()
         pace = _Pace(self._plan.profile.rate)
-        async with asyncio.TaskGroup() as group:
-            for client, session in zip(clients, sessions, strict=True):
-                group.create_task(self._work(client, session, pace, stop))
-            watchers = [
-                group.create_task(self._watch(f"w{number}", member))
-                for number, member in enumerate(self._spread(self._plan.profile.watchers))
-            ]
-            try:
-                await self._disturb()
-            finally:
-                stop.set()
-                for watcher in watchers:
-                    watcher.cancel()
+        workers = [
+            asyncio.create_task(self._work(client, session, pace, stop))
+            for client, session in zip(clients, sessions, strict=True)
+        ]
+        watchers = [
+            asyncio.create_task(self._watch(f"w{number}", member))
+            for number, member in enumerate(self._spread(self._plan.profile.watchers))
+        ]
+        try:
+            await self._disturb()
+        finally:
+            stop.set()
+            for watcher in watchers:
+                watcher.cancel()
+            ends = await asyncio.gather(*workers, *watchers, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
 
     async def _disturb(self) -> None:
         before, began = self._progress.operations, time.monotonic()

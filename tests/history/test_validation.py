@@ -181,7 +181,18 @@ def test_small_models_have_no_past_to_be_held_against():
     ]
     found = validate(History(Header("kv"), operations))
     assert found.status is Status.SUCCESS
-    assert [each.name for each in found.checks] == ["assumptions", "load", "linearizable"]
+    names = [each.name for each in found.checks]
+    assert names == ["assumptions", "load", "recovery", "linearizable"]
+
+
+def test_a_store_that_does_not_come_back_is_a_failure():
+    history = some_world().history()
+    history.notes.append(Note(1, "recovered", {"fault": "kill"}))
+    assert validate(history).status is Status.SUCCESS
+    history.notes.append(Note(2, "not recovered", {"error": "m1 does not serve"}))
+    found = validate(history)
+    assert found.status is Status.FAILURE
+    assert found.named("recovery").complaints[0].text == "m1 does not serve"
 
 
 def test_an_illegal_history_names_its_smallest_part():

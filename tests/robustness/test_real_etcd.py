@@ -8,7 +8,9 @@ import random
 import re
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,7 @@ from assertlib.history.requests import (
     Txn,
     Watch,
 )
+from assertlib.robustness import netfilter, powercut
 from assertlib.robustness.adapter import Member
 from assertlib.robustness.cluster import Cluster, free_ports
 from assertlib.robustness.etcd import Etcd, find_binary
@@ -41,6 +44,10 @@ from .campaigns import (
     needs_debian_etcd,
     robustness,
     violated,
+)
+
+needs_fuse = pytest.mark.skipif(
+    powercut.unavailable() is not None, reason=str(powercut.unavailable())
 )
 
 SERVERS = [
@@ -58,6 +65,14 @@ def until_found(directory, *arguments, tries=3):
         if done.returncode:
             return here, done
     return here, done
+
+
+@pytest.fixture
+def public_directory():
+    """A directory that other users are let into."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        yield Path(directory)
 
 
 def test_the_divergence_of_3_5_1_is_found_and_explained(tmp_path):
@@ -99,6 +114,54 @@ def test_3_4_23_under_faults_gives_no_cause_for_alarm(tmp_path):
     assert not (campaign_of(tmp_path) / "data").exists()
 
 
+@needs_debian_etcd
+@pytest.mark.skipif(netfilter.unavailable() is not None, reason=str(netfilter.unavailable()))
+def test_members_that_are_isolated_by_their_users_give_no_cause_for_alarm(public_directory):
+    done = robustness(
+        public_directory, "etcd", "--faults", "isolate", "--for", "8s", "--binary", DEBIAN
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'reached  "a fault is injected [bucket=isolate]"' in done.stdout
+
+
+@needs_debian_etcd
+@needs_fuse
+def test_a_power_cut_loses_nothing_that_was_synced(tmp_path):
+    faults = "power-cut,power-cut-all"
+    done = robustness(tmp_path, "etcd", "--faults", faults, "--for", "10s", "--binary", DEBIAN)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "recovery           success" in done.stdout
+
+
+@needs_fuse
+def test_an_etcd_that_does_not_sync_does_not_survive_a_power_cut(tmp_path):
+    done = robustness(
+        tmp_path,
+        *("etcd", "--faults", "power-cut-all", "--for", "5s", "--option=--unsafe-no-fsync"),
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "kv.recovers" in violated(done.stdout)
+
+
+@pytest.mark.skipif(
+    "GOFAIL_ETCD" not in os.environ, reason="GOFAIL_ETCD names no etcd built with gofail"
+)
+def test_failpoints_end_members_and_slow_them_down(tmp_path):
+    faults = "gofail:beforeCommit=panic,gofail:afterCommit=1*sleep(500)"
+    binary = os.environ["GOFAIL_ETCD"]
+    done = robustness(tmp_path, "etcd", "--faults", faults, "--for", "15s", "--binary", binary)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_failpoint_of_a_program_without_gofail_is_said_to_be_none(tmp_path):
+    done = robustness(
+        tmp_path, "etcd", "--nodes", 1, "--faults", "gofail:beforeCommit=panic", "--for", "5s"
+    )
+    assert done.returncode == 2
+    assert "gofail" in done.stderr
+    assert not running_in(tmp_path)
+
+
 def test_a_campaign_that_is_killed_is_judged_from_what_it_left(tmp_path):
     process = subprocess.Popen(
         command("etcd", "--faults", "kill,pause", "--for", "60s"),
@@ -127,6 +190,10 @@ def wait_for_lines(directory, count):
         return bool(files) and files[0].read_bytes().count(b"\n") > count
 
     wait_until(written)
+    return running_in(directory)
+
+
+def running_in(directory):
     return [
         int(pid)
         for pid in os.listdir("/proc")
