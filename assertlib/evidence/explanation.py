@@ -39,21 +39,27 @@ def explain(hit: Hit, entry: Entry | None) -> str:
 
 
 def _details(text: str) -> Iterator[str]:
-    """The details on a line, or one by one where a value has several lines."""
+    """The details on a line, or one by one where one of them is a list of texts."""
     try:
         details = json.loads(text)
     except ValueError:
         details = None
-    if not isinstance(details, dict) or "\\n" not in text:
+    if not isinstance(details, dict) or not any(map(_is_lines, details.values())):
         yield f"  details: {text}"
         return
     yield "  details:"
     for name, value in details.items():
-        if isinstance(value, str) and "\n" in value:
+        if _is_lines(value):
             yield f"    {name}:"
-            yield from (f"      {line}" for line in value.splitlines())
+            yield from (f"      {line}" for line in value)
         else:
             yield f"    {name}: {json.dumps(value, ensure_ascii=False)}"
+
+
+def _is_lines(value: object) -> bool:
+    return (
+        isinstance(value, list) and len(value) > 1 and all(isinstance(each, str) for each in value)
+    )
 
 
 def _replay(trial: str | None, seed: int | None) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """
 The smallest part of an illegal history that is illegal by itself.
 
-An operation is let off rather than left out: its effect may then come at any time or never, at
-the revision it told if it told one, and nobody looks at its answer.  Letting one off never makes
+An operation that was answered is let off rather than left out: its effect may then come at any
+time or never, at the revision it told if it told one, and nobody looks at its answer.  Letting one off never makes
 a legal history illegal, so what is left explains the whole; and of what is left, none can be let
 off without the rest being legal.
 Source: Zeller and Hildebrandt 2002 for the search (ddmin).
@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from .linearizability import Linearization, Search, Verdict
 from .model import ILLEGAL, Model, Step
 from .operations import Operation, Outcome
-from .requests import Event, seen, shown, written
+from .requests import Event, expected, seen, shown, written
 
 S = TypeVar("S")
 
@@ -102,14 +102,14 @@ class _Reduction(Generic[S]):
 
     def core(self, contents: Mapping[int, Sequence[Event]]) -> Core:
         """The smallest part that could be found."""
-        window = WINDOW
         best, is_minimal = self._told, False
+        window, is_lean = WINDOW, True
         try:
             while not is_minimal:
                 state, given = self._after(self._order[:-window])
-                best = self._reduced(state, given)
-                is_minimal = not given or self._is_illegal(best, self._model.initial(), set())
-                window *= 8
+                best = self._reduced(state, given, is_lean=is_lean)
+                is_minimal = self._is_illegal(self._bound(best, set()), self._model.initial())
+                window, is_lean = window * 8, is_lean and bool(given)
         except _OutOfTimeError:
             best = best if is_minimal else self._told
         steps = [step for each in best if (step := self._steps[each.id])]
@@ -133,7 +133,7 @@ class _Reduction(Generic[S]):
             given.add(operation.id)
         return state, given
 
-    def _reduced(self, state: S, given: set[int]) -> list[Operation]:
+    def _reduced(self, state: S, given: set[int], *, is_lean: bool) -> list[Operation]:
         """Leave out what is not needed, in parts that get smaller."""
         kept = [each for each in self._told if each.id not in given]
         size = max(len(kept) // 2, 1)
@@ -142,7 +142,8 @@ class _Reduction(Generic[S]):
             while at < len(kept):
                 # What is nearest to the stuck operation stands first, and goes last.
                 fewer = kept[: max(len(kept) - at - size, 0)] + kept[len(kept) - at :]
-                if fewer and self._is_illegal(fewer, state, given):
+                bound = self._bound(fewer, given)
+                if fewer and self._is_illegal(_lean(bound, fewer) if is_lean else bound, state):
                     kept = fewer
                 else:
                     at += size
@@ -150,14 +151,18 @@ class _Reduction(Generic[S]):
                 return kept
             size = max(size // 2, 1)
 
-    def _is_illegal(self, kept: Sequence[Operation], state: S, given: set[int]) -> bool:
+    def _bound(self, kept: Sequence[Operation], given: set[int]) -> list[Operation]:
+        """*kept*, and all others but the *given* ones let off."""
         held = {each.id for each in kept}
         rest = [
             each if each.id in held else let_off(each, self._steps[each.id])
             for each in self._relevant
             if each.id not in given
         ]
-        search = Search(self._model, [each for each in rest if each is not None], state)
+        return [each for each in rest if each is not None]
+
+    def _is_illegal(self, operations: Sequence[Operation], state: S) -> bool:
+        search = Search(self._model, operations, state)
         verdict = None
         while verdict is None:
             if time.monotonic() > self._until:
@@ -199,11 +204,30 @@ class _Reduction(Generic[S]):
         return step.after in revisions
 
 
+def _lean(operations: Sequence[Operation], kept: Sequence[Operation]) -> list[Operation]:
+    """
+    *operations* without those that are let off and write what none of the *kept* is about.
+
+    Like the window it can only make more illegal than is, and spares the search most of its way.
+    """
+    held = {each.id for each in kept}
+    about = {value for each in kept for value in seen(each.response) | expected(each.request)}
+    return [
+        each
+        for each in operations
+        if each.id in held
+        or each.call != _EARLIEST
+        or each.revision is not None
+        or not written(each.request).isdisjoint(about)
+    ]
+
+
 def let_off(operation: Operation, step: Step[S] | None) -> Operation | None:
     """*operation*, bound by nothing; None if there is nothing left of it."""
-    if step is None:
-        return operation if operation.outcome is Outcome.UNKNOWN else None
-    if step.is_read:
+    if operation.outcome is Outcome.UNKNOWN:
+        # All that binds it is that it came after its call.
+        return operation
+    if step is None or step.is_read:
         return None
     made = operation.revision if step.after in (None, step.before) else step.after
     return replace(

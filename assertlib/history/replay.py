@@ -28,6 +28,7 @@ from .requests import (
     Put,
     Range,
     Ranged,
+    Request,
     Revoke,
     Txn,
     covers,
@@ -125,7 +126,7 @@ class _Past:
             each
             for each in self._beside.get(before.revision + 1, ())
             if isinstance(each.request, Revoke)
-            and apply(before, each.request)[0].revision > before.revision
+            and _applied(before, each.request).revision > before.revision
         ]
 
     def states(self) -> Iterator[tuple[State, State]]:
@@ -152,7 +153,15 @@ class _Past:
         if maker is None:
             self.unknown.append(revision)
             return before._replace(revision=revision)
-        return apply(before, maker.request)[0]._replace(revision=revision)
+        return _applied(before, maker.request)._replace(revision=revision)
+
+
+def _applied(before: State, request: Request) -> State:
+    """The state after *request*, whose leases are there: who granted them may never have heard."""
+    if isinstance(request, Put | Txn | Revoke):
+        before = before._replace(leases=before.leases | leases_of(request))
+    after, _ = apply(before, request)
+    return after
 
 
 def _changes(before: State, after: State) -> list[Event]:
@@ -178,7 +187,7 @@ def resolve(
     """
     *operations*, with what became of those without an answer as far as the store's past tells.
 
-    If just one of them would have changed what a revision changed, it made that revision.  If
+    If just one operation can have changed what a revision changed, it made that revision.  If
     the content of all revisions is known, one that would have changed none of them just so was
     not applied.
     Source: etcd tests/robustness/validate/patch_history.go, which reads the WAL for that.
@@ -190,19 +199,18 @@ def resolve(
     told = Told(operations)
     for before, after in past.states() if unanswered else ():
         revision = after.revision
-        told_of = revision in past.made or any(
-            _leads_to(before, each, after) for each in past.revocations(before)
-        )
-        if not told_of:
-            able = [
-                each
-                for each in unanswered.values()
-                if told.newest(each.call) < revision and _leads_to(before, each, after)
-            ]
-            for each in able:
-                idle.pop(each.id, None)
-            if len(able) == 1:
-                resolved[able[0].id] = replace(able[0], revision=revision)
+        if revision in past.made:
+            continue
+        able = [
+            each
+            for each in (*unanswered.values(), *past.revocations(before))
+            if _leads_to(before, each, after)
+            and (each.outcome is Outcome.OK or told.newest(each.call) < revision)
+        ]
+        for each in able:
+            idle.pop(each.id, None)
+        if len(able) == 1 and able[0].outcome is Outcome.UNKNOWN:
+            resolved[able[0].id] = replace(able[0], revision=revision)
     for each in idle.values() if not past.unknown else ():
         if not _can_be_noticed(each, operations):
             resolved[each.id] = replace(each, outcome=Outcome.NOT_APPLIED)
@@ -212,7 +220,7 @@ def resolve(
 def _leads_to(before: State, operation: Operation, after: State) -> bool:
     if isinstance(operation.request, Range | KeepAlive):
         return False
-    state, _ = apply(before, operation.request)
+    state = _applied(before, operation.request)
     return state.revision == after.revision and state.kvs == after.kvs
 
 

@@ -325,6 +325,16 @@ def written(request: Request) -> set[str]:
     return set()
 
 
+def expected(request: Request) -> set[str]:
+    """The values that *request* makes a condition of."""
+    match request:
+        case Swap(_, str() as value, _):
+            return {value}
+        case Txn(compares):
+            return {each.operand for each in compares if isinstance(each.operand, str)}
+    return set()
+
+
 def shown(response: Response | None) -> Iterator[KeyValue]:
     """The pairs that *response* shows."""
     match response:

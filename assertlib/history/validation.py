@@ -24,7 +24,7 @@ from .operations import ClientId, Operation, Outcome
 from .records import Hashed, HistoryError
 from .register import CasRegister, KeyValueStore, Register
 from .replay import Replay, resolve
-from .requests import Event, Grant, KeepAlive, Range, Ranged, Refused, Revoke
+from .requests import Acknowledged, Event, Grant, KeepAlive, Range, Ranged, Refused, Revoke
 from .watches import BY_REPLAY, BY_STREAM, Complaint, check_against, check_stream
 from .wording import event_in_words, response_in_words
 
@@ -228,10 +228,10 @@ def _expiries(history: History) -> Iterator[Operation]:
     """
     alive: dict[int, tuple[int, int]] = {}
     for operation in history.operations:
-        match operation.request:
-            case Grant(lease, ttl) if operation.outcome is not Outcome.NOT_APPLIED:
-                alive[lease] = (operation.call, ttl)
-            case KeepAlive(lease) if lease in alive and operation.outcome is Outcome.OK:
+        match operation.request, operation.response:
+            case Grant(lease, ttl), _ if operation.outcome is not Outcome.NOT_APPLIED:
+                alive.setdefault(lease, (operation.call, ttl))
+            case KeepAlive(lease), Acknowledged() if lease in alive:
                 alive[lease] = (operation.call, alive[lease][1])
     for number, (lease, (since, ttl)) in enumerate(alive.items(), 1):
         ends = since + ttl * 10**9

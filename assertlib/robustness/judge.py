@@ -105,7 +105,10 @@ def _each(check: Check) -> Iterator[Complaint | None]:
 
 
 def _told(wrong: Complaint | None) -> dict[str, object]:
-    return {} if wrong is None else {"complaint": wrong.text, "watch": wrong.watch}
+    if wrong is None:
+        return {}
+    lines = wrong.text.splitlines()
+    return {"complaint": lines if len(lines) > 1 else wrong.text, "watch": wrong.watch}
 
 
 def _operations(validation: Validation) -> None:
