@@ -12,6 +12,8 @@ looked at again.  What keeps it short:
 - *Versions*: where the store told the revision that an operation found, it is tried in no
   other state, and an operation of unknown outcome cannot have made a revision that
   another one is known to have made.
+- *No waste*: what nobody saw the effect of before it was overwritten need not have happened, so
+  after an operation of unknown outcome nothing is placed that overwrites it unseen.
 - *Less is more*: an operation of unknown outcome need never be placed, so a configuration that
   used up more of them than another one, alike in all else, is given up.
 
@@ -129,6 +131,7 @@ class _Item(Generic[S]):
         "before",
         "bit",
         "first",
+        "is_blind",
         "is_read",
         "keeps_version",
         "last",
@@ -139,6 +142,7 @@ class _Item(Generic[S]):
         self.operation = operation
         self.apply = step.apply
         self.is_read = step.is_read
+        self.is_blind = step.is_blind
         self.before = step.before
         self.after = step.after
         self.keeps_version = step.keeps_version
@@ -227,6 +231,7 @@ class Search(Generic[S]):
                     self._made.add(each.before)
         self._guesses = [each for each in unreturned if each.before is None]
         self._quiet_guesses = [each for each in self._guesses if each.keeps_version]
+        self._seeing_guesses = [each for each in self._guesses if not each.is_blind]
         self._lay_out_events()
 
     def _lay_out_events(self) -> None:
@@ -376,9 +381,16 @@ class Search(Generic[S]):
                 for each in self._at.get(version, ())
                 if each is not returning and each.first <= now.at and not self._is_in(now, each)
             ]
+        # What was placed last and seen by nobody must not be overwritten.
+        is_unseen = now.trail is not None and now.trail[0].last == NEVER
+        if is_unseen:
+            found = [each for each in found if not each.is_blind]
         # What is known to have made the next revision leaves no room for a guess that makes it.
-        is_open = version is None or version not in self._made
-        for each in self._guesses if is_open else self._quiet_guesses:
+        if version is not None and version in self._made:
+            guesses = self._quiet_guesses
+        else:
+            guesses = self._seeing_guesses if is_unseen else self._guesses
+        for each in guesses:
             if each.first > now.at:
                 break
             if not now.used & each.bit:

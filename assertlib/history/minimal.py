@@ -178,20 +178,21 @@ class _Reduction(Generic[S]):
         contents: Mapping[int, Sequence[Event]],
     ) -> list[Operation]:
         """Who claims the same revision, who showed the one before, and who wrote what was seen."""
-        witnesses: dict[int, Operation] = {}
+        witnesses: dict[int, int] = {}
+        held = {each.id for each in core}
         values = {value for each in core for value in seen(each.response)}
         values |= {event.kv.value for at in before for event in contents.get(at, ())}
         for each in self._told:
             for kv in shown(each.response):
                 if kv.mod_revision in before and kv.mod_revision not in witnesses:
-                    witnesses[kv.mod_revision] = each
+                    witnesses[kv.mod_revision] = each.id
                     values.add(kv.value)
         return [
             each
             for each in self._relevant
-            if each not in core
+            if each.id not in held
             and (
-                each in witnesses.values()
+                each.id in witnesses.values()
                 or self._claims(each, claimed)
                 or not written(each.request).isdisjoint(values)
             )

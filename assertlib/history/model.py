@@ -33,6 +33,7 @@ class Step(Generic[S]):
         is_read: Whether it leaves every state as it is.
         before: The version of the only state it can have found, where the store told.
         after: The version of the state it left.
+        is_blind: Whether the state after it does not depend on the one before.
         keeps_version: For one of unknown outcome without versions, whether its effect may
             leave the version as it is.
     """
@@ -41,6 +42,7 @@ class Step(Generic[S]):
     is_read: bool = False
     before: int | None = None
     after: int | None = None
+    is_blind: bool = False
     keeps_version: bool = False
 
 

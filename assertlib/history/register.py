@@ -70,7 +70,7 @@ def _step(operation: Operation) -> Step[State] | None:
         case Get(), _:
             return None
         case Put(_, value), _:
-            return Step(lambda _: value)
+            return Step(lambda _: value, is_blind=True)
         case Append(_, value), _:
             return Step(lambda state: value if state is None else state + value)
         case Swap(_, expected, _), Swapped(False) if known:
