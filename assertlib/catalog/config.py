@@ -97,7 +97,8 @@ class Config:
             return wanted, SHIPPED_TARGETS[wanted]
         if wanted not in self.targets:
             hint = did_you_mean(wanted, self.targets) or f"there are: {', '.join(self.targets)}"
-            raise ConfigError(f"{self.file}: there is no target {wanted!r}; {hint}")
+            place = FILE if self.file is None else self.file
+            raise ConfigError(f"{place}: there is no target {wanted!r}; {hint}")
         return wanted, self.targets[wanted]
 
     def catalog_roots(self, target: Target) -> list[Path]:

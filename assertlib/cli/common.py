@@ -21,6 +21,7 @@ from ..evidence.summary import Summary, summarise
 from ..history.model import UnsupportedRequestError
 from ..history.records import HistoryError
 from ..recording.reader import UnreadableRunError
+from ..robustness.adapter import AdapterError
 from ..robustness.cluster import ClusterError
 
 OK, WRONG, USAGE, NO_DATA = 0, 1, 2, 3
@@ -31,6 +32,7 @@ _MISTAKES = (
     HistoryError,
     UnsupportedRequestError,
     ClusterError,
+    AdapterError,
 )
 
 P = ParamSpec("P")

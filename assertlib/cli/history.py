@@ -13,6 +13,7 @@ import typer
 
 from ..history.history import History, read_history
 from ..history.linearizability import BUDGET
+from ..history.records import HistoryError
 from ..history.timeline import timeline as rendered
 from ..history.validation import MODELS, Check, Status, Validation, validate
 from .common import NO_DATA, OK, WRONG, command
@@ -70,6 +71,8 @@ def timeline(
     """
     history = read(file, model)
     output = output or file.with_suffix(".html")
+    if output.resolve() == file.resolve():
+        raise HistoryError(f"{file}: the page would overwrite the history; name another with -o")
     output.write_text(rendered(history, validate(history, budget=budget)), encoding="utf-8")
     print(output)
     return OK

@@ -187,7 +187,10 @@ def _seconds(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if match is None:
         raise ConfigError(f"--for {text}: write a number with s, m or h behind it, as in 60s")
-    return float(match[1]) * _UNITS[match[2]]
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if not seconds:
+        raise ConfigError(f"--for {text}: a campaign needs some time")
+    return seconds
 
 
 def _plan(
@@ -195,13 +198,16 @@ def _plan(
 ) -> Plan:
     profile = PROFILES.get(traffic or store.profile)
     if profile is None:
-        raise ConfigError(f"there is no traffic {traffic!r}; there are: {', '.join(PROFILES)}")
+        name = traffic or store.profile
+        raise ConfigError(f"there is no traffic {name!r}; there are: {', '.join(PROFILES)}")
     if profile.model != store.model:
         raise ConfigError(
             f"the traffic {profile.name!r} is for stores with the model {profile.model!r},"
             f" and {store.name} has {store.model!r}"
         )
-    names = [name for name in faults.split(",") if name and name != "none"]
+    names = [name.strip() for name in faults.split(",")]
+    if names == ["none"]:
+        names = []
     try:
         kinds = faults_named(names)
     except ValueError as error:
@@ -234,10 +240,11 @@ def _load(name: str) -> Store:
     sys.path.insert(0, str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module), attribute or "STORE")
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"{name}: {error}; write MODULE:NAME, with the module on PYTHONPATH"
-        ) from None
+    except (Exception, SystemExit) as error:
+        remedy = "; write MODULE:NAME, with the module on PYTHONPATH"
+        is_missing = isinstance(error, ModuleNotFoundError) and error.name == module
+        told = f"{type(error).__name__}: {error}" + (remedy if is_missing else "")
+        raise ConfigError(f"{name} cannot be loaded: {told}") from None
     try:
         store = found if isinstance(found, Store) else found()
     except Exception as error:

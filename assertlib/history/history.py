@@ -64,6 +64,7 @@ class History:
     Attributes:
         operations: In the order in which they were called.
         found: What revisions changed, as read from the store, by revision.
+        shown_by: Which member showed it, by revision.
         end: The time of the last record.
     """
 
@@ -73,6 +74,7 @@ class History:
     faults: list[Band] = field(default_factory=list)
     hashes: list[Hashed] = field(default_factory=list)
     found: dict[int, tuple[Event, ...]] = field(default_factory=dict)
+    shown_by: dict[int, str] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     end: int = 0
 
@@ -133,8 +135,9 @@ class _Assembly:
                 self._fault(record)
             case Hashed():
                 history.hashes.append(record)
-            case Found(_, revision, events):
+            case Found(_, revision, events, member):
                 history.found[revision] = events
+                history.shown_by[revision] = member
             case Note():
                 history.notes.append(record)
             case Header():

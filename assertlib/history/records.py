@@ -132,11 +132,12 @@ class Hashed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What *revision* changed, read from the store at that revision and the one before."""
+    """What *revision* changed, as *member* showed it at that revision and the one before."""
 
     time: int
     revision: int
     events: tuple[Event, ...]
+    member: str = ""
     type: Literal["found"] = "found"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from .model import ILLEGAL, Illegal, Step, UnsupportedRequestError
 from .operations import Operation, Outcome
-from .requests import Append, Get, Put, Swap, Swapped, Value
+from .requests import Append, Done, Get, Put, Swap, Swapped, Value
 
 State = str | None
 
@@ -63,21 +63,22 @@ class KeyValueStore(Register):
 
 
 def _step(operation: Operation) -> Step[State] | None:
-    known = operation.outcome is Outcome.OK
     match operation.request, operation.response:
-        case Get(), Value(value) if known:
+        case Get(), Value(value):
             return Step(lambda state: state if state == value else ILLEGAL, is_read=True)
-        case Get(), _:
+        case Get(), None:
             return None
-        case Put(_, value), _:
+        case Put(_, value), Done() | None:
             return Step(lambda _: value, is_blind=True)
-        case Append(_, value), _:
+        case Append(_, value), Done() | None:
             return Step(lambda state: value if state is None else state + value)
-        case Swap(_, expected, _), Swapped(False) if known:
+        case Swap(_, expected, _), Swapped(False):
             return Step(lambda state: state if state != expected else ILLEGAL, is_read=True)
-        case Swap(_, expected, value), _:
+        case Swap(_, expected, value), Swapped(True) | None:
             return Step(_swap(expected, value))
-    raise UnsupportedRequestError(f"operation {operation.id}: {operation.response!r} is no answer")
+    raise UnsupportedRequestError(
+        f"operation {operation.id}: {operation.response!r} is no answer to {operation.request!r}"
+    )
 
 
 def _swap(expected: State, value: str) -> Callable[[State], State | Illegal]:

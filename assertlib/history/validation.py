@@ -8,7 +8,7 @@ not be, decided is never a success.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -143,7 +143,7 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
     assumed = _assumptions(history)
     if assumed.status is not Status.SUCCESS:
         reason = "the test itself is not what it has to be"
-        names = (LOAD, RECOVERY, LINEARIZABLE, *(_PAST if has_past else ()))
+        names = (LOAD, RECOVERY, LINEARIZABLE, *(_PAST if has_past else ()), REPLICAS)
         skipped = [Check(name, Status.NOT_CHECKED, reason) for name in names]
         return Validation((assumed, *skipped))
     operations = history.operations
@@ -157,11 +157,11 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
     if has_past:
         replay = Replay(operations, history.found)
         checks += _against_the_past(history, operations, linearizable, replay)
-        checks.append(_replicas(history.hashes))
+    checks.append(_replicas(history.hashes))
     return Validation(tuple(checks), tuple(operations), found, core, replay)
 
 
-_PAST = (*BY_STREAM, *BY_REPLAY, READS, REPLICAS)
+_PAST = (*BY_STREAM, *BY_REPLAY, READS)
 
 
 # -- what is assumed of the test ------------------------------------------------------------
@@ -202,6 +202,9 @@ def _load(history: History) -> Check:
             raise HistoryError(f"a note of the load without a rate, or what is needed: {note}")
         if rate < needed:
             reason = f"{rate:.0f} operations a second before a fault, and {needed:.0f} are needed"
+            errors = Counter(each.error for each in history.operations if each.error)
+            for error, count in errors.most_common(1):
+                reason += f"; {count:,} operations ended with {error}"
             return Check(LOAD, Status.UNKNOWN, reason, judged=len(notes))
     return Check(LOAD, Status.SUCCESS, judged=len(notes))
 
@@ -260,7 +263,8 @@ def _why(history: History, reason: str, core: Core) -> str:
     for revision in core.revisions[:_SHOWN]:
         events = ", ".join(map(event_in_words, history.found.get(revision, ())))
         if events:
-            lines.append(f"revision {revision}, as the store has it: {events}")
+            member = history.shown_by.get(revision) or "the store"
+            lines.append(f"revision {revision}, as {member} has it: {events}")
     return "\n".join(lines)
 
 
@@ -276,8 +280,15 @@ def _against_the_past(
             yield Check(name, Status.NOT_CHECKED, reason)
         return
     streams = history.streams
+    if streams and not _sent(history):
+        errors = [each.error for each in streams if each.error]
+        reason = f"{len(streams)} watches were sent nothing at all; {(errors or ['no error'])[0]}"
+        for name in (*BY_STREAM, *BY_REPLAY):
+            yield Check(name, Status.UNKNOWN, reason)
+        streams = []
     by_stream = chain.from_iterable(map(check_stream, streams))
-    yield from _concluded(BY_STREAM, by_stream, _sent(history))
+    if streams or not history.streams:
+        yield from _concluded(BY_STREAM, by_stream, _sent(history))
     if replay.unknown:
         reason = f"what revision {replay.unknown[0]} changed is not known"
         if len(replay.unknown) > 1:
@@ -286,7 +297,8 @@ def _against_the_past(
             yield Check(name, Status.UNKNOWN, reason)
         return
     by_replay = chain.from_iterable(check_against(stream, replay) for stream in streams)
-    yield from _concluded(BY_REPLAY, by_replay, _sent(history))
+    if streams or not history.streams:
+        yield from _concluded(BY_REPLAY, by_replay, _sent(history))
     reads = [each for each in operations if _is_of_the_past(each)]
     yield from _concluded((READS,), _wrong_reads(reads, replay), len(reads))
 

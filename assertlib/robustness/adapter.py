@@ -21,6 +21,10 @@ class NotAppliedError(Exception):
     """
 
 
+class AdapterError(Exception):
+    """An adapter does what adapters must not; the text names it and what that was."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """

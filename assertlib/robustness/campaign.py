@@ -190,13 +190,17 @@ class Campaign:
             asyncio.create_task(self._watch(f"w{number}", member))
             for number, member in enumerate(self._spread(self._plan.profile.watchers))
         ]
+        disturbing = asyncio.create_task(self._disturb())
         try:
-            await self._disturb()
+            # A client whose adapter does not work has no successor.
+            await asyncio.wait([disturbing, *workers], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop.set()
+            if not disturbing.done():
+                disturbing.cancel()
             for watcher in watchers:
                 watcher.cancel()
-            ends = await asyncio.gather(*workers, *watchers, return_exceptions=True)
+            ends = await asyncio.gather(disturbing, *workers, *watchers, return_exceptions=True)
         for end in ends:
             if isinstance(end, Exception):
                 raise end
@@ -206,6 +210,7 @@ class Campaign:
         await asyncio.sleep(WARM_UP * self._rng.uniform(0.8, 1.2))
         rate = (self._progress.operations - before) / (time.monotonic() - began)
         self._journal.note("load", rate=rate, needed=self._plan.profile.needed)
+        self._cluster.check_alive()
         if self._plan.faults:
             fault = self._rng.choice(self._plan.faults)
             self._progress.tell(f"round {self._progress.rounds}: {rate:,.0f} ops/s, {fault.name}")
@@ -255,6 +260,8 @@ class Campaign:
 
     async def _compare(self) -> bool:
         """Let all members tell where they are, and what they hold; False if they differ."""
+        self._cluster.check_alive()
+        await self._cluster.ready()
         connections = {
             member.name: await self._plan.store.connect(member) for member in self._cluster.members
         }
@@ -275,7 +282,7 @@ class Campaign:
                             status.hash,
                         )
                     )
-            await self._find_out(next(iter(connections.values())), statuses)
+            await self._find_out(*next(iter(connections.items())), statuses)
         finally:
             for connection in connections.values():
                 await connection.close()
@@ -297,7 +304,9 @@ class Campaign:
                 return statuses
             await asyncio.sleep(_POLL)
 
-    async def _find_out(self, connection: Connection, statuses: dict[str, Status]) -> None:
+    async def _find_out(
+        self, member: str, connection: Connection, statuses: dict[str, Status]
+    ) -> None:
         """Read what was changed by revisions that no answer spoke of."""
         revisions = [each.revision for each in statuses.values() if each.revision is not None]
         newest = min(revisions, default=1)
@@ -306,7 +315,7 @@ class Campaign:
                 events = await _changes_at(connection, revision)
                 if events is None:
                     return
-                self._journal.write(Found(self._journal.now(), revision, events))
+                self._journal.write(Found(self._journal.now(), revision, events, member))
                 self._shared.known.add(revision)
         self._shared.settled = newest
 

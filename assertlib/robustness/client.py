@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from ..history.operations import ClientId, Outcome
 from ..history.requests import Delivery, Request, Response, Watch
-from .adapter import Connection, Member, NotAppliedError, Store
+from .adapter import AdapterError, Connection, Member, NotAppliedError, Store
 from .journal import Journal
 
 REQUEST_TIMEOUT = 2.0
@@ -59,9 +59,18 @@ class Client:
             self._journal.ended(number, outcome, error)
             await self.close()
         else:
-            self._journal.answered(number, response)
+            self._keep(number, request, response)
             return response
         return None
+
+    def _keep(self, number: int, request: Request, response: Response) -> None:
+        try:
+            self._journal.answered(number, response)
+        except (ValueError, TypeError) as error:
+            raise AdapterError(
+                f"the adapter of {self._store.name} answered {request!r} with {response!r},"
+                f" which is none of the answers in assertlib.history.requests: {error}"
+            ) from None
 
     async def watch(self, request: Watch) -> AsyncIterator[Delivery]:
         """What a watch is sent, until it ends; an error ends it too."""

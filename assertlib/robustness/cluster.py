@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from .adapter import Member, Store
@@ -71,6 +71,8 @@ class Process:
                     stderr=log,
                     user=self.member.uid,
                     env=self._environment(),
+                    # A group of its own, for a store may be started through a script.
+                    start_new_session=True,
                 )
             except OSError as error:
                 raise ClusterError(f"cannot start {self._command[0]}: {error.strerror}") from None
@@ -106,6 +108,11 @@ class Process:
             self._signal(signal.SIGCONT)
         self._is_paused = False
 
+    @property
+    def code(self) -> int | None:
+        """How it ended; None while it runs."""
+        return None if self._process is None else self._process.poll()
+
     def tail(self, lines: int = 5) -> str:
         """The last *lines* of its output."""
         if not self.log.exists():
@@ -115,8 +122,9 @@ class Process:
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
     def _signal(self, number: int) -> None:
-        if self._process is not None and self.is_running:
-            self._process.send_signal(number)
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
 
 
 def _dies_with_us() -> list[str]:
@@ -145,6 +153,7 @@ class Cluster:
     def __init__(self, store: Store, members: Sequence[Member], logs: Path) -> None:
         self.store = store
         self.members = list(members)
+        self._problem = ""
         logs.mkdir(parents=True, exist_ok=True)
         self._processes = {
             member.name: Process(
@@ -176,6 +185,21 @@ class Cluster:
             process.start()
         await self.ready()
 
+    def check_alive(self) -> None:
+        """
+        Find out whether a member has ended by itself.
+
+        Raises:
+            ClusterError: One has.
+        """
+        for member in self.members:
+            process = self.process(member)
+            if not process.is_running:
+                raise ClusterError(
+                    f"{member.name} of {self.store.name} ended by itself, with exit code"
+                    f" {process.code}; its last words, in {process.log}:\n{process.tail()}"
+                )
+
     async def ready(self, within: float = READY_WITHIN) -> None:
         """
         Wait until all members serve.
@@ -183,6 +207,7 @@ class Cluster:
         Raises:
             ClusterError: One of them does not, in *within* seconds.
         """
+        self._problem = ""
         try:
             async with asyncio.timeout(within):
                 for member in self.members:
@@ -190,17 +215,13 @@ class Cluster:
         except TimeoutError:
             raise ClusterError(
                 f"{member.name} of {self.store.name} does not serve clients after {within:g} s;"
+                f" the adapter says: {self._problem or 'nothing'};"
                 f" its last words, in {self.process(member).log}:\n{self.process(member).tail()}"
             ) from None
 
     async def _serves(self, member: Member) -> None:
-        process = self.process(member)
         while True:
-            if not process.is_running:
-                raise ClusterError(
-                    f"{member.name} of {self.store.name} ended by itself; its last words, in"
-                    f" {process.log}:\n{process.tail()}"
-                )
+            self.check_alive()
             try:
                 connection = await self.store.connect(member)
                 try:
@@ -208,7 +229,8 @@ class Cluster:
                         await connection.status()
                 finally:
                     await connection.close()
-            except Exception:
+            except Exception as error:
+                self._problem = f"{type(error).__name__}: {error}"
                 await asyncio.sleep(_POLL)
             else:
                 return

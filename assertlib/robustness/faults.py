@@ -75,7 +75,6 @@ class Pause(FaultKind):
 
     name = "pause"
     about = "SIGSTOP one member for 1 to 3 seconds"
-    needs = 2
 
     async def inject(self, scene: Scene) -> None:
         (member,) = scene.some()

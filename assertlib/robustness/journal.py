@@ -57,7 +57,15 @@ class Journal:
         return number
 
     def answered(self, number: int, response: Response) -> None:
-        """The operation was answered."""
+        """
+        The operation was answered.
+
+        Raises:
+            TypeError: It was not.
+            ValueError: The answer holds what cannot be written down.
+        """
+        if response is None or not hasattr(response, "answer"):
+            raise TypeError("it is no answer")
         self.write(Return(number, self.now(), Outcome.OK, response))
 
     def ended(self, number: int, outcome: Outcome, error: BaseException) -> None:

@@ -91,6 +91,7 @@ def judge(history: History, validation: Validation, name: str) -> None:
         _operations(validation)
         _states(history, validation)
         _recovery(validation)
+        _replicas(validation)
         _faults(history)
         if history.header.model == "etcd":
             _revisions(history, validation)
@@ -170,6 +171,13 @@ def _recovery(validation: Validation) -> None:
         RECOVERS.always(wrong is None, "members serve again after a fault", _told(wrong))
 
 
+def _replicas(validation: Validation) -> None:
+    for wrong in _each(validation.named(REPLICAS)):
+        REPLICA_EQUAL.always(
+            wrong is None, "members hold the same once nothing is written", _told(wrong)
+        )
+
+
 def _faults(history: History) -> None:
     for band in history.faults:
         LINEARIZABLE_KV.sometimes_each(
@@ -224,10 +232,6 @@ def _seconds(band: Band, history: History) -> float:
 
 
 def _revisions(history: History, validation: Validation) -> None:
-    for wrong in _each(validation.named(REPLICAS)):
-        REPLICA_EQUAL.always(
-            wrong is None, "members hold the same once nothing is written", _told(wrong)
-        )
     for wrong in _each(validation.named(READS)):
         PAST.always(wrong is None, "a read of the past finds what there was", _told(wrong))
     if validation.replay is not None:
@@ -250,9 +254,10 @@ def _members(history: History) -> None:
     last: dict[str, int] = {}
     groups: dict[tuple[int, int, int], set[int]] = defaultdict(set)
     for each in history.hashes:
+        newest = told.newest(each.time)
         DURABLE.always_greater_than_or_equal_to(
             each.revision,
-            told.newest(each.time),
+            newest,
             "what a client was told is there when members have caught up",
             {"member": each.member},
         )

@@ -129,7 +129,9 @@ class Scene:
     async def _set_up(self) -> None:
         enter = self._stack.enter_context
         if Means.NETWORK in self._means:
-            network = Network(self._routes, self.cluster.pids, self.rng)
+            # Dice of its own: how often they are thrown is up to the traffic.
+            dice = random.Random(self.rng.getrandbits(32))
+            network = Network(self._routes, self.cluster.pids, dice)
             self.network = await self._stack.enter_async_context(network)
         for member in self.cluster.members if Means.DISK in self._means else ():
             backing = self._data / f"{member.name}.synced"

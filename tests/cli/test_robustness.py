@@ -37,6 +37,9 @@ def test_what_there_is_is_listed(tmp_path):
     [
         (["--for", "60"], "--for 60: write a number with s, m or h behind it, as in 60s"),
         (["--for", "-5s"], "--for -5s"),
+        (["--for", "0s"], "--for 0s: a campaign needs some time"),
+        (["--faults", ""], "there is no fault ''"),
+        (["--faults", "kill,none"], "there is no fault 'none'"),
         (["--faults", "earthquake"], "there is no fault 'earthquake'; there are: kill, "),
         (["--traffic", "rush-hour"], "there is no traffic 'rush-hour'; there are: mixed, "),
         (["--traffic", "registers"], "is for stores with the model 'kv'"),
@@ -55,7 +58,10 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path, arguments, told):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("nowhere:STORE", "nowhere:STORE: No module named 'nowhere'"),
+        (
+            "nowhere:STORE",
+            "nowhere:STORE cannot be loaded: ModuleNotFoundError: No module named 'nowhere'",
+        ),
         ("json:STORE", "has no attribute 'STORE'"),
         ("json:dumps", "json:dumps"),
         ("here:BROKEN", "here:BROKEN"),
@@ -63,6 +69,8 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path, arguments, told):
 )
 def test_a_store_that_is_none_is_said_in_one_line(tmp_path, name, told):
     (tmp_path / "here.py").write_text("BROKEN = 5\n")
+    (tmp_path / "broken.py").write_text("STORE = (\n")
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit('bye')\n")
     done = robustness(tmp_path, "run", name)
     assert done.returncode == 2
     assert told in done.stderr

@@ -190,6 +190,15 @@ def test_a_request_that_the_model_does_not_know_is_told_with_its_number():
         check(Register(), [told(3, Swap("", None, "a"), 0, 1, Swapped(True))])
 
 
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [(Get("x"), Done()), (Put("x", "a"), Swapped(False)), (Swap("x", None, "a"), Value("a"))],
+)
+def test_an_answer_to_another_question_is_refused(request_, answer):
+    with pytest.raises(UnsupportedRequestError, match=r"operation 1: .* is no answer to"):
+        check(KeyValueStore(), [told(1, request_, 0, 1, answer)])
+
+
 def test_two_writes_that_claim_one_revision_are_illegal():
     history = [
         Operation(0, 0, Put("x", "a"), 0, 9, Outcome.OK, etcd(None, Put("x", "a"))[1]),

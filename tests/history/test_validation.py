@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from assertlib.history.history import History
+from assertlib.history.history import History, Stream
 from assertlib.history.operations import Operation, Outcome
 from assertlib.history.records import Hashed, Header, HistoryError, Note
 from assertlib.history.requests import (
@@ -23,6 +23,7 @@ from assertlib.history.requests import (
     Ranged,
     Refused,
     Value,
+    Watch,
 )
 from assertlib.history.validation import MODELS, READS, REPLICAS, Status, validate
 
@@ -182,7 +183,21 @@ def test_small_models_have_no_past_to_be_held_against():
     found = validate(History(Header("kv"), operations))
     assert found.status is Status.SUCCESS
     names = [each.name for each in found.checks]
-    assert names == ["assumptions", "load", "recovery", "linearizable"]
+    assert names == ["assumptions", "load", "recovery", "linearizable", "replicas"]
+
+
+def test_members_of_any_store_that_tell_hashes_are_compared():
+    operations = [Operation(0, 0, Put("x", "1"), 0, 1, Outcome.OK, Done())]
+    hashes = [Hashed(8, 1, f"m{n}", 0, -1, n) for n in (1, 2)]
+    assert validate(History(Header("kv"), operations, hashes=hashes)).status is Status.FAILURE
+
+
+def test_watches_that_are_sent_nothing_at_all_are_no_success():
+    history = some_world().history()
+    history.streams.append(Stream(1, "w", Watch("a"), 0, error="it is broken"))
+    found = validate(history)
+    assert found.status is Status.UNKNOWN
+    assert "it is broken" in found.named("reliable").reason
 
 
 def test_a_store_that_does_not_come_back_is_a_failure():

@@ -62,6 +62,17 @@ def test_a_paused_process_stands_still_and_goes_on(process):
     until(lambda: state_of(process.pid) != "T")
 
 
+def test_what_a_script_has_started_is_killed_with_it(tmp_path):
+    python = f"{sys.executable} -c 'import time; print(\"in\", flush=True); time.sleep(600)'"
+    script = ["sh", "-c", f"{python} & echo $!; wait"]
+    process = Process(a_member(tmp_path), script, tmp_path / "log")
+    process.start()
+    until(lambda: "in" in process.tail())
+    inner = int(next(line for line in process.tail().splitlines() if line.isdigit()))
+    process.kill()
+    until(lambda: not os.path.exists(f"/proc/{inner}") or state_of(inner) == "Z")
+
+
 def test_a_paused_process_can_be_killed(process):
     process.pause()
     process.kill()
@@ -138,7 +149,8 @@ def test_a_member_that_does_not_serve_is_told_with_its_last_words(tmp_path):
         await cluster.ready(within=0.3)
 
     try:
-        with pytest.raises(ClusterError, match=r"(?s)m1 of sulking does not serve.*no mood"):
+        told = r"(?s)m1 of sulking does not serve.*ConnectionError: sulking.*no mood"
+        with pytest.raises(ClusterError, match=told):
             asyncio.run(run())
     finally:
         cluster.stop()
@@ -147,7 +159,7 @@ def test_a_member_that_does_not_serve_is_told_with_its_last_words(tmp_path):
 def test_a_member_that_ends_by_itself_is_told_with_its_last_words(tmp_path):
     store = Sulking("print('I quit', flush=True)")
     cluster = Cluster(store, [a_member(tmp_path)], tmp_path / "logs")
-    with pytest.raises(ClusterError, match=r"(?s)m1 of sulking ended by itself.*I quit"):
+    with pytest.raises(ClusterError, match=r"(?s)m1 of sulking ended by itself.*code 0.*I quit"):
         asyncio.run(cluster.start())
 
 
