@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from ..evidence.wording import one_line
 from ..history.history import History, read_history
 from ..history.linearizability import BUDGET
 from ..history.records import HistoryError
@@ -112,7 +113,7 @@ def _lines(check: Check, width: int) -> list[str]:
     told = check.reason or judged
     lines = [f"{check.name:{width}}  {check.status:16}  {told}".rstrip()]
     for complaint in check.complaints[:_SHOWN]:
-        lines += [f"    {line}" for line in complaint.text.splitlines()]
+        lines += [f"    {one_line(line)}" for line in complaint.text.splitlines()]
     if len(check.complaints) > _SHOWN:
         lines.append(f"    … and {len(check.complaints) - _SHOWN} more")
     return lines

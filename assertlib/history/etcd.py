@@ -80,7 +80,9 @@ class Etcd:
         if operation.outcome is Outcome.UNKNOWN:
             return _unanswered(operation)
         match operation.request, operation.response:
-            case (Range(revision=revision, serializable=stale), _) if revision or stale:
+            case (Range(revision=revision, serializable=stale), Ranged() | Refused()) if (
+                revision or stale
+            ):
                 # Reads of the past are held against the replay.
                 return None
             case Range() as request, Ranged() as answer:
@@ -199,7 +201,7 @@ def _found(
 
 def ranged(found: Sequence[KeyValue], request: Range, revision: int) -> Ranged:
     """The answer to *request* if these are all the keys in its range."""
-    kvs = found[: request.limit] if request.limit else found
+    kvs = found[: request.limit] if request.limit > 0 else found
     return Ranged(revision, tuple(kvs), len(found))
 
 
@@ -233,8 +235,10 @@ def _found_in(kvs: Mapping[str, KeyValue], key: str, end: str) -> list[KeyValue]
 
 
 def _with_leases(state: State, leases: frozenset[int]) -> State:
-    changed = hash(leases) ^ hash(state.leases)
-    return state._replace(leases=leases, digest=state.digest ^ changed)
+    digest = state.digest
+    for lease in leases ^ state.leases:
+        digest ^= hash(str(lease))
+    return state._replace(leases=leases, digest=digest)
 
 
 def _changed(state: State, changes: Mapping[str, KeyValue | None]) -> State:
@@ -242,11 +246,16 @@ def _changed(state: State, changes: Mapping[str, KeyValue | None]) -> State:
     for key, new in changes.items():
         old = kvs.pop(key, None)
         if old is not None:
-            digest ^= hash(old)
+            digest ^= _hash(old)
         if new is not None:
             kvs[key] = new
-            digest ^= hash(new)
+            digest ^= _hash(new)
     return State(state.revision + 1, state.compacted, kvs, state.leases, digest)
+
+
+def _hash(kv: KeyValue) -> int:
+    # Numbers that differ by 2**61 - 1 hash alike, and leases are numbers that large.
+    return hash((kv, str(kv.lease))) if kv.lease else hash(kv)
 
 
 def deletion(key: str, revision: int) -> KeyValue:
@@ -272,7 +281,7 @@ def writes(txn: Txn, answer: Committed) -> bool:
     branch = txn.then if answer.succeeded else txn.otherwise
     return any(
         isinstance(change, Put) or (isinstance(result, Deleted) and result.count > 0)
-        for change, result in zip(branch, answer.results, strict=True)
+        for change, result in zip(branch, answer.results, strict=False)
     )
 
 

@@ -125,6 +125,8 @@ class _Assembly:
             case Return():
                 self._return(record)
             case WatchOpened(watch, client, time, request, endpoint):
+                if watch in self._streams:
+                    raise HistoryError(f"{self._name}: watch {watch} is opened a second time")
                 self._streams[watch] = Stream(watch, client, request, time, endpoint)
             case Delivered(watch, time, delivery):
                 self._streams[watch].deliveries.append((time, delivery))
@@ -136,7 +138,10 @@ class _Assembly:
             case Hashed():
                 history.hashes.append(record)
             case Found(_, revision, events, member):
-                history.found[revision] = events
+                if history.found.setdefault(revision, events) != events:
+                    raise HistoryError(
+                        f"{self._name}: revision {revision} is found a second time, with other events"
+                    )
                 history.shown_by[revision] = member
             case Note():
                 history.notes.append(record)
@@ -145,6 +150,8 @@ class _Assembly:
         history.end = max(history.end, record.time)
 
     def _call(self, record: Call) -> None:
+        if record.id < 0:
+            raise HistoryError(f"{self._name}: operation {record.id}: numbers begin at 0")
         if record.id in self._operations:
             raise HistoryError(f"{self._name}: operation {record.id} is called a second time")
         self._operations[record.id] = Operation(

@@ -37,7 +37,7 @@ from .operations import Operation, Outcome
 S = TypeVar("S")
 
 BUDGET = 20_000_000
-"""Steps that a partition may take, by default; a step takes about a microsecond."""
+"""Steps that a partition may take, by default; a step takes one to ten microseconds."""
 FIRST_TURN = 2_000
 NEVER = sys.maxsize
 
@@ -96,7 +96,7 @@ def check(
         going_on = []
         for size, name, search in waiting:
             before = search.steps
-            verdict = search.run(min(turn, budget))
+            verdict = search.run(min(turn, budget - search.steps))
             steps += search.steps - before
             if verdict is Verdict.ILLEGAL:
                 return search.illegal(name, steps)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -38,6 +39,8 @@ class Core:
 
     Attributes:
         is_minimal: Whether it was found out that each of them is needed.
+        among: All that were looked at: called before the end of the stuck operation, or claiming
+            a revision that is needed for it.
         related: Others that claim a revision that these claim, showed the one before it, or
             wrote what was seen.
         revisions: Those that the core needs, and the one that no order gets to.
@@ -47,6 +50,7 @@ class Core:
     is_minimal: bool
     related: tuple[Operation, ...] = ()
     revisions: tuple[int, ...] = ()
+    among: tuple[Operation, ...] = ()
 
 
 class _OutOfTimeError(Exception):
@@ -90,8 +94,11 @@ class _Reduction(Generic[S]):
         self._stuck = found.stuck
         end = found.stuck.returned or 0
         part = dict(model.partitions(operations))[found.partition]
-        self._relevant = [each for each in part if each.call <= end]
-        self._steps = {each.id: model.step(each) for each in self._relevant}
+        self._steps = {each.id: model.step(each) for each in part}
+        reached = model.version(self._after(found.order)[0])
+        self._relevant = [
+            each for each in part if each.call <= end or self._claims_up_to(each, reached)
+        ]
         told = [
             each
             for each in self._relevant
@@ -104,14 +111,14 @@ class _Reduction(Generic[S]):
         """The smallest part that could be found."""
         best, is_minimal = self._told, False
         window, is_lean = WINDOW, True
-        try:
+        with suppress(_OutOfTimeError):
             while not is_minimal:
                 state, given = self._after(self._order[:-window])
                 best = self._reduced(state, given, is_lean=is_lean)
                 is_minimal = self._is_illegal(self._bound(best, set()), self._model.initial())
+                if not given and not is_lean:
+                    break
                 window, is_lean = window * 8, is_lean and bool(given)
-        except _OutOfTimeError:
-            best = best if is_minimal else self._told
         steps = [step for each in best if (step := self._steps[each.id])]
         before = {step.before for step in steps if step.before is not None}
         reached = self._model.version(self._after(self._order)[0])
@@ -119,7 +126,13 @@ class _Reduction(Generic[S]):
             before.add(reached + 1)
         claimed = {step.after for step in steps if not step.is_read}
         related = self._related(best, claimed, before, contents)
-        return Core(_in_order(best), is_minimal, _in_order(related), tuple(sorted(before)))
+        return Core(
+            _in_order(best),
+            is_minimal,
+            _in_order(related),
+            tuple(sorted(before)),
+            tuple(self._relevant),
+        )
 
     def _after(self, order: Sequence[Operation]) -> tuple[S, set[int]]:
         """The state after *order*, and which operations led to it."""
@@ -193,10 +206,17 @@ class _Reduction(Generic[S]):
             if each.id not in held
             and (
                 each.id in witnesses.values()
-                or self._claims(each, claimed)
+                or self._claims(each, claimed | before)
                 or not written(each.request).isdisjoint(values)
             )
         ]
+
+    def _claims_up_to(self, operation: Operation, reached: int | None) -> bool:
+        """Whether *operation*, though called later, leaves no room for another one's revision."""
+        step = self._steps[operation.id]
+        if step is None or step.is_read or step.before is None or reached is None:
+            return False
+        return step.before <= reached
 
     def _claims(self, operation: Operation, revisions: set[int | None]) -> bool:
         step = self._steps[operation.id]

@@ -41,8 +41,9 @@ class Replay:
     What each revision changed.
 
     Attributes:
-        last: The highest revision that is known of.
-        unknown: Revisions that nothing is known of; what comes after one cannot be relied on.
+        last: The highest revision up to which all is known.
+        unknown: The first revision that nothing is known of, if there is one; what comes after
+            it cannot be relied on.
         forked: Revisions that more than one acknowledged write made.
     """
 
@@ -50,13 +51,13 @@ class Replay:
         self, operations: Iterable[Operation], found: Mapping[int, Sequence[Event]]
     ) -> None:
         past = _Past(operations, found)
-        self.last = past.last
         self.forked = past.forked
         self._events: dict[int, tuple[Event, ...]] = {}
         self._versions: dict[str, tuple[list[int], list[KeyValue | None]]] = {}
         for before, after in past.states():
             self._enter(after.revision, _changes(before, after))
         self.unknown = past.unknown
+        self.last = past.last if past.unknown is None else past.unknown - 1
 
     def _enter(self, revision: int, events: list[Event]) -> None:
         self._events[revision] = tuple(events)
@@ -92,7 +93,8 @@ class _Past:
     What is known to have made which revision.
 
     Attributes:
-        unknown: Revisions that nothing is known of, once `states` was gone through.
+        last: The highest revision that is known of.
+        unknown: The first one that nothing is known of, once `states` was gone through.
     """
 
     def __init__(
@@ -101,11 +103,13 @@ class _Past:
         self.found = found
         self.made: dict[int, Operation] = {}
         self.forked: set[int] = set()
-        self.unknown: list[int] = []
+        self.unknown: int | None = None
         self._beside: dict[int, list[Operation]] = defaultdict(list)
+        told = 1
         for operation in operations:
             self._file(operation)
-        self.last = max((1, *self.made, *found, *self._beside))
+            told = max(told, getattr(operation.response, "revision", 1))
+        self.last = max((told, *self.made, *found))
 
     def _file(self, operation: Operation) -> None:
         revision = operation.revision
@@ -130,16 +134,20 @@ class _Past:
         ]
 
     def states(self) -> Iterator[tuple[State, State]]:
-        """The states before and after each revision."""
+        """The states before and after each revision, up to the first that is unknown."""
         state = State(1, -1, {}, frozenset(), 0)
         for revision in range(1, self.last + 1):
             if revision > 1:
-                before, state = state, self._next(state, revision)
+                before, after = state, self._next(state, revision)
+                if after is None:
+                    self.unknown = revision
+                    return
+                state = after
                 yield before, state
             for operation in self._beside.get(revision, ()):
                 state = apply(state, operation.request)[0]._replace(revision=revision)
 
-    def _next(self, before: State, revision: int) -> State:
+    def _next(self, before: State, revision: int) -> State | None:
         maker = self.made.get(revision)
         if maker is None and revision in self.found:
             kvs = dict(before.kvs)
@@ -151,8 +159,7 @@ class _Past:
         if maker is None and len(able := self.revocations(before)) == 1:
             (maker,) = able
         if maker is None:
-            self.unknown.append(revision)
-            return before._replace(revision=revision)
+            return None
         return _applied(before, maker.request)._replace(revision=revision)
 
 
@@ -182,14 +189,14 @@ def _changes(before: State, after: State) -> list[Event]:
 
 
 def resolve(
-    operations: Sequence[Operation], found: Mapping[int, Sequence[Event]]
+    operations: Sequence[Operation], found: Mapping[int, Sequence[Event]], newest: int = 1
 ) -> list[Operation]:
     """
     *operations*, with what became of those without an answer as far as the store's past tells.
 
     If just one operation can have changed what a revision changed, it made that revision.  If
-    the content of all revisions is known, one that would have changed none of them just so was
-    not applied.
+    the content of all revisions is known, up to the *newest* that anybody has seen, one that
+    would have changed none of them just so was not applied.
     Source: etcd tests/robustness/validate/patch_history.go, which reads the WAL for that.
     """
     resolved = {each.id: each for each in operations}
@@ -197,7 +204,7 @@ def resolve(
     idle = dict(unanswered)
     past = _Past(operations, found)
     told = Told(operations)
-    for before, after in past.states() if unanswered else ():
+    for before, after in past.states():
         revision = after.revision
         if revision in past.made:
             continue
@@ -211,7 +218,8 @@ def resolve(
             idle.pop(each.id, None)
         if len(able) == 1 and able[0].outcome is Outcome.UNKNOWN:
             resolved[able[0].id] = replace(able[0], revision=revision)
-    for each in idle.values() if not past.unknown else ():
+    is_complete = past.unknown is None and newest <= past.last
+    for each in idle.values() if is_complete else ():
         if not _can_be_noticed(each, operations):
             resolved[each.id] = replace(each, outcome=Outcome.NOT_APPLIED)
     return list(resolved.values())

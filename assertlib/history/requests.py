@@ -136,6 +136,10 @@ class Compare:
     operand: int | str
     end: str = ""
 
+    def __post_init__(self) -> None:
+        if (self.target == "value") != isinstance(self.operand, str):
+            raise ValueError(f"{self.target} cannot be compared with {self.operand!r}")
+
 
 Change = Annotated[Range | Put | Delete, Field(discriminator="op")]
 

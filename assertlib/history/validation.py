@@ -148,7 +148,8 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
         return Validation((assumed, *skipped))
     operations = history.operations
     if has_past:
-        operations = resolve([*operations, *_expiries(history)], history.found)
+        everything = [*operations, *_expiries(history)]
+        operations = resolve(everything, history.found, _newest_event(history))
     found = judge.check(operations, budget)
     core = None if found.stuck is None else judge.minimal(operations, found, history.found)
     linearizable = _linearizable(history, found, core)
@@ -200,8 +201,10 @@ def _load(history: History) -> Check:
         rate, needed = note.details.get("rate"), note.details.get("needed")
         if not isinstance(rate, int | float) or not isinstance(needed, int | float):
             raise HistoryError(f"a note of the load without a rate, or what is needed: {note}")
-        if rate < needed:
-            reason = f"{rate:.0f} operations a second before a fault, and {needed:.0f} are needed"
+        # Not the other way round: what is no number is not enough.
+        if not rate >= needed:
+            told = rate if isinstance(rate, int) else f"{rate:.3g}"
+            reason = f"{told} operations a second before a fault, and {needed} are needed"
             errors = Counter(each.error for each in history.operations if each.error)
             for error, count in errors.most_common(1):
                 reason += f"; {count:,} operations ended with {error}"
@@ -230,13 +233,19 @@ def _expiries(history: History) -> Iterator[Operation]:
     A lease that outlives the history has none.
     """
     alive: dict[int, tuple[int, int]] = {}
+    over: list[tuple[int, int, int]] = []
     for operation in history.operations:
         match operation.request, operation.response:
+            case Grant(), Refused():
+                continue
             case Grant(lease, ttl), _ if operation.outcome is not Outcome.NOT_APPLIED:
-                alive.setdefault(lease, (operation.call, ttl))
+                if lease in alive:
+                    over.append((lease, *alive[lease]))
+                alive[lease] = (operation.call, ttl)
             case KeepAlive(lease), Acknowledged() if lease in alive:
                 alive[lease] = (operation.call, alive[lease][1])
-    for number, (lease, (since, ttl)) in enumerate(alive.items(), 1):
+    over += [(lease, *since) for lease, since in alive.items()]
+    for number, (lease, since, ttl) in enumerate(over, 1):
         ends = since + ttl * 10**9
         if ends <= history.end:
             yield Operation(-number, "expiry", Revoke(lease), ends)
@@ -289,18 +298,42 @@ def _against_the_past(
     by_stream = chain.from_iterable(map(check_stream, streams))
     if streams or not history.streams:
         yield from _concluded(BY_STREAM, by_stream, _sent(history))
-    if replay.unknown:
-        reason = f"what revision {replay.unknown[0]} changed is not known"
-        if len(replay.unknown) > 1:
-            reason += f", nor are {len(replay.unknown) - 1} others"
+    missing = _what_is_missing(history, operations, replay)
+    if missing is not None:
         for name in (*BY_REPLAY, READS):
-            yield Check(name, Status.UNKNOWN, reason)
+            yield Check(name, Status.UNKNOWN, missing)
         return
     by_replay = chain.from_iterable(check_against(stream, replay) for stream in streams)
     if streams or not history.streams:
         yield from _concluded(BY_REPLAY, by_replay, _sent(history))
     reads = [each for each in operations if _is_of_the_past(each)]
     yield from _concluded((READS,), _wrong_reads(reads, replay), len(reads))
+
+
+def _what_is_missing(
+    history: History, operations: Sequence[Operation], replay: Replay
+) -> str | None:
+    """Why the store's past is not known well enough to hold anything against it."""
+    if replay.unknown is not None:
+        return f"what revision {replay.unknown} changed is not known"
+    seen = _newest_event(history)
+    is_open = any(each.outcome is Outcome.UNKNOWN and each.revision is None for each in operations)
+    if seen > replay.last and is_open:
+        return f"a watch was sent revision {seen}, and nobody was told what it changed"
+    return None
+
+
+def _newest_event(history: History) -> int:
+    """The highest revision of an event that any watch was sent."""
+    return max(
+        (
+            event.kv.mod_revision
+            for stream in history.streams
+            for _, delivery in stream.deliveries
+            for event in delivery.events
+        ),
+        default=0,
+    )
 
 
 def _concluded(
@@ -361,9 +394,9 @@ def _replicas(hashes: Sequence[Hashed]) -> Check:
 
 def _differing(group: Sequence[Hashed]) -> Iterator[Complaint]:
     for what in ("revision", "compacted", "hash"):
-        values = {each.member: getattr(each, what) for each in group}
-        if len(set(values.values())) > 1:
-            told = ", ".join(f"{member} {value}" for member, value in sorted(values.items()))
+        values = {(each.member, getattr(each, what)) for each in group}
+        if len({value for _, value in values}) > 1:
+            told = ", ".join(f"{member} {value}" for member, value in sorted(values))
             name = {"compacted": "compacted revision"}.get(what, what)
             yield Complaint(REPLICAS, f"members differ in their {name}: {told}", time=group[0].time)
             return

@@ -282,11 +282,11 @@ class Campaign:
                             status.hash,
                         )
                     )
+            await self._read_everywhere()
             await self._find_out(*next(iter(connections.items())), statuses)
         finally:
             for connection in connections.values():
                 await connection.close()
-        await self._read_everywhere()
         return len({(each.revision, each.compacted, each.hash) for each in statuses.values()}) == 1
 
     async def _agreed(self, connections: dict[str, Connection]) -> dict[str, Status]:

@@ -328,8 +328,14 @@ def _watches(history: History, validation: Validation) -> None:
     for wrong in _each(validation.named("prev-kv")):
         PREV_KV.always(wrong is None, "an event names the pair it replaced", _told(wrong))
     told = Told(history.operations)
+    # What one member has compacted another may not have got to yet.
+    by_member = {
+        endpoint: Told(each for each in history.operations if each.endpoint == endpoint)
+        for endpoint in {stream.endpoint for stream in history.streams}
+    }
     for stream in history.streams:
-        _stream(stream, told.compacted(stream.opened), told.newest(stream.opened))
+        compacted = by_member[stream.endpoint].compacted(stream.opened)
+        _stream(stream, compacted, told.newest(stream.opened))
 
 
 def _stream(stream: Stream, compacted: int, newest: int) -> None:

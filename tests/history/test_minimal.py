@@ -9,7 +9,16 @@ from assertlib.history.linearizability import Verdict, check
 from assertlib.history.minimal import let_off, minimal
 from assertlib.history.operations import Operation, Outcome
 from assertlib.history.register import CasRegister, Register
-from assertlib.history.requests import Done, Get, Put, Value
+from assertlib.history.requests import (
+    Committed,
+    Done,
+    Get,
+    KeyValue,
+    Put,
+    Range,
+    Ranged,
+    Value,
+)
 
 from .making import ETCD_REQUESTS, REGISTER_REQUESTS, histories
 from .second_opinion import etcd, registers
@@ -21,11 +30,10 @@ def is_minimal(model, operations):
         return
     core = minimal(model, operations, found)
     assert core.is_minimal
-    relevant = [each for each in operations if each.call <= found.stuck.returned]
 
     def verdict(kept):
         ids = {each.id for each in kept}
-        bound = [each if each.id in ids else let_off(each, model.step(each)) for each in relevant]
+        bound = [each if each.id in ids else let_off(each, model.step(each)) for each in core.among]
         return check(model, [each for each in bound if each is not None]).verdict
 
     assert verdict(core.operations) is Verdict.ILLEGAL
@@ -85,3 +93,15 @@ def test_what_the_core_saw_is_shown_with_who_wrote_it():
     core = minimal(Register(), history, found)
     assert core.operations == (history[2],)
     assert core.related == ()
+
+
+def test_a_later_write_that_claims_the_revision_is_part_of_the_core():
+    history = [
+        Operation(0, 0, Put("a", "1"), 0, 1, Outcome.UNKNOWN),
+        told(1, Range("a"), 2, 3, Ranged(2, (KeyValue("a", "1", 2, 2, 1),), 1)),
+        told(2, Put("b", "2"), 4, 5, Committed(2, True, (Done(),))),
+    ]
+    found = check(Etcd(), history)
+    core = minimal(Etcd(), history, found)
+    assert core.is_minimal
+    assert history[2] in (*core.operations, *core.related)

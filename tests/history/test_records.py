@@ -50,8 +50,9 @@ KVS = st.builds(KeyValue, TEXT, TEXT, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
 EVENTS = st.builds(Event, st.sampled_from(["put", "delete"]), KVS, st.none() | KVS)
 RANGES = st.builds(Range, TEXT, TEXT, NUMBERS, NUMBERS, st.booleans())
 PUTS = st.builds(Put, TEXT, TEXT, NUMBERS)
-COMPARES = st.builds(
-    Compare, TEXT, st.sampled_from(["value", "mod"]), st.sampled_from(["=", "<"]), NUMBERS | TEXT
+RELATIONS = st.sampled_from(["=", "<"])
+COMPARES = st.builds(Compare, TEXT, st.just("value"), RELATIONS, TEXT) | st.builds(
+    Compare, TEXT, st.sampled_from(["mod", "lease"]), RELATIONS, NUMBERS
 )
 REQUESTS = st.one_of(
     st.builds(Get, TEXT),

@@ -8,19 +8,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assertlib.history.etcd import Etcd
+from assertlib.history.history import History, Stream
 from assertlib.history.linearizability import Verdict, check
 from assertlib.history.operations import Operation, Outcome
+from assertlib.history.records import Header
 from assertlib.history.replay import Replay, resolve
 from assertlib.history.requests import (
     Acknowledged,
+    Committed,
     Delete,
+    Delivery,
+    Done,
     Event,
     Grant,
+    KeepAlive,
     KeyValue,
     Put,
     Range,
+    Ranged,
+    Refused,
     Revoke,
+    Watch,
 )
+from assertlib.history.validation import Status, validate
 
 from .second_opinion import in_range
 from .worlds import World, worlds
@@ -31,7 +41,7 @@ from .worlds import World, worlds
 def test_the_replay_is_what_the_store_did(world, data):
     replay = Replay(resolve(world.operations, world.found()), world.found())
     assert replay.last == world.last
-    assert replay.unknown == []
+    assert replay.unknown is None
     for revision in range(2, world.last + 1):
         assert list(replay.events(revision, revision)) == world.events[revision]
     revision = data.draw(st.integers(1, world.last))
@@ -77,7 +87,7 @@ def test_a_write_is_not_given_up_while_a_revision_is_unknown(world):
     found = world.found()
     del found[gone]
     resolved = resolve(world.operations, found)
-    assert Replay(resolved, found).unknown == [gone]
+    assert Replay(resolved, found).unknown == gone
     assert all(each.outcome is not Outcome.NOT_APPLIED for each in resolved)
 
 
@@ -112,3 +122,94 @@ def test_a_revoked_lease_takes_its_keys_along_in_one_revision():
     assert events == [
         Event("delete", KeyValue(key, "", 0, 4, 0), world.states[3][key]) for key in ("a", "b")
     ]
+
+
+OK, LOST = Outcome.OK, Outcome.UNKNOWN
+SECOND = 10**9
+EMPTY = Operation(0, 0, Range("", "\0"), 0, 1, OK, Ranged(1, (), 0))
+GONE = Event("delete", KeyValue("a", "", 0, 3, 0), KeyValue("a", "1", 2, 2, 1, 7))
+
+
+def judged(*operations, found=None, streams=(), end=20):
+    history = History(Header("etcd"), [EMPTY, *operations], list(streams), found=found or {})
+    history.end = end
+    return validate(history).status
+
+
+def test_what_a_read_shows_and_nobody_was_told_of_is_no_failure():
+    seen = Ranged(2, (KeyValue("a", "1", 2, 2, 1),), 1)
+    lost = Operation(1, 1, Put("a", "1"), 2, 3, LOST)
+    assert judged(lost, Operation(2, 0, Range("a"), 4, 5, OK, seen)) is not Status.FAILURE
+
+
+def test_what_a_watch_shows_and_nobody_was_told_of_is_no_failure():
+    put = Event("put", KeyValue("a", "1", 2, 2, 1))
+    deliveries = [(0, Delivery(1, created=True)), (4, Delivery(2, (put,)))]
+    stream = Stream(9, "w", Watch("a"), 0, deliveries=deliveries)
+    lost = Operation(1, 1, Put("a", "1"), 2, None, LOST)
+    assert judged(lost, streams=[stream]) is Status.UNKNOWN
+
+
+def with_a_lease(*more, ttl=60):
+    return (
+        Operation(1, 1, Grant(7, ttl), 2, 3, OK, Acknowledged(1)),
+        Operation(2, 1, Put("a", "1", 7), 4, 5, OK, Committed(2, True, (Done(),))),
+        *more,
+    )
+
+
+def test_a_deletion_without_an_answer_may_come_before_a_revocation_that_would_do_the_same():
+    operations = with_a_lease(
+        Operation(3, 2, Delete("a"), 6, 7, LOST),
+        Operation(4, 0, Range("a"), 8, 9, OK, Ranged(3, (), 0)),
+        Operation(5, 1, Revoke(7), 10, 11, OK, Acknowledged(3)),
+    )
+    assert judged(*operations, found={3: (GONE,)}) is Status.SUCCESS
+
+
+def test_a_keep_alive_that_is_refused_keeps_nothing_alive():
+    gone = Operation(3, 0, Range("a"), 3 * SECOND, 3 * SECOND + 1, OK, Ranged(3, (), 0))
+    late = Operation(
+        4, 1, KeepAlive(7), 3 * SECOND + 2, 3 * SECOND + 3, OK, Refused("lease-not-found")
+    )
+    operations = with_a_lease(gone, late, ttl=2)
+    assert judged(*operations, found={3: (GONE,)}, end=9 * SECOND) is Status.SUCCESS
+
+
+def test_a_lease_whose_number_is_granted_again_may_have_ended_before():
+    gone = Operation(3, 0, Range("a"), 3 * SECOND, 3 * SECOND + 1, OK, Ranged(3, (), 0))
+    again = Operation(4, 1, Grant(7, 60), 4 * SECOND, 4 * SECOND + 1, OK, Acknowledged(3))
+    operations = with_a_lease(gone, again, ttl=2)
+    assert judged(*operations, found={3: (GONE,)}, end=9 * SECOND) is Status.SUCCESS
+
+
+def test_a_lease_is_there_though_its_grant_got_no_answer():
+    put = Put("a", "1", lease=7)
+    grant = Operation(1, 1, Grant(7, 60), 2, 3, LOST)
+    told = Operation(2, 1, put, 4, 5, OK, Committed(2, True, (Done(),)))
+    event = Event("put", KeyValue("a", "1", 2, 2, 1, 7))
+    deliveries = [(0, Delivery(1, created=True)), (6, Delivery(2, (event,)))]
+    stream = Stream(9, "w", Watch("a", revision=2), 0, deliveries=deliveries)
+    assert judged(grant, told, streams=[stream]) is Status.SUCCESS
+    lost = replace(told, outcome=LOST, response=None)
+    seen = Ranged(2, (event.kv,), 1)
+    read = Operation(3, 0, Range("a"), 6, 7, OK, seen)
+    assert judged(grant, lost, read, found={2: (event,)}) is Status.SUCCESS
+
+
+def test_a_revision_out_of_all_proportion_is_judged_in_no_time():
+    wild = Operation(1, 1, Put("a", "1"), 2, 3, OK, Committed(10**12, True, (Done(),)))
+    assert judged(wild) is Status.FAILURE
+
+
+def test_leases_whose_numbers_hash_alike_are_not_taken_for_each_other():
+    one, other = 5, 5 + 2**61 - 1
+    operations = [
+        Operation(0, 0, Grant(one, 60), 0, 1, OK, Acknowledged(1)),
+        Operation(1, 0, Grant(other, 60), 2, 3, OK, Acknowledged(1)),
+        Operation(2, 1, Put("a", "1", one), 4),
+        Operation(3, 2, Put("a", "1", other), 4),
+        Operation(4, 3, Put("b", "x"), 5, 6, OK, Committed(4, True, (Done(),))),
+        Operation(5, 3, Range("a"), 7, 8, OK, Ranged(4, (KeyValue("a", "1", 2, 3, 2, one),), 1)),
+    ]
+    assert check(Etcd(), operations).verdict is Verdict.OK

@@ -18,7 +18,7 @@ from .worlds import MS, World, streams, worlds, worlds_with_streams
 
 def complaints(world, stream):
     replay = Replay(world.operations, world.found())
-    assert not replay.unknown
+    assert replay.unknown is None
     return {each.check for each in (*check_stream(stream), *check_against(stream, replay))}
 
 
