@@ -143,7 +143,7 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
     assumed = _assumptions(history)
     if assumed.status is not Status.SUCCESS:
         reason = "the test itself is not what it has to be"
-        names = (LOAD, RECOVERY, LINEARIZABLE, *(_PAST if has_past else ()), REPLICAS)
+        names = (LOAD, RECOVERY, LINEARIZABLE, *((*_PAST, REPLICAS) if has_past else ()))
         skipped = [Check(name, Status.NOT_CHECKED, reason) for name in names]
         return Validation((assumed, *skipped))
     operations = history.operations
@@ -158,7 +158,8 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
     if has_past:
         replay = Replay(operations, history.found)
         checks += _against_the_past(history, operations, linearizable, replay)
-    checks.append(_replicas(history.hashes))
+    if has_past or history.hashes:
+        checks.append(_replicas(history.hashes))
     return Validation(tuple(checks), tuple(operations), found, core, replay)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 # In full: the scanner looks for the name.
 from assertlib.invariant import Invariant
@@ -172,7 +172,9 @@ def _recovery(validation: Validation) -> None:
 
 
 def _replicas(validation: Validation) -> None:
-    for wrong in _each(validation.named(REPLICAS)):
+    for wrong in chain.from_iterable(
+        _each(each) for each in validation.checks if each.name == REPLICAS
+    ):
         REPLICA_EQUAL.always(
             wrong is None, "members hold the same once nothing is written", _told(wrong)
         )

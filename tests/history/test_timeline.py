@@ -335,15 +335,27 @@ class Dom(HTMLParser):
         return [each["data-lane"] for each in self.all("data-lane")]
 
 
+TRIES = 5
+
+
 @pytest.fixture
 def browse(tmp_path):
     """Open a page in a browser, run *script* in it, and say what it came to."""
 
     def browse(page, fragment="", script=""):
         # Frames come before what is asked for after them.
-        late = f"<script>requestAnimationFrame(() => {{ {script} }});</script>"
+        asked = f"{script}; document.body.dataset.asked = 'done';"
+        late = f"<script>requestAnimationFrame(() => {{ {asked} }});</script>"
         file = tmp_path / "timeline.html"
         file.write_text(page.replace("</body>", f"{late}</body>"), encoding="utf-8")
+        for _ in range(TRIES):
+            dom = opened(f"{file.as_uri()}{fragment}")
+            # On a busy machine a page may be shown before its first frame is drawn.
+            if "data-asked" in dom.body or "data-error" in dom.body:
+                break
+        return dom
+
+    def opened(address):
         assert BROWSER is not None
         done = subprocess.run(
             [
@@ -352,7 +364,7 @@ def browse(tmp_path):
                 *("--virtual-time-budget=2000", "--window-size=1400,900"),
                 f"--user-data-dir={tmp_path / 'profile'}",
                 "--dump-dom",
-                f"{file.as_uri()}{fragment}",
+                address,
             ],
             capture_output=True,
             encoding="utf-8",

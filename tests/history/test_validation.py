@@ -183,7 +183,7 @@ def test_small_models_have_no_past_to_be_held_against():
     found = validate(History(Header("kv"), operations))
     assert found.status is Status.SUCCESS
     names = [each.name for each in found.checks]
-    assert names == ["assumptions", "load", "recovery", "linearizable", "replicas"]
+    assert names == ["assumptions", "load", "recovery", "linearizable"]
 
 
 def test_members_of_any_store_that_tell_hashes_are_compared():
