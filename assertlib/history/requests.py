@@ -8,7 +8,7 @@ is that of their code points.  An empty `end` means the one key, ``"\0"`` everyt
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
@@ -309,7 +309,7 @@ class Delivery:
     events: tuple[Event, ...] = ()
     cancelled: bool = False
     compacted: int = 0
-    created: bool = field(default=False)
+    created: bool = False
 
 
 def covers(key: str, end: str, other: str) -> bool:
