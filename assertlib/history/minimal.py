@@ -29,7 +29,7 @@ SECONDS = 20.0
 _SLICE = 2_000
 WINDOW = 64
 """How many operations before the stuck one are looked at first."""
-_EARLIEST = -1
+_EARLIEST = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)

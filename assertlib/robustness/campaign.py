@@ -120,7 +120,7 @@ class Campaign:
         Do as planned.
 
         Raises:
-            ClusterError: The cluster did not start, or did not come back after a fault.
+            ClusterError: The cluster did not start, or a fault could not be injected.
         """
         plan = self._plan
         header = Header(plan.store.model, plan.about(), time.time())

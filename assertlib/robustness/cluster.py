@@ -65,7 +65,7 @@ class Process:
         with self.log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
-                    [*_dies_with_us(), *self._command],
+                    [*ends_with_us("KILL"), *self._command],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -127,10 +127,10 @@ class Process:
                 os.killpg(self._process.pid, number)
 
 
-def _dies_with_us() -> list[str]:
-    """A prefix that ends the process when we end, however that happens, where there is one."""
+def ends_with_us(by: str) -> list[str]:
+    """A prefix that sends a process the signal *by* when we end, however we do, if there is one."""
     setpriv = shutil.which("setpriv")
-    return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL", "--"]
+    return [] if setpriv is None else [setpriv, "--pdeathsig", by, "--"]
 
 
 def free_ports(count: int) -> list[int]:

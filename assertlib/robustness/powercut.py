@@ -34,6 +34,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .cluster import ends_with_us
 from .filesystem import FileSystem
 
 MOUNTED_WITHIN = 15.0
@@ -160,7 +161,8 @@ class PowerCutDisk:
         program = [sys.executable, "-m", __name__, str(self.mountpoint), str(self.backing)]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*_ends_with_us(), *program],
+                # Not killed: that would leave a dead mount behind.
+                [*ends_with_us("TERM"), *program],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -192,12 +194,6 @@ class PowerCutDisk:
             if time.monotonic() > deadline:
                 raise PowerCutError(f"cannot unmount {self.mountpoint}: {done.stderr.strip()}")
             time.sleep(_POLL)
-
-
-def _ends_with_us() -> list[str]:
-    """A prefix that lets the process unmount and end when we end, where there is one."""
-    setpriv = shutil.which("setpriv")
-    return [] if setpriv is None else [setpriv, "--pdeathsig", "TERM", "--"]
 
 
 def _is_mounted(mountpoint: Path) -> bool:
