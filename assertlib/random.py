@@ -9,6 +9,7 @@ them.
 from __future__ import annotations
 
 import random as _random
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
@@ -17,9 +18,22 @@ _WORD = 64
 _NO_STATE = "the state of this generator is the platform's; it cannot be read or set"
 
 
+def _system() -> int:
+    return _random.getrandbits(_WORD)
+
+
+_source: Callable[[], int] = _system
+
+
+def decided_by(source: Callable[[], int] | None) -> None:
+    """Let *source* make the words of 64 bits from now on; None for the system, as ever."""
+    global _source
+    _source = source or _system
+
+
 def get_random() -> int:
     """A random integer of 64 bits."""
-    return _random.getrandbits(_WORD)
+    return _source()
 
 
 def random_choice(things: list[T]) -> T:
@@ -37,6 +51,9 @@ def random_choice(things: list[T]) -> T:
 
 class AntithesisRandom(_random.Random):
     """A `random.Random` that draws every bit from `get_random`."""
+
+    def seed(self, a: Any = None, version: int = 2) -> None:
+        """Nothing is seeded: the state of this generator is the platform's."""
 
     def random(self) -> float:
         """A number in [0, 1) of 53 random bits."""

@@ -22,6 +22,7 @@ from . import (
     report,
     robustness,
     run_command,
+    sim,
 )
 
 EPILOG = """Examples:
@@ -37,6 +38,8 @@ assertlib report                       what the newest run proved
 pytest --assertlib                     record a test session
 
 assertlib robustness etcd --for 60s    test a real etcd under load and faults
+
+assertlib sim explore kvstore.simulation:rounds --for 60s    simulate a store, seed by seed
 """
 
 app = typer.Typer(
@@ -60,6 +63,7 @@ app.command("debug")(debug.debug)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(history.app, name="history")
 app.add_typer(robustness.app, name="robustness")
+app.add_typer(sim.app, name="sim")
 
 
 def _print_version(wanted: bool) -> None:

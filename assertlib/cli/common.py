@@ -5,6 +5,7 @@ What commands share: options, exit codes, and errors as one line.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -21,8 +22,14 @@ from ..evidence.summary import Summary, summarise
 from ..history.model import UnsupportedRequestError
 from ..history.records import HistoryError
 from ..recording.reader import UnreadableRunError
+from ..recording.rundir import find_commit
+from ..recording.settings import COMMIT_ENV, ROOT_ENV, RUN_DIR_ENV
+from ..recording.trials import ENVIRONMENT as TRIAL_ENV
 from ..robustness.adapter import AdapterError
 from ..robustness.cluster import ClusterError
+from ..sim.engine import LostWorkerError
+from ..sim.tapes import TokenError
+from ..sim.target import TargetError
 
 OK, WRONG, USAGE, NO_DATA = 0, 1, 2, 3
 
@@ -33,6 +40,9 @@ _MISTAKES = (
     UnsupportedRequestError,
     ClusterError,
     AdapterError,
+    TargetError,
+    TokenError,
+    LostWorkerError,
 )
 
 P = ParamSpec("P")
@@ -82,6 +92,36 @@ def project(target: str | None) -> tuple[Config, Checked]:
     config = find_config(Path.cwd())
     name, found = config.target(target)
     return config, check(config, name, found)
+
+
+def recording_environment(root: Path, run_dir: Path) -> dict[str, str]:
+    """The environment of a process that records into *run_dir*."""
+    environment = {**os.environ, RUN_DIR_ENV: str(run_dir), ROOT_ENV: str(root)}
+    # A trial of another run is none of this one's business.
+    environment.pop(TRIAL_ENV, None)
+    commit = find_commit(str(root))
+    if commit is not None:
+        environment[COMMIT_ENV] = commit
+    return environment
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def seconds_of(text: str) -> float:
+    """
+    The seconds that the option ``--for`` says.
+
+    Raises:
+        ConfigError: It says nothing of the kind.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if match is None:
+        raise ConfigError(f"--for {text}: write a number with s, m or h behind it, as in 60s")
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if not seconds:
+        raise ConfigError(f"--for {text}: that is no time at all")
+    return seconds
 
 
 def judged(names: list[str], target: str | None) -> tuple[Evidence, Summary]:

@@ -8,7 +8,6 @@ import asyncio
 import importlib
 import os
 import random
-import re
 import shutil
 import sys
 import time
@@ -35,7 +34,7 @@ from ..robustness.journal import FILE
 from ..robustness.judge import judge
 from ..robustness.scene import unavailable
 from ..robustness.traffic import PROFILES
-from .common import OK, WRONG, TargetOption, command
+from .common import OK, WRONG, TargetOption, command, seconds_of
 from .history import exit_code, in_words, read
 
 app = typer.Typer(
@@ -180,18 +179,6 @@ def _table(title: str, rows: list[tuple[str, str]]) -> None:
 
 # -- what is wanted -------------------------------------------------------------------------
 
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if match is None:
-        raise ConfigError(f"--for {text}: write a number with s, m or h behind it, as in 60s")
-    seconds = float(match[1]) * _UNITS[match[2]]
-    if not seconds:
-        raise ConfigError(f"--for {text}: a campaign needs some time")
-    return seconds
-
 
 def _plan(
     store: Store, nodes: int, faults: str, traffic: str | None, duration: str, seed: int | None
@@ -223,7 +210,7 @@ def _plan(
         nodes,
         kinds,
         profile,
-        _seconds(duration),
+        seconds_of(duration),
         random.SystemRandom().getrandbits(32) if seed is None else seed,
     )
 

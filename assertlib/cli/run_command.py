@@ -18,15 +18,17 @@ from ..evidence.combine import read_evidence
 from ..evidence.runs import describe_run, finish_run, new_run
 from ..evidence.summary import Summary, summarise
 from ..evidence.verdicts import Verdict
-from ..recording.rundir import find_commit
-from ..recording.settings import (
-    COMMIT_ENV,
-    FEATURES_ENV,
-    ROOT_ENV,
-    RUN_DIR_ENV,
+from ..recording.settings import FEATURES_ENV, RUN_DIR_ENV
+from .common import (
+    NO_DATA,
+    OK,
+    USAGE,
+    WRONG,
+    TargetOption,
+    command,
+    project,
+    recording_environment,
 )
-from ..recording.trials import ENVIRONMENT as TRIAL_ENV
-from .common import NO_DATA, OK, USAGE, WRONG, TargetOption, command, project
 
 _SIGNALLED = 128
 
@@ -75,12 +77,7 @@ def run(
 
 
 def _environment(root: Path, run_dir: Path, features: list[str]) -> dict[str, str]:
-    environment = {**os.environ, RUN_DIR_ENV: str(run_dir), ROOT_ENV: str(root)}
-    # A trial of another run is none of this one's business.
-    environment.pop(TRIAL_ENV, None)
-    commit = find_commit(str(root))
-    if commit is not None:
-        environment[COMMIT_ENV] = commit
+    environment = recording_environment(root, run_dir)
     if features:
         environment[FEATURES_ENV] = ",".join(features)
     return environment

@@ -19,6 +19,7 @@ from ..recording.records import Record
 from ..recording.rundir import RUN_FILE, find_commit
 
 RUNS = Path(".assertlib") / "runs"
+REPLAYS = "replays.json"
 SCHEMA = 1
 
 
@@ -34,6 +35,7 @@ class RunInfo:
     Attributes:
         full: Whether it covered all it could, so that absence means something.
         scan: The assertions of its target when it started; None if nobody scanned.
+        replays: Tokens that replay what assertions, or errors, were seen to do, by message.
     """
 
     id: str
@@ -44,6 +46,7 @@ class RunInfo:
     command: tuple[str, ...]
     features: dict[str, bool] = field(default_factory=dict)
     scan: tuple[Site, ...] | None = None
+    replays: dict[str, str] = field(default_factory=dict)
 
 
 def new_run(config: Config) -> Path:
@@ -127,7 +130,23 @@ def read_info(path: Path) -> RunInfo:
         command=tuple(map(str, command)) if isinstance(command, list) else (),
         features=features if isinstance(features, dict) else {},
         scan=None if sites is None else tuple(sites),
+        replays=_replays(path),
     )
+
+
+def write_replays(path: Path, replays: dict[str, str]) -> None:
+    """Keep the tokens that replay what assertions did in the run at *path*."""
+    (path / REPLAYS).write_text(json.dumps(replays, indent=1) + "\n", encoding="utf-8")
+
+
+def _replays(path: Path) -> dict[str, str]:
+    try:
+        data = json.loads((path / REPLAYS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UnreadableRunError(f"{path / REPLAYS}: {error}; explore anew") from None
+    return {str(message): str(token) for message, token in dict(data).items()}
 
 
 def _text(value: object) -> str | None:

@@ -41,6 +41,7 @@ class AssertionResult:
         nearest: How near a rich assertion came, in words.
         rate_bounds: For a sometimes that was never true, an upper bound of its
             rate by population.
+        replay: The token that replays a trial in which it came out as told, if there is one.
     """
 
     kind: Kind
@@ -57,6 +58,7 @@ class AssertionResult:
     example: Hit | None = None
     nearest: str = ""
     rate_bounds: dict[str, float] = field(default_factory=dict)
+    replay: str = ""
     dormant_features: tuple[str, ...] = ()
 
     @property
@@ -179,6 +181,11 @@ class _Judging:
             if info.full
         ]
         self._is_scanned = evidence.newest() is not None
+        self._replays = {
+            message: token
+            for _, info in sorted(evidence.runs.items())
+            for message, token in info.replays.items()
+        }
         self._refused = Counter(
             trouble.message for shard in evidence.shards.values() for trouble in shard.troubles
         )
@@ -249,6 +256,7 @@ class _Judging:
             example=_example(tally, outside),
             nearest=_nearest(tally),
             rate_bounds=self._rate_bounds() if verdict is Verdict.NEVER_TRUE else {},
+            replay=self._replays.get(message, ""),
             dormant_features=dormant,
         )
 

@@ -92,6 +92,14 @@ class Guide:
         if mark.best is not None:
             hot.marks[message] = float(mark.best)
 
+    def extremes(self) -> dict[str, float]:
+        """The extreme of each assertion; the sign is such that more is nearer."""
+        return {
+            message: mark.best if mark.maximize else -mark.best
+            for message, mark in self._marks.items()
+            if mark.best is not None
+        }
+
     def warn_not_finite(self, message: str) -> None:
         """Say once why a comparison with an operand that is not finite gives no guidance."""
         lines = self._encoder.warning(NON_FINITE_OPERAND, message)

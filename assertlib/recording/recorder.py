@@ -315,6 +315,11 @@ class Recorder:
         with self._lock:
             self._guide.note(message, type, value, data, where, maximize=maximize)
 
+    def watermarks(self) -> dict[str, float]:
+        """How near each rich assertion has come in this process; more is nearer."""
+        with self._lock:
+            return self._guide.extremes()
+
     def warn_not_finite(self, message: str) -> None:
         """Say once that an operand which is not finite gives no guidance."""
         with self._lock:

@@ -158,7 +158,9 @@ def _example(result: AssertionResult) -> Iterator[str]:
         values = ", ".join(f"{name} = {value}" for name, value in hit.values.items())
         yield f"{hit.source}" + (f"   with {values}" if values else "")
     parts = [_details(hit.details), str(hit.location)]
-    if hit.trial is not None:
+    if result.replay:
+        parts.append(f"replay: assertlib sim replay {result.replay}")
+    elif hit.trial is not None:
         seed = "" if hit.seed is None else f", seed {hit.seed}"
         parts.append(f"replay: trial {hit.trial}{seed}")
     yield "   ".join(part for part in parts if part)

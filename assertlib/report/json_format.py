@@ -75,6 +75,7 @@ def _assertion(result: AssertionResult) -> dict[str, object]:
         "antecedent": None if result.antecedent is None else list(result.antecedent),
         "needs": list(result.dormant_features),
         "nearest": result.nearest,
+        "replay": result.replay,
         "rate_bounds": result.rate_bounds,
         "site": None if site is None else site.as_dict(),
         "example": None if result.example is None else _hit(result.example),

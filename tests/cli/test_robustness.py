@@ -37,7 +37,7 @@ def test_what_there_is_is_listed(tmp_path):
     [
         (["--for", "60"], "--for 60: write a number with s, m or h behind it, as in 60s"),
         (["--for", "-5s"], "--for -5s"),
-        (["--for", "0s"], "--for 0s: a campaign needs some time"),
+        (["--for", "0s"], "--for 0s: that is no time at all"),
         (["--faults", ""], "there is no fault ''"),
         (["--faults", "kill,none"], "there is no fault 'none'"),
         (["--faults", "earthquake"], "there is no fault 'earthquake'; there are: kill, "),

@@ -8,24 +8,27 @@ type.
 import json
 import types
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from functools import cache
+from operator import attrgetter
 from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import BadRequestError
 
 __all__ = ["Codec"]
 
+Fits = Callable[[object], bool]
+
 
 class Codec:
     """Encodes and decodes the given dataclasses, nested as they like."""
 
     def __init__(self, *classes: type[object]) -> None:
-        self._classes: dict[str, Callable[..., object]] = {cls.__name__: cls for cls in classes}
+        self._classes: dict[object, type[object]] = {cls.__name__: cls for cls in classes}
 
     def encode(self, value: object) -> bytes:
         """*value* as compact JSON."""
-        return json.dumps(_plain(value), separators=(",", ":")).encode()
+        return _ENCODER.encode(value).encode()
 
     def decode(self, data: bytes) -> object:
         """
@@ -35,57 +38,64 @@ class Codec:
             BadRequestError: *data* is no JSON, or does not fit the declared types.
         """
         try:
-            parsed: object = json.loads(data)
+            parsed: object = json.loads(data, object_hook=self._build)
         except (ValueError, RecursionError) as error:
             raise BadRequestError(f"not JSON: {error}") from None
-        return self._build(parsed)
+        return tuple(parsed) if isinstance(parsed, list) else parsed
 
-    def _build(self, data: object) -> object:
-        if isinstance(data, list):
-            return tuple(self._build(item) for item in data)
-        if not isinstance(data, dict):
-            return data
-        name = data.get("type")
-        make = self._classes.get(name) if isinstance(name, str) else None
-        if make is None:
+    def _build(self, data: dict[str, object]) -> object:
+        name = data.pop("type", None)
+        cls = self._classes.get(name) if isinstance(name, str) else None
+        if cls is None:
             raise BadRequestError(f"unknown type {name!r}")
-        arguments = {key: self._build(value) for key, value in data.items() if key != "type"}
-        _check(make, arguments)
+        checks = _checks(cls)  # type: ignore[arg-type]
+        for field, value in data.items():
+            if isinstance(value, list):
+                data[field] = value = _frozen(value)
+            if field in checks and not checks[field](value):
+                raise BadRequestError(f"field {field!r} is {value!r}")
         try:
-            return make(**arguments)
+            return cls(**data)
         except TypeError as error:
             raise BadRequestError(f"{name}: {error}") from None
 
 
-def _plain(value: object) -> object:
-    if is_dataclass(value):
-        named = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-        return {"type": type(value).__name__, **named}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
+def _frozen(items: list[object]) -> tuple[object, ...]:
+    return tuple(_frozen(item) if isinstance(item, list) else item for item in items)
 
 
-def _check(make: Callable[..., object], arguments: dict[str, object]) -> None:
-    hints = _hints(make)
-    for name, value in arguments.items():
-        if name in hints and not _fits(value, hints[name]):
-            raise BadRequestError(f"field {name!r} is {value!r}")
+def _as_object(value: object) -> dict[str, object]:
+    names, values = _fields(type(value))  # type: ignore[arg-type]
+    return {"type": type(value).__name__, **dict(zip(names, values(value), strict=True))}
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_as_object)
 
 
 @cache
-def _hints(make: Callable[..., object]) -> dict[str, object]:
-    return dict(get_type_hints(make))
+def _fields(cls: type) -> tuple[list[str], Callable[[object], tuple[object, ...]]]:
+    names = [field.name for field in fields(cls)]
+    if len(names) > 1:
+        return names, attrgetter(*names)
+    return names, lambda value: tuple(getattr(value, name) for name in names)
 
 
-def _fits(value: object, hint: object) -> bool:
-    origin = get_origin(hint)
+@cache
+def _checks(cls: type) -> dict[str, Fits]:
+    return {name: _check(hint) for name, hint in get_type_hints(cls).items()}
+
+
+def _check(hint: object) -> Fits:
+    """What tells whether a value is of type *hint*."""
+    origin, arguments = get_origin(hint), get_args(hint)
     if origin is Union or origin is types.UnionType:
-        return any(_fits(value, choice) for choice in get_args(hint))
+        choices = [_check(choice) for choice in arguments]
+        return lambda value: any(fits(value) for fits in choices)
     if origin is Literal:
-        return value in get_args(hint)
+        return lambda value: value in arguments
     if origin is tuple:
-        return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
+        each = _check(arguments[0])
+        return lambda value: isinstance(value, tuple) and all(map(each, value))
     if hint is float:
-        return type(value) in (int, float)
-    return type(value) is hint
+        return lambda value: type(value) in (int, float)
+    return lambda value: type(value) is hint

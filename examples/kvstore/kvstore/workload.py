@@ -7,7 +7,6 @@ connection breaks.
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -125,7 +124,7 @@ async def swap(session: Session) -> None:
 
 async def hold_lease(session: Session) -> None:
     """Keep a lease alive for a while, then leave it, or now and then revoke it."""
-    sent = time.monotonic()
+    sent = asyncio.get_running_loop().time()
     grant = await session.client.grant(LEASE_TTL)
     held = Held(grant.lease, grant.ttl, sent)
     session.history.held.append(held)
@@ -140,7 +139,7 @@ async def _use_lease(session: Session, held: Held) -> None:
         held.keys.append(key)
     for _ in range(session.rng.randrange(4)):
         await asyncio.sleep(session.rng.uniform(0, LEASE_TTL / 2))
-        sent = time.monotonic()
+        sent = asyncio.get_running_loop().time()
         await session.client.keep_alive(held.lease)
         held.renewed = sent
     if session.rng.random() < 0.3:
@@ -213,7 +212,7 @@ async def follow(
 ) -> None:
     """Write down what *watch* sends until it ends, or cancel it at the first bookmark."""
     async for response in watch:
-        log.responses.append((time.monotonic(), response))
+        log.responses.append((asyncio.get_running_loop().time(), response))
         history.saw(response.revision)
         if until_bookmark and response.is_bookmark:
             await watch.cancel()

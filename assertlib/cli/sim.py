@@ -1,0 +1,301 @@
+"""
+``assertlib sim``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..catalog.check import Checked
+from ..catalog.config import Config, ConfigError, find_config
+from ..evidence.combine import read_evidence
+from ..evidence.runs import NoDataError, describe_run, finish_run, new_run, write_replays
+from ..evidence.summary import Summary, summarise
+from ..report.base import FORMATS, Format
+from ..sim.engine import local
+from ..sim.explore import Exploration, Found, Plan
+from ..sim.faults import FAULTS, faults_named
+from ..sim.policy import SWARM, policy_named
+from ..sim.replay import Replay, replay
+from ..sim.tape import Tape
+from ..sim.tapes import DIRECTORY, Recipe, find, stored_witnesses, write
+from ..sim.trial import Options
+from .common import (
+    NO_DATA,
+    OK,
+    WRONG,
+    TargetOption,
+    command,
+    project,
+    recording_environment,
+    seconds_of,
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Simulate a store deterministically: time, scheduling, network, disk, faults.",
+)
+
+_SEEDS = 1000
+_ENDLESS = 1 << 40
+_STATUS_EVERY = 5.0
+
+
+@app.command("explore")
+@command
+def explore(
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCENARIO", help="MODULE:NAME or FILE.py:NAME of a function of a World."
+        ),
+    ],
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, metavar="N", help="How many trials.")
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="How long, as 60s, 5m or 1h.")
+    ] = None,
+    first: Annotated[int, typer.Option("--first", metavar="N", help="The first seed.")] = 0,
+    part: Annotated[
+        str, typer.Option("--part", metavar="K/N", help="Every N-th seed, the K-th of them first.")
+    ] = "1/1",
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Trials at a time.")
+    ] = 1,
+    guided: Annotated[
+        bool,
+        typer.Option("--guided", help="Go on from what showed something new: witnesses, no rates."),
+    ] = False,
+    faults: Annotated[
+        str,
+        typer.Option(metavar="NAME,…", help="What may go wrong; default, all, none; see `list`."),
+    ] = "default",
+    policy: Annotated[
+        str, typer.Option(metavar="NAME", help="How tasks are scheduled; see `list`.")
+    ] = SWARM,
+    stop: Annotated[
+        bool, typer.Option("--exitfirst", "-x", help="Stop at the first failure.")
+    ] = False,
+    target: TargetOption = None,
+) -> int:
+    """
+    Run a trial for each seed, and keep what replays the failures.
+
+    Exit code 1 if anything failed, 3 if no trial came to its end.
+
+    Example: assertlib sim explore kvstore.simulation:rounds --for 60s --jobs 2
+    """
+    config, checked = project(target)
+    plan = Plan(
+        scenario,
+        _options(faults, policy, checked),
+        seeds or (_ENDLESS if duration else _SEEDS),
+        first,
+        _part(part),
+        None if duration is None else seconds_of(duration),
+        jobs,
+        guided,
+        stop,
+    )
+    return _Campaign(config, checked, plan).run()
+
+
+@app.command("replay")
+@command
+def replay_token(
+    token: Annotated[
+        str | None, typer.Argument(metavar="[TOKEN]", help="Of a seed, of a tape, or a tape file.")
+    ] = None,
+    assertion: Annotated[
+        str | None,
+        typer.Option(metavar="MESSAGE", help="The witness of a sometimes or reachable instead."),
+    ] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Print who ran, messages, disk, faults and hits.")
+    ] = False,
+) -> int:
+    """
+    Run the trial of a token again.
+
+    Exit code 1 if it fails, as a token of a failure should; for a witness, if it has gone stale.
+
+    Example: assertlib sim replay --assertion "a slow watcher becomes a victim and catches up"
+    """
+    config = find_config(Path.cwd())
+    done = replay(_recipe(config, token, assertion), trace=trace)
+    for line in done.answer.trace:
+        print(line)
+    for difference in done.differences:
+        print(f"assertlib: not as it was recorded: {difference}", file=sys.stderr)
+    for failure in done.answer.failures:
+        label = "out of model" if failure.out_of_model else "failed"
+        print(f"{label} after {failure.at:.6f} virtual seconds: {failure.text.rstrip()}\n")
+    print(_in_a_line(done))
+    if assertion is not None:
+        return OK if done.shows else WRONG
+    return WRONG if done.answer.failure else OK
+
+
+@app.command("list")
+@command
+def list_all() -> int:
+    """Tell which faults and scheduling policies there are."""
+    print("faults (* breaks an assumption, and is no default)")
+    for name, fault in FAULTS.items():
+        print(f"  {name:15} {'*' if fault.breaks else ' '} {fault.about}")
+    print("policies")
+    for name, about in (
+        (SWARM, "another one in each trial"),
+        ("random", "any task that is ready"),
+        ("pct3", "by random priorities that change twice; pct1, pct2, ... likewise"),
+        ("fifo", "the task that waits longest, as asyncio does"),
+    ):
+        print(f"  {name:17} {about}")
+    return OK
+
+
+# -- what is wanted -------------------------------------------------------------------------
+
+
+def _options(faults: str, policy: str, checked: Checked) -> Options:
+    try:
+        allowed = faults_named(faults)
+        policy_named(policy, Tape(None))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    assumes = {
+        entry.id: tuple(entry.invariant.assumes)
+        for entry in checked.catalog.entries.values()
+        if entry.invariant.assumes
+    }
+    return Options(policy, allowed, assumes=assumes)
+
+
+def _part(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ConfigError(f"--part {text}: write K/N with K from 1 to N, as in 3/16")
+    return int(match[1]), int(match[2])
+
+
+def _tape_directories(config: Config) -> Iterator[Path]:
+    """Where tapes may lie, the newest run first."""
+    yield from sorted((config.root / ".assertlib" / "runs").glob(f"*/{DIRECTORY}"), reverse=True)
+    yield config.root / ".assertlib" / DIRECTORY
+
+
+def _recipe(config: Config, token: str | None, assertion: str | None) -> Recipe:
+    if (token is None) == (assertion is None):
+        raise ConfigError("give a token or --assertion MESSAGE, one of them")
+    if token is not None:
+        return find(token, _tape_directories(config))
+    found = stored_witnesses(_tape_directories(config), str(assertion))
+    if not found:
+        raise NoDataError(
+            f"no run here has a witness of {assertion!r}; explore, or look for the message in"
+            " `assertlib report`"
+        )
+    return found[0]
+
+
+# -- doing it ---------------------------------------------------------------------------------
+
+
+class _Campaign:
+    """One exploration, from the empty run directory to the report."""
+
+    def __init__(self, config: Config, checked: Checked, plan: Plan) -> None:
+        self._config = config
+        self._checked = checked
+        self._run_dir = new_run(config)
+        self._tapes = self._run_dir / DIRECTORY
+        self._told = 0.0
+        environment = recording_environment(config.root, self._run_dir)
+        engine = local(plan.target, plan.options, environment)
+        self._exploration = Exploration(plan, engine, self._tell, self._tick)
+
+    def run(self) -> int:
+        describe_run(self._run_dir, self._checked, self._config, sys.argv)
+        try:
+            self._exploration.run()
+        except KeyboardInterrupt:
+            print("\nassertlib: interrupted; what there is, is judged", file=sys.stderr)
+            self._conclude(full=False)
+            raise
+        return self._conclude(full=True)
+
+    def _tell(self, text: str) -> None:
+        print(f"{self._exploration.elapsed:7.1f} s  {text}", file=sys.stderr, flush=True)
+
+    def _tick(self) -> None:
+        if time.monotonic() - self._told > _STATUS_EVERY:
+            self._told = time.monotonic()
+            if self._exploration.trials:
+                self._tell(_status(self._exploration))
+
+    def _conclude(self, *, full: bool) -> int:
+        exploration = self._exploration
+        self._tell(_status(exploration))
+        replays = {
+            message: write(self._tapes, recipe)
+            for message, recipe in exploration.witnesses().items()
+        }
+        for name, found in exploration.found.items():
+            replays[name] = write(self._tapes, found.recipe)
+        write_replays(self._run_dir, replays)
+        finish_run(self._run_dir, full=full)
+        summary = self._summary()
+        sys.stdout.write(FORMATS[Format.TEXT](summary))
+        for found in exploration.found.values():
+            print(_failure(found, replays[found.failure.name]))
+        if exploration.found or summary.is_violated:
+            return WRONG
+        return OK if exploration.trials else NO_DATA
+
+    def _summary(self) -> Summary:
+        evidence = read_evidence([self._run_dir])
+        return summarise(
+            evidence, self._checked.catalog, self._checked.name, self._checked.scan.sites
+        )
+
+
+def _status(exploration: Exploration) -> str:
+    seconds = max(exploration.elapsed, 0.001)
+    seen = exploration.curve[-1][1] if exploration.curve else 0
+    return (
+        f"{exploration.trials:,} trials, {exploration.trials / seconds:.1f} a second,"
+        f" {exploration.virtual / seconds:.1f} virtual seconds a second; sometimes seen: {seen};"
+        f" failures: {len(exploration.found)}"
+    )
+
+
+def _failure(found: Found, token: str) -> str:
+    failure = found.failure
+    return "\n".join(
+        (
+            "",
+            f"FAILED in {found.times:,} trials, the first the {found.trial:,}.: {failure.name}",
+            f"  replay:           assertlib sim replay {token} --trace",
+            f"  the whole trial:  assertlib sim replay {found.seed_recipe.token}",
+        )
+    )
+
+
+def _in_a_line(done: Replay) -> str:
+    answer = done.answer
+    text = (
+        f"{answer.steps:,} steps, {len(answer.choices):,} choices, {answer.seconds:.3f} virtual"
+        f" seconds, faults: {', '.join(answer.faults) or 'none'}, log {answer.digest[:16]}"
+    )
+    if done.shows is None:
+        return text
+    verdict = "shows it" if done.shows else "STALE, does not show it any more"
+    return f"{text}\n{verdict}: {done.recipe.shows}"

@@ -1,0 +1,433 @@
+"""
+The simulated disk: what a power cut spares, and what a broken disk does.
+
+It implements `assertlib.disk.Disk`, so a store that is written to that protocol runs on it as it
+is.  Contents and names are durable apart from each other: a file's bytes after `File.sync`, its
+name after `Disk.sync_directory`.  At a power cut everything else is up to the tape: each unsynced
+write is kept, lost or torn, whatever becomes of the ones before it, and each unsynced change of a
+name happens or does not.
+
+Sources: Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014 (what may be reordered);
+Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020 (pages are marked
+clean after a failed fsync on some file systems and stay dirty on others).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+from typing import TYPE_CHECKING
+
+from .loop import PROCESS, SimLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .tape import Tape
+
+__all__ = ["DiskFaults", "SimDisk"]
+
+_SECTOR = 512
+
+
+class DiskFaults:
+    """
+    How a disk behaves, and misbehaves: probabilities of a call.
+
+    Attributes:
+        sync_takes: Shortest and longest time of a sync, in seconds, in which the process that
+            waits for it does nothing else.
+        write_fails: A write leaves a part of its data and fails with EIO.
+        read_fails: A read fails with EIO.
+        full: A write leaves a part of its data and fails with ENOSPC.
+        sync_fails: A sync fails with EIO.
+        forgets: Of the failed syncs, those that drop the data and yet mark it clean, so that the
+            next sync succeeds without it; after the others it stays dirty.
+        sync_lies: A sync reports success and has done nothing; breaks ``fsync-honest``.
+        slow: A sync takes up to `slow_takes` seconds instead.
+        rot: A read finds a flipped bit, for good; breaks ``disk-honest``.
+    """
+
+    __slots__ = (
+        "forgets", "full", "read_fails", "rot", "slow", "slow_takes", "sync_fails", "sync_lies",
+        "sync_takes", "write_fails",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.write_fails = self.read_fails = self.full = self.sync_fails = 0.0
+        self.sync_lies = self.slow = self.rot = 0.0
+        self.sync_takes = (0.0, 0.002)
+        self.forgets = 0.5
+        self.slow_takes = 0.5
+
+
+class _Inode:
+    """
+    Contents of a file.
+
+    Attributes:
+        data: What a read finds.
+        durable: What a power cut spares for sure.
+        pending: The writes since then that it may spare, as offset and data; None for a cut.
+    """
+
+    __slots__ = ("data", "durable", "pending")
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.data = bytearray(data)
+        self.durable = bytes(data)
+        self.pending: list[tuple[int, bytes | None]] = []
+
+
+class _Directory:
+    """
+    Names in a directory.
+
+    Attributes:
+        names: As a look into it shows them.
+        durable: What a power cut spares for sure.
+        pending: The changes since then: each a list of names with what they then stand for.
+    """
+
+    __slots__ = ("durable", "names", "pending", "touched")
+
+    def __init__(self) -> None:
+        self.names: dict[str, _Inode] = {}
+        self.durable: dict[str, _Inode] = {}
+        self.pending: list[list[tuple[str, _Inode | None]]] = []
+        self.touched: set[str] = set()
+
+    def change(self, *changes: tuple[str, _Inode | None]) -> None:
+        """Let names stand for other files, all at once."""
+        self.pending.append(list(changes))
+        for name, inode in changes:
+            self.touched.add(name)
+            _set(self.names, name, inode)
+
+
+class SimDisk:
+    """
+    The disk of one host.
+
+    Attributes:
+        faults: How it misbehaves; may be changed at any time.
+        calls: How often it was asked to do something.
+    """
+
+    def __init__(
+        self, loop: SimLoop, tape: Tape, injected: Callable[[str, tuple[str, ...]], None]
+    ) -> None:
+        """
+        Args:
+            injected: Is told the name of every fault that really happened, and what it breaks.
+        """
+        self.faults = DiskFaults()
+        self.calls = 0
+        self._loop = loop
+        self._tape = tape
+        self._injected = injected
+        self._directories: dict[str, _Directory] = {"/": _Directory()}
+
+    # -- the interface of assertlib.disk.Disk -----------------------------------------------
+
+    def open(self, path: str) -> SimFile:
+        """Open *path* for appending; see `assertlib.disk.Disk`."""
+        directory, name = self._place(path)
+        inode = directory.names.get(name)
+        if inode is None:
+            inode = _Inode()
+            directory.change((name, inode))
+            self._note("create", path)
+        return SimFile(self, path, inode)
+
+    def read(self, path: str) -> bytes:
+        """The whole content of *path*."""
+        inode = self._inode(path)
+        self._maybe_fail("read-error", self.faults.read_fails, path)
+        if inode.data and self._tape.chance(self.faults.rot):
+            self._rot(path, inode)
+        return bytes(inode.data)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is something at *path*."""
+        path = _absolute(path)
+        parent, name = posixpath.split(path)
+        found = self._directories.get(parent)
+        return path in self._directories or (found is not None and name in found.names)
+
+    def list(self, directory: str) -> list[str]:
+        """The names in *directory*, sorted."""
+        path = _absolute(directory)
+        below = {
+            posixpath.basename(at) for at in self._directories if posixpath.dirname(at) == path
+        }
+        return sorted({*self._directory(path).names, *(below - {""})})
+
+    def make_directory(self, path: str) -> None:
+        """Create *path* and its parents, durably."""
+        path = _absolute(path)
+        while path not in self._directories:
+            self._directories[path] = _Directory()
+            path = posixpath.dirname(path)
+
+    def rename(self, source: str, target: str) -> None:
+        """Move *source* over *target*, in one directory at once."""
+        inode = self._inode(source)
+        (old, name), (new, other) = self._place(source), self._place(target)
+        self._note("rename", f"{source} to {target}")
+        if old is new:
+            old.change((name, None), (other, inode))
+        else:
+            new.change((other, inode))
+            old.change((name, None))
+
+    def remove(self, path: str) -> None:
+        """Delete the file."""
+        self._inode(path)
+        directory, name = self._place(path)
+        directory.change((name, None))
+        self._note("remove", path)
+
+    def sync_directory(self, path: str) -> None:
+        """Make the names in directory *path* durable."""
+        directory = self._directory(_absolute(path))
+        self._note("sync directory", path)
+        if not self._sync(path):
+            return
+        directory.durable = dict(directory.names)
+        directory.pending.clear()
+        directory.touched.clear()
+
+    def unsynced_names(self, directory: str) -> frozenset[str]:
+        """Names created, renamed or removed in *directory* since its last `sync_directory`."""
+        return frozenset(self._directory(_absolute(directory)).touched)
+
+    # -- what happens to it -----------------------------------------------------------------
+
+    def cut_power(self) -> None:
+        """
+        Keep what was synced, and of the rest what the tape says.
+
+        The plainest choice keeps all of it, as if only the process had been killed.
+        """
+        fate = self._tape.choose(4)
+        if fate == 1:
+            self._note("power cut", "loses all that was not synced")
+        inodes: dict[int, _Inode] = {}
+        for path, directory in self._directories.items():
+            self._cut_names(path, directory, fate)
+            for inode in directory.names.values():
+                inodes[id(inode)] = inode
+        for inode in inodes.values():
+            self._cut_contents(inode, fate)
+
+    def _cut_names(self, path: str, directory: _Directory, fate: int) -> None:
+        names = dict(directory.durable)
+        for changes in directory.pending:
+            if self._is_spared(fate):
+                for name, inode in changes:
+                    _set(names, name, inode)
+            else:
+                self._note(
+                    "power cut", f"undoes {', '.join(name for name, _ in changes)} in {path}"
+                )
+        directory.names, directory.durable = names, dict(names)
+        directory.pending.clear()
+        directory.touched.clear()
+
+    def _cut_contents(self, inode: _Inode, fate: int) -> None:
+        data = bytearray(inode.durable)
+        for offset, written in inode.pending:
+            if written is not None:
+                _change(data, offset, self._spared(written, fate))
+            elif self._is_spared(fate):
+                _change(data, offset, None)
+        inode.data, inode.durable = data, bytes(data)
+        inode.pending.clear()
+
+    def _is_spared(self, fate: int) -> bool:
+        return fate == 0 or (fate > 1 and not self._tape.choose(2))
+
+    def _spared(self, written: bytes, fate: int) -> bytes:
+        """What is left of one write: all, nothing, or what fits into whole sectors, or any part."""
+        if fate < 2:
+            return b"" if fate else written
+        kept = self._tape.choose(4)
+        if kept == 0:
+            return written
+        if kept == 1:
+            return b""
+        self._note("power cut", f"tears a write of {len(written)} bytes")
+        size = self._tape.choose(len(written) + 1)
+        return written[: size if kept == 2 else size // _SECTOR * _SECTOR]
+
+    def copy(self) -> SimDisk:
+        """A disk of the same contents, without faults, for a second opinion."""
+        twin = SimDisk(self._loop, self._tape, self._injected)
+        for path, directory in self._directories.items():
+            other = twin._directories[path] = _Directory()
+            for name, inode in directory.names.items():
+                other.names[name] = _Inode(bytes(inode.data))
+            other.durable = dict(other.names)
+        return twin
+
+    # -- writing and syncing, for files -----------------------------------------------------
+
+    def write(self, path: str, inode: _Inode, data: bytes) -> None:
+        """
+        Put *data* behind what *inode* holds.
+
+        Raises:
+            OSError: The disk is full or broken; a part is written.
+        """
+        self._note("write", f"{len(data)} bytes to {path}")
+        faults = self.faults
+        for name, code, probability in (
+            ("disk-full", errno.ENOSPC, faults.full),
+            ("write-error", errno.EIO, faults.write_fails),
+        ):
+            if probability and self._tape.chance(probability):
+                part = data[: self._tape.choose(len(data) + 1)]
+                inode.pending.append((len(inode.data), part))
+                inode.data += part
+                self._fail(name, code, path)
+        inode.pending.append((len(inode.data), data))
+        inode.data += data
+
+    def sync(self, path: str, inode: _Inode) -> bool:
+        """
+        Make the contents durable; whether they are now believed to be.
+
+        Raises:
+            OSError: The sync failed; what is durable is anybody's guess.
+        """
+        self._note("sync", path)
+        faults = self.faults
+        if faults.sync_fails and self._tape.chance(faults.sync_fails):
+            if self._tape.chance(faults.forgets):
+                inode.pending.clear()
+                self._fail("fsync-forgets", errno.EIO, path)
+            self._fail("fsync-error", errno.EIO, path)
+        if self._sync(path):
+            # What a failed sync has dropped is in the cache, and never gets to the disk.
+            data = bytearray(inode.durable)
+            for offset, written in inode.pending:
+                _change(data, offset, written)
+            inode.durable = bytes(data)
+            inode.pending.clear()
+        return True
+
+    def _sync(self, path: str) -> bool:
+        """Take time, or lie; whether anything is to become durable."""
+        faults = self.faults
+        took = faults.sync_takes
+        if faults.slow and self._tape.chance(faults.slow):
+            took = (took[1], faults.slow_takes)
+            self._injected("slow-fsync", ())
+        PROCESS.get().busy_until = self._loop.time() + self._tape.between(*took)
+        if faults.sync_lies and self._tape.chance(faults.sync_lies):
+            self._injected("fsync-lies", ("fsync-honest",))
+            return False
+        return True
+
+    def cut(self, path: str, inode: _Inode, size: int) -> None:
+        """Cut the contents to *size* bytes."""
+        self._note("truncate", f"{path} to {size} bytes")
+        if size < len(inode.data):
+            inode.pending.append((size, None))
+            del inode.data[size:]
+
+    def _maybe_fail(self, name: str, probability: float, path: str) -> None:
+        if probability and self._tape.chance(probability):
+            self._fail(name, errno.EIO, path)
+
+    def _fail(self, name: str, code: int, path: str) -> None:
+        self._injected(name, ())
+        raise OSError(code, os.strerror(code), path)
+
+    def _rot(self, path: str, inode: _Inode) -> None:
+        at = self._tape.choose(len(inode.data))
+        bit = 1 << self._tape.choose(8)
+        inode.data[at] ^= bit
+        if at < len(inode.durable):
+            durable = bytearray(inode.durable)
+            durable[at] ^= bit
+            inode.durable = bytes(durable)
+        self._note("bit rot", f"at byte {at} of {path}")
+        self._injected("bit-rot", ("disk-honest",))
+
+    # -- finding things ---------------------------------------------------------------------
+
+    def _directory(self, path: str) -> _Directory:
+        found = self._directories.get(path)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return found
+
+    def _place(self, path: str) -> tuple[_Directory, str]:
+        parent, name = posixpath.split(_absolute(path))
+        return self._directory(parent), name
+
+    def _inode(self, path: str) -> _Inode:
+        directory, name = self._place(path)
+        if name not in directory.names:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return directory.names[name]
+
+    def _note(self, what: str, text: str) -> None:
+        self.calls += 1
+        if self._loop.keep_log:
+            self._loop.note(f"disk: {what} {text}")
+
+
+class SimFile:
+    """An open file of a `SimDisk`; see `assertlib.disk.File`."""
+
+    def __init__(self, disk: SimDisk, path: str, inode: _Inode) -> None:
+        self._disk = disk
+        self._path = path
+        self._inode = inode
+        self.synced = 0
+
+    @property
+    def written(self) -> int:
+        """Bytes handed over."""
+        return len(self._inode.data)
+
+    def append(self, data: bytes) -> None:
+        """Write all of *data* at the end."""
+        self._disk.write(self._path, self._inode, data)
+
+    def sync(self) -> None:
+        """Make everything written so far durable."""
+        if self._disk.sync(self._path, self._inode):
+            self.synced = len(self._inode.data)
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to *size* bytes."""
+        self._disk.cut(self._path, self._inode, size)
+        self.synced = min(self.synced, size)
+
+    def close(self) -> None:
+        """Give the file back; does not sync."""
+
+
+def _absolute(path: str) -> str:
+    return posixpath.normpath(posixpath.join("/", path))
+
+
+def _set(names: dict[str, _Inode], name: str, inode: _Inode | None) -> None:
+    if inode is None:
+        names.pop(name, None)
+    else:
+        names[name] = inode
+
+
+def _change(data: bytearray, offset: int, written: bytes | None) -> None:
+    """Put *written* at *offset*, or cut there; what is missing before it reads as zeros."""
+    if written is None:
+        del data[offset:]
+    elif written:
+        data.extend(b"\0" * (offset - len(data)))
+        data[offset : offset + len(written)] = written

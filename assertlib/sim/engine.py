@@ -1,0 +1,146 @@
+"""
+Where trials run: workers that a campaign gives jobs to, and may lose.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from ..recording.settings import RUN_DIR_ENV
+from ..recording.trials import ENVIRONMENT as TRIAL_ENV
+from .target import HASH_SEED, Stamp, TargetError
+from .trial import Options
+from .worker import Answer, Job, answer_from
+
+__all__ = ["Engine", "LocalWorker", "LostWorkerError", "Worker", "local", "unrecorded"]
+
+
+class LostWorkerError(Exception):
+    """The worker is gone, and with it the trial it was at."""
+
+
+class Worker(Protocol):
+    """One process that runs trials, wherever it is."""
+
+    @property
+    def stamp(self) -> Stamp:
+        """What its trials depend on besides their tapes."""
+
+    def do(self, job: Job) -> Answer:
+        """
+        Carry out *job*.
+
+        Raises:
+            LostWorkerError: It is gone.
+        """
+
+    def close(self) -> None:
+        """End it."""
+
+
+Engine = Callable[[], Worker]
+"""Starts a worker."""
+
+
+class LocalWorker:
+    """A child process."""
+
+    def __init__(self, target: str, options: Options, environment: Mapping[str, str]) -> None:
+        """
+        Args:
+            environment: Its environment variables; what they say of recording is up to them.
+
+        Raises:
+            TargetError: The scenario cannot be loaded.
+        """
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "assertlib.sim.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**environment, "PYTHONHASHSEED": HASH_SEED},
+            # Ctrl-C is the campaign's to handle.
+            start_new_session=True,
+            text=True,
+            encoding="utf-8",
+        )
+        first = {"target": target, "options": as_plain(options), "path": import_path()}
+        said = self._ask(first)
+        if "error" in said:
+            self.close()
+            raise TargetError(said["error"])
+        self._stamp: Stamp = said["stamp"]
+
+    @property
+    def stamp(self) -> Stamp:
+        return self._stamp
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def do(self, job: Job) -> Answer:
+        return answer_from(self._ask(asdict(job)))
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except (OSError, ValueError):
+            line = ""
+        if not line.endswith("\n"):
+            raise LostWorkerError(f"worker {process.pid} ended with status {process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        process = self._process
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:
+                    pass
+        try:
+            process.wait(timeout=5.0)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once, whatever it is at."""
+        self._process.kill()
+        self._process.wait()
+
+    def __repr__(self) -> str:
+        return f"<LocalWorker {self._process.pid}>"
+
+
+def local(target: str, options: Options, environment: Mapping[str, str]) -> Engine:
+    """An engine of child processes."""
+    return lambda: LocalWorker(target, options, environment)
+
+
+def unrecorded(target: str, options: Options) -> LocalWorker:
+    """A worker whose trials are none of any run's: it replays, or shrinks."""
+    environment = {k: v for k, v in os.environ.items() if k not in (RUN_DIR_ENV, TRIAL_ENV)}
+    return LocalWorker(target, options, environment)
+
+
+def as_plain(options: Options) -> dict[str, Any]:
+    """*options* as JSON can hold them."""
+    return {**asdict(options), "assumes": dict(options.assumes)}
+
+
+def import_path() -> list[str]:
+    """Where modules are found from here, the working directory included."""
+    return [os.getcwd(), *(path for path in sys.path if path)]

@@ -1,0 +1,293 @@
+"""
+Exploring a scenario: a trial for each seed, or a search that what assertions want to see guides.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from ..recording.trials import GUIDED, SEED_RANDOM
+from .corpus import Corpus
+from .engine import Engine, LostWorkerError, Worker, unrecorded
+from .tapes import Recipe
+from .target import Stamp
+from .trial import Failure, Options
+from .worker import Answer, Job
+
+__all__ = ["Exploration", "Found", "Plan"]
+
+_MOST_LOST = 20
+_SHRINK_SECONDS = 20.0
+_WARM_UP = 20
+_STILL_RANDOM = 0.2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What to explore.
+
+    Attributes:
+        seeds: How many trials.
+        first: The first seed.
+        part: Which part of how many; seeds are dealt out one by one.
+        seconds: When to begin no trial any more; None for no limit.
+        stops: Whether the first failure ends it.
+        digests: Whether every trial keeps a log and tells its digest.
+        shrinks: Seconds to make the tape of each failure shorter; zero for not at all.
+    """
+
+    target: str
+    options: Options
+    seeds: int
+    first: int = 0
+    part: tuple[int, int] = (1, 1)
+    seconds: float | None = None
+    jobs: int = 1
+    guided: bool = False
+    stops: bool = False
+    digests: bool = False
+    shrinks: float = _SHRINK_SECONDS
+
+    @property
+    def population(self) -> str:
+        """What the trials are a sample of."""
+        faults = "+".join(self.options.faults) or "none"
+        return f"{self.target}, policy {self.options.policy}, faults {faults}"
+
+    def mine(self) -> Iterator[int]:
+        """The seeds of this part."""
+        which, parts = self.part
+        return iter(range(self.first + which - 1, self.first + self.seeds, parts))
+
+
+@dataclass
+class Found:
+    """
+    A way to fail.
+
+    Attributes:
+        failure: How, the first time.
+        trial: The trial that showed it first, counted from 1.
+        times: In how many trials.
+        recipe: What replays it, shrunk if there was time.
+        seed_recipe: What replays the whole trial.
+    """
+
+    failure: Failure
+    trial: int
+    times: int
+    recipe: Recipe
+    seed_recipe: Recipe
+
+
+@dataclass
+class Exploration:
+    """
+    An exploration under way, or done.
+
+    Attributes:
+        trials: How many have come to their end.
+        found: The ways to fail, by name; those out of model apart.
+        lost: How many workers were lost, each with at most the trial it was at.
+        digests: Of each trial by its name, where they were asked for.
+        tell: Is told of what is new, as it comes.
+        tick: Is called every now and then meanwhile.
+    """
+
+    plan: Plan
+    engine: Engine
+    tell: Callable[[str], None] = lambda _: None
+    tick: Callable[[], None] = lambda: None
+    trials: int = 0
+    steps: int = 0
+    virtual: float = 0.0
+    found: dict[str, Found] = field(default_factory=dict)
+    out_of_model: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
+    digests: dict[str, str] = field(default_factory=dict)
+    curve: list[tuple[int, int]] = field(default_factory=list)
+    stamp: Stamp = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        plan = self.plan
+        self.corpus = Corpus(random.Random(f"{plan.first}/{plan.part}"))
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._over = threading.Event()
+        self._seeds = plan.mine()
+        self._again: list[Job] = []
+        self._numbers = count(1)
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        """
+        Explore until done, interrupted or failed.
+
+        Raises:
+            TargetError: The scenario cannot be loaded.
+            LostWorkerError: Too many workers were lost.
+        """
+        threads = [threading.Thread(target=self._labor, daemon=True) for _ in range(self.plan.jobs)]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)
+                    self.tick()
+        finally:
+            self._over.set()
+            for thread in threads:
+                thread.join()
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._began
+
+    # -- workers ----------------------------------------------------------------------------
+
+    def _labor(self) -> None:
+        worker: Worker | None = None
+        job = None
+        try:
+            while not self._over.is_set():
+                worker = worker or self._hired()
+                job = self._next()
+                if job is None:
+                    return
+                try:
+                    answer = worker.do(job)
+                except LostWorkerError as error:
+                    worker = None
+                    self._mourn(job, error)
+                    continue
+                self._learn(job, answer, worker)
+        except Exception as error:
+            self._error = error
+            self._over.set()
+        finally:
+            if worker is not None:
+                worker.close()
+
+    def _hired(self) -> Worker:
+        worker = self.engine()
+        self.stamp = worker.stamp
+        return worker
+
+    def _mourn(self, job: Job, error: LostWorkerError) -> None:
+        with self._lock:
+            self.lost += 1
+            self._again.append(job)
+            self.tell(f"lost: {error}; its trial {job.name!r} is run again")
+        if self.lost >= _MOST_LOST:
+            raise LostWorkerError(f"{self.lost} workers were lost, the last: {error}")
+
+    # -- jobs -------------------------------------------------------------------------------
+
+    def _next(self) -> Job | None:
+        with self._lock:
+            if self._again:
+                return self._again.pop()
+            plan = self.plan
+            if plan.seconds is not None and self.elapsed >= plan.seconds:
+                return None
+            seed = next(self._seeds, None)
+            if seed is None:
+                return None
+            if plan.guided and self._is_searching():
+                return self._job(seed, f"guided {seed}", self.corpus.child(), GUIDED)
+            return self._job(seed, f"seed {seed}", (), GUIDED if plan.guided else SEED_RANDOM)
+
+    def _is_searching(self) -> bool:
+        corpus = self.corpus
+        known = corpus.trials >= _WARM_UP and bool(corpus.best)
+        return known and corpus.rng.random() >= _STILL_RANDOM
+
+    def _job(self, seed: int, name: str, choices: Sequence[int], sampler: str) -> Job:
+        plan = self.plan
+        return Job(name, seed, tuple(choices), sampler, plan.population, digest=plan.digests)
+
+    # -- what came of them ------------------------------------------------------------------
+
+    def _learn(self, job: Job, answer: Answer, worker: Worker) -> None:
+        with self._lock:
+            self.trials += 1
+            number = self.trials
+            self.steps += answer.steps
+            self.virtual += answer.seconds
+            if answer.digest:
+                self.digests[job.name] = answer.digest
+            for name in self.corpus.learn(answer.choices, answer.features):
+                self._tell_new(name, number)
+        for failure in answer.failures:
+            self._fail(job, answer, failure, number, worker)
+
+    def _tell_new(self, name: str, number: int) -> None:
+        kind, _, message = name.partition(" ")
+        if kind in ("sometimes", "reachable") and not message.endswith(" [not]"):
+            self.curve.append((number, (self.curve[-1][1] if self.curve else 0) + 1))
+            self.tell(f"new: {message}")
+
+    def _fail(
+        self, job: Job, answer: Answer, failure: Failure, number: int, worker: Worker
+    ) -> None:
+        plan = self.plan
+        with self._lock:
+            if failure.out_of_model:
+                self.out_of_model[failure.name] = self.out_of_model.get(failure.name, 0) + 1
+                return
+            known = self.found.get(failure.name)
+            if known is not None:
+                known.times += 1
+                return
+            whole = Recipe(
+                plan.target, plan.options, job.seed, job.choices, self.stamp, failure.name
+            )
+            tape = replace(whole, seed=None, choices=tuple(answer.choices))
+            self.found[failure.name] = Found(failure, number, 1, tape, whole)
+            self.tell(
+                f"FAILED: {failure.name}, in trial {job.name!r}, {len(tape.choices):,} choices"
+            )
+            if plan.stops:
+                self._over.set()
+        if plan.shrinks:
+            self._shrink(self.found[failure.name])
+
+    def _shrink(self, found: Found) -> None:
+        """On a worker that records nowhere, since what it tries are no trials."""
+        plan = self.plan
+        job = Job(
+            "shrinking", None, found.recipe.choices, "shrink",
+            shows=found.failure.name, limit=plan.shrinks,
+        )  # fmt: skip
+        shrinker = unrecorded(plan.target, plan.options)
+        try:
+            answer = shrinker.do(job)
+        except LostWorkerError as error:
+            self.tell(f"not shrunk: {error}")
+            return
+        finally:
+            shrinker.close()
+        found.recipe = replace(found.recipe, choices=tuple(answer.choices))
+        self.tell(f"shrunk to {len(answer.choices):,} choices: {found.failure.name}")
+
+    def witnesses(self) -> dict[str, Recipe]:
+        """For each sometimes and reachable that was seen, the shortest tape that shows it."""
+        plan = self.plan
+        recipes = {}
+        for name, entry in self.corpus.best.items():
+            kind, _, message = name.partition(" ")
+            if kind in ("sometimes", "reachable") and not message.endswith(" [not]"):
+                recipes[message] = Recipe(
+                    plan.target, plan.options, None, entry.choices, self.stamp, message
+                )
+        return recipes

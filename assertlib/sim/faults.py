@@ -1,0 +1,206 @@
+"""
+What goes wrong in a trial.
+
+Each trial draws a mix of faults: some kinds and no others, each with an intensity of its own.  Few
+kinds at a time find more than all kinds always: Groce et al., "Swarm Testing", ISSTA 2012.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .world import Host, World
+
+__all__ = ["DEFAULT", "FAULTS", "Fault", "Nemesis", "faults_named"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """
+    A kind of fault.
+
+    Attributes:
+        breaks: The assumptions it breaks.
+        strike: Let it happen to a host now; None for one that lies in wait.
+        prepare: Set it up, with an intensity from 0 to 1, where a host begins or a trial does.
+    """
+
+    name: str
+    about: str
+    breaks: tuple[str, ...] = ()
+    strike: Callable[[World, Host], None] | None = None
+    prepare: Callable[[World, Host, float], None] | None = None
+    seconds: tuple[float, float] = (0.0, 0.0)
+
+
+def _crash(world: World, host: Host) -> None:
+    host.crash()
+
+
+def _kill(world: World, host: Host) -> None:
+    host.kill()
+
+
+def _pause(world: World, host: Host) -> None:
+    host.pause()
+
+
+def _partition(world: World, host: Host) -> None:
+    world.injected("partition", ())
+    for other in world.hosts:
+        world.network.cut(host.name, other)
+        world.network.cut(other, host.name)
+
+
+def _one_way(world: World, host: Host) -> None:
+    world.injected("one-way", ())
+    inwards = world.tape.choose(2)
+    for other in world.hosts:
+        world.network.cut(*((other, host.name) if inwards else (host.name, other)))
+
+
+def _reset(world: World, host: Host) -> None:
+    if world.network.reset(host.name):
+        world.injected("reset", ())
+
+
+def _skew(world: World, host: Host) -> None:
+    world.injected("clock-skew", ("clock-synchronised",))
+    host.skew += world.tape.between(-60.0, 60.0)
+
+
+def _lossy(world: World, host: Host, intensity: float) -> None:
+    conditions = world.network.conditions
+    conditions.loss = 0.1 * intensity
+    conditions.retransmit = 0.05
+    world.injected("loss", ())
+
+
+def _doubling(world: World, host: Host, intensity: float) -> None:
+    world.network.conditions.duplication = 0.3 * intensity
+    world.injected("duplication", ())
+
+
+def _reordering(world: World, host: Host, intensity: float) -> None:
+    low, _ = world.network.conditions.latency
+    world.network.conditions.latency = (low, 0.1 * intensity)
+    world.injected("slow-network", ())
+
+
+def _narrow(world: World, host: Host, intensity: float) -> None:
+    world.network.conditions.buffer = 256 + int(4096 * (1.0 - intensity))
+    world.network.conditions.fragmentation = 0.2
+    world.injected("narrow-network", ())
+
+
+def _disk(name: str, most: float) -> Callable[[World, Host, float], None]:
+    def prepare(world: World, host: Host, intensity: float) -> None:
+        setattr(host.disk.faults, name, most * intensity)
+
+    return prepare
+
+
+FAULTS: dict[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        Fault("power-cut", "crash a host; unsynced writes and names are kept, lost or torn", strike=_crash),
+        Fault("kill", "end its process; what was written stays", strike=_kill),
+        Fault("pause", "let it stand still for up to a second", strike=_pause, seconds=(0.05, 1.0)),
+        Fault("partition", "cut it off from all others", strike=_partition, seconds=(0.05, 1.0)),
+        Fault("one-way", "lose all it sends, or all it is sent", strike=_one_way, seconds=(0.05, 1.0)),
+        Fault("reset", "break its connections off", strike=_reset),
+        Fault("clock-skew", "set its wall clock wrong", ("clock-synchronised",), strike=_skew),
+        Fault("loss", "lose packets; streams send them again", prepare=_lossy),
+        Fault("duplication", "deliver datagrams and messages twice", prepare=_doubling),
+        Fault("slow-network", "let messages take up to 0.1 s and overtake each other", prepare=_reordering),
+        Fault("narrow-network", "small kernel buffers, streams in pieces", prepare=_narrow),
+        Fault("write-error", "EIO from a write, part of which is done", prepare=_disk("write_fails", 0.03)),
+        Fault("read-error", "EIO from a read", prepare=_disk("read_fails", 0.2)),
+        Fault("disk-full", "ENOSPC from a write, part of which is done", prepare=_disk("full", 0.03)),
+        Fault("fsync-error", "EIO from an fsync; data stays dirty, or is dropped and marked clean", prepare=_disk("sync_fails", 0.05)),
+        Fault("slow-fsync", "an fsync takes up to half a second", prepare=_disk("slow", 0.1)),
+        Fault("fsync-lies", "an fsync does nothing and says it did", ("fsync-honest",), prepare=_disk("sync_lies", 0.2)),
+        Fault("bit-rot", "a bit flips in a file", ("disk-honest",), prepare=_disk("rot", 0.5)),
+    )
+}  # fmt: skip
+"""Every fault by name."""
+
+DEFAULT: tuple[str, ...] = tuple(name for name, fault in FAULTS.items() if not fault.breaks)
+"""Those that break no assumption."""
+
+
+def faults_named(names: str) -> tuple[str, ...]:
+    """
+    Faults from names with commas between them; ``default``, ``all`` and ``none`` are names, too.
+
+    Raises:
+        ValueError: There is no such fault.
+    """
+    found: list[str] = []
+    for name in names.split(","):
+        group = {"default": DEFAULT, "all": tuple(FAULTS), "none": ()}.get(
+            name.strip(), (name.strip(),)
+        )
+        for each in group:
+            if each not in FAULTS:
+                raise ValueError(f"there is no fault {each!r}; there are: {', '.join(FAULTS)}")
+            if each not in found:
+                found.append(each)
+    return tuple(found)
+
+
+class Nemesis:
+    """
+    Draws the mix of a trial and lets it happen.
+
+    Attributes:
+        mix: The faults of this trial.
+    """
+
+    def __init__(self, world: World, allowed: list[Fault]) -> None:
+        self._world = world
+        tape = world.tape
+        # All of them now and then, none of them now and then, mostly about a third.
+        often = (0.0, 0.15, 0.35, 0.35, 0.6, 1.0)[tape.choose(6)] if allowed else 0.0
+        self.mix = tuple(fault for fault in allowed if tape.chance(often))
+        self._intensities = {fault.name: tape.between(0.1, 1.0) for fault in self.mix}
+        self._pause = tape.between(0.05, 0.8)
+
+    def prepare(self, host: Host) -> None:
+        """Set up for *host* what lies in wait."""
+        for fault in self.mix:
+            if fault.prepare is not None:
+                fault.prepare(self._world, host, self._intensities[fault.name])
+
+    async def work(self, host: Host, only: frozenset[str]) -> None:
+        """Let one thing after the other happen to *host*."""
+        tape = self._world.tape
+        strikes = [fault for fault in self.mix if fault.strike is not None and fault.name in only]
+        while strikes:
+            await asyncio.sleep(tape.between(0.0, 2 * self._pause))
+            fault = tape.pick(strikes)
+            if not host.is_up or fault.strike is None:
+                continue
+            fault.strike(self._world, host)
+            if fault.seconds[1]:
+                await asyncio.sleep(tape.between(*fault.seconds))
+                self.relieve(host)
+
+    def relieve(self, host: Host) -> None:
+        """End what lasts."""
+        host.resume()
+        self._world.network.heal()
+
+    def calm(self) -> None:
+        """End it all."""
+        network = self._world.network
+        network.heal()
+        fresh = type(network.conditions)()
+        network.conditions = fresh
+        for host in self._world.hosts.values():
+            host.resume()
+            host.disk.faults = type(host.disk.faults)()

@@ -1,0 +1,543 @@
+"""
+An event loop of asyncio whose time is virtual and whose order is on a tape.
+
+Tasks, futures and everything that asyncio builds on them work as they are.  Of the tasks that are
+ready any may run next; plain callbacks run in the order in which they were asked for, as asyncio
+promises.  When nothing is ready, time jumps to the next timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import sys
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from .fence import NotSimulatedError, call_site
+from .policy import Policy
+from .tape import Tape
+
+if TYPE_CHECKING:
+    from .network import Network
+
+T = TypeVar("T")
+
+__all__ = ["PROCESS", "DeadlockError", "Handle", "Process", "SimFuture", "SimLoop", "SimTask"]
+
+RUNNING, PAUSED, DEAD = 0, 1, 2
+
+_THREAD_TAKES = 0.002
+"""Seconds that work in a thread takes at most, besides what it does to virtual time itself."""
+
+
+class DeadlockError(RuntimeError):
+    """Nothing will ever happen again, or far too much does; the text says which."""
+
+
+class Process:
+    """
+    One life of a host, from boot to crash; the world outside of all hosts is one, too.
+
+    Attributes:
+        state: Whether it runs, is paused or dead.
+        busy_until: Until when it does nothing else, since a call of its has not come back.
+        parked: What it would have done while it was paused.
+    """
+
+    __slots__ = ("busy_until", "name", "parked", "state", "tasks")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.state = RUNNING
+        self.busy_until = 0.0
+        self.parked: list[Handle] = []
+        self.tasks: dict[SimTask[Any], None] = {}
+
+    def __repr__(self) -> str:
+        return f"<Process {self.name}>"
+
+
+PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("assertlib.sim.process")
+"""Whose code runs; callbacks and tasks inherit it with their context."""
+
+
+class Handle:
+    """A callback that waits for its turn, or for its time."""
+
+    __slots__ = ("_args", "_callback", "_cancelled", "_context", "_when", "task")
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[object, ...],
+        context: contextvars.Context | None,
+        when: float = 0.0,
+    ) -> None:
+        self._callback = callback
+        self._args = args
+        self._context = contextvars.copy_context() if context is None else context
+        self._when = when
+        self._cancelled = False
+        owner = getattr(callback, "__self__", None)
+        self.task = owner if type(owner) is SimTask else None
+
+    def cancel(self) -> None:
+        """Do not run it."""
+        self._cancelled = True
+
+    def cancelled(self) -> bool:
+        """Whether it will not run."""
+        return self._cancelled
+
+    def when(self) -> float:
+        """The time it waits for, in seconds."""
+        return self._when
+
+    def __repr__(self) -> str:
+        return f"<Handle {self._callback!r}>"
+
+
+class SimFuture(asyncio.Future[T]):
+    """A future that hashes by its number, so that sets of futures iterate alike in every run."""
+
+    def __init__(self, number: int, loop: SimLoop) -> None:
+        super().__init__(loop=loop)
+        self._number = number
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class SimTask(asyncio.Task[T]):
+    """A task that hashes by its number and knows whose it is."""
+
+    def __init__(
+        self,
+        number: int,
+        coro: Coroutine[Any, Any, T],
+        loop: SimLoop,
+        name: str | None,
+        context: contextvars.Context | None,
+    ) -> None:
+        self.number = number
+        super().__init__(coro, loop=loop, name=name or f"task-{number}", context=context)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class SimLoop(asyncio.AbstractEventLoop):
+    """
+    The loop; one for each trial.
+
+    Attributes:
+        now: Seconds since the trial began.
+        steps: How many callbacks and task steps have run.
+        log: What happened, in order, as time, process and words; empty unless it is kept.
+        network: The network of the world.
+    """
+
+    network: Network
+
+    def __init__(self, tape: Tape, policy: Policy, *, keep_log: bool, max_steps: int) -> None:
+        self.now = 0.0
+        self.steps = 0
+        self.tape = tape
+        self.keep_log = keep_log
+        self.log: list[tuple[float, str, str]] = []
+        self.outside = Process("world")
+        self.buried: list[SimTask[Any]] = []
+        self._policy = policy
+        self._max_steps = max_steps
+        self._numbers = 0
+        self._callbacks: deque[Handle] = deque()
+        self._ready: list[Handle] = []
+        self._lanes: list[int] = []
+        self._timers: list[tuple[float, int, Handle]] = []
+        self._stopping = False
+        self._running = False
+        self._closed = False
+        self._handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
+        self.context = contextvars.Context()
+        self.context.run(PROCESS.set, self.outside)
+
+    # -- what happened ----------------------------------------------------------------------
+
+    def note(self, text: str) -> None:
+        """Put *text* into the log."""
+        if self.keep_log:
+            self.log.append((self.now, PROCESS.get(self.outside).name, text))
+
+    # -- running ----------------------------------------------------------------------------
+
+    def run_until_complete(self, future: Any) -> Any:
+        """
+        Run until *future* is done; its result.
+
+        Raises:
+            DeadlockError: It cannot be done any more, or took more steps than allowed.
+        """
+        task = asyncio.ensure_future(future, loop=self)
+        task.add_done_callback(self._stop_at)
+        self.run_forever()
+        return task.result()
+
+    def _stop_at(self, _: object) -> None:
+        self._stopping = True
+
+    def run_forever(self) -> None:
+        if self._running or events._get_running_loop() is not None:
+            raise RuntimeError("an event loop is already running")
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=_unnoticed, finalizer=self._finish_generator)
+        self._running = True
+        self._stopping = False
+        events._set_running_loop(self)
+        try:
+            self._run()
+        finally:
+            events._set_running_loop(None)
+            self._running = False
+            sys.set_asyncgen_hooks(*hooks)
+
+    def _run(self) -> None:
+        ready, lanes, callbacks, timers = self._ready, self._lanes, self._callbacks, self._timers
+        pick = self._policy.pick
+        while not self._stopping:
+            while timers and timers[0][0] <= self.now:
+                self._enqueue(heapq.heappop(timers)[2])
+            if callbacks:
+                if ready and (at := pick([0, *lanes])):
+                    del lanes[at - 1]
+                    self._step(ready.pop(at - 1))
+                else:
+                    self._step(callbacks.popleft())
+            elif len(ready) > 1:
+                at = pick(lanes)
+                del lanes[at]
+                self._step(ready.pop(at))
+            elif ready:
+                lanes.clear()
+                self._step(ready.pop())
+            elif timers:
+                self.now = timers[0][0]
+            else:
+                raise DeadlockError(self._waiting())
+
+    def _step(self, handle: Handle) -> None:
+        if handle._cancelled:
+            return
+        process = handle._context.get(PROCESS, self.outside)
+        if process.state or process.busy_until > self.now:
+            self._put_off(process, handle)
+            return
+        self.steps += 1
+        if self.steps > self._max_steps:
+            raise DeadlockError(
+                f"no end after {self._max_steps:,} steps, {self.now:.3f} virtual seconds"
+            )
+        if self.keep_log:
+            self.log.append((self.now, process.name, _described(handle)))
+        try:
+            handle._context.run(handle._callback, *handle._args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            handle._context.run(
+                self.call_exception_handler,
+                {"message": f"exception in {_described(handle)}", "exception": error},
+            )
+
+    def _put_off(self, process: Process, handle: Handle) -> None:
+        if process.state == PAUSED:
+            process.parked.append(handle)
+        elif process.state == RUNNING:
+            self._at(process.busy_until, handle)
+
+    def _enqueue(self, handle: Handle) -> None:
+        if handle.task is None:
+            self._callbacks.append(handle)
+        else:
+            self._ready.append(handle)
+            self._lanes.append(handle.task.number)
+
+    def _at(self, when: float, handle: Handle) -> None:
+        self._numbers += 1
+        heapq.heappush(self._timers, (when, self._numbers, handle))
+
+    def _waiting(self) -> str:
+        tasks = [task for task in self.outside.tasks if not task.done()]
+        names = ", ".join(_where(task) for task in tasks[:5])
+        return f"a deadlock after {self.now:.3f} virtual seconds: {names or 'everybody'} waits for ever"
+
+    # -- processes --------------------------------------------------------------------------
+
+    def pause(self, process: Process) -> None:
+        """Let *process* do nothing until it is resumed."""
+        process.state = PAUSED
+
+    def resume(self, process: Process) -> None:
+        """Let a paused process go on with all that has come up meanwhile."""
+        if process.state == PAUSED:
+            process.state = RUNNING
+            for handle in process.parked:
+                self._enqueue(handle)
+            process.parked.clear()
+
+    def bury(self, process: Process) -> None:
+        """
+        End *process* as a power cut does: nothing of it ever runs again, no ``finally`` either.
+
+        Its tasks are kept until the trial is over, or dropping them would run their blocks.
+        """
+        process.state = DEAD
+        process.parked.clear()
+        for task in process.tasks:
+            if not task.done():
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                self.buried.append(task)
+        process.tasks.clear()
+
+    # -- the interface of asyncio: callbacks and time ---------------------------------------
+
+    def time(self) -> float:
+        """Seconds since the trial began, as far as the calling process has got."""
+        busy_until = PROCESS.get(self.outside).busy_until
+        return max(busy_until, self.now)
+
+    def call_soon(  # type: ignore[override]
+        self,
+        callback: Callable[..., object],
+        *args: object,
+        context: contextvars.Context | None = None,
+    ) -> Handle:
+        handle = Handle(callback, args, context)
+        task = handle.task
+        if task is None:
+            self._callbacks.append(handle)
+        else:
+            self._ready.append(handle)
+            self._lanes.append(task.number)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_later(  # type: ignore[override]
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: object,
+        context: contextvars.Context | None = None,
+    ) -> Handle:
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: object,
+        context: contextvars.Context | None = None,
+    ) -> Handle:
+        handle = Handle(callback, args, context, when)
+        self._numbers += 1
+        heapq.heappush(self._timers, (when, self._numbers, handle))
+        return handle
+
+    def next_number(self) -> int:
+        """A number that nothing else of this trial has."""
+        self._numbers += 1
+        return self._numbers
+
+    def create_future(self) -> asyncio.Future[Any]:
+        self._numbers += 1
+        return SimFuture(self._numbers, self)
+
+    def create_task(  # type: ignore[override]
+        self,
+        coro: Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Task[T]:
+        self._numbers += 1
+        task = SimTask(self._numbers, coro, self, name, context)
+        process = (
+            PROCESS.get(self.outside) if context is None else context.get(PROCESS, self.outside)
+        )
+        process.tasks[task] = None
+        task.add_done_callback(process.tasks.pop)
+        return task
+
+    def run_in_executor(
+        self, executor: object, func: Callable[..., T], *args: object
+    ) -> asyncio.Future[T]:
+        """Run *func* as a step of its own, some time from now, and hand its result over later."""
+        future: asyncio.Future[T] = self.create_future()
+        self.call_later(self.tape.between(0.0, _THREAD_TAKES), self._work, future, func, args)
+        return future
+
+    def _work(
+        self, future: asyncio.Future[T], func: Callable[..., T], args: tuple[object, ...]
+    ) -> None:
+        if future.cancelled():
+            return
+        try:
+            done, error = func(*args), None
+        except Exception as raised:
+            done, error = None, raised
+        self.call_later(self.tape.between(0.0, _THREAD_TAKES), _hand_over, future, done, error)
+
+    # -- the interface of asyncio: life -----------------------------------------------------
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def is_running(self) -> bool:
+        return self._running
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        """Forget what has not run."""
+        self._closed = True
+        self._callbacks.clear()
+        self._ready.clear()
+        self._lanes.clear()
+        self._timers.clear()
+
+    async def shutdown_asyncgens(self) -> None:
+        """Nothing is left open that would have to be closed."""
+
+    async def shutdown_default_executor(self) -> None:
+        """There are no threads."""
+
+    def get_debug(self) -> bool:
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """Debugging reads the wall clock, so there is none."""
+
+    def _finish_generator(self, generator: Any) -> None:
+        if self._running:
+            self.call_soon(self.create_task, generator.aclose())
+
+    # -- the interface of asyncio: errors ---------------------------------------------------
+
+    def set_exception_handler(
+        self, handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None
+    ) -> None:
+        self._handler = handler
+
+    def get_exception_handler(self) -> Any:
+        return self._handler
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """Put it into the log: what a process writes to its stderr when nobody else cares."""
+        self.note(f"{context.get('message')}: {context.get('exception')!r}")
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if self._handler is None:
+            self.default_exception_handler(context)
+        else:
+            self._handler(self, context)
+
+    # -- the interface of asyncio: the network ----------------------------------------------
+
+    async def create_connection(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
+    ) -> Any:
+        _refuse(options, "create_connection")
+        return await self.network.connect(protocol_factory, host, port)
+
+    async def create_server(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
+    ) -> Any:
+        _refuse(options, "create_server")
+        return self.network.listen(protocol_factory, host, port)
+
+    async def create_datagram_endpoint(
+        self, protocol_factory: Any, local_addr: Any = None, remote_addr: Any = None, **options: Any
+    ) -> Any:
+        _refuse(options, "create_datagram_endpoint")
+        return self.network.endpoint(protocol_factory, local_addr, remote_addr)
+
+    async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:
+        return self.network.addresses(host, port)
+
+    def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:  # type: ignore[override]
+        """Nobody sends signals in here: hosts crash, stop and pause."""
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return f"<SimLoop at {self.now:.6f} s, step {self.steps}>"
+
+
+def _not_simulated(name: str) -> Callable[..., Any]:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise NotSimulatedError(f"{call_site()}: loop.{name}() reaches outside of the simulator")
+
+    return refuse
+
+
+for _name in (
+    "subprocess_exec", "subprocess_shell", "connect_read_pipe", "connect_write_pipe",
+    "add_reader", "remove_reader", "add_writer", "remove_writer", "sock_recv", "sock_recv_into",
+    "sock_sendall", "sock_connect", "sock_accept", "sock_sendfile", "sendfile", "start_tls",
+    "create_unix_connection", "create_unix_server", "connect_accepted_socket", "getnameinfo",
+    "sock_recvfrom", "sock_recvfrom_into", "sock_sendto",
+):  # fmt: skip
+    setattr(SimLoop, _name, _not_simulated(_name))
+
+
+def _hash_of_gathering(future: Any) -> int:
+    """What asyncio.gather makes is a future that user code may put into a set, too."""
+    loop = future.get_loop()
+    if type(loop) is not SimLoop:
+        return object.__hash__(future)
+    return future.__dict__.setdefault("_number", loop.next_number())  # type: ignore[no-any-return]
+
+
+asyncio.tasks._GatheringFuture.__hash__ = _hash_of_gathering  # type: ignore[attr-defined]
+
+
+def _refuse(options: dict[str, Any], what: str) -> None:
+    for name in ("ssl", "sock", "local_addr"):
+        if options.get(name) is not None:
+            raise NotSimulatedError(f"{call_site()}: {what}({name}=...) is not simulated")
+
+
+def _hand_over(future: asyncio.Future[Any], done: object, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(done)
+    else:
+        future.set_exception(error)
+
+
+def _unnoticed(_: object) -> None:
+    """Generators that begin need no care."""
+
+
+def _described(handle: Handle) -> str:
+    if handle.task is not None:
+        return f"run {handle.task.get_name()} {_coroutine_name(handle.task)}"
+    callback = handle._callback
+    return f"call {getattr(callback, '__qualname__', type(callback).__name__)}"
+
+
+def _coroutine_name(task: asyncio.Task[Any]) -> str:
+    return getattr(task.get_coro(), "__qualname__", "")
+
+
+def _where(task: asyncio.Task[Any]) -> str:
+    stack = task.get_stack(limit=1)
+    place = f" at {stack[0].f_code.co_filename}:{stack[0].f_lineno}" if stack else ""
+    return f"{_coroutine_name(task)}{place}"

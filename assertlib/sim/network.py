@@ -1,0 +1,619 @@
+"""
+The simulated network: streams, datagrams and mailboxes between hosts.
+
+What goes over a stream arrives in order and once, as over TCP: loss shows as delay, a partition as
+silence until it is healed, and a reset as an error.  Datagrams and messages of mailboxes may be
+lost, doubled and overtaken.  A host is reached by its name; ``127.0.0.1``, ``localhost``,
+``0.0.0.0`` and no name at all mean the host itself when a server listens there, and any host that
+has such a port when a client connects and its own has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .loop import DEAD, PROCESS, Handle, Process, SimLoop
+
+if TYPE_CHECKING:
+    from .tape import Tape
+
+__all__ = ["Conditions", "Mailbox", "Network"]
+
+_ITSELF = frozenset((None, "", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1"))  # noqa: S104
+_FIRST_PORT = 32768
+_KERNEL_BUFFER = 65536
+"""Bytes under way, or waiting for a reader, after which a writer has to keep the rest."""
+_NO_ANSWER_AFTER = 1.0
+"""Seconds after which a connection that nothing comes back on is given up while it is made."""
+
+
+class Conditions:
+    """
+    How the network behaves.
+
+    Attributes:
+        latency: Shortest and longest way of a message, in seconds.
+        loss: Probability that a packet is lost; a stream sends it again.
+        retransmit: Seconds after which it does.
+        duplication: Probability that a datagram or a message arrives twice.
+        fragmentation: Probability that what is written to a stream arrives in two pieces.
+        buffer: Bytes that wait in the kernel before a writer has to wait.
+    """
+
+    __slots__ = ("buffer", "duplication", "fragmentation", "latency", "loss", "retransmit")
+
+    def __init__(self) -> None:
+        self.latency = (0.0005, 0.005)
+        self.loss = 0.0
+        self.retransmit = 0.2
+        self.duplication = 0.0
+        self.fragmentation = 0.0
+        self.buffer = _KERNEL_BUFFER
+
+
+class Network:
+    """
+    All links between hosts; see the module's text.
+
+    Attributes:
+        conditions: How it behaves; may be changed at any time.
+    """
+
+    def __init__(self, loop: SimLoop, tape: Tape) -> None:
+        self.conditions = Conditions()
+        self._loop = loop
+        self._tape = tape
+        self._listeners: dict[tuple[str, int], _Server] = {}
+        self._endpoints: dict[tuple[str, int], _Endpoint] = {}
+        self._mailboxes: dict[tuple[str, int], Mailbox] = {}
+        self._connections: dict[_Transport, None] = {}
+        self._cut: set[tuple[str, str]] = set()
+        self._ports = _FIRST_PORT
+
+    # -- what the world does to it ----------------------------------------------------------
+
+    def cut(self, sender: str, receiver: str) -> None:
+        """Let nothing from host *sender* get to host *receiver*."""
+        self._cut.add((sender, receiver))
+
+    def heal(self) -> None:
+        """Let everything through again; what streams have kept goes on its way."""
+        self._cut.clear()
+        for transport in list(self._connections):
+            transport.flush()
+
+    def reset(self, host: str) -> int:
+        """Break all connections of *host* off, at both ends; how many there were."""
+        broken = [each for each in self._connections if host in (each.local[0], each.remote[0])]
+        for transport in broken:
+            transport.lose(ConnectionResetError("Connection reset by peer"))
+        return len(broken)
+
+    def forget(self, process: Process, after: float) -> None:
+        """*process* is gone: its ports are free, and its peers find out in *after* seconds."""
+        for table in (self._listeners, self._endpoints, self._mailboxes):
+            for address in [at for at, each in table.items() if each.process is process]:
+                del table[address]
+        for transport in [each for each in self._connections if each.process is process]:
+            self._connections.pop(transport, None)
+            transport.is_dead = True
+            peer = transport.peer
+            if peer is not None and not peer.is_dead:
+                error = ConnectionResetError("Connection reset by peer")
+                self._loop.call_later(after, peer.lose, error, context=self._loop.context)
+
+    def is_cut(self, sender: str, receiver: str) -> bool:
+        """Whether nothing gets from *sender* to *receiver*."""
+        return (sender, receiver) in self._cut
+
+    # -- streams ----------------------------------------------------------------------------
+
+    def listen(self, factory: Callable[[], Any], host: str | None, port: int | None) -> _Server:
+        """Accept connections on the calling host."""
+        process = PROCESS.get()
+        address = (process.name, port or self._free_port())
+        if address in self._listeners:
+            raise OSError(98, f"Address already in use: {address}")
+        server = _Server(self, process, address, factory)
+        self._listeners[address] = server
+        return server
+
+    def unlisten(self, server: _Server) -> None:
+        """Accept no more."""
+        if self._listeners.get(server.address) is server:
+            del self._listeners[server.address]
+
+    async def connect(self, factory: Callable[[], Any], host: str | None, port: int) -> Any:
+        """Connect from the calling host."""
+        process = PROCESS.get()
+        local = (process.name, self._free_port())
+        name = self._resolve(process.name, host, port)
+        await asyncio.sleep(self.delay())
+        server = self._listeners.get((name, port))
+        if self.is_cut(local[0], name) or self.is_cut(name, local[0]):
+            await asyncio.sleep(_NO_ANSWER_AFTER)
+            raise TimeoutError(110, f"no answer from {name}:{port}")
+        if server is None or server.process.state == DEAD:
+            raise ConnectionRefusedError(111, f"nobody listens at {name}:{port}")
+        near = _Transport(self, process, local, server.address)
+        far = _Transport(self, server.process, server.address, local)
+        near.peer, far.peer = far, near
+        self._connections[near] = self._connections[far] = None
+        protocol = factory()
+        near.begin(protocol)
+        self._loop.call_soon(server.accept, far, context=server.context)
+        self._loop.note(f"connects to {name}:{port}")
+        return near, protocol
+
+    def drop(self, transport: _Transport) -> None:
+        """Forget a connection that is over."""
+        self._connections.pop(transport, None)
+
+    def _resolve(self, own: str, host: str | None, port: int) -> str:
+        if host not in _ITSELF:
+            return str(host)
+        if (own, port) in self._listeners:
+            return own
+        return next((name for name, at in self._listeners if at == port), own)
+
+    def addresses(self, host: str | None, port: int | None) -> list[Any]:
+        """What a name server would say."""
+        name = PROCESS.get().name if host in _ITSELF else host
+        return [(2, 1, 6, "", (name, port or 0))]
+
+    def _free_port(self) -> int:
+        self._ports += 1
+        return self._ports
+
+    def delay(self) -> float:
+        """Seconds that something is under way, and sent again if it gets lost."""
+        now = self.conditions
+        low, high = now.latency
+        delay = self._tape.between(low, high)
+        while now.loss and self._tape.chance(now.loss):
+            delay += now.retransmit
+        return delay
+
+    # -- datagrams and mailboxes ------------------------------------------------------------
+
+    def endpoint(
+        self,
+        factory: Callable[[], Any],
+        local: tuple[str, int] | None,
+        remote: tuple[str, int] | None,
+    ) -> Any:
+        """A socket for datagrams on the calling host."""
+        process = PROCESS.get()
+        address = (process.name, (local[1] if local else 0) or self._free_port())
+        endpoint = _Endpoint(self, process, address, remote)
+        self._endpoints[address] = endpoint
+        protocol = factory()
+        endpoint.begin(protocol)
+        return endpoint, protocol
+
+    def mailbox(self, port: int) -> Mailbox:
+        """A mailbox of the calling host, reached as (host, *port*)."""
+        process = PROCESS.get()
+        box = Mailbox(self, self._loop, process, (process.name, port))
+        self._mailboxes[box.address] = box
+        return box
+
+    def post(self, sender: tuple[str, int], to: tuple[str, int], message: object) -> None:
+        """Send *message* to the mailbox at *to*; it may get lost, doubled or overtaken."""
+        for delay in self._ways(sender[0], to[0]):
+            self._loop.call_later(
+                delay, self._put, to, (message, sender), context=self._loop.context
+            )
+
+    def _put(self, to: tuple[str, int], letter: tuple[object, tuple[str, int]]) -> None:
+        box = self._mailboxes.get(to)
+        if box is not None and not self.is_cut(letter[1][0], to[0]):
+            box.put(letter)
+
+    def send(self, sender: tuple[str, int], to: tuple[str, int], data: bytes) -> None:
+        """Send a datagram."""
+        for delay in self._ways(sender[0], to[0]):
+            self._loop.call_later(delay, self._hand, to, data, sender, context=self._loop.context)
+
+    def _hand(self, to: tuple[str, int], data: bytes, sender: tuple[str, int]) -> None:
+        endpoint = self._endpoints.get(to)
+        if endpoint is not None and not self.is_cut(sender[0], to[0]):
+            endpoint.receive(data, sender)
+
+    def _ways(self, sender: str, receiver: str) -> list[float]:
+        now = self.conditions
+        low, high = now.latency
+        between = self._tape.between
+        if (sender, receiver) in self._cut or (now.loss and self._tape.chance(now.loss)):
+            return []
+        ways = [between(low, high)]
+        if now.duplication and self._tape.chance(now.duplication):
+            ways.append(between(low, high))
+        return ways
+
+
+class Mailbox:
+    """
+    Messages of one host, each with who sent it.
+
+    Attributes:
+        address: Host and port, for others to send to.
+    """
+
+    def __init__(
+        self, network: Network, loop: SimLoop, process: Process, address: tuple[str, int]
+    ) -> None:
+        self.address = address
+        self.process = process
+        self._network = network
+        self._loop = loop
+        self._letters: deque[tuple[Any, tuple[str, int]]] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def send(self, to: tuple[str, int], message: object) -> None:
+        """Send *message*, which nobody may change afterwards, to the mailbox at *to*."""
+        self._network.post(self.address, to, message)
+
+    async def receive(self) -> tuple[Any, tuple[str, int]]:
+        """The next message, and who sent it."""
+        while not self._letters:
+            future = self._loop.create_future()
+            self._waiting.append(future)
+            await future
+        return self._letters.popleft()
+
+    def put(self, letter: tuple[object, tuple[str, int]]) -> None:
+        """Take a letter in."""
+        self._letters.append(letter)
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+
+
+class _Server(asyncio.AbstractServer):
+    """A port that is listened on."""
+
+    def __init__(
+        self,
+        network: Network,
+        process: Process,
+        address: tuple[str, int],
+        factory: Callable[[], Any],
+    ) -> None:
+        self.process = process
+        self.address = address
+        self.context = contextvars.copy_context()
+        self.sockets: tuple[_Socket, ...] = (_Socket(address),)
+        self._network = network
+        self._factory = factory
+        self._is_serving = True
+
+    def accept(self, transport: _Transport) -> None:
+        """A connection has come in."""
+        if self._is_serving:
+            transport.begin(self._factory())
+        else:
+            transport.abort()
+
+    def close(self) -> None:
+        self._is_serving = False
+        self.sockets = ()
+        self._network.unlisten(self)
+
+    def is_serving(self) -> bool:
+        return self._is_serving
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._network._loop
+
+    async def start_serving(self) -> None:
+        """It does already."""
+
+    async def serve_forever(self) -> None:
+        try:
+            await self._network._loop.create_future()
+        finally:
+            self.close()
+
+    async def wait_closed(self) -> None:
+        """Connections are not waited for, as on Python 3.11."""
+
+
+class _Socket:
+    """What is asked of a socket behind a transport."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
+
+    def getsockname(self) -> tuple[str, int]:
+        return self._address
+
+    def setsockopt(self, *_: object) -> None:
+        """Options change nothing here."""
+
+    def fileno(self) -> int:
+        return -1
+
+
+class _Arrival(Handle):
+    """The next arrival at a transport: one handle for all of them, as only one is due at a time."""
+
+    __slots__ = ()
+
+
+class _Transport(asyncio.Transport):
+    """
+    One end of a connection.
+
+    What is written waits in ``_unsent`` while the link is cut or the other end has too much
+    already, travels in ``_travelling``, and waits in ``_arrived`` while the protocol does not read.
+    """
+
+    def __init__(
+        self, network: Network, process: Process, local: tuple[str, int], remote: tuple[str, int]
+    ) -> None:
+        super().__init__()
+        self.process = process
+        self.local = local
+        self.remote = remote
+        self.peer: _Transport | None = None
+        self.is_dead = False
+        self._network = network
+        self._loop = network._loop
+        self._protocol: Any = None
+        self._unsent: deque[bytes] = deque()
+        self._unsent_bytes = 0
+        self._at_peer = 0
+        self._last_arrival = 0.0
+        self._travelling: deque[tuple[float, bytes | None]] = deque()
+        self._is_awaited = False
+        self._arrived: deque[bytes | None] = deque()
+        self._is_paused = False
+        self._is_closing = False
+        self._is_writing_paused = False
+        self._high = 65536
+        self._arrival: _Arrival | None = None
+
+    def begin(self, protocol: Any) -> None:
+        """Both ends know of each other now; called by the process whose end it is."""
+        self._protocol = protocol
+        self._arrival = _Arrival(self._arrive, (), None)
+        protocol.connection_made(self)
+        if self._travelling and not self._is_awaited:
+            self._await_arrival()
+
+    # -- sending ----------------------------------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._is_closing or self.is_dead or not data:
+            return
+        self._unsent.append(bytes(data))
+        self._unsent_bytes += len(data)
+        self.flush()
+        if self._unsent_bytes > self._high and not self._is_writing_paused:
+            self._is_writing_paused = True
+            self._protocol.pause_writing()
+
+    def flush(self) -> None:
+        """Send what may be sent."""
+        peer = self.peer
+        network = self._network
+        if peer is None or (network._cut and (self.local[0], self.remote[0]) in network._cut):
+            return
+        unsent, room = self._unsent, network.conditions.buffer
+        while unsent and self._at_peer < room:
+            data = unsent.popleft()
+            if data:
+                self._unsent_bytes -= len(data)
+                self._at_peer += len(data)
+                fragmentation = network.conditions.fragmentation
+                if fragmentation and len(data) > 1 and network._tape.chance(fragmentation):
+                    at = 1 + network._tape.choose(len(data) - 1)
+                    self._travel(data[:at])
+                    data = data[at:]
+                self._travel(data)
+            else:
+                self._travel(None)
+                if self._is_closing:
+                    network.drop(self)
+
+    def _travel(self, data: bytes | None) -> None:
+        when = self._loop.time() + self._network.delay()
+        when = max(when, self._last_arrival)
+        self._last_arrival = when
+        peer = self.peer
+        assert peer is not None
+        peer._travelling.append((when, data))
+        if not peer._is_awaited and peer._arrival is not None:
+            peer._await_arrival()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        if not self._is_closing and not self.is_dead:
+            self._unsent.append(b"")
+            self.flush()
+
+    def get_write_buffer_size(self) -> int:
+        return self._unsent_bytes
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._high // 4, self._high
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._high = 65536 if high is None else high
+
+    # -- receiving --------------------------------------------------------------------------
+
+    def _await_arrival(self) -> None:
+        self._is_awaited = True
+        loop = self._loop
+        loop._numbers += 1
+        heapq.heappush(loop._timers, (self._travelling[0][0], loop._numbers, self._arrival))  # type: ignore[misc]
+
+    def _arrive(self) -> None:
+        """Something is here; several pieces at once are read as one."""
+        self._is_awaited = False
+        travelling, now = self._travelling, self._loop.now
+        if self.is_dead:
+            travelling.clear()
+            return
+        while travelling and travelling[0][0] <= now:
+            self._arrived.append(travelling.popleft()[1])
+        if not self._is_paused:
+            self._hand_over()
+        if travelling and not self._is_awaited:
+            self._await_arrival()
+
+    def _hand_over(self) -> None:
+        arrived = self._arrived
+        while arrived and not self._is_paused and not self.is_dead:
+            data = arrived.popleft()
+            if data is None:
+                self._take_end()
+                continue
+            while arrived and arrived[0] is not None:
+                data += arrived.popleft()  # type: ignore[operator]
+            peer = self.peer
+            if not self._is_closing:
+                self._protocol.data_received(data)
+            if peer is not None and not peer.is_dead:
+                peer._delivered(len(data))
+
+    def _delivered(self, size: int) -> None:
+        self._at_peer -= size
+        if self._unsent:
+            self.flush()
+        if self._is_writing_paused and self._unsent_bytes <= self._high // 4:
+            self._is_writing_paused = False
+            self._loop.call_soon(self._protocol.resume_writing, context=self._context())
+
+    def _take_end(self) -> None:
+        if self._is_closing or not self._protocol.eof_received():
+            self.close()
+
+    def pause_reading(self) -> None:
+        self._is_paused = True
+
+    def resume_reading(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._loop.call_soon(self._hand_over)
+
+    def is_reading(self) -> bool:
+        return not self._is_paused and not self._is_closing
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def close(self) -> None:
+        if self._is_closing or self.is_dead:
+            return
+        self._is_closing = True
+        self._unsent.append(b"")
+        self.flush()
+        self._loop.call_soon(self._protocol.connection_lost, None)
+
+    def abort(self) -> None:
+        self.lose(None)
+        peer = self.peer
+        if peer is not None and not peer.is_dead:
+            error = ConnectionResetError("Connection reset by peer")
+            self._loop.call_later(
+                self._network.delay(), peer.lose, error, context=self._loop.context
+            )
+
+    def lose(self, error: Exception | None) -> None:
+        """The connection is gone at this end."""
+        self._network.drop(self)
+        if self.is_dead or self._is_closing or self._arrival is None:
+            self.is_dead = True
+            return
+        self.is_dead = True
+        self._is_closing = True
+        self._loop.call_soon(self._protocol.connection_lost, error, context=self._context())
+
+    def is_closing(self) -> bool:
+        return self._is_closing or self.is_dead
+
+    def _context(self) -> Any:
+        assert self._arrival is not None
+        return self._arrival._context
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "peername":
+            return self.remote
+        if name == "sockname":
+            return self.local
+        return _Socket(self.local) if name == "socket" else default
+
+    def get_protocol(self) -> Any:
+        return self._protocol
+
+    def set_protocol(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def __repr__(self) -> str:
+        return f"<connection {self.local} to {self.remote}>"
+
+
+class _Endpoint(asyncio.DatagramTransport):
+    """A socket for datagrams."""
+
+    def __init__(
+        self,
+        network: Network,
+        process: Process,
+        address: tuple[str, int],
+        remote: tuple[str, int] | None,
+    ) -> None:
+        super().__init__()
+        self.process = process
+        self.address = address
+        self._network = network
+        self._remote = remote
+        self._is_closing = False
+        self._protocol: Any = None
+        self._context: Any = None
+
+    def begin(self, protocol: Any) -> None:
+        """Give what comes to *protocol*."""
+        self._protocol = protocol
+        self._context = contextvars.copy_context()
+        protocol.connection_made(self)
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        to = addr or self._remote
+        if to is None:
+            raise ValueError("a datagram needs an address")
+        if not self._is_closing:
+            self._network.send(self.address, (str(to[0]), int(to[1])), bytes(data))
+
+    def receive(self, data: bytes, sender: tuple[str, int]) -> None:
+        """A datagram is here."""
+        if not self._is_closing:
+            loop = self._network._loop
+            loop.call_soon(self._protocol.datagram_received, data, sender, context=self._context)
+
+    def close(self) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            self._network._endpoints.pop(self.address, None)
+            self._network._loop.call_soon(self._protocol.connection_lost, None)
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "sockname":
+            return self.address
+        return self._remote if name == "peername" else default

@@ -1,0 +1,108 @@
+"""
+Makes the tape of a failure shorter and plainer while it still fails the same way.
+
+After Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002, on
+choices instead of input, as Hypothesis does it: MacIver and Donaldson, "Test-Case Reduction via
+Test-Case Generation", ECOOP 2020.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+__all__ = ["shrink"]
+
+Fails = Callable[[Sequence[int]], "list[int] | None"]
+
+
+def shrink(choices: list[int], fails: Fails, seconds: float) -> list[int]:
+    """
+    A shorter or plainer tape than *choices* that fails, too; *choices* if it does not fail itself.
+
+    Args:
+        fails: The choices a trial really made, if it fails in the wanted way with those given and
+            the plainest ones after them; else None.
+        seconds: How long to try, at most.
+    """
+    return _Shrinking(choices, fails, time.monotonic() + seconds).run()
+
+
+class _Shrinking:
+    def __init__(self, choices: list[int], fails: Fails, deadline: float) -> None:
+        self._best = choices
+        self._fails = fails
+        self._deadline = deadline
+
+    def run(self) -> list[int]:
+        if self._fails(self._best) is None:
+            return self._best
+        before = None
+        while before != self._best and not self._is_late():
+            before = self._best
+            self._cut_off()
+            self._take_out()
+            self._flatten()
+            self._lower()
+        return self._best
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def _try(self, candidate: list[int]) -> bool:
+        candidate = _trimmed(candidate)
+        if _cost(candidate) >= _cost(self._best) or self._is_late():
+            return False
+        if self._fails(candidate) is None:
+            return False
+        self._best = candidate
+        return True
+
+    def _cut_off(self) -> None:
+        """The shortest beginning that is enough, found by halving."""
+        low, high = 0, len(self._best)
+        whole = self._best
+        while low < high and not self._is_late():
+            middle = (low + high) // 2
+            if self._try(whole[:middle]):
+                high = middle
+            else:
+                low = middle + 1
+
+    def _chunks(self, change: Callable[[list[int], int, int], list[int]]) -> None:
+        size = max(1, len(self._best) // 2)
+        while size:
+            at = 0
+            while at < len(self._best) and not self._is_late():
+                if not self._try(change(self._best, at, at + size)):
+                    at += size
+            size //= 2
+
+    def _take_out(self) -> None:
+        self._chunks(lambda choices, begin, end: choices[:begin] + choices[end:])
+
+    def _flatten(self) -> None:
+        def flat(choices: list[int], begin: int, end: int) -> list[int]:
+            return choices[:begin] + [0] * len(choices[begin:end]) + choices[end:]
+
+        self._chunks(flat)
+
+    def _lower(self) -> None:
+        for at in range(len(self._best)):
+            for divisor in (1 << 16, 256, 16, 2):
+                if at < len(self._best) and self._best[at]:
+                    lower = list(self._best)
+                    lower[at] //= divisor
+                    self._try(lower)
+
+
+def _trimmed(choices: list[int]) -> list[int]:
+    """Without the plainest choices at the end, which are made anyway."""
+    end = len(choices)
+    while end and not choices[end - 1]:
+        end -= 1
+    return choices[:end]
+
+
+def _cost(choices: list[int]) -> tuple[int, int, int]:
+    return len(choices), sum(map(bool, choices)), sum(choices)

@@ -1,0 +1,74 @@
+"""
+The choices of a trial: the one place that decides what the world leaves open.
+
+Who runs next, how long a message takes, what a power cut spares: each is a number below a bound.
+The numbers of a trial, in order, are its tape; the same program with the same tape does the same.
+Zero is always the plainest choice: the task that waits longest, no fault, the shortest delay.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_FINE = 1 << 20
+
+
+class Tape:
+    """
+    Chooses, and remembers what was chosen.
+
+    Attributes:
+        values: The choices so far.
+    """
+
+    __slots__ = ("_given", "_random", "values")
+
+    def __init__(self, seed: int | None, given: Sequence[int] = ()) -> None:
+        """
+        Args:
+            seed: What decides once *given* is used up; None for always the plainest choice.
+            given: The choices to make first; one beyond its bound is wrapped around.
+        """
+        self._given = given
+        self._random: Callable[[], float] = _plainest
+        if seed is not None:
+            self._random = random.Random(seed).random
+        self.values: list[int] = []
+
+    def choose(self, bound: int) -> int:
+        """A number from 0 to *bound* - 1."""
+        values = self.values
+        at = len(values)
+        given = self._given
+        value = given[at] % bound if at < len(given) else int(self._random() * bound)
+        values.append(value)
+        return value
+
+    def chance(self, probability: float) -> bool:
+        """True with *probability*; one of zero or one is no choice."""
+        if probability <= 0.0:
+            return False
+        return probability >= 1.0 or self.choose(_FINE) >= _FINE * (1.0 - probability)
+
+    def between(self, low: float, high: float) -> float:
+        """A number from *low* to *high*."""
+        return low + (high - low) * (self.choose(_FINE) / _FINE)
+
+    def pick(self, things: Sequence[T]) -> T:
+        """One of *things*, the first being the plainest."""
+        return things[self.choose(len(things))]
+
+    def word(self) -> int:
+        """64 random bits."""
+        return self.choose(1 << 32) << 32 | self.choose(1 << 32)
+
+    def __repr__(self) -> str:
+        return f"<Tape of {len(self.values)} choices>"
+
+
+def _plainest() -> float:
+    return 0.0

@@ -1,0 +1,181 @@
+"""
+Tokens and tape files: what replays a trial.
+
+A token is either that of a seed, ``MODULE:NAME@SEED,key=value,…``, which says it all, or the name
+of a tape file, ``t1-`` and ten digits, which lies in a run directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .target import Stamp
+from .trial import Options
+
+__all__ = ["DIRECTORY", "Recipe", "TokenError", "find", "parse", "stored_witnesses", "write"]
+
+DIRECTORY = "sim"
+"""Where in a run directory tapes lie."""
+
+_SCHEMA = 1
+_TAPE = re.compile(r"t1-[0-9a-f]{10}")
+_SUFFIX = ".tape.json"
+_OPTIONS = ("policy", "faults", "seconds", "steps")
+
+
+class TokenError(Exception):
+    """The token cannot be read, or its tape is not there."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """
+    All that a trial is made of.
+
+    Attributes:
+        seed: What decides after `choices`; None for the plainest.
+        choices: The choices to make first.
+        stamp: Python, hash seed and source that it was recorded with; empty if unknown.
+        shows: The message of the assertion, or the error, that it was kept for.
+    """
+
+    target: str
+    options: Options
+    seed: int | None
+    choices: tuple[int, ...] = ()
+    stamp: Stamp = field(default_factory=dict)
+    shows: str = ""
+
+    @property
+    def token(self) -> str:
+        """What is typed to replay it; a tape has to be written, too."""
+        if self.choices or self.seed is None:
+            return f"t1-{hashlib.sha256(self._text().encode()).hexdigest()[:10]}"
+        given = {**self._differing_options(), **self.stamp}
+        return ",".join(
+            [f"{self.target}@{self.seed}", *(f"{key}={value}" for key, value in given.items())]
+        )
+
+    def _differing_options(self) -> dict[str, str]:
+        plain = Options()
+        values = {name: getattr(self.options, name) for name in _OPTIONS}
+        return {
+            name: "+".join(value) if isinstance(value, tuple) else str(value)
+            for name, value in values.items()
+            if value != getattr(plain, name)
+        }
+
+    def _text(self) -> str:
+        return json.dumps(
+            {
+                "schema": _SCHEMA,
+                "target": self.target,
+                "shows": self.shows,
+                "options": {name: getattr(self.options, name) for name in _OPTIONS},
+                "stamp": self.stamp,
+                "seed": self.seed,
+                "choices": self.choices,
+            }
+        )
+
+    def differences(self, now: Stamp) -> list[str]:
+        """In what *now* is not what it was recorded with."""
+        return [
+            f"{key} was {was}, is {now.get(key)}"
+            for key, was in self.stamp.items()
+            if now.get(key) != was
+        ]
+
+
+def write(directory: Path, recipe: Recipe) -> str:
+    """Put the tape of *recipe* into *directory*; its token."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{recipe.token}{_SUFFIX}").write_text(recipe._text() + "\n", encoding="utf-8")
+    return recipe.token
+
+
+def parse(token: str) -> Recipe:
+    """
+    The recipe that the token of a seed says.
+
+    Raises:
+        TokenError: It is none.
+    """
+    first, *rest = token.split(",")
+    target, at, seed = first.rpartition("@")
+    if not at or not seed.lstrip("-").isdigit():
+        raise TokenError(
+            f"{token!r} is no token: write MODULE:NAME@SEED, or the name of a tape, as in t1-0123456789"
+        )
+    given = dict(pair.partition("=")[::2] for pair in rest)
+    options = _options({name: given.pop(name) for name in _OPTIONS if name in given})
+    return Recipe(target, options, int(seed), stamp=given)
+
+
+def _options(given: dict[str, object]) -> Options:
+    values: dict[str, object] = dict(given)
+    faults = values.get("faults", ())
+    if isinstance(faults, str):
+        values["faults"] = tuple(filter(None, faults.split("+")))
+    elif isinstance(faults, list):
+        values["faults"] = tuple(faults)
+    try:
+        options = replace(Options(), **values)  # type: ignore[arg-type]
+        return replace(options, seconds=float(options.seconds), steps=int(options.steps))
+    except (TypeError, ValueError) as error:
+        raise TokenError(f"options that cannot be read: {error}") from None
+
+
+def find(token: str, directories: Iterator[Path]) -> Recipe:
+    """
+    The recipe behind *token*: of a seed, of a tape in one of *directories*, or of a file.
+
+    Raises:
+        TokenError: There is no such tape, or it cannot be read.
+    """
+    if token.endswith(".json"):
+        return read(Path(token))
+    if not _TAPE.fullmatch(token):
+        return parse(token)
+    for directory in directories:
+        path = directory / f"{token}{_SUFFIX}"
+        if path.exists():
+            return read(path)
+    raise TokenError(f"there is no tape {token} here; it lies in the run directory that told of it")
+
+
+def read(path: Path) -> Recipe:
+    """
+    The recipe in the tape file at *path*.
+
+    Raises:
+        TokenError: It is no tape.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != _SCHEMA:
+            raise TokenError(f"{path}: schema {data['schema']!r}, this assertlib reads {_SCHEMA}")
+        choices = tuple(data["choices"])
+        if not all(isinstance(value, int) and value >= 0 for value in choices):
+            raise ValueError("a choice is no number")
+        return Recipe(
+            str(data["target"]),
+            _options(data["options"]),
+            data["seed"],
+            choices,
+            {str(key): str(value) for key, value in data["stamp"].items()},
+            str(data["shows"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TokenError(f"{path} is no tape: {error!r}") from None
+
+
+def stored_witnesses(directories: Iterator[Path], message: str) -> list[Recipe]:
+    """The tapes in *directories* that were kept for the assertion called *message*."""
+    paths = [path for directory in directories for path in sorted(directory.glob(f"*{_SUFFIX}"))]
+    return [recipe for recipe in map(read, paths) if recipe.shows == message]

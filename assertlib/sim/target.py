@@ -1,0 +1,101 @@
+"""
+What is simulated: a scenario by name, and whether it is still the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from .trial import Scenario
+
+__all__ = ["HASH_SEED", "Stamp", "TargetError", "load", "stamp"]
+
+HASH_SEED = "0"
+"""PYTHONHASHSEED of every process that runs trials."""
+
+_SUFFIX = ".py"
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class TargetError(Exception):
+    """There is no such scenario, or it cannot be loaded; the text says why."""
+
+
+Stamp = dict[str, str]
+"""What a replay depends on besides the tape: Python, the hash seed, the source."""
+
+
+def load(name: str) -> Scenario:
+    """
+    The scenario called *name*: ``package.module:function`` or ``path/file.py:function``.
+
+    Raises:
+        TargetError: There is none.
+    """
+    module_name, colon, attribute = name.rpartition(":")
+    if not colon:
+        raise TargetError(f"{name}: write MODULE:NAME or FILE.py:NAME")
+    try:
+        found: object = _module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (Exception, SystemExit) as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == module_name
+        remedy = "; is the directory it lies in on PYTHONPATH?" if missing else ""
+        raise TargetError(
+            f"{name} cannot be loaded: {type(error).__name__}: {error}{remedy}"
+        ) from None
+    scenario = getattr(found, "scenario", found)
+    if not callable(scenario):
+        raise TargetError(f"{name}: {scenario!r} is no function")
+    return scenario
+
+
+def _module(name: str) -> ModuleType:
+    if not name.endswith(_SUFFIX):
+        return importlib.import_module(name)
+    path = Path(name).resolve()
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.exists():
+        raise FileNotFoundError(f"there is no file {name}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def stamp() -> Stamp:
+    """What this process is: to be asked after the scenario is loaded."""
+    return {
+        "python": platform.python_version(),
+        "hash": os.environ.get("PYTHONHASHSEED", "random"),
+        "source": _source_digest(),
+    }
+
+
+def _source_digest() -> str:
+    """A digest of all loaded modules that are neither Python's nor installed ones, but ours."""
+    digest = hashlib.sha256()
+    for name, path in sorted(_sources()):
+        digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:10]
+
+
+def _sources() -> Iterator[tuple[str, Path]]:
+    prefixes = tuple(os.path.realpath(prefix) for prefix in {sys.base_prefix, sys.prefix})
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not file or not file.endswith(_SUFFIX) or name == "__main__":
+            continue
+        path = Path(file).resolve()
+        is_ours = _PACKAGE in path.parents
+        if _PACKAGE / "sim" in path.parents or not (is_ours or str(path).startswith(prefixes)):
+            yield name, path

@@ -1,0 +1,301 @@
+"""
+One trial: a scenario in a world of its own, from a tape to an outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import traceback
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import lifecycle
+from .. import random as choices
+from ..primitives import InvariantViolation
+from ..recording.hits import Hit
+from ..recording.recorder import recorder
+from ..recording.settings import OFF
+from .fence import fenced
+from .loop import SimLoop
+from .policy import SWARM, policy_named
+from .tape import Tape
+from .world import World
+
+__all__ = ["Failure", "Features", "Options", "Outcome", "Scenario", "run_trial"]
+
+Scenario = Callable[[World], Coroutine[Any, Any, object]]
+Features = dict[str, float]
+"""What a trial has shown: the names of states, and how far rich assertions got."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """
+    What, besides the tape, decides what happens in a trial.
+
+    Attributes:
+        policy: How tasks are scheduled; see `policy.policy_named`.
+        faults: What may go wrong.
+        seconds: Virtual seconds after which the trial is over, and failed.
+        steps: The same in steps.
+        assumes: By invariant, the assumptions under which it holds.
+    """
+
+    policy: str = SWARM
+    faults: tuple[str, ...] = ()
+    seconds: float = 600.0
+    steps: int = 1_000_000
+    assumes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """
+    What a trial did that it must not.
+
+    Attributes:
+        name: The message of the assertion, or type and place of an error.
+        at: Virtual seconds since the trial began.
+        after: Virtual seconds since the last fault; None if there was none.
+        choices: How many were made by then.
+        text: The whole story.
+        out_of_model: Whether a fault before it broke what the invariant assumes.
+    """
+
+    name: str
+    invariant: str | None
+    at: float
+    after: float | None
+    choices: int
+    text: str
+    out_of_model: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """
+    How a trial went.
+
+    Attributes:
+        choices: The tape it left.
+        features: What it has shown that a search may look for.
+        faults: What went wrong on purpose, with the time.
+        log: What happened; empty unless it was kept.
+        hits: What was told of assertions: position in the log, and words.
+    """
+
+    choices: list[int]
+    failures: list[Failure]
+    features: Features
+    faults: list[tuple[float, str]]
+    steps: int
+    seconds: float
+    log: list[tuple[float, str, str]]
+    hits: list[tuple[int, str]]
+
+    def lines(self) -> Iterator[str]:
+        """The log as text, the same for the same tape in any process."""
+        for time, process, text in self.log:
+            yield f"{time:.9f} {process}: {text}\n"
+
+    def digest(self) -> str:
+        """A hash of tape and log."""
+        made = hashlib.sha256(repr(self.choices).encode())
+        for line in self.lines():
+            made.update(line.encode("utf-8", "backslashreplace"))
+        return made.hexdigest()
+
+    @property
+    def failure(self) -> Failure | None:
+        """The first thing that was wrong, if any was."""
+        return next((each for each in self.failures if not each.out_of_model), None)
+
+
+class _Watcher:
+    """A subscriber: turns violations into failures, and keeps what is told for the trace."""
+
+    def __init__(self, world: World, options: Options) -> None:
+        self.failures: list[Failure] = []
+        self.hits: list[tuple[int, str]] = []
+        self._world = world
+        self._options = options
+
+    def handle(self, hit: Hit) -> None:
+        """Take note of *hit*."""
+        loop = self._world.loop
+        self.hits.append((len(loop.log), f"{hit.kind.name} {hit.message!r} is {hit.condition}"))
+        if hit.is_violation and all(hit.message != known.name for known in self.failures):
+            assumed = self._options.assumes.get((hit.invariant or "").partition("#")[0], ())
+            self.add(
+                hit.message,
+                hit.invariant,
+                recorder.explain(hit) or _told(hit),
+                out_of_model=bool(self._world.breaks & set(assumed)),
+            )
+
+    def add(
+        self, name: str, invariant: str | None, text: str, *, out_of_model: bool = False
+    ) -> None:
+        """Something is wrong now."""
+        world = self._world
+        after = world.now - world.faults[-1][0] if world.faults else None
+        made = len(world.tape.values)
+        self.failures.append(Failure(name, invariant, world.now, after, made, text, out_of_model))
+
+
+def run_trial(
+    scenario: Scenario,
+    tape: Tape,
+    options: Options,
+    *,
+    name: str,
+    population: str | None = None,
+    seed: int | None = None,
+    sampler: str | None = None,
+    keep_log: bool = False,
+) -> Outcome:
+    """
+    Run *scenario* once; nothing that it does raises.
+
+    Args:
+        name: Id of the trial in the run.
+        keep_log: Whether to keep what happened, not only what came of it.
+    """
+    # What it lacks of the interface raises, and says where.
+    loop = SimLoop(  # type: ignore[abstract]
+        tape, policy_named(options.policy, tape), keep_log=keep_log, max_steps=options.steps
+    )
+    with lifecycle.trial(name, population=population, seed=seed, sampler=sampler):
+        before = _counts(), recorder.watermarks()
+        with _alone(tape):
+            world = loop.context.run(World, tape, loop, options.faults)
+            watcher = _Watcher(world, options)
+            with _subscribed(watcher):
+                loop.context.copy().run(_play, scenario, world, watcher, options)
+                features = _features(*before)
+            made = list(tape.values)
+            _clean_up(world)
+    return Outcome(
+        made, watcher.failures, features, world.faults, loop.steps, loop.now, loop.log, watcher.hits
+    )
+
+
+def _play(scenario: Scenario, world: World, watcher: _Watcher, options: Options) -> None:
+    try:
+        world.loop.run_until_complete(_timed(scenario(world), options.seconds))
+    except InvariantViolation:
+        # Told already, to the watcher.
+        pass
+    except (Exception, asyncio.CancelledError) as error:
+        watcher.add(_name_of(error), None, "".join(traceback.format_exception(error)))
+
+
+async def _timed(main: Coroutine[Any, Any, object], seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        await main
+
+
+def _name_of(error: BaseException) -> str:
+    stack = traceback.extract_tb(error.__traceback__)
+    ours = [each for each in stack if "/asyncio/" not in each.filename]
+    place = f" in {ours[-1].name}" if ours else ""
+    text = str(error).split("\n", 1)[0][:160]
+    return f"{type(error).__name__}{place}: {text}" if text else f"{type(error).__name__}{place}"
+
+
+def _told(hit: Hit) -> str:
+    lines = [f"{hit.kind.name} {hit.message!r} is violated", f"  at {hit.location}"]
+    if hit.source:
+        lines.append(f"  condition: {hit.source}")
+    lines += [f"    {name} = {value}" for name, value in hit.values.items()]
+    if hit.details:
+        lines.append(f"  details: {hit.details}")
+    return "\n".join(lines)
+
+
+# -- what it has shown ------------------------------------------------------------------------
+
+
+def _counts() -> dict[tuple[str, str], tuple[int, int]]:
+    return {
+        (kind.name, message): (true, false) for kind, message, _, true, false in recorder.snapshot()
+    }
+
+
+def _features(
+    before: dict[tuple[str, str], tuple[int, int]], extremes: dict[str, float]
+) -> Features:
+    features: Features = {}
+    for (kind, message), (true, false) in _counts().items():
+        was_true, was_false = before.get((kind, message), (0, 0))
+        if true > was_true:
+            features[f"{kind} {message}"] = 1.0
+        if false > was_false:
+            features[f"{kind} {message} [not]"] = 1.0
+    for message, extreme in recorder.watermarks().items():
+        if extreme != extremes.get(message):
+            features[f"extreme {message}"] = extreme
+    return features
+
+
+# -- keeping trials apart ---------------------------------------------------------------------
+
+
+@contextmanager
+def _subscribed(watcher: _Watcher) -> Iterator[None]:
+    subscribers = recorder.subscribers()
+    subscribers.append(watcher)
+    try:
+        yield
+    finally:
+        subscribers.remove(watcher)
+
+
+@contextmanager
+def _alone(tape: Tape) -> Iterator[None]:
+    """Nobody else decides anything meanwhile: no clock, no dice, no collector of garbage."""
+    collects = gc.isenabled()
+    gc.disable()
+    choices.decided_by(tape.word)
+    try:
+        with fenced():
+            yield
+    finally:
+        choices.decided_by(None)
+        if collects:
+            gc.enable()
+
+
+def _clean_up(world: World) -> None:
+    """
+    End what is left over, without a trace.
+
+    Coroutines that are dropped run their ``finally`` blocks, which the crashed ones must not; so
+    all of them do it here, where nobody counts.
+    """
+    loop = world.loop
+    for host in world.hosts.values():
+        loop.bury(host.process)
+    loop.bury(loop.outside)
+    loop.close()
+    mode = recorder.mode
+    recorder.configure(mode=OFF)
+    try:
+        for task in loop.buried:
+            _close(task)
+        loop.buried.clear()
+    finally:
+        recorder.configure(mode=mode)
+
+
+def _close(task: asyncio.Task[Any]) -> None:
+    try:
+        coroutine = task.get_coro()
+        coroutine.close()
+    except BaseException:
+        # A block that awaits, or raises, while it is thrown away.
+        pass

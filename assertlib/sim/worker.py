@@ -1,0 +1,172 @@
+"""
+A process that runs trials: ``python -m assertlib.sim.worker``.
+
+It reads jobs, one JSON object a line, from its standard input and answers each with one line.
+What the scenario prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TextIO
+
+from .. import lifecycle
+from .shrink import shrink
+from .tape import Tape
+from .target import Stamp, TargetError, load, stamp
+from .trial import Failure, Features, Options, Outcome, Scenario, run_trial
+
+__all__ = ["Answer", "Job", "Laborer", "main"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """
+    A trial to run.
+
+    Attributes:
+        name: Id of the trial in the run.
+        seed: What decides after `choices`; None for the plainest.
+        sampler: As in `assertlib.trial`; ``shrink`` makes the tape of a failure shorter instead.
+        shows: The failure to shrink.
+        trace: Whether to send the log and what was told of assertions, too.
+        digest: Whether to keep a log and send its digest.
+    """
+
+    name: str
+    seed: int | None
+    choices: tuple[int, ...] = ()
+    sampler: str = "seed-random"
+    population: str = ""
+    shows: str = ""
+    limit: float = 0.0
+    trace: bool = False
+    digest: bool = False
+
+
+@dataclass
+class Answer:
+    """What came of a job; see `Outcome`."""
+
+    choices: list[int]
+    failures: list[Failure] = field(default_factory=list)
+    features: Features = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    steps: int = 0
+    seconds: float = 0.0
+    digest: str = ""
+    trace: list[str] = field(default_factory=list)
+    shard: tuple[str, str] | None = None
+
+    @property
+    def failure(self) -> Failure | None:
+        """The first thing that was wrong within the model."""
+        return next((each for each in self.failures if not each.out_of_model), None)
+
+
+def answer_from(data: dict[str, Any]) -> Answer:
+    """Read what a worker wrote."""
+    failures = [Failure(**each) for each in data.pop("failures")]
+    return Answer(failures=failures, **data)
+
+
+class Laborer:
+    """Runs jobs of one scenario in this process."""
+
+    def __init__(self, target: str, options: Options) -> None:
+        """
+        Raises:
+            TargetError: There is no such scenario.
+        """
+        self._scenario: Scenario = load(target)
+        self._options = options
+        # What is there before the first trial never is garbage.
+        gc.collect()
+        gc.freeze()
+
+    @property
+    def stamp(self) -> Stamp:
+        """What its trials depend on."""
+        return stamp()
+
+    def do(self, job: Job) -> Answer:
+        """Carry out *job*."""
+        if job.sampler == "shrink":
+            return Answer(self._shrink(job))
+        outcome = run_trial(
+            self._scenario,
+            Tape(job.seed, job.choices),
+            self._options,
+            name=job.name,
+            population=job.population or None,
+            seed=job.seed,
+            sampler=job.sampler,
+            keep_log=job.trace or job.digest,
+        )
+        return Answer(
+            outcome.choices,
+            outcome.failures,
+            outcome.features,
+            sorted({name for _, name in outcome.faults}),
+            outcome.steps,
+            outcome.seconds,
+            outcome.digest() if job.digest else "",
+            list(traced(outcome)) if job.trace else [],
+        )
+
+    def _shrink(self, job: Job) -> list[int]:
+        def fails(choices: Sequence[int]) -> list[int] | None:
+            outcome = run_trial(
+                self._scenario, Tape(None, choices), self._options, name="shrinking", sampler="set"
+            )
+            shown = any(each.name == job.shows for each in outcome.failures)
+            return outcome.choices if shown else None
+
+        return shrink(list(job.choices), fails, job.limit)
+
+
+def traced(outcome: Outcome) -> list[str]:
+    """The log of a trial with what was told of assertions where it belongs."""
+    lines = []
+    hits = list(outcome.hits)
+    for at, (time, process, text) in enumerate(outcome.log):
+        while hits and hits[0][0] <= at:
+            lines.append(f"{time:12.6f}  {'':10}  * {hits.pop(0)[1]}")
+        lines.append(f"{time:12.6f}  {process:10}  {text}")
+    lines += [f"{outcome.seconds:12.6f}  {'':10}  * {text}" for _, text in hits]
+    return lines
+
+
+def main() -> int:
+    """Serve until the input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    first = json.loads(sys.stdin.readline())
+    lifecycle.configure(sinks=[])
+    sys.path[:0] = first["path"]
+    options = Options(**{**first["options"], "faults": tuple(first["options"]["faults"])})
+    try:
+        laborer = Laborer(first["target"], options)
+    except TargetError as error:
+        _say(answers, {"error": str(error)})
+        return 2
+    _say(answers, {"stamp": laborer.stamp})
+    for line in sys.stdin:
+        data = json.loads(line)
+        job = Job(**{**data, "choices": tuple(data["choices"])})
+        _say(answers, asdict(laborer.do(job)))
+    return 0
+
+
+def _say(stream: TextIO, data: dict[str, Any]) -> None:
+    stream.write(json.dumps(data) + "\n")
+    stream.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""
+The world of a trial: hosts that boot and crash, their network and disks, and what goes wrong.
+
+A scenario is a coroutine function that takes a `World`:
+
+    async def scenario(world):
+        server = world.host("server", serve)
+        await server.boot()
+        ...
+        server.crash()
+        await server.boot()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+from .. import lifecycle
+from .disk import SimDisk
+from .faults import FAULTS, Fault, Nemesis
+from .loop import DEAD, PAUSED, PROCESS, RUNNING, Process, SimLoop
+from .network import Mailbox, Network
+from .tape import Tape
+
+__all__ = ["Host", "World"]
+
+T = TypeVar("T")
+
+_EPOCH = 1_000_000_000.0
+_NOTICED_WITHIN = 0.5
+"""Seconds until the peers of a crashed host find their connections broken, at most."""
+
+
+class Host:
+    """
+    A machine of the world; made by `World.host`.
+
+    Attributes:
+        name: Its name, by which others reach it.
+        disk: Its disk, which outlives crashes.
+        boots: How often it was booted.
+        process: Its present life, or its last one.
+        skew: Seconds by which its wall clock is off.
+    """
+
+    def __init__(
+        self, world: World, name: str, main: Callable[[Host], Coroutine[Any, Any, object]] | None
+    ) -> None:
+        self.name = name
+        self.boots = 0
+        self.skew = 0.0
+        self._world = world
+        self._loop = world.loop
+        self._main = main
+        self.process = Process(name)
+        self.process.state = DEAD
+        self._task: asyncio.Task[object] | None = None
+        self.disk = SimDisk(world.loop, world.tape, world.injected)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it runs or is paused."""
+        return self.process.state != DEAD
+
+    def boot(self) -> None:
+        """
+        Start a new life of the host, with what its disk holds.
+
+        Raises:
+            RuntimeError: It is up.
+        """
+        if self.is_up:
+            raise RuntimeError(f"{self!r} is up already")
+        self.boots += 1
+        self.process = Process(self.name)
+        self._loop.note(f"{self.name} boots")
+        if self._main is not None:
+            self._task = self.run(self._main(self), name=f"{self.name}.{self.boots}")
+
+    def run(self, coro: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
+        """Run *coro* as a task of this host's, which dies with it."""
+        context = contextvars.copy_context()
+        context.run(PROCESS.set, self.process)
+        return self._loop.create_task(coro, name=name, context=context)
+
+    async def ended(self) -> object:
+        """
+        Wait until its main function returns; what it returned.
+
+        Raises:
+            Exception: What it raised.
+            asyncio.CancelledError: It crashed, or crashes first.
+        """
+        assert self._task is not None, f"{self!r} has no main function, or was never booted"
+        return await asyncio.shield(self._task)
+
+    def crash(self) -> None:
+        """Cut its power: no ``finally``, no flush; of what was not synced the tape decides."""
+        if self.is_up:
+            self._world.injected("power-cut", ())
+            self._end()
+            self.disk.cut_power()
+
+    def kill(self) -> None:
+        """End its process as ``kill -9`` does: what was written stays."""
+        if self.is_up:
+            self._world.injected("kill", ())
+            self._end()
+
+    def stop(self) -> None:
+        """Let its process end by itself: what was written stays; not a fault."""
+        if self.is_up:
+            self._end()
+
+    def _end(self) -> None:
+        self._loop.note(f"{self.name} is down")
+        self._loop.bury(self.process)
+        after = self._world.tape.between(0.0, _NOTICED_WITHIN)
+        self._world.network.forget(self.process, after)
+
+    def pause(self) -> None:
+        """Let it do nothing, with time going on, until `resume`."""
+        if self.process.state == RUNNING:
+            self._world.injected("pause", ())
+            self._loop.pause(self.process)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if self.process.state == PAUSED:
+            self._loop.note(f"{self.name} goes on")
+            self._loop.resume(self.process)
+
+    def clock(self) -> float:
+        """Seconds of its monotonic clock, which begins anew at each boot."""
+        return self._loop.time() + 1000.0 * self.boots
+
+    def wall_clock(self) -> float:
+        """Seconds since the epoch, as far as it knows."""
+        return _EPOCH + self._loop.time() + self.skew
+
+    def mailbox(self, port: int) -> Mailbox:
+        """A mailbox of this host; others send to (name, *port*)."""
+        return _as(self.process, lambda: self._world.network.mailbox(port))
+
+    def __repr__(self) -> str:
+        states = {RUNNING: "up", PAUSED: "paused", DEAD: "down"}
+        return f"<Host {self.name} {states[self.process.state]}>"
+
+
+def _as(process: Process, function: Callable[[], T]) -> T:
+    context = contextvars.copy_context()
+    context.run(PROCESS.set, process)
+    return context.run(function)
+
+
+class World:
+    """
+    All there is in a trial.
+
+    Attributes:
+        tape: Its choices; ask it for whatever is to be random.
+        loop: Its event loop.
+        network: Its network.
+        hosts: Its hosts by name.
+        faults: When something went wrong on purpose, and what.
+    """
+
+    def __init__(self, tape: Tape, loop: SimLoop, allowed: Iterable[str]) -> None:
+        self.tape = tape
+        self.loop = loop
+        self.network = loop.network = Network(loop, tape)
+        self.hosts: dict[str, Host] = {}
+        self.faults: list[tuple[float, str]] = []
+        self.breaks: set[str] = set()
+        self._kinds: set[str] = set()
+        self._nemesis = Nemesis(self, [FAULTS[name] for name in allowed])
+
+    @property
+    def now(self) -> float:
+        """Seconds since the trial began."""
+        return self.loop.now
+
+    def host(
+        self, name: str, main: Callable[[Host], Coroutine[Any, Any, object]] | None = None
+    ) -> Host:
+        """
+        A new host, which is down.
+
+        Args:
+            main: What it does when it boots.
+
+        Raises:
+            ValueError: There is one of that name.
+        """
+        if name in self.hosts:
+            raise ValueError(f"there is a host {name!r} already")
+        host = self.hosts[name] = Host(self, name, main)
+        self._nemesis.prepare(host)
+        return host
+
+    def injected(self, name: str, breaks: tuple[str, ...]) -> None:
+        """
+        Fault *name* has really happened; recorded for the trial.
+
+        Args:
+            breaks: The assumptions it breaks, in the words of the catalog's ``assumes``.
+        """
+        self.loop.note(f"fault: {name}")
+        self.faults.append((self.loop.now, name))
+        # The first of a kind tells it for the whole trial.
+        if name not in self._kinds:
+            self._kinds.add(name)
+            self.breaks.update(breaks)
+            lifecycle.faults([name], breaks=sorted(self.breaks))
+
+    def disturb(self, host: Host, only: Iterable[str] = FAULTS) -> asyncio.Task[None]:
+        """
+        Let faults of this trial's mix happen to *host* from now on, until the task is cancelled.
+
+        Crashes and kills leave it down: whoever called has to boot it again.
+
+        Args:
+            only: Those that may happen to it.
+        """
+        work = self._nemesis.work(host, frozenset(only))
+        return self.loop.create_task(work, name=f"nemesis of {host.name}")
+
+    def calm(self) -> None:
+        """End what goes wrong: heal the network, mend the disks, let paused hosts go on."""
+        self._nemesis.calm()
+
+    @property
+    def mix(self) -> tuple[Fault, ...]:
+        """The faults of this trial."""
+        return self._nemesis.mix
+
+    def __repr__(self) -> str:
+        return f"<World at {self.now:.6f} s, hosts {', '.join(self.hosts) or 'none'}>"
+
+
+async def first(*awaitables: Awaitable[Any]) -> None:
+    """Wait until one of *awaitables* is done; the others are cancelled."""
+    tasks = [asyncio.ensure_future(each) for each in awaitables]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

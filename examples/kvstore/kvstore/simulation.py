@@ -1,0 +1,147 @@
+"""
+The store in a simulated world: ``assertlib sim explore kvstore.simulation:rounds``.
+
+Server, client, log and workload run as they are; network, disk, clocks and crashes are simulated.
+A trial goes through some rounds, as `torture` does with real processes: clients work while faults
+happen, the server goes down, and the `Verifier` compares what it comes back with to what the
+clients were told.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from assertlib.random import AntithesisRandom
+from assertlib.sim import Host, World
+
+from .client import Client
+from .errors import KvError
+from .history import History
+from .server import Server
+from .store import Options, Status, Store
+from .verify import Verifier
+from .workload import ACTORS, Actor, Session, run_actor, watch
+
+__all__ = ["rounds"]
+
+PORT = 4000
+DATA = "/data"
+OPTIONS = Options(snapshot_every=40, watch_limit=3)
+ROUNDS = 2
+LATENCY = (0.001, 0.02)
+LAGS = ("pause", "partition", "one-way", "reset")
+
+
+async def serve(host: Host) -> None:
+    """What the server's host does when it boots."""
+    store = Store.open(host.disk, DATA, clock=host.clock, options=OPTIONS)
+    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    await Server(store, AntithesisRandom()).run(PORT, started, asyncio.Event())
+
+
+async def rounds(world: World) -> None:
+    """Load, crash, restart and judge, a few times."""
+    await _Rounds(world).run()
+
+
+class _Rounds:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        world.network.conditions.latency = LATENCY
+        self._server = world.host("server", serve)
+        self._clients = world.host("clients")
+        self._laggard = world.host("laggard")
+        self._history = History()
+        self._verifier = Verifier(self._history, AntithesisRandom())
+
+    async def run(self) -> None:
+        self._clients.boot()
+        self._laggard.boot()
+        for number in range(ROUNDS):
+            await self._round(number)
+            assert not self._verifier.complaints, "; ".join(self._verifier.complaints[:3])
+
+    async def _round(self, number: int) -> None:
+        self._server.boot()
+        if number == 0:
+            await self._clients.run(self._judge_start())
+        await self._load(number)
+        self._world.calm()
+        try:
+            status = self._status_of_a_copy()
+            await self._clients.run(self._judge(status, is_last=number == ROUNDS - 1))
+        except KvError:
+            # A disk that was lied about may hold anything; the store must notice, and does.
+            if not self._world.breaks:
+                raise
+
+    async def _load(self, number: int) -> None:
+        """Let clients work until the server goes down, by a fault or at the end of the round."""
+        actors = [
+            self._host_of(actor).run(self._act(actor, f"{number}.{n}"))
+            for n, actor in enumerate(ACTORS)
+        ]
+        nemeses = [
+            self._world.disturb(self._server),
+            self._world.disturb(self._laggard, only=LAGS),
+        ]
+        with suppress(TimeoutError, OSError, KvError):
+            async with asyncio.timeout(self._world.tape.between(0.02, 0.3)):
+                await self._server.ended()
+        for nemesis in nemeses:
+            nemesis.cancel()
+        self._take_down()
+        self._world.network.heal()
+        self._laggard.resume()
+        await asyncio.gather(*actors)
+
+    def _host_of(self, actor: Actor) -> Host:
+        return self._laggard if actor is watch else self._clients
+
+    def _take_down(self) -> None:
+        names = {fault.name for fault in self._world.mix}
+        if "power-cut" in names:
+            self._server.crash()
+        elif "kill" in names:
+            self._server.kill()
+        else:
+            self._server.stop()
+
+    async def _act(self, actor: Actor, name: str) -> None:
+        with suppress(OSError):
+            async with _connected() as client:
+                await run_actor(actor, Session(client, AntithesisRandom(), self._history, name))
+
+    async def _judge_start(self) -> None:
+        async with _connected() as client:
+            await self._verifier.judge_start(client)
+
+    def _status_of_a_copy(self) -> Status:
+        store = Store.open(self._server.disk.copy(), DATA, clock=self._server.clock)
+        return store.status()
+
+    async def _judge(self, offline: Status, *, is_last: bool) -> None:
+        self._server.boot()
+        async with _connected() as client:
+            await self._verifier.judge_restart(client, offline)
+            if is_last:
+                await self._verifier.judge_end(client)
+        self._server.stop()
+
+
+@asynccontextmanager
+async def _connected() -> AsyncIterator[Client]:
+    client = await _connect()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _connect() -> Client:
+    """A server that has just booted needs a moment to listen."""
+    for _ in range(10):
+        with suppress(ConnectionRefusedError):
+            return await Client.connect(PORT, "server")
+        await asyncio.sleep(0.005)
+    return await Client.connect(PORT, "server")
