@@ -42,6 +42,12 @@ class Target(BaseModel):
     """Directories of catalog files; ``assertlib:etcd`` is the one that ships."""
     without: tuple[str, ...] = Field(default=(), strict=False)
     """Features it does not have at all; invariants that require one of them are left out."""
+    scenario: str = ""
+    """What `assertlib sim` simulates, as ``package.module:function``."""
+    pythonpath: tuple[str, ...] = Field(default=(), strict=False)
+    """Directories, relative to pyproject.toml, where the scenario's modules lie."""
+    defects: str = ""
+    """Directory of kept defects, patches of the directory that it lies in."""
 
 
 SHIPPED_TARGETS = {

@@ -8,12 +8,13 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..catalog.check import Checked
+from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
 from ..evidence.combine import read_evidence
 from ..evidence.runs import NoDataError, describe_run, finish_run, new_run, write_replays
@@ -33,7 +34,6 @@ from .common import (
     WRONG,
     TargetOption,
     command,
-    project,
     recording_environment,
     seconds_of,
 )
@@ -43,6 +43,14 @@ app = typer.Typer(
     help="Simulate a store deterministically: time, scheduling, network, disk, faults.",
 )
 
+ScenarioArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SCENARIO]",
+        help="MODULE:NAME or FILE.py:NAME of a function of a World; the target's if none.",
+    ),
+]
+
 _SEEDS = 1000
 _ENDLESS = 1 << 40
 _STATUS_EVERY = 5.0
@@ -51,12 +59,7 @@ _STATUS_EVERY = 5.0
 @app.command("explore")
 @command
 def explore(
-    scenario: Annotated[
-        str,
-        typer.Argument(
-            metavar="SCENARIO", help="MODULE:NAME or FILE.py:NAME of a function of a World."
-        ),
-    ],
+    scenario: ScenarioArgument = None,
     seeds: Annotated[
         int | None, typer.Option("--seeds", min=1, metavar="N", help="How many trials.")
     ] = None,
@@ -93,19 +96,20 @@ def explore(
 
     Example: assertlib sim explore kvstore.simulation:rounds --for 60s --jobs 2
     """
-    config, checked = project(target)
+    project = _Project(scenario, target)
     plan = Plan(
-        scenario,
-        _options(faults, policy, checked),
+        project.scenario,
+        project.options(faults, policy),
         seeds or (_ENDLESS if duration else _SEEDS),
         first,
         _part(part),
         None if duration is None else seconds_of(duration),
         jobs,
         guided,
-        stop,
+        stops=lambda _: stop,
+        path=project.path,
     )
-    return _Campaign(config, checked, plan).run()
+    return _Campaign(project, plan).run()
 
 
 @app.command("replay")
@@ -121,6 +125,7 @@ def replay_token(
     trace: Annotated[
         bool, typer.Option("--trace", help="Print who ran, messages, disk, faults and hits.")
     ] = False,
+    target: TargetOption = None,
 ) -> int:
     """
     Run the trial of a token again.
@@ -129,8 +134,8 @@ def replay_token(
 
     Example: assertlib sim replay --assertion "a slow watcher becomes a victim and catches up"
     """
-    config = find_config(Path.cwd())
-    done = replay(_recipe(config, token, assertion), trace=trace)
+    project = _Project(None, target)
+    done = replay(_recipe(project.config, token, assertion), trace=trace, path=project.path)
     for line in done.answer.trace:
         print(line)
     for difference in done.differences:
@@ -165,18 +170,61 @@ def list_all() -> int:
 # -- what is wanted -------------------------------------------------------------------------
 
 
-def _options(faults: str, policy: str, checked: Checked) -> Options:
-    try:
-        allowed = faults_named(faults)
-        policy_named(policy, Tape(None))
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    assumes = {
-        entry.id: tuple(entry.invariant.assumes)
-        for entry in checked.catalog.entries.values()
-        if entry.invariant.assumes
-    }
-    return Options(policy, allowed, assumes=assumes)
+class _Project:
+    """What the configuration says of simulation; the first target that has a scenario counts."""
+
+    def __init__(self, scenario: str | None, target: str | None) -> None:
+        self.config = find_config(Path.cwd())
+        self._scenario = scenario
+        self._target = target or next(
+            (name for name, each in self.config.targets.items() if each.scenario), None
+        )
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Where its modules lie."""
+        if self._target is None:
+            return ()
+        _, target = self.config.target(self._target)
+        return tuple(str(self.config.root / each) for each in target.pythonpath)
+
+    @property
+    def scenario(self) -> str:
+        """
+        The scenario that is meant.
+
+        Raises:
+            ConfigError: None is.
+        """
+        name, target = self.config.target(self._target)
+        scenario = self._scenario or target.scenario
+        if not scenario:
+            raise ConfigError(f"name a SCENARIO, or give target {name!r} a `scenario`")
+        return scenario
+
+    @cached_property
+    def checked(self) -> Checked:
+        """Its catalog and its scan."""
+        return check(self.config, *self.config.target(self._target))
+
+    def options(self, faults: str, policy: str) -> Options:
+        """
+        What decides besides the tape.
+
+        Raises:
+            ConfigError: There is no such fault or policy.
+        """
+        try:
+            allowed = faults_named(faults)
+            policy_named(policy, Tape(None))
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        assumes = {
+            entry.id: tuple(entry.invariant.assumes)
+            for entry in self.checked.catalog.entries.values()
+            if entry.invariant.assumes
+        }
+        return Options(policy, allowed, assumes=assumes)
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -212,14 +260,14 @@ def _recipe(config: Config, token: str | None, assertion: str | None) -> Recipe:
 class _Campaign:
     """One exploration, from the empty run directory to the report."""
 
-    def __init__(self, config: Config, checked: Checked, plan: Plan) -> None:
-        self._config = config
-        self._checked = checked
+    def __init__(self, project: _Project, plan: Plan) -> None:
+        self._config = config = project.config
+        self._checked = project.checked
         self._run_dir = new_run(config)
         self._tapes = self._run_dir / DIRECTORY
         self._told = 0.0
         environment = recording_environment(config.root, self._run_dir)
-        engine = local(plan.target, plan.options, environment)
+        engine = local(plan.target, plan.options, environment, plan.path)
         self._exploration = Exploration(plan, engine, self._tell, self._tick)
 
     def run(self) -> int:

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -51,10 +51,17 @@ Engine = Callable[[], Worker]
 class LocalWorker:
     """A child process."""
 
-    def __init__(self, target: str, options: Options, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        target: str,
+        options: Options,
+        environment: Mapping[str, str],
+        path: Sequence[str] = (),
+    ) -> None:
         """
         Args:
             environment: Its environment variables; what they say of recording is up to them.
+            path: Where to look for modules before all other places.
 
         Raises:
             TargetError: The scenario cannot be loaded.
@@ -69,7 +76,7 @@ class LocalWorker:
             text=True,
             encoding="utf-8",
         )
-        first = {"target": target, "options": as_plain(options), "path": import_path()}
+        first = {"target": target, "options": as_plain(options), "path": [*path, *import_path()]}
         said = self._ask(first)
         if "error" in said:
             self.close()
@@ -125,15 +132,17 @@ class LocalWorker:
         return f"<LocalWorker {self._process.pid}>"
 
 
-def local(target: str, options: Options, environment: Mapping[str, str]) -> Engine:
-    """An engine of child processes."""
-    return lambda: LocalWorker(target, options, environment)
+def local(
+    target: str, options: Options, environment: Mapping[str, str], path: Sequence[str] = ()
+) -> Engine:
+    """An engine of child processes; see `LocalWorker`."""
+    return lambda: LocalWorker(target, options, environment, path)
 
 
-def unrecorded(target: str, options: Options) -> LocalWorker:
+def unrecorded(target: str, options: Options, path: Sequence[str] = ()) -> LocalWorker:
     """A worker whose trials are none of any run's: it replays, or shrinks."""
     environment = {k: v for k, v in os.environ.items() if k not in (RUN_DIR_ENV, TRIAL_ENV)}
-    return LocalWorker(target, options, environment)
+    return LocalWorker(target, options, environment, path)
 
 
 def as_plain(options: Options) -> dict[str, Any]:

@@ -37,7 +37,8 @@ class Plan:
         first: The first seed.
         part: Which part of how many; seeds are dealt out one by one.
         seconds: When to begin no trial any more; None for no limit.
-        stops: Whether the first failure ends it.
+        stops: Which way to fail ends it.
+        path: Where to look for modules before all other places.
         digests: Whether every trial keeps a log and tells its digest.
         shrinks: Seconds to make the tape of each failure shorter; zero for not at all.
     """
@@ -50,7 +51,8 @@ class Plan:
     seconds: float | None = None
     jobs: int = 1
     guided: bool = False
-    stops: bool = False
+    stops: Callable[[Found], bool] = lambda _: False
+    path: tuple[str, ...] = ()
     digests: bool = False
     shrinks: float = _SHRINK_SECONDS
 
@@ -257,7 +259,7 @@ class Exploration:
             self.tell(
                 f"FAILED: {failure.name}, in trial {job.name!r}, {len(tape.choices):,} choices"
             )
-            if plan.stops:
+            if plan.stops(self.found[failure.name]):
                 self._over.set()
         if plan.shrinks:
             self._shrink(self.found[failure.name])
@@ -269,7 +271,7 @@ class Exploration:
             "shrinking", None, found.recipe.choices, "shrink",
             shows=found.failure.name, limit=plan.shrinks,
         )  # fmt: skip
-        shrinker = unrecorded(plan.target, plan.options)
+        shrinker = unrecorded(plan.target, plan.options, plan.path)
         try:
             answer = shrinker.do(job)
         except LostWorkerError as error:

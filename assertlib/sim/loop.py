@@ -76,14 +76,19 @@ class Handle:
         args: tuple[object, ...],
         context: contextvars.Context | None,
         when: float = 0.0,
+        task: SimTask[Any] | None = None,
     ) -> None:
+        """
+        Args:
+            context: What it runs in; None for the world's own doings.
+            task: The task whose next step it is.
+        """
         self._callback = callback
         self._args = args
-        self._context = contextvars.copy_context() if context is None else context
+        self._context = context
         self._when = when
         self._cancelled = False
-        owner = getattr(callback, "__self__", None)
-        self.task = owner if type(owner) is SimTask else None
+        self.task = task
 
     def cancel(self) -> None:
         """Do not run it."""
@@ -205,58 +210,63 @@ class SimLoop(asyncio.AbstractEventLoop):
             sys.set_asyncgen_hooks(*hooks)
 
     def _run(self) -> None:
+        # Every step of every trial passes here: it is one function to be fast, which
+        # benchmarks/sim.py measures.
         ready, lanes, callbacks, timers = self._ready, self._lanes, self._callbacks, self._timers
-        pick = self._policy.pick
+        pick, whose, pop = self._policy.pick, PROCESS, heapq.heappop
+        log = self.log.append if self.keep_log else None
         while not self._stopping:
-            while timers and timers[0][0] <= self.now:
-                self._enqueue(heapq.heappop(timers)[2])
+            if timers and timers[0][0] <= self.now:
+                self._enqueue(pop(timers)[2])
+                continue
             if callbacks:
                 if ready and (at := pick([0, *lanes])):
                     del lanes[at - 1]
-                    self._step(ready.pop(at - 1))
+                    handle = ready.pop(at - 1)
                 else:
-                    self._step(callbacks.popleft())
-            elif len(ready) > 1:
-                at = pick(lanes)
-                del lanes[at]
-                self._step(ready.pop(at))
+                    handle = callbacks.popleft()
             elif ready:
-                lanes.clear()
-                self._step(ready.pop())
+                at = pick(lanes) if len(ready) > 1 else 0
+                del lanes[at]
+                handle = ready.pop(at)
             elif timers:
-                self.now = timers[0][0]
+                self.now, _, handle = pop(timers)
+                if timers and timers[0][0] == self.now:
+                    self._enqueue(handle)
+                    continue
             else:
                 raise DeadlockError(self._waiting())
-
-    def _step(self, handle: Handle) -> None:
-        if handle._cancelled:
-            return
-        process = handle._context.get(PROCESS, self.outside)
-        if process.state or process.busy_until > self.now:
-            self._put_off(process, handle)
-            return
-        self.steps += 1
-        if self.steps > self._max_steps:
-            raise DeadlockError(
-                f"no end after {self._max_steps:,} steps, {self.now:.3f} virtual seconds"
-            )
-        if self.keep_log:
-            self.log.append((self.now, process.name, _described(handle)))
-        try:
-            handle._context.run(handle._callback, *handle._args)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            handle._context.run(
-                self.call_exception_handler,
-                {"message": f"exception in {_described(handle)}", "exception": error},
-            )
+            if handle._cancelled:
+                continue
+            context = handle._context
+            process = self.outside if context is None else context[whose]
+            if process.state or process.busy_until > self.now:
+                self._put_off(process, handle)
+                continue
+            self.steps += 1
+            if self.steps > self._max_steps:
+                raise DeadlockError(
+                    f"no end after {self._max_steps:,} steps, {self.now:.3f} virtual seconds"
+                )
+            if log is not None:
+                log((self.now, process.name, _described(handle)))
+            try:
+                if context is None:
+                    handle._callback(*handle._args)
+                else:
+                    context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self.call_exception_handler(
+                    {"message": f"exception in {_described(handle)}", "exception": error}
+                )
 
     def _put_off(self, process: Process, handle: Handle) -> None:
         if process.state == PAUSED:
             process.parked.append(handle)
         elif process.state == RUNNING:
-            self._at(process.busy_until, handle)
+            self.at(process.busy_until, handle)
 
     def _enqueue(self, handle: Handle) -> None:
         if handle.task is None:
@@ -264,10 +274,6 @@ class SimLoop(asyncio.AbstractEventLoop):
         else:
             self._ready.append(handle)
             self._lanes.append(handle.task.number)
-
-    def _at(self, when: float, handle: Handle) -> None:
-        self._numbers += 1
-        heapq.heappush(self._timers, (when, self._numbers, handle))
 
     def _waiting(self) -> str:
         tasks = [task for task in self.outside.tasks if not task.done()]
@@ -315,13 +321,16 @@ class SimLoop(asyncio.AbstractEventLoop):
         *args: object,
         context: contextvars.Context | None = None,
     ) -> Handle:
-        handle = Handle(callback, args, context)
-        task = handle.task
-        if task is None:
-            self._callbacks.append(handle)
-        else:
+        if context is None:
+            context = contextvars.copy_context()
+        task = getattr(callback, "__self__", None)
+        if type(task) is SimTask:
+            handle = Handle(callback, args, context, 0.0, task)
             self._ready.append(handle)
             self._lanes.append(task.number)
+        else:
+            handle = Handle(callback, args, context)
+            self._callbacks.append(handle)
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
@@ -342,7 +351,12 @@ class SimLoop(asyncio.AbstractEventLoop):
         *args: object,
         context: contextvars.Context | None = None,
     ) -> Handle:
-        handle = Handle(callback, args, context, when)
+        if context is None:
+            context = contextvars.copy_context()
+        return self.at(when, Handle(callback, args, context, when))
+
+    def at(self, when: float, handle: Handle) -> Handle:
+        """Let *handle* run at the time *when*."""
         self._numbers += 1
         heapq.heappush(self._timers, (when, self._numbers, handle))
         return handle

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import heapq
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -105,7 +104,7 @@ class Network:
             peer = transport.peer
             if peer is not None and not peer.is_dead:
                 error = ConnectionResetError("Connection reset by peer")
-                self._loop.call_later(after, peer.lose, error, context=self._loop.context)
+                self._loop.at(self._loop.now + after, Handle(peer.lose, (error,), None))
 
     def is_cut(self, sender: str, receiver: str) -> bool:
         """Whether nothing gets from *sender* to *receiver*."""
@@ -173,10 +172,10 @@ class Network:
     def delay(self) -> float:
         """Seconds that something is under way, and sent again if it gets lost."""
         now = self.conditions
-        low, high = now.latency
-        delay = self._tape.between(low, high)
-        while now.loss and self._tape.chance(now.loss):
-            delay += now.retransmit
+        delay = self._tape.between(*now.latency)
+        if now.loss:
+            while self._tape.chance(now.loss):
+                delay += now.retransmit
         return delay
 
     # -- datagrams and mailboxes ------------------------------------------------------------
@@ -205,36 +204,34 @@ class Network:
 
     def post(self, sender: tuple[str, int], to: tuple[str, int], message: object) -> None:
         """Send *message* to the mailbox at *to*; it may get lost, doubled or overtaken."""
+        now = self._loop.time()
         for delay in self._ways(sender[0], to[0]):
-            self._loop.call_later(
-                delay, self._put, to, (message, sender), context=self._loop.context
-            )
+            self._loop.at(now + delay, Handle(self._put, (to, (message, sender)), None))
 
     def _put(self, to: tuple[str, int], letter: tuple[object, tuple[str, int]]) -> None:
         box = self._mailboxes.get(to)
-        if box is not None and not self.is_cut(letter[1][0], to[0]):
+        if box is not None and (letter[1][0], to[0]) not in self._cut:
             box.put(letter)
 
     def send(self, sender: tuple[str, int], to: tuple[str, int], data: bytes) -> None:
         """Send a datagram."""
+        now = self._loop.time()
         for delay in self._ways(sender[0], to[0]):
-            self._loop.call_later(delay, self._hand, to, data, sender, context=self._loop.context)
+            self._loop.at(now + delay, Handle(self._hand, (to, data, sender), None))
 
     def _hand(self, to: tuple[str, int], data: bytes, sender: tuple[str, int]) -> None:
         endpoint = self._endpoints.get(to)
         if endpoint is not None and not self.is_cut(sender[0], to[0]):
             endpoint.receive(data, sender)
 
-    def _ways(self, sender: str, receiver: str) -> list[float]:
+    def _ways(self, sender: str, receiver: str) -> tuple[float, ...]:
         now = self.conditions
-        low, high = now.latency
-        between = self._tape.between
         if (sender, receiver) in self._cut or (now.loss and self._tape.chance(now.loss)):
-            return []
-        ways = [between(low, high)]
+            return ()
+        way = self._tape.between(*now.latency)
         if now.duplication and self._tape.chance(now.duplication):
-            ways.append(between(low, high))
-        return ways
+            return way, self._tape.between(*now.latency)
+        return (way,)
 
 
 class Mailbox:
@@ -342,12 +339,6 @@ class _Socket:
         return -1
 
 
-class _Arrival(Handle):
-    """The next arrival at a transport: one handle for all of them, as only one is due at a time."""
-
-    __slots__ = ()
-
-
 class _Transport(asyncio.Transport):
     """
     One end of a connection.
@@ -379,12 +370,13 @@ class _Transport(asyncio.Transport):
         self._is_closing = False
         self._is_writing_paused = False
         self._high = 65536
-        self._arrival: _Arrival | None = None
+        # One for all arrivals, as only one is due at a time.
+        self._arrival: Handle | None = None
 
     def begin(self, protocol: Any) -> None:
         """Both ends know of each other now; called by the process whose end it is."""
         self._protocol = protocol
-        self._arrival = _Arrival(self._arrive, (), None)
+        self._arrival = Handle(self._arrive, (), contextvars.copy_context())
         protocol.connection_made(self)
         if self._travelling and not self._is_awaited:
             self._await_arrival()
@@ -425,8 +417,10 @@ class _Transport(asyncio.Transport):
                     network.drop(self)
 
     def _travel(self, data: bytes | None) -> None:
-        when = self._loop.time() + self._network.delay()
-        when = max(when, self._last_arrival)
+        busy_until, now = self.process.busy_until, self._loop.now
+        when = (busy_until if busy_until > now else now) + self._network.delay()  # noqa: FURB136
+        if when < self._last_arrival:  # noqa: PLR1730
+            when = self._last_arrival
         self._last_arrival = when
         peer = self.peer
         assert peer is not None
@@ -454,10 +448,9 @@ class _Transport(asyncio.Transport):
     # -- receiving --------------------------------------------------------------------------
 
     def _await_arrival(self) -> None:
+        assert self._arrival is not None
         self._is_awaited = True
-        loop = self._loop
-        loop._numbers += 1
-        heapq.heappush(loop._timers, (self._travelling[0][0], loop._numbers, self._arrival))  # type: ignore[misc]
+        self._loop.at(self._travelling[0][0], self._arrival)
 
     def _arrive(self) -> None:
         """Something is here; several pieces at once are read as one."""
@@ -526,9 +519,8 @@ class _Transport(asyncio.Transport):
         peer = self.peer
         if peer is not None and not peer.is_dead:
             error = ConnectionResetError("Connection reset by peer")
-            self._loop.call_later(
-                self._network.delay(), peer.lose, error, context=self._loop.context
-            )
+            when = self._loop.time() + self._network.delay()
+            self._loop.at(when, Handle(peer.lose, (error,), None))
 
     def lose(self, error: Exception | None) -> None:
         """The connection is gone at this end."""

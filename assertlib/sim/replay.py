@@ -4,6 +4,7 @@ Replaying a token: the same trial once more, in a process of its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .engine import unrecorded
@@ -29,7 +30,7 @@ class Replay:
     differences: list[str]
 
 
-def replay(recipe: Recipe, *, trace: bool = True) -> Replay:
+def replay(recipe: Recipe, *, trace: bool = True, path: Sequence[str] = ()) -> Replay:
     """
     Run the trial of *recipe*; it records nowhere.
 
@@ -37,7 +38,7 @@ def replay(recipe: Recipe, *, trace: bool = True) -> Replay:
         TargetError: Its scenario cannot be loaded.
         LostWorkerError: The process that ran it ended.
     """
-    worker = unrecorded(recipe.target, recipe.options)
+    worker = unrecorded(recipe.target, recipe.options, path)
     try:
         answer = worker.do(
             Job("replay", recipe.seed, recipe.choices, "set", trace=trace, digest=True)

@@ -56,7 +56,12 @@ class Tape:
 
     def between(self, low: float, high: float) -> float:
         """A number from *low* to *high*."""
-        return low + (high - low) * (self.choose(_FINE) / _FINE)
+        # As `choose` does it, without another call: every message asks.
+        values, given = self.values, self._given
+        at = len(values)
+        value = given[at] % _FINE if at < len(given) else int(self._random() * _FINE)
+        values.append(value)
+        return low + (high - low) * (value / _FINE)
 
     def pick(self, things: Sequence[T]) -> T:
         """One of *things*, the first being the plainest."""

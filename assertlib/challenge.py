@@ -1,0 +1,232 @@
+"""
+Do the assertions still bite?  Every kept defect is planted in a copy and has to be caught.
+
+A kept defect is a patch, ``NAME.patch``, that begins with what it does in one sentence and with
+trailers:
+
+    A write is acknowledged before its log record is synced.
+
+    Issue: etcd-io/etcd#14370
+    Invariant: wal.fsync-before-ack
+
+The directory of the patches lies in the one that they apply to.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from .sim.engine import unrecorded
+from .sim.explore import Exploration, Found, Plan
+
+__all__ = ["Attempt", "ChallengeError", "Defect", "Result", "challenge", "read_defects", "table"]
+
+_TRAILER = re.compile(r"^(Issue|Invariant): (.+)$", re.MULTILINE)
+_APART = 1_000_000
+"""Seeds between two repetitions, so that none sees the same trials."""
+
+
+class ChallengeError(Exception):
+    """A patch cannot be read or applied; the text says which and why."""
+
+
+@dataclass(frozen=True)
+class Defect:
+    """
+    A bug that is kept.
+
+    Attributes:
+        about: What it makes the store do wrong.
+        issue: What it is modelled on.
+        invariant: The invariant that it was made to violate.
+    """
+
+    name: str
+    path: Path
+    about: str
+    issue: str
+    invariant: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try to catch a defect; *found* is None if it got away."""
+
+    found: Found | None
+    trials: int
+    seconds: float
+
+    @property
+    def cost(self) -> float:
+        """Trials until it was caught; infinite if it was not."""
+        return self.found.trial if self.found else float("inf")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a defect."""
+
+    defect: Defect
+    random: tuple[Attempt, ...]
+    guided: tuple[Attempt, ...]
+
+    @property
+    def best(self) -> Found | None:
+        """The catch with the shortest tape."""
+        found = [each.found for each in (*self.random, *self.guided) if each.found]
+        return min(found, key=lambda each: len(each.recipe.choices), default=None)
+
+    @property
+    def is_caught(self) -> bool:
+        """Whether every try caught it."""
+        return all(each.found for each in (*self.random, *self.guided))
+
+
+def read_defects(directory: Path, names: Sequence[str] = ()) -> list[Defect]:
+    """
+    The defects in *directory*, or those of *names*.
+
+    Raises:
+        ChallengeError: There is none, or one lacks what it has to say.
+    """
+    paths = sorted(directory.glob("*.patch"))
+    unknown = set(names) - {path.stem for path in paths}
+    if unknown or not paths:
+        missing = ", ".join(sorted(unknown)) or "*.patch"
+        raise ChallengeError(f"{directory}: there is no {missing}")
+    return [_read(path) for path in paths if not names or path.stem in names]
+
+
+def _read(path: Path) -> Defect:
+    head, found, _ = path.read_text(encoding="utf-8").partition("\n--- ")
+    trailers = dict(_TRAILER.findall(head))
+    about = " ".join(head.split("\n\n", 1)[0].split())
+    if not found or not about or set(trailers) != {"Issue", "Invariant"}:
+        raise ChallengeError(
+            f"{path}: begin with a sentence, an empty line, and `Issue:` and `Invariant:`"
+        )
+    return Defect(path.stem, path, about, trailers["Issue"], trailers["Invariant"])
+
+
+@contextmanager
+def planted(defect: Defect) -> Iterator[Path]:
+    """
+    A copy of the store with *defect* in it.
+
+    Raises:
+        ChallengeError: The patch does not apply.
+    """
+    with tempfile.TemporaryDirectory(prefix="assertlib-challenge-") as parent:
+        copy = Path(parent) / "copy"
+        ignored = shutil.ignore_patterns("__pycache__", ".*")
+        shutil.copytree(defect.path.parents[1], copy, ignore=ignored)
+        environment = {**os.environ, "GIT_CEILING_DIRECTORIES": parent}
+        applied = subprocess.run(
+            ["git", "apply", str(defect.path.resolve())],
+            cwd=copy, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if applied.returncode:
+            raise ChallengeError(f"{defect.path} does not apply: {applied.stderr.strip()}")
+        yield copy
+
+
+def challenge(
+    defect: Defect,
+    plan: Plan,
+    repeats: int,
+    jobs: int,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Result:
+    """
+    Try to catch *defect*, *repeats* times at random and as often guided.
+
+    Args:
+        plan: How to explore, each time.
+        jobs: How many tries go on at a time.
+
+    Raises:
+        ChallengeError: The patch does not apply.
+    """
+    plans = [
+        replace(plan, guided=guided, first=number * _APART, jobs=1, stops=_is_catalogued)
+        for guided in (False, True)
+        for number in range(repeats)
+    ]
+    with planted(defect) as copy, ThreadPoolExecutor(jobs) as pool:
+        here = [replace(each, path=(str(copy), *each.path)) for each in plans]
+        attempts = tuple(pool.map(lambda each: _attempt(each, tell), here))
+    return Result(defect, attempts[:repeats], attempts[repeats:])
+
+
+def _is_catalogued(found: Found) -> bool:
+    return found.failure.invariant is not None
+
+
+def _attempt(plan: Plan, tell: Callable[[str], None]) -> Attempt:
+    engine = partial(unrecorded, plan.target, plan.options, plan.path)
+    exploration = Exploration(plan, engine, tell)
+    exploration.run()
+    catches = [found for found in exploration.found.values() if _is_catalogued(found)]
+    found = min(catches, key=lambda each: each.trial, default=None)
+    return Attempt(found, exploration.trials, exploration.elapsed)
+
+
+# -- the table --------------------------------------------------------------------------------
+
+
+def table(results: Sequence[Result], commit: str, repeats: int) -> str:
+    """What is known of each defect, as a table in Markdown."""
+    lines = [
+        "| defect | modelled on | caught by | trials, random | trials, guided | after the last fault | choices, shrunk | last reproduced at |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [_row(result, commit) for result in results]
+    lines += [
+        "",
+        f"Trials until it was caught: the median of {repeats}, and the least and the most.",
+        "A dash is a try that did not catch it in its time.",
+    ]
+    return "\n".join(lines)
+
+
+def _row(result: Result, commit: str) -> str:
+    defect, best = result.defect, result.best
+    caught = "nothing" if best is None else f"`{best.failure.invariant}`: {best.failure.name}"
+    cells = (
+        f"**{defect.name}**: {defect.about}",
+        defect.issue,
+        caught,
+        _spread(result.random),
+        _spread(result.guided),
+        "" if best is None or best.failure.after is None else f"{best.failure.after:.3f} s",
+        "" if best is None else f"{len(best.recipe.choices):,}",
+        "" if best is None else commit[:10],
+    )
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _spread(attempts: Sequence[Attempt]) -> str:
+    costs = sorted(attempt.cost for attempt in attempts)
+    if not costs:
+        return ""
+    return f"{_number(statistics.median(costs))} ({_number(costs[0])}-{_number(costs[-1])})"
+
+
+def _number(value: float) -> str:
+    return "-" if value == float("inf") else f"{value:,.0f}"
+
+
+def median(attempts: Sequence[Attempt]) -> float:
+    """The median of trials until it was caught."""
+    return statistics.median(attempt.cost for attempt in attempts)
