@@ -30,9 +30,19 @@ from pathlib import Path
 from .sim.engine import unrecorded
 from .sim.explore import Exploration, Found, Plan
 
-__all__ = ["Attempt", "ChallengeError", "Defect", "Result", "challenge", "read_defects", "table"]
+__all__ = [
+    "Attempt",
+    "ChallengeError",
+    "Defect",
+    "Result",
+    "challenge",
+    "read_defects",
+    "table",
+    "write_table",
+]
 
 _TRAILER = re.compile(r"^(Issue|Invariant): (.+)$", re.MULTILINE)
+_BEGIN, _END = "<!-- track record -->", "<!-- end of track record -->"
 _APART = 1_000_000
 """Seeds between two repetitions, so that none sees the same trials."""
 
@@ -198,6 +208,20 @@ def table(results: Sequence[Result], commit: str, repeats: int) -> str:
         "A dash is a try that did not catch it in its time.",
     ]
     return "\n".join(lines)
+
+
+def write_table(path: Path, text: str) -> None:
+    """
+    Put the table *text* between the marks in the Markdown file at *path*.
+
+    Raises:
+        ChallengeError: It has no marks.
+    """
+    page = path.read_text(encoding="utf-8")
+    begin, end = page.find(_BEGIN), page.find(_END)
+    if not 0 <= begin < end:
+        raise ChallengeError(f"{path}: put the lines {_BEGIN} and {_END} where the table belongs")
+    path.write_text(f"{page[:begin]}{_BEGIN}\n{text}\n{page[end:]}", encoding="utf-8")
 
 
 def _row(result: Result, commit: str) -> str:

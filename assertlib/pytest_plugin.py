@@ -23,6 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="the target of pyproject.toml that the session is judged against",
     )
+    group.addoption(
+        "--sim-inline",
+        action="store_true",
+        help="run simulated trials in this process, for a debugger",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

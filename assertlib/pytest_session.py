@@ -149,6 +149,12 @@ class Session:
     def _explained(self, hit: Hit) -> str:
         return explain(hit, entry_of(hit.invariant, self._checked.catalog.entries))
 
+    @property
+    def assumes(self) -> dict[str, tuple[str, ...]]:
+        """What each invariant assumes, for simulated trials."""
+        entries = self._checked.catalog.entries.values()
+        return {entry.id: tuple(entry.invariant.assumes) for entry in entries}
+
     # -- the session -----------------------------------------------------
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:

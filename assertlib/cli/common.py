@@ -16,6 +16,7 @@ import typer
 
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
+from ..challenge import ChallengeError
 from ..evidence.combine import Evidence, read_evidence
 from ..evidence.runs import NoDataError, find_runs
 from ..evidence.summary import Summary, summarise
@@ -43,6 +44,7 @@ _MISTAKES = (
     TargetError,
     TokenError,
     LostWorkerError,
+    ChallengeError,
 )
 
 P = ParamSpec("P")

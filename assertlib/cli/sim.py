@@ -7,20 +7,23 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .. import lifecycle
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
+from ..challenge import Defect, Result, challenge, read_defects, table, write_table
 from ..evidence.combine import read_evidence
 from ..evidence.runs import NoDataError, describe_run, finish_run, new_run, write_replays
 from ..evidence.summary import Summary, summarise
+from ..recording.rundir import find_commit
 from ..report.base import FORMATS, Format
-from ..sim.engine import local
+from ..sim.engine import Engine, local
 from ..sim.explore import Exploration, Found, Plan
 from ..sim.faults import FAULTS, faults_named
 from ..sim.policy import SWARM, policy_named
@@ -28,6 +31,7 @@ from ..sim.replay import Replay, replay
 from ..sim.tape import Tape
 from ..sim.tapes import DIRECTORY, Recipe, find, stored_witnesses, write
 from ..sim.trial import Options
+from ..testing import caught
 from .common import (
     NO_DATA,
     OK,
@@ -87,6 +91,9 @@ def explore(
     stop: Annotated[
         bool, typer.Option("--exitfirst", "-x", help="Stop at the first failure.")
     ] = False,
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="Child processes, or a cluster's.")
+    ] = "local",
     target: TargetOption = None,
 ) -> int:
     """
@@ -109,7 +116,7 @@ def explore(
         stops=lambda _: stop,
         path=project.path,
     )
-    return _Campaign(project, plan).run()
+    return _Campaign(project, plan, _engine_named(engine)).run()
 
 
 @app.command("replay")
@@ -147,6 +154,77 @@ def replay_token(
     if assertion is not None:
         return OK if done.shows else WRONG
     return WRONG if done.answer.failure else OK
+
+
+@app.command("challenge")
+@command
+def challenge_all(
+    defects: Annotated[
+        list[str] | None, typer.Argument(metavar="[DEFECT]...", help="Only these; all if none.")
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option("--repeats", min=1, metavar="N", help="Tries, random and guided each.")
+    ] = 10,
+    duration: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="How long a try may take.")
+    ] = "60s",
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Tries at a time.")
+    ] = 1,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Markdown file whose table is replaced.")
+    ] = None,
+    target: TargetOption = None,
+) -> int:
+    """
+    Plant every kept defect in a copy of the store, and see which assertion catches it.
+
+    Exit code 1 if one gets away.  A caught one proves its invariant: the run says so.
+
+    Example: assertlib sim challenge --jobs 2 --output docs/track-record.md
+    """
+    project = _Project(None, target)
+    plan = Plan(
+        project.scenario,
+        project.options("default", SWARM),
+        _ENDLESS,
+        seconds=seconds_of(duration),
+        path=project.path,
+    )
+    kept = read_defects(project.defects, defects or ())
+    results = [_challenged(defect, plan, repeats, jobs) for defect in kept]
+    commit = find_commit(str(project.config.root)) or ""
+    text = table(results, commit, repeats)
+    print(text)
+    if output is not None:
+        write_table(output, text)
+    _record(project, results)
+    return OK if all(result.is_caught for result in results) else WRONG
+
+
+def _challenged(defect: Defect, plan: Plan, repeats: int, jobs: int) -> Result:
+    began = time.monotonic()
+    result = challenge(defect, plan, repeats, jobs)
+    best = result.best
+    told = (
+        "GOT AWAY" if not result.is_caught else f"caught by {best.failure.name!r}" if best else ""
+    )
+    print(f"{time.monotonic() - began:7.1f} s  {defect.name}: {told}", file=sys.stderr, flush=True)
+    return result
+
+
+def _record(project: _Project, results: list[Result]) -> None:
+    """Leave a run that holds the proofs, and the tapes."""
+    run_dir = new_run(project.config)
+    describe_run(run_dir, project.checked, project.config, sys.argv)
+    lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
+    replays = {}
+    for result in results:
+        if result.best is not None:
+            caught(result.defect.name, result.best.failure.name)
+            replays[result.defect.name] = write(run_dir / DIRECTORY, result.best.recipe)
+    write_replays(run_dir, replays)
+    print(f"assertlib: proofs and tapes are in run {run_dir.name}", file=sys.stderr)
 
 
 @app.command("list")
@@ -202,6 +280,19 @@ class _Project:
             raise ConfigError(f"name a SCENARIO, or give target {name!r} a `scenario`")
         return scenario
 
+    @property
+    def defects(self) -> Path:
+        """
+        Where the kept defects lie.
+
+        Raises:
+            ConfigError: The target says nothing of them.
+        """
+        name, target = self.config.target(self._target)
+        if not target.defects:
+            raise ConfigError(f"give target {name!r} a directory of `defects` in pyproject.toml")
+        return self.config.root / target.defects
+
     @cached_property
     def checked(self) -> Checked:
         """Its catalog and its scan."""
@@ -225,6 +316,25 @@ class _Project:
             if entry.invariant.assumes
         }
         return Options(policy, allowed, assumes=assumes)
+
+
+MakesEngine = Callable[[Plan, Mapping[str, str]], Engine]
+
+
+def _engine_named(name: str) -> MakesEngine:
+    if name == "local":
+        return lambda plan, environment: local(plan.target, plan.options, environment, plan.path)
+    if name != "ray":
+        raise ConfigError(f"--engine {name}: there are local and ray")
+    try:
+        from ..sim.ray_engine import ray_engine
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"--engine ray needs {error.name}: pip install 'assertlib-sdk[ray]'"
+        ) from None
+    return lambda plan, environment: ray_engine(
+        plan.target, plan.options, environment, plan.path, plan.jobs
+    )
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -260,14 +370,14 @@ def _recipe(config: Config, token: str | None, assertion: str | None) -> Recipe:
 class _Campaign:
     """One exploration, from the empty run directory to the report."""
 
-    def __init__(self, project: _Project, plan: Plan) -> None:
+    def __init__(self, project: _Project, plan: Plan, makes_engine: MakesEngine) -> None:
         self._config = config = project.config
         self._checked = project.checked
         self._run_dir = new_run(config)
         self._tapes = self._run_dir / DIRECTORY
         self._told = 0.0
         environment = recording_environment(config.root, self._run_dir)
-        engine = local(plan.target, plan.options, environment, plan.path)
+        engine = makes_engine(plan, environment)
         self._exploration = Exploration(plan, engine, self._tell, self._tick)
 
     def run(self) -> int:

@@ -1,6 +1,27 @@
 """Deterministic simulation: a whole world from one seed."""
 
+from .decorator import SimulationFailedError, test
+from .disk import SimDisk
+from .fence import NotSimulatedError
+from .loop import DeadlockError
+from .network import Mailbox, Network
+from .tape import Tape
 from .trial import Failure, Options, Outcome, run_trial
 from .world import Host, World
 
-__all__ = ["Failure", "Host", "Options", "Outcome", "World", "run_trial"]
+__all__ = [
+    "DeadlockError",
+    "Failure",
+    "Host",
+    "Mailbox",
+    "Network",
+    "NotSimulatedError",
+    "Options",
+    "Outcome",
+    "SimDisk",
+    "SimulationFailedError",
+    "Tape",
+    "World",
+    "run_trial",
+    "test",
+]

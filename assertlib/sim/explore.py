@@ -127,14 +127,25 @@ class Exploration:
         self._numbers = count(1)
         self._error: Exception | None = None
 
-    def run(self) -> None:
+    def run(self, *, here: bool = False) -> None:
         """
         Explore until done, interrupted or failed.
+
+        Args:
+            here: In this very thread, for a debugger.
 
         Raises:
             TargetError: The scenario cannot be loaded.
             LostWorkerError: Too many workers were lost.
         """
+        if here:
+            self._labor()
+        else:
+            self._labor_in_threads()
+        if self._error is not None:
+            raise self._error
+
+    def _labor_in_threads(self) -> None:
         threads = [threading.Thread(target=self._labor, daemon=True) for _ in range(self.plan.jobs)]
         for thread in threads:
             thread.start()
@@ -147,8 +158,6 @@ class Exploration:
             self._over.set()
             for thread in threads:
                 thread.join()
-        if self._error is not None:
-            raise self._error
 
     @property
     def elapsed(self) -> float:

@@ -107,14 +107,14 @@ class Handle:
 
 
 class SimFuture(asyncio.Future[T]):
-    """A future that hashes by its number, so that sets of futures iterate alike in every run."""
+    """
+    A future that hashes by a number, so that sets of futures iterate alike in every run.
 
-    def __init__(self, number: int, loop: SimLoop) -> None:
-        super().__init__(loop=loop)
-        self._number = number
+    It gets the number when it is asked for, as hardly any future is ever hashed.
+    """
 
     def __hash__(self) -> int:
-        return self._number
+        return _number_of(self)
 
 
 class SimTask(asyncio.Task[T]):
@@ -161,7 +161,6 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._numbers = 0
         self._callbacks: deque[Handle] = deque()
         self._ready: list[Handle] = []
-        self._lanes: list[int] = []
         self._timers: list[tuple[float, int, Handle]] = []
         self._stopping = False
         self._running = False
@@ -212,23 +211,20 @@ class SimLoop(asyncio.AbstractEventLoop):
     def _run(self) -> None:
         # Every step of every trial passes here: it is one function to be fast, which
         # benchmarks/sim.py measures.
-        ready, lanes, callbacks, timers = self._ready, self._lanes, self._callbacks, self._timers
-        pick, whose, pop = self._policy.pick, PROCESS, heapq.heappop
+        ready, callbacks, timers = self._ready, self._callbacks, self._timers
+        pick, pop = self._policy.pick, heapq.heappop
         log = self.log.append if self.keep_log else None
         while not self._stopping:
             if timers and timers[0][0] <= self.now:
                 self._enqueue(pop(timers)[2])
                 continue
             if callbacks:
-                if ready and (at := pick([0, *lanes])):
-                    del lanes[at - 1]
+                if ready and (at := pick(ready, 1)):
                     handle = ready.pop(at - 1)
                 else:
                     handle = callbacks.popleft()
             elif ready:
-                at = pick(lanes) if len(ready) > 1 else 0
-                del lanes[at]
-                handle = ready.pop(at)
+                handle = ready.pop(pick(ready, 0) if len(ready) > 1 else 0)
             elif timers:
                 self.now, _, handle = pop(timers)
                 if timers and timers[0][0] == self.now:
@@ -239,7 +235,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             if handle._cancelled:
                 continue
             context = handle._context
-            process = self.outside if context is None else context[whose]
+            process = self.outside if context is None else context[PROCESS]
             if process.state or process.busy_until > self.now:
                 self._put_off(process, handle)
                 continue
@@ -273,7 +269,6 @@ class SimLoop(asyncio.AbstractEventLoop):
             self._callbacks.append(handle)
         else:
             self._ready.append(handle)
-            self._lanes.append(handle.task.number)
 
     def _waiting(self) -> str:
         tasks = [task for task in self.outside.tasks if not task.done()]
@@ -327,7 +322,6 @@ class SimLoop(asyncio.AbstractEventLoop):
         if type(task) is SimTask:
             handle = Handle(callback, args, context, 0.0, task)
             self._ready.append(handle)
-            self._lanes.append(task.number)
         else:
             handle = Handle(callback, args, context)
             self._callbacks.append(handle)
@@ -367,8 +361,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         return self._numbers
 
     def create_future(self) -> asyncio.Future[Any]:
-        self._numbers += 1
-        return SimFuture(self._numbers, self)
+        return SimFuture(loop=self)
 
     def create_task(  # type: ignore[override]
         self,
@@ -421,7 +414,6 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._closed = True
         self._callbacks.clear()
         self._ready.clear()
-        self._lanes.clear()
         self._timers.clear()
 
     async def shutdown_asyncgens(self) -> None:
@@ -510,12 +502,17 @@ for _name in (
     setattr(SimLoop, _name, _not_simulated(_name))
 
 
+def _number_of(future: Any) -> int:
+    number: int | None = future.__dict__.get("_number")
+    if number is None:
+        number = future._number = future.get_loop().next_number()
+    return number
+
+
 def _hash_of_gathering(future: Any) -> int:
     """What asyncio.gather makes is a future that user code may put into a set, too."""
-    loop = future.get_loop()
-    if type(loop) is not SimLoop:
-        return object.__hash__(future)
-    return future.__dict__.setdefault("_number", loop.next_number())  # type: ignore[no-any-return]
+    is_ours = type(future.get_loop()) is SimLoop
+    return _number_of(future) if is_ours else object.__hash__(future)
 
 
 asyncio.tasks._GatheringFuture.__hash__ = _hash_of_gathering  # type: ignore[attr-defined]

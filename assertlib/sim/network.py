@@ -204,14 +204,19 @@ class Network:
 
     def post(self, sender: tuple[str, int], to: tuple[str, int], message: object) -> None:
         """Send *message* to the mailbox at *to*; it may get lost, doubled or overtaken."""
-        now = self._loop.time()
-        for delay in self._ways(sender[0], to[0]):
-            self._loop.at(now + delay, Handle(self._put, (to, (message, sender)), None))
+        loop, conditions = self._loop, self.conditions
+        now = loop.time()
+        if self._cut or conditions.loss or conditions.duplication:
+            ways = self._ways(sender[0], to[0])
+        else:
+            ways = (self._tape.between(*conditions.latency),)
+        for delay in ways:
+            loop.at(now + delay, Handle(self._put, (to, message, sender), None))
 
-    def _put(self, to: tuple[str, int], letter: tuple[object, tuple[str, int]]) -> None:
+    def _put(self, to: tuple[str, int], message: object, sender: tuple[str, int]) -> None:
         box = self._mailboxes.get(to)
-        if box is not None and (letter[1][0], to[0]) not in self._cut:
-            box.put(letter)
+        if box is not None and (sender[0], to[0]) not in self._cut:
+            box.put((message, sender))
 
     def send(self, sender: tuple[str, int], to: tuple[str, int], data: bytes) -> None:
         """Send a datagram."""
@@ -386,6 +391,16 @@ class _Transport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._is_closing or self.is_dead or not data:
             return
+        network = self._network
+        conditions = network.conditions
+        if (
+            self._at_peer < conditions.buffer
+            and self.peer is not None
+            and not (self._unsent or network._cut or conditions.fragmentation)
+        ):
+            self._at_peer += len(data)
+            self._travel(data if type(data) is bytes else bytes(data))
+            return
         self._unsent.append(bytes(data))
         self._unsent_bytes += len(data)
         self.flush()
@@ -417,8 +432,12 @@ class _Transport(asyncio.Transport):
                     network.drop(self)
 
     def _travel(self, data: bytes | None) -> None:
-        busy_until, now = self.process.busy_until, self._loop.now
-        when = (busy_until if busy_until > now else now) + self._network.delay()  # noqa: FURB136
+        network, busy_until, when = self._network, self.process.busy_until, self._loop.now
+        when = max(when, busy_until)
+        if network.conditions.loss:
+            when += network.delay()
+        else:
+            when += network._tape.between(*network.conditions.latency)
         if when < self._last_arrival:  # noqa: PLR1730
             when = self._last_arrival
         self._last_arrival = when
@@ -459,8 +478,9 @@ class _Transport(asyncio.Transport):
         if self.is_dead:
             travelling.clear()
             return
+        arrived = self._arrived
         while travelling and travelling[0][0] <= now:
-            self._arrived.append(travelling.popleft()[1])
+            arrived.append(travelling.popleft()[1])
         if not self._is_paused:
             self._hand_over()
         if travelling and not self._is_awaited:
@@ -475,16 +495,16 @@ class _Transport(asyncio.Transport):
                 continue
             while arrived and arrived[0] is not None:
                 data += arrived.popleft()  # type: ignore[operator]
-            peer = self.peer
             if not self._is_closing:
                 self._protocol.data_received(data)
+            peer = self.peer
             if peer is not None and not peer.is_dead:
-                peer._delivered(len(data))
+                peer._at_peer -= len(data)
+                if peer._unsent or peer._is_writing_paused:
+                    peer._make_room()
 
-    def _delivered(self, size: int) -> None:
-        self._at_peer -= size
-        if self._unsent:
-            self.flush()
+    def _make_room(self) -> None:
+        self.flush()
         if self._is_writing_paused and self._unsent_bytes <= self._high // 4:
             self._is_writing_paused = False
             self._loop.call_soon(self._protocol.resume_writing, context=self._context())

@@ -8,9 +8,12 @@ ready runs, and at *depth* - 1 random steps the running one drops below all othe
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .tape import Tape
+
+if TYPE_CHECKING:
+    from .loop import Handle
 
 __all__ = ["SWARM", "Policy", "policy_named"]
 
@@ -23,16 +26,22 @@ _PATIENCE = 1000
 
 
 class Policy(Protocol):
-    """Chooses among lanes: one for each task, by its number, and 0 for plain callbacks."""
+    """Chooses who runs next."""
 
-    def pick(self, lanes: list[int]) -> int:
-        """Which of *lanes*, of which there are two or more, the oldest first; its index."""
+    def pick(self, ready: list[Handle], callbacks: int) -> int:
+        """
+        The index of the one to run.
+
+        Args:
+            ready: The next step of each task that can run, the one that waits longest first.
+            callbacks: 1 if plain callbacks wait as well, who then are number 0; else 0.
+        """
 
 
 class Fifo:
     """Whoever waits longest, as the loop of asyncio does."""
 
-    def pick(self, lanes: list[int]) -> int:
+    def pick(self, ready: list[Handle], callbacks: int) -> int:
         return 0
 
 
@@ -42,8 +51,8 @@ class RandomWalk:
     def __init__(self, tape: Tape) -> None:
         self._choose = tape.choose
 
-    def pick(self, lanes: list[int]) -> int:
-        return self._choose(len(lanes))
+    def pick(self, ready: list[Handle], callbacks: int) -> int:
+        return self._choose(len(ready) + callbacks)
 
 
 class Pct:
@@ -55,8 +64,9 @@ class Pct:
         self._priorities: dict[int, int] = {}
         self._changes = {_step(tape) for _ in range(depth - 1)}
 
-    def pick(self, lanes: list[int]) -> int:
+    def pick(self, ready: list[Handle], callbacks: int) -> int:
         self._steps += 1
+        lanes = [0] * callbacks + [handle.task.number for handle in ready if handle.task]
         known = self._priorities
         for lane in lanes:
             if lane not in known:

@@ -1,0 +1,127 @@
+"""
+``@assertlib.sim.test``: a scenario as a test of pytest's.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .engine import Engine, local
+from .explore import Exploration, Found, Plan
+from .faults import faults_named
+from .policy import SWARM
+from .tapes import DIRECTORY, write
+from .target import HASH_SEED, Stamp, stamp
+from .trial import Options, Scenario
+from .worker import Answer, Job, Laborer
+
+__all__ = ["SimulationFailedError", "test"]
+
+
+class SimulationFailedError(AssertionError):
+    """A trial failed; the text says how, and what replays it."""
+
+
+class _Inline:
+    """A worker in this very process, for a debugger; nobody fixes its hash seed."""
+
+    def __init__(self, target: str, options: Options) -> None:
+        self._laborer = Laborer(target, options)
+
+    @property
+    def stamp(self) -> Stamp:
+        return stamp()
+
+    def do(self, job: Job) -> Answer:
+        return self._laborer.do(job)
+
+    def close(self) -> None:
+        """It goes on with the tests."""
+
+
+def test(
+    *,
+    seeds: int = 100,
+    faults: str = "default",
+    policy: str = SWARM,
+    guided: bool = False,
+    jobs: int = 1,
+) -> Callable[[Scenario], Callable[..., None]]:
+    """
+    Make a test of a scenario: it fails if any of its trials does.
+
+    Trials run in child processes whose hash seed is fixed; ``pytest --sim-inline`` runs them in
+    the test's own process.
+
+    Args:
+        seeds: How many trials.
+        faults: What may go wrong, as in ``assertlib sim explore --faults``.
+        policy: How tasks are scheduled, as in ``--policy``.
+        guided: Whether to go on from what showed something new.
+        jobs: Trials at a time.
+    """
+
+    def decorate(scenario: Scenario) -> Callable[..., None]:
+        def run(request: Any) -> None:
+            config = request.config
+            session = config.pluginmanager.get_plugin("assertlib-session")
+            assumes = {} if session is None else session.assumes
+            options = Options(policy, faults_named(faults), assumes=assumes)
+            plan = Plan(
+                _name_of(scenario), options, seeds, jobs=jobs, guided=guided, stops=lambda _: True
+            )
+            _explore(plan, inline=config.getoption("--sim-inline", False), root=config.rootpath)
+
+        run.__name__, run.__qualname__ = scenario.__name__, scenario.__qualname__
+        run.__module__, run.__doc__ = scenario.__module__, scenario.__doc__
+        run.scenario = scenario  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+# Its name is for users; pytest must not take it for a test.
+test.__test__ = False  # type: ignore[attr-defined]
+
+
+def _name_of(scenario: Scenario) -> str:
+    file = inspect.getsourcefile(scenario) or ""
+    try:
+        spec = importlib.util.find_spec(scenario.__module__)
+    except (ImportError, ValueError):
+        spec = None
+    is_importable = spec is not None and spec.origin is not None and not spec.origin.endswith("<")
+    if is_importable and spec is not None and os.path.samefile(str(spec.origin), file):
+        return f"{scenario.__module__}:{scenario.__qualname__}"
+    return f"{file}:{scenario.__qualname__}"
+
+
+def _explore(plan: Plan, *, inline: bool, root: Path) -> None:
+    engine: Engine = (
+        (lambda: _Inline(plan.target, plan.options))
+        if inline
+        else local(plan.target, plan.options, os.environ)
+    )
+    exploration = Exploration(plan, engine)
+    exploration.run(here=inline)
+    if exploration.found:
+        found = next(iter(exploration.found.values()))
+        token = write(root / ".assertlib" / DIRECTORY, found.recipe)
+        raise SimulationFailedError(_told(found, token, inline=inline))
+
+
+def _told(found: Found, token: str, *, inline: bool) -> str:
+    lines = [
+        f"trial {found.trial} failed after {found.failure.at:.6f} virtual seconds",
+        found.failure.text.rstrip(),
+        f"replay: assertlib sim replay {token} --trace",
+        f"the whole trial: assertlib sim replay {found.seed_recipe.token}",
+    ]
+    if inline:
+        lines.append(f"(inline: the hash seed is not {HASH_SEED}, so a replay may differ)")
+    return "\n".join(lines)
