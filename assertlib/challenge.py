@@ -28,7 +28,7 @@ from functools import partial
 from pathlib import Path
 
 from .sim.engine import unrecorded
-from .sim.explore import Exploration, Found, Plan
+from .sim.explore import Exploration, Found, Plan, shrunk
 
 __all__ = [
     "Attempt",
@@ -43,6 +43,7 @@ __all__ = [
 
 _TRAILER = re.compile(r"^(Issue|Invariant): (.+)$", re.MULTILINE)
 _BEGIN, _END = "<!-- track record -->", "<!-- end of track record -->"
+_SHRINK_SECONDS = 20.0
 _APART = 1_000_000
 """Seeds between two repetitions, so that none sees the same trials."""
 
@@ -85,17 +86,17 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a defect."""
+    """
+    What came of a defect.
+
+    Attributes:
+        best: The catch with the shortest tape, which is then made shorter still.
+    """
 
     defect: Defect
     random: tuple[Attempt, ...]
     guided: tuple[Attempt, ...]
-
-    @property
-    def best(self) -> Found | None:
-        """The catch with the shortest tape."""
-        found = [each.found for each in (*self.random, *self.guided) if each.found]
-        return min(found, key=lambda each: len(each.recipe.choices), default=None)
+    best: Found | None
 
     @property
     def is_caught(self) -> bool:
@@ -169,14 +170,20 @@ def challenge(
         ChallengeError: The patch does not apply.
     """
     plans = [
-        replace(plan, guided=guided, first=number * _APART, jobs=1, stops=_is_catalogued)
+        replace(
+            plan, guided=guided, first=number * _APART, jobs=1, stops=_is_catalogued, shrinks=0.0
+        )
         for guided in (False, True)
         for number in range(repeats)
     ]
     with planted(defect) as copy, ThreadPoolExecutor(jobs) as pool:
         here = [replace(each, path=(str(copy), *each.path)) for each in plans]
         attempts = tuple(pool.map(lambda each: _attempt(each, tell), here))
-    return Result(defect, attempts[:repeats], attempts[repeats:])
+        found = [each.found for each in attempts if each.found]
+        best = min(found, key=lambda each: len(each.recipe.choices), default=None)
+        if best is not None:
+            best.recipe = shrunk(best.recipe, _SHRINK_SECONDS, here[0].path)
+    return Result(defect, attempts[:repeats], attempts[repeats:], best)
 
 
 def _is_catalogued(found: Found) -> bool:

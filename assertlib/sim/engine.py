@@ -67,7 +67,7 @@ class LocalWorker:
             TargetError: The scenario cannot be loaded.
         """
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "assertlib.sim.worker"],
+            [sys.executable, "-m", "assertlib.sim"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**environment, "PYTHONHASHSEED": HASH_SEED},

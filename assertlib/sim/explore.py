@@ -19,7 +19,7 @@ from .target import Stamp
 from .trial import Failure, Options
 from .worker import Answer, Job
 
-__all__ = ["Exploration", "Found", "Plan"]
+__all__ = ["Exploration", "Found", "Plan", "shrunk"]
 
 _MOST_LOST = 20
 _SHRINK_SECONDS = 20.0
@@ -86,6 +86,23 @@ class Found:
     times: int
     recipe: Recipe
     seed_recipe: Recipe
+
+
+def shrunk(recipe: Recipe, seconds: float, path: Sequence[str] = ()) -> Recipe:
+    """
+    *recipe* with the shortest tape that still shows the same, as far as time allows.
+
+    It is sought by a worker that records nowhere, since what it tries are no trials.
+
+    Raises:
+        LostWorkerError: The worker ended.
+    """
+    job = Job("shrinking", None, recipe.choices, "shrink", shows=recipe.shows, limit=seconds)
+    worker = unrecorded(recipe.target, recipe.options, path)
+    try:
+        return replace(recipe, choices=tuple(worker.do(job).choices))
+    finally:
+        worker.close()
 
 
 @dataclass
@@ -181,7 +198,7 @@ class Exploration:
                     worker = None
                     self._mourn(job, error)
                     continue
-                self._learn(job, answer, worker)
+                self._learn(job, answer)
         except Exception as error:
             self._error = error
             self._over.set()
@@ -229,7 +246,7 @@ class Exploration:
 
     # -- what came of them ------------------------------------------------------------------
 
-    def _learn(self, job: Job, answer: Answer, worker: Worker) -> None:
+    def _learn(self, job: Job, answer: Answer) -> None:
         with self._lock:
             self.trials += 1
             number = self.trials
@@ -239,8 +256,10 @@ class Exploration:
                 self.digests[job.name] = answer.digest
             for name in self.corpus.learn(answer.choices, answer.features):
                 self._tell_new(name, number)
-        for failure in answer.failures:
-            self._fail(job, answer, failure, number, worker)
+        new = [each for each in answer.failures if self._is_new(job, answer, each, number)]
+        if new and self.plan.shrinks:
+            # The others of the same trial are mostly the same thing seen from elsewhere.
+            self._shrink(self.found[new[0].name])
 
     def _tell_new(self, name: str, number: int) -> None:
         kind, _, message = name.partition(" ")
@@ -248,48 +267,34 @@ class Exploration:
             self.curve.append((number, (self.curve[-1][1] if self.curve else 0) + 1))
             self.tell(f"new: {message}")
 
-    def _fail(
-        self, job: Job, answer: Answer, failure: Failure, number: int, worker: Worker
-    ) -> None:
+    def _is_new(self, job: Job, answer: Answer, failure: Failure, number: int) -> bool:
+        """Count a failure; whether it is the first of its name."""
         plan = self.plan
         with self._lock:
             if failure.out_of_model:
                 self.out_of_model[failure.name] = self.out_of_model.get(failure.name, 0) + 1
-                return
+                return False
             known = self.found.get(failure.name)
             if known is not None:
                 known.times += 1
-                return
-            whole = Recipe(
+                return False
+            seed = Recipe(
                 plan.target, plan.options, job.seed, job.choices, self.stamp, failure.name
             )
-            tape = replace(whole, seed=None, choices=tuple(answer.choices))
-            self.found[failure.name] = Found(failure, number, 1, tape, whole)
-            self.tell(
-                f"FAILED: {failure.name}, in trial {job.name!r}, {len(tape.choices):,} choices"
-            )
-            if plan.stops(self.found[failure.name]):
+            tape = replace(seed, seed=None, choices=tuple(answer.choices))
+            found = self.found[failure.name] = Found(failure, number, 1, tape, seed)
+            self.tell(f"FAILED: {failure.name}, in trial {job.name!r}")
+            if plan.stops(found):
                 self._over.set()
-        if plan.shrinks:
-            self._shrink(self.found[failure.name])
+        return True
 
     def _shrink(self, found: Found) -> None:
-        """On a worker that records nowhere, since what it tries are no trials."""
-        plan = self.plan
-        job = Job(
-            "shrinking", None, found.recipe.choices, "shrink",
-            shows=found.failure.name, limit=plan.shrinks,
-        )  # fmt: skip
-        shrinker = unrecorded(plan.target, plan.options, plan.path)
         try:
-            answer = shrinker.do(job)
+            found.recipe = shrunk(found.recipe, self.plan.shrinks, self.plan.path)
         except LostWorkerError as error:
             self.tell(f"not shrunk: {error}")
             return
-        finally:
-            shrinker.close()
-        found.recipe = replace(found.recipe, choices=tuple(answer.choices))
-        self.tell(f"shrunk to {len(answer.choices):,} choices: {found.failure.name}")
+        self.tell(f"shrunk to {len(found.recipe.choices):,} choices: {found.failure.name}")
 
     def witnesses(self) -> dict[str, Recipe]:
         """For each sometimes and reachable that was seen, the shortest tape that shows it."""

@@ -1,5 +1,5 @@
 """
-A process that runs trials: ``python -m assertlib.sim.worker``.
+A process that runs trials: ``python -m assertlib.sim``.
 
 It reads jobs, one JSON object a line, from its standard input and answers each with one line.
 What the scenario prints goes to standard error.
@@ -166,7 +166,3 @@ def main() -> int:
 def _say(stream: TextIO, data: dict[str, Any]) -> None:
     stream.write(json.dumps(data) + "\n")
     stream.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
