@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT", "FAULTS", "Fault", "Nemesis", "faults_named"]
 
 
+_SHORTEST = 0.001
+"""Seconds between two faults, at least."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """
@@ -181,7 +185,7 @@ class Nemesis:
         tape = self._world.tape
         strikes = [fault for fault in self.mix if fault.strike is not None and fault.name in only]
         while strikes:
-            await asyncio.sleep(tape.between(0.0, 2 * self._pause))
+            await asyncio.sleep(tape.between(_SHORTEST, 2 * self._pause))
             fault = tape.pick(strikes)
             if not host.is_up or fault.strike is None:
                 continue

@@ -7,12 +7,15 @@ What the scenario prints goes to standard error.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TextIO
 
 from .. import lifecycle
@@ -22,6 +25,9 @@ from .target import Stamp, TargetError, load, stamp
 from .trial import Failure, Features, Options, Outcome, Scenario, run_trial
 
 __all__ = ["Answer", "Job", "Laborer", "main"]
+
+_SOME_STEPS = 1000
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -120,14 +126,21 @@ class Laborer:
         )
 
     def _shrink(self, job: Job) -> list[int]:
+        # What takes far longer than the failure itself is no simpler.
+        whole = self._played(job.choices, self._options)
+        options = replace(self._options, steps=2 * whole.steps + _SOME_STEPS)
+
         def fails(choices: Sequence[int]) -> list[int] | None:
-            outcome = run_trial(
-                self._scenario, Tape(None, choices), self._options, name="shrinking", sampler="set"
-            )
+            outcome = self._played(choices, options)
             shown = any(each.name == job.shows for each in outcome.failures)
             return outcome.choices if shown else None
 
         return shrink(list(job.choices), fails, job.limit)
+
+    def _played(self, choices: Sequence[int], options: Options) -> Outcome:
+        return run_trial(
+            self._scenario, Tape(None, choices), options, name="shrinking", sampler="set"
+        )
 
 
 def traced(outcome: Outcome) -> list[str]:
@@ -143,7 +156,10 @@ def traced(outcome: Outcome) -> list[str]:
 
 
 def main() -> int:
-    """Serve until the input ends."""
+    """Serve until the input ends, or whoever started us does."""
+    with suppress(OSError, AttributeError):
+        # Not everywhere; elsewhere a trial that is under way is finished first.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     first = json.loads(sys.stdin.readline())
