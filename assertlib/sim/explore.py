@@ -17,7 +17,7 @@ from .engine import Engine, LostWorkerError, Worker, unrecorded
 from .tapes import Recipe
 from .target import Stamp
 from .trial import Failure, Options
-from .worker import Answer, Job
+from .worker import HANGS_AFTER, Answer, Job
 
 __all__ = ["Exploration", "Found", "Plan", "shrunk"]
 
@@ -141,6 +141,7 @@ class Exploration:
         self._over = threading.Event()
         self._seeds = plan.mine()
         self._again: list[Job] = []
+        self._lost_with: set[str] = set()
         self._numbers = count(1)
         self._error: Exception | None = None
 
@@ -214,8 +215,15 @@ class Exploration:
     def _mourn(self, job: Job, error: LostWorkerError) -> None:
         with self._lock:
             self.lost += 1
-            self._again.append(job)
-            self.tell(f"lost: {error}; its trial {job.name!r} is run again")
+            is_second = job.name in self._lost_with
+            self._lost_with.add(job.name)
+            if not is_second:
+                self._again.append(job)
+                self.tell(f"lost: {error}; its trial {job.name!r} is run again")
+        if is_second:
+            text = f"{error}: it ended its process twice, or took over {HANGS_AFTER:.0f} s"
+            failure = Failure("a trial ends its process, or hangs", None, 0.0, None, 0, text)
+            self._learn(job, Answer(list(job.choices), [failure]))
         if self.lost >= _MOST_LOST:
             raise LostWorkerError(f"{self.lost} workers were lost, the last: {error}")
 
@@ -257,7 +265,7 @@ class Exploration:
             for name in self.corpus.learn(answer.choices, answer.features):
                 self._tell_new(name, number)
         new = [each for each in answer.failures if self._is_new(job, answer, each, number)]
-        if new and self.plan.shrinks:
+        if new and answer.steps and self.plan.shrinks:
             # The others of the same trial are mostly the same thing seen from elsewhere.
             self._shrink(self.found[new[0].name])
 
@@ -281,7 +289,7 @@ class Exploration:
             seed = Recipe(
                 plan.target, plan.options, job.seed, job.choices, self.stamp, failure.name
             )
-            tape = replace(seed, seed=None, choices=tuple(answer.choices))
+            tape = replace(seed, seed=None, choices=tuple(answer.choices)) if answer.steps else seed
             found = self.found[failure.name] = Found(failure, number, 1, tape, seed)
             self.tell(f"FAILED: {failure.name}, in trial {job.name!r}")
             if plan.stops(found):

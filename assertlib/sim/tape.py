@@ -15,6 +15,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _FINE = 1 << 20
+_HALF = 1 << 32
 
 
 class Tape:
@@ -25,7 +26,7 @@ class Tape:
         values: The choices so far.
     """
 
-    __slots__ = ("_given", "_random", "values")
+    __slots__ = ("_given", "_random", "_words", "values")
 
     def __init__(self, seed: int | None, given: Sequence[int] = ()) -> None:
         """
@@ -34,9 +35,9 @@ class Tape:
             given: The choices to make first; one beyond its bound is wrapped around.
         """
         self._given = given
-        self._random: Callable[[], float] = _plainest
-        if seed is not None:
-            self._random = random.Random(seed).random
+        dice = random.Random(seed or 0)
+        self._random: Callable[[], float] = _plainest if seed is None else dice.random
+        self._words = dice.getrandbits
         self.values: list[int] = []
 
     def choose(self, bound: int) -> int:
@@ -68,8 +69,16 @@ class Tape:
         return things[self.choose(len(things))]
 
     def word(self) -> int:
-        """64 random bits."""
-        return self.choose(1 << 32) << 32 | self.choose(1 << 32)
+        """
+        64 random bits.
+
+        No word is plainer than another, and a program may try until it gets another one.
+        """
+        at, given = len(self.values), self._given
+        high = given[at] % _HALF if at < len(given) else self._words(32)
+        low = given[at + 1] % _HALF if at + 1 < len(given) else self._words(32)
+        self.values += (high, low)
+        return high << 32 | low
 
     def __repr__(self) -> str:
         return f"<Tape of {len(self.values)} choices>"

@@ -8,6 +8,7 @@ What the scenario prints goes to standard error.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import json
 import os
@@ -26,6 +27,8 @@ from .trial import Failure, Features, Options, Outcome, Scenario, run_trial
 
 __all__ = ["Answer", "Job", "Laborer", "main"]
 
+HANGS_AFTER = 60.0
+"""Real seconds after which a trial is taken to hang, and its process ends."""
 _SOME_STEPS = 1000
 _PR_SET_PDEATHSIG = 1
 
@@ -175,7 +178,10 @@ def main() -> int:
     for line in sys.stdin:
         data = json.loads(line)
         job = Job(**{**data, "choices": tuple(data["choices"])})
-        _say(answers, asdict(laborer.do(job)))
+        faulthandler.dump_traceback_later(HANGS_AFTER + job.limit, exit=True)
+        answer = laborer.do(job)
+        faulthandler.cancel_dump_traceback_later()
+        _say(answers, asdict(answer))
     return 0
 
 
