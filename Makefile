@@ -93,9 +93,10 @@ format: install ## let ruff mend style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## what assertions and judging histories cost, against peers
+bench: install ## what assertions, judging histories and simulation cost, against peers
 	$(BIN)/python benchmarks/primitives.py
 	$(BIN)/python benchmarks/linearizability.py
+	$(BIN)/python benchmarks/sim.py
 
 campaigns: install services ## what campaigns find in real etcd servers; about ten minutes
 	$(BIN)/python benchmarks/real_etcd.py

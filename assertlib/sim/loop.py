@@ -66,9 +66,14 @@ PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("assertlib.sim
 
 
 class Handle:
-    """A callback that waits for its turn, or for its time."""
+    """
+    A callback that waits for its turn, or for its time.
 
-    __slots__ = ("_args", "_callback", "_cancelled", "_context", "_when", "task")
+    Attributes:
+        lane: The number of the task whose next step it is; 0 for a plain callback.
+    """
+
+    __slots__ = ("_args", "_callback", "_cancelled", "_context", "_when", "lane")
 
     def __init__(
         self,
@@ -76,19 +81,17 @@ class Handle:
         args: tuple[object, ...],
         context: contextvars.Context | None,
         when: float = 0.0,
-        task: SimTask[Any] | None = None,
     ) -> None:
         """
         Args:
             context: What it runs in; None for the world's own doings.
-            task: The task whose next step it is.
         """
         self._callback = callback
         self._args = args
         self._context = context
         self._when = when
         self._cancelled = False
-        self.task = task
+        self.lane = 0
 
     def cancel(self) -> None:
         """Do not run it."""
@@ -118,7 +121,12 @@ class SimFuture(asyncio.Future[T]):
 
 
 class SimTask(asyncio.Task[T]):
-    """A task that hashes by its number and knows whose it is."""
+    """
+    A task that hashes by its number.
+
+    Attributes:
+        step: The handle of its next step, the same for all, as only one ever waits.
+    """
 
     def __init__(
         self,
@@ -129,6 +137,8 @@ class SimTask(asyncio.Task[T]):
         context: contextvars.Context | None,
     ) -> None:
         self.number = number
+        self.step = Handle(_nothing, (), None)
+        self.step.lane = number
         super().__init__(coro, loop=loop, name=name or f"task-{number}", context=context)
 
     def __hash__(self) -> int:
@@ -246,17 +256,20 @@ class SimLoop(asyncio.AbstractEventLoop):
                 )
             if log is not None:
                 log((self.now, process.name, _described(handle)))
+            callback = handle._callback
+            if handle.lane:
+                # Or else a task and its step would keep each other alive.
+                handle._callback = _nothing
             try:
                 if context is None:
-                    handle._callback(*handle._args)
+                    callback(*handle._args)
                 else:
-                    context.run(handle._callback, *handle._args)
+                    context.run(callback, *handle._args)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as error:
-                self.call_exception_handler(
-                    {"message": f"exception in {_described(handle)}", "exception": error}
-                )
+                name = getattr(callback, "__qualname__", type(callback).__name__)
+                self.call_exception_handler({"message": f"exception in {name}", "exception": error})
 
     def _put_off(self, process: Process, handle: Handle) -> None:
         if process.state == PAUSED:
@@ -265,10 +278,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             self.at(process.busy_until, handle)
 
     def _enqueue(self, handle: Handle) -> None:
-        if handle.task is None:
-            self._callbacks.append(handle)
-        else:
-            self._ready.append(handle)
+        (self._ready if handle.lane else self._callbacks).append(handle)
 
     def _waiting(self) -> str:
         tasks = [task for task in self.outside.tasks if not task.done()]
@@ -320,7 +330,8 @@ class SimLoop(asyncio.AbstractEventLoop):
             context = contextvars.copy_context()
         task = getattr(callback, "__self__", None)
         if type(task) is SimTask:
-            handle = Handle(callback, args, context, 0.0, task)
+            handle = task.step
+            handle._callback, handle._args, handle._context = callback, args, context
             self._ready.append(handle)
         else:
             handle = Handle(callback, args, context)
@@ -537,10 +548,15 @@ def _unnoticed(_: object) -> None:
     """Generators that begin need no care."""
 
 
+def _nothing() -> None:
+    """What a task does whose next step is not known yet."""
+
+
 def _described(handle: Handle) -> str:
-    if handle.task is not None:
-        return f"run {handle.task.get_name()} {_coroutine_name(handle.task)}"
     callback = handle._callback
+    task = getattr(callback, "__self__", None)
+    if isinstance(task, SimTask):
+        return f"run {task.get_name()} {_coroutine_name(task)}"
     return f"call {getattr(callback, '__qualname__', type(callback).__name__)}"
 
 

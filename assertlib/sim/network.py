@@ -478,7 +478,19 @@ class _Transport(asyncio.Transport):
         if self.is_dead:
             travelling.clear()
             return
-        arrived = self._arrived
+        arrived, peer = self._arrived, self.peer
+        if (
+            len(travelling) == 1
+            and (data := travelling[0][1])
+            and peer is not None
+            and not (arrived or self._is_paused or self._is_closing)
+            and not (peer._unsent or peer._is_writing_paused)
+        ):
+            # What happens nearly always, without the care for what does not.
+            travelling.clear()
+            self._protocol.data_received(data)
+            peer._at_peer -= len(data)
+            return
         while travelling and travelling[0][0] <= now:
             arrived.append(travelling.popleft()[1])
         if not self._is_paused:

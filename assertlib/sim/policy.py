@@ -66,7 +66,7 @@ class Pct:
 
     def pick(self, ready: list[Handle], callbacks: int) -> int:
         self._steps += 1
-        lanes = [0] * callbacks + [handle.task.number for handle in ready if handle.task]
+        lanes = [0] * callbacks + [handle.lane for handle in ready]
         known = self._priorities
         for lane in lanes:
             if lane not in known:
