@@ -43,7 +43,7 @@ __all__ = [
 
 _TRAILER = re.compile(r"^(Issue|Invariant): (.+)$", re.MULTILINE)
 _BEGIN, _END = "<!-- track record -->", "<!-- end of track record -->"
-_SHRINK_SECONDS = 20.0
+_SHRINK_SECONDS = 10.0
 _APART = 1_000_000
 """Seeds between two repetitions, so that none sees the same trials."""
 

@@ -30,7 +30,7 @@ class Fault:
     Attributes:
         breaks: The assumptions it breaks.
         strike: Let it happen to a host now; None for one that lies in wait.
-        prepare: Set it up, with an intensity from 0 to 1, where a host begins or a trial does.
+        prepare: Set it up for a host, with an intensity from 0 to 1.
     """
 
     name: str
@@ -78,26 +78,28 @@ def _skew(world: World, host: Host) -> None:
 
 
 def _lossy(world: World, host: Host, intensity: float) -> None:
-    conditions = world.network.conditions
+    conditions = world.network.worsen()
     conditions.loss = 0.1 * intensity
     conditions.retransmit = 0.05
     world.injected("loss", ())
 
 
 def _doubling(world: World, host: Host, intensity: float) -> None:
-    world.network.conditions.duplication = 0.3 * intensity
+    world.network.worsen().duplication = 0.3 * intensity
     world.injected("duplication", ())
 
 
 def _reordering(world: World, host: Host, intensity: float) -> None:
-    low, _ = world.network.conditions.latency
-    world.network.conditions.latency = (low, 0.1 * intensity)
+    low, high = world.network.usual.latency
+    world.network.worsen().latency = (low, high + 0.1 * intensity)
     world.injected("slow-network", ())
 
 
 def _narrow(world: World, host: Host, intensity: float) -> None:
-    world.network.conditions.buffer = 256 + int(4096 * (1.0 - intensity))
-    world.network.conditions.fragmentation = 0.2
+    conditions = world.network.worsen()
+    conditions.buffer = 64 + int(2048 * (1.0 - intensity))
+    conditions.high_water = conditions.buffer // 2
+    conditions.fragmentation = 0.2
     world.injected("narrow-network", ())
 
 
@@ -174,10 +176,10 @@ class Nemesis:
         self._intensities = {fault.name: tape.between(0.1, 1.0) for fault in self.mix}
         self._pause = tape.between(0.05, 0.8)
 
-    def prepare(self, host: Host) -> None:
+    def prepare(self, host: Host, only: frozenset[str]) -> None:
         """Set up for *host* what lies in wait."""
         for fault in self.mix:
-            if fault.prepare is not None:
+            if fault.prepare is not None and fault.name in only:
                 fault.prepare(self._world, host, self._intensities[fault.name])
 
     async def work(self, host: Host, only: frozenset[str]) -> None:
@@ -203,8 +205,7 @@ class Nemesis:
         """End it all."""
         network = self._world.network
         network.heal()
-        fresh = type(network.conditions)()
-        network.conditions = fresh
+        network.conditions = network.usual
         for host in self._world.hosts.values():
             host.resume()
             host.disk.faults = type(host.disk.faults)()

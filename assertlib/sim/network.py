@@ -14,6 +14,7 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from .loop import DEAD, PROCESS, Handle, Process, SimLoop
@@ -41,10 +42,19 @@ class Conditions:
         retransmit: Seconds after which it does.
         duplication: Probability that a datagram or a message arrives twice.
         fragmentation: Probability that what is written to a stream arrives in two pieces.
-        buffer: Bytes that wait in the kernel before a writer has to wait.
+        buffer: Bytes that wait in the kernel before a writer has to keep the rest.
+        high_water: Bytes that a writer keeps before it has to wait, on new connections.
     """
 
-    __slots__ = ("buffer", "duplication", "fragmentation", "latency", "loss", "retransmit")
+    __slots__ = (
+        "buffer",
+        "duplication",
+        "fragmentation",
+        "high_water",
+        "latency",
+        "loss",
+        "retransmit",
+    )
 
     def __init__(self) -> None:
         self.latency = (0.0005, 0.005)
@@ -52,7 +62,7 @@ class Conditions:
         self.retransmit = 0.2
         self.duplication = 0.0
         self.fragmentation = 0.0
-        self.buffer = _KERNEL_BUFFER
+        self.buffer = self.high_water = _KERNEL_BUFFER
 
 
 class Network:
@@ -60,11 +70,12 @@ class Network:
     All links between hosts; see the module's text.
 
     Attributes:
-        conditions: How it behaves; may be changed at any time.
+        usual: How it behaves when nothing is wrong; a scenario may change it at its beginning.
+        conditions: How it behaves now.
     """
 
     def __init__(self, loop: SimLoop, tape: Tape) -> None:
-        self.conditions = Conditions()
+        self.usual = self.conditions = Conditions()
         self._loop = loop
         self._tape = tape
         self._listeners: dict[tuple[str, int], _Server] = {}
@@ -105,6 +116,12 @@ class Network:
             if peer is not None and not peer.is_dead:
                 error = ConnectionResetError("Connection reset by peer")
                 self._loop.at(self._loop.now + after, Handle(peer.lose, (error,), None))
+
+    def worsen(self) -> Conditions:
+        """The conditions, to be made worse than usual."""
+        if self.conditions is self.usual:
+            self.conditions = copy(self.usual)
+        return self.conditions
 
     def is_cut(self, sender: str, receiver: str) -> bool:
         """Whether nothing gets from *sender* to *receiver*."""
@@ -374,7 +391,7 @@ class _Transport(asyncio.Transport):
         self._is_paused = False
         self._is_closing = False
         self._is_writing_paused = False
-        self._high = 65536
+        self._high = network.conditions.high_water
         # One for all arrivals, as only one is due at a time.
         self._arrival: Handle | None = None
 
@@ -462,7 +479,7 @@ class _Transport(asyncio.Transport):
         return self._high // 4, self._high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self._high = 65536 if high is None else high
+        self._high = _KERNEL_BUFFER if high is None else high
 
     # -- receiving --------------------------------------------------------------------------
 

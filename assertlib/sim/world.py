@@ -198,7 +198,6 @@ class World:
         if name in self.hosts:
             raise ValueError(f"there is a host {name!r} already")
         host = self.hosts[name] = Host(self, name, main)
-        self._nemesis.prepare(host)
         return host
 
     def injected(self, name: str, breaks: tuple[str, ...]) -> None:
@@ -218,14 +217,18 @@ class World:
 
     def disturb(self, host: Host, only: Iterable[str] = FAULTS) -> asyncio.Task[None]:
         """
-        Let faults of this trial's mix happen to *host* from now on, until the task is cancelled.
+        Let faults of this trial's mix happen to *host* from now on.
 
-        Crashes and kills leave it down: whoever called has to boot it again.
+        To crash, pause or cut it off goes on until the task that is returned is cancelled; what
+        lies in wait, in its disk or the network, until `calm`.  Crashes and kills leave it down:
+        whoever called has to boot it again.
 
         Args:
             only: Those that may happen to it.
         """
-        work = self._nemesis.work(host, frozenset(only))
+        allowed = frozenset(only)
+        self._nemesis.prepare(host, allowed)
+        work = self._nemesis.work(host, allowed)
         return self.loop.create_task(work, name=f"nemesis of {host.name}")
 
     def calm(self) -> None:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from assertlib import Invariant
 from assertlib.random import AntithesisRandom
 from assertlib.sim import Host, World
 
@@ -20,15 +21,17 @@ from .history import History
 from .server import Server
 from .store import Options, Status, Store
 from .verify import Verifier
-from .workload import ACTORS, Actor, Session, run_actor, watch
+from .workload import ACTORS, Actor, Session, hold_lease, run_actor, watch
 
 __all__ = ["rounds"]
 
+RECOVERS = Invariant("kv.recovers")
+
 PORT = 4000
 DATA = "/data"
-OPTIONS = Options(snapshot_every=40, watch_limit=3)
+OPTIONS = Options(snapshot_every=40, watch_limit=2)
 ROUNDS = 2
-LATENCY = (0.001, 0.02)
+LATENCY = (0.001, 0.03)
 LAGS = ("pause", "partition", "one-way", "reset")
 
 
@@ -47,7 +50,7 @@ async def rounds(world: World) -> None:
 class _Rounds:
     def __init__(self, world: World) -> None:
         self._world = world
-        world.network.conditions.latency = LATENCY
+        world.network.usual.latency = LATENCY
         self._server = world.host("server", serve)
         self._clients = world.host("clients")
         self._laggard = world.host("laggard")
@@ -58,35 +61,40 @@ class _Rounds:
         self._clients.boot()
         self._laggard.boot()
         for number in range(ROUNDS):
-            await self._round(number)
+            if not await self._round(number):
+                return
             assert not self._verifier.complaints, "; ".join(self._verifier.complaints[:3])
 
-    async def _round(self, number: int) -> None:
-        self._server.boot()
+    async def _round(self, number: int) -> bool:
+        """Whether the store came up again."""
         if number == 0:
+            self._server.boot()
             await self._clients.run(self._judge_start())
+            self._server.stop()
         await self._load(number)
         self._world.calm()
-        try:
-            status = self._status_of_a_copy()
-            await self._clients.run(self._judge(status, is_last=number == ROUNDS - 1))
-        except KvError:
-            # A disk that was lied about may hold anything; the store must notice, and does.
-            if not self._world.breaks:
-                raise
+        status, error = self._status_of_a_copy()
+        RECOVERS.always(
+            status is not None, "a store opens what a crash has left of it", {"error": error}
+        )
+        if status is None:
+            return False
+        await self._clients.run(self._judge(status, is_last=number == ROUNDS - 1))
+        return True
 
     async def _load(self, number: int) -> None:
         """Let clients work until the server goes down, by a fault or at the end of the round."""
-        actors = [
-            self._host_of(actor).run(self._act(actor, f"{number}.{n}"))
-            for n, actor in enumerate(ACTORS)
-        ]
         nemeses = [
             self._world.disturb(self._server),
             self._world.disturb(self._laggard, only=LAGS),
         ]
+        self._server.boot()
+        actors = [
+            self._host_of(actor).run(self._act(actor, f"{number}.{n}"))
+            for n, actor in enumerate(ACTORS)
+        ]
         with suppress(TimeoutError, OSError, KvError):
-            async with asyncio.timeout(self._world.tape.between(0.02, 0.3)):
+            async with asyncio.timeout(self._world.tape.between(0.1, 1.0)):
                 await self._server.ended()
         for nemesis in nemeses:
             nemesis.cancel()
@@ -96,7 +104,7 @@ class _Rounds:
         await asyncio.gather(*actors)
 
     def _host_of(self, actor: Actor) -> Host:
-        return self._laggard if actor is watch else self._clients
+        return self._laggard if actor in (watch, hold_lease) else self._clients
 
     def _take_down(self) -> None:
         names = {fault.name for fault in self._world.mix}
@@ -116,9 +124,13 @@ class _Rounds:
         async with _connected() as client:
             await self._verifier.judge_start(client)
 
-    def _status_of_a_copy(self) -> Status:
-        store = Store.open(self._server.disk.copy(), DATA, clock=self._server.clock)
-        return store.status()
+    def _status_of_a_copy(self) -> tuple[Status | None, str]:
+        """Where the store will stand when it boots, or why it will not."""
+        try:
+            store = Store.open(self._server.disk.copy(), DATA, clock=self._server.clock)
+        except (KvError, OSError) as error:
+            return None, repr(error)
+        return store.status(), ""
 
     async def _judge(self, offline: Status, *, is_last: bool) -> None:
         self._server.boot()
