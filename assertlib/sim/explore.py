@@ -186,18 +186,17 @@ class Exploration:
 
     def _labor(self) -> None:
         worker: Worker | None = None
-        job = None
         try:
             while not self._over.is_set():
-                worker = worker or self._hired()
                 job = self._next()
                 if job is None:
                     return
                 try:
+                    worker = worker or self._hired()
                     answer = worker.do(job)
                 except LostWorkerError as error:
+                    self._mourn(job, error, was_at_it=worker is not None)
                     worker = None
-                    self._mourn(job, error)
                     continue
                 self._learn(job, answer)
         except Exception as error:
@@ -212,11 +211,12 @@ class Exploration:
         self.stamp = worker.stamp
         return worker
 
-    def _mourn(self, job: Job, error: LostWorkerError) -> None:
+    def _mourn(self, job: Job, error: LostWorkerError, *, was_at_it: bool) -> None:
         with self._lock:
             self.lost += 1
             is_second = job.name in self._lost_with
-            self._lost_with.add(job.name)
+            if was_at_it:
+                self._lost_with.add(job.name)
             if not is_second:
                 self._again.append(job)
                 self.tell(f"lost: {error}; its trial {job.name!r} is run again")
