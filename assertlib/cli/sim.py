@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +31,7 @@ from ..sim.policy import SWARM, policy_named
 from ..sim.replay import Replay, replay
 from ..sim.tape import Tape
 from ..sim.tapes import DIRECTORY, Recipe, find, stored_witnesses, write
+from ..sim.target import TargetError
 from ..sim.trial import Options
 from ..testing import caught
 from .common import (
@@ -384,6 +386,9 @@ class _Campaign:
         describe_run(self._run_dir, self._checked, self._config, sys.argv)
         try:
             self._exploration.run()
+        except TargetError:
+            shutil.rmtree(self._run_dir)
+            raise
         except KeyboardInterrupt:
             print("\nassertlib: interrupted; what there is, is judged", file=sys.stderr)
             self._conclude(full=False)

@@ -117,7 +117,10 @@ def _explore(plan: Plan, *, inline: bool, root: Path) -> None:
 
 def _told(found: Found, token: str, *, inline: bool) -> str:
     lines = [
-        f"trial {found.trial} failed after {found.failure.at:.6f} virtual seconds",
+        (
+            f"trial {found.trial} failed after {found.failure.at:.6f} virtual seconds:"
+            f" {found.failure.name}"
+        ),
         found.failure.text.rstrip(),
         f"replay: assertlib sim replay {token} --trace",
         f"the whole trial: assertlib sim replay {found.seed_recipe.token}",

@@ -14,6 +14,7 @@ from itertools import count
 from ..recording.trials import GUIDED, SEED_RANDOM
 from .corpus import Corpus
 from .engine import Engine, LostWorkerError, Worker, unrecorded
+from .faults import faults_in_words
 from .tapes import Recipe
 from .target import Stamp
 from .trial import Failure, Options
@@ -59,7 +60,7 @@ class Plan:
     @property
     def population(self) -> str:
         """What the trials are a sample of."""
-        faults = "+".join(self.options.faults) or "none"
+        faults = faults_in_words(self.options.faults)
         return f"{self.target}, policy {self.options.policy}, faults {faults}"
 
     def mine(self) -> Iterator[int]:

@@ -159,6 +159,14 @@ def faults_named(names: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def faults_in_words(names: tuple[str, ...]) -> str:
+    """What `faults_named` reads, with plus signs for commas."""
+    for word, group in (("none", ()), ("default", DEFAULT), ("all", tuple(FAULTS))):
+        if names == group:
+            return word
+    return "+".join(names)
+
+
 class Nemesis:
     """
     Draws the mix of a trial and lets it happen.

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from .faults import faults_in_words, faults_named
 from .target import Stamp
 from .trial import Options
 
@@ -65,7 +66,7 @@ class Recipe:
         plain = Options()
         values = {name: getattr(self.options, name) for name in _OPTIONS}
         return {
-            name: "+".join(value) if isinstance(value, tuple) else str(value)
+            name: faults_in_words(value) if isinstance(value, tuple) else str(value)
             for name, value in values.items()
             if value != getattr(plain, name)
         }
@@ -120,11 +121,11 @@ def parse(token: str) -> Recipe:
 def _options(given: dict[str, object]) -> Options:
     values: dict[str, object] = dict(given)
     faults = values.get("faults", ())
-    if isinstance(faults, str):
-        values["faults"] = tuple(filter(None, faults.split("+")))
-    elif isinstance(faults, list):
-        values["faults"] = tuple(faults)
     try:
+        if isinstance(faults, str):
+            values["faults"] = faults_named(faults.replace("+", ","))
+        elif isinstance(faults, list):
+            values["faults"] = faults_named(",".join(faults) or "none")
         options = replace(Options(), **values)  # type: ignore[arg-type]
         return replace(options, seconds=float(options.seconds), steps=int(options.steps))
     except (TypeError, ValueError) as error:

@@ -29,7 +29,7 @@ RECOVERS = Invariant("kv.recovers")
 
 PORT = 4000
 DATA = "/data"
-OPTIONS = Options(snapshot_every=40, watch_limit=2)
+OPTIONS = Options(snapshot_every=16, watch_limit=2)
 ROUNDS = 2
 LATENCY = (0.001, 0.03)
 LAGS = ("pause", "partition", "one-way", "reset")
