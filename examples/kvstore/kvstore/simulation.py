@@ -32,6 +32,8 @@ DATA = "/data"
 OPTIONS = Options(snapshot_every=16, watch_limit=2)
 ROUNDS = 2
 LATENCY = (0.001, 0.03)
+LEASES = (hold_lease, hold_lease)
+"""Besides those of the workload: leases live and end while a host stands still."""
 LAGS = ("pause", "partition", "one-way", "reset")
 
 
@@ -91,7 +93,7 @@ class _Rounds:
         self._server.boot()
         actors = [
             self._host_of(actor).run(self._act(actor, f"{number}.{n}"))
-            for n, actor in enumerate(ACTORS)
+            for n, actor in enumerate((*ACTORS, *LEASES))
         ]
         with suppress(TimeoutError, OSError, KvError):
             async with asyncio.timeout(self._world.tape.between(0.1, 1.0)):
