@@ -73,7 +73,14 @@ def test(
             assumes = {} if session is None else session.assumes
             options = Options(policy, faults_named(faults), assumes=assumes)
             plan = Plan(
-                _name_of(scenario), options, seeds, jobs=jobs, guided=guided, stops=lambda _: True
+                _name_of(scenario),
+                options,
+                seeds,
+                jobs=jobs,
+                guided=guided,
+                stops=lambda _: True,
+                # What pytest imports from files has its name from there.
+                path=(str(config.rootpath),),
             )
             _explore(plan, inline=config.getoption("--sim-inline", False), root=config.rootpath)
 
@@ -105,7 +112,7 @@ def _explore(plan: Plan, *, inline: bool, root: Path) -> None:
     engine: Engine = (
         (lambda: _Inline(plan.target, plan.options))
         if inline
-        else local(plan.target, plan.options, os.environ)
+        else local(plan.target, plan.options, os.environ, plan.path)
     )
     exploration = Exploration(plan, engine)
     exploration.run(here=inline)

@@ -62,6 +62,8 @@ _in_time = NO_EARLY_EXPIRY.declare_always("a client sees a lease end only after 
 RESUMED_WATCHES = 6
 REPEATED_READS = 25
 LEASES_GONE_WITHIN = 10.0
+NO_LEASE = 2**53
+"""An id that the server does not choose for any lease."""
 
 
 class Verifier:
@@ -288,7 +290,9 @@ class Verifier:
         self._require(held, "a duplicate key was accepted")
         held = UNKNOWN_LEASE.always(
             await _is_refused(
-                client, (Put("probe/free", "a"), Put("probe/bound", "b", 1)), LeaseNotFoundError
+                client,
+                (Put("probe/free", "a"), Put("probe/bound", "b", NO_LEASE)),
+                LeaseNotFoundError,
             ),
             "a put with an unknown lease leaves no trace, of its whole transaction",
         )
