@@ -17,7 +17,7 @@ SANITIZED_ENVIRONMENT = env PYTHONPATH=$(CURDIR)/$(SANITIZED) PYTHONMALLOC=mallo
 	ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)"
 
-.PHONY: help install services demo test check sanitize format bench campaigns docs clean
+.PHONY: help install services demo test check sanitize format bench campaigns simulations docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,13 +42,20 @@ services: ## Debian's etcd, Chromium and iptables, for tests, if there is a root
 			--no-install-recommends etcd-server chromium iptables util-linux >/dev/null; \
 	fi
 
-demo: install ## the example store, then a real etcd, under load and kill -9, judged
+demo: install ## the example store under kill -9 and simulated, then a real etcd, judged
 	PYTHONPATH=examples/kvstore $(BIN)/assertlib run --full --target kvstore -- \
 		$(BIN)/python -m kvstore.torture --seconds $(DEMO_SECONDS)
 	@echo
 	$(BIN)/assertlib report
 	@$(BIN)/assertlib report --format markdown --output .assertlib/report.md
 	@$(BIN)/assertlib docs --output docs/invariants
+	@echo
+	@echo "Now the same store in a simulated world, seed by seed."
+	$(BIN)/assertlib sim explore --for 20s --jobs 2
+	@echo
+	@echo "How does a slow watcher become a victim and catch up?  The end of a trial that shows it:"
+	@$(BIN)/assertlib sim replay --trace \
+		--assertion "a slow watcher becomes a victim and catches up" | tail -n 20
 	@echo
 	@echo "Now a real etcd 3.5.1, killed under load, as in etcd-io/etcd#13766."
 	@$(BIN)/assertlib robustness etcd --faults kill --traffic range-compare --for 60s; \
@@ -100,6 +107,11 @@ bench: install ## what assertions, judging histories and simulation cost, agains
 
 campaigns: install services ## what campaigns find in real etcd servers; about ten minutes
 	$(BIN)/python benchmarks/real_etcd.py
+
+simulations: install ## the long form of the simulation's tests; some hours
+	$(BIN)/python benchmarks/sim_campaigns.py determinism --seeds 10000
+	$(BIN)/python benchmarks/sim_campaigns.py survival --seeds 20000 --plot docs/states-seen.svg
+	$(BIN)/assertlib sim challenge --jobs 2 --output docs/track-record.md
 
 docs: install ## the pages of the invariants
 	$(BIN)/assertlib docs

@@ -2,7 +2,8 @@
 What a guided search knows: tapes that showed something, and how to make new ones from them.
 
 A feature is worth its tape when it is new, or when the tape is shorter; a rich assertion's extreme
-is, whenever it gets nearer.  Parents are drawn by how rare what they showed is, since what is easy
+is, whenever it gets nearer.  Two rare features of one trial are a feature, too: many a bug needs
+two unusual states at once.  Parents are drawn by how rare what they showed is, since what is easy
 to reach needs no guidance: Böhme et al., "Coverage-Based Greybox Fuzzing as Markov Chain",
 CCS 2016.
 """
@@ -13,12 +14,17 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from .trial import Features
 
 __all__ = ["Corpus", "Entry"]
 
 _EXTREME = "extreme "
+_PAIR = "pair "
+_RARE = 0.1
+_KNOWN_AFTER = 50
+"""Trials after which it is known what is rare."""
 
 
 @dataclass(eq=False)
@@ -55,6 +61,7 @@ class Corpus:
         """Take note of a trial; the features that it was the first to show."""
         self.trials += 1
         names = {name for name in features if not name.startswith(_EXTREME)}
+        names |= self._pairs(names)
         for name in names:
             self.seen[name] += 1
         new = [name for name in names if self.seen[name] == 1]
@@ -64,6 +71,12 @@ class Corpus:
             for name in (*new, *nearer, *filter(lambda n: self._is_shorter(n, choices), names)):
                 self.best[name] = entry
         return sorted(new)
+
+    def _pairs(self, names: set[str]) -> set[str]:
+        if self.trials < _KNOWN_AFTER:
+            return set()
+        rare = sorted(name for name in names if self.seen[name] < _RARE * self.trials)
+        return {f"{_PAIR}{a} + {b}" for a, b in combinations(rare, 2)}
 
     def _is_nearer(self, name: str, value: float) -> bool:
         if not name.startswith(_EXTREME) or value <= self.extremes.get(name, float("-inf")):
@@ -93,8 +106,7 @@ class Corpus:
     def _parent(self) -> Entry:
         names = list(self.best)
         weights = [
-            1.0 / (1 + self.seen[name]) ** 0.5 / (1 + self.best[name].tried) ** 0.5
-            for name in names
+            1.0 / (1 + self.seen[name]) / (1 + self.best[name].tried) ** 0.5 for name in names
         ]
         entry = self.best[self.rng.choices(names, weights)[0]]
         entry.tried += 1
