@@ -21,7 +21,6 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -156,7 +155,6 @@ def challenge(
     defect: Defect,
     plan: Plan,
     repeats: int,
-    jobs: int,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """
@@ -164,21 +162,18 @@ def challenge(
 
     Args:
         plan: How to explore, each time.
-        jobs: How many tries go on at a time.
 
     Raises:
         ChallengeError: The patch does not apply.
     """
     plans = [
-        replace(
-            plan, guided=guided, first=number * _APART, jobs=1, stops=_is_catalogued, shrinks=0.0
-        )
+        replace(plan, guided=guided, first=number * _APART, stops=_is_catalogued, shrinks=0.0)
         for guided in (False, True)
         for number in range(repeats)
     ]
-    with planted(defect) as copy, ThreadPoolExecutor(jobs) as pool:
+    with planted(defect) as copy:
         here = [replace(each, path=(str(copy), *each.path)) for each in plans]
-        attempts = tuple(pool.map(lambda each: _attempt(each, tell), here))
+        attempts = tuple(_attempt(each, tell) for each in here)
         found = [each.found for each in attempts if each.found]
         best = min(found, key=lambda each: len(each.recipe.choices), default=None)
         if best is not None:

@@ -171,7 +171,7 @@ def challenge_all(
         str, typer.Option("--for", metavar="TIME", help="How long a try may take.")
     ] = "60s",
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Tries at a time.")
+        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Trials at a time.")
     ] = 1,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Markdown file whose table is replaced.")
@@ -191,10 +191,11 @@ def challenge_all(
         project.options("default", SWARM),
         _ENDLESS,
         seconds=seconds_of(duration),
+        jobs=jobs,
         path=project.path,
     )
     kept = read_defects(project.defects, defects or ())
-    results = [_challenged(defect, plan, repeats, jobs) for defect in kept]
+    results = [_challenged(defect, plan, repeats) for defect in kept]
     commit = find_commit(str(project.config.root)) or ""
     text = table(results, commit, repeats)
     print(text)
@@ -204,9 +205,9 @@ def challenge_all(
     return OK if all(result.is_caught for result in results) else WRONG
 
 
-def _challenged(defect: Defect, plan: Plan, repeats: int, jobs: int) -> Result:
+def _challenged(defect: Defect, plan: Plan, repeats: int) -> Result:
     began = time.monotonic()
-    result = challenge(defect, plan, repeats, jobs)
+    result = challenge(defect, plan, repeats)
     best = result.best
     told = (
         "GOT AWAY" if not result.is_caught else f"caught by {best.failure.name!r}" if best else ""

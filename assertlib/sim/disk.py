@@ -45,18 +45,19 @@ class DiskFaults:
         forgets: Of the failed syncs, those that drop the data and yet mark it clean, so that the
             next sync succeeds without it; after the others it stays dirty.
         sync_lies: A sync reports success and has done nothing; breaks ``fsync-honest``.
+        cut: The power of the host is cut just before a call that changes something.
         slow: A sync takes up to `slow_takes` seconds instead.
         rot: A read finds a flipped bit, for good; breaks ``disk-honest``.
     """
 
     __slots__ = (
-        "forgets", "full", "read_fails", "rot", "slow", "slow_takes", "sync_fails", "sync_lies",
+        "cut", "forgets", "full", "read_fails", "rot", "slow", "slow_takes", "sync_fails", "sync_lies",
         "sync_takes", "write_fails",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.write_fails = self.read_fails = self.full = self.sync_fails = 0.0
-        self.sync_lies = self.slow = self.rot = 0.0
+        self.sync_lies = self.slow = self.rot = self.cut = 0.0
         self.sync_takes = (0.0, 0.002)
         self.forgets = 0.5
         self.slow_takes = 0.5
@@ -70,14 +71,22 @@ class _Inode:
         data: What a read finds.
         durable: What a power cut spares for sure.
         pending: The writes since then that it may spare, as offset and data; None for a cut.
+        lost_from: Where the data begins that a failed sync has dropped, and no sync will write.
     """
 
-    __slots__ = ("data", "durable", "pending")
+    __slots__ = ("data", "durable", "lost_from", "pending")
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = bytearray(data)
         self.durable = bytes(data)
         self.pending: list[tuple[int, bytes | None]] = []
+        self.lost_from: int | None = None
+
+    @property
+    def safe(self) -> int:
+        """How many bytes from the beginning a power cut spares for sure."""
+        sure = min(len(self.durable), len(self.data))
+        return sure if self.lost_from is None else min(sure, self.lost_from)
 
 
 class _Directory:
@@ -116,17 +125,23 @@ class SimDisk:
     """
 
     def __init__(
-        self, loop: SimLoop, tape: Tape, injected: Callable[[str, tuple[str, ...]], None]
+        self,
+        loop: SimLoop,
+        tape: Tape,
+        injected: Callable[[str, tuple[str, ...]], None],
+        cut: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
             injected: Is told the name of every fault that really happened, and what it breaks.
+            cut: Cuts the power of the host; does not return if it is the caller's.
         """
         self.faults = DiskFaults()
         self.calls = 0
         self._loop = loop
         self._tape = tape
         self._injected = injected
+        self._cut = cut
         self._directories: dict[str, _Directory] = {"/": _Directory()}
 
     # -- the interface of assertlib.disk.Disk -----------------------------------------------
@@ -136,9 +151,9 @@ class SimDisk:
         directory, name = self._place(path)
         inode = directory.names.get(name)
         if inode is None:
+            self._call("create", path)
             inode = _Inode()
             directory.change((name, inode))
-            self._note("create", path)
         return SimFile(self, path, inode)
 
     def read(self, path: str) -> bytes:
@@ -175,7 +190,7 @@ class SimDisk:
         """Move *source* over *target*, in one directory at once."""
         inode = self._inode(source)
         (old, name), (new, other) = self._place(source), self._place(target)
-        self._note("rename", f"{source} to {target}")
+        self._call("rename", f"{source} to {target}")
         if old is new:
             old.change((name, None), (other, inode))
         else:
@@ -186,13 +201,13 @@ class SimDisk:
         """Delete the file."""
         self._inode(path)
         directory, name = self._place(path)
+        self._call("remove", path)
         directory.change((name, None))
-        self._note("remove", path)
 
     def sync_directory(self, path: str) -> None:
         """Make the names in directory *path* durable."""
         directory = self._directory(_absolute(path))
-        self._note("sync directory", path)
+        self._call("sync directory", path)
         if not self._sync(path):
             return
         directory.durable = dict(directory.names)
@@ -245,6 +260,7 @@ class SimDisk:
                 _change(data, offset, None)
         inode.data, inode.durable = data, bytes(data)
         inode.pending.clear()
+        inode.lost_from = None
 
     def _is_spared(self, fate: int) -> bool:
         return fate == 0 or (fate > 1 and not self._tape.choose(2))
@@ -281,7 +297,7 @@ class SimDisk:
         Raises:
             OSError: The disk is full or broken; a part is written.
         """
-        self._note("write", f"{len(data)} bytes to {path}")
+        self._call("write", f"{len(data)} bytes to {path}")
         faults = self.faults
         for name, code, probability in (
             ("disk-full", errno.ENOSPC, faults.full),
@@ -295,17 +311,19 @@ class SimDisk:
         inode.pending.append((len(inode.data), data))
         inode.data += data
 
-    def sync(self, path: str, inode: _Inode) -> bool:
+    def sync(self, path: str, inode: _Inode) -> None:
         """
-        Make the contents durable; whether they are now believed to be.
+        Make the contents durable.
 
         Raises:
             OSError: The sync failed; what is durable is anybody's guess.
         """
-        self._note("sync", path)
+        self._call("sync", path)
         faults = self.faults
         if faults.sync_fails and self._tape.chance(faults.sync_fails):
             if self._tape.chance(faults.forgets):
+                dropped = [at for at, written in inode.pending if written]
+                inode.lost_from = min([inode.safe, *dropped])
                 inode.pending.clear()
                 self._fail("fsync-forgets", errno.EIO, path)
             self._fail("fsync-error", errno.EIO, path)
@@ -316,7 +334,6 @@ class SimDisk:
                 _change(data, offset, written)
             inode.durable = bytes(data)
             inode.pending.clear()
-        return True
 
     def _sync(self, path: str) -> bool:
         """Take time, or lie; whether anything is to become durable."""
@@ -333,10 +350,12 @@ class SimDisk:
 
     def cut(self, path: str, inode: _Inode, size: int) -> None:
         """Cut the contents to *size* bytes."""
-        self._note("truncate", f"{path} to {size} bytes")
+        self._call("truncate", f"{path} to {size} bytes")
         if size < len(inode.data):
             inode.pending.append((size, None))
             del inode.data[size:]
+            if inode.lost_from is not None and size <= inode.lost_from:
+                inode.lost_from = None
 
     def _maybe_fail(self, name: str, probability: float, path: str) -> None:
         if probability and self._tape.chance(probability):
@@ -375,8 +394,13 @@ class SimDisk:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         return directory.names[name]
 
-    def _note(self, what: str, text: str) -> None:
+    def _call(self, what: str, text: str) -> None:
         self.calls += 1
+        self._note(what, text)
+        if self.faults.cut and self._tape.chance(self.faults.cut):
+            self._cut()
+
+    def _note(self, what: str, text: str) -> None:
         if self._loop.keep_log:
             self._loop.note(f"disk: {what} {text}")
 
@@ -401,8 +425,9 @@ class SimFile:
 
     def sync(self) -> None:
         """Make everything written so far durable."""
-        if self._disk.sync(self._path, self._inode):
-            self.synced = len(self._inode.data)
+        self._disk.sync(self._path, self._inode)
+        # What is so, not what the caller has reason to believe: assertions may compare the two.
+        self.synced = self._inode.safe
 
     def truncate(self, size: int) -> None:
         """Cut the file to *size* bytes."""

@@ -154,6 +154,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         steps: How many callbacks and task steps have run.
         log: What happened, in order, as time, process and words; empty unless it is kept.
         network: The network of the world.
+        after_step: What is to be done as soon as the step under way has come to its end.
     """
 
     network: Network
@@ -165,6 +166,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.keep_log = keep_log
         self.log: list[tuple[float, str, str]] = []
         self.outside = Process("world")
+        self.after_step: Callable[[], None] | None = None
         self.buried: list[SimTask[Any]] = []
         self._policy = policy
         self._max_steps = max_steps
@@ -225,6 +227,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         pick, pop = self._policy.pick, heapq.heappop
         log = self.log.append if self.keep_log else None
         while not self._stopping:
+            if self.after_step is not None:
+                self.finish_step()
             if timers and timers[0][0] <= self.now:
                 self._enqueue(pop(timers)[2])
                 continue
@@ -270,6 +274,12 @@ class SimLoop(asyncio.AbstractEventLoop):
             except BaseException as error:
                 name = getattr(callback, "__qualname__", type(callback).__name__)
                 self.call_exception_handler({"message": f"exception in {name}", "exception": error})
+
+    def finish_step(self) -> None:
+        """Do what was to be done after a step, if anything was."""
+        after, self.after_step = self.after_step, None
+        if after is not None:
+            after()
 
     def _put_off(self, process: Process, handle: Handle) -> None:
         if process.state == PAUSED:
@@ -455,7 +465,8 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """Put it into the log: what a process writes to its stderr when nobody else cares."""
-        self.note(f"{context.get('message')}: {context.get('exception')!r}")
+        if self._running:
+            self.note(f"{context.get('message')}: {context.get('exception')!r}")
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if self._handler is None:
@@ -514,7 +525,7 @@ for _name in (
 
 
 def _number_of(future: Any) -> int:
-    number: int | None = future.__dict__.get("_number")
+    number: int | None = getattr(future, "_number", None)
     if number is None:
         number = future._number = future.get_loop().next_number()
     return number

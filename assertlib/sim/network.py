@@ -93,6 +93,8 @@ class Network:
 
     def heal(self) -> None:
         """Let everything through again; what streams have kept goes on its way."""
+        if self._cut:
+            self._loop.note("the network is whole again")
         self._cut.clear()
         for transport in list(self._connections):
             transport.flush()
@@ -227,6 +229,9 @@ class Network:
             ways = self._ways(sender[0], to[0])
         else:
             ways = (self._tape.between(*conditions.latency),)
+        if loop.keep_log:
+            told = ", ".join(f"{now + delay:.6f}" for delay in ways) or "never"
+            loop.note(f"sends a {type(message).__name__} to {to[0]}:{to[1]}, to arrive at {told}")
         for delay in ways:
             loop.at(now + delay, Handle(self._put, (to, message, sender), None))
 
@@ -406,7 +411,7 @@ class _Transport(asyncio.Transport):
     # -- sending ----------------------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._is_closing or self.is_dead or not data:
+        if self._is_closing or self.is_dead or self.process.state == DEAD or not data:
             return
         network = self._network
         conditions = network.conditions
@@ -460,6 +465,10 @@ class _Transport(asyncio.Transport):
         self._last_arrival = when
         peer = self.peer
         assert peer is not None
+        if self._loop.keep_log:
+            what = "the end" if data is None else f"{len(data)} bytes"
+            host, port = self.remote
+            self._loop.note(f"sends {what} to {host}:{port}, to arrive at {when:.6f}")
         peer._travelling.append((when, data))
         if not peer._is_awaited and peer._arrival is not None:
             peer._await_arrival()

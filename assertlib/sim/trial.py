@@ -278,6 +278,7 @@ def _clean_up(world: World) -> None:
     all of them do it here, where nobody counts.
     """
     loop = world.loop
+    loop.finish_step()
     for host in world.hosts.values():
         loop.bury(host.process)
     loop.bury(loop.outside)

@@ -19,6 +19,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from .. import lifecycle
+from ..recording.recorder import recorder
+from ..recording.settings import OFF
 from .disk import SimDisk
 from .faults import FAULTS, Fault, Nemesis
 from .loop import DEAD, PAUSED, PROCESS, RUNNING, Process, SimLoop
@@ -32,6 +34,10 @@ T = TypeVar("T")
 _EPOCH = 1_000_000_000.0
 _NOTICED_WITHIN = 0.5
 """Seconds until the peers of a crashed host find their connections broken, at most."""
+
+
+class PoweredOffError(BaseException):
+    """Gets out of code whose host has lost its power; what it does on the way has no effect."""
 
 
 class Host:
@@ -57,8 +63,8 @@ class Host:
         self._main = main
         self.process = Process(name)
         self.process.state = DEAD
-        self._task: asyncio.Task[object] | None = None
-        self.disk = SimDisk(world.loop, world.tape, world.injected)
+        self._over: asyncio.Future[object] | None = None
+        self.disk = SimDisk(world.loop, world.tape, world.injected, self._crash_in_a_call)
 
     @property
     def is_up(self) -> bool:
@@ -77,8 +83,10 @@ class Host:
         self.boots += 1
         self.process = Process(self.name)
         self._loop.note(f"{self.name} boots")
+        self._over = over = self._loop.create_future()
         if self._main is not None:
-            self._task = self.run(self._main(self), name=f"{self.name}.{self.boots}")
+            task = self.run(self._main(self), name=f"{self.name}.{self.boots}")
+            task.add_done_callback(lambda done: _pass_on(done, over))
 
     def run(self, coro: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
         """Run *coro* as a task of this host's, which dies with it."""
@@ -88,14 +96,12 @@ class Host:
 
     async def ended(self) -> object:
         """
-        Wait until its main function returns; what it returned.
+        Wait until its main function returns, or the host is down; what it returned.
 
         Raises:
             Exception: What it raised.
-            asyncio.CancelledError: It crashed, or crashes first.
         """
-        assert self._task is not None, f"{self!r} has no main function, or was never booted"
-        return await asyncio.shield(self._task)
+        return None if self._over is None else await asyncio.shield(self._over)
 
     def crash(self) -> None:
         """Cut its power: no ``finally``, no flush; of what was not synced the tape decides."""
@@ -103,6 +109,18 @@ class Host:
             self._world.injected("power-cut", ())
             self._end()
             self.disk.cut_power()
+
+    def _crash_in_a_call(self) -> None:
+        """
+        The power goes while the host's own code is in the middle of something.
+
+        Raises:
+            PoweredOffError: Always, unless it is somebody else's code.
+        """
+        if PROCESS.get(None) is self.process:
+            self.crash()
+            self._world.silence()
+            raise PoweredOffError
 
     def kill(self) -> None:
         """End its process as ``kill -9`` does: what was written stays."""
@@ -118,6 +136,8 @@ class Host:
     def _end(self) -> None:
         self._loop.note(f"{self.name} is down")
         self._loop.bury(self.process)
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
         after = self._world.tape.between(0.0, _NOTICED_WITHIN)
         self._world.network.forget(self.process, after)
 
@@ -148,6 +168,17 @@ class Host:
     def __repr__(self) -> str:
         states = {RUNNING: "up", PAUSED: "paused", DEAD: "down"}
         return f"<Host {self.name} {states[self.process.state]}>"
+
+
+def _pass_on(done: asyncio.Task[object], over: asyncio.Future[object]) -> None:
+    if over.done():
+        return
+    if done.cancelled() or (error := done.exception()) is None:
+        over.set_result(None if done.cancelled() else done.result())
+    else:
+        over.set_exception(error)
+        # Nobody has to ask how a host has ended.
+        over.exception()
 
 
 def _as(process: Process, function: Callable[[], T]) -> T:
@@ -214,6 +245,12 @@ class World:
             self._kinds.add(name)
             self.breaks.update(breaks)
             lifecycle.faults([name], breaks=sorted(self.breaks))
+
+    def silence(self) -> None:
+        """Count no hits for the rest of this step, since it never happened."""
+        mode = recorder.mode
+        recorder.configure(mode=OFF)
+        self.loop.after_step = lambda: recorder.configure(mode=mode)
 
     def disturb(self, host: Host, only: Iterable[str] = FAULTS) -> asyncio.Task[None]:
         """

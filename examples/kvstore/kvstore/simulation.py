@@ -21,7 +21,7 @@ from .history import History
 from .server import Server
 from .store import Options, Status, Store
 from .verify import Verifier
-from .workload import ACTORS, Actor, Session, hold_lease, run_actor, watch
+from .workload import ACTORS, Actor, Session, hold_lease, run_actor, watch, write
 
 __all__ = ["rounds"]
 
@@ -56,6 +56,7 @@ class _Rounds:
         self._server = world.host("server", serve)
         self._clients = world.host("clients")
         self._laggard = world.host("laggard")
+        self._actors = _some_actors(world)
         self._history = History()
         self._verifier = Verifier(self._history, AntithesisRandom())
 
@@ -93,7 +94,7 @@ class _Rounds:
         self._server.boot()
         actors = [
             self._host_of(actor).run(self._act(actor, f"{number}.{n}"))
-            for n, actor in enumerate((*ACTORS, *LEASES))
+            for n, actor in enumerate(self._actors)
         ]
         with suppress(TimeoutError, OSError, KvError):
             async with asyncio.timeout(self._world.tape.between(0.1, 1.0)):
@@ -141,6 +142,15 @@ class _Rounds:
             if is_last:
                 await self._verifier.judge_end(client)
         self._server.stop()
+
+
+def _some_actors(world: World) -> tuple[Actor, ...]:
+    """All of them, or a few, who get in each other's way less and get further."""
+    everybody = (*ACTORS, *LEASES)
+    if not world.tape.choose(3):
+        return everybody
+    chosen = tuple(actor for actor in everybody if world.tape.chance(0.3))
+    return chosen or (write,)
 
 
 @asynccontextmanager

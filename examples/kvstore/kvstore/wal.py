@@ -33,6 +33,7 @@ _read_in_order = CONTIGUOUS.declare_always("entries read from the log go up by o
 _written_in_order = CONTIGUOUS.declare_always("entries appended to the log go up by one")
 _name_is_durable = DIR_ENTRY.declare_always("an acknowledged record lies in a file of durable name")
 
+_TEMPORARY = "recovered.tmp"
 _HEADER = struct.Struct(">II")
 
 
@@ -206,21 +207,30 @@ def open_log(storage: disk.Disk, directory: str) -> Log:
     intact = _intact(data)
     if not _is_torn(data, intact):
         raise WalCorruptedError(f"{path}: a record before the last is broken, at byte {intact}")
+    if intact < len(data):
+        TORN.reachable("a torn tail is found and cut")
     marker, entries = _read_back(storage, directory, segments, data[:intact])
-    file = _cut(storage, path, intact)
+    file = _rewrite(storage, directory, path, data[:intact])
     storage.sync_directory(directory)
     last_index = entries[-1].index if entries else marker.index if marker else 0
     wal = Wal(storage, directory, segments[-1], file, last_index)
     return Log(wal, marker, entries, len(data) - intact)
 
 
-def _cut(storage: disk.Disk, path: str, size: int) -> disk.File:
-    """Open the newest segment for appending behind its last intact record."""
-    file = storage.open(path)
-    if file.written > size:
-        TORN.reachable("a torn tail is found and cut")
-        file.truncate(size)
+def _rewrite(storage: disk.Disk, directory: str, path: str, intact: bytes) -> disk.File:
+    """
+    Open the newest segment, whose records are *intact*, for appending behind them.
+
+    It is written anew: what an fsync has failed on may be read from the page cache, marked clean,
+    and yet never get to the disk.
+    """
+    size = len(intact)
+    temporary = _join(directory, _TEMPORARY)
+    file = storage.open(temporary)
+    file.truncate(0)
+    file.append(intact)
     file.sync()
+    storage.rename(temporary, path)
     TORN.always(
         file.written == file.synced == size,
         "a recovered log ends behind its last intact record and is durable up to there",

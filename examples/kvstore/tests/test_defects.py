@@ -40,8 +40,9 @@ def run(copy: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_every_patch_has_a_scene_and_every_scene_a_patch() -> None:
-    assert {path.stem for path in (PROJECT / "defects").glob("*.patch")} == set(CAUGHT_BY)
+def test_every_scene_has_a_patch() -> None:
+    # The others are for the simulator, which needs no scene.
+    assert set(CAUGHT_BY) <= {path.stem for path in (PROJECT / "defects").glob("*.patch")}
 
 
 @pytest.mark.parametrize("name", CAUGHT_BY)
