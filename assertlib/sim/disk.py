@@ -88,6 +88,13 @@ class _Inode:
         sure = min(len(self.durable), len(self.data))
         return sure if self.lost_from is None else min(sure, self.lost_from)
 
+    def forget(self) -> None:
+        """Drop the data that waits for a sync, and mark it clean; sizes are not forgotten."""
+        dropped = [at for at, written in self.pending if written]
+        if dropped:
+            self.lost_from = min([self.safe, *dropped])
+        self.pending = [(at, written) for at, written in self.pending if written is None]
+
 
 class _Directory:
     """
@@ -322,9 +329,7 @@ class SimDisk:
         faults = self.faults
         if faults.sync_fails and self._tape.chance(faults.sync_fails):
             if self._tape.chance(faults.forgets):
-                dropped = [at for at, written in inode.pending if written]
-                inode.lost_from = min([inode.safe, *dropped])
-                inode.pending.clear()
+                inode.forget()
                 self._fail("fsync-forgets", errno.EIO, path)
             self._fail("fsync-error", errno.EIO, path)
         if self._sync(path):
