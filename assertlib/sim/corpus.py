@@ -2,8 +2,8 @@
 What a guided search knows: tapes that showed something, and how to make new ones from them.
 
 A feature is worth its tape when it is new, or when the tape is shorter; a rich assertion's extreme
-is, whenever it gets nearer.  Two rare features of one trial are a feature, too: many a bug needs
-two unusual states at once.  Parents are drawn by how rare what they showed is, since what is easy
+is, whenever it gets nearer.  A state that was shown twice, four times, eight times in one trial is
+a feature for each: where something unusual happens often, it also meets other things.  Parents are drawn by how rare what they showed is, since what is easy
 to reach needs no guidance: Böhme et al., "Coverage-Based Greybox Fuzzing as Markov Chain",
 CCS 2016.
 """
@@ -12,19 +12,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 
 from .trial import Features
 
 __all__ = ["Corpus", "Entry"]
 
 _EXTREME = "extreme "
-_PAIR = "pair "
-_RARE = 0.1
-_KNOWN_AFTER = 50
-"""Trials after which it is known what is rare."""
+_OTHER_SIDE = " [not]"
 
 
 @dataclass(eq=False)
@@ -60,23 +56,16 @@ class Corpus:
     def learn(self, choices: Sequence[int], features: Features) -> list[str]:
         """Take note of a trial; the features that it was the first to show."""
         self.trials += 1
-        names = {name for name in features if not name.startswith(_EXTREME)}
-        names |= self._pairs(names)
-        for name in names:
-            self.seen[name] += 1
+        names = set(_counted(features))
+        self.seen.update(names)
         new = [name for name in names if self.seen[name] == 1]
         nearer = [name for name in features if self._is_nearer(name, features[name])]
-        if new or nearer or any(self._is_shorter(name, choices) for name in names):
+        better = [name for name in names if self._is_shorter(name, choices)]
+        if new or nearer or better:
             entry = Entry(tuple(choices), frozenset(names))
-            for name in (*new, *nearer, *filter(lambda n: self._is_shorter(n, choices), names)):
+            for name in (*new, *nearer, *better):
                 self.best[name] = entry
         return sorted(new)
-
-    def _pairs(self, names: set[str]) -> set[str]:
-        if self.trials < _KNOWN_AFTER:
-            return set()
-        rare = sorted(name for name in names if self.seen[name] < _RARE * self.trials)
-        return {f"{_PAIR}{a} + {b}" for a, b in combinations(rare, 2)}
 
     def _is_nearer(self, name: str, value: float) -> bool:
         if not name.startswith(_EXTREME) or value <= self.extremes.get(name, float("-inf")):
@@ -94,8 +83,8 @@ class Corpus:
         parent = self._parent()
         choices = parent.choices
         dice = rng.random()
-        # Most of the way there as before, and from there on anything.
-        cut = rng.randrange(len(choices) + 1)
+        # Mostly most of the way there as before, and from there on anything.
+        cut = max(rng.randrange(len(choices) + 1) for _ in range(2))
         if dice < 0.5:
             return choices[:cut]
         if dice < 0.8:
@@ -118,3 +107,12 @@ class Corpus:
             if changed:
                 changed[self.rng.randrange(len(changed))] = self.rng.getrandbits(32)
         return tuple(changed)
+
+
+def _counted(features: Features) -> Iterator[str]:
+    """The names of states, and of each again for every power of two that its count reaches."""
+    for name, count in features.items():
+        if not name.startswith(_EXTREME):
+            yield name
+            if not name.endswith(_OTHER_SIDE) and not name.startswith("always"):
+                yield from (f"{name} x{1 << power}" for power in range(1, int(count).bit_length()))

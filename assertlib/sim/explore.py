@@ -143,6 +143,7 @@ class Exploration:
         self._seeds = plan.mine()
         self._again: list[Job] = []
         self._lost_with: set[str] = set()
+        self._states: set[str] = set()
         self._numbers = count(1)
         self._error: Exception | None = None
 
@@ -264,7 +265,8 @@ class Exploration:
             if answer.digest:
                 self.digests[job.name] = answer.digest
             for name in self.corpus.learn(answer.choices, answer.features):
-                self._tell_new(name, number)
+                if name in answer.features:
+                    self._tell_new(name, number)
         new = [each for each in answer.failures if self._is_new(job, answer, each, number)]
         if new and answer.steps and self.plan.shrinks:
             # The others of the same trial are mostly the same thing seen from elsewhere.
@@ -273,6 +275,7 @@ class Exploration:
     def _tell_new(self, name: str, number: int) -> None:
         kind, _, message = name.partition(" ")
         if kind in ("sometimes", "reachable") and not message.endswith(" [not]"):
+            self._states.add(name)
             self.curve.append((number, (self.curve[-1][1] if self.curve else 0) + 1))
             self.tell(f"new: {message}")
 
@@ -311,7 +314,7 @@ class Exploration:
         recipes = {}
         for name, entry in self.corpus.best.items():
             kind, _, message = name.partition(" ")
-            if kind in ("sometimes", "reachable") and not message.endswith(" [not]"):
+            if kind in ("sometimes", "reachable") and name in self._states:
                 recipes[message] = Recipe(
                     plan.target, plan.options, None, entry.choices, self.stamp, message
                 )

@@ -29,7 +29,7 @@ __all__ = ["Failure", "Features", "Options", "Outcome", "Scenario", "run_trial"]
 
 Scenario = Callable[[World], Coroutine[Any, Any, object]]
 Features = dict[str, float]
-"""What a trial has shown: the names of states, and how far rich assertions got."""
+"""What a trial has shown: states and how often, and how far rich assertions got."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +233,9 @@ def _features(
     for (kind, message), (true, false) in _counts().items():
         was_true, was_false = before.get((kind, message), (0, 0))
         if true > was_true:
-            features[f"{kind} {message}"] = 1.0
+            features[f"{kind} {message}"] = float(true - was_true)
         if false > was_false:
-            features[f"{kind} {message} [not]"] = 1.0
+            features[f"{kind} {message} [not]"] = float(false - was_false)
     for message, extreme in recorder.watermarks().items():
         if extreme != extremes.get(message):
             features[f"extreme {message}"] = extreme

@@ -79,4 +79,7 @@ class Lessor:
     def _check(self, lease: int, now: float) -> None:
         lived = now - self._renewed[lease]
         ttl = self._ttl[lease]
+        NO_EARLY_EXPIRY.sometimes_greater_than(
+            lived - ttl, 0.0, "a lease has lived longer than its ttl when its end is decided"
+        )
         _not_early(lived >= ttl - _ROUNDING, lambda: {"lived": lived, "ttl": ttl})

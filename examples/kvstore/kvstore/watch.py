@@ -166,6 +166,9 @@ class WatchHub:
             self.serve(watcher)
             if watcher.next <= self._state.revision:
                 watcher.is_victim = True
+                RELIABLE.sometimes_greater_than(
+                    self._state.revision - watcher.next, 0, "a victim is several revisions behind"
+                )
 
     def serve(self, watcher: Watcher) -> None:
         """Bring *watcher* as far as its outbox allows."""
