@@ -17,7 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType, ModuleType
+from functools import partial
+from types import FrameType, FunctionType
 from typing import Any, NoReturn
 
 __all__ = ["NotSimulatedError", "call_site", "fenced"]
@@ -31,9 +32,10 @@ _MAY_ASK = frozenset(("assertlib", "logging", "warnings", "traceback", "linecach
 
 _CLOCKS = (
     "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns",
-    "process_time", "process_time_ns", "localtime", "gmtime", "ctime", "strftime",
+    "process_time", "process_time_ns", "thread_time", "thread_time_ns", "clock_gettime",
+    "clock_gettime_ns", "localtime", "gmtime", "ctime", "asctime", "strftime",
 )  # fmt: skip
-_WITH_TIME = {"localtime": 1, "gmtime": 1, "ctime": 1, "strftime": 2}
+_WITH_TIME = {"localtime": 1, "gmtime": 1, "ctime": 1, "asctime": 1, "strftime": 2}
 """Functions that ask the clock only when they get fewer arguments than this."""
 
 _EVENTS = {
@@ -46,6 +48,10 @@ _EVENTS = {
     "os.fork": "starts a process; make it a host of the world",
     "os.forkpty": "starts a process; make it a host of the world",
 }
+
+
+_Alias = tuple[Callable[[object], None], object, object]
+"""How to change what a name stands for, what it shall stand for in a trial, and what it does."""
 
 
 class NotSimulatedError(RuntimeError):
@@ -77,7 +83,7 @@ class _Fence:
     def __init__(self) -> None:
         self.depth = 0
         self._is_seeded = False
-        self._aliases: list[tuple[ModuleType, str, object]] = []
+        self._aliases: list[_Alias] = []
         self._seen: set[str] = set()
         self._pairs = list(self._replaced())
         self._guards = {id(real): guard for _, _, real, guard in self._pairs}
@@ -93,6 +99,7 @@ class _Fence:
             time.sleep,
             self._never("time.sleep", "stops all hosts; use asyncio.sleep"),
         )
+        yield os, "times", os.times, self._clock("os.times", os.times, 0)
         yield dt, "datetime", dt.datetime, _datetime_without_now(self)
         start = threading.Thread.start
         yield threading.Thread, "start", start, self._thread(start)
@@ -109,7 +116,8 @@ class _Fence:
 
     def _clock(self, name: str, real: Callable[..., Any], given: int) -> Callable[..., Any]:
         def guarded(*args: Any) -> Any:
-            if len(args) >= given > 0 or _may_ask(sys._getframe(1)):
+            is_given = len(args) >= given > 0 and args[given - 1] is not None
+            if is_given or _may_ask(sys._getframe(1)):
                 return real(*args)
             raise self.refused(
                 name,
@@ -189,8 +197,28 @@ class _Fence:
             if file.startswith((_OURS, _STANDARD)) or _INSTALLED in file or not file:
                 continue
             for attribute, value in list(vars(module).items()):
-                if id(value) in self._guards:
-                    self._aliases.append((module, attribute, value))
+                self._take_alias(module, attribute, value)
+                if isinstance(value, type) and value.__module__ == name:
+                    for inner, held in list(vars(value).items()):
+                        self._take_alias(value, inner, held)
+
+    def _take_alias(self, owner: object, name: str, value: object) -> None:
+        real = getattr(value, "__func__", value)
+        if id(real) in self._guards:
+            guard = self._guards[id(real)]
+            # In a class, the real functions are no methods either.
+            kept = staticmethod(guard) if isinstance(owner, type) else guard  # type: ignore[arg-type]
+            self._aliases.append((partial(setattr, owner, name), kept, value))
+        elif isinstance(value, FunctionType):
+            defaults, named = value.__defaults__ or (), value.__kwdefaults__ or {}
+            guarded = tuple(self._guards.get(id(each), each) for each in defaults)
+            by_name = {key: self._guards.get(id(each), each) for key, each in named.items()}
+            if guarded != defaults:
+                change = partial(setattr, value, "__defaults__")
+                self._aliases.append((change, guarded, defaults))
+            if by_name != named:
+                change = partial(setattr, value, "__kwdefaults__")
+                self._aliases.append((change, by_name, named))
 
     def put_up(self) -> None:
         """Let the fence stand."""
@@ -202,16 +230,16 @@ class _Fence:
         self._state = random.getstate()
         for owner, name, _, guard in self._pairs:
             setattr(owner, name, guard)
-        for module, name, real in self._aliases:
-            setattr(module, name, self._guards[id(real)])
+        for change, guarded, _ in self._aliases:
+            change(guarded)
 
     def take_down(self) -> None:
         """Let everything be as it was."""
         self.depth -= 1
         if self.depth:
             return
-        for module, name, real in self._aliases:
-            setattr(module, name, real)
+        for change, _, real in self._aliases:
+            change(real)
         for owner, name, real, _ in self._pairs:
             setattr(owner, name, real)
         if self._is_seeded:
