@@ -14,12 +14,13 @@ clean after a failed fsync on some file systems and stay dirty on others).
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import posixpath
 from typing import TYPE_CHECKING
 
-from .loop import PROCESS, SimLoop
+from .loop import DEAD, PROCESS, SimLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["DiskFaults", "SimDisk"]
 
 _SECTOR = 512
+
+
+class PoweredOffError(asyncio.CancelledError):
+    """Gets out of code whose host has lost its power; what it does on the way has no effect."""
 
 
 class DiskFaults:
@@ -62,6 +67,11 @@ class DiskFaults:
         self.forgets = 0.5
         self.slow_takes = 0.5
 
+    def end(self) -> None:
+        """Let nothing fail any more."""
+        self.write_fails = self.read_fails = self.full = self.sync_fails = 0.0
+        self.sync_lies = self.slow = self.rot = self.cut = 0.0
+
 
 class _Inode:
     """
@@ -85,7 +95,8 @@ class _Inode:
     @property
     def safe(self) -> int:
         """How many bytes from the beginning a power cut spares for sure."""
-        sure = min(len(self.durable), len(self.data))
+        changed = [at for at, _ in self.pending]
+        sure = min([len(self.durable), len(self.data), *changed])
         return sure if self.lost_from is None else min(sure, self.lost_from)
 
     def forget(self) -> None:
@@ -156,6 +167,7 @@ class SimDisk:
     def open(self, path: str) -> SimFile:
         """Open *path* for appending; see `assertlib.disk.Disk`."""
         directory, name = self._place(path)
+        self._no_directory(path)
         inode = directory.names.get(name)
         if inode is None:
             self._call("create", path)
@@ -165,6 +177,7 @@ class SimDisk:
 
     def read(self, path: str) -> bytes:
         """The whole content of *path*."""
+        self._no_directory(path)
         inode = self._inode(path)
         self._maybe_fail("read-error", self.faults.read_fails, path)
         if inode.data and self._tape.chance(self.faults.rot):
@@ -189,12 +202,21 @@ class SimDisk:
     def make_directory(self, path: str) -> None:
         """Create *path* and its parents, durably."""
         path = _absolute(path)
+        missing = []
         while path not in self._directories:
-            self._directories[path] = _Directory()
+            missing.append(path)
             path = posixpath.dirname(path)
+        if missing and posixpath.basename(missing[-1]) in self._directories[path].names:
+            code = errno.ENOTDIR if len(missing) > 1 else errno.EEXIST
+            raise OSError(code, os.strerror(code), missing[-1])
+        for made in reversed(missing):
+            self._directories[made] = _Directory()
+            parent, name = posixpath.split(made)
+            self._directories[parent].touched.add(name)
 
     def rename(self, source: str, target: str) -> None:
         """Move *source* over *target*, in one directory at once."""
+        self._no_directory(target)
         inode = self._inode(source)
         (old, name), (new, other) = self._place(source), self._place(target)
         self._call("rename", f"{source} to {target}")
@@ -206,6 +228,7 @@ class SimDisk:
 
     def remove(self, path: str) -> None:
         """Delete the file."""
+        self._no_directory(path)
         self._inode(path)
         directory, name = self._place(path)
         self._call("remove", path)
@@ -215,6 +238,7 @@ class SimDisk:
         """Make the names in directory *path* durable."""
         directory = self._directory(_absolute(path))
         self._call("sync directory", path)
+        self._maybe_fail("fsync-error", self.faults.sync_fails, path)
         if not self._sync(path):
             return
         directory.durable = dict(directory.names)
@@ -223,7 +247,8 @@ class SimDisk:
 
     def unsynced_names(self, directory: str) -> frozenset[str]:
         """Names created, renamed or removed in *directory* since its last `sync_directory`."""
-        return frozenset(self._directory(_absolute(directory)).touched)
+        found = self._directories.get(_absolute(directory))
+        return frozenset() if found is None else frozenset(found.touched)
 
     # -- what happens to it -----------------------------------------------------------------
 
@@ -305,6 +330,7 @@ class SimDisk:
             OSError: The disk is full or broken; a part is written.
         """
         self._call("write", f"{len(data)} bytes to {path}")
+        data = bytes(data)
         faults = self.faults
         for name, code, probability in (
             ("disk-full", errno.ENOSPC, faults.full),
@@ -361,6 +387,10 @@ class SimDisk:
             del inode.data[size:]
             if inode.lost_from is not None and size <= inode.lost_from:
                 inode.lost_from = None
+        elif size > len(inode.data):
+            zeros = bytes(size - len(inode.data))
+            inode.pending.append((len(inode.data), zeros))
+            inode.data += zeros
 
     def _maybe_fail(self, name: str, probability: float, path: str) -> None:
         if probability and self._tape.chance(probability):
@@ -378,6 +408,11 @@ class SimDisk:
             durable = bytearray(inode.durable)
             durable[at] ^= bit
             inode.durable = bytes(durable)
+        for number, (offset, written) in enumerate(inode.pending):
+            if written is not None and offset <= at < offset + len(written):
+                rotten = bytearray(written)
+                rotten[at - offset] ^= bit
+                inode.pending[number] = (offset, bytes(rotten))
         self._note("bit rot", f"at byte {at} of {path}")
         self._injected("bit-rot", ("disk-honest",))
 
@@ -386,12 +421,19 @@ class SimDisk:
     def _directory(self, path: str) -> _Directory:
         found = self._directories.get(path)
         if found is None:
+            parent, name = posixpath.split(path)
+            if parent in self._directories and name in self._directories[parent].names:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         return found
 
     def _place(self, path: str) -> tuple[_Directory, str]:
         parent, name = posixpath.split(_absolute(path))
         return self._directory(parent), name
+
+    def _no_directory(self, path: str) -> None:
+        if _absolute(path) in self._directories:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
 
     def _inode(self, path: str) -> _Inode:
         directory, name = self._place(path)
@@ -400,6 +442,8 @@ class SimDisk:
         return directory.names[name]
 
     def _call(self, what: str, text: str) -> None:
+        if PROCESS.get().state == DEAD:
+            raise PoweredOffError
         self.calls += 1
         self._note(what, text)
         if self.faults.cut and self._tape.chance(self.faults.cut):
@@ -417,6 +461,7 @@ class SimFile:
         self._disk = disk
         self._path = path
         self._inode = inode
+        self._is_closed = False
         self.synced = 0
 
     @property
@@ -426,21 +471,30 @@ class SimFile:
 
     def append(self, data: bytes) -> None:
         """Write all of *data* at the end."""
+        self._check()
         self._disk.write(self._path, self._inode, data)
 
     def sync(self) -> None:
         """Make everything written so far durable."""
+        self._check()
         self._disk.sync(self._path, self._inode)
         # What is so, not what the caller has reason to believe: assertions may compare the two.
         self.synced = self._inode.safe
 
     def truncate(self, size: int) -> None:
         """Cut the file to *size* bytes."""
+        self._check()
         self._disk.cut(self._path, self._inode, size)
         self.synced = min(self.synced, size)
 
     def close(self) -> None:
         """Give the file back; does not sync."""
+        self._check()
+        self._is_closed = True
+
+    def _check(self) -> None:
+        if self._is_closed:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), self._path)
 
 
 def _absolute(path: str) -> str:

@@ -56,15 +56,17 @@ def _pause(world: World, host: Host) -> None:
 def _partition(world: World, host: Host) -> None:
     world.injected("partition", ())
     for other in world.hosts:
-        world.network.cut(host.name, other)
-        world.network.cut(other, host.name)
+        if other != host.name:
+            world.network.cut(host.name, other)
+            world.network.cut(other, host.name)
 
 
 def _one_way(world: World, host: Host) -> None:
     world.injected("one-way", ())
     inwards = world.tape.choose(2)
     for other in world.hosts:
-        world.network.cut(*((other, host.name) if inwards else (host.name, other)))
+        if other != host.name:
+            world.network.cut(*((other, host.name) if inwards else (host.name, other)))
 
 
 def _reset(world: World, host: Host) -> None:
@@ -199,15 +201,16 @@ class Nemesis:
             fault = tape.pick(strikes)
             if not host.is_up or fault.strike is None:
                 continue
+            before = self._world.network.ways_cut
             fault.strike(self._world, host)
             if fault.seconds[1]:
                 await asyncio.sleep(tape.between(*fault.seconds))
-                self.relieve(host)
+                self.relieve(host, self._world.network.ways_cut - before)
 
-    def relieve(self, host: Host) -> None:
-        """End what lasts."""
+    def relieve(self, host: Host, ways: frozenset[tuple[str, str]]) -> None:
+        """End what lasts, of what has happened to *host*."""
         host.resume()
-        self._world.network.heal()
+        self._world.network.heal(ways)
 
     def calm(self) -> None:
         """End it all."""
@@ -216,4 +219,4 @@ class Nemesis:
         network.conditions = network.usual
         for host in self._world.hosts.values():
             host.resume()
-            host.disk.faults = type(host.disk.faults)()
+            host.disk.faults.end()

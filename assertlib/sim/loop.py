@@ -305,8 +305,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Let a paused process go on with all that has come up meanwhile."""
         if process.state == PAUSED:
             process.state = RUNNING
-            for handle in process.parked:
-                self._enqueue(handle)
+            # Before what came up later: callbacks keep their order.
+            self._callbacks.extendleft(each for each in reversed(process.parked) if not each.lane)
+            self._ready[:0] = [each for each in process.parked if each.lane]
             process.parked.clear()
 
     def bury(self, process: Process) -> None:
@@ -317,11 +318,14 @@ class SimLoop(asyncio.AbstractEventLoop):
         """
         process.state = DEAD
         process.parked.clear()
-        for task in process.tasks:
+        tasks = list(process.tasks)
+        process.tasks.clear()
+        for task in tasks:
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 self.buried.append(task)
-        process.tasks.clear()
+                # Whoever waits for it outside is told; the coroutine is not, as a task would.
+                asyncio.Future.cancel(task)
 
     # -- the interface of asyncio: callbacks and time ---------------------------------------
 
@@ -397,7 +401,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             PROCESS.get(self.outside) if context is None else context.get(PROCESS, self.outside)
         )
         process.tasks[task] = None
-        task.add_done_callback(process.tasks.pop)
+        task.add_done_callback(lambda done: process.tasks.pop(done, None))
         return task
 
     def run_in_executor(
@@ -486,7 +490,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
     ) -> Any:
         _refuse(options, "create_server")
-        return self.network.listen(protocol_factory, host, port)
+        serves = options.get("start_serving", True)
+        return self.network.listen(protocol_factory, host, port, is_serving=serves)
 
     async def create_datagram_endpoint(
         self, protocol_factory: Any, local_addr: Any = None, remote_addr: Any = None, **options: Any

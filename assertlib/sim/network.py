@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -91,20 +91,26 @@ class Network:
         """Let nothing from host *sender* get to host *receiver*."""
         self._cut.add((sender, receiver))
 
-    def heal(self) -> None:
-        """Let everything through again; what streams have kept goes on its way."""
+    @property
+    def ways_cut(self) -> frozenset[tuple[str, str]]:
+        """From whom nothing gets to whom."""
+        return frozenset(self._cut)
+
+    def heal(self, ways: Iterable[tuple[str, str]] | None = None) -> None:
+        """Let everything through again, or *ways*; what streams have kept goes on its way."""
         if self._cut:
-            self._loop.note("the network is whole again")
-        self._cut.clear()
+            self._loop.note("the network heals")
+        self._cut.difference_update(self.ways_cut if ways is None else ways)
         for transport in list(self._connections):
             transport.flush()
+            transport.await_arrivals()
 
     def reset(self, host: str) -> int:
         """Break all connections of *host* off, at both ends; how many there were."""
         broken = [each for each in self._connections if host in (each.local[0], each.remote[0])]
         for transport in broken:
             transport.lose(ConnectionResetError("Connection reset by peer"))
-        return len(broken)
+        return len({frozenset((each.local, each.remote)) for each in broken})
 
     def forget(self, process: Process, after: float) -> None:
         """*process* is gone: its ports are free, and its peers find out in *after* seconds."""
@@ -119,6 +125,12 @@ class Network:
                 error = ConnectionResetError("Connection reset by peer")
                 self._loop.at(self._loop.now + after, Handle(peer.lose, (error,), None))
 
+    def close(self) -> None:
+        """Let no connection be taken for an open one that somebody forgot to close."""
+        for transport in self._connections:
+            transport.is_dead = True
+        self._connections.clear()
+
     def worsen(self) -> Conditions:
         """The conditions, to be made worse than usual."""
         if self.conditions is self.usual:
@@ -131,13 +143,19 @@ class Network:
 
     # -- streams ----------------------------------------------------------------------------
 
-    def listen(self, factory: Callable[[], Any], host: str | None, port: int | None) -> _Server:
+    def listen(
+        self,
+        factory: Callable[[], Any],
+        host: str | None,
+        port: int | None,
+        *,
+        is_serving: bool = True,
+    ) -> _Server:
         """Accept connections on the calling host."""
         process = PROCESS.get()
         address = (process.name, port or self._free_port())
-        if address in self._listeners:
-            raise OSError(98, f"Address already in use: {address}")
-        server = _Server(self, process, address, factory)
+        _refuse_second(self._listeners, address)
+        server = _Server(self, process, address, factory, is_serving=is_serving)
         self._listeners[address] = server
         return server
 
@@ -156,7 +174,7 @@ class Network:
         if self.is_cut(local[0], name) or self.is_cut(name, local[0]):
             await asyncio.sleep(_NO_ANSWER_AFTER)
             raise TimeoutError(110, f"no answer from {name}:{port}")
-        if server is None or server.process.state == DEAD:
+        if server is None or server.process.state == DEAD or not server.is_serving():
             raise ConnectionRefusedError(111, f"nobody listens at {name}:{port}")
         near = _Transport(self, process, local, server.address)
         far = _Transport(self, server.process, server.address, local)
@@ -175,9 +193,13 @@ class Network:
     def _resolve(self, own: str, host: str | None, port: int) -> str:
         if host not in _ITSELF:
             return str(host)
-        if (own, port) in self._listeners:
+        return self._nearest(self._listeners, own, port)
+
+    def _nearest(self, table: Mapping[tuple[str, int], object], own: str, port: int) -> str:
+        """Who is meant by a name of the host itself."""
+        if (own, port) in table:
             return own
-        return next((name for name, at in self._listeners if at == port), own)
+        return next((name for name, at in table if at == port), own)
 
     def addresses(self, host: str | None, port: int | None) -> list[Any]:
         """What a name server would say."""
@@ -208,6 +230,7 @@ class Network:
         """A socket for datagrams on the calling host."""
         process = PROCESS.get()
         address = (process.name, (local[1] if local else 0) or self._free_port())
+        _refuse_second(self._endpoints, address)
         endpoint = _Endpoint(self, process, address, remote)
         self._endpoints[address] = endpoint
         protocol = factory()
@@ -217,6 +240,7 @@ class Network:
     def mailbox(self, port: int) -> Mailbox:
         """A mailbox of the calling host, reached as (host, *port*)."""
         process = PROCESS.get()
+        _refuse_second(self._mailboxes, (process.name, port))
         box = Mailbox(self, self._loop, process, (process.name, port))
         self._mailboxes[box.address] = box
         return box
@@ -225,6 +249,8 @@ class Network:
         """Send *message* to the mailbox at *to*; it may get lost, doubled or overtaken."""
         loop, conditions = self._loop, self.conditions
         now = loop.time()
+        if to[0] in _ITSELF:
+            to = (self._nearest(self._mailboxes, sender[0], to[1]), to[1])
         if self._cut or conditions.loss or conditions.duplication:
             ways = self._ways(sender[0], to[0])
         else:
@@ -242,6 +268,8 @@ class Network:
 
     def send(self, sender: tuple[str, int], to: tuple[str, int], data: bytes) -> None:
         """Send a datagram."""
+        if to[0] in _ITSELF:
+            to = (self._nearest(self._endpoints, sender[0], to[1]), to[1])
         now = self._loop.time()
         for delay in self._ways(sender[0], to[0]):
             self._loop.at(now + delay, Handle(self._hand, (to, data, sender), None))
@@ -281,24 +309,38 @@ class Mailbox:
 
     def send(self, to: tuple[str, int], message: object) -> None:
         """Send *message*, which nobody may change afterwards, to the mailbox at *to*."""
-        self._network.post(self.address, to, message)
+        if self.process.state != DEAD:
+            self._network.post(self.address, to, message)
 
     async def receive(self) -> tuple[Any, tuple[str, int]]:
         """The next message, and who sent it."""
         while not self._letters:
             future = self._loop.create_future()
             self._waiting.append(future)
-            await future
+            try:
+                await future
+            except asyncio.CancelledError:
+                if self._letters and future.done() and not future.cancelled():
+                    self._wake()
+                raise
         return self._letters.popleft()
 
     def put(self, letter: tuple[object, tuple[str, int]]) -> None:
         """Take a letter in."""
         self._letters.append(letter)
+        self._wake()
+
+    def _wake(self) -> None:
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
                 future.set_result(None)
                 return
+
+
+def _refuse_second(table: Mapping[tuple[str, int], object], address: tuple[str, int]) -> None:
+    if address in table:
+        raise OSError(98, f"Address already in use: {address}")
 
 
 class _Server(asyncio.AbstractServer):
@@ -310,6 +352,8 @@ class _Server(asyncio.AbstractServer):
         process: Process,
         address: tuple[str, int],
         factory: Callable[[], Any],
+        *,
+        is_serving: bool,
     ) -> None:
         self.process = process
         self.address = address
@@ -317,7 +361,8 @@ class _Server(asyncio.AbstractServer):
         self.sockets: tuple[_Socket, ...] = (_Socket(address),)
         self._network = network
         self._factory = factory
-        self._is_serving = True
+        self._is_serving = is_serving
+        self._for_ever: asyncio.Future[None] | None = None
 
     def accept(self, transport: _Transport) -> None:
         """A connection has come in."""
@@ -330,6 +375,8 @@ class _Server(asyncio.AbstractServer):
         self._is_serving = False
         self.sockets = ()
         self._network.unlisten(self)
+        if self._for_ever is not None:
+            self._for_ever.cancel()
 
     def is_serving(self) -> bool:
         return self._is_serving
@@ -338,12 +385,18 @@ class _Server(asyncio.AbstractServer):
         return self._network._loop
 
     async def start_serving(self) -> None:
-        """It does already."""
+        """Accept from now on, if it does not already."""
+        self._is_serving = bool(self.sockets)
 
     async def serve_forever(self) -> None:
+        if not self.sockets:
+            raise RuntimeError(f"server {self!r} is closed")
+        await self.start_serving()
+        self._for_ever = self._network._loop.create_future()
         try:
-            await self._network._loop.create_future()
+            await self._for_ever
         finally:
+            self._for_ever = None
             self.close()
 
     async def wait_closed(self) -> None:
@@ -390,11 +443,15 @@ class _Transport(asyncio.Transport):
         self._unsent_bytes = 0
         self._at_peer = 0
         self._last_arrival = 0.0
-        self._travelling: deque[tuple[float, bytes | None]] = deque()
+        self._travelling: deque[tuple[float, bytes | Exception | None]] = deque()
         self._is_awaited = False
-        self._arrived: deque[bytes | None] = deque()
+        self._arrived: deque[bytes | Exception | None] = deque()
         self._is_paused = False
         self._is_closing = False
+        self._is_ended = False
+        self._is_told = False
+        self._has_reset = False
+        self._error: Exception | None = None
         self._is_writing_paused = False
         self._high = network.conditions.high_water
         # One for all arrivals, as only one is due at a time.
@@ -405,12 +462,16 @@ class _Transport(asyncio.Transport):
         self._protocol = protocol
         self._arrival = Handle(self._arrive, (), contextvars.copy_context())
         protocol.connection_made(self)
-        if self._travelling and not self._is_awaited:
-            self._await_arrival()
+        if self.is_dead:
+            self._is_closing = True
+            self._tell_lost(self._error)
+        self.await_arrivals()
 
     # -- sending ----------------------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._is_ended and not self._is_closing:
+            raise RuntimeError("Cannot call write() after write_eof()")
         if self._is_closing or self.is_dead or self.process.state == DEAD or not data:
             return
         network = self._network
@@ -450,10 +511,16 @@ class _Transport(asyncio.Transport):
                 self._travel(data)
             else:
                 self._travel(None)
-                if self._is_closing:
-                    network.drop(self)
+        if self._is_closing and not unsent:
+            network.drop(self)
+            self._tell_lost(None)
 
-    def _travel(self, data: bytes | None) -> None:
+    def _tell_lost(self, error: Exception | None) -> None:
+        if not self._is_told:
+            self._is_told = True
+            self._loop.call_soon(self._protocol.connection_lost, error, context=self._context())
+
+    def _travel(self, data: bytes | Exception | None) -> None:
         network, busy_until, when = self._network, self.process.busy_until, self._loop.now
         when = max(when, busy_until)
         if network.conditions.loss:
@@ -466,18 +533,18 @@ class _Transport(asyncio.Transport):
         peer = self.peer
         assert peer is not None
         if self._loop.keep_log:
-            what = "the end" if data is None else f"{len(data)} bytes"
+            what = f"{len(data)} bytes" if isinstance(data, bytes) else "the end"
             host, port = self.remote
             self._loop.note(f"sends {what} to {host}:{port}, to arrive at {when:.6f}")
         peer._travelling.append((when, data))
-        if not peer._is_awaited and peer._arrival is not None:
-            peer._await_arrival()
+        peer.await_arrivals()
 
     def can_write_eof(self) -> bool:
         return True
 
     def write_eof(self) -> None:
-        if not self._is_closing and not self.is_dead:
+        if not (self._is_closing or self.is_dead or self._is_ended):
+            self._is_ended = True
             self._unsent.append(b"")
             self.flush()
 
@@ -492,10 +559,11 @@ class _Transport(asyncio.Transport):
 
     # -- receiving --------------------------------------------------------------------------
 
-    def _await_arrival(self) -> None:
-        assert self._arrival is not None
-        self._is_awaited = True
-        self._loop.at(self._travelling[0][0], self._arrival)
+    def await_arrivals(self) -> None:
+        """Let come what is on its way."""
+        if self._travelling and not self._is_awaited and self._arrival is not None:
+            self._is_awaited = True
+            self._loop.at(max(self._travelling[0][0], self._loop.now), self._arrival)
 
     def _arrive(self) -> None:
         """Something is here; several pieces at once are read as one."""
@@ -504,10 +572,12 @@ class _Transport(asyncio.Transport):
         if self.is_dead:
             travelling.clear()
             return
-        arrived, peer = self._arrived, self.peer
+        arrived, peer, network = self._arrived, self.peer, self._network
+        if network._cut and (self.remote[0], self.local[0]) in network._cut:
+            return
         if (
             len(travelling) == 1
-            and (data := travelling[0][1])
+            and type(data := travelling[0][1]) is bytes
             and peer is not None
             and not (arrived or self._is_paused or self._is_closing)
             and not (peer._unsent or peer._is_writing_paused)
@@ -521,8 +591,7 @@ class _Transport(asyncio.Transport):
             arrived.append(travelling.popleft()[1])
         if not self._is_paused:
             self._hand_over()
-        if travelling and not self._is_awaited:
-            self._await_arrival()
+        self.await_arrivals()
 
     def _hand_over(self) -> None:
         arrived = self._arrived
@@ -531,21 +600,27 @@ class _Transport(asyncio.Transport):
             if data is None:
                 self._take_end()
                 continue
-            while arrived and arrived[0] is not None:
+            if isinstance(data, Exception):
+                self.lose(data)
+                continue
+            while arrived and type(arrived[0]) is bytes:
                 data += arrived.popleft()  # type: ignore[operator]
+            peer = self.peer
             if not self._is_closing:
                 self._protocol.data_received(data)
-            peer = self.peer
+            elif not self._unsent and not self._has_reset and peer is not None:
+                self._has_reset = True
+                self._travel(ConnectionResetError("Connection reset by peer"))
             if peer is not None and not peer.is_dead:
                 peer._at_peer -= len(data)
                 if peer._unsent or peer._is_writing_paused:
-                    peer._make_room()
+                    self._loop.call_soon(peer._make_room, context=peer._context())
 
     def _make_room(self) -> None:
         self.flush()
         if self._is_writing_paused and self._unsent_bytes <= self._high // 4:
             self._is_writing_paused = False
-            self._loop.call_soon(self._protocol.resume_writing, context=self._context())
+            self._protocol.resume_writing()
 
     def _take_end(self) -> None:
         if self._is_closing or not self._protocol.eof_received():
@@ -568,27 +643,28 @@ class _Transport(asyncio.Transport):
         if self._is_closing or self.is_dead:
             return
         self._is_closing = True
-        self._unsent.append(b"")
+        if not self._is_ended:
+            self._is_ended = True
+            self._unsent.append(b"")
         self.flush()
-        self._loop.call_soon(self._protocol.connection_lost, None)
 
     def abort(self) -> None:
         self.lose(None)
         peer = self.peer
         if peer is not None and not peer.is_dead:
-            error = ConnectionResetError("Connection reset by peer")
-            when = self._loop.time() + self._network.delay()
-            self._loop.at(when, Handle(peer.lose, (error,), None))
+            self._travel(ConnectionResetError("Connection reset by peer"))
 
     def lose(self, error: Exception | None) -> None:
         """The connection is gone at this end."""
         self._network.drop(self)
-        if self.is_dead or self._is_closing or self._arrival is None:
-            self.is_dead = True
+        if self.is_dead:
             return
         self.is_dead = True
+        if self._arrival is None:
+            self._error = error
+            return
         self._is_closing = True
-        self._loop.call_soon(self._protocol.connection_lost, error, context=self._context())
+        self._tell_lost(error)
 
     def is_closing(self) -> bool:
         return self._is_closing or self.is_dead
@@ -643,7 +719,7 @@ class _Endpoint(asyncio.DatagramTransport):
         to = addr or self._remote
         if to is None:
             raise ValueError("a datagram needs an address")
-        if not self._is_closing:
+        if not self._is_closing and self.process.state != DEAD:
             self._network.send(self.address, (str(to[0]), int(to[1])), bytes(data))
 
     def receive(self, data: bytes, sender: tuple[str, int]) -> None:

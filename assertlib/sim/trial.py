@@ -282,6 +282,7 @@ def _clean_up(world: World) -> None:
     for host in world.hosts.values():
         loop.bury(host.process)
     loop.bury(loop.outside)
+    world.network.close()
     loop.close()
     mode = recorder.mode
     recorder.configure(mode=OFF)

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from .. import lifecycle
 from ..recording.recorder import recorder
 from ..recording.settings import OFF
-from .disk import SimDisk
+from .disk import PoweredOffError, SimDisk
 from .faults import FAULTS, Fault, Nemesis
 from .loop import DEAD, PAUSED, PROCESS, RUNNING, Process, SimLoop
 from .network import Mailbox, Network
@@ -34,10 +34,6 @@ T = TypeVar("T")
 _EPOCH = 1_000_000_000.0
 _NOTICED_WITHIN = 0.5
 """Seconds until the peers of a crashed host find their connections broken, at most."""
-
-
-class PoweredOffError(BaseException):
-    """Gets out of code whose host has lost its power; what it does on the way has no effect."""
 
 
 class Host:
@@ -248,6 +244,8 @@ class World:
 
     def silence(self) -> None:
         """Count no hits for the rest of this step, since it never happened."""
+        if self.loop.after_step is not None:
+            return
         mode = recorder.mode
         recorder.configure(mode=OFF)
         self.loop.after_step = lambda: recorder.configure(mode=mode)
