@@ -442,7 +442,8 @@ class SimDisk:
         return directory.names[name]
 
     def _call(self, what: str, text: str) -> None:
-        if PROCESS.get().state == DEAD:
+        process = PROCESS.get(None)
+        if process is not None and process.state == DEAD:
             raise PoweredOffError
         self.calls += 1
         self._note(what, text)

@@ -8,6 +8,9 @@ modules of the project imported them by; sockets and processes are caught by an 
 
 from __future__ import annotations
 
+import _thread
+import asyncio
+import copyreg
 import datetime as dt
 import os
 import random
@@ -15,10 +18,10 @@ import sys
 import sysconfig
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from types import FrameType, FunctionType
+from types import FrameType, FunctionType, ModuleType
 from typing import Any, NoReturn
 
 __all__ = ["NotSimulatedError", "call_site", "fenced"]
@@ -40,6 +43,7 @@ _WITH_TIME = {"localtime": 1, "gmtime": 1, "ctime": 1, "asctime": 1, "strftime":
 
 _EVENTS = {
     "socket.__new__": "opens a real socket; asyncio's streams go through the simulated network",
+    "socket.gethostbyname": "asks a real name server; the names of hosts are addresses here",
     "socket.getaddrinfo": "asks a real name server; the names of hosts are addresses here",
     "subprocess.Popen": "starts a process; make it a host of the world",
     "os.posix_spawn": "starts a process; make it a host of the world",
@@ -50,8 +54,8 @@ _EVENTS = {
 }
 
 
-_Alias = tuple[Callable[[object], None], object, object]
-"""How to change what a name stands for, what it shall stand for in a trial, and what it does."""
+_Alias = tuple[object, str, object, object]
+"""What has a name, the name, what it shall stand for in a trial, and what it does elsewhere."""
 
 
 class NotSimulatedError(RuntimeError):
@@ -84,7 +88,10 @@ class _Fence:
         self.depth = 0
         self._is_seeded = False
         self._aliases: list[_Alias] = []
-        self._seen: set[str] = set()
+        self._put: list[_Alias] = []
+        self._seen: dict[str, ModuleType] = {}
+        self._owner = 0
+        self.real_datetime = dt.datetime
         self._pairs = list(self._replaced())
         self._guards = {id(real): guard for _, _, real, guard in self._pairs}
         sys.addaudithook(self._audit)
@@ -97,7 +104,7 @@ class _Fence:
             time,
             "sleep",
             time.sleep,
-            self._never("time.sleep", "stops all hosts; use asyncio.sleep"),
+            self._never("time.sleep", "stops all hosts; use asyncio.sleep", time.sleep),
         )
         yield os, "times", os.times, self._clock("os.times", os.times, 0)
         yield dt, "datetime", dt.datetime, _datetime_without_now(self)
@@ -109,6 +116,24 @@ class _Fence:
                 yield random, name, real, self._dice(f"random.{name}", real)
         yield random, "seed", random.seed, self._seeding(random.seed)
         yield random.Random, "seed", random.Random.seed, self._seed(random.Random.seed)
+        yield asyncio, "all_tasks", asyncio.all_tasks, _all_tasks
+        yield asyncio.tasks, "all_tasks", asyncio.all_tasks, _all_tasks
+        yield asyncio, "as_completed", asyncio.as_completed, _as_completed(asyncio.as_completed)
+        yield os, "getrandom", os.getrandom, self._entropy("os.getrandom", os.getrandom)
+        yield os, "times", os.times, self._clock("os.times", os.times, 0)
+        yield (
+            uuid,
+            "uuid1",
+            uuid.uuid1,
+            self._never("uuid.uuid1", "reads the wall clock; use assertlib.random", uuid.uuid1),
+        )
+        begin = _thread.start_new_thread
+        yield (
+            _thread,
+            "start_new_thread",
+            begin,
+            self._never("start_new_thread", "starts a thread; use asyncio.to_thread", begin),
+        )
         yield os, "urandom", os.urandom, self._entropy("os.urandom", os.urandom)
         yield random, "_urandom", os.urandom, self._entropy("os.urandom", os.urandom)
 
@@ -116,8 +141,9 @@ class _Fence:
 
     def _clock(self, name: str, real: Callable[..., Any], given: int) -> Callable[..., Any]:
         def guarded(*args: Any) -> Any:
-            is_given = len(args) >= given > 0 and args[given - 1] is not None
-            if is_given or _may_ask(sys._getframe(1)):
+            if len(args) >= given > 0 and args[given - 1] is not None:
+                return real(*args)
+            if self._is_other() or _may_ask(sys._getframe(1)):
                 return real(*args)
             raise self.refused(
                 name,
@@ -126,15 +152,21 @@ class _Fence:
 
         return guarded
 
-    def _never(self, name: str, why: str) -> Callable[..., Any]:
-        def guarded(*_: Any, **__: Any) -> NoReturn:
+    def _is_other(self) -> bool:
+        """Whether it is not the trial that asks, but another thread, or somebody afterwards."""
+        return not self.depth or threading.get_ident() != self._owner
+
+    def _never(self, name: str, why: str, real: Any = None) -> Callable[..., Any]:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            if real is not None and self._is_other():
+                return real(*args, **kwargs)
             raise self.refused(name, why)
 
         return guarded
 
     def _thread(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def start(thread: threading.Thread) -> None:
-            if _may_ask(sys._getframe(1)):
+            if self._is_other() or _may_ask(sys._getframe(1)):
                 real(thread)
                 return
             raise self.refused("Thread.start", "starts a thread; use asyncio.to_thread")
@@ -143,7 +175,7 @@ class _Fence:
 
     def _dice(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            if self._is_seeded:
+            if self._is_seeded or self._is_other():
                 return real(*args, **kwargs)
             raise self.refused(
                 name, "is unseeded randomness; use assertlib.random, or a random.Random with a seed"
@@ -152,15 +184,17 @@ class _Fence:
         return guarded
 
     def _seeding(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        def seed(*args: Any, **kwargs: Any) -> None:
-            real(*args, **kwargs)
+        def seed(a: Any = None, version: int = 2) -> None:
+            if a is None and not self._is_other():
+                raise self.refused("random.seed()", "is unseeded randomness; give it a seed")
+            real(a, version)
             self._is_seeded = True
 
         return seed
 
     def _seed(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
-            if a is None and not _may_ask(sys._getframe(1)):
+            if a is None and not (self._is_other() or _is_copied() or _may_ask(sys._getframe(1))):
                 raise self.refused(
                     "random.Random()",
                     "is unseeded randomness; give it a seed, or use assertlib.random",
@@ -171,7 +205,7 @@ class _Fence:
 
     def _entropy(self, name: str, real: Callable[[int], bytes]) -> Callable[[int], bytes]:
         def guarded(size: int) -> bytes:
-            if _may_ask(sys._getframe(1)):
+            if self._is_other() or _may_ask(sys._getframe(1)):
                 return real(size)
             raise self.refused(name, "is unseeded randomness; use assertlib.random")
 
@@ -182,7 +216,7 @@ class _Fence:
         return NotSimulatedError(f"{call_site()}: {name} {why}")
 
     def _audit(self, event: str, args: object) -> None:
-        if self.depth and event in _EVENTS:
+        if self.depth and event in _EVENTS and threading.get_ident() == self._owner:
             raise self.refused(event, _EVENTS[event])
 
     # -- putting it there -------------------------------------------------------------------
@@ -190,9 +224,9 @@ class _Fence:
     def _find_aliases(self) -> None:
         """Names that modules of the project hold the real functions by."""
         for name, module in list(sys.modules.items()):
-            if name in self._seen:
+            if self._seen.get(name) is module:
                 continue
-            self._seen.add(name)
+            self._seen[name] = module
             file = getattr(module, "__file__", None) or ""
             if file.startswith((_OURS, _STANDARD)) or _INSTALLED in file or not file:
                 continue
@@ -203,56 +237,97 @@ class _Fence:
                         self._take_alias(value, inner, held)
 
     def _take_alias(self, owner: object, name: str, value: object) -> None:
+        guards = self._guards
         real = getattr(value, "__func__", value)
-        if id(real) in self._guards:
-            guard = self._guards[id(real)]
+        if id(real) in guards:
             # In a class, the real functions are no methods either.
-            kept = staticmethod(guard) if isinstance(owner, type) else guard  # type: ignore[arg-type]
-            self._aliases.append((partial(setattr, owner, name), kept, value))
+            in_class = isinstance(owner, type) and not isinstance(real, type)
+            guard = staticmethod(guards[id(real)]) if in_class else guards[id(real)]  # type: ignore[arg-type]
+            self._aliases.append((owner, name, guard, value))
         elif isinstance(value, FunctionType):
             defaults, named = value.__defaults__ or (), value.__kwdefaults__ or {}
-            guarded = tuple(self._guards.get(id(each), each) for each in defaults)
-            by_name = {key: self._guards.get(id(each), each) for key, each in named.items()}
-            if guarded != defaults:
-                change = partial(setattr, value, "__defaults__")
-                self._aliases.append((change, guarded, defaults))
-            if by_name != named:
-                change = partial(setattr, value, "__kwdefaults__")
-                self._aliases.append((change, by_name, named))
+            if any(id(each) in guards for each in defaults):
+                guarded = tuple(guards.get(id(each), each) for each in defaults)
+                self._aliases.append((value, "__defaults__", guarded, defaults))
+            if any(id(each) in guards for each in named.values()):
+                by_name = {key: guards.get(id(each), each) for key, each in named.items()}
+                self._aliases.append((value, "__kwdefaults__", by_name, named))
 
     def put_up(self) -> None:
         """Let the fence stand."""
         self.depth += 1
         if self.depth > 1:
             return
+        self._owner = threading.get_ident()
         self._find_aliases()
         self._is_seeded = False
         self._state = random.getstate()
         for owner, name, _, guard in self._pairs:
             setattr(owner, name, guard)
-        for change, guarded, _ in self._aliases:
-            change(guarded)
+        self._put = [each for each in self._aliases if _held(each[0], each[1]) is each[3]]
+        for owner, name, guard, _ in self._put:
+            setattr(owner, name, guard)
+        copyreg.pickle(self.real_datetime, _reduced)
 
     def take_down(self) -> None:
         """Let everything be as it was."""
         self.depth -= 1
         if self.depth:
             return
-        for change, _, real in self._aliases:
-            change(real)
+        copyreg.dispatch_table.pop(self.real_datetime, None)
+        for owner, name, _, real in self._put:
+            setattr(owner, name, real)
         for owner, name, real, _ in self._pairs:
             setattr(owner, name, real)
         if self._is_seeded:
             random.setstate(self._state)
 
 
+# Below are functions of asyncio whose results depend on addresses, or on other hosts.
+
+
+def _all_tasks(loop: Any = None) -> set[Any]:
+    from .loop import PROCESS
+
+    loop = loop or asyncio.get_running_loop()
+    return {task for task in PROCESS.get(loop.outside).tasks if not task.done()}
+
+
+def _as_completed(real: Any) -> Any:
+    def as_completed(fs: Any, *, timeout: float | None = None) -> Any:
+        return real([asyncio.ensure_future(each) for each in fs], timeout=timeout)
+
+    return as_completed
+
+
+def _held(owner: object, name: str) -> object:
+    """What *name* of *owner* stands for now."""
+    if isinstance(owner, ModuleType | type):
+        return vars(owner).get(name)
+    return getattr(owner, name)
+
+
 def _may_ask(frame: FrameType) -> bool:
     name = frame.f_globals.get("__name__")
-    return isinstance(name, str) and name.partition(".")[0] in _MAY_ASK
+    return (
+        isinstance(name, str)
+        and name.partition(".")[0] in _MAY_ASK
+        and not name.startswith("assertlib.sim.loop")
+    )
+
+
+def _is_copied() -> bool:
+    """Whether a generator is made to be given the state of another one."""
+    frame = sys._getframe(3)
+    return frame.f_globals.get("__name__") in ("copy", "copyreg", "pickle")
+
+
+def _reduced(value: Any) -> Any:
+    return dt.datetime, value.__reduce_ex__(4)[1]
 
 
 def _datetime_without_now(fence: _Fence) -> type:
-    real = dt.datetime
+    real = fence.real_datetime
     why = "reads the wall clock; make it from the time of the host"
 
     class Meta(type):
@@ -263,8 +338,13 @@ def _datetime_without_now(fence: _Fence) -> type:
             return issubclass(subclass, real)
 
     class Fenced(real, metaclass=Meta):  # type: ignore[misc, valid-type]
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            return dt.datetime, super().__reduce_ex__(protocol)[1]
+
         @classmethod
-        def now(cls, tz: Any = None) -> NoReturn:  # noqa: ARG003
+        def now(cls, tz: Any = None) -> Any:
+            if fence._is_other():
+                return real.now(tz)
             raise fence.refused("datetime.now", why)
 
         @classmethod
@@ -275,6 +355,7 @@ def _datetime_without_now(fence: _Fence) -> type:
         def today(cls) -> NoReturn:
             raise fence.refused("datetime.today", why)
 
+    Fenced.__module__ = "datetime"
     Fenced.__name__ = Fenced.__qualname__ = "datetime"
     return Fenced
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import re
 import sys
 from asyncio import events
 from collections import deque
@@ -18,7 +19,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from .fence import NotSimulatedError, call_site
-from .policy import Policy
+from .policy import Fifo, Policy
 from .tape import Tape
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ T = TypeVar("T")
 __all__ = ["PROCESS", "DeadlockError", "Handle", "Process", "SimFuture", "SimLoop", "SimTask"]
 
 RUNNING, PAUSED, DEAD = 0, 1, 2
+
+_STEPS = (None, "task_wakeup")
+"""Names of what asyncio has called for a step of a task; the first step has none."""
 
 _THREAD_TAKES = 0.002
 """Seconds that work in a thread takes at most, besides what it does to virtual time itself."""
@@ -117,7 +121,7 @@ class SimFuture(asyncio.Future[T]):
     """
 
     def __hash__(self) -> int:
-        return _number_of(self)
+        return _number_of(self, self.get_loop())  # type: ignore[arg-type]
 
 
 class SimTask(asyncio.Task[T]):
@@ -154,6 +158,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         steps: How many callbacks and task steps have run.
         log: What happened, in order, as time, process and words; empty unless it is kept.
         network: The network of the world.
+        deadline: The time at which the trial is over, whoever still waits.
         after_step: What is to be done as soon as the step under way has come to its end.
     """
 
@@ -173,8 +178,14 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._numbers = 0
         self._callbacks: deque[Handle] = deque()
         self._ready: list[Handle] = []
+        # First come, first served is one line for all.
+        self._steps: deque[Handle] | list[Handle] = (
+            self._callbacks if isinstance(policy, Fifo) else self._ready
+        )
         self._timers: list[tuple[float, int, Handle]] = []
         self._stopping = False
+        self._generators: dict[int, Process] = {}
+        self.deadline = float("inf")
         self._running = False
         self._closed = False
         self._handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
@@ -209,7 +220,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         if self._running or events._get_running_loop() is not None:
             raise RuntimeError("an event loop is already running")
         hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(firstiter=_unnoticed, finalizer=self._finish_generator)
+        sys.set_asyncgen_hooks(firstiter=self._begin_generator, finalizer=self._finish_generator)
         self._running = True
         self._stopping = False
         events._set_running_loop(self)
@@ -240,7 +251,13 @@ class SimLoop(asyncio.AbstractEventLoop):
             elif ready:
                 handle = ready.pop(pick(ready, 0) if len(ready) > 1 else 0)
             elif timers:
-                self.now, _, handle = pop(timers)
+                if timers[0][0] > self.deadline and not timers[0][2]._cancelled:
+                    self.now = self.deadline
+                    raise TimeoutError(self._waiting())
+                when, _, handle = pop(timers)
+                if handle._cancelled:
+                    continue
+                self.now = when
                 if timers and timers[0][0] == self.now:
                     self._enqueue(handle)
                     continue
@@ -249,7 +266,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             if handle._cancelled:
                 continue
             context = handle._context
-            process = self.outside if context is None else context[PROCESS]
+            process = self.outside if context is None else context.get(PROCESS, self.outside)
             if process.state or process.busy_until > self.now:
                 self._put_off(process, handle)
                 continue
@@ -273,7 +290,10 @@ class SimLoop(asyncio.AbstractEventLoop):
                 raise
             except BaseException as error:
                 name = getattr(callback, "__qualname__", type(callback).__name__)
-                self.call_exception_handler({"message": f"exception in {name}", "exception": error})
+                (context or self.context).run(
+                    self.call_exception_handler,
+                    {"message": f"exception in {name}", "exception": error},
+                )
 
     def finish_step(self) -> None:
         """Do what was to be done after a step, if anything was."""
@@ -288,7 +308,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             self.at(process.busy_until, handle)
 
     def _enqueue(self, handle: Handle) -> None:
-        (self._ready if handle.lane else self._callbacks).append(handle)
+        (self._steps if handle.lane else self._callbacks).append(handle)
 
     def _waiting(self) -> str:
         tasks = [task for task in self.outside.tasks if not task.done()]
@@ -306,8 +326,12 @@ class SimLoop(asyncio.AbstractEventLoop):
         if process.state == PAUSED:
             process.state = RUNNING
             # Before what came up later: callbacks keep their order.
-            self._callbacks.extendleft(each for each in reversed(process.parked) if not each.lane)
-            self._ready[:0] = [each for each in process.parked if each.lane]
+            parked = process.parked
+            self._callbacks.extendleft(each for each in reversed(parked) if not each.lane)
+            if self._steps is self._callbacks:
+                self._callbacks.extendleft(each for each in reversed(parked) if each.lane)
+            else:
+                self._ready[:0] = [each for each in parked if each.lane]
             process.parked.clear()
 
     def bury(self, process: Process) -> None:
@@ -342,11 +366,13 @@ class SimLoop(asyncio.AbstractEventLoop):
     ) -> Handle:
         if context is None:
             context = contextvars.copy_context()
+        elif PROCESS not in context:
+            context.run(PROCESS.set, PROCESS.get(self.outside))
         task = getattr(callback, "__self__", None)
-        if type(task) is SimTask:
+        if type(task) is SimTask and getattr(callback, "__name__", None) in _STEPS:
             handle = task.step
             handle._callback, handle._args, handle._context = callback, args, context
-            self._ready.append(handle)
+            self._steps.append(handle)
         else:
             handle = Handle(callback, args, context)
             self._callbacks.append(handle)
@@ -372,6 +398,8 @@ class SimLoop(asyncio.AbstractEventLoop):
     ) -> Handle:
         if context is None:
             context = contextvars.copy_context()
+        elif PROCESS not in context:
+            context.run(PROCESS.set, PROCESS.get(self.outside))
         return self.at(when, Handle(callback, args, context, when))
 
     def at(self, when: float, handle: Handle) -> Handle:
@@ -395,6 +423,11 @@ class SimLoop(asyncio.AbstractEventLoop):
         name: str | None = None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
+        if self._closed:
+            coro.close()
+            raise RuntimeError("Event loop is closed")
+        if context is not None and PROCESS not in context:
+            context.run(PROCESS.set, PROCESS.get(self.outside))
         self._numbers += 1
         task = SimTask(self._numbers, coro, self, name, context)
         process = (
@@ -417,11 +450,22 @@ class SimLoop(asyncio.AbstractEventLoop):
     ) -> None:
         if future.cancelled():
             return
+        events._set_running_loop(None)
+        process = PROCESS.get(self.outside)
+        before, process.busy_until = process.busy_until, 0.0
         try:
             done, error = func(*args), None
-        except Exception as raised:
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as raised:
             done, error = None, raised
-        self.call_later(self.tape.between(0.0, _THREAD_TAKES), _hand_over, future, done, error)
+        finally:
+            events._set_running_loop(self)
+            took = max(0.0, process.busy_until - self.now)
+            process.busy_until = before
+        self.call_later(
+            took + self.tape.between(0.0, _THREAD_TAKES), _hand_over, future, done, error
+        )
 
     # -- the interface of asyncio: life -----------------------------------------------------
 
@@ -437,6 +481,8 @@ class SimLoop(asyncio.AbstractEventLoop):
     def close(self) -> None:
         """Forget what has not run."""
         self._closed = True
+        self.keep_log = False
+        self._handler = lambda *_: None
         self._callbacks.clear()
         self._ready.clear()
         self._timers.clear()
@@ -453,9 +499,15 @@ class SimLoop(asyncio.AbstractEventLoop):
     def set_debug(self, enabled: bool) -> None:
         """Debugging reads the wall clock, so there is none."""
 
+    def _begin_generator(self, generator: Any) -> None:
+        self._generators[id(generator)] = PROCESS.get(self.outside)
+
     def _finish_generator(self, generator: Any) -> None:
-        if self._running:
-            self.call_soon(self.create_task, generator.aclose())
+        process = self._generators.pop(id(generator), self.outside)
+        if self._running and process.state != DEAD:
+            context = contextvars.copy_context()
+            context.run(PROCESS.set, process)
+            self.call_soon(self.create_task, generator.aclose(), context=context)
 
     # -- the interface of asyncio: errors ---------------------------------------------------
 
@@ -470,13 +522,21 @@ class SimLoop(asyncio.AbstractEventLoop):
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """Put it into the log: what a process writes to its stderr when nobody else cares."""
         if self._running:
-            self.note(f"{context.get('message')}: {context.get('exception')!r}")
+            text = f"{context.get('message')}: {context.get('exception')!r}"
+            self.note(re.sub("0x[0-9a-f]{6,}", "0x...", text))
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if self._handler is None:
             self.default_exception_handler(context)
         else:
-            self._handler(self, context)
+            try:
+                self._handler(self, context)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self.default_exception_handler(
+                    {"message": "the exception handler failed", "exception": error}
+                )
 
     # -- the interface of asyncio: the network ----------------------------------------------
 
@@ -529,20 +589,22 @@ for _name in (
     setattr(SimLoop, _name, _not_simulated(_name))
 
 
-def _number_of(future: Any) -> int:
-    number: int | None = getattr(future, "_number", None)
+def _number_of(thing: Any, loop: SimLoop) -> int:
+    """The number that *thing* hashes by, which it gets when it is asked for first."""
+    number: int | None = getattr(thing, "_number", None)
     if number is None:
-        number = future._number = future.get_loop().next_number()
+        number = thing._number = loop.next_number()
     return number
 
 
-def _hash_of_gathering(future: Any) -> int:
-    """What asyncio.gather makes is a future that user code may put into a set, too."""
-    is_ours = type(future.get_loop()) is SimLoop
-    return _number_of(future) if is_ours else object.__hash__(future)
+def _hash(thing: Any) -> int:
+    """Futures of asyncio.gather and writers of streams may be put into sets, too."""
+    loop = thing._loop
+    return _number_of(thing, loop) if type(loop) is SimLoop else object.__hash__(thing)
 
 
-asyncio.tasks._GatheringFuture.__hash__ = _hash_of_gathering  # type: ignore[attr-defined]
+asyncio.tasks._GatheringFuture.__hash__ = _hash  # type: ignore[attr-defined]
+asyncio.StreamWriter.__hash__ = _hash  # type: ignore[assignment, method-assign]
 
 
 def _refuse(options: dict[str, Any], what: str) -> None:
@@ -551,7 +613,7 @@ def _refuse(options: dict[str, Any], what: str) -> None:
             raise NotSimulatedError(f"{call_site()}: {what}({name}=...) is not simulated")
 
 
-def _hand_over(future: asyncio.Future[Any], done: object, error: Exception | None) -> None:
+def _hand_over(future: asyncio.Future[Any], done: object, error: BaseException | None) -> None:
     if future.done():
         return
     if error is None:
@@ -581,6 +643,11 @@ def _coroutine_name(task: asyncio.Task[Any]) -> str:
 
 
 def _where(task: asyncio.Task[Any]) -> str:
-    stack = task.get_stack(limit=1)
-    place = f" at {stack[0].f_code.co_filename}:{stack[0].f_lineno}" if stack else ""
+    place = ""
+    coro: Any = task.get_coro()
+    while coro is not None:
+        frame = getattr(coro, "cr_frame", None)
+        if frame is not None and "/asyncio/" not in frame.f_code.co_filename:
+            place = f" at {frame.f_code.co_filename}:{frame.f_lineno}"
+        coro = getattr(coro, "cr_await", None)
     return f"{_coroutine_name(task)}{place}"

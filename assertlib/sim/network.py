@@ -436,6 +436,7 @@ class _Transport(asyncio.Transport):
         self.remote = remote
         self.peer: _Transport | None = None
         self.is_dead = False
+        self._number = network._loop.next_number()
         self._network = network
         self._loop = network._loop
         self._protocol: Any = None
@@ -456,6 +457,9 @@ class _Transport(asyncio.Transport):
         self._high = network.conditions.high_water
         # One for all arrivals, as only one is due at a time.
         self._arrival: Handle | None = None
+
+    def __hash__(self) -> int:
+        return self._number
 
     def begin(self, protocol: Any) -> None:
         """Both ends know of each other now; called by the process whose end it is."""

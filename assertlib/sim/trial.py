@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import re
 import traceback
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -178,19 +179,30 @@ def run_trial(
                 loop.context.copy().run(_play, scenario, world, watcher, options)
                 features = _features(*before)
             made = list(tape.values)
+            outcome = Outcome(
+                made,
+                watcher.failures,
+                features,
+                list(world.faults),
+                loop.steps,
+                loop.now,
+                list(loop.log),
+                watcher.hits,
+            )
             _clean_up(world)
-    return Outcome(
-        made, watcher.failures, features, world.faults, loop.steps, loop.now, loop.log, watcher.hits
-    )
+    return outcome
 
 
 def _play(scenario: Scenario, world: World, watcher: _Watcher, options: Options) -> None:
     try:
-        world.loop.run_until_complete(_timed(scenario(world), options.seconds))
+        world.loop.deadline = options.seconds
+        world.loop.run_until_complete(scenario(world))
     except InvariantViolation:
         # Told already, to the watcher.
         pass
-    except (Exception, asyncio.CancelledError) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         watcher.add(_name_of(error), None, "".join(traceback.format_exception(error)))
 
 
@@ -203,7 +215,7 @@ def _name_of(error: BaseException) -> str:
     stack = traceback.extract_tb(error.__traceback__)
     ours = [each for each in stack if "/asyncio/" not in each.filename]
     place = f" in {ours[-1].name}" if ours else ""
-    text = str(error).split("\n", 1)[0][:160]
+    text = re.sub("0x[0-9a-f]{6,}", "0x...", str(error)).split("\n", 1)[0][:160]
     return f"{type(error).__name__}{place}: {text}" if text else f"{type(error).__name__}{place}"
 
 
@@ -284,20 +296,27 @@ def _clean_up(world: World) -> None:
     loop.bury(loop.outside)
     world.network.close()
     loop.close()
+    for transport in world.network._connections:
+        transport.is_dead = True
     mode = recorder.mode
     recorder.configure(mode=OFF)
+    asyncio._set_running_loop(loop)
     try:
         for task in loop.buried:
             _close(task)
         loop.buried.clear()
     finally:
+        asyncio._set_running_loop(None)
         recorder.configure(mode=mode)
 
 
 def _close(task: asyncio.Task[Any]) -> None:
-    try:
-        coroutine = task.get_coro()
-        coroutine.close()
-    except BaseException:
-        # A block that awaits, or raises, while it is thrown away.
-        pass
+    coroutine = task.get_coro()
+    for _ in range(100):
+        try:
+            coroutine.close()
+        except BaseException:
+            # A block that awaits, or raises, while it is thrown away.
+            pass
+        else:
+            break

@@ -86,6 +86,8 @@ class Host:
 
     def run(self, coro: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
         """Run *coro* as a task of this host's, which dies with it."""
+        if not self.is_up:
+            raise RuntimeError(f"{self!r} is down")
         context = contextvars.copy_context()
         context.run(PROCESS.set, self.process)
         return self._loop.create_task(coro, name=name, context=context)

@@ -1,0 +1,774 @@
+"""
+Hosts that boot and crash, their clocks, and the faults that a trial lets happen to them.
+"""
+
+import asyncio
+import errno
+import gc
+import warnings
+
+import pytest
+
+from assertlib import always
+from assertlib.sim import Tape
+from assertlib.sim.faults import DEFAULT, FAULTS, faults_named
+
+from .playing import faults_in, outcomes, play, trial_of, until
+
+PORT = 4000
+BREAKING = {"clock-skew", "fsync-lies", "bit-rot"}
+
+
+def booted(world, name, main=None):
+    """A new host that is up."""
+    host = world.host(name, main)
+    host.boot()
+    return host
+
+
+# -- lives of a host -----------------------------------------------------------------
+
+
+def test_a_host_is_down_until_it_boots_and_runs_its_main_function_at_each_boot():
+    async def scenario(world):
+        lives = []
+
+        async def main(host):
+            lives.append((host, host.boots, host.is_up))
+            await asyncio.sleep(100)
+
+        host = world.host("server", main)
+        assert (host.is_up, host.boots, lives) == (False, 0, [])
+        assert world.hosts == {"server": host}
+        for _ in range(2):
+            host.boot()
+            await asyncio.sleep(1)
+            host.stop()
+            assert not host.is_up
+        assert lives == [(host, 1, True), (host, 2, True)]
+
+    play(scenario)
+
+
+def test_a_host_that_is_up_does_not_boot():
+    async def scenario(world):
+        host = booted(world, "server")
+        with pytest.raises(RuntimeError, match="server up"):
+            host.boot()
+        host.pause()
+        with pytest.raises(RuntimeError, match="paused"):
+            host.boot()
+        return host.boots
+
+    assert play(scenario) == 1
+
+
+def test_no_two_hosts_have_one_name():
+    async def scenario(world):
+        world.host("server")
+        with pytest.raises(ValueError, match="'server'"):
+            world.host("server")
+
+    play(scenario)
+
+
+ENDS = pytest.mark.parametrize("end", ["crash", "kill", "stop"])
+
+
+@ENDS
+def test_nothing_of_a_host_runs_after_its_end(end):
+    async def scenario(world):
+        done = []
+
+        async def work():
+            try:
+                while True:
+                    await asyncio.sleep(0.01)
+                    done.append(world.now)
+            finally:
+                done.append("finally")
+
+        async def main(host):
+            loop = asyncio.get_running_loop()
+            loop.call_later(1, done.append, "timer")
+            loop.run_in_executor(None, done.append, "thread")
+            loop.call_later(0.105, lambda: loop.call_soon(done.append, "callback"))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(work())
+                group.create_task(work())
+
+        host = booted(world, "server", main)
+        other = host.run(work())
+        await asyncio.sleep(0.105)
+        getattr(host, end)()
+        before = list(done)
+        assert not other.done() or other.cancelled()
+        await asyncio.sleep(10)
+        assert len(before) > 10
+        return done == before
+
+    assert play(scenario, policy="random")
+
+
+@ENDS
+def test_ending_what_is_down_does_nothing(end):
+    async def scenario(world):
+        host = booted(world, "server")
+        host.stop()
+        getattr(host, end)()
+        host.pause()
+        host.resume()
+        assert faults_in(world) == []
+        return host.is_up
+
+    assert play(scenario) is False
+
+
+def test_a_disk_outlives_its_host_and_a_network_address_does_too():
+    async def scenario(world):
+        async def main(host):
+            file = host.disk.open("/boots")
+            file.append(b"x")
+            file.sync()
+            host.disk.sync_directory("/")
+            await asyncio.start_server(lambda _, writer: writer.close(), port=PORT)
+            await asyncio.sleep(100)
+
+        host = world.host("server", main)
+        for _ in range(3):
+            host.boot()
+            await asyncio.sleep(0.1)
+            _, writer = await asyncio.open_connection("server", PORT)
+            writer.close()
+            host.crash()
+        return host.disk.read("/boots")
+
+    assert outcomes(scenario, 20) == {b"xxx"}
+
+
+def test_a_paused_host_does_nothing_and_then_all_that_has_come_up():
+    async def scenario(world):
+        ticks = []
+
+        async def main(host):
+            for _ in range(10):
+                await asyncio.sleep(0.1)
+                ticks.append(round(world.now, 3))
+
+        host = booted(world, "server", main)
+        await asyncio.sleep(0.25)
+        host.pause()
+        host.pause()
+        assert host.is_up
+        await asyncio.sleep(1)
+        host.resume()
+        host.resume()
+        await host.ended()
+        assert faults_in(world) == ["pause"]
+        return ticks
+
+    assert play(scenario) == [0.1, 0.2, 1.25, 1.35, 1.45, 1.55, 1.65, 1.75, 1.85, 1.95]
+
+
+def test_callbacks_of_a_paused_host_keep_their_order():
+    async def scenario(world):
+        order = []
+        paused = asyncio.Event()
+
+        async def main(host):
+            loop = asyncio.get_running_loop()
+            for number in range(4):
+                loop.call_soon(order.append, number)
+            host.pause()
+            paused.set()
+
+        host = booted(world, "server", main)
+        await paused.wait()
+        host.resume()
+        await asyncio.sleep(1)
+        return tuple(order)
+
+    assert outcomes(scenario, policy="random") == {(0, 1, 2, 3)}
+
+
+def test_a_host_may_crash_while_it_is_paused():
+    async def scenario(world):
+        ran = []
+
+        async def main(host):
+            await asyncio.sleep(0.1)
+            ran.append(host.boots)
+
+        host = booted(world, "server", main)
+        host.pause()
+        await asyncio.sleep(1)
+        host.crash()
+        host.resume()
+        await asyncio.sleep(1)
+        assert ran == []
+        host.boot()
+        await host.ended()
+        return ran
+
+    assert play(scenario) == [2]
+
+
+def test_a_task_of_a_host_gives_its_result_to_who_waits_for_it():
+    async def scenario(world):
+        async def work():
+            await asyncio.sleep(1)
+            return "done"
+
+        async def fail():
+            raise KeyError("work")
+
+        host = booted(world, "server")
+        task = host.run(work(), name="the work")
+        assert task.get_name() == "the work"
+        with pytest.raises(KeyError, match="work"):
+            await host.run(fail())
+        return await task
+
+    assert play(scenario) == "done"
+
+
+@ENDS
+def test_who_waits_for_a_task_of_a_host_that_ends_can_give_up(end):
+    async def scenario(world):
+        host = booted(world, "server")
+        task = host.run(asyncio.sleep(100))
+        asyncio.get_running_loop().call_later(1, getattr(host, end))
+        with pytest.raises((TimeoutError, asyncio.CancelledError)):
+            async with asyncio.timeout(5):
+                await task
+        return world.now
+
+    assert play(scenario) <= 5
+
+
+# -- the end of the main function ----------------------------------------------------
+
+
+def test_the_end_of_a_main_function_can_be_waited_for():
+    async def scenario(world):
+        async def main(host):
+            await asyncio.sleep(2)
+            return f"life {host.boots}"
+
+        host = world.host("server", main)
+        ends = []
+        for _ in range(2):
+            host.boot()
+            ends.append((await host.ended(), world.now))
+            assert await host.ended() == ends[-1][0]
+            host.stop()
+        return ends
+
+    assert play(scenario) == [("life 1", 2.0), ("life 2", 4.0)]
+
+
+def test_what_a_main_function_raises_is_raised_to_who_waits_for_it():
+    async def scenario(world):
+        async def main(host):
+            await asyncio.sleep(1)
+            raise OSError(errno.EIO, "broken disk")
+
+        with pytest.raises(OSError, match="broken disk"):
+            await booted(world, "server", main).ended()
+
+    play(scenario)
+
+
+@ENDS
+@pytest.mark.parametrize("late", [False, True])
+def test_who_waits_for_a_main_function_is_told_when_the_host_is_down(end, late):
+    async def scenario(world):
+        async def main(host):
+            await asyncio.sleep(100)
+
+        host = booted(world, "server", main)
+        asyncio.get_running_loop().call_later(1, getattr(host, end))
+        await asyncio.sleep(2 if late else 0)
+        assert await host.ended() is None
+        assert not host.is_up
+        return world.now
+
+    assert play(scenario) == (2 if late else 1)
+
+
+def test_a_host_without_a_main_function_ends_when_it_is_down():
+    async def scenario(world):
+        host = world.host("server")
+        assert await host.ended() is None
+        host.boot()
+        asyncio.get_running_loop().call_later(1, host.stop)
+        assert await host.ended() is None
+        return world.now
+
+    assert play(scenario) == 1
+
+
+def test_who_stops_waiting_for_a_main_function_does_not_end_it():
+    async def scenario(world):
+        async def main(host):
+            await asyncio.sleep(5)
+            return "done"
+
+        host = booted(world, "server", main)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(host.ended(), 1)
+        return await host.ended()
+
+    assert play(scenario) == "done"
+
+
+# -- clocks --------------------------------------------------------------------------
+
+
+def test_a_monotonic_clock_goes_with_time_within_a_life():
+    async def scenario(world):
+        host = booted(world, "server")
+        first = host.clock()
+        await asyncio.sleep(10)
+        host.skew = 50.0
+        assert host.clock() == pytest.approx(first + 10)
+        host.stop()
+        host.boot()
+        return abs(host.clock() - first - 10)
+
+    assert play(scenario) > 1, "a monotonic clock says nothing about another life"
+
+
+def test_a_wall_clock_goes_on_through_boots_and_may_be_wrong():
+    async def scenario(world):
+        host, other = booted(world, "server"), booted(world, "other")
+        first = host.wall_clock()
+        assert first == other.wall_clock()
+        await asyncio.sleep(10)
+        host.crash()
+        host.boot()
+        assert host.wall_clock() - first == pytest.approx(10)
+        host.skew = -3.0
+        assert host.wall_clock() - first == pytest.approx(7)
+        assert other.wall_clock() - first == pytest.approx(10)
+        assert world.now == pytest.approx(10)
+
+    play(scenario)
+
+
+# -- what goes wrong -----------------------------------------------------------------
+
+
+def test_faults_have_names_some_for_several():
+    assert faults_named("kill") == ("kill",)
+    assert faults_named("kill, pause,kill") == ("kill", "pause")
+    assert faults_named("none") == ()
+    assert faults_named("all") == tuple(FAULTS)
+    assert faults_named("default") == DEFAULT
+    assert set(DEFAULT) == set(FAULTS) - BREAKING
+    assert faults_named("bit-rot,default") == ("bit-rot", *DEFAULT)
+    with pytest.raises(ValueError, match=r"no fault 'gremlins'.*kill"):
+        faults_named("kill,gremlins")
+
+
+def mix_of(world):
+    return frozenset(fault.name for fault in world.mix)
+
+
+def mixes(faults, tapes=300):
+    async def scenario(world):
+        return mix_of(world)
+
+    return outcomes(scenario, tapes, faults=faults)
+
+
+def test_mixes_vary_and_some_have_nothing_and_some_have_all():
+    found = mixes(FAULTS)
+    assert len(found) > 100
+    assert frozenset() in found
+    assert frozenset(FAULTS) in found
+    assert all(any(len(mix) == size for mix in found) for size in range(2, 12))
+
+
+def test_a_mix_has_only_what_is_allowed():
+    assert mixes(["kill", "loss"]) == {
+        frozenset(mix) for mix in ([], ["kill"], ["loss"], ["kill", "loss"])
+    }
+    assert mixes([]) == {frozenset()}
+
+
+def test_the_plainest_trial_has_no_faults():
+    async def scenario(world):
+        world.disturb(booted(world, "server"))
+        await asyncio.sleep(100)
+        return mix_of(world), world.faults
+
+    assert play(scenario, faults=FAULTS) == (frozenset(), [])
+
+
+async def store(host):
+    """Write, sync, read and talk all the time, whatever goes wrong."""
+
+    async def hear(reader, writer):
+        while data := await reader.read(100):
+            writer.write(data)
+
+    await asyncio.start_server(hear, port=PORT)
+    while True:
+        try:
+            file = host.disk.open("/log")
+            file.append(b"data")
+            file.sync()
+            host.disk.read("/log")
+        except OSError:
+            pass
+        await asyncio.sleep(0.05)
+
+
+async def disturbed(world, only=FAULTS, seconds=20.0):
+    """A world in which a host is disturbed that is booted again and again."""
+    host, client = booted(world, "server", store), booted(world, "client")
+    client.run(chat())
+    nemesis = world.disturb(host, only)
+    while world.now < seconds:
+        await asyncio.sleep(0.1)
+        if not host.is_up:
+            host.boot()
+    return nemesis
+
+
+async def chat():
+    while True:
+        await asyncio.sleep(0.01)
+        try:
+            _, writer = await asyncio.open_connection("server", PORT)
+        except OSError:
+            continue
+        try:
+            while True:
+                writer.write(b"hello")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+
+KINDS = {"fsync-forgets": "fsync-error"}
+"""What tells more than one name is told by."""
+
+
+def kinds_in(faults):
+    return {KINDS.get(name, name) for name in faults}
+
+
+def test_every_fault_occurs_and_only_those_of_the_mix():
+    async def scenario(world):
+        await disturbed(world)
+        return mix_of(world), frozenset(kinds_in(faults_in(world)))
+
+    seen = set()
+    for mix, told in outcomes(scenario, 25, faults=FAULTS):
+        assert told <= mix
+        seen |= told
+    assert seen == set(FAULTS)
+
+
+@pytest.mark.parametrize(
+    "only", [["kill", "pause"], ["partition"], ["loss", "slow-fsync", "reset"], []]
+)
+def test_a_host_is_disturbed_only_by_what_the_caller_says(only):
+    async def scenario(world):
+        await disturbed(world, only)
+        return frozenset(faults_in(world))
+
+    told = outcomes(scenario, 10, faults=FAULTS)
+    assert frozenset().union(*told) == set(only)
+
+
+def test_nothing_strikes_after_the_nemesis_is_cancelled():
+    async def scenario(world):
+        host = booted(world, "server")
+        nemesis = world.disturb(host)
+        await asyncio.sleep(5)
+        nemesis.cancel()
+        before = len(world.faults)
+        await asyncio.sleep(20)
+        return before, len(world.faults)
+
+    found = outcomes(scenario, 20, faults=["clock-skew"])
+    assert all(before == after for before, after in found)
+    assert len(found) > 3
+
+
+@pytest.mark.parametrize("fault", ["pause", "partition", "one-way"])
+def test_what_lasts_is_over_after_a_second(fault):
+    async def scenario(world):
+        booted(world, "other")
+        world.disturb(booted(world, "server"))
+        longest = lasts = 0.0
+        while world.now < 20:
+            await asyncio.sleep(0.01)
+            lasts = 0.0 if is_well(world) else lasts + 0.01
+            longest = max(longest, lasts)
+        return longest
+
+    found = outcomes(scenario, 10, faults=[fault])
+    assert 0.5 < max(found) < 1.1
+
+
+def is_well(world):
+    """Whether all hosts run and reach each other."""
+    ways = [(one, other) for one in world.hosts for other in world.hosts]
+    states = {repr(host).split()[-1] for host in world.hosts.values()}
+    return states == {"up>"} and not any(world.network.is_cut(*way) for way in ways)
+
+
+def test_a_partition_cuts_both_ways_and_a_one_way_cut_only_one():
+    def cuts(fault):
+        async def scenario(world):
+            booted(world, "other")
+            world.disturb(booted(world, "server"))
+            await until(lambda: faults_in(world) or not world.mix)
+            network = world.network
+            return network.is_cut("server", "other"), network.is_cut("other", "server")
+
+        return outcomes(scenario, 40, faults=[fault]) - {(False, False)}
+
+    assert cuts("partition") == {(True, True)}
+    assert cuts("one-way") == {(True, False), (False, True)}
+
+
+def test_what_happens_to_one_host_does_not_end_what_happens_to_another():
+    async def scenario(world):
+        world.host("a").boot()
+        world.host("b").boot()
+        world.network.cut("a", "b")
+        world.disturb(booted(world, "c"), only=["pause"])
+        await asyncio.sleep(20)
+        return "pause" in faults_in(world), world.network.is_cut("a", "b")
+
+    assert outcomes(scenario, 20, faults=["pause"]) == {(True, True), (False, True)}
+
+
+async def mailed(world):
+    """How 50 messages fared: whether some were lost, doubled or late."""
+    one, two = booted(world, "one"), booted(world, "two")
+    world.disturb(one)
+    box, out = two.mailbox(1), one.mailbox(1)
+    got = []
+
+    async def collect():
+        while True:
+            (number, sent), _ = await box.receive()
+            got.append((number, world.now - sent))
+
+    two.run(collect())
+    for number in range(50):
+        out.send(box.address, (number, world.now))
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(1)
+    numbers = [number for number, _ in got]
+    return {
+        "loss": len(set(numbers)) < 50,
+        "duplication": len(numbers) > len(set(numbers)),
+        "slow-network": max(time for _, time in got) > 0.005,
+    }
+
+
+@pytest.mark.parametrize("fault", ["loss", "duplication", "slow-network"])
+def test_what_lies_in_wait_in_the_network_happens_if_the_mix_has_it(fault):
+    async def scenario(world):
+        signs = await mailed(world)
+        return bool(world.mix), frozenset(name for name, is_there in signs.items() if is_there)
+
+    found = outcomes(scenario, 20, faults=[fault])
+    assert {signs for is_wrong, signs in found if not is_wrong} == {frozenset()}
+    assert frozenset([fault]) in {signs for is_wrong, signs in found if is_wrong}
+    assert frozenset().union(*(signs for _, signs in found)) == {fault}
+
+
+def test_who_writes_into_a_narrow_network_has_to_wait_soon():
+    async def scenario(world):
+        host = booted(world, "server")
+        world.disturb(host)
+        await host.run(asyncio.start_server(lambda *_: None, port=PORT, limit=64))
+        _, writer = await asyncio.open_connection("server", PORT)
+        for _ in range(4):
+            writer.write(b"x" * 5000)
+        _, waits = await asyncio.wait([asyncio.ensure_future(writer.drain())], timeout=5)
+        writer.close()
+        return bool(world.mix), bool(waits)
+
+    assert outcomes(scenario, 20, faults=["narrow-network"]) == {(False, False), (True, True)}
+
+
+def test_calm_ends_everything_that_goes_wrong():
+    async def scenario(world):
+        nemesis = await disturbed(world, seconds=3.0)
+        nemesis.cancel()
+        world.calm()
+        before = len(world.faults)
+        assert is_well(world)
+        host = world.hosts["server"]
+        if not host.is_up:
+            host.boot()
+        end = world.now + 5
+        while world.now < end:
+            await asyncio.sleep(0.01)
+            host.disk.open("/calm").sync()
+            host.disk.read("/calm")
+        assert len(world.faults) == before
+        conditions = world.network.conditions
+        assert (conditions.loss, conditions.duplication, conditions.fragmentation) == (0, 0, 0)
+        return before > 0
+
+    assert outcomes(scenario, 25, faults=FAULTS) == {True, False}
+
+
+def test_calm_leaves_what_the_scenario_has_set():
+    async def scenario(world):
+        host = booted(world, "server")
+        world.network.conditions.latency = (0.05, 0.05)
+        host.disk.faults.sync_takes = (0.01, 0.01)
+        world.calm()
+        return world.network.conditions.latency, host.disk.faults.sync_takes
+
+    assert play(scenario) == ((0.05, 0.05), (0.01, 0.01))
+
+
+def test_a_fault_is_told_with_its_time():
+    async def scenario(world):
+        host = booted(world, "server")
+        await asyncio.sleep(1)
+        host.pause()
+        await asyncio.sleep(1)
+        host.crash()
+        host.boot()
+        await asyncio.sleep(1)
+        host.kill()
+        host.boot()
+        host.stop()
+        world.injected("home-made", ("clock-synchronised",))
+        assert world.breaks == {"clock-synchronised"}
+        return world.faults
+
+    assert play(scenario) == [(1, "pause"), (2, "power-cut"), (3, "kill"), (3, "home-made")]
+
+
+def test_a_skewed_clock_breaks_the_assumption_that_clocks_agree():
+    async def scenario(world):
+        host = booted(world, "server")
+        world.disturb(host)
+        await until(lambda: faults_in(world) or not world.mix)
+        assert abs(host.skew) <= 60
+        return bool(host.skew), frozenset(world.breaks)
+
+    assert outcomes(scenario, 20, faults=["clock-skew"]) == {
+        (True, frozenset(["clock-synchronised"])),
+        (False, frozenset()),
+    }
+
+
+def test_a_power_cut_may_strike_between_two_steps_or_in_the_middle_of_one():
+    async def scenario(world):
+        where = []
+
+        async def main(host):
+            while True:
+                where.append("in a step")
+                host.disk.open("/log").append(b"data")
+                where.append("between steps")
+                await asyncio.sleep(0.01)
+
+        host = booted(world, "server", main)
+        world.disturb(host)
+        await asyncio.wait([asyncio.ensure_future(host.ended())], timeout=10)
+        return "up" if host.is_up else where[-1]
+
+    assert outcomes(scenario, 40, faults=["power-cut"]) == {"up", "in a step", "between steps"}
+
+
+def test_a_reset_is_told_only_if_there_was_a_connection():
+    async def scenario(world):
+        world.disturb(booted(world, "server"))
+        await asyncio.sleep(10)
+        return faults_in(world)
+
+    assert play(scenario, Tape(5), faults=["reset"]) == []
+
+
+# -- what it means for failures ------------------------------------------------------
+
+
+def test_a_violation_after_a_fault_that_breaks_what_it_assumes_is_out_of_model(children):
+    def scenario():
+        from assertlib.sim import Options, Tape, run_trial
+
+        async def main(world):
+            always(False, "before the fault", invariant="store.durable")
+            world.injected("slow-fsync", ())
+            always(False, "after another fault", invariant="store.durable")
+            world.injected("fsync-lies", ("fsync-honest",))
+            always(False, "after the fault", invariant="store.durable#part")
+            always(False, "assumes something else", invariant="store.timely")
+            always(False, "assumes nothing", invariant="store.ordered")
+
+        assumes = {"store.durable": ("fsync-honest",), "store.timely": ("clock-synchronised",)}
+        outcome = run_trial(main, Tape(None), Options(assumes=assumes), name="one")
+        failures = [(failure.name, failure.out_of_model) for failure in outcome.failures]
+        return failures, outcome.failure.name
+
+    assert children.run(scenario).value == (
+        [
+            ("before the fault", False),
+            ("after another fault", False),
+            ("after the fault", True),
+            ("assumes something else", False),
+            ("assumes nothing", False),
+        ],
+        "before the fault",
+    )
+
+
+def test_a_trial_whose_only_violation_is_out_of_model_has_not_failed(children):
+    def scenario():
+        from assertlib.sim import Options, Tape, run_trial
+
+        async def main(world):
+            world.injected("bit-rot", ("disk-honest",))
+            always(False, "claim", invariant="store.durable")
+
+        options = Options(assumes={"store.durable": ("disk-honest",)})
+        outcome = run_trial(main, Tape(None), options, name="one")
+        return [failure.out_of_model for failure in outcome.failures], outcome.failure
+
+    assert children.run(scenario).value == ([True], None)
+
+
+def test_a_failure_knows_how_long_after_the_last_fault_it_was():
+    async def scenario(world):
+        host = booted(world, "server")
+        await asyncio.sleep(1)
+        host.kill()
+        await asyncio.sleep(2)
+        raise KeyError("late")
+
+    (failure,) = trial_of(scenario).failures
+    assert (failure.at, failure.after) == (3.0, 2.0)
+
+
+def test_a_trial_leaves_no_warning_about_connections_of_hosts_that_crashed():
+    async def scenario(world):
+        host, client = booted(world, "server", store), booted(world, "client")
+        client.run(chat())
+        await asyncio.sleep(1)
+        host.crash()
+        client.crash()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        play(scenario)
+        gc.collect()
+    assert [str(each.message) for each in caught] == []
