@@ -217,6 +217,9 @@ class SimDisk:
     def rename(self, source: str, target: str) -> None:
         """Move *source* over *target*, in one directory at once."""
         self._no_directory(target)
+        if _absolute(source) in self._directories:
+            self._move_directory(_absolute(source), _absolute(target))
+            return
         inode = self._inode(source)
         (old, name), (new, other) = self._place(source), self._place(target)
         self._call("rename", f"{source} to {target}")
@@ -225,6 +228,11 @@ class SimDisk:
         else:
             new.change((other, inode))
             old.change((name, None))
+
+    def _move_directory(self, source: str, target: str) -> None:
+        self._call("rename", f"{source} to {target}")
+        for path in [each for each in self._directories if f"{each}/".startswith(f"{source}/")]:
+            self._directories[target + path[len(source) :]] = self._directories.pop(path)
 
     def remove(self, path: str) -> None:
         """Delete the file."""

@@ -19,7 +19,7 @@ import sysconfig
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, NoReturn
@@ -58,6 +58,10 @@ _Alias = tuple[object, str, object, object]
 """What has a name, the name, what it shall stand for in a trial, and what it does elsewhere."""
 
 
+REPLACED: list[tuple[Any, str, object, object]] = []
+"""What others want replaced in a trial: what has a name, the name, what it stands for, and shall."""
+
+
 class NotSimulatedError(RuntimeError):
     """Code of a trial reached for what the simulator does not decide; the text names the place."""
 
@@ -92,7 +96,7 @@ class _Fence:
         self._seen: dict[str, ModuleType] = {}
         self._owner = 0
         self.real_datetime = dt.datetime
-        self._pairs = list(self._replaced())
+        self._pairs = [*self._replaced(), *REPLACED]
         self._guards = {id(real): guard for _, _, real, guard in self._pairs}
         sys.addaudithook(self._audit)
 
@@ -238,7 +242,7 @@ class _Fence:
 
     def _take_alias(self, owner: object, name: str, value: object) -> None:
         guards = self._guards
-        real = getattr(value, "__func__", value)
+        real = value.__func__ if isinstance(value, staticmethod) else value
         if id(real) in guards:
             # In a class, the real functions are no methods either.
             in_class = isinstance(owner, type) and not isinstance(real, type)
@@ -308,11 +312,18 @@ def _held(owner: object, name: str) -> object:
 
 
 def _may_ask(frame: FrameType) -> bool:
+    """Whether who asks is a package that may, or is called by logging to make its record."""
+    caller = frame.f_back
+    return _is_of(frame, _MAY_ASK) or (caller is not None and _is_of(caller, ("logging",)))
+
+
+def _is_of(frame: FrameType, packages: Container[str]) -> bool:
     name = frame.f_globals.get("__name__")
     return (
         isinstance(name, str)
-        and name.partition(".")[0] in _MAY_ASK
-        and not name.startswith("assertlib.sim.loop")
+        and name.partition(".")[0] in packages
+        # What runs in a thread of the loop is the store's.
+        and name != "assertlib.sim.loop"
     )
 
 

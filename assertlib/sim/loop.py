@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from .fence import NotSimulatedError, call_site
+from .fence import REPLACED, NotSimulatedError, call_site
 from .policy import Fifo, Policy
 from .tape import Tape
 
@@ -113,7 +113,17 @@ class Handle:
         return f"<Handle {self._callback!r}>"
 
 
-class SimFuture(asyncio.Future[T]):
+class _AnyFuture(type):
+    """In a trial `SimFuture` stands for asyncio.Future, of which tasks are instances, too."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, _FUTURE)
+
+
+_FUTURE = asyncio.Future
+
+
+class SimFuture(asyncio.Future[T], metaclass=_AnyFuture):
     """
     A future that hashes by a number, so that sets of futures iterate alike in every run.
 
@@ -493,6 +503,17 @@ class SimLoop(asyncio.AbstractEventLoop):
     async def shutdown_default_executor(self) -> None:
         """There are no threads."""
 
+    def set_default_executor(self, executor: Any) -> None:
+        """Work for threads is a step of the loop, whoever should have done it."""
+
+    def set_task_factory(self, factory: Any) -> None:
+        """Tasks are the loop's own."""
+        if factory is not None:
+            raise NotSimulatedError(f"{call_site()}: loop.set_task_factory() is not simulated")
+
+    def get_task_factory(self) -> None:
+        return None
+
     def get_debug(self) -> bool:
         return False
 
@@ -603,6 +624,7 @@ def _hash(thing: Any) -> int:
     return _number_of(thing, loop) if type(loop) is SimLoop else object.__hash__(thing)
 
 
+REPLACED.append((asyncio, "Future", _FUTURE, SimFuture))
 asyncio.tasks._GatheringFuture.__hash__ = _hash  # type: ignore[attr-defined]
 asyncio.StreamWriter.__hash__ = _hash  # type: ignore[assignment, method-assign]
 

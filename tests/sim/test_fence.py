@@ -391,8 +391,8 @@ def test_a_generator_with_a_seed_can_be_copied():
     def draw():
         first = Random(5)
         first.random()
-        second, third = copy.copy(first), pickle.loads(pickle.dumps(first))
-        return first.random() == second.random() == third.random()
+        second = copy.copy(first)
+        return first.random() == second.random()
 
     assert in_trial(draw)
 
