@@ -246,6 +246,20 @@ def test_who_waits_for_a_task_of_a_host_that_ends_can_give_up(end):
     assert play(scenario) <= 5
 
 
+@pytest.mark.parametrize("boots", [0, 1])
+def test_nobody_waits_for_ever_for_what_a_host_that_is_down_is_to_run(boots):
+    async def scenario(world):
+        host = world.host("server")
+        for _ in range(boots):
+            host.boot()
+            host.stop()
+        with pytest.raises((RuntimeError, TimeoutError, asyncio.CancelledError)):
+            async with asyncio.timeout(5):
+                await host.run(asyncio.sleep(1))
+
+    play(scenario)
+
+
 # -- the end of the main function ----------------------------------------------------
 
 
