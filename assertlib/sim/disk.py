@@ -4,8 +4,8 @@ The simulated disk: what a power cut spares, and what a broken disk does.
 It implements `assertlib.disk.Disk`, so a store that is written to that protocol runs on it as it
 is.  Contents and names are durable apart from each other: a file's bytes after `File.sync`, its
 name after `Disk.sync_directory`.  At a power cut everything else is up to the tape: each unsynced
-write is kept, lost or torn, whatever becomes of the ones before it, and each unsynced change of a
-name happens or does not.
+write is kept, lost or torn, whatever becomes of the ones before it, and each unsynced change of
+names happens or does not, as a whole, and not before an earlier change of the same names.
 
 Sources: Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014 (what may be reordered);
 Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020 (pages are marked
@@ -114,23 +114,19 @@ class _Directory:
     Attributes:
         names: As a look into it shows them.
         durable: What a power cut spares for sure.
-        pending: The changes since then: each a list of names with what they then stand for.
+        touched: Those that have changed since then.
     """
 
-    __slots__ = ("durable", "names", "pending", "touched")
+    __slots__ = ("durable", "names", "touched")
 
     def __init__(self) -> None:
         self.names: dict[str, _Inode] = {}
         self.durable: dict[str, _Inode] = {}
-        self.pending: list[list[tuple[str, _Inode | None]]] = []
         self.touched: set[str] = set()
 
-    def change(self, *changes: tuple[str, _Inode | None]) -> None:
-        """Let names stand for other files, all at once."""
-        self.pending.append(list(changes))
-        for name, inode in changes:
-            self.touched.add(name)
-            _set(self.names, name, inode)
+
+_Change = tuple[tuple[_Directory, str, _Inode | None], ...]
+"""Names that come to stand for other files, or for none, all at once."""
 
 
 class SimDisk:
@@ -161,6 +157,7 @@ class SimDisk:
         self._injected = injected
         self._cut = cut
         self._directories: dict[str, _Directory] = {"/": _Directory()}
+        self._pending: list[_Change] = []
 
     # -- the interface of assertlib.disk.Disk -----------------------------------------------
 
@@ -172,7 +169,7 @@ class SimDisk:
         if inode is None:
             self._call("create", path)
             inode = _Inode()
-            directory.change((name, inode))
+            self._change_names((directory, name, inode))
         return SimFile(self, path, inode)
 
     def read(self, path: str) -> bytes:
@@ -215,24 +212,29 @@ class SimDisk:
             self._directories[parent].touched.add(name)
 
     def rename(self, source: str, target: str) -> None:
-        """Move *source* over *target*, in one directory at once."""
-        self._no_directory(target)
+        """Move *source* over *target*, at once."""
         if _absolute(source) in self._directories:
             self._move_directory(_absolute(source), _absolute(target))
             return
+        self._no_directory(target)
         inode = self._inode(source)
         (old, name), (new, other) = self._place(source), self._place(target)
         self._call("rename", f"{source} to {target}")
-        if old is new:
-            old.change((name, None), (other, inode))
-        else:
-            new.change((other, inode))
-            old.change((name, None))
+        self._change_names((old, name, None), (new, other, inode))
 
     def _move_directory(self, source: str, target: str) -> None:
+        """Move a directory with all that is in it, durably, as it was made."""
+        (old, name), (new, other) = self._place(source), self._place(target)
+        code = errno.ENOTDIR if other in new.names else 0
+        if target in self._directories and target != source and self.list(target):
+            code = errno.ENOTEMPTY
+        if code:
+            raise OSError(code, os.strerror(code), target)
         self._call("rename", f"{source} to {target}")
         for path in [each for each in self._directories if f"{each}/".startswith(f"{source}/")]:
             self._directories[target + path[len(source) :]] = self._directories.pop(path)
+        old.touched.add(name)
+        new.touched.add(other)
 
     def remove(self, path: str) -> None:
         """Delete the file."""
@@ -240,7 +242,7 @@ class SimDisk:
         self._inode(path)
         directory, name = self._place(path)
         self._call("remove", path)
-        directory.change((name, None))
+        self._change_names((directory, name, None))
 
     def sync_directory(self, path: str) -> None:
         """Make the names in directory *path* durable."""
@@ -249,8 +251,7 @@ class SimDisk:
         self._maybe_fail("fsync-error", self.faults.sync_fails, path)
         if not self._sync(path):
             return
-        directory.durable = dict(directory.names)
-        directory.pending.clear()
+        self._commit_names(directory)
         directory.touched.clear()
 
     def unsynced_names(self, directory: str) -> frozenset[str]:
@@ -269,27 +270,52 @@ class SimDisk:
         fate = self._tape.choose(4)
         if fate == 1:
             self._note("power cut", "loses all that was not synced")
+        self._cut_names(fate)
         inodes: dict[int, _Inode] = {}
-        for path, directory in self._directories.items():
-            self._cut_names(path, directory, fate)
+        for directory in self._directories.values():
             for inode in directory.names.values():
                 inodes[id(inode)] = inode
         for inode in inodes.values():
             self._cut_contents(inode, fate)
 
-    def _cut_names(self, path: str, directory: _Directory, fate: int) -> None:
-        names = dict(directory.durable)
-        for changes in directory.pending:
-            if self._is_spared(fate):
-                for name, inode in changes:
-                    _set(names, name, inode)
+    def _change_names(self, *change: tuple[_Directory, str, _Inode | None]) -> None:
+        self._pending.append(change)
+        for directory, name, inode in change:
+            directory.touched.add(name)
+            _set(directory.names, name, inode)
+
+    def _commit_names(self, synced: _Directory) -> None:
+        """Make changes in one directory durable, and those elsewhere that they come after."""
+        wanted: set[tuple[int, str]] = set()
+        kept: list[_Change] = []
+        committed: list[_Change] = []
+        for change in reversed(self._pending):
+            names = _names_in(change)
+            if names & wanted or any(directory is synced for directory, _, _ in change):
+                wanted |= names
+                committed.append(change)
             else:
-                self._note(
-                    "power cut", f"undoes {', '.join(name for name, _ in changes)} in {path}"
-                )
-        directory.names, directory.durable = names, dict(names)
-        directory.pending.clear()
-        directory.touched.clear()
+                kept.append(change)
+        for change in reversed(committed):
+            for directory, name, inode in change:
+                _set(directory.durable, name, inode)
+        self._pending = kept[::-1]
+
+    def _cut_names(self, fate: int) -> None:
+        """Let each change happen or not; one of a name that did not change before does not."""
+        lost: set[tuple[int, str]] = set()
+        for change in self._pending:
+            names = _names_in(change)
+            if names & lost or not self._is_spared(fate):
+                lost |= names
+                self._note("power cut", f"undoes {', '.join(name for _, name, _ in change)}")
+            else:
+                for directory, name, inode in change:
+                    _set(directory.durable, name, inode)
+        self._pending.clear()
+        for directory in self._directories.values():
+            directory.names = dict(directory.durable)
+            directory.touched.clear()
 
     def _cut_contents(self, inode: _Inode, fate: int) -> None:
         data = bytearray(inode.durable)
@@ -508,6 +534,10 @@ class SimFile:
 
 def _absolute(path: str) -> str:
     return posixpath.normpath(posixpath.join("/", path))
+
+
+def _names_in(change: _Change) -> set[tuple[int, str]]:
+    return {(id(directory), name) for directory, name, _ in change}
 
 
 def _set(names: dict[str, _Inode], name: str, inode: _Inode | None) -> None:

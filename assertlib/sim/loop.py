@@ -337,10 +337,10 @@ class SimLoop(asyncio.AbstractEventLoop):
             process.state = RUNNING
             # Before what came up later: callbacks keep their order.
             parked = process.parked
-            self._callbacks.extendleft(each for each in reversed(parked) if not each.lane)
             if self._steps is self._callbacks:
-                self._callbacks.extendleft(each for each in reversed(parked) if each.lane)
+                self._callbacks.extendleft(reversed(parked))
             else:
+                self._callbacks.extendleft(each for each in reversed(parked) if not each.lane)
                 self._ready[:0] = [each for each in parked if each.lane]
             process.parked.clear()
 

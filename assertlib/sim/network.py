@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Conditions", "Mailbox", "Network"]
 
 _ITSELF = frozenset((None, "", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1"))  # noqa: S104
+_MOST_RETRIES = 20
 _FIRST_PORT = 32768
 _KERNEL_BUFFER = 65536
 """Bytes under way, or waiting for a reader, after which a writer has to keep the rest."""
@@ -214,9 +215,10 @@ class Network:
         """Seconds that something is under way, and sent again if it gets lost."""
         now = self.conditions
         delay = self._tape.between(*now.latency)
-        if now.loss:
-            while self._tape.chance(now.loss):
-                delay += now.retransmit
+        for _ in range(_MOST_RETRIES if now.loss else 0):
+            if not self._tape.chance(now.loss):
+                break
+            delay += now.retransmit
         return delay
 
     # -- datagrams and mailboxes ------------------------------------------------------------

@@ -59,6 +59,7 @@ class Host:
         self._main = main
         self.process = Process(name)
         self.process.state = DEAD
+        self._booted = 0.0
         self._over: asyncio.Future[object] | None = None
         self.disk = SimDisk(world.loop, world.tape, world.injected, self._crash_in_a_call)
 
@@ -77,6 +78,7 @@ class Host:
         if self.is_up:
             raise RuntimeError(f"{self!r} is up already")
         self.boots += 1
+        self._booted = self._loop.time()
         self.process = Process(self.name)
         self._loop.note(f"{self.name} boots")
         self._over = over = self._loop.create_future()
@@ -87,6 +89,7 @@ class Host:
     def run(self, coro: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
         """Run *coro* as a task of this host's, which dies with it."""
         if not self.is_up:
+            coro.close()
             raise RuntimeError(f"{self!r} is down")
         context = contextvars.copy_context()
         context.run(PROCESS.set, self.process)
@@ -153,7 +156,7 @@ class Host:
 
     def clock(self) -> float:
         """Seconds of its monotonic clock, which begins anew at each boot."""
-        return self._loop.time() + 1000.0 * self.boots
+        return self._loop.time() - self._booted
 
     def wall_clock(self) -> float:
         """Seconds since the epoch, as far as it knows."""

@@ -20,7 +20,7 @@ from ..support import child_environment
 STORE = Path(__file__).parents[2] / "examples" / "kvstore"
 TARGET = "kvstore.simulation:rounds"
 OPTIONS = Options(faults=tuple(FAULTS))
-TRIALS = 100
+TRIALS = 200
 FEW = range(12)
 
 

@@ -548,16 +548,42 @@ def test_what_the_project_puts_in_the_place_of_a_clock_stays_there(monkeypatch):
     assert monotonic() == "mine"
 
 
-def test_other_threads_go_on_as_ever():
+async def real_work():
+    task = asyncio.create_task(asyncio.sleep(0))
+    assert len(asyncio.all_tasks()) == 2
+    assert len({asyncio.Future(), asyncio.Future()}) == 2
+    for each in asyncio.as_completed([task, asyncio.to_thread(int, "1")]):
+        await each
+    return True
+
+
+ELSEWHERE = [
+    lambda: time.monotonic() > 0,
+    lambda: now() > 0,
+    lambda: moment.now() > PAST,
+    lambda: moment.utcnow() > PAST,
+    lambda: moment.today() > PAST,
+    lambda: random.random() < 1,
+    lambda: Random().random() < 1,
+    lambda: uuid.uuid1() != uuid.uuid4(),
+    lambda: secrets.token_bytes(1) in map(bytes, zip(range(256))),
+    lambda: nap(0) is None,
+    lambda: ThreadPoolExecutor(1).submit(int, "1").result() == 1,
+    lambda: subprocess.run(["true"], check=True).returncode == 0,
+    lambda: asyncio.run(real_work()),
+]
+
+
+@pytest.mark.parametrize("function", named(ELSEWHERE))
+def test_other_threads_go_on_as_ever(function):
     may_look, looked, seen = threading.Event(), threading.Event(), []
 
     def look():
         may_look.wait(10)
         try:
-            seen.append(time.monotonic() > 0)
-            seen.append(random.random() < 1)
-        except NotSimulatedError as error:
-            seen.append(str(error))
+            seen.append(function())
+        except Exception as error:
+            seen.append(repr(error))
         looked.set()
 
     async def scenario(world):
@@ -571,15 +597,19 @@ def test_other_threads_go_on_as_ever():
     finally:
         may_look.set()
         thread.join()
-    assert seen == [True, True]
+    assert seen == [True]
 
 
 def test_a_module_that_is_imported_during_a_trial_is_fenced_and_free_afterwards(children):
     (children.directory / "lazy.py").write_text(
-        "from time import monotonic\nfrom datetime import datetime\nfrom random import random\n"
+        "from asyncio import Future, all_tasks, as_completed\n"
+        "from datetime import datetime\n"
+        "from random import random\n"
+        "from time import monotonic\n"
     )
 
     def scenario():
+        import asyncio
         import sys
 
         from assertlib.sim import NotSimulatedError, Options, Tape, run_trial
@@ -617,9 +647,17 @@ def test_a_module_that_is_imported_during_a_trial_is_fenced_and_free_afterwards(
         try:
             queue.Queue().get(timeout=0.001)
         except queue.Empty:
-            return lazy.datetime.now() > lazy.datetime(2020, 1, 1)
+            pass
 
-    assert children.run(scenario).value is True
+        async def main():
+            assert len(lazy.all_tasks()) == len({lazy.Future()}) == 1
+            return [await each for each in lazy.as_completed([asyncio.sleep(0, "done")])]
+
+        assert asyncio.run(main()) == ["done"]
+        clocks = (lazy.datetime.now, lazy.datetime.utcnow, lazy.datetime.today)
+        return [clock() > lazy.datetime(2020, 1, 1) for clock in clocks]
+
+    assert children.run(scenario).value == [True] * 3
 
 
 def test_a_scenario_from_a_file_of_the_same_name_is_fenced_too(children):

@@ -346,6 +346,24 @@ def test_futures_may_be_gathered_and_waited_for(policy):
     assert results_of(scenario, policy) == [[0, 1, 2, 3, 4]] * 12
 
 
+def test_futures_and_tasks_are_what_they_are_called():
+    async def scenario(world):
+        future, task = asyncio.Future(), asyncio.create_task(forever())
+        gathered = asyncio.gather(task)
+        for each in (future, world.loop.create_future(), task, gathered, asyncio.shield(task)):
+            assert isinstance(each, asyncio.Future)
+            assert asyncio.isfuture(each)
+        assert isinstance(task, asyncio.Task)
+        assert not isinstance(future, asyncio.Task)
+        assert not isinstance(world, asyncio.Future)
+        assert issubclass(asyncio.Task, asyncio.Future)
+        assert issubclass(type(task), asyncio.Future)
+        future.set_result("done")
+        return await future
+
+    assert result_of(scenario) == "done"
+
+
 # -- threads ------------------------------------------------------------------------------------
 
 
@@ -484,6 +502,27 @@ def test_a_deadlock_names_all_who_wait():
     failure = failure_of(scenario)
     assert "deadlock" in failure.name
     assert names_line(failure.text, one, 3) == 2
+
+
+def test_the_same_deadlock_has_the_same_name_whenever_it_happens():
+    async def scenario(world):
+        await asyncio.sleep(world.tape.between(0, 100))
+        await asyncio.Event().wait()
+
+    first, second = (failure_of(scenario, seed) for seed in (1, 2))
+    assert first.at != second.at
+    assert first.name == second.name
+
+
+def test_going_on_for_too_long_has_the_same_name_whenever_it_is_noticed():
+    async def scenario(world):
+        while True:  # noqa: ASYNC110
+            await asyncio.sleep(world.tape.between(0, 100))
+
+    for limit in ({"steps": 100}, {"seconds": 1000.0}):
+        first, second = (failure_of(scenario, seed, **limit) for seed in (1, 2))
+        assert first.name == second.name
+        assert "deadlock after" not in first.name
 
 
 def test_a_trial_whose_time_is_up_fails_and_says_where_it_was():

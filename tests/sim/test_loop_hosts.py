@@ -421,6 +421,40 @@ def test_a_scenario_that_waits_for_code_that_is_cut_off_does_not_raise():
     assert outcome_of(scenario).failure is not None
 
 
+@pytest.mark.parametrize("end", ["crash", "kill", "stop"])
+def test_whoever_waits_for_work_of_a_host_that_ends_is_told(end):
+    async def scenario(world):
+        host = world.host("host")
+        host.boot()
+        work = host.run(forever())
+        world.loop.call_later(1, getattr(host, end))
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        return world.now
+
+    assert result_of(scenario) == 1.0
+
+
+@pytest.mark.parametrize("end", ["crash", "kill", "stop"])
+def test_a_host_may_end_itself(end):
+    async def scenario(world):
+        told, seen = [], []
+        world.loop.set_exception_handler(lambda loop, context: told.append(context))
+
+        async def main(host):
+            await asyncio.sleep(1)
+            world.loop.call_soon(seen.append, "callback")
+            getattr(host, end)()
+
+        host = world.host("host", main)
+        host.boot()
+        ended = await host.ended()
+        await asyncio.sleep(1)
+        return ended, host.is_up, seen, told
+
+    assert results_of(scenario) == [(None, False, [], [])] * 12
+
+
 def test_a_host_sees_no_tasks_but_its_own():
     async def scenario(world):
         seen = []
@@ -498,6 +532,34 @@ def test_a_paused_host_keeps_the_order_of_its_callbacks(policy, apart):
         return seen
 
     assert results_of(scenario, policy) == [list(range(12))] * 12
+
+
+@pytest.mark.parametrize("turns_between", [1, 2, 3])
+def test_first_come_is_first_served_across_a_pause_too(turns_between):
+    async def scenario(world):
+        seen = []
+
+        async def note(number):
+            seen.append(number)
+
+        async def main(host):
+            tasks = []
+            for number in range(0, 8, 2):
+                world.loop.call_soon(seen.append, number)
+                tasks.append(asyncio.create_task(note(number + 1)))
+            await asyncio.gather(*tasks)
+
+        host = world.host("host", main)
+        host.boot()
+        for _ in range(4):
+            await turns(turns_between)
+            host.pause()
+            await turns(turns_between)
+            host.resume()
+        await asyncio.sleep(1)
+        return seen
+
+    assert result_of(scenario, policy="fifo") == list(range(8))
 
 
 @every_policy
