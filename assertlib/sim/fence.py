@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from types import FrameType, FunctionType, ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 __all__ = ["NotSimulatedError", "call_site", "fenced"]
 
@@ -120,8 +120,9 @@ class _Fence:
                 yield random, name, real, self._dice(f"random.{name}", real)
         yield random, "seed", random.seed, self._seeding(random.seed)
         yield random.Random, "seed", random.Random.seed, self._seed(random.Random.seed)
-        yield asyncio, "all_tasks", asyncio.all_tasks, _all_tasks
-        yield asyncio.tasks, "all_tasks", asyncio.all_tasks, _all_tasks
+        every = _all_tasks(asyncio.all_tasks)
+        yield asyncio, "all_tasks", asyncio.all_tasks, every
+        yield asyncio.tasks, "all_tasks", asyncio.all_tasks, every
         yield asyncio, "as_completed", asyncio.as_completed, _as_completed(asyncio.as_completed)
         yield os, "getrandom", os.getrandom, self._entropy("os.getrandom", os.getrandom)
         yield os, "times", os.times, self._clock("os.times", os.times, 0)
@@ -290,16 +291,23 @@ class _Fence:
 # Below are functions of asyncio whose results depend on addresses, or on other hosts.
 
 
-def _all_tasks(loop: Any = None) -> set[Any]:
-    from .loop import PROCESS
+def _all_tasks(real: Any) -> Any:
+    def all_tasks(loop: Any = None) -> set[Any]:
+        from .loop import PROCESS, SimLoop
 
-    loop = loop or asyncio.get_running_loop()
-    return {task for task in PROCESS.get(loop.outside).tasks if not task.done()}
+        loop = loop or asyncio.get_running_loop()
+        if type(loop) is not SimLoop:
+            return real(loop)  # type: ignore[no-any-return]
+        return {task for task in PROCESS.get(loop.outside).tasks if not task.done()}
+
+    return all_tasks
 
 
 def _as_completed(real: Any) -> Any:
     def as_completed(fs: Any, *, timeout: float | None = None) -> Any:
-        return real([asyncio.ensure_future(each) for each in fs], timeout=timeout)
+        if not (asyncio.isfuture(fs) or asyncio.iscoroutine(fs)):
+            fs = [asyncio.ensure_future(each) for each in dict.fromkeys(fs)]
+        return real(fs, timeout=timeout)
 
     return as_completed
 
@@ -359,11 +367,15 @@ def _datetime_without_now(fence: _Fence) -> type:
             raise fence.refused("datetime.now", why)
 
         @classmethod
-        def utcnow(cls) -> NoReturn:
+        def utcnow(cls) -> Any:
+            if fence._is_other():
+                return real.utcnow()
             raise fence.refused("datetime.utcnow", why)
 
         @classmethod
-        def today(cls) -> NoReturn:
+        def today(cls) -> Any:
+            if fence._is_other():
+                return real.today()
             raise fence.refused("datetime.today", why)
 
     Fenced.__module__ = "datetime"

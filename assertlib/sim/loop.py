@@ -119,6 +119,9 @@ class _AnyFuture(type):
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, _FUTURE)
 
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, _FUTURE)
+
 
 _FUTURE = asyncio.Future
 
@@ -131,7 +134,7 @@ class SimFuture(asyncio.Future[T], metaclass=_AnyFuture):
     """
 
     def __hash__(self) -> int:
-        return _number_of(self, self.get_loop())  # type: ignore[arg-type]
+        return _hash(self)
 
 
 class SimTask(asyncio.Task[T]):
@@ -263,7 +266,9 @@ class SimLoop(asyncio.AbstractEventLoop):
             elif timers:
                 if timers[0][0] > self.deadline and not timers[0][2]._cancelled:
                     self.now = self.deadline
-                    raise TimeoutError(self._waiting())
+                    raise TimeoutError(
+                        f"no end within {self.now:g} virtual seconds: {self._waiting()}"
+                    )
                 when, _, handle = pop(timers)
                 if handle._cancelled:
                     continue
@@ -272,7 +277,10 @@ class SimLoop(asyncio.AbstractEventLoop):
                     self._enqueue(handle)
                     continue
             else:
-                raise DeadlockError(self._waiting())
+                # The first line is the name of the failure: no time is in it.
+                raise DeadlockError(
+                    f"a deadlock: {self._waiting()}\nafter {self.now:.3f} virtual seconds"
+                )
             if handle._cancelled:
                 continue
             context = handle._context
@@ -283,7 +291,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             self.steps += 1
             if self.steps > self._max_steps:
                 raise DeadlockError(
-                    f"no end after {self._max_steps:,} steps, {self.now:.3f} virtual seconds"
+                    f"no end after {self._max_steps:,} steps\nand {self.now:.3f} virtual seconds"
                 )
             if log is not None:
                 log((self.now, process.name, _described(handle)))
@@ -323,7 +331,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     def _waiting(self) -> str:
         tasks = [task for task in self.outside.tasks if not task.done()]
         names = ", ".join(_where(task) for task in tasks[:5])
-        return f"a deadlock after {self.now:.3f} virtual seconds: {names or 'everybody'} waits for ever"
+        return f"{names or 'everybody'} waits"
 
     # -- processes --------------------------------------------------------------------------
 
@@ -352,6 +360,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         """
         process.state = DEAD
         process.parked.clear()
+        running = asyncio.current_task(self)
         tasks = list(process.tasks)
         process.tasks.clear()
         for task in tasks:
@@ -359,7 +368,9 @@ class SimLoop(asyncio.AbstractEventLoop):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 self.buried.append(task)
                 # Whoever waits for it outside is told; the coroutine is not, as a task would.
-                asyncio.Future.cancel(task)
+                # One that ends its own host has a result of its own in a moment.
+                if task is not running:
+                    _FUTURE.cancel(task)
 
     # -- the interface of asyncio: callbacks and time ---------------------------------------
 
