@@ -655,10 +655,6 @@ def _hand_over(future: asyncio.Future[Any], done: object, error: BaseException |
         future.set_exception(error)
 
 
-def _unnoticed(_: object) -> None:
-    """Generators that begin need no care."""
-
-
 def _nothing() -> None:
     """What a task does whose next step is not known yet."""
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import os
 import re
 import traceback
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .. import lifecycle
@@ -29,6 +31,9 @@ from .world import World
 __all__ = ["Failure", "Features", "Options", "Outcome", "Scenario", "run_trial"]
 
 Scenario = Callable[[World], Coroutine[Any, Any, object]]
+_NOT_THEIRS = (f"{Path(__file__).parents[1]}{os.sep}", f"{Path(asyncio.__file__).parent}{os.sep}")
+"""Code whose places say nothing of the scenario's."""
+
 Features = dict[str, float]
 """What a trial has shown: states and how often, and how far rich assertions got."""
 
@@ -206,15 +211,10 @@ def _play(scenario: Scenario, world: World, watcher: _Watcher, options: Options)
         watcher.add(_name_of(error), None, "".join(traceback.format_exception(error)))
 
 
-async def _timed(main: Coroutine[Any, Any, object], seconds: float) -> None:
-    async with asyncio.timeout(seconds):
-        await main
-
-
 def _name_of(error: BaseException) -> str:
     stack = traceback.extract_tb(error.__traceback__)
-    ours = [each for each in stack if "/asyncio/" not in each.filename]
-    place = f" in {ours[-1].name}" if ours else ""
+    theirs = [each for each in stack if not each.filename.startswith(_NOT_THEIRS)]
+    place = f" in {theirs[-1].name}" if theirs else ""
     text = re.sub("0x[0-9a-f]{6,}", "0x...", str(error)).split("\n", 1)[0][:160]
     return f"{type(error).__name__}{place}: {text}" if text else f"{type(error).__name__}{place}"
 

@@ -5,10 +5,10 @@ A scenario is a coroutine function that takes a `World`:
 
     async def scenario(world):
         server = world.host("server", serve)
-        await server.boot()
+        server.boot()
         ...
         server.crash()
-        await server.boot()
+        server.boot()
 """
 
 from __future__ import annotations
