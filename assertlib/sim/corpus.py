@@ -56,7 +56,8 @@ class Corpus:
     def learn(self, choices: Sequence[int], features: Features) -> list[str]:
         """Take note of a trial; the features that it was the first to show."""
         self.trials += 1
-        names = set(_counted(features))
+        # In order, so that a search with one worker is the same each time.
+        names = dict.fromkeys(_counted(features))
         self.seen.update(names)
         new = [name for name in names if self.seen[name] == 1]
         nearer = [name for name in features if self._is_nearer(name, features[name])]

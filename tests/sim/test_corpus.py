@@ -1,0 +1,113 @@
+"""
+What a guided search keeps, and what it makes of it.
+"""
+
+import random
+import subprocess
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assertlib.sim.corpus import Corpus
+
+from ..support import child_environment
+
+TAPES = st.lists(st.integers(0, 1000), min_size=1, max_size=30)
+NAMES = st.sampled_from([f"sometimes {letter}" for letter in "abcdef"])
+FEATURES = st.dictionaries(NAMES, st.integers(1, 40).map(float), max_size=4)
+
+
+def corpus():
+    return Corpus(random.Random(7))
+
+
+def test_what_is_shown_first_is_told_once():
+    known = corpus()
+    assert known.learn([1], {"sometimes a": 1.0}) == ["sometimes a"]
+    assert known.learn([2], {"sometimes a": 1.0, "reachable b": 1.0}) == ["reachable b"]
+    assert known.learn([3], {"sometimes a": 1.0}) == []
+
+
+def test_a_much_shorter_tape_takes_the_place_of_a_longer_one():
+    known = corpus()
+    known.learn([1] * 10, {"sometimes a": 1.0})
+    known.learn([2] * 9, {"sometimes a": 1.0})
+    assert known.best["sometimes a"].choices == (1,) * 10
+    known.learn([3] * 4, {"sometimes a": 1.0})
+    assert known.best["sometimes a"].choices == (3,) * 4
+
+
+def test_a_state_that_comes_up_more_often_in_a_trial_is_worth_another_tape():
+    known = corpus()
+    known.learn([1], {"sometimes a": 1.0})
+    known.learn([2, 2, 2], {"sometimes a": 9.0})
+    assert known.best["sometimes a"].choices == (1,)
+    assert known.best["sometimes a x8"].choices == (2, 2, 2)
+    assert "sometimes a x16" not in known.best
+
+
+def test_an_extreme_is_worth_a_tape_whenever_it_gets_nearer():
+    known = corpus()
+    for number, extreme in enumerate([3.0, 2.0, 5.0, 4.0]):
+        known.learn([number], {"extreme a": extreme})
+    assert known.best["extreme a"].choices == (2,)
+
+
+@given(st.lists(st.tuples(TAPES, FEATURES), min_size=1))
+def test_what_was_ever_shown_has_a_tape_that_showed_it(trials):
+    known = corpus()
+    for choices, features in trials:
+        known.learn(choices, features)
+    for name in {name for _, features in trials for name in features}:
+        assert any(
+            known.best[name].choices == tuple(choices) and name in features
+            for choices, features in trials
+        )
+
+
+@given(st.lists(st.tuples(TAPES, FEATURES.filter(bool)), min_size=1, max_size=5))
+def test_children_are_made_of_what_is_known(trials):
+    known = corpus()
+    for choices, features in trials:
+        known.learn(choices, features)
+    longest = max(len(choices) for choices, _ in trials)
+    for _ in range(30):
+        child = known.child()
+        assert len(child) <= 2 * longest
+        assert all(value >= 0 for value in child)
+
+
+def test_what_is_rare_is_followed_more_often():
+    known = corpus()
+    for _ in range(300):
+        known.learn([1] * 50, {"sometimes common": 1.0})
+    known.learn([2] * 50, {"sometimes rare": 1.0})
+    children = [known.child() for _ in range(100)]
+    assert sum(2 in child for child in children) > sum(1 in child for child in children)
+
+
+SEARCH = """
+import random
+from assertlib.sim.corpus import Corpus
+known = Corpus(random.Random(3))
+for number in range(40):
+    names = [f"sometimes {(number * step) % 11}" for step in (1, 3, 7)]
+    known.learn([number] * 9, {name: 5.0 for name in names})
+    known.child()
+print([known.child() for _ in range(20)])
+"""
+
+
+def test_a_search_is_the_same_in_every_process():
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", SEARCH],
+            env=child_environment(PYTHONHASHSEED=seed),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(said) == 1
