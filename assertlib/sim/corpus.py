@@ -57,7 +57,7 @@ class Corpus:
         """Take note of a trial; the features that it was the first to show."""
         self.trials += 1
         # In order, so that a search with one worker is the same each time.
-        names = dict.fromkeys(_counted(features))
+        names = list(_counted(features))
         self.seen.update(names)
         new = [name for name in names if self.seen[name] == 1]
         nearer = [name for name in features if self._is_nearer(name, features[name])]
