@@ -54,6 +54,7 @@ class Server:
         self._rng = rng
         self._tick = tick
         self._connections: set[asyncio.Task[None]] = set()
+        self._promised: set[int] = set()
 
     async def run(self, port: int, started: asyncio.Future[int], stop: asyncio.Event) -> None:
         """
@@ -79,7 +80,7 @@ class Server:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
-        connection = _Connection(self._store, self._rng, writer)
+        connection = _Connection(self._store, self._rng, self._promised, writer)
         try:
             await connection.serve(reader)
         except _HANG_UPS:
@@ -90,11 +91,23 @@ class Server:
 
 
 class _Connection:
-    """One client: its requests in flight and its watches."""
+    """
+    One client: its requests in flight and its watches.
 
-    def __init__(self, store: Store, rng: random.Random, writer: asyncio.StreamWriter) -> None:
+    Args:
+        promised: The ids of leases that are on their way to the log, of all connections.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rng: random.Random,
+        promised: set[int],
+        writer: asyncio.StreamWriter,
+    ) -> None:
         self._store = store
         self._rng = rng
+        self._promised = promised
         self._writer = writer
         self._ready = asyncio.Event()
         self._watchers: dict[int, Watcher] = {}
@@ -130,6 +143,8 @@ class _Connection:
 
     async def _carry_out(self, question: Question) -> Answer:
         match question:
+            case LeaseGrant(lease=0):
+                return await self._grant(question)
             case Put() | DeleteRange() | Txn() | Compact() | LeaseGrant() | LeaseRevoke():
                 return await self._store.propose(self._settle(question))
             case Range():
@@ -151,15 +166,18 @@ class _Connection:
 
     def _settle(self, command: Command) -> Command:
         """Decide, before *command* is logged, what is the server's to decide."""
-        match command:
-            case LeaseGrant(lease=0):
-                return replace(command, lease=self._free_lease())
-            case LeaseRevoke():
-                return replace(command, expired=False)
-        return command
+        return replace(command, expired=False) if isinstance(command, LeaseRevoke) else command
+
+    async def _grant(self, grant: LeaseGrant) -> Answer:
+        lease = self._free_lease()
+        self._promised.add(lease)
+        try:
+            return await self._store.propose(replace(grant, lease=lease))
+        finally:
+            self._promised.discard(lease)
 
     def _free_lease(self) -> int:
-        taken = self._store.leases
+        taken = self._store.leases | self._promised
         while True:
             lease = self._rng.randrange(1, 2**53)
             if lease not in taken:
