@@ -360,3 +360,19 @@ def test_details_may_be_a_mapping_of_any_kind(children):
     chain, proxy = children.run(scenario).shard.hits
     assert details_of(chain) == {"a": 1, "b": 2}
     assert details_of(proxy) == {"a": {"b": [1, None, "x"]}}
+
+
+def test_details_without_json_are_shown_as_what_was_computed_not_as_the_function(children):
+    left = children.run(
+        """
+        from assertlib import always
+
+        class Thing:
+            def __repr__(self):
+                return "a thing"
+
+        always(False, "it holds", lambda: {"thing": Thing()})
+        """
+    )
+    (hit,) = [hit for shard in left.shards for hit in shard.hits]
+    assert hit.details == "{'thing': a thing}"

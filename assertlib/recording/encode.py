@@ -86,12 +86,13 @@ class DetailsEncoder:
         encoded = Encoded()
         if details is None:
             return encoded
+        value = details
         try:
             value = _call(details)
             encoded.text = self._dump(value, context, encoded)
         except Exception as error:
             encoded.diagnostics.append(_unserialisable(context, error))
-            encoded.fallback = bounded_repr(details, _HEAD)
+            encoded.fallback = bounded_repr(value, _HEAD)
             return encoded
         if encoded.text is not None and len(encoded.text) > DETAILS_LIMIT:
             encoded.truncated = True

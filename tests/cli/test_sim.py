@@ -251,19 +251,19 @@ def test_what_a_scenario_prints_does_not_get_between(bank):
 
 def test_ctrl_c_judges_what_there_is(bank):
     command = [str(Path(sys.executable).with_name("assertlib")), "sim", "explore", "--for", "60s"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         cwd=bank,
         env=child_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    for line in process.stderr:
-        if " trials, " in line:
-            break
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    ) as process:
+        for line in process.stderr:
+            if " trials, " in line:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=90)
     assert process.returncode == 130, err
     assert "(partial)" in out
     assert "interrupted" in err
