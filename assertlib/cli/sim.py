@@ -400,10 +400,9 @@ class _Campaign:
         print(f"{self._exploration.elapsed:7.1f} s  {text}", file=sys.stderr, flush=True)
 
     def _tick(self) -> None:
-        if time.monotonic() - self._told > _STATUS_EVERY:
+        if self._exploration.trials and time.monotonic() - self._told > _STATUS_EVERY:
             self._told = time.monotonic()
-            if self._exploration.trials:
-                self._tell(_status(self._exploration))
+            self._tell(_status(self._exploration))
 
     def _conclude(self, *, full: bool) -> int:
         exploration = self._exploration

@@ -39,7 +39,7 @@ async def scenario(world):
     always(total == 30 * sum(numbers), "all numbers are added")
     sometimes(total % 7 == 0, "a sum is a multiple of seven")
 """
-SEEDS = 150
+SEEDS = 300
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_COLOR_PREFIX": "0",
