@@ -58,7 +58,7 @@ def main(result, command):
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    said = trials_told(process, 5)
+    said = trials_told(process, 1)
     os.kill(raylet.pid, signal.SIGKILL)
     # A zombie would keep its workers alive.
     raylet.wait()
