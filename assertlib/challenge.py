@@ -37,7 +37,6 @@ __all__ = [
     "challenge",
     "read_defects",
     "table",
-    "write_table",
 ]
 
 _TRAILER = re.compile(r"^(Issue|Invariant): (.+)$", re.MULTILINE)
@@ -212,9 +211,9 @@ def table(results: Sequence[Result], commit: str, repeats: int) -> str:
     return "\n".join(lines)
 
 
-def write_table(path: Path, text: str) -> None:
+def read_page(path: Path) -> tuple[str, str]:
     """
-    Put the table *text* between the marks in the Markdown file at *path*.
+    What the Markdown file at *path* holds before and after its table.
 
     Raises:
         ChallengeError: It has no marks.
@@ -223,7 +222,7 @@ def write_table(path: Path, text: str) -> None:
     begin, end = page.find(_BEGIN), page.find(_END)
     if not 0 <= begin < end:
         raise ChallengeError(f"{path}: put the lines {_BEGIN} and {_END} where the table belongs")
-    path.write_text(f"{page[:begin]}{_BEGIN}\n{text}\n{page[end:]}", encoding="utf-8")
+    return f"{page[:begin]}{_BEGIN}\n", f"\n{page[end:]}"
 
 
 def _row(result: Result, commit: str) -> str:
@@ -251,8 +250,3 @@ def _spread(attempts: Sequence[Attempt]) -> str:
 
 def _number(value: float) -> str:
     return "-" if value == float("inf") else f"{value:,.0f}"
-
-
-def median(attempts: Sequence[Attempt]) -> float:
-    """The median of trials until it was caught."""
-    return statistics.median(attempt.cost for attempt in attempts)

@@ -18,7 +18,7 @@ import typer
 from .. import lifecycle
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
-from ..challenge import Defect, Result, challenge, read_defects, table, write_table
+from ..challenge import Defect, Result, challenge, read_defects, read_page, table
 from ..evidence.combine import read_evidence
 from ..evidence.runs import NoDataError, describe_run, finish_run, new_run, write_replays
 from ..evidence.summary import Summary, summarise
@@ -30,7 +30,7 @@ from ..sim.faults import FAULTS, faults_named
 from ..sim.policy import SWARM, policy_named
 from ..sim.replay import Replay, replay
 from ..sim.tape import Tape
-from ..sim.tapes import DIRECTORY, Recipe, find, stored_witnesses, write
+from ..sim.tapes import DIRECTORY, Recipe, find, stored_witness, write
 from ..sim.target import TargetError
 from ..sim.trial import Options
 from ..testing import caught
@@ -195,12 +195,13 @@ def challenge_all(
         path=project.path,
     )
     kept = read_defects(project.defects, defects or ())
+    page = None if output is None else read_page(output)
     results = [_challenged(defect, plan, repeats) for defect in kept]
     commit = find_commit(str(project.config.root)) or ""
     text = table(results, commit, repeats)
     print(text)
-    if output is not None:
-        write_table(output, text)
+    if output is not None and page is not None:
+        output.write_text(text.join(page), encoding="utf-8")
     _record(project, results)
     return OK if all(result.is_caught for result in results) else WRONG
 
@@ -358,13 +359,13 @@ def _recipe(config: Config, token: str | None, assertion: str | None) -> Recipe:
         raise ConfigError("give a token or --assertion MESSAGE, one of them")
     if token is not None:
         return find(token, _tape_directories(config))
-    found = stored_witnesses(_tape_directories(config), str(assertion))
-    if not found:
+    found = stored_witness(_tape_directories(config), str(assertion))
+    if found is None:
         raise NoDataError(
             f"no run here has a witness of {assertion!r}; explore, or look for the message in"
             " `assertlib report`"
         )
-    return found[0]
+    return found
 
 
 # -- doing it ---------------------------------------------------------------------------------
@@ -418,7 +419,8 @@ class _Campaign:
         summary = self._summary()
         sys.stdout.write(FORMATS[Format.TEXT](summary))
         for found in exploration.found.values():
-            print(_failure(found, replays[found.failure.name]))
+            whole = write(self._tapes, found.seed_recipe)
+            print(_failure(found, replays[found.failure.name], whole))
         if exploration.found or summary.is_violated:
             return WRONG
         return OK if exploration.trials else NO_DATA
@@ -440,14 +442,14 @@ def _status(exploration: Exploration) -> str:
     )
 
 
-def _failure(found: Found, token: str) -> str:
+def _failure(found: Found, token: str, whole: str) -> str:
     failure = found.failure
     return "\n".join(
         (
             "",
             f"FAILED in {found.times:,} trials, the first the {found.trial:,}.: {failure.name}",
             f"  replay:           assertlib sim replay {token} --trace",
-            f"  the whole trial:  assertlib sim replay {found.seed_recipe.token}",
+            f"  the whole trial:  assertlib sim replay {whole}",
         )
     )
 

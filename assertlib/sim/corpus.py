@@ -3,9 +3,10 @@ What a guided search knows: tapes that showed something, and how to make new one
 
 A feature is worth its tape when it is new, or when the tape is shorter; a rich assertion's extreme
 is, whenever it gets nearer.  A state that was shown twice, four times, eight times in one trial is
-a feature for each: where something unusual happens often, it also meets other things.  Parents are drawn by how rare what they showed is, since what is easy
-to reach needs no guidance: Böhme et al., "Coverage-Based Greybox Fuzzing as Markov Chain",
-CCS 2016.
+a feature for each: where something unusual happens often, it also meets other things.
+
+Parents are drawn by how rare what they showed is, since what is easy to reach needs no guidance:
+Böhme et al., "Coverage-Based Greybox Fuzzing as Markov Chain", CCS 2016.
 """
 
 from __future__ import annotations
@@ -26,14 +27,13 @@ _OTHER_SIDE = " [not]"
 @dataclass(eq=False)
 class Entry:
     """
-    A tape, and what it was kept for.
+    A tape that is worth keeping.
 
     Attributes:
         tried: How often it was a parent.
     """
 
     choices: tuple[int, ...]
-    features: frozenset[str]
     tried: int = 0
 
 
@@ -63,7 +63,7 @@ class Corpus:
         nearer = [name for name in features if self._is_nearer(name, features[name])]
         better = [name for name in names if self._is_shorter(name, choices)]
         if new or nearer or better:
-            entry = Entry(tuple(choices), frozenset(names))
+            entry = Entry(tuple(choices))
             for name in (*new, *nearer, *better):
                 self.best[name] = entry
         return sorted(new)

@@ -102,8 +102,7 @@ def _name_of(scenario: Scenario) -> str:
         spec = importlib.util.find_spec(scenario.__module__)
     except (ImportError, ValueError):
         spec = None
-    is_importable = spec is not None and spec.origin is not None and not spec.origin.endswith("<")
-    if is_importable and spec is not None and os.path.samefile(str(spec.origin), file):
+    if spec is not None and spec.origin is not None and os.path.samefile(spec.origin, file):
         return f"{scenario.__module__}:{scenario.__qualname__}"
     return f"{file}:{scenario.__qualname__}"
 
@@ -118,11 +117,12 @@ def _explore(plan: Plan, *, inline: bool, root: Path) -> None:
     exploration.run(here=inline)
     if exploration.found:
         found = next(iter(exploration.found.values()))
-        token = write(root / ".assertlib" / DIRECTORY, found.recipe)
-        raise SimulationFailedError(_told(found, token, inline=inline))
+        tapes = root / ".assertlib" / DIRECTORY
+        tokens = write(tapes, found.recipe), write(tapes, found.seed_recipe)
+        raise SimulationFailedError(_told(found, *tokens, inline=inline))
 
 
-def _told(found: Found, token: str, *, inline: bool) -> str:
+def _told(found: Found, token: str, whole: str, *, inline: bool) -> str:
     lines = [
         (
             f"trial {found.trial} failed after {found.failure.at:.6f} virtual seconds:"
@@ -130,7 +130,7 @@ def _told(found: Found, token: str, *, inline: bool) -> str:
         ),
         found.failure.text.rstrip(),
         f"replay: assertlib sim replay {token} --trace",
-        f"the whole trial: assertlib sim replay {found.seed_recipe.token}",
+        f"the whole trial: assertlib sim replay {whole}",
     ]
     if inline:
         lines.append(f"(inline: the hash seed is not {HASH_SEED}, so a replay may differ)")

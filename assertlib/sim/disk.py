@@ -135,7 +135,6 @@ class SimDisk:
 
     Attributes:
         faults: How it misbehaves; may be changed at any time.
-        calls: How often it was asked to do something.
     """
 
     def __init__(
@@ -151,7 +150,6 @@ class SimDisk:
             cut: Cuts the power of the host; does not return if it is the caller's.
         """
         self.faults = DiskFaults()
-        self.calls = 0
         self._loop = loop
         self._tape = tape
         self._injected = injected
@@ -479,7 +477,6 @@ class SimDisk:
         process = PROCESS.get(None)
         if process is not None and process.state == DEAD:
             raise PoweredOffError
-        self.calls += 1
         self._note(what, text)
         if self.faults.cut and self._tape.chance(self.faults.cut):
             self._cut()

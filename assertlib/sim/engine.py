@@ -87,11 +87,6 @@ class LocalWorker:
     def stamp(self) -> Stamp:
         return self._stamp
 
-    @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.pid
-
     def do(self, job: Job) -> Answer:
         return answer_from(self._ask(asdict(job)))
 

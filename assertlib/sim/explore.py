@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
 
 from ..recording.trials import GUIDED, SEED_RANDOM
 from .corpus import Corpus
@@ -113,7 +112,7 @@ class Exploration:
 
     Attributes:
         trials: How many have come to their end.
-        found: The ways to fail, by name; those out of model apart.
+        found: The ways to fail, by name; those out of model are none.
         lost: How many workers were lost, each with at most the trial it was at.
         digests: Of each trial by its name, where they were asked for.
         tell: Is told of what is new, as it comes.
@@ -128,7 +127,6 @@ class Exploration:
     steps: int = 0
     virtual: float = 0.0
     found: dict[str, Found] = field(default_factory=dict)
-    out_of_model: dict[str, int] = field(default_factory=dict)
     lost: int = 0
     digests: dict[str, str] = field(default_factory=dict)
     curve: list[tuple[int, int]] = field(default_factory=list)
@@ -143,8 +141,7 @@ class Exploration:
         self._seeds = plan.mine()
         self._again: list[Job] = []
         self._lost_with: set[str] = set()
-        self._states: set[str] = set()
-        self._numbers = count(1)
+        self._states: list[str] = []
         self._error: Exception | None = None
 
     def run(self, *, here: bool = False) -> None:
@@ -275,8 +272,8 @@ class Exploration:
     def _tell_new(self, name: str, number: int) -> None:
         kind, _, message = name.partition(" ")
         if kind in ("sometimes", "reachable") and not message.endswith(" [not]"):
-            self._states.add(name)
-            self.curve.append((number, (self.curve[-1][1] if self.curve else 0) + 1))
+            self._states.append(name)
+            self.curve.append((number, len(self._states)))
             self.tell(f"new: {message}")
 
     def _is_new(self, job: Job, answer: Answer, failure: Failure, number: int) -> bool:
@@ -284,7 +281,6 @@ class Exploration:
         plan = self.plan
         with self._lock:
             if failure.out_of_model:
-                self.out_of_model[failure.name] = self.out_of_model.get(failure.name, 0) + 1
                 return False
             known = self.found.get(failure.name)
             if known is not None:
@@ -312,10 +308,8 @@ class Exploration:
         """For each sometimes and reachable that was seen, the shortest tape that shows it."""
         plan = self.plan
         recipes = {}
-        for name, entry in self.corpus.best.items():
-            kind, _, message = name.partition(" ")
-            if kind in ("sometimes", "reachable") and name in self._states:
-                recipes[message] = Recipe(
-                    plan.target, plan.options, None, entry.choices, self.stamp, message
-                )
+        for name in self._states:
+            _, _, message = name.partition(" ")
+            choices = self.corpus.best[name].choices
+            recipes[message] = Recipe(plan.target, plan.options, None, choices, self.stamp, message)
         return recipes

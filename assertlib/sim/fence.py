@@ -110,7 +110,6 @@ class _Fence:
             time.sleep,
             self._never("time.sleep", "stops all hosts; use asyncio.sleep", time.sleep),
         )
-        yield os, "times", os.times, self._clock("os.times", os.times, 0)
         yield dt, "datetime", dt.datetime, _datetime_without_now(self)
         start = threading.Thread.start
         yield threading.Thread, "start", start, self._thread(start)

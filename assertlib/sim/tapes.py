@@ -18,7 +18,7 @@ from .faults import faults_in_words, faults_named
 from .target import Stamp
 from .trial import Options
 
-__all__ = ["DIRECTORY", "Recipe", "TokenError", "find", "parse", "stored_witnesses", "write"]
+__all__ = ["DIRECTORY", "Recipe", "TokenError", "find", "parse", "stored_witness", "write"]
 
 DIRECTORY = "sim"
 """Where in a run directory tapes lie."""
@@ -53,9 +53,14 @@ class Recipe:
     shows: str = ""
 
     @property
+    def is_tape(self) -> bool:
+        """Whether a token alone does not say it all."""
+        return bool(self.choices) or self.seed is None
+
+    @property
     def token(self) -> str:
         """What is typed to replay it; a tape has to be written, too."""
-        if self.choices or self.seed is None:
+        if self.is_tape:
             return f"t1-{hashlib.sha256(self._text().encode()).hexdigest()[:10]}"
         given = {**self._differing_options(), **self.stamp}
         return ",".join(
@@ -94,9 +99,11 @@ class Recipe:
 
 
 def write(directory: Path, recipe: Recipe) -> str:
-    """Put the tape of *recipe* into *directory*; its token."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / f"{recipe.token}{_SUFFIX}").write_text(recipe._text() + "\n", encoding="utf-8")
+    """Put the tape of *recipe*, if it has one, into *directory*; its token."""
+    if recipe.is_tape:
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / f"{recipe.token}{_SUFFIX}"
+        path.write_text(recipe._text() + "\n", encoding="utf-8")
     return recipe.token
 
 
@@ -176,7 +183,7 @@ def read(path: Path) -> Recipe:
         raise TokenError(f"{path} is no tape: {error!r}") from None
 
 
-def stored_witnesses(directories: Iterator[Path], message: str) -> list[Recipe]:
-    """The tapes in *directories* that were kept for the assertion called *message*."""
-    paths = [path for directory in directories for path in sorted(directory.glob(f"*{_SUFFIX}"))]
-    return [recipe for recipe in map(read, paths) if recipe.shows == message]
+def stored_witness(directories: Iterator[Path], message: str) -> Recipe | None:
+    """The first tape in *directories* that was kept for the assertion called *message*."""
+    paths = (path for directory in directories for path in sorted(directory.glob(f"*{_SUFFIX}")))
+    return next((recipe for recipe in map(read, paths) if recipe.shows == message), None)

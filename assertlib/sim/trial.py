@@ -296,8 +296,6 @@ def _clean_up(world: World) -> None:
     loop.bury(loop.outside)
     world.network.close()
     loop.close()
-    for transport in world.network._connections:
-        transport.is_dead = True
     mode = recorder.mode
     recorder.configure(mode=OFF)
     asyncio._set_running_loop(loop)

@@ -70,7 +70,6 @@ class Answer:
     seconds: float = 0.0
     digest: str = ""
     trace: list[str] = field(default_factory=list)
-    shard: tuple[str, str] | None = None
 
     @property
     def failure(self) -> Failure | None:
@@ -125,7 +124,7 @@ class Laborer:
             outcome.steps,
             outcome.seconds,
             outcome.digest() if job.digest else "",
-            list(traced(outcome)) if job.trace else [],
+            traced(outcome) if job.trace else [],
         )
 
     def _shrink(self, job: Job) -> list[int]:

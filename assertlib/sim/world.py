@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from .. import lifecycle
@@ -229,8 +229,8 @@ class World:
         """
         if name in self.hosts:
             raise ValueError(f"there is a host {name!r} already")
-        host = self.hosts[name] = Host(self, name, main)
-        return host
+        self.hosts[name] = Host(self, name, main)
+        return self.hosts[name]
 
     def injected(self, name: str, breaks: tuple[str, ...]) -> None:
         """
@@ -282,13 +282,3 @@ class World:
 
     def __repr__(self) -> str:
         return f"<World at {self.now:.6f} s, hosts {', '.join(self.hosts) or 'none'}>"
-
-
-async def first(*awaitables: Awaitable[Any]) -> None:
-    """Wait until one of *awaitables* is done; the others are cancelled."""
-    tasks = [asyncio.ensure_future(each) for each in awaitables]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()

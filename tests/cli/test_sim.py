@@ -187,7 +187,20 @@ def test_a_guided_search_gives_no_rates(bank):
 
 def test_a_guided_search_finds_the_race_too(bank):
     careless(bank)
-    assert sim(bank, "explore", "--seeds", "100", "--guided", "-x").returncode == 1
+    done = sim(bank, "explore", "--seeds", "100", "--guided", "-x")
+    assert done.returncode == 1
+
+
+def test_both_tokens_of_what_a_guided_search_found_replay_it(bank):
+    # It takes a state that comes up late, after the search has begun to follow tapes.
+    rare = BANK.replace("TOTAL.always(sum", "TOTAL.always(amounts[0] != 23 or sum")
+    (bank / "bank.py").write_text(rare.replace("CAREFUL = True", "CAREFUL = False"))
+    done = sim(bank, "explore", "--seeds", "2000", "--guided", "-x")
+    assert done.returncode == 1, done.stderr
+    found = tokens(done)[-2:]
+    assert found[1].startswith("t1-"), "it was found at random; make it rarer"
+    for token in found:
+        assert sim(bank, "replay", token).returncode == 1
 
 
 def test_a_violation_that_the_invariant_assumes_away_is_out_of_model(bank):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assertlib.sim.tape import Tape
-from assertlib.sim.tapes import Recipe, TokenError, find, parse, read, stored_witnesses, write
+from assertlib.sim.tapes import Recipe, TokenError, find, parse, read, stored_witness, write
 from assertlib.sim.trial import Options
 
 NAMES = st.from_regex(r"[a-z]+(\.[a-z]+)?:[a-z]+", fullmatch=True)
@@ -35,7 +35,7 @@ def test_a_tape_is_read_as_it_was_written(tmp_path_factory, target, options, cho
     recipe = Recipe(target, options, None, tuple(choices), {"python": "3"}, shows)
     token = write(directory, recipe)
     assert find(token, iter([directory])) == recipe
-    assert stored_witnesses(iter([directory]), shows) == [recipe]
+    assert stored_witness(iter([directory]), shows) == recipe
 
 
 @pytest.mark.parametrize(
