@@ -81,17 +81,17 @@ class Corpus:
     def child(self) -> tuple[int, ...]:
         """A beginning of a tape, made from what is known."""
         rng = self.rng
-        parent = self._parent()
-        choices = parent.choices
+        choices = self._parent().choices
         dice = rng.random()
-        # Mostly most of the way there as before, and from there on anything.
-        cut = max(rng.randrange(len(choices) + 1) for _ in range(2))
         if dice < 0.5:
+            # What is set up at the beginning decides most, and the trial from there on is another.
+            return choices[: round(len(choices) ** rng.random())]
+        cut = max(rng.randrange(len(choices) + 1) for _ in range(2))
+        if dice < 0.7:
             return choices[:cut]
-        if dice < 0.8:
+        if dice < 0.9:
             return self._mutated(choices)
-        other = self._parent().choices
-        return choices[:cut] + other[cut:]
+        return choices[:cut] + self._parent().choices[cut:]
 
     def _parent(self) -> Entry:
         names = list(self.best)

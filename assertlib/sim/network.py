@@ -445,7 +445,6 @@ class _Transport(asyncio.Transport):
         self._unsent: deque[bytes] = deque()
         self._unsent_bytes = 0
         self._at_peer = 0
-        self._last_arrival = 0.0
         self._travelling: deque[tuple[float, bytes | Exception | None]] = deque()
         self._is_awaited = False
         self._arrived: deque[bytes | Exception | None] = deque()
@@ -527,23 +526,26 @@ class _Transport(asyncio.Transport):
             self._loop.call_soon(self._protocol.connection_lost, error, context=self._context())
 
     def _travel(self, data: bytes | Exception | None) -> None:
-        network, busy_until, when = self._network, self.process.busy_until, self._loop.now
-        when = max(when, busy_until)
-        if network.conditions.loss:
+        network, when = self._network, self._loop.now
+        when = max(when, self.process.busy_until)
+        conditions = network.conditions
+        if conditions.loss:
             when += network.delay()
         else:
-            when += network._tape.between(*network.conditions.latency)
-        if when < self._last_arrival:  # noqa: PLR1730
-            when = self._last_arrival
-        self._last_arrival = when
+            low, high = conditions.latency
+            when += network._tape.between(low, high)
         peer = self.peer
         assert peer is not None
+        travelling = peer._travelling
+        if travelling and when < travelling[-1][0]:
+            when = travelling[-1][0]
         if self._loop.keep_log:
             what = f"{len(data)} bytes" if isinstance(data, bytes) else "the end"
             host, port = self.remote
             self._loop.note(f"sends {what} to {host}:{port}, to arrive at {when:.6f}")
-        peer._travelling.append((when, data))
-        peer.await_arrivals()
+        travelling.append((when, data))
+        if not peer._is_awaited:
+            peer.await_arrivals()
 
     def can_write_eof(self) -> bool:
         return True

@@ -14,6 +14,9 @@ __all__ = ["Lessor"]
 NO_EARLY_EXPIRY = Invariant("lease.no-early-expiry")
 
 _not_early = NO_EARLY_EXPIRY.declare_always("a due lease has had its ttl since its last renewal")
+_not_saved = NO_EARLY_EXPIRY.declare_always(
+    "a lease that expires has had its ttl since its last answered keepalive"
+)
 _stale = NO_EARLY_EXPIRY.declare_sometimes("a keepalive has outdated an earlier deadline")
 _too_late = NO_EARLY_EXPIRY.declare_sometimes("a keepalive comes after the expiry was decided")
 
@@ -43,6 +46,12 @@ class Lessor:
         self._ttl.pop(lease, None)
         self._renewed.pop(lease, None)
         self._due.discard(lease)
+
+    def expire(self, lease: int, now: float) -> None:
+        """*lease* is gone because its time was over."""
+        if lease in self._ttl:
+            _not_saved(now >= self._deadline(lease) - _ROUNDING, lambda: self._lived(lease, now))
+        self.forget(lease)
 
     def keep_alive(self, lease: int, now: float) -> float | None:
         """Let *lease* live its ttl from *now* on; that ttl, or None when it cannot be saved."""
@@ -77,9 +86,11 @@ class Lessor:
         return current and not outdated
 
     def _check(self, lease: int, now: float) -> None:
-        lived = now - self._renewed[lease]
-        ttl = self._ttl[lease]
+        over = now - self._deadline(lease)
         NO_EARLY_EXPIRY.sometimes_greater_than(
-            lived - ttl, 0.0, "a lease has lived longer than its ttl when its end is decided"
+            over, 0.0, "a lease has lived longer than its ttl when its end is decided"
         )
-        _not_early(lived >= ttl - _ROUNDING, lambda: {"lived": lived, "ttl": ttl})
+        _not_early(over >= -_ROUNDING, lambda: self._lived(lease, now))
+
+    def _lived(self, lease: int, now: float) -> dict[str, float]:
+        return {"lived": now - self._renewed[lease], "ttl": self._ttl[lease]}

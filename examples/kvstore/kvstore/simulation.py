@@ -10,6 +10,7 @@ clients were told.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from assertlib import Invariant
 from assertlib.random import AntithesisRandom
@@ -21,7 +22,7 @@ from .history import History
 from .server import Server
 from .store import Options, Status, Store
 from .verify import Verifier
-from .workload import ACTORS, Actor, Session, hold_lease, run_actor, watch, write
+from .workload import ACTORS, Actor, Session, hold_lease, keep_leases, run_actor, watch, write
 
 __all__ = ["rounds"]
 
@@ -29,17 +30,21 @@ RECOVERS = Invariant("kv.recovers")
 
 PORT = 4000
 DATA = "/data"
-OPTIONS = Options(snapshot_every=16, watch_limit=2)
+SNAPSHOT_EVERY = (16, 4)
+WATCH_LIMIT = 2
 ROUNDS = 2
 LATENCY = (0.001, 0.03)
-LEASES = (hold_lease, hold_lease)
+FSYNC = (0.0, 0.01)
+BUFFER = 512
+"""Bytes that a connection takes before its writer has to wait: little, so that watchers lag."""
+LEASES = (hold_lease, keep_leases)
 """Besides those of the workload: leases live and end while a host stands still."""
 LAGS = ("pause", "partition", "one-way", "reset")
 
 
-async def serve(host: Host) -> None:
+async def serve(options: Options, host: Host) -> None:
     """What the server's host does when it boots."""
-    store = Store.open(host.disk, DATA, clock=host.clock, options=OPTIONS)
+    store = Store.open(host.disk, DATA, clock=host.clock, options=options)
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     await Server(store, AntithesisRandom()).run(PORT, started, asyncio.Event())
 
@@ -53,7 +58,10 @@ class _Rounds:
     def __init__(self, world: World) -> None:
         self._world = world
         world.network.usual.latency = LATENCY
-        self._server = world.host("server", serve)
+        world.network.usual.buffer = world.network.usual.high_water = BUFFER
+        options = Options(world.tape.pick(SNAPSHOT_EVERY), WATCH_LIMIT)
+        self._server = world.host("server", partial(serve, options))
+        self._server.disk.faults.sync_takes = FSYNC
         self._clients = world.host("clients")
         self._laggard = world.host("laggard")
         self._actors = _some_actors(world)
@@ -75,6 +83,7 @@ class _Rounds:
             await self._clients.run(self._judge_start())
             self._server.stop()
         await self._load(number)
+        await self._crash_again()
         self._world.calm()
         status, error = self._status_of_a_copy()
         RECOVERS.always(
@@ -105,6 +114,16 @@ class _Rounds:
         self._world.network.heal()
         self._laggard.resume()
         await asyncio.gather(*actors)
+
+    async def _crash_again(self) -> None:
+        """Now and then the server goes down while it recovers, or before anybody has spoken to it."""
+        tape = self._world.tape
+        while tape.chance(0.5):
+            self._server.boot()
+            with suppress(TimeoutError, OSError, KvError):
+                async with asyncio.timeout(tape.between(0.0, 0.05)):
+                    await self._server.ended()
+            self._take_down()
 
     def _host_of(self, actor: Actor) -> Host:
         return self._laggard if actor in (watch, hold_lease) else self._clients

@@ -15,7 +15,7 @@ from assertlib import Invariant, disk
 from . import snapshot
 from .errors import KvError, LeaseNotFoundError, StoreFailedError
 from .lease import Lessor
-from .model import Command, LeaseGrant, LeaseResult, LeaseRevoke, Range, RangeResult, Result
+from .model import Command, LeaseGrant, LeaseResult, LeaseRevoke, Put, Range, RangeResult, Result
 from .state import State
 from .wal import Entry, Position, Wal, open_log
 from .watch import Watcher, WatchHub, WatchSpec
@@ -28,12 +28,14 @@ NO_DIRTY_READ = Invariant("kv.no-dirty-read")
 FIRST_REVISION = Invariant("kv.first-revision")
 REVISION = Invariant("kv.revision-monotonic")
 DURABLE = Invariant("kv.durable-ack")
+EXPIRY = Invariant("lease.expiry-deletes-all")
 
 _ack_after_fsync = FSYNC.declare_always("ack follows fsync")
 _applied_after_write = WRITTEN.declare_always(
     "a command is durable in the log before it is applied"
 )
 _read_is_durable = NO_DIRTY_READ.declare_always("a read sees only what a power cut would spare")
+_late_put = EXPIRY.declare_sometimes("a lease's end is decided while a put on it is not logged yet")
 _group = FSYNC.declare_sometimes("several writes share one fsync")
 
 
@@ -163,6 +165,7 @@ class Store:
     def expire_leases(self) -> None:
         """Propose the end of every lease that is due; to be called every now and then."""
         for lease in self._lessor.take_due(self._clock()):
+            _late_put(any(_is_put_on(lease, each.command) for each in self._pending))
             self.propose(LeaseRevoke(lease, expired=True)).add_done_callback(_collect)
 
     def watch(self, spec: WatchSpec, on_ready: Callable[[], None]) -> Watcher:
@@ -257,6 +260,8 @@ class Store:
         match proposal.command:
             case LeaseGrant(lease, ttl):
                 self._lessor.add(lease, ttl, self._clock())
+            case LeaseRevoke(lease, expired=True):
+                self._lessor.expire(lease, self._clock())
             case LeaseRevoke(lease):
                 self._lessor.forget(lease)
         _resolve(proposal.answer, result)
@@ -280,6 +285,10 @@ class Store:
         self._pending = []
         for proposal in unanswered:
             _resolve(proposal.answer, StoreFailedError(str(error)))
+
+
+def _is_put_on(lease: int, command: Command) -> bool:
+    return isinstance(command, Put) and command.lease == lease
 
 
 def _resolve(answer: asyncio.Future[Result], result: Result | KvError) -> None:

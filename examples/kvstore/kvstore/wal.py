@@ -209,6 +209,9 @@ def open_log(storage: disk.Disk, directory: str) -> Log:
         raise WalCorruptedError(f"{path}: a record before the last is broken, at byte {intact}")
     if intact < len(data):
         TORN.reachable("a torn tail is found and cut")
+    TORN.sometimes(
+        not intact and len(segments) > 1, "a crash has left a segment without its first record"
+    )
     marker, entries = _read_back(storage, directory, segments, data[:intact])
     file = _rewrite(storage, directory, path, data[:intact])
     storage.sync_directory(directory)

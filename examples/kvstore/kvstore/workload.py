@@ -7,7 +7,7 @@ connection breaks.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from assertlib import Invariant
@@ -124,24 +124,61 @@ async def swap(session: Session) -> None:
 
 async def hold_lease(session: Session) -> None:
     """Keep a lease alive for a while, then leave it, or now and then revoke it."""
-    sent = asyncio.get_running_loop().time()
-    grant = await session.client.grant(LEASE_TTL)
-    held = Held(grant.lease, grant.ttl, sent)
-    session.history.held.append(held)
+    held = await _grant(session)
     with suppress(LeaseNotFoundError):
         await _use_lease(session, held)
 
 
+async def keep_leases(session: Session) -> None:
+    """Use several leases and keep them alive, all at once, until that is too late for all."""
+    await _at_once(_keep(session) for _ in range(6))
+
+
+async def _at_once(calls: Iterable[Awaitable[None]]) -> None:
+    """Make *calls* at once; the first that fails has failed them all."""
+    for outcome in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _keep(session: Session) -> None:
+    held = await _grant(session)
+    with suppress(LeaseNotFoundError):
+        while True:
+            if session.rng.random() < 0.4:
+                session.history.saw(await _put_on(session, held))
+            else:
+                await _keep_alive(session, held)
+            await asyncio.sleep(session.rng.uniform(0, LEASE_TTL))
+
+
+async def _grant(session: Session) -> Held:
+    sent = asyncio.get_running_loop().time()
+    grant = await session.client.grant(LEASE_TTL)
+    held = Held(grant.lease, grant.ttl, sent)
+    session.history.held.append(held)
+    return held
+
+
+async def _put_on(session: Session, held: Held) -> int:
+    key = f"lease/{session.token()}"
+    revision = (await session.client.put(key, key, lease=held.lease)).revision
+    held.keys.append(key)
+    return revision
+
+
+async def _keep_alive(session: Session, held: Held) -> None:
+    sent = asyncio.get_running_loop().time()
+    await session.client.keep_alive(held.lease)
+    held.renewed = sent
+
+
 async def _use_lease(session: Session, held: Held) -> None:
     for _ in range(session.rng.randint(1, 3)):
-        key = f"lease/{session.token()}"
-        session.saw((await session.client.put(key, key, lease=held.lease)).revision)
-        held.keys.append(key)
+        session.saw(await _put_on(session, held))
     for _ in range(session.rng.randrange(4)):
         await asyncio.sleep(session.rng.uniform(0, LEASE_TTL / 2))
-        sent = asyncio.get_running_loop().time()
-        await session.client.keep_alive(held.lease)
-        held.renewed = sent
+        await _keep_alive(session, held)
     if session.rng.random() < 0.3:
         held.is_revoked = True
         session.saw((await session.client.revoke(held.lease)).revision)
@@ -188,11 +225,12 @@ async def watch(session: Session) -> None:
 
 
 async def _ask_for_progress(session: Session, opened: Watch, reader: asyncio.Task[None]) -> None:
+    """Ask now and then, without waiting for the answer before."""
+    asked = []
     for _ in range(session.rng.randrange(6)):
         await asyncio.sleep(session.rng.uniform(0, 0.04))
-        if reader.done():
-            return
-        await opened.request_progress()
+        asked.append(asyncio.create_task(opened.request_progress()))
+    await _at_once(asked)
     if not reader.done():
         await opened.cancel()
 

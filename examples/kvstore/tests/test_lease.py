@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from kvstore.errors import LeaseNotFoundError
 from kvstore.lease import Lessor
-from kvstore.model import KeyRange, LeaseGrant, LeaseRevoke, Put
+from kvstore.model import KeyRange, LeaseGrant, LeaseRevoke, Put, Range
 from kvstore.store import Store
 from kvstore.testing import ManualClock
 from kvstore.watch import WatchSpec
@@ -33,6 +33,14 @@ def test_a_lease_found_due_cannot_be_saved_any_more() -> None:
     lessor.add(1, 10.0, now=100.0)
     assert lessor.take_due(110.0) == (1,)
     assert lessor.keep_alive(1, now=110.0) is None
+
+
+def test_a_lease_that_has_expired_cannot_be_kept_alive() -> None:
+    lessor = Lessor()
+    lessor.add(1, 10.0, now=100.0)
+    assert lessor.take_due(110.0) == (1,)
+    lessor.expire(1, now=110.5)
+    assert lessor.keep_alive(1, now=111.0) is None
 
 
 def test_a_forgotten_lease_is_neither_due_nor_renewed() -> None:
@@ -67,6 +75,22 @@ def test_an_expired_lease_takes_its_keys_in_one_revision(
         expiry, _ = watcher.take()
         assert [event.kind for event in expiry.events] == ["delete", "delete"]
         assert store.leases == frozenset()
+        store.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_key_put_on_a_lease_just_before_its_end_is_decided_goes_with_it(
+    open_store: Callable[..., Store], clock: ManualClock
+) -> None:
+    async def scenario() -> None:
+        store = open_store()
+        await store.propose(LeaseGrant(5, 10.0))
+        clock.advance(10.0)
+        put = store.propose(Put("a", "x", lease=5))
+        store.expire_leases()
+        await put
+        assert store.range(Range(KeyRange.everything())).kvs == ()
         store.close()
 
     asyncio.run(scenario())

@@ -138,6 +138,21 @@ def test_a_new_segment_begins_with_the_snapshot_it_builds_on(directory: str) -> 
     assert log.entries == BATCHES[1]
 
 
+def test_a_segment_that_a_crash_has_left_empty_goes_on_behind_the_one_before(
+    directory: str,
+) -> None:
+    write_batches(directory)
+    Path(directory, "wal-0000000000000005.log").touch()
+    wal, entries = reopen(directory)
+    assert entries == ENTRIES
+    wal.append((Entry(5, Put("a", "2")),))
+    wal.sync()
+    wal.close()
+    wal, entries = reopen(directory)
+    wal.close()
+    assert entries == (*ENTRIES, Entry(5, Put("a", "2")))
+
+
 def test_a_broken_segment_that_is_not_the_newest_is_corruption(directory: str) -> None:
     write_batches(directory)
     with segment(directory).open("ab") as file:
