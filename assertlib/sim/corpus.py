@@ -1,40 +1,44 @@
 """
 What a guided search knows: tapes that showed something, and how to make new ones from them.
 
-A feature is worth its tape when it is new, or when the tape is shorter; a rich assertion's extreme
-is, whenever it gets nearer.  A state that was shown twice, four times, eight times in one trial is
-a feature for each: where something unusual happens often, it also meets other things.
-
-Parents are drawn by how rare what they showed is, since what is easy to reach needs no guidance:
-Böhme et al., "Coverage-Based Greybox Fuzzing as Markov Chain", CCS 2016.
+States are followed by how rare they are, since what is easy to reach needs no guidance: Böhme et
+al., "Coverage-Based Greybox Fuzzing as Markov Chain", CCS 2016.  A child has only the set-up of
+its parent, since faults, options and who takes part decide most, or goes on in another way from
+where its parent showed the state.
 """
 
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .trial import Features
+from .trial import SET_UP, Features
 
 __all__ = ["Corpus", "Entry"]
 
 _EXTREME = "extreme "
-_OTHER_SIDE = " [not]"
+_ALWAYS = "always "
+_FOLLOWS_EXTREMES = 0.1
+_LATEST = 8
+
+Tape = tuple[int, ...]
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
 class Entry:
     """
     A tape that is worth keeping.
 
     Attributes:
-        tried: How often it was a parent.
+        set_up: How many of its choices had been made when time began to pass.
+        at: How many when it had shown what it is kept for.
     """
 
-    choices: tuple[int, ...]
-    tried: int = 0
+    choices: Tape
+    set_up: int
+    at: int
 
 
 @dataclass
@@ -43,77 +47,74 @@ class Corpus:
     All tapes worth keeping.
 
     Attributes:
-        best: The entry of each feature.
-        seen: In how many trials each feature was shown.
+        seen: In how many trials each state was shown.
+        latest: The last tapes that showed it.
+        witnesses: A short one that did.
+        extremes: How near each extreme of a rich assertion has got, and the tape that did.
+        trials: How many there were.
     """
 
     rng: random.Random
-    best: dict[str, Entry] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
-    extremes: dict[str, float] = field(default_factory=dict)
+    latest: dict[str, deque[Entry]] = field(default_factory=dict)
+    witnesses: dict[str, Tape] = field(default_factory=dict)
+    extremes: dict[str, tuple[float, Entry]] = field(default_factory=dict)
     trials: int = 0
 
-    def learn(self, choices: Sequence[int], features: Features) -> list[str]:
-        """Take note of a trial; the features that it was the first to show."""
+    def learn(
+        self, choices: Sequence[int], features: Features, places: Mapping[str, int]
+    ) -> list[str]:
+        """Take note of a trial; the states that it was the first to show."""
         self.trials += 1
-        # In order, so that a search with one worker is the same each time.
-        names = list(_counted(features))
-        self.seen.update(names)
-        new = [name for name in names if self.seen[name] == 1]
-        nearer = [name for name in features if self._is_nearer(name, features[name])]
-        better = [name for name in names if self._is_shorter(name, choices)]
-        if new or nearer or better:
-            entry = Entry(tuple(choices))
-            for name in (*new, *nearer, *better):
-                self.best[name] = entry
-        return sorted(new)
+        tape = tuple(choices)
+        set_up = places.get(SET_UP, 0)
+        for name, value in features.items():
+            entry = Entry(tape, set_up, places.get(name, len(tape)))
+            if name.startswith(_EXTREME):
+                self._push(name, value, entry)
+            elif not name.startswith(_ALWAYS):
+                self._keep(name, entry)
+        return sorted(name for name in features if self.seen[name] == 1)
 
-    def _is_nearer(self, name: str, value: float) -> bool:
-        if not name.startswith(_EXTREME) or value <= self.extremes.get(name, float("-inf")):
-            return False
-        self.extremes[name] = value
-        return True
+    def _push(self, name: str, value: float, entry: Entry) -> None:
+        if name not in self.extremes or value > self.extremes[name][0]:
+            self.extremes[name] = value, entry
 
-    def _is_shorter(self, name: str, choices: Sequence[int]) -> bool:
-        known = self.best.get(name)
-        return known is None or 2 * len(choices) < len(known.choices)
+    def _keep(self, name: str, entry: Entry) -> None:
+        self.seen[name] += 1
+        self.latest.setdefault(name, deque(maxlen=_LATEST)).append(entry)
+        # One that is hardly shorter is no better witness.
+        known = self.witnesses.get(name)
+        if known is None or 2 * len(entry.choices) < len(known):
+            self.witnesses[name] = entry.choices
 
-    def child(self) -> tuple[int, ...]:
+    def child(self) -> Tape:
         """A beginning of a tape, made from what is known."""
         rng = self.rng
-        choices = self._parent().choices
+        parent = self._parent()
+        tape = parent.choices
         dice = rng.random()
-        if dice < 0.5:
-            # What is set up at the beginning decides most, and the trial from there on is another.
-            return choices[: round(len(choices) ** rng.random())]
-        cut = max(rng.randrange(len(choices) + 1) for _ in range(2))
-        if dice < 0.7:
-            return choices[:cut]
+        place = parent.set_up if dice < 0.5 else parent.at
+        if place >= len(tape):
+            # The end leaves nothing to do in another way.
+            place = rng.randrange(len(tape) + 1)
+        if dice < 0.8:
+            return tape[:place]
         if dice < 0.9:
-            return self._mutated(choices)
-        return choices[:cut] + self._parent().choices[cut:]
+            return self._mutated(tape)
+        return tape[:place] + self._parent().choices[place:]
 
     def _parent(self) -> Entry:
-        names = list(self.best)
-        weights = [
-            1.0 / (1 + self.seen[name]) / (1 + self.best[name].tried) ** 0.5 for name in names
-        ]
-        entry = self.best[self.rng.choices(names, weights)[0]]
-        entry.tried += 1
-        return entry
+        rng = self.rng
+        if self.extremes and rng.random() < _FOLLOWS_EXTREMES:
+            return rng.choice(list(self.extremes.values()))[1]
+        names = list(self.latest)
+        (name,) = rng.choices(names, [(1 + self.seen[name]) ** -2.0 for name in names])
+        return rng.choice(self.latest[name])
 
-    def _mutated(self, choices: Sequence[int]) -> tuple[int, ...]:
-        changed = list(choices)
+    def _mutated(self, tape: Tape) -> Tape:
+        changed = list(tape)
         for _ in range(1 << self.rng.randrange(6)):
             if changed:
                 changed[self.rng.randrange(len(changed))] = self.rng.getrandbits(32)
         return tuple(changed)
-
-
-def _counted(features: Features) -> Iterator[str]:
-    """The names of states, and of each again for every power of two that its count reaches."""
-    for name, count in features.items():
-        if not name.startswith(_EXTREME):
-            yield name
-            if not name.endswith(_OTHER_SIDE) and not name.startswith("always"):
-                yield from (f"{name} x{1 << power}" for power in range(1, int(count).bit_length()))

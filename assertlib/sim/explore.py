@@ -23,8 +23,8 @@ __all__ = ["Exploration", "Found", "Plan", "shrunk"]
 
 _MOST_LOST = 20
 _SHRINK_SECONDS = 20.0
-_WARM_UP = 20
-_STILL_RANDOM = 0.2
+_WARM_UP = 10
+_STILL_RANDOM = 0.3
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ class Exploration:
 
     def _is_searching(self) -> bool:
         corpus = self.corpus
-        known = corpus.trials >= _WARM_UP and bool(corpus.best)
+        known = corpus.trials >= _WARM_UP and bool(corpus.latest)
         return known and corpus.rng.random() >= _STILL_RANDOM
 
     def _job(self, seed: int, name: str, choices: Sequence[int], sampler: str) -> Job:
@@ -261,7 +261,7 @@ class Exploration:
             self.virtual += answer.seconds
             if answer.digest:
                 self.digests[job.name] = answer.digest
-            for name in self.corpus.learn(answer.choices, answer.features):
+            for name in self.corpus.learn(answer.choices, answer.features, answer.shown_at):
                 if name in answer.features:
                     self._tell_new(name, number)
         new = [each for each in answer.failures if self._is_new(job, answer, each, number)]
@@ -310,6 +310,6 @@ class Exploration:
         recipes = {}
         for name in self._states:
             _, _, message = name.partition(" ")
-            choices = self.corpus.best[name].choices
+            choices = self.corpus.witnesses[name]
             recipes[message] = Recipe(plan.target, plan.options, None, choices, self.stamp, message)
         return recipes

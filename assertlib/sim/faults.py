@@ -115,7 +115,7 @@ def _disk(name: str, most: float) -> Callable[[World, Host, float], None]:
 FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in (
-        Fault("power-cut", "crash a host; unsynced writes and names are kept, lost or torn", strike=_crash, prepare=_disk("cut", 0.01)),
+        Fault("power-cut", "crash a host; unsynced writes and names are kept, lost or torn", strike=_crash, prepare=_disk("cut", 0.02)),
         Fault("kill", "end its process; what was written stays", strike=_kill),
         Fault("pause", "let it stand still for up to a second", strike=_pause, seconds=(0.05, 1.0)),
         Fault("partition", "cut it off from all others", strike=_partition, seconds=(0.05, 1.0)),
@@ -126,10 +126,10 @@ FAULTS: dict[str, Fault] = {
         Fault("duplication", "deliver datagrams and messages twice", prepare=_doubling),
         Fault("slow-network", "let messages take up to 0.1 s and overtake each other", prepare=_reordering),
         Fault("narrow-network", "small kernel buffers, streams in pieces", prepare=_narrow),
-        Fault("write-error", "EIO from a write, part of which is done", prepare=_disk("write_fails", 0.03)),
+        Fault("write-error", "EIO from a write, part of which is done", prepare=_disk("write_fails", 0.06)),
         Fault("read-error", "EIO from a read", prepare=_disk("read_fails", 0.2)),
-        Fault("disk-full", "ENOSPC from a write, part of which is done", prepare=_disk("full", 0.03)),
-        Fault("fsync-error", "EIO from an fsync; data stays dirty, or is dropped and marked clean", prepare=_disk("sync_fails", 0.05)),
+        Fault("disk-full", "ENOSPC from a write, part of which is done", prepare=_disk("full", 0.06)),
+        Fault("fsync-error", "EIO from an fsync; data stays dirty, or is dropped and marked clean", prepare=_disk("sync_fails", 0.1)),
         Fault("slow-fsync", "an fsync takes up to half a second", prepare=_disk("slow", 0.1)),
         Fault("fsync-lies", "an fsync does nothing and says it did", ("fsync-honest",), prepare=_disk("sync_lies", 0.2)),
         Fault("bit-rot", "a bit flips in a file", ("disk-honest",), prepare=_disk("rot", 0.5)),

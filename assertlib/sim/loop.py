@@ -35,6 +35,7 @@ _STEPS = (None, "task_wakeup")
 """Names of what asyncio has called for a step of a task; the first step has none."""
 
 _THREAD_TAKES = 0.002
+_STEPS_BETWEEN_MARKS = 200
 """Seconds that work in a thread takes at most, besides what it does to virtual time itself."""
 
 
@@ -177,7 +178,19 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     network: Network
 
-    def __init__(self, tape: Tape, policy: Policy, *, keep_log: bool, max_steps: int) -> None:
+    def __init__(
+        self,
+        tape: Tape,
+        policy: Policy,
+        *,
+        keep_log: bool,
+        max_steps: int,
+        on_mark: Callable[[], object] | None = None,
+    ) -> None:
+        """
+        Args:
+            on_mark: Is called when time begins to pass, and then every now and then.
+        """
         self.now = 0.0
         self.steps = 0
         self.tape = tape
@@ -188,6 +201,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.buried: list[SimTask[Any]] = []
         self._policy = policy
         self._max_steps = max_steps
+        self._next_mark = 0 if on_mark else max_steps
+        self._on_mark = on_mark
         self._numbers = 0
         self._callbacks: deque[Handle] = deque()
         self._ready: list[Handle] = []
@@ -289,10 +304,8 @@ class SimLoop(asyncio.AbstractEventLoop):
                 self._put_off(process, handle)
                 continue
             self.steps += 1
-            if self.steps > self._max_steps:
-                raise DeadlockError(
-                    f"no end after {self._max_steps:,} steps\nand {self.now:.3f} virtual seconds"
-                )
+            if self.steps > self._next_mark:
+                self._mark()
             if log is not None:
                 log((self.now, process.name, _described(handle)))
             callback = handle._callback
@@ -312,6 +325,15 @@ class SimLoop(asyncio.AbstractEventLoop):
                     self.call_exception_handler,
                     {"message": f"exception in {name}", "exception": error},
                 )
+
+    def _mark(self) -> None:
+        if self.steps > self._max_steps:
+            raise DeadlockError(
+                f"no end after {self._max_steps:,} steps\nand {self.now:.3f} virtual seconds"
+            )
+        if self._on_mark is not None and self.now:
+            self._on_mark()
+            self._next_mark = min(self.steps + _STEPS_BETWEEN_MARKS, self._max_steps)
 
     def finish_step(self) -> None:
         """Do what was to be done after a step, if anything was."""

@@ -34,6 +34,8 @@ Scenario = Callable[[World], Coroutine[Any, Any, object]]
 _NOT_THEIRS = (f"{Path(__file__).parents[1]}{os.sep}", f"{Path(asyncio.__file__).parent}{os.sep}")
 """Code whose places say nothing of the scenario's."""
 
+SET_UP = "set-up"
+
 Features = dict[str, float]
 """What a trial has shown: states and how often, and how far rich assertions got."""
 
@@ -89,6 +91,8 @@ class Outcome:
     Attributes:
         choices: The tape it left.
         features: What it has shown that a search may look for.
+        shown_at: How many choices had been made, about, when it had shown that, and at `SET_UP`
+            before time began to pass; if asked for.
         faults: What went wrong on purpose, with the time.
         log: What happened; empty unless it was kept.
         hits: What was told of assertions: position in the log, and words.
@@ -97,6 +101,7 @@ class Outcome:
     choices: list[int]
     failures: list[Failure]
     features: Features
+    shown_at: dict[str, int]
     faults: list[tuple[float, str]]
     steps: int
     seconds: float
@@ -163,6 +168,7 @@ def run_trial(
     seed: int | None = None,
     sampler: str | None = None,
     keep_log: bool = False,
+    keep_places: bool = False,
 ) -> Outcome:
     """
     Run *scenario* once; nothing that it does raises.
@@ -170,31 +176,37 @@ def run_trial(
     Args:
         name: Id of the trial in the run.
         keep_log: Whether to keep what happened, not only what came of it.
+        keep_places: Whether to tell where on the tape each feature was shown.
     """
+    shown = _Shown(tape)
     # What it lacks of the interface raises, and says where.
     loop = SimLoop(  # type: ignore[abstract]
-        tape, policy_named(options.policy, tape), keep_log=keep_log, max_steps=options.steps
+        tape,
+        policy_named(options.policy, tape),
+        keep_log=keep_log,
+        max_steps=options.steps,
+        on_mark=shown.look if keep_places else None,
     )
-    with lifecycle.trial(name, population=population, seed=seed, sampler=sampler):
-        before = _counts(), recorder.watermarks()
-        with _alone(tape):
-            world = loop.context.run(World, tape, loop, options.faults)
-            watcher = _Watcher(world, options)
-            with _subscribed(watcher):
-                loop.context.copy().run(_play, scenario, world, watcher, options)
-                features = _features(*before)
-            made = list(tape.values)
-            outcome = Outcome(
-                made,
-                watcher.failures,
-                features,
-                list(world.faults),
-                loop.steps,
-                loop.now,
-                list(loop.log),
-                watcher.hits,
-            )
-            _clean_up(world)
+    with lifecycle.trial(name, population=population, seed=seed, sampler=sampler), _alone(tape):
+        world = loop.context.run(World, tape, loop, options.faults)
+        shown.begin()
+        watcher = _Watcher(world, options)
+        with _subscribed(watcher):
+            loop.context.copy().run(_play, scenario, world, watcher, options)
+            features = shown.look()
+        made = list(tape.values)
+        outcome = Outcome(
+            made,
+            watcher.failures,
+            features,
+            shown.at if keep_places else {},
+            list(world.faults),
+            loop.steps,
+            loop.now,
+            list(loop.log),
+            watcher.hits,
+        )
+        _clean_up(world)
     return outcome
 
 
@@ -230,6 +242,30 @@ def _told(hit: Hit) -> str:
 
 
 # -- what it has shown ------------------------------------------------------------------------
+
+
+class _Shown:
+    """
+    What a trial has shown so far.
+
+    Attributes:
+        at: How many choices had been made at the first look that found it.
+    """
+
+    def __init__(self, tape: Tape) -> None:
+        self.at: dict[str, int] = {}
+        self._tape = tape
+
+    def begin(self) -> None:
+        """What was counted before is not this trial's."""
+        self._counts, self._extremes = _counts(), recorder.watermarks()
+
+    def look(self) -> Features:
+        """All of it."""
+        features = _features(self._counts, self._extremes)
+        for name in (SET_UP, *features):
+            self.at.setdefault(name, len(self._tape.values))
+        return features
 
 
 def _counts() -> dict[tuple[str, str], tuple[int, int]]:

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TextIO
 
 from .. import lifecycle
+from ..recording.trials import GUIDED
 from .shrink import shrink
 from .tape import Tape
 from .target import Stamp, TargetError, load, stamp
@@ -65,6 +66,7 @@ class Answer:
     choices: list[int]
     failures: list[Failure] = field(default_factory=list)
     features: Features = field(default_factory=dict)
+    shown_at: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     steps: int = 0
     seconds: float = 0.0
@@ -115,11 +117,13 @@ class Laborer:
             seed=job.seed,
             sampler=job.sampler,
             keep_log=job.trace or job.digest,
+            keep_places=job.sampler == GUIDED,
         )
         return Answer(
             outcome.choices,
             outcome.failures,
             outcome.features,
+            outcome.shown_at,
             sorted({name for _, name in outcome.faults}),
             outcome.steps,
             outcome.seconds,

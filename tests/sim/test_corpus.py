@@ -24,44 +24,42 @@ def corpus():
 
 def test_what_is_shown_first_is_told_once():
     known = corpus()
-    assert known.learn([1], {"sometimes a": 1.0}) == ["sometimes a"]
-    assert known.learn([2], {"sometimes a": 1.0, "reachable b": 1.0}) == ["reachable b"]
-    assert known.learn([3], {"sometimes a": 1.0}) == []
+    assert known.learn([1], {"sometimes a": 1.0}, {}) == ["sometimes a"]
+    assert known.learn([2], {"sometimes a": 1.0, "reachable b": 1.0}, {}) == ["reachable b"]
+    assert known.learn([3], {"sometimes a": 1.0}, {}) == []
 
 
-def test_a_much_shorter_tape_takes_the_place_of_a_longer_one():
+def test_a_much_shorter_tape_is_the_better_witness():
     known = corpus()
-    known.learn([1] * 10, {"sometimes a": 1.0})
-    known.learn([2] * 9, {"sometimes a": 1.0})
-    assert known.best["sometimes a"].choices == (1,) * 10
-    known.learn([3] * 4, {"sometimes a": 1.0})
-    assert known.best["sometimes a"].choices == (3,) * 4
-
-
-def test_a_state_that_comes_up_more_often_in_a_trial_is_worth_another_tape():
-    known = corpus()
-    known.learn([1], {"sometimes a": 1.0})
-    known.learn([2, 2, 2], {"sometimes a": 9.0})
-    assert known.best["sometimes a"].choices == (1,)
-    assert known.best["sometimes a x8"].choices == (2, 2, 2)
-    assert "sometimes a x16" not in known.best
+    known.learn([1] * 10, {"sometimes a": 1.0}, {})
+    known.learn([2] * 9, {"sometimes a": 1.0}, {})
+    assert known.witnesses["sometimes a"] == (1,) * 10
+    known.learn([3] * 4, {"sometimes a": 1.0}, {})
+    assert known.witnesses["sometimes a"] == (3,) * 4
 
 
 def test_an_extreme_is_worth_a_tape_whenever_it_gets_nearer():
     known = corpus()
     for number, extreme in enumerate([3.0, 2.0, 5.0, 4.0]):
-        known.learn([number], {"extreme a": extreme})
-    assert known.best["extreme a"].choices == (2,)
+        known.learn([number], {"extreme a": extreme}, {})
+    nearest, entry = known.extremes["extreme a"]
+    assert (nearest, entry.choices) == (5.0, (2,))
+
+
+def test_a_violation_is_no_way_to_something_else():
+    known = corpus()
+    known.learn([1], {"always a [not]": 1.0, "always a": 2.0, "sometimes b [not]": 1.0}, {})
+    assert list(known.latest) == ["sometimes b [not]"]
 
 
 @given(st.lists(st.tuples(TAPES, FEATURES), min_size=1))
 def test_what_was_ever_shown_has_a_tape_that_showed_it(trials):
     known = corpus()
     for choices, features in trials:
-        known.learn(choices, features)
+        known.learn(choices, features, {})
     for name in {name for _, features in trials for name in features}:
         assert any(
-            known.best[name].choices == tuple(choices) and name in features
+            known.witnesses[name] == tuple(choices) and name in features
             for choices, features in trials
         )
 
@@ -70,7 +68,7 @@ def test_what_was_ever_shown_has_a_tape_that_showed_it(trials):
 def test_children_are_made_of_what_is_known(trials):
     known = corpus()
     for choices, features in trials:
-        known.learn(choices, features)
+        known.learn(choices, features, {})
     longest = max(len(choices) for choices, _ in trials)
     for _ in range(30):
         child = known.child()
@@ -78,11 +76,19 @@ def test_children_are_made_of_what_is_known(trials):
         assert all(value >= 0 for value in child)
 
 
+def test_children_begin_as_their_parent_was_set_up_or_went_up_to_where_it_showed_what_is_rare():
+    known = corpus()
+    known.learn(range(1000), {"sometimes rare": 1.0}, {"set-up": 30, "sometimes rare": 700})
+    children = [known.child() for _ in range(100)]
+    assert sum(child == tuple(range(30)) for child in children) > 30
+    assert sum(child == tuple(range(700)) for child in children) > 15
+
+
 def test_what_is_rare_is_followed_more_often():
     known = corpus()
     for _ in range(300):
-        known.learn([1] * 50, {"sometimes common": 1.0})
-    known.learn([2] * 50, {"sometimes rare": 1.0})
+        known.learn([1] * 50, {"sometimes common": 1.0}, {"set-up": 9})
+    known.learn([2] * 50, {"sometimes rare": 1.0}, {"set-up": 9})
     children = [known.child() for _ in range(100)]
     assert sum(2 in child for child in children) > sum(1 in child for child in children)
 
@@ -93,7 +99,7 @@ from assertlib.sim.corpus import Corpus
 known = Corpus(random.Random(3))
 for number in range(40):
     names = [f"sometimes {(number * step) % 11}" for step in (1, 3, 7)]
-    known.learn([number] * 9, {name: 5.0 for name in names})
+    known.learn([number] * 9, {name: 5.0 for name in names}, {})
     known.child()
 print([known.child() for _ in range(20)])
 """

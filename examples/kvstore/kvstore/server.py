@@ -37,6 +37,9 @@ __all__ = ["Server"]
 
 HOST = "127.0.0.1"
 
+_ID_BITS = 20
+"""Of the id of a lease, those that are random."""
+
 _HANG_UPS = (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError, BadRequestError)
 
 
@@ -177,9 +180,11 @@ class _Connection:
             self._promised.discard(lease)
 
     def _free_lease(self) -> int:
+        """An id that no lease has or had: the log has grown since one that is gone was granted."""
         taken = self._store.leases | self._promised
+        first = (self._store.applied_index + 1) << _ID_BITS
         while True:
-            lease = self._rng.randrange(1, 2**53)
+            lease = first + self._rng.randrange(1 << _ID_BITS)
             if lease not in taken:
                 return lease
 

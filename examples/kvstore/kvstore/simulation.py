@@ -168,7 +168,8 @@ def _some_actors(world: World) -> tuple[Actor, ...]:
     everybody = (*ACTORS, *LEASES)
     if not world.tape.choose(3):
         return everybody
-    chosen = tuple(actor for actor in everybody if world.tape.chance(0.3))
+    often = world.tape.pick((0.3, 0.15))
+    chosen = tuple(actor for actor in everybody if world.tape.chance(often))
     return chosen or (write,)
 
 

@@ -50,6 +50,9 @@ def write(storage: disk.Disk, directory: str, state: State) -> str:
     """Put *state* into a durable file of *directory* and return the file's name."""
     payload = _CODEC.encode(Snapshot(state.image(), state.digest()))
     temporary = f"{directory}/{_TEMPORARY}"
+    SNAPSHOT_EXISTS.sometimes(
+        storage.exists(temporary), "a snapshot is begun where a crash has left one unfinished"
+    )
     name = f"{_PREFIX}{state.applied_index:016x}.json"
     file = storage.open(temporary)
     file.truncate(0)

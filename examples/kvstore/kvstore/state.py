@@ -64,6 +64,7 @@ DELETE_MOD = Invariant("watch.delete-modrev")
 
 _next_index = APPLIED.declare_always("each applied index is one above the last")
 _forward = REVISION.declare_always("a change lies above every recorded revision")
+_newest_goes = REVISION.declare_sometimes("the newest revision, a deletion, is compacted")
 _one_revision = ONE_REVISION.declare_always("a command moves the revision by one iff it changed")
 _mod_is_revision = MOD_REVISION.declare_always("changed keys carry the revision of the change")
 _keys_once = NO_DUPLICATE.declare_always("a revision changes each key once")
@@ -337,6 +338,7 @@ class State:
         if revision <= self.compacted:
             raise CompactedError(f"revision {revision}, compacted at {self.compacted}")
         dropped = self._index.compact(revision)
+        _newest_goes(revision == self.revision and self._is_deletion(revision))
         self._changed = {at: keys for at, keys in self._changed.items() if at >= revision}
         self.compacted = revision
         COMPACT_LE_CURRENT.always_less_than_or_equal_to(
@@ -345,6 +347,10 @@ class State:
             "the compacted revision is at most the newest recorded one",
         )
         return CompactResult(self.revision, dropped)
+
+    def _is_deletion(self, revision: int) -> bool:
+        changed = self._changed.get(revision, ())
+        return any(self._index.living_at(key, revision) is None for key in changed)
 
     def _grant(self, grant: LeaseGrant) -> LeaseResult:
         if not (grant.lease > 0 and grant.ttl > 0):

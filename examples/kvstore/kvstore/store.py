@@ -35,6 +35,7 @@ _applied_after_write = WRITTEN.declare_always(
     "a command is durable in the log before it is applied"
 )
 _read_is_durable = NO_DIRTY_READ.declare_always("a read sees only what a power cut would spare")
+_busy_end = EXPIRY.declare_sometimes("a lease's end is decided while commands wait for the log")
 _late_put = EXPIRY.declare_sometimes("a lease's end is decided while a put on it is not logged yet")
 _group = FSYNC.declare_sometimes("several writes share one fsync")
 
@@ -164,7 +165,9 @@ class Store:
 
     def expire_leases(self) -> None:
         """Propose the end of every lease that is due; to be called every now and then."""
-        for lease in self._lessor.take_due(self._clock()):
+        due = self._lessor.take_due(self._clock())
+        _busy_end(bool(due and self._pending))
+        for lease in due:
             _late_put(any(_is_put_on(lease, each.command) for each in self._pending))
             self.propose(LeaseRevoke(lease, expired=True)).add_done_callback(_collect)
 
@@ -181,6 +184,11 @@ class Store:
     def leases(self) -> frozenset[int]:
         """The ids of the living leases."""
         return frozenset(self._state.leases())
+
+    @property
+    def applied_index(self) -> int:
+        """The index of the last log entry that was applied."""
+        return self._state.applied_index
 
     @property
     def has_failed(self) -> bool:

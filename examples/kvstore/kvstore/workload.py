@@ -7,8 +7,8 @@ connection breaks.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 
 from assertlib import Invariant
 
@@ -131,7 +131,8 @@ async def hold_lease(session: Session) -> None:
 
 async def keep_leases(session: Session) -> None:
     """Use several leases and keep them alive, all at once, until that is too late for all."""
-    await _at_once(_keep(session) for _ in range(6))
+    async with _watching(session, WatchSpec(KeyRange.prefix("lease/"))):
+        await _at_once(_keep(session) for _ in range(6))
 
 
 async def _at_once(calls: Iterable[Awaitable[None]]) -> None:
@@ -214,25 +215,32 @@ async def watch(session: Session) -> None:
         no_put=session.rng.random() < 0.1,
         no_delete=session.rng.random() < 0.1,
     )
+    async with _watching(session, spec) as opened:
+        await _ask_for_progress(session, opened)
+
+
+@asynccontextmanager
+async def _watching(session: Session, spec: WatchSpec) -> AsyncIterator[Watch]:
+    """Watch, and write down what is seen, until the block is left."""
     opened = await session.client.watch(spec)
     log = WatchLog(spec)
     session.history.watches.append(log)
     reader = asyncio.create_task(follow(opened, log, session.history))
     try:
-        await _ask_for_progress(session, opened, reader)
+        yield opened
+        if not reader.done():
+            await opened.cancel()
     finally:
         await asyncio.gather(reader, return_exceptions=True)
 
 
-async def _ask_for_progress(session: Session, opened: Watch, reader: asyncio.Task[None]) -> None:
+async def _ask_for_progress(session: Session, opened: Watch) -> None:
     """Ask now and then, without waiting for the answer before."""
     asked = []
     for _ in range(session.rng.randrange(6)):
         await asyncio.sleep(session.rng.uniform(0, 0.04))
         asked.append(asyncio.create_task(opened.request_progress()))
     await _at_once(asked)
-    if not reader.done():
-        await opened.cancel()
 
 
 async def audit(session: Session) -> None:

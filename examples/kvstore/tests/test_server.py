@@ -33,6 +33,7 @@ class Rig:
     """Runs scenarios against a server in the same event loop."""
 
     def __init__(self, directory: str, clock: ManualClock, storage: disk.Disk) -> None:
+        self.rng = random.Random(1)
         self._directory = directory
         self._clock = clock
         self._storage = storage
@@ -44,7 +45,7 @@ class Rig:
         store = Store.open(self._storage, self._directory, clock=self._clock, options=options)
         stop = asyncio.Event()
         started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        server = Server(store, random.Random(1), tick=0.001)
+        server = Server(store, self.rng, tick=0.001)
         running = asyncio.create_task(server.run(0, started, stop))
         try:
             await scenario(await started)
@@ -80,6 +81,23 @@ def test_a_client_gets_back_what_another_has_put(rig: Rig) -> None:
             assert found.kvs == (KeyValue("a", "é\0", put.revision, put.revision, 1),)
             assert (await other.delete(EVERYTHING)).deleted == 1
             assert (await one.range(EVERYTHING)).count == 0
+
+    rig.run(scenario)
+
+
+def test_the_id_of_a_lease_that_is_gone_is_not_given_again(rig: Rig) -> None:
+    class SameAgain(random.Random):
+        def randrange(self, *_: int) -> int:
+            return 0
+
+    rig.rng = SameAgain()
+
+    async def scenario(port: int) -> None:
+        async with connected(port) as client:
+            first = await client.grant(60.0)
+            await client.revoke(first.lease)
+            second = await client.grant(60.0)
+            assert second.lease != first.lease
 
     rig.run(scenario)
 
