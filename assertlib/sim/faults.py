@@ -115,7 +115,7 @@ def _disk(name: str, most: float) -> Callable[[World, Host, float], None]:
 FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in (
-        Fault("power-cut", "crash a host; unsynced writes and names are kept, lost or torn", strike=_crash, prepare=_disk("cut", 0.02)),
+        Fault("power-cut", "crash a host; unsynced writes and names are kept, lost or torn", strike=_crash, prepare=_disk("cut", 0.03)),
         Fault("kill", "end its process; what was written stays", strike=_kill),
         Fault("pause", "let it stand still for up to a second", strike=_pause, seconds=(0.05, 1.0)),
         Fault("partition", "cut it off from all others", strike=_partition, seconds=(0.05, 1.0)),

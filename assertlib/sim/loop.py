@@ -35,7 +35,7 @@ _STEPS = (None, "task_wakeup")
 """Names of what asyncio has called for a step of a task; the first step has none."""
 
 _THREAD_TAKES = 0.002
-_STEPS_BETWEEN_MARKS = 200
+_STEPS_BETWEEN_MARKS = 32
 """Seconds that work in a thread takes at most, besides what it does to virtual time itself."""
 
 

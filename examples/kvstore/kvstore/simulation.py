@@ -32,7 +32,9 @@ PORT = 4000
 DATA = "/data"
 SNAPSHOT_EVERY = (16, 4)
 WATCH_LIMIT = 2
-ROUNDS = 2
+ROUNDS = 4
+SHORTEST = 0.15
+"""Seconds of load in a round, at least; at most eight times that."""
 LATENCY = (0.001, 0.03)
 FSYNC = (0.0, 0.01)
 BUFFER = 512
@@ -106,7 +108,7 @@ class _Rounds:
             for n, actor in enumerate(self._actors)
         ]
         with suppress(TimeoutError, OSError, KvError):
-            async with asyncio.timeout(self._world.tape.between(0.1, 1.0)):
+            async with asyncio.timeout(SHORTEST * 8.0 ** self._world.tape.between(0.0, 1.0)):
                 await self._server.ended()
         for nemesis in nemeses:
             nemesis.cancel()

@@ -188,13 +188,27 @@ async def _use_lease(session: Session, held: Held) -> None:
 async def compact(session: Session) -> None:
     """Every now and then forget the past, preferably just at a deletion."""
     await asyncio.sleep(session.rng.uniform(0.02, 0.12))
-    at = session.history.newest - session.rng.randrange(40)
-    if session.rng.random() < 0.6:
-        key = session.rng.choice(FREE_KEYS)
+    at = session.history.newest - session.rng.randrange(session.rng.choice((5, 40)))
+    key = session.rng.choice(FREE_KEYS)
+    dice = session.rng.random()
+    if dice < 0.3:
+        # What is sent at once is carried out at once: one of these is the deletion's revision.
+        guesses = range(session.history.newest + 1, session.history.newest + 5)
+        await _at_once((_delete(session, key), *(_compact(session, each) for each in guesses)))
+        return
+    if dice < 0.6:
         deleted = await session.client.delete(KeyRange(key))
         at = session.saw(deleted.revision) if deleted.deleted else at
+    await _compact(session, at)
+
+
+async def _delete(session: Session, key: str) -> None:
+    session.history.saw((await session.client.delete(KeyRange(key))).revision)
+
+
+async def _compact(session: Session, revision: int) -> None:
     with suppress(CompactedError, FutureRevisionError):
-        session.saw((await session.client.compact(at)).revision)
+        session.history.saw((await session.client.compact(revision)).revision)
 
 
 async def look_back(session: Session) -> None:
