@@ -1,10 +1,11 @@
 """
-What a guided search knows: tapes that showed something, and how to make new ones from them.
+What a guided search knows: how trials were set up, and what came of it.
 
-States are followed by how rare they are, since what is easy to reach needs no guidance: Böhme et
-al., "Coverage-Based Greybox Fuzzing as Markov Chain", CCS 2016.  A child has only the set-up of
-its parent, since faults, options and who takes part decide most, or goes on in another way from
-where its parent showed the state.
+A set-up is all that is chosen before time begins to pass: policy, faults, options, who takes part.
+It decides most.  A search tries set-ups again that have shown states often, each state weighing
+the more the rarer it is, since what is easy to reach needs no guidance (Böhme et al., "Coverage-
+Based Greybox Fuzzing as Markov Chain", CCS 2016), and changes them here and there.  Besides, it
+goes on in another way from where a rare state was shown.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from dataclasses import dataclass, field
 
 from .trial import SET_UP, Features
 
-__all__ = ["Corpus", "Entry"]
+__all__ = ["Corpus"]
 
 _EXTREME = "extreme "
 _ALWAYS = "always "
 _FOLLOWS_EXTREMES = 0.1
 _LATEST = 8
+_DOUBT = 3.0
+"""Trials that have shown nothing, which each set-up is credited with before its first."""
 
 Tape = tuple[int, ...]
 
@@ -32,23 +35,36 @@ class Entry:
     A tape that is worth keeping.
 
     Attributes:
-        set_up: How many of its choices had been made when time began to pass.
-        at: How many when it had shown what it is kept for.
+        at: How many of its choices had been made when it had shown what it is kept for.
     """
 
     choices: Tape
-    set_up: int
     at: int
+
+
+@dataclass
+class SetUp:
+    """
+    How trials were set up.
+
+    Attributes:
+        trials: How many began so.
+        shown: In how many of them each state was shown.
+    """
+
+    trials: int = 0
+    shown: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
 class Corpus:
     """
-    All tapes worth keeping.
+    All that is known.
 
     Attributes:
         seen: In how many trials each state was shown.
-        latest: The last tapes that showed it.
+        set_ups: What came of each beginning.
+        latest: The last tapes that showed a state.
         witnesses: A short one that did.
         extremes: How near each extreme of a rich assertion has got, and the tape that did.
         trials: How many there were.
@@ -56,6 +72,7 @@ class Corpus:
 
     rng: random.Random
     seen: Counter[str] = field(default_factory=Counter)
+    set_ups: dict[Tape, SetUp] = field(default_factory=dict)
     latest: dict[str, deque[Entry]] = field(default_factory=dict)
     witnesses: dict[str, Tape] = field(default_factory=dict)
     extremes: dict[str, tuple[float, Entry]] = field(default_factory=dict)
@@ -67,12 +84,18 @@ class Corpus:
         """Take note of a trial; the states that it was the first to show."""
         self.trials += 1
         tape = tuple(choices)
-        set_up = places.get(SET_UP, 0)
+        begins = places.get(SET_UP, 0)
+        if begins >= len(tape):
+            # No time passes at all; any beginning may be what matters.
+            begins = self.rng.randrange(len(tape) + 1)
+        set_up = self.set_ups.setdefault(tape[:begins], SetUp())
+        set_up.trials += 1
         for name, value in features.items():
-            entry = Entry(tape, set_up, places.get(name, len(tape)))
+            entry = Entry(tape, places.get(name, len(tape)))
             if name.startswith(_EXTREME):
                 self._push(name, value, entry)
             elif not name.startswith(_ALWAYS):
+                set_up.shown[name] += 1
                 self._keep(name, entry)
         return sorted(name for name in features if self.seen[name] == 1)
 
@@ -90,19 +113,26 @@ class Corpus:
 
     def child(self) -> Tape:
         """A beginning of a tape, made from what is known."""
-        rng = self.rng
+        dice = self.rng.random()
+        if dice < 0.5:
+            return self._promising()
+        if dice < 0.75:
+            return self._mutated(self._promising())
         parent = self._parent()
         tape = parent.choices
-        dice = rng.random()
-        place = parent.set_up if dice < 0.5 else parent.at
-        if place >= len(tape):
-            # The end leaves nothing to do in another way.
-            place = rng.randrange(len(tape) + 1)
-        if dice < 0.8:
-            return tape[:place]
-        if dice < 0.9:
-            return self._mutated(tape)
-        return tape[:place] + self._parent().choices[place:]
+        # The end leaves nothing to do in another way.
+        place = parent.at if parent.at < len(tape) else self.rng.randrange(len(tape) + 1)
+        return tape[:place]
+
+    def _promising(self) -> Tape:
+        """A set-up that shows what is rare, as far as one knows."""
+        tapes = list(self.set_ups)
+        worth = [self._worth(set_up) for set_up in self.set_ups.values()]
+        return self.rng.choices(tapes, worth)[0] if any(worth) else ()
+
+    def _worth(self, set_up: SetUp) -> float:
+        shown = sum(times / self.seen[name] ** 2 for name, times in set_up.shown.items())
+        return shown / (set_up.trials + _DOUBT)
 
     def _parent(self) -> Entry:
         rng = self.rng
@@ -114,7 +144,7 @@ class Corpus:
 
     def _mutated(self, tape: Tape) -> Tape:
         changed = list(tape)
-        for _ in range(1 << self.rng.randrange(6)):
+        for _ in range(1 << self.rng.randrange(3)):
             if changed:
                 changed[self.rng.randrange(len(changed))] = self.rng.getrandbits(32)
         return tuple(changed)
