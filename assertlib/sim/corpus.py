@@ -2,10 +2,11 @@
 What a guided search knows: how trials were set up, and what came of it.
 
 A set-up is all that is chosen before time begins to pass: policy, faults, options, who takes part.
-It decides most.  A search tries set-ups again that have shown states often, each state weighing
+It decides most.  A search tries that set-up again which has shown the rarest states, each weighing
 the more the rarer it is, since what is easy to reach needs no guidance (Böhme et al., "Coverage-
-Based Greybox Fuzzing as Markov Chain", CCS 2016), and changes them here and there.  Besides, it
-goes on in another way from where a rare state was shown.
+Based Greybox Fuzzing as Markov Chain", CCS 2016), until what it shows is no longer rare; now and
+then it changes it here and there.  Besides, it goes on in another way from where a rare state was
+shown.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ _EXTREME = "extreme "
 _ALWAYS = "always "
 _FOLLOWS_EXTREMES = 0.1
 _LATEST = 8
-_DOUBT = 3.0
+_DOUBT = 1.0
 """Trials that have shown nothing, which each set-up is credited with before its first."""
+_MOST_SET_UPS = 400
 
 Tape = tuple[int, ...]
 
@@ -90,6 +92,8 @@ class Corpus:
             begins = self.rng.randrange(len(tape) + 1)
         set_up = self.set_ups.setdefault(tape[:begins], SetUp())
         set_up.trials += 1
+        if len(self.set_ups) > _MOST_SET_UPS:
+            self._forget_half()
         for name, value in features.items():
             entry = Entry(tape, places.get(name, len(tape)))
             if name.startswith(_EXTREME):
@@ -98,6 +102,10 @@ class Corpus:
                 set_up.shown[name] += 1
                 self._keep(name, entry)
         return sorted(name for name in features if self.seen[name] == 1)
+
+    def _forget_half(self) -> None:
+        by_worth = sorted(self.set_ups.items(), key=lambda each: self._worth(each[1]))
+        self.set_ups = dict(by_worth[len(by_worth) // 2 :])
 
     def _push(self, name: str, value: float, entry: Entry) -> None:
         if name not in self.extremes or value > self.extremes[name][0]:
@@ -114,7 +122,7 @@ class Corpus:
     def child(self) -> Tape:
         """A beginning of a tape, made from what is known."""
         dice = self.rng.random()
-        if dice < 0.5:
+        if dice < 0.7:
             return self._promising()
         if dice < 0.75:
             return self._mutated(self._promising())
@@ -126,9 +134,7 @@ class Corpus:
 
     def _promising(self) -> Tape:
         """A set-up that shows what is rare, as far as one knows."""
-        tapes = list(self.set_ups)
-        worth = [self._worth(set_up) for set_up in self.set_ups.values()]
-        return self.rng.choices(tapes, worth)[0] if any(worth) else ()
+        return max(self.set_ups, key=lambda tape: self._worth(self.set_ups[tape]), default=())
 
     def _worth(self, set_up: SetUp) -> float:
         shown = sum(times / self.seen[name] ** 2 for name, times in set_up.shown.items())

@@ -23,7 +23,7 @@ __all__ = ["Exploration", "Found", "Plan", "shrunk"]
 
 _MOST_LOST = 20
 _SHRINK_SECONDS = 20.0
-_WARM_UP = 10
+_WARM_UP = 20
 _STILL_RANDOM = 0.3
 
 

@@ -120,7 +120,7 @@ class _Rounds:
     async def _crash_again(self) -> None:
         """Now and then the server goes down while it recovers, or before anybody has spoken to it."""
         tape = self._world.tape
-        while tape.chance(0.5):
+        while tape.chance(0.7):
             self._server.boot()
             with suppress(TimeoutError, OSError, KvError):
                 async with asyncio.timeout(tape.between(0.0, 0.05)):
