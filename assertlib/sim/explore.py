@@ -137,6 +137,7 @@ class Exploration:
         self.corpus = Corpus(random.Random(f"{plan.first}/{plan.part}"))
         self._lock = threading.Lock()
         self._began = time.monotonic()
+        self._ended: float | None = None
         self._over = threading.Event()
         self._seeds = plan.mine()
         self._again: list[Job] = []
@@ -155,10 +156,13 @@ class Exploration:
             TargetError: The scenario cannot be loaded.
             LostWorkerError: Too many workers were lost.
         """
-        if here:
-            self._labor()
-        else:
-            self._labor_in_threads()
+        try:
+            if here:
+                self._labor()
+            else:
+                self._labor_in_threads()
+        finally:
+            self._ended = time.monotonic()
         if self._error is not None:
             raise self._error
 
@@ -178,8 +182,9 @@ class Exploration:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it began."""
-        return time.monotonic() - self._began
+        """Seconds since it began, or that it took."""
+        now = time.monotonic() if self._ended is None else self._ended
+        return now - self._began
 
     # -- workers ----------------------------------------------------------------------------
 

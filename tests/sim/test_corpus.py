@@ -103,6 +103,15 @@ def test_a_set_up_that_showed_something_once_and_never_again_is_given_up():
     assert children.count((3,) * 9) > 5 * children.count((1,) * 9)
 
 
+def test_of_very_many_set_ups_the_promising_ones_are_remembered():
+    known = corpus()
+    known.learn([0] * 50, {"sometimes rare": 1.0}, {"set-up": 9})
+    for number in range(1, 2000):
+        known.learn([number] * 50, {"sometimes common": 1.0}, {"set-up": 9})
+    assert len(known.set_ups) < 500
+    assert (0,) * 9 in known.set_ups
+
+
 SEARCH = """
 import random
 from assertlib.sim.corpus import Corpus

@@ -33,6 +33,7 @@ def explored():
     plan = Plan(TARGET, OPTIONS, TRIALS, jobs=2, digests=True, shrinks=0.0)
     exploration = Exploration(plan, local(TARGET, OPTIONS, environment()))
     exploration.run()
+    assert exploration.elapsed == exploration.elapsed, "once it is over, it takes no more time"
     assert exploration.lost == 0
     assert exploration.trials == TRIALS
     return exploration.digests
