@@ -11,6 +11,8 @@ from pathlib import Path
 from ..model import (
     ALWAYS_OR_UNREACHABLE,
     OTHER_BUCKET,
+    REACHABLE,
+    SOMETIMES,
     Site,
     antecedent_message,
     bucket_message,
@@ -20,6 +22,7 @@ from ..model import (
 from .config import Config, Target
 from .findings import Finding, Severity, did_you_mean
 from .loader import Catalog, Entry, load
+from .review import Lock, read_lock, suspects
 from .rules import RULES
 from .scan import Scan, scan_target
 
@@ -27,11 +30,16 @@ from .scan import Scan, scan_target
 class Checked:
     """A target with its catalog and its scan, and all that is wrong with them."""
 
-    def __init__(self, name: str, catalog: Catalog, scan: Scan) -> None:
+    def __init__(self, name: str, catalog: Catalog, scan: Scan, lock: Lock | None = None) -> None:
         self.name = name
         self.catalog = catalog
         self.scan = scan
-        self.findings = sorted({*catalog.findings, *scan.findings, *_joined(catalog, scan.sites)})
+        self.lock = lock
+        self.suspects = list(suspects(lock, catalog, scan.sites, name)) if lock else []
+        found = {*catalog.findings, *scan.findings, *_joined(catalog, scan.sites)}
+        found.update(each.finding() for each in self.suspects)
+        found.update(lock.findings if lock else ())
+        self.findings = sorted(found)
 
     def errors(self, *, strict: bool) -> list[Finding]:
         """The findings that fail the check."""
@@ -49,7 +57,9 @@ def check(config: Config, name: str, target: Target) -> Checked:
         ConfigError: A catalog that should ship with assertlib does not.
     """
     catalog = load(config.catalog_roots(target), config.root, target.without)
-    return Checked(name, catalog, scan_target(Path(config.root), target))
+    own = config.own_catalog(target)
+    lock = read_lock(config.root / own, own) if own else None
+    return Checked(name, catalog, scan_target(Path(config.root), target), lock)
 
 
 def is_error(finding: Finding) -> bool:
@@ -89,9 +99,13 @@ def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:
         replaced = entry.invariant.replaced_by
         hint = f"its place was taken by {replaced!r}" if replaced else ""
         yield _at_site(site, "AL204", f"{identifier!r} is retired", hint)
+    elif clause is not None and clause in entry.invariant.states:
+        if site.kind not in (SOMETIMES, REACHABLE):
+            text = f"{site.origin!r} is {site.kind.name} and cites the state {clause!r}"
+            yield _at_site(site, "AL118", text)
     elif clause is not None and clause not in entry.invariant.clauses:
-        hint = did_you_mean(clause, entry.invariant.clauses)
-        yield _at_site(site, "AL115", f"{identifier!r} has no clause {clause!r}", hint)
+        hint = did_you_mean(clause, [*entry.invariant.clauses, *entry.invariant.states])
+        yield _at_site(site, "AL115", f"{identifier!r} has no clause or state {clause!r}", hint)
 
 
 def _at_site(site: Site, code: str, text: str, hint: str = "") -> Finding:

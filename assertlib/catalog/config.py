@@ -111,6 +111,10 @@ class Config:
         """The catalog directories of *target*."""
         return [self._catalog_root(name) for name in target.catalog]
 
+    def own_catalog(self, target: Target) -> str | None:
+        """The first catalog directory of *target* that is the project's own, if one is."""
+        return next((name for name in target.catalog if not name.startswith(_PACKAGED)), None)
+
     def _catalog_root(self, name: str) -> Path:
         if not name.startswith(_PACKAGED):
             return self.root / name

@@ -5,9 +5,13 @@ What is wrong with a catalog, with code, or between the two.
 from __future__ import annotations
 
 import difflib
+import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+_LINES = re.compile(r":\d+(?=\W|$)")
 
 
 class Severity(StrEnum):
@@ -37,8 +41,18 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place}: {self.code} {self.message}; {self.remedy}"
+        return f"{self.place}: {self.code} {self.message}; {self.remedy}"
+
+    @property
+    def place(self) -> str:
+        """``file:line:column``, or the file alone."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that stay the same when lines move, so that readers know it again."""
+        text = "\n".join([self.code, self.file, _LINES.sub("", self.message)])
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ Invariants as the catalog holds them.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -42,8 +43,19 @@ class Incident(_Entry):
     """What happened, in a few words."""
     status: Literal["confirmed", "suspected", "refuted"]
     """Refuted: it turned out to be a test's or a client's fault."""
-    reproduce: str = ""
-    """Name of the kept defect or test that shows it."""
+    how: str = ""
+    """What shows it elsewhere, in words."""
+    reproduce: tuple[Prose, ...] = Field(default=(), strict=False)
+    """Kept defects and tests of this project that show it, by name or by file."""
+
+
+class State(_Entry):
+    """A state worth seeing: a bug hid there once, or would."""
+
+    text: Prose
+    """What is to be seen."""
+    hid: tuple[Prose, ...] = Field(default=(), strict=False)
+    """Incidents that nobody saw coming for want of it."""
 
 
 class Invariant(_Entry):
@@ -63,6 +75,10 @@ class Invariant(_Entry):
         default_factory=dict, json_schema_extra={"additionalProperties": False}
     )
     """The separate promises of the statement, cited as ``id#clause``."""
+    states: dict[KebabName, State] = Field(
+        default_factory=dict, json_schema_extra={"additionalProperties": False}
+    )
+    """States in which it is put to the test, cited as ``id#state`` by a sometimes or reachable."""
     why: Prose
     """What breaks, and for whom, when it does not hold."""
     debug: str = ""
@@ -81,6 +97,8 @@ class Invariant(_Entry):
     """Where it did not hold."""
     open_questions: tuple[str, ...] = Field(default=(), strict=False)
     """What nobody here knows for sure."""
+    related: tuple[InvariantId, ...] = Field(default=(), strict=False)
+    """What it stands on, or stands for."""
     replaced_by: InvariantId | None = None
     """The invariant that took the place of a retired one."""
 
@@ -90,7 +108,21 @@ class Invariant(_Entry):
             raise ValueError("an active invariant needs `expects`: which kinds of assertions?")
         if self.replaced_by is not None and self.status != "retired":
             raise ValueError("only a retired invariant can have `replaced_by`")
+        both = self.clauses.keys() & self.states.keys()
+        if both:
+            raise ValueError(f"a clause and a state have one name: {', '.join(sorted(both))}")
         return self
+
+    @property
+    def promise(self) -> str:
+        """Statement and clauses, one sentence or clause a line, as reviews compare them."""
+        lines = _sentences(self.statement)
+        lines += [f"{name}: {' '.join(text.split())}" for name, text in self.clauses.items()]
+        return "\n".join(lines)
+
+
+def _sentences(text: str) -> list[str]:
+    return re.split(r"(?<=[.!?]) ", " ".join(text.split()))
 
 
 def file_schema() -> dict[str, object]:

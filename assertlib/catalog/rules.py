@@ -2,7 +2,8 @@
 The rules behind findings, as ``assertlib explain`` prints them.
 
 Codes are stable: AL1xx is about what can be catalogued at all, AL2xx about the
-agreement of code and catalog, AL4xx about a catalog's own quality.
+agreement of code and catalog, AL3xx about reviews of their links, AL4xx about a catalog's own
+quality.
 """
 
 from __future__ import annotations
@@ -171,9 +172,9 @@ RULES = _rules(
     Rule(
         "AL115",
         _ERROR,
-        "An assertion cites a clause that its invariant does not have",
-        "The promise it protects is not written down.",
-        "cite a clause of the invariant, or add it to the catalog",
+        "An assertion cites a clause or state that its invariant does not have",
+        "The promise it protects, or the state it looks for, is not written down.",
+        "cite a clause or state of the invariant, or add it to the catalog",
         'Invariant("wal.fsync-before-ack#dir")',
         'Invariant("wal.fsync-before-ack#dir-entry")',
     ),
@@ -194,6 +195,15 @@ RULES = _rules(
         "give the Invariant a name at the top of a module and call that",
         'for each in invariants:\n    each.always(ok, "holds")',
         'REV.always(ok, "holds")',
+    ),
+    Rule(
+        "AL118",
+        _ERROR,
+        "An assertion that cannot show a state cites one",
+        "A state is there to be seen; an always says nothing about whether it was.",
+        "make it a sometimes or reachable, or cite the invariant without the state",
+        'Invariant("watch.reliable#victim-catches-up").always(ok, "…")',
+        'Invariant("watch.reliable#victim-catches-up").sometimes(caught_up, "…")',
     ),
     Rule(
         "AL201",
@@ -241,6 +251,54 @@ RULES = _rules(
         'always(ok, "ack follows fsync", invariant="wal.fsync-before-ack")',
     ),
     Rule(
+        "AL301",
+        _WARNING,
+        "A link is suspect: one of its ends has changed since somebody looked at both",
+        "An assertion that was loosened still names the invariant it no longer protects, and a"
+        " statement that was rewritten may say what no assertion checks.  Formatting, moving and"
+        " renaming local variables are no changes.",
+        "look at both ends with `assertlib catalog review ID`, and acknowledge with --reason",
+        "always(synced > acked, …)   # was: synced >= acked",
+        'assertlib catalog review wal.fsync-before-ack --reason "an equal index is not synced yet"',
+    ),
+    Rule(
+        "AL302",
+        _WARNING,
+        "A link has never been reviewed",
+        "Somebody should have read assertion and statement side by side, once.",
+        "read both, and run `assertlib catalog review --new`",
+        'always(ok, "ack follows fsync", invariant="wal.fsync-before-ack")   # not in review.lock',
+        "assertlib catalog review --new",
+    ),
+    Rule(
+        "AL303",
+        _ERROR,
+        "The lock was reviewed against a later revision than the catalog has",
+        "A merge has brought back an old statement, or the lock comes from elsewhere.",
+        "bring the catalog's entry up to date, or review the link again",
+        "revision = 2   # and review.lock says 3",
+        "revision = 3",
+    ),
+    Rule(
+        "AL304",
+        _WARNING,
+        "An assertion that was reviewed is gone",
+        "What it protected is protected less, and nobody has said that this is meant.",
+        "bring it back, or acknowledge with `assertlib catalog review ID --reason …`;"
+        " if it has a new name, `assertlib catalog rename OLD NEW`",
+        "# always(synced >= acked, …) was removed with the function it stood in",
+        'assertlib catalog review wal.fsync-before-ack --reason "the batch checks it now"',
+    ),
+    Rule(
+        "AL305",
+        _WARNING,
+        "An assertion has a new message and nothing else",
+        "The message is its identity: evidence, witnesses and the baseline stay with the old one.",
+        "tell so with `assertlib catalog rename OLD NEW`",
+        'always(synced >= acked, "acks follow fsync")   # was: "ack follows fsync"',
+        'assertlib catalog rename "ack follows fsync" "acks follow fsync"',
+    ),
+    Rule(
         "AL401",
         _WARNING,
         "An active invariant has no source, or says nothing about debugging",
@@ -248,5 +306,14 @@ RULES = _rules(
         "add [[…source]] and `debug`",
         '[fsync-before-ack]\nstatement = "…"',
         '[[fsync-before-ack.source]]\nref = "…"',
+    ),
+    Rule(
+        "AL402",
+        _ERROR,
+        "An incident names a kept defect or test that is not there",
+        "What showed the bug once is the best knowledge of all, while it still does.",
+        "name a kept defect of a target, or a test by its file, and put words into `how`",
+        'reproduce = ["ack-befor-wal"]',
+        'reproduce = ["ack-before-wal", "tests/test_wal.py::test_a_torn_tail_is_cut"]',
     ),
 )

@@ -14,8 +14,12 @@ from ..catalog.findings import did_you_mean
 from ..catalog.model import file_schema
 from ..docgen.pages import sites_of
 from .common import OK, USAGE, TargetOption, command, project
+from .review import review
 
-app = typer.Typer(no_args_is_help=True, help="Look at the invariants that are written down.")
+app = typer.Typer(
+    no_args_is_help=True, help="Look at what is written down, and keep it in step with the code."
+)
+app.command("review")(review)
 
 
 @app.command("schema")

@@ -9,17 +9,22 @@ from typing import Annotated
 
 import typer
 
-from ..catalog.check import Checked, is_error
 from ..catalog.check import check as check_target
 from ..catalog.config import find_config
-from ..evidence.wording import counted
-from .common import OK, WRONG, TargetOption, command
+from ..report.findings import FINDING_FORMATS, FindingFormat, checks_of
+from .common import OK, WRONG, TargetOption, command, put
 
 
 @command
 def check(
     target: TargetOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
+    format: Annotated[
+        FindingFormat, typer.Option("--format", "-f", help="How to write it.")
+    ] = FindingFormat.TEXT,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write, - for the terminal.")
+    ] = None,
 ) -> int:
     """
     Join catalog and code, and print where they disagree.
@@ -31,22 +36,8 @@ def check(
     """
     config = find_config(Path.cwd())
     names = [config.target(target)[0]] if target or not config.targets else list(config.targets)
-    failed = 0
-    for name in names:
-        checked = check_target(config, *config.target(name))
-        failed += _print(checked, strict=strict)
-    return WRONG if failed else OK
-
-
-def _print(checked: Checked, *, strict: bool) -> int:
-    for finding in checked.findings:
-        label = "error" if strict or is_error(finding) else "warning"
-        print(f"{finding} [{label}]")
-    errors = len(checked.errors(strict=strict))
-    print(
-        f"{checked.name}: {counted(len(checked.scan.sites), 'assertion')} in"
-        f" {counted(checked.scan.files, 'file')},"
-        f" {counted(len(checked.catalog.entries), 'invariant')}:"
-        f" {counted(errors, 'error')}, {counted(len(checked.findings) - errors, 'warning')}"
+    checks = checks_of(
+        (check_target(config, *config.target(name)) for name in names), strict=strict
     )
-    return errors
+    put(FINDING_FORMATS[format](checks), output)
+    return WRONG if checks.errors else OK

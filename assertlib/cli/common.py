@@ -84,6 +84,14 @@ def _say(error: object, code: int) -> int:
     return code
 
 
+def put(text: str, output: Path | None) -> None:
+    """Write *text* to the file, or to the terminal if there is none or it is ``-``."""
+    if output is None or str(output) == "-":
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
 def project(target: str | None) -> tuple[Config, Checked]:
     """
     The configuration here and its target, checked.

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ import typer
 
 from ..evidence.runs import NoDataError
 from ..report.base import FORMATS, Format
-from .common import OK, WRONG, TargetOption, command, judged
+from .common import OK, WRONG, TargetOption, command, judged, put
 
 
 @command
@@ -43,9 +42,5 @@ def report(
             f"no assertion was hit in {', '.join(summary.runs)}; record a run with"
             " `assertlib run -- CMD` or `pytest --assertlib`"
         )
-    text = FORMATS[format](summary)
-    if output is None or str(output) == "-":
-        sys.stdout.write(text)
-    else:
-        output.write_text(text, encoding="utf-8")
+    put(FORMATS[format](summary), output)
     return WRONG if summary.is_violated else OK

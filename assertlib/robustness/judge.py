@@ -53,7 +53,9 @@ DURABLE = Invariant("kv.durable-ack")
 DETERMINISTIC = Invariant("kv.apply-deterministic")
 ONE_REVISION = Invariant("kv.one-revision-per-mutation")
 AMBIGUOUS = Invariant("kv.ambiguous-all-or-nothing")
-COMPACTION = Invariant("kv.compaction-keeps-live")
+WAS_APPLIED = Invariant("kv.ambiguous-all-or-nothing#was-applied")
+WAS_NOT_APPLIED = Invariant("kv.ambiguous-all-or-nothing#was-not-applied")
+AT_TOMBSTONE = Invariant("kv.compaction-keeps-live#compacts-tombstone")
 CAS = Invariant("txn.single-cas-winner")
 UNKNOWN_LEASE = Invariant("lease.unknown-lease-rejected")
 EXPIRY = Invariant("lease.expiry-deletes-all")
@@ -63,10 +65,12 @@ UNIQUE = Invariant("watch.unique")
 ATOMIC = Invariant("watch.atomic")
 BOOKMARKABLE = Invariant("watch.bookmarkable")
 RESUMABLE = Invariant("watch.resumable")
+AT_COMPACTION = Invariant("watch.resumable#opens-at-compaction")
 IS_CREATE = Invariant("watch.is-create")
 RELIABLE = Invariant("watch.reliable")
 PREV_KV = Invariant("watch.prev-kv")
 START = Invariant("watch.no-event-before-start")
+AHEAD = Invariant("watch.no-event-before-start#starts-ahead")
 CANCELS = Invariant("watch.compacted-cancels")
 
 ELECTION = 1.0
@@ -129,10 +133,10 @@ def _states(history: History, validation: Validation) -> None:
     winners: Counter[Compare] = Counter()
     for operation in validation.operations:
         if operation.id in unanswered:
-            AMBIGUOUS.sometimes(
+            WAS_APPLIED.sometimes(
                 operation.revision is not None, "a request without an answer was applied"
             )
-            AMBIGUOUS.sometimes(
+            WAS_NOT_APPLIED.sometimes(
                 operation.outcome is Outcome.NOT_APPLIED,
                 "a request without an answer was not applied",
             )
@@ -302,7 +306,7 @@ def _compactions(history: History, validation: Validation) -> None:
         match operation.request, operation.response:
             case Compact(revision), Acknowledged() if validation.replay is not None:
                 kinds = {event.kind for event in validation.replay.events(revision, revision)}
-                COMPACTION.sometimes("delete" in kinds, "history is compacted at a deletion")
+                AT_TOMBSTONE.sometimes("delete" in kinds, "history is compacted at a deletion")
 
 
 # -- watches ------------------------------------------------------------------------------------
@@ -346,10 +350,10 @@ def _stream(stream: Stream, compacted: int, newest: int) -> None:
     events = [event for delivery in deliveries for event in delivery.events]
     for event in events:
         START.always(event.kv.mod_revision >= start, "no event is older than the watch's start")
-    RESUMABLE.sometimes(
+    AT_COMPACTION.sometimes(
         bool(start and start == compacted), "a watch starts where history was compacted"
     )
-    START.sometimes(start > newest, "a client watches from a revision to come")
+    AHEAD.sometimes(start > newest, "a client watches from a revision to come")
     BOOKMARKABLE.sometimes(
         any(map(is_progress, deliveries)) and bool(events),
         "a watch is sent events and progress",

@@ -13,6 +13,7 @@ HISTORY = Invariant("kv.history-immutable")
 CREATE_BEFORE_MOD = Invariant("kv.create-before-mod")
 VERSION = Invariant("kv.version-counts-generation")
 KEEPS_LIVE = Invariant("kv.compaction-keeps-live")
+AT_TOMBSTONE = Invariant("kv.compaction-keeps-live#compacts-tombstone")
 
 _added_behind = HISTORY.declare_always("a version is only added behind the newest one of its key")
 _create_le_mod = CREATE_BEFORE_MOD.declare_always(
@@ -109,7 +110,7 @@ def _is_seen(kv: KeyValue, revision: int) -> bool:
 
 def _outlives(kv: KeyValue, compacted: int) -> bool:
     at_tombstone = kv.is_tombstone and kv.mod_revision == compacted
-    KEEPS_LIVE.sometimes(at_tombstone, "compaction at a revision that is a tombstone")
+    AT_TOMBSTONE.sometimes(at_tombstone, "compaction at a revision that is a tombstone")
     return at_tombstone or not kv.is_tombstone
 
 

@@ -12,12 +12,16 @@ from assertlib import Invariant
 __all__ = ["Lessor"]
 
 NO_EARLY_EXPIRY = Invariant("lease.no-early-expiry")
+UNNOTICED = Invariant("lease.no-early-expiry#unnoticed")
 
 _not_early = NO_EARLY_EXPIRY.declare_always("a due lease has had its ttl since its last renewal")
 _not_saved = NO_EARLY_EXPIRY.declare_always(
     "a lease that expires has had its ttl since its last answered keepalive"
 )
 _stale = NO_EARLY_EXPIRY.declare_sometimes("a keepalive has outdated an earlier deadline")
+_just_saved = UNNOTICED.declare_sometimes(
+    "a keepalive comes when the ttl is over and nobody has noticed yet"
+)
 _too_late = NO_EARLY_EXPIRY.declare_sometimes("a keepalive comes after the expiry was decided")
 
 _ROUNDING = 1e-6
@@ -58,6 +62,7 @@ class Lessor:
         _too_late(lease in self._due)
         if lease not in self._ttl or lease in self._due:
             return None
+        _just_saved(now >= self._deadline(lease))
         self._renew(lease, now)
         return self._ttl[lease]
 

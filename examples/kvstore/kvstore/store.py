@@ -28,6 +28,8 @@ NO_DIRTY_READ = Invariant("kv.no-dirty-read")
 FIRST_REVISION = Invariant("kv.first-revision")
 REVISION = Invariant("kv.revision-monotonic")
 DURABLE = Invariant("kv.durable-ack")
+DISK_FAILS = Invariant("wal.snapshot-file-exists#disk-fails")
+REPLAYED = Invariant("kv.durable-ack#replayed")
 EXPIRY = Invariant("lease.expiry-deletes-all")
 
 _ack_after_fsync = FSYNC.declare_always("ack follows fsync")
@@ -99,7 +101,7 @@ class Store:
         self._lessor = Lessor()
         for lease, ttl in self._state.leases().items():
             self._lessor.add(lease, ttl, clock())
-        DURABLE.sometimes(
+        REPLAYED.sometimes(
             bool(marker and log.entries), "recovery takes a snapshot and the log behind it"
         )
 
@@ -281,8 +283,12 @@ class Store:
         index = self._state.applied_index
         if index - self._snapshot_index < self._options.snapshot_every:
             return
-        name = snapshot.write(self._disk, self._directory, self._state)
-        self._wal.roll(name)
+        try:
+            name = snapshot.write(self._disk, self._directory, self._state)
+            self._wal.roll(name)
+        except OSError:
+            DISK_FAILS.reachable("the disk fails during a snapshot")
+            raise
         self._snapshot_index = index
         snapshot.remove_except(self._disk, self._directory, name)
 

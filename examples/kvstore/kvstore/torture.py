@@ -32,9 +32,10 @@ from .workload import ACTORS, Actor, Session, run_actor
 __all__ = ["ServerProcess", "main", "replay_elsewhere", "run_trial"]
 
 DURABLE = Invariant("kv.durable-ack")
+UNDER_LOAD = Invariant("kv.durable-ack#under-load")
 AMBIGUOUS = Invariant("kv.ambiguous-all-or-nothing")
 
-_under_load = DURABLE.declare_sometimes("a store is killed after it has acknowledged 100 writes")
+_under_load = UNDER_LOAD.declare_sometimes("a store is killed after it has acknowledged 100 writes")
 
 ROUNDS = 3
 OPTIONS = Options(snapshot_every=150, watch_limit=4)

@@ -27,6 +27,10 @@ BOOKMARKABLE = Invariant("watch.bookmarkable")
 NOT_BEFORE_START = Invariant("watch.no-event-before-start")
 COMPACTED = Invariant("watch.compacted-cancels")
 AFTER_CANCEL = Invariant("watch.no-event-after-cancel")
+VICTIM = Invariant("watch.reliable#victim-catches-up")
+AHEAD = Invariant("watch.no-event-before-start#starts-ahead")
+AT_COMPACTION = Invariant("watch.resumable#opens-at-compaction")
+BEHIND = Invariant("watch.bookmarkable#asked-while-behind")
 
 _in_order = ORDERED.declare_always("a response lies above the one before it")
 _from_start = NOT_BEFORE_START.declare_always("a response is not from before the start revision")
@@ -35,7 +39,7 @@ _not_cancelled = AFTER_CANCEL.declare_always("nothing is queued for a cancelled 
 _not_compacted = COMPACTED.declare_always("a watcher is served only from uncompacted history")
 _several = ATOMIC.declare_sometimes("one response carries several changes of one revision")
 _from_past = RESUMABLE.declare_sometimes("a watch from a past revision is served from history")
-_caught_up = RELIABLE.declare_sometimes("a slow watcher becomes a victim and catches up")
+_caught_up = VICTIM.declare_sometimes("a slow watcher becomes a victim and catches up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +156,8 @@ class WatchHub:
         self._last_watch += 1
         watcher = Watcher(self._last_watch, spec, spec.start or newest + 1, self._limit, on_ready)
         self._watchers[watcher.watch] = watcher
-        NOT_BEFORE_START.sometimes(spec.start > newest + 1, "a watch starts in the future")
-        RESUMABLE.sometimes(
+        AHEAD.sometimes(spec.start > newest + 1, "a watch starts in the future")
+        AT_COMPACTION.sometimes(
             0 < spec.start == self._state.compacted, "a watch opens exactly at the compaction"
         )
         _from_past(self._state.compacted <= watcher.start <= newest)
@@ -188,7 +192,7 @@ class WatchHub:
         watcher = self._watchers.get(watch)
         if watcher is None:
             return
-        BOOKMARKABLE.sometimes(
+        BEHIND.sometimes(
             watcher.next <= self._state.revision, "progress is asked of a watcher that is behind"
         )
         watcher.wants_progress = True

@@ -1,0 +1,351 @@
+"""
+The review lock: which statement and which assertion somebody has read side by side.
+
+``review.lock`` lies in a catalog's directory and is committed.  For each link it keeps what both
+ends were at the review; when either changes, the link is *suspect* until somebody looks again and
+says why it is in order.  Code is compared by fingerprint and statements without their line
+breaks, so that formatting trips nothing.  The lock is apart from the catalog, since hashes in
+files that people write make every typing error an alarm (S-CORE and Doorstop both went through
+that), and nothing renews it by itself, since an alarm that clears itself is none.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..model import OTHER_BUCKET, Site, bucket_message, invariant_and_clause
+from .findings import Finding
+from .loader import Catalog, Entry
+from .model import KindName
+from .positions import nearest, positions
+from .rules import RULES
+from .weakening import weakening
+from .words import in_words_of_toml
+
+LOCK = "review.lock"
+_HEADER = (
+    "# Which assertions were read beside what they protect; `assertlib catalog review` writes it.\n"
+)
+_NO_CONFIG = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Link(BaseModel):
+    """An assertion as it was when it was reviewed."""
+
+    model_config = _NO_CONFIG
+
+    kind: KindName
+    condition: str
+    fingerprint: str
+    targets: tuple[str, ...] = Field(strict=False)
+    reason: str = ""
+
+
+class Reviewed(BaseModel):
+    """An invariant as it was when its assertions were reviewed."""
+
+    model_config = _NO_CONFIG
+
+    revision: Annotated[int, Field(ge=1)]
+    promise: str
+    links: dict[str, Link] = Field(default_factory=dict)
+
+
+class _File(BaseModel):
+    model_config = _NO_CONFIG
+
+    format: Literal[1] = Field(alias="schema")
+    reviewed: dict[str, Reviewed] = Field(default_factory=dict)
+
+
+@dataclass
+class Lock:
+    """
+    What has been reviewed, by the invariant's id.
+
+    Attributes:
+        exists: Whether there is a file; without one nobody reviews here, and nothing is suspect.
+        findings: What is wrong with the file.
+    """
+
+    path: Path
+    shown: str
+    exists: bool = False
+    reviewed: dict[str, Reviewed] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def write(self) -> None:
+        """
+        Put it down, sorted, whole or not at all.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        import tomli_w
+
+        tables = {
+            identifier: {
+                "revision": known.revision,
+                "promise": known.promise + "\n",
+                "links": {
+                    message: link.model_dump(exclude_defaults=True)
+                    for message, link in sorted(known.links.items())
+                },
+            }
+            for identifier, known in sorted(self.reviewed.items())
+            if known.links
+        }
+        text = tomli_w.dumps({"schema": 1, "reviewed": tables}, multiline_strings=True)
+        temporary = self.path.with_name(f".{LOCK}.new")
+        temporary.write_text(_HEADER + text, encoding="utf-8")
+        temporary.replace(self.path)
+
+
+def read_lock(root: Path, shown: str) -> Lock:
+    """
+    The lock of the catalog in *root*; what is wrong with it becomes findings.
+
+    Args:
+        shown: How findings name the directory.
+    """
+    lock = Lock(root / LOCK, f"{shown}/{LOCK}")
+    try:
+        text = lock.path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except FileNotFoundError:
+        return lock
+    except (OSError, ValueError) as error:
+        lock.exists = True
+        lock.findings.append(_wrong(lock.shown, (0, 0), f"cannot be read: {error}"))
+        return lock
+    lock.exists = True
+    try:
+        known = _File.model_validate(data)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = nearest(positions(text), problem["loc"])
+        said = f"{'.'.join(map(str, problem['loc']))}: {in_words_of_toml(problem['msg'])}"
+        lock.findings.append(_wrong(lock.shown, where, said))
+        return lock
+    lock.reviewed = {
+        identifier: each.model_copy(update={"promise": each.promise.rstrip("\n")})
+        for identifier, each in known.reviewed.items()
+    }
+    return lock
+
+
+def _wrong(file: str, at: tuple[int, int], text: str) -> Finding:
+    hint = "take it from version control again, or remove it and review anew"
+    return Finding(file, at[0], at[1], "AL105", text, hint)
+
+
+# -- what has changed ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """
+    A link that is not as it was reviewed, or never was.
+
+    Attributes:
+        message: The assertion; empty when the statement has changed, for all that name it.
+        site: It, if it is there.
+        link: It as it was, if it was reviewed.
+        text: What is different.
+    """
+
+    code: str
+    entry: Entry
+    message: str
+    site: Site | None
+    link: Link | None
+    text: str
+
+    def finding(self) -> Finding:
+        """It as a finding at the end that has changed."""
+        place = (self.entry.file, self.entry.line, 1)
+        if self.site is not None:
+            place = (self.site.file, self.site.line, self.site.column)
+        remedy = RULES[self.code].remedy.replace(" ID", f" {self.entry.id}")
+        return Finding(*place, self.code, self.text, remedy)
+
+
+def links_of(sites: Iterable[Site]) -> dict[str, dict[str, Site]]:
+    """The assertions that name each invariant, by message; of buckets only one."""
+    found: dict[str, dict[str, Site]] = {}
+    for site in sites:
+        other = bucket_message(site.origin, OTHER_BUCKET)
+        is_bucket = site.message.startswith(f"{site.origin} [bucket=") and site.message != other
+        if site.invariant and not is_bucket:
+            identifier, _ = invariant_and_clause(site.invariant)
+            found.setdefault(identifier, {})[site.message] = site
+    return found
+
+
+def suspects(lock: Lock, catalog: Catalog, sites: Iterable[Site], target: str) -> Iterator[Suspect]:
+    """What of *target* is not as it was reviewed."""
+    if not lock.exists or lock.findings:
+        return
+    links = links_of(sites)
+    for entry in catalog.entries.values():
+        known = lock.reviewed.get(entry.id)
+        here = links.get(entry.id, {})
+        if known is None:
+            yield from (_never(entry, site) for site in here.values())
+        else:
+            yield from _changed(entry, known, here, target)
+
+
+def _never(entry: Entry, site: Site) -> Suspect:
+    text = f"{site.message!r} was never reviewed against {entry.id}"
+    return Suspect("AL302", entry, site.message, site, None, text)
+
+
+def _changed(
+    entry: Entry, known: Reviewed, here: Mapping[str, Site], target: str
+) -> Iterator[Suspect]:
+    if here:
+        yield from _changed_statement(entry, known, here)
+    new = {message: site for message, site in here.items() if message not in known.links}
+    for message, link in known.links.items():
+        site = here.get(message)
+        if site is not None:
+            yield from _changed_assertion(entry, message, link, site)
+        elif target in link.targets:
+            renamed = _renamed(link, new)
+            if renamed is not None:
+                del new[renamed.message]
+                text = f"{renamed.message!r} was {message!r} when it was reviewed"
+                yield Suspect("AL305", entry, message, renamed, link, text)
+                continue
+            text = f"{entry.id}: the assertion {message!r} is gone"
+            yield Suspect("AL304", entry, message, None, link, text)
+    yield from (_never(entry, site) for site in new.values())
+
+
+def _renamed(link: Link, new: Mapping[str, Site]) -> Site | None:
+    same = [each for each in new.values() if each.fingerprint == link.fingerprint]
+    return same[0] if len(same) == 1 else None
+
+
+def _changed_statement(entry: Entry, known: Reviewed, here: Collection[str]) -> Iterator[Suspect]:
+    revision = entry.invariant.revision
+    names = ", ".join(map(repr, sorted(here)))
+    if revision < known.revision:
+        text = f"{entry.id}: it was reviewed at revision {known.revision}, here is {revision}"
+        yield Suspect("AL303", entry, "", None, None, text)
+    elif revision > known.revision:
+        text = f"{entry.id}: its meaning has changed (revision {revision}) since {names}"
+        yield Suspect("AL301", entry, "", None, None, f"{text} was reviewed against it")
+    elif entry.invariant.promise != known.promise:
+        text = f"{entry.id}: its statement has changed since {names} was reviewed against it"
+        yield Suspect("AL301", entry, "", None, None, text)
+
+
+def _changed_assertion(entry: Entry, message: str, link: Link, site: Site) -> Iterator[Suspect]:
+    if (site.kind.name, site.fingerprint) == (link.kind, link.fingerprint):
+        return
+    text = f"{message!r} is not as it was reviewed against {entry.id}: {difference(link, site)}"
+    yield Suspect("AL301", entry, message, site, link, text)
+
+
+def difference(link: Link, site: Site) -> str:
+    """How the assertion at *site* differs from the one that was reviewed, in a few words."""
+    said = []
+    if site.kind.name != link.kind:
+        weaker = _is_weaker_kind(link.kind, site.kind.name)
+        said.append(f"{link.kind} is {site.kind.name} now{', which is weaker' * weaker}")
+    if site.fingerprint != link.fingerprint:
+        if site.condition == link.condition:
+            said.append(f"the condition `{site.condition}` reads the same, what it uses does not")
+        else:
+            said.append(f"`{link.condition}` is `{site.condition}` now")
+        weaker_by = weakening(link.condition, site.condition)
+        if weaker_by:
+            said.append(f"it is weaker: {weaker_by}")
+    return "; ".join(said)
+
+
+_STRENGTH = {"always": 2, "unreachable": 2, "always_or_unreachable": 1, "sometimes": 0}
+
+
+def _is_weaker_kind(old: str, new: str) -> bool:
+    return _STRENGTH.get(new, 0) < _STRENGTH.get(old, 0)
+
+
+# -- what is acknowledged -----------------------------------------------------------------------
+
+
+def acknowledge(
+    lock: Lock, entry: Entry, by_target: Mapping[str, Mapping[str, Site]], reason: str
+) -> None:
+    """Take the invariant and its assertions, of each target, as they are now."""
+    known = lock.reviewed.get(entry.id)
+    before = known.links if known else {}
+    links = {
+        message: _acknowledged(before.get(message), link, reason)
+        for message, link in _present(by_target).items()
+    }
+    invariant = entry.invariant
+    lock.reviewed[entry.id] = Reviewed(
+        revision=invariant.revision, promise=invariant.promise, links=links
+    )
+
+
+def _acknowledged(before: Link | None, now: Link, reason: str) -> Link:
+    """The reason stays with what it was given for."""
+    is_as_before = before is not None and before.fingerprint == now.fingerprint
+    given = before.reason if before is not None and is_as_before else reason
+    return now.model_copy(update={"reason": given})
+
+
+def add_new(lock: Lock, entry: Entry, by_target: Mapping[str, Mapping[str, Site]]) -> list[str]:
+    """Take in the assertions that were never reviewed, and only these; their messages."""
+    present = _present(by_target)
+    known = lock.reviewed.get(entry.id)
+    if known is None:
+        acknowledge(lock, entry, by_target, "")
+        return sorted(present)
+    new = {message: link for message, link in present.items() if message not in known.links}
+    lock.reviewed[entry.id] = known.model_copy(update={"links": {**known.links, **new}})
+    return sorted(new)
+
+
+def _present(by_target: Mapping[str, Mapping[str, Site]]) -> dict[str, Link]:
+    links: dict[str, Link] = {}
+    for target, sites in sorted(by_target.items()):
+        for message, site in sites.items():
+            before = links[message].targets if message in links else ()
+            links[message] = Link.model_validate(
+                {
+                    "kind": site.kind.name,
+                    "condition": site.condition,
+                    "fingerprint": site.fingerprint,
+                    "targets": (*before, target),
+                }
+            )
+    return links
+
+
+def rename(lock: Lock, old: str, new: str) -> int:
+    """Give the assertion *old* the name *new*; in how many links."""
+    count = 0
+    for identifier, known in lock.reviewed.items():
+        if old in known.links:
+            links = {(new if name == old else name): link for name, link in known.links.items()}
+            lock.reviewed[identifier] = known.model_copy(update={"links": links})
+            count += 1
+    return count
+
+
+def statement_difference(known: Reviewed, entry: Entry) -> list[str]:
+    """What was taken out of the statement, and what came in, a sentence a line."""
+    lines = difflib.ndiff(known.promise.split("\n"), entry.invariant.promise.split("\n"))
+    return [line for line in lines if line[0] in "-+"]

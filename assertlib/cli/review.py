@@ -1,0 +1,143 @@
+"""
+``assertlib catalog review``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..catalog.check import Checked, check
+from ..catalog.config import Config, find_config
+from ..catalog.findings import did_you_mean
+from ..catalog.loader import Entry
+from ..catalog.review import (
+    Lock,
+    Suspect,
+    acknowledge,
+    add_new,
+    links_of,
+    statement_difference,
+)
+from ..evidence.wording import counted
+from ..model import Site
+from .common import OK, USAGE, WRONG, TargetOption, command
+
+
+@command
+def review(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Such as wal.fsync-before-ack.")
+    ] = None,
+    reason: Annotated[
+        str, typer.Option("--reason", "-r", help="Why the change is in order; acknowledges it.")
+    ] = "",
+    new: Annotated[
+        bool, typer.Option("--new", help="Take in all links that were never reviewed.")
+    ] = False,
+    target: TargetOption = None,
+) -> int:
+    """
+    Show links whose ends have changed since somebody read both; acknowledge them by name.
+
+    Without ids, all of them; exit code 1 if there are any.  With ids and --reason, both ends are
+    taken as they are now into review.lock, which is to be committed.
+
+    Example: assertlib catalog review wal.fsync-before-ack --reason "an equal index is synced too"
+    """
+    config = find_config(Path.cwd())
+    sharing = _sharing(config, target)
+    lock = sharing[0].lock
+    if lock is None:
+        return _usage("the target has no catalog of its own to keep a review.lock in")
+    if lock.findings:
+        return _usage(str(lock.findings[0]))
+    entries = sharing[0].catalog.entries
+    for each in ids or ():
+        if each not in entries:
+            hint = did_you_mean(each, entries) or "`assertlib catalog list` lists all"
+            return _usage(f"there is no invariant {each!r}; {hint}")
+    if reason and not ids:
+        return _usage("name the invariants that --reason is for; nothing is acknowledged in bulk")
+    if new:
+        return _take_in(lock, sharing, ids or list(entries))
+    wanted = [each for each in _suspects(sharing) if not ids or each.entry.id in ids]
+    _show(wanted, lock)
+    if ids and reason:
+        return _acknowledge(lock, sharing, ids, reason)
+    if wanted:
+        print('to acknowledge: assertlib catalog review ID... --reason "..."')
+    elif not lock.exists:
+        print("nothing was ever reviewed here; `assertlib catalog review --new` begins")
+    return WRONG if any(each.code != "AL302" for each in wanted) else OK
+
+
+def _usage(text: str) -> int:
+    print(f"assertlib: {text}", file=sys.stderr)
+    return USAGE
+
+
+def _sharing(config: Config, name: str | None) -> list[Checked]:
+    """The target, and after it those whose links are in the same lock."""
+    name, target = config.target(name)
+    own = config.own_catalog(target)
+    others = [
+        other
+        for other, found in config.targets.items()
+        if other != name and own and config.own_catalog(found) == own
+    ]
+    return [check(config, *config.target(each)) for each in (name, *others)]
+
+
+def _suspects(sharing: list[Checked]) -> list[Suspect]:
+    """Each once, however many targets show it."""
+    found: dict[tuple[str, str, str], Suspect] = {}
+    for checked in sharing:
+        for each in checked.suspects:
+            found.setdefault((each.code, each.entry.id, each.message), each)
+    return sorted(found.values(), key=lambda each: (each.entry.id, each.message, each.code))
+
+
+def _by_target(entry: Entry, sharing: list[Checked]) -> dict[str, dict[str, Site]]:
+    return {each.name: links_of(each.scan.sites).get(entry.id, {}) for each in sharing}
+
+
+def _take_in(lock: Lock, sharing: list[Checked], ids: list[str]) -> int:
+    taken = 0
+    for each in ids:
+        entry = sharing[0].catalog.entries[each]
+        by_target = _by_target(entry, sharing)
+        if any(by_target.values()):
+            taken += len(add_new(lock, entry, by_target))
+    lock.write()
+    print(f"{lock.shown}: {counted(taken, 'link')} taken in; commit it")
+    return OK
+
+
+def _acknowledge(lock: Lock, sharing: list[Checked], ids: list[str], reason: str) -> int:
+    for each in ids:
+        entry = sharing[0].catalog.entries[each]
+        acknowledge(lock, entry, _by_target(entry, sharing), reason)
+    lock.write()
+    print(f"{lock.shown}: {', '.join(ids)} taken as now; commit it")
+    return OK
+
+
+def _show(wanted: list[Suspect], lock: Lock) -> None:
+    for each in wanted:
+        finding = each.finding()
+        place = f"{finding.file}:{finding.line}" if finding.line else finding.file
+        print(f"{place}: {each.code} {each.text}")
+        known = lock.reviewed.get(each.entry.id)
+        if known is not None and not each.message:
+            for line in statement_difference(known, each.entry):
+                print(f"    {line}")
+        elif each.link is not None and each.code in ("AL301", "AL304"):
+            print(f"    - {each.link.kind}: {each.link.condition}")
+            if each.site is not None:
+                print(f"    + {each.site.kind.name}: {each.site.condition}")
+        if each.link is not None and each.link.reason:
+            print(f"    last acknowledged because: {each.link.reason}")

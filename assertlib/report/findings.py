@@ -1,0 +1,254 @@
+"""
+Findings, written down for people and for machines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from urllib.parse import quote
+
+from ..catalog.check import Checked, is_error
+from ..catalog.findings import Finding
+from ..catalog.rules import RULES
+from ..evidence.wording import counted, one_line
+from ..recording.session import VERSION
+
+SCHEMA = 1
+_HOME = "https://pypi.org/project/assertlib-sdk/"
+_ANNOTATIONS = 10
+"""GitHub shows so many errors, and so many warnings, of a step."""
+_RESULTS = 25_000
+"""GitHub refuses a SARIF run with more results."""
+
+
+@dataclass(frozen=True)
+class Checks:
+    """
+    What `assertlib check` found.
+
+    Attributes:
+        strict: Whether warnings are errors.
+        findings: Of all targets, each once.
+    """
+
+    targets: list[Checked]
+    findings: list[Finding]
+    strict: bool
+
+    def level(self, finding: Finding) -> str:
+        """``error`` or ``warning``."""
+        return "error" if self.strict or is_error(finding) else "warning"
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that fail the check."""
+        return [each for each in self.findings if self.level(each) == "error"]
+
+    def numbered(self) -> Iterator[tuple[Finding, str]]:
+        """Each finding with a fingerprint that no other has: some formats drop the second."""
+        seen: Counter[str] = Counter()
+        for finding in self.findings:
+            mark = finding.fingerprint
+            seen[mark] += 1
+            yield finding, mark if seen[mark] == 1 else f"{mark}-{seen[mark]}"
+
+
+def checks_of(targets: Iterable[Checked], *, strict: bool) -> Checks:
+    """The findings of *targets*; what several of them show is there once."""
+    checked = list(targets)
+    findings = sorted({finding for each in checked for finding in each.findings})
+    return Checks(checked, findings, strict)
+
+
+def in_text(checks: Checks) -> str:
+    """One line for each finding, and one for each target."""
+    lines = [f"{one_line(str(each))} [{checks.level(each)}]" for each in checks.findings]
+    for checked in checks.targets:
+        errors = sum(checks.level(each) == "error" for each in checked.findings)
+        lines.append(
+            f"{checked.name}: {counted(len(checked.scan.sites), 'assertion')} in"
+            f" {counted(checked.scan.files, 'file')},"
+            f" {counted(len(checked.catalog.entries), 'invariant')}:"
+            f" {counted(errors, 'error')}, {counted(len(checked.findings) - errors, 'warning')}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def in_json(checks: Checks) -> str:
+    """All of it as plain data."""
+    return _dumped(
+        {
+            "schema": SCHEMA,
+            "targets": [
+                {
+                    "name": checked.name,
+                    "assertions": len(checked.scan.sites),
+                    "files": checked.scan.files,
+                    "invariants": len(checked.catalog.entries),
+                }
+                for checked in checks.targets
+            ],
+            "findings": [
+                {
+                    "rule": each.code,
+                    "severity": checks.level(each),
+                    "message": each.message,
+                    "remedy": each.remedy,
+                    "file": each.file,
+                    "line": each.line,
+                    "column": each.column,
+                    "fingerprint": mark,
+                }
+                for each, mark in checks.numbered()
+            ],
+        }
+    )
+
+
+def in_github(checks: Checks) -> str:
+    """
+    Workflow commands, which GitHub shows beside the lines; errors first, and no more than it shows.
+
+    Source: GitHub docs, "Workflow commands for GitHub Actions".
+    """
+    lines = []
+    for level in ("error", "warning"):
+        mine = [each for each in checks.findings if checks.level(each) == level]
+        lines += [_command(level, each) for each in mine[:_ANNOTATIONS]]
+        if len(mine) > _ANNOTATIONS:
+            text = f"{len(mine) - _ANNOTATIONS:,} more; `assertlib check` shows all"
+            lines.append(f"::{level} title=assertlib::{text}")
+    return "".join(line + "\n" for line in lines)
+
+
+def _command(level: str, finding: Finding) -> str:
+    properties = {"file": finding.file}
+    if finding.line:
+        properties |= {"line": str(finding.line), "col": str(finding.column)}
+    properties["title"] = f"{finding.code} {RULES[finding.code].title}"
+    said = ",".join(f"{name}={_property(text)}" for name, text in properties.items())
+    return f"::{level} {said}::{_escaped(f'{finding.message}; {finding.remedy}')}"
+
+
+def _escaped(text: str) -> str:
+    shown = "\n".join(map(one_line, text.splitlines()))
+    return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def in_sarif(checks: Checks) -> str:
+    """
+    SARIF, which GitHub code scanning and editors read.
+
+    Source: OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0".
+    """
+    used = sorted({each.code for each in checks.findings})
+    driver = {
+        "name": "assertlib",
+        "version": VERSION,
+        "informationUri": _HOME,
+        "rules": [_sarif_rule(code) for code in used],
+    }
+    results = [
+        {
+            "ruleId": each.code,
+            "ruleIndex": used.index(each.code),
+            "level": checks.level(each),
+            "message": {"text": _plain(f"{each.message}; {each.remedy}")},
+            "locations": [{"physicalLocation": _sarif_location(each)}],
+            "partialFingerprints": {"assertlib/v1": mark},
+        }
+        for each, mark in checks.numbered()
+    ]
+    return _dumped(
+        {
+            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+            "version": "2.1.0",
+            "runs": [
+                {
+                    "tool": {"driver": driver},
+                    "columnKind": "unicodeCodePoints",
+                    "results": results[:_RESULTS],
+                }
+            ],
+        }
+    )
+
+
+def _sarif_rule(code: str) -> dict[str, object]:
+    rule = RULES[code]
+    return {
+        "id": code,
+        "shortDescription": {"text": rule.title},
+        "fullDescription": {"text": rule.text},
+        "help": {"text": f"{rule.text}\n\nRemedy: {rule.remedy}."},
+        "defaultConfiguration": {"level": rule.severity.value},
+    }
+
+
+def _sarif_location(finding: Finding) -> dict[str, object]:
+    location: dict[str, object] = {"artifactLocation": {"uri": _uri(finding.file)}}
+    if finding.line:
+        location["region"] = {"startLine": finding.line, "startColumn": max(finding.column, 1)}
+    return location
+
+
+def _uri(file: str) -> str:
+    path = quote(file.encode("utf-8", "surrogateescape"))
+    return f"file://{path}" if PurePosixPath(file).is_absolute() else path
+
+
+def in_gitlab(checks: Checks) -> str:
+    """
+    A Code Quality report, which GitLab shows in merge requests.
+
+    Source: GitLab docs, "Code Quality report format".
+    """
+    return _dumped(
+        [
+            {
+                "description": _plain(f"{each.message}; {each.remedy}"),
+                "check_name": each.code,
+                "fingerprint": mark,
+                "severity": "major" if checks.level(each) == "error" else "minor",
+                "location": {"path": _plain(each.file), "lines": {"begin": max(each.line, 1)}},
+            }
+            for each, mark in checks.numbered()
+        ]
+    )
+
+
+def _plain(text: str) -> str:
+    """*text* without what would mislead a reader; line breaks are shown, not made."""
+    return one_line(text)
+
+
+def _dumped(data: object) -> str:
+    return json.dumps(data, indent=2) + "\n"
+
+
+class FindingFormat(StrEnum):
+    """The formats there are."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    SARIF = "sarif"
+    GITLAB = "gitlab"
+
+
+FINDING_FORMATS: dict[FindingFormat, Callable[[Checks], str]] = {
+    FindingFormat.TEXT: in_text,
+    FindingFormat.JSON: in_json,
+    FindingFormat.GITHUB: in_github,
+    FindingFormat.SARIF: in_sarif,
+    FindingFormat.GITLAB: in_gitlab,
+}

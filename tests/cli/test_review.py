@@ -1,0 +1,263 @@
+"""`assertlib catalog review`: which links are suspect, and how they are acknowledged."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ASSERTLIB = Path(sys.executable).parent / "assertlib"
+ROOT = Path(__file__).parents[2]
+
+CATALOG = """\
+schema = 1
+
+[durable-ack]
+title = "An acknowledged write survives"
+kind = "safety"
+status = "active"
+revision = 2
+statement = '''
+What was acknowledged is there.
+It stays there after a crash.
+'''
+why = "Callers act on it."
+debug = "Look at the order of sync and reply."
+expects = ["always"]
+
+[[durable-ack.source]]
+ref = "etcd docs"
+
+[ordered]
+title = "Replies are in order"
+kind = "safety"
+status = "active"
+statement = "No reply overtakes another."
+why = "Callers number them."
+debug = "Look at the queue."
+expects = ["always"]
+
+[[ordered.source]]
+ref = "etcd docs"
+"""
+CODE = """\
+from assertlib import Invariant
+
+ACK = Invariant("kv.durable-ack")
+ORDERED = Invariant("kv.ordered")
+
+
+def reply(acked, synced, closed):
+    ACK.always(acked <= synced and not closed, "ack follows sync")
+    return ORDERED.always(acked > 0, "replies are numbered")
+"""
+CONFIG = "[tool.assertlib.targets.store]\nsource = ['store']\n"
+
+
+class Project:
+    """A small store with a catalog, all of it reviewed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.write("pyproject.toml", CONFIG)
+        self.write("catalog/kv.toml", CATALOG)
+        self.write("store/__init__.py", "")
+        self.write("store/reply.py", CODE)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def change(self, name: str, old: str, new: str) -> None:
+        text = (self.root / name).read_text(encoding="utf-8")
+        assert old in text
+        self.write(name, text.replace(old, new))
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [ASSERTLIB, *arguments], cwd=self.root, capture_output=True, text=True, timeout=60
+        )
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    def review(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run("catalog", "review", *arguments)
+
+    def findings(self) -> list[dict[str, str]]:
+        found = json.loads(self.run("check", "--format", "json").stdout)["findings"]
+        assert isinstance(found, list)
+        return found
+
+    def rules(self) -> list[str]:
+        return [each["rule"] for each in self.findings()]
+
+
+@pytest.fixture(name="project")
+def _project(tmp_path):
+    project = Project(tmp_path)
+    done = project.review("--new")
+    assert done.returncode == 0, done.stderr
+    assert project.findings() == []
+    return project
+
+
+def test_without_a_lock_nobody_reviews_and_nothing_is_suspect(tmp_path):
+    project = Project(tmp_path)
+    assert project.findings() == []
+    assert "--new" in project.review().stdout
+
+
+def test_a_flipped_comparison_makes_just_its_link_suspect(project):
+    project.change("store/reply.py", "acked <= synced", "acked < synced")
+    (finding,) = project.findings()
+    assert finding["rule"] == "AL301"
+    assert finding["file"] == "store/reply.py"
+    assert "'ack follows sync'" in finding["message"]
+    assert "weaker" not in finding["message"]
+    assert "review kv.durable-ack" in finding["remedy"]
+    assert project.run("check").returncode == 0
+    assert project.run("check", "--strict").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("acked <= synced and not closed", "acked <= synced", "`not closed` was dropped"),
+        ("acked <= synced and not closed", "acked <= synced or not closed", "has become `or`"),
+        ("acked > 0", "acked >= 0", "`>` has become `>=`"),
+        ("acked > 0", "acked > 0 or closed", "`closed` is enough now"),
+        ("ORDERED.always(", "ORDERED.always_or_unreachable(", "always_or_unreachable now, which"),
+    ],
+)
+def test_a_weaker_assertion_is_called_so(project, old, new, said):
+    project.change("store/reply.py", old, new)
+    (finding,) = [each for each in project.findings() if each["rule"] == "AL301"]
+    assert "weaker" in finding["message"]
+    assert said in finding["message"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("acked <= synced", "synced <= acked"),
+        ("acked > 0", "synced > 0"),
+        ("acked > 0", "acked > 1"),
+    ],
+)
+def test_other_operands_make_a_link_suspect(project, old, new):
+    project.change("store/reply.py", old, new)
+    assert project.rules() == ["AL301"]
+
+
+def test_layout_places_and_names_of_variables_are_no_changes(project):
+    project.change("store/reply.py", "acked", "told")
+    project.change("store/reply.py", "def reply", "\n\ndef first():\n    pass\n\n\ndef reply")
+    project.change("store/reply.py", "told <= synced and", "(told  <=\n        synced) and")
+    project.change("catalog/kv.toml", "is there.\nIt stays", "is there. It\n  stays")
+    assert project.findings() == []
+
+
+def test_a_sentence_less_makes_the_links_of_its_invariant_suspect(project):
+    project.change("catalog/kv.toml", "It stays there after a crash.\n", "")
+    (finding,) = project.findings()
+    assert (finding["rule"], finding["file"]) == ("AL301", "catalog/kv.toml")
+    assert (
+        "kv.durable-ack: its statement has changed since 'ack follows sync'" in finding["message"]
+    )
+    assert "- It stays there after a crash." in project.review("kv.durable-ack").stdout
+
+
+def test_a_raised_revision_makes_links_suspect_and_a_lowered_one_is_an_error(project):
+    project.change("catalog/kv.toml", "revision = 2", "revision = 3")
+    assert project.rules() == ["AL301"]
+    project.change("catalog/kv.toml", "revision = 3", "revision = 1")
+    assert project.rules() == ["AL303"]
+    assert project.run("check").returncode == 1
+
+
+def test_a_removed_assertion_is_missed_and_a_renamed_one_is_recognised(project):
+    project.change("store/reply.py", '"replies are numbered"', '"each reply has a number"')
+    (finding,) = project.findings()
+    assert finding["rule"] == "AL305"
+    project.change("store/reply.py", "return ORDERED.always(acked > 0, ", "return print(")
+    assert sorted(project.rules()) == ["AL201", "AL304"]
+
+
+def test_what_is_acknowledged_by_name_is_suspect_no_longer(project):
+    project.change("store/reply.py", "acked <= synced", "acked < synced")
+    project.change("store/reply.py", "acked > 0", "acked > 1")
+    shown = project.review()
+    assert shown.returncode == 1
+    assert "- always: acked <= synced and (not closed)" in shown.stdout
+    assert "+ always: acked < synced and (not closed)" in shown.stdout
+    done = project.review("kv.durable-ack", "--reason", "an equal index is not synced yet")
+    assert done.returncode == 0
+    (finding,) = project.findings()
+    assert "replies are numbered" in finding["message"]
+    project.change("store/reply.py", "acked < synced", "acked + 1 < synced")
+    assert "because: an equal index is not synced yet" in project.review().stdout
+
+
+def test_nothing_is_acknowledged_in_bulk_or_without_a_reason(project):
+    project.change("store/reply.py", "acked <= synced", "acked < synced")
+    before = (project.root / "catalog/review.lock").read_bytes()
+    assert project.review("--reason", "all fine").returncode == 2
+    assert project.review("kv.durable-ack").returncode == 1
+    assert project.review("--new").returncode == 0
+    assert (project.root / "catalog/review.lock").read_bytes() == before
+    assert project.rules() == ["AL301"]
+
+
+def test_a_new_assertion_waits_for_its_review(project):
+    project.change("store/reply.py", "return ", 'ACK.always(synced > 0, "synced"); return ')
+    assert project.rules() == ["AL302"]
+    assert project.review().returncode == 0
+    assert "1 link taken in" in project.review("--new").stdout
+    assert project.findings() == []
+
+
+def test_an_unknown_invariant_is_a_usage_error_with_a_hint(project):
+    done = project.review("kv.durable-ak")
+    assert done.returncode == 2
+    assert "did you mean 'kv.durable-ack'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (b"schema = 1\n[reviewed", "catalog/review.lock"),
+        (b"schema = 2\n", "catalog/review.lock:1:1"),
+        (b"\xff\xfe", "catalog/review.lock"),
+        (b"schema = 1\n[reviewed.'kv.a']\nrevision = 0\npromise = ''\n", "catalog/review.lock:3:1"),
+        (b"schema = 1\nother = 1\n", "catalog/review.lock:2:1"),
+    ],
+)
+def test_a_lock_that_is_no_lock_is_one_clear_error(project, text, place):
+    (project.root / "catalog/review.lock").write_bytes(text)
+    done = project.run("check")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{place}: AL105 ")
+    assert project.review().returncode == 2
+    assert (project.root / "catalog/review.lock").read_bytes() == text
+
+
+def test_writing_all_of_the_example_store_anew_trips_nothing(tmp_path):
+    for name in ("pyproject.toml", "catalog", "examples", "tests/invariants"):
+        source = ROOT / name
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(
+            source, tmp_path / name
+        )
+    for path in (tmp_path / "examples/kvstore/kvstore").glob("*.py"):
+        path.write_text(ast.unparse(ast.parse(path.read_text(encoding="utf-8"))), encoding="utf-8")
+    done = subprocess.run(
+        [ASSERTLIB, "check", "--strict", "--target", "kvstore"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
