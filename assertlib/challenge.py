@@ -36,6 +36,7 @@ __all__ = [
     "Result",
     "challenge",
     "read_defects",
+    "read_record",
     "table",
 ]
 
@@ -223,6 +224,18 @@ def read_page(path: Path) -> tuple[str, str]:
     if not 0 <= begin < end:
         raise ChallengeError(f"{path}: put the lines {_BEGIN} and {_END} where the table belongs")
     return f"{page[:begin]}{_BEGIN}\n", f"\n{page[end:]}"
+
+
+def read_record(path: Path) -> dict[str, str]:
+    """At which commit each defect was last caught, by the table of the page at *path*."""
+    try:
+        page = path.read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    rows = page.partition(_BEGIN)[2].partition(_END)[0].splitlines()
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
+    named = [(re.match(r"\*\*(.+?)\*\*", row[0]), row[-1]) for row in cells if row]
+    return {found[1]: commit for found, commit in named if found and commit}
 
 
 def _row(result: Result, commit: str) -> str:

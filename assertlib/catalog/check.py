@@ -4,8 +4,8 @@ Joins catalog and code, and tells where the two disagree.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from ..model import (
@@ -30,7 +30,14 @@ from .scan import Scan, scan_target
 class Checked:
     """A target with its catalog and its scan, and all that is wrong with them."""
 
-    def __init__(self, name: str, catalog: Catalog, scan: Scan, lock: Lock | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        catalog: Catalog,
+        scan: Scan,
+        lock: Lock | None = None,
+        others: Iterable[Finding] = (),
+    ) -> None:
         self.name = name
         self.catalog = catalog
         self.scan = scan
@@ -39,6 +46,7 @@ class Checked:
         found = {*catalog.findings, *scan.findings, *_joined(catalog, scan.sites)}
         found.update(each.finding() for each in self.suspects)
         found.update(lock.findings if lock else ())
+        found.update(others)
         self.findings = sorted(found)
 
     def errors(self, *, strict: bool) -> list[Finding]:
@@ -59,7 +67,8 @@ def check(config: Config, name: str, target: Target) -> Checked:
     catalog = load(config.catalog_roots(target), config.root, target.without)
     own = config.own_catalog(target)
     lock = read_lock(config.root / own, own) if own else None
-    return Checked(name, catalog, scan_target(Path(config.root), target), lock)
+    scan = scan_target(Path(config.root), target)
+    return Checked(name, catalog, scan, lock, _check_reproductions(config, catalog))
 
 
 def is_error(finding: Finding) -> bool:
@@ -116,7 +125,7 @@ def _check_entry(entry: Entry, sites: list[Site], messages: set[str]) -> Iterato
     if not sites:
         yield _at_entry(entry, "AL201", "no assertion names it")
         return
-    present = {kind for site in sites for kind in _claimed(site, messages)}
+    present = kinds_of(sites, messages)
     for kind in entry.invariant.expects:
         if kind not in present:
             yield _at_entry(entry, "AL202", f"it expects {kind} and has none")
@@ -128,11 +137,34 @@ def _check_entry(entry: Entry, sites: list[Site], messages: set[str]) -> Iterato
         yield _at_entry(entry, "AL401", "it has no source, or no hint at debugging")
 
 
-def _claimed(site: Site, messages: set[str]) -> frozenset[str]:
+def kinds_of(sites: Iterable[Site], messages: Collection[str]) -> Counter[str]:
+    """
+    How many of *sites* claim each kind.
+
+    Args:
+        messages: Of all assertions, by which halves of derived ones are known.
+    """
+    return Counter(kind for site in sites for kind in _claimed(site, messages))
+
+
+def _claimed(site: Site, messages: Collection[str]) -> frozenset[str]:
     has_antecedent = (
         site.kind is ALWAYS_OR_UNREACHABLE and antecedent_message(site.message) in messages
     )
     return claimed_kinds(site.kind, site.message, has_antecedent=has_antecedent)
+
+
+def _check_reproductions(config: Config, catalog: Catalog) -> Iterator[Finding]:
+    """Names of kept defects and tests that are not there, in catalogs of this project."""
+    directories = [config.root / each.defects for each in config.targets.values() if each.defects]
+    defects = {path.stem for each in directories for path in each.glob("*.patch")}
+    for entry in catalog.entries.values():
+        if Path(entry.file).is_absolute():
+            continue
+        names = {name for incident in entry.invariant.incident for name in incident.reproduce}
+        for name in sorted(names - defects):
+            if not (config.root / name.partition("::")[0]).is_file():
+                yield _at_entry(entry, "AL402", f"there is no kept defect or test {name!r}")
 
 
 def _at_entry(entry: Entry, code: str, text: str) -> Finding:

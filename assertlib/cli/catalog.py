@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..catalog.config import find_config
 from ..catalog.findings import did_you_mean
 from ..catalog.model import file_schema
 from ..docgen.pages import sites_of
-from .common import OK, USAGE, TargetOption, command, project
+from .common import OK, USAGE, TargetOption, command, project, sharing_targets
 from .review import review
 
 app = typer.Typer(
@@ -67,11 +69,11 @@ def show(
     """
     from ..docgen.pages import page_name, render_pages
 
-    _, checked = project(target)
+    checked, *others = sharing_targets(find_config(Path.cwd()), target)
     entry = checked.catalog.entries.get(id)
     if entry is None:
         hint = did_you_mean(id, checked.catalog.entries) or "`assertlib catalog list` lists all"
         print(f"assertlib: there is no invariant {id!r}; {hint}", file=sys.stderr)
         return USAGE
-    print(render_pages(checked)[page_name(entry)], end="")
+    print(render_pages(checked, others)[page_name(entry)], end="")
     return OK

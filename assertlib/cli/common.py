@@ -104,6 +104,23 @@ def project(target: str | None) -> tuple[Config, Checked]:
     return config, check(config, name, found)
 
 
+def sharing_targets(config: Config, name: str | None) -> list[Checked]:
+    """
+    The target called *name*, and after it those that are held to the same catalog.
+
+    Raises:
+        ConfigError: There is no such target.
+    """
+    name, target = config.target(name)
+    own = config.own_catalog(target)
+    others = [
+        other
+        for other, found in config.targets.items()
+        if other != name and own and config.own_catalog(found) == own
+    ]
+    return [check(config, *config.target(each)) for each in (name, *others)]
+
+
 def recording_environment(root: Path, run_dir: Path) -> dict[str, str]:
     """The environment of a process that records into *run_dir*."""
     environment = {**os.environ, RUN_DIR_ENV: str(run_dir), ROOT_ENV: str(root)}

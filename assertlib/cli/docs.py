@@ -10,8 +10,11 @@ from typing import Annotated
 
 import typer
 
-from ..docgen.pages import differing_pages, foreign_pages, render_pages, write_pages
-from .common import OK, USAGE, WRONG, TargetOption, command, project
+from ..catalog.config import Config, find_config
+from ..catalog.history import history
+from ..challenge import read_record
+from ..docgen.pages import Live, differing_pages, foreign_pages, render_pages, write_pages
+from .common import OK, USAGE, WRONG, TargetOption, command, sharing_targets
 
 
 @command
@@ -28,23 +31,31 @@ def docs(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 1 if pages are stale.")
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Add lines, history and last reproductions, for a site that is built."
+        ),
+    ] = False,
     target: TargetOption = None,
 ) -> int:
     """
     Write a page for each invariant, and an index.
 
     DIR holds nothing else: pages of invariants that are gone are removed.
+    Without --live, pages change only when catalog or code do, and are fit to be committed.
 
     Example: assertlib docs -o docs/invariants --check
     """
-    config, checked = project(target)
+    config = find_config(Path.cwd())
+    checked, *others = sharing_targets(config, target)
     output = output or config.root / "docs" / "invariants"
     broken = [finding for finding in checked.catalog.findings if finding.code in ("AL102", "AL105")]
     if broken:
         for finding in broken:
             print(finding, file=sys.stderr)
         return USAGE
-    pages = render_pages(checked)
+    pages = render_pages(checked, others, _live(config, checked.name) if live else None)
     if check:
         stale = differing_pages(pages, output)
         for name in stale:
@@ -61,3 +72,11 @@ def docs(
     changed = write_pages(pages, output)
     print(f"{len(pages)} pages in {output}, {len(changed)} changed")
     return OK
+
+
+def _live(config: Config, name: str) -> Live:
+    own = config.own_catalog(config.target(name)[1])
+    return Live(
+        history(config.root, [own] if own else []),
+        read_record(config.root / "docs" / "track-record.md"),
+    )

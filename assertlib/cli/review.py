@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from ..catalog.check import Checked, check
-from ..catalog.config import Config, find_config
+from ..catalog.check import Checked
+from ..catalog.config import find_config
 from ..catalog.findings import did_you_mean
 from ..catalog.loader import Entry
 from ..catalog.review import (
@@ -24,7 +24,7 @@ from ..catalog.review import (
 )
 from ..evidence.wording import counted
 from ..model import Site
-from .common import OK, USAGE, WRONG, TargetOption, command
+from .common import OK, USAGE, WRONG, TargetOption, command, sharing_targets
 
 
 @command
@@ -49,7 +49,7 @@ def review(
     Example: assertlib catalog review wal.fsync-before-ack --reason "an equal index is synced too"
     """
     config = find_config(Path.cwd())
-    sharing = _sharing(config, target)
+    sharing = sharing_targets(config, target)
     lock = sharing[0].lock
     if lock is None:
         return _usage("the target has no catalog of its own to keep a review.lock in")
@@ -78,18 +78,6 @@ def review(
 def _usage(text: str) -> int:
     print(f"assertlib: {text}", file=sys.stderr)
     return USAGE
-
-
-def _sharing(config: Config, name: str | None) -> list[Checked]:
-    """The target, and after it those whose links are in the same lock."""
-    name, target = config.target(name)
-    own = config.own_catalog(target)
-    others = [
-        other
-        for other, found in config.targets.items()
-        if other != name and own and config.own_catalog(found) == own
-    ]
-    return [check(config, *config.target(each)) for each in (name, *others)]
 
 
 def _suspects(sharing: list[Checked]) -> list[Suspect]:

@@ -1,25 +1,111 @@
 """
 Plain CommonMark pages, the same from the same input: no dates, no lines, no runs.
+
+What changes by itself (lines, history, last reproductions) is `Live`, and belongs to a built site.
 """
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
 
-from ..catalog.check import Checked
+from ..catalog.check import Checked, kinds_of
+from ..catalog.history import Change
 from ..catalog.loader import Entry
+from ..catalog.model import Incident
 from ..evidence.wording import in_markdown
 from ..model import Site, invariant_and_clause
 
 INDEX = "index.md"
 _INDEX_TITLE = "# Invariants of "
 _FIRST_SECTION = "\n## What must hold\n"
+_ID = re.compile(r"\b[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*\b")
 
 
-def render_pages(checked: Checked) -> dict[str, str]:
-    """The pages of all invariants of a target, text by file name."""
+@dataclass(frozen=True)
+class Live:
+    """
+    What a built site adds to the pages.
+
+    Attributes:
+        history: The life of each invariant, by id, the newest change first.
+        reproduced: At which commit each kept defect was last caught.
+    """
+
+    history: Mapping[str, Sequence[Change]] = field(default_factory=dict)
+    reproduced: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Page:
+    """An invariant with what code and other invariants have to do with it."""
+
+    entry: Entry
+    sites: list[Site]
+    kinds: Mapping[str, int]
+    related: list[Entry]
+
+    @property
+    def name(self) -> str:
+        """The file of the page."""
+        return page_name(self.entry)
+
+    @property
+    def states(self) -> dict[str, list[Site]]:
+        """For each state, the assertions that look for it."""
+        return {
+            name: [site for site in self.sites if _clause(site) == name]
+            for name in self.entry.invariant.states
+        }
+
+    @property
+    def gaps(self) -> list[str]:
+        """What an active invariant lacks."""
+        known = self.entry.invariant
+        if known.status != "active":
+            return []
+        if not self.sites:
+            return ["no assertion names it"]
+        cited = {_clause(site) for site in self.sites}
+        return [
+            *(f"no {kind}" for kind in known.expects if not self.kinds.get(kind)),
+            *(f"nothing cites its clause {name}" for name in known.clauses if name not in cited),
+        ]
+
+
+def render_pages(
+    checked: Checked, others: Sequence[Checked] = (), live: Live | None = None
+) -> dict[str, str]:
+    """
+    The pages of all invariants of a target, text by file name.
+
+    Args:
+        others: Targets that are held to the same catalog, whose assertions count as well.
+        live: What changes by itself; None for pages that are committed.
+    """
+    environment = _environment()
+    entries = checked.catalog.entries
+    sites = _all_sites([checked, *others])
+    messages = {site.message for site in sites}
+    links = _links(entries)
+    pages = [
+        _page(entry, sites, messages, [entries[id] for id in sorted(links[entry.id])])
+        for entry in sorted(entries.values(), key=lambda entry: entry.id)
+    ]
+    template = environment.get_template("invariant.md.jinja")
+    rendered = {page.name: template.render(page=page, live=live) for page in pages}
+    rendered[INDEX] = environment.get_template("index.md.jinja").render(
+        target=checked.name, areas=_areas(pages), pages=pages, incidents=_incidents(pages)
+    )
+    return rendered
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("assertlib.docgen", "."),
         trim_blocks=True,
@@ -30,21 +116,56 @@ def render_pages(checked: Checked) -> dict[str, str]:
     )
     environment.filters["cell"] = _cell
     environment.filters["literal"] = in_markdown
-    entries = sorted(checked.catalog.entries.values(), key=lambda entry: entry.id)
-    areas: dict[str, list[Entry]] = {}
-    for entry in entries:
-        areas.setdefault(entry.area, []).append(entry)
-    sites = {entry.id: sites_of(entry, checked.scan.sites) for entry in entries}
-    pages = {
-        page_name(entry): environment.get_template("invariant.md.jinja").render(
-            entry=entry, known=entry.invariant, sites=sites[entry.id], page_name=page_name
-        )
-        for entry in entries
+    environment.globals["page_name"] = page_name
+    environment.globals["clause_of"] = _clause
+    return environment
+
+
+def _all_sites(targets: Sequence[Checked]) -> list[Site]:
+    found = {
+        (site.file, site.line, site.column, site.message): site
+        for checked in targets
+        for site in checked.scan.sites
     }
-    pages[INDEX] = environment.get_template("index.md.jinja").render(
-        areas=areas, sites=sites, page_name=page_name, target=checked.name
-    )
-    return pages
+    return [found[key] for key in sorted(found)]
+
+
+def _page(entry: Entry, sites: list[Site], messages: set[str], related: list[Entry]) -> Page:
+    mine = sites_of(entry, sites)
+    return Page(entry, mine, kinds_of(mine, messages), related)
+
+
+def _links(entries: Mapping[str, Entry]) -> dict[str, set[str]]:
+    """Which invariants name each other, in `related` or in what they say."""
+    links: dict[str, set[str]] = defaultdict(set)
+    for entry in entries.values():
+        known = entry.invariant
+        said = " ".join([known.statement, known.why, known.debug, *known.clauses.values()])
+        for other in {*known.related, *_ID.findall(said)} & entries.keys() - {entry.id}:
+            links[entry.id].add(other)
+            links[other].add(entry.id)
+    return links
+
+
+def _areas(pages: Sequence[Page]) -> dict[str, list[Page]]:
+    areas: dict[str, list[Page]] = {}
+    for page in pages:
+        areas.setdefault(page.entry.area, []).append(page)
+    return dict(sorted(areas.items()))
+
+
+def _incidents(pages: Sequence[Page]) -> dict[str, list[tuple[Incident, Page]]]:
+    """The invariants that each incident broke, by the incident."""
+    found: dict[str, list[tuple[Incident, Page]]] = defaultdict(list)
+    for page in pages:
+        for incident in page.entry.invariant.incident:
+            found[incident.ref].append((incident, page))
+    return dict(sorted(found.items(), key=lambda each: _by_number(each[0])))
+
+
+def _by_number(ref: str) -> tuple[str, int]:
+    head, _, number = ref.rpartition("#")
+    return (head, int(number)) if number.isdecimal() else (ref, 0)
 
 
 def page_name(entry: Entry) -> str:
@@ -60,6 +181,10 @@ def sites_of(entry: Entry, sites: list[Site]) -> list[Site]:
         if site.invariant is not None and invariant_and_clause(site.invariant)[0] == entry.id
     ]
     return sorted(mine, key=lambda site: (site.message, site.kind.name))
+
+
+def _clause(site: Site) -> str:
+    return invariant_and_clause(site.invariant or "")[1] or ""
 
 
 def _cell(text: str) -> str:

@@ -8,10 +8,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from assertlib.catalog.check import Checked
+from assertlib.catalog.history import Change
 from assertlib.catalog.loader import Catalog, Entry
 from assertlib.catalog.model import Incident, Invariant, Source
 from assertlib.catalog.scan import scan_sources
-from assertlib.docgen.pages import INDEX, differing_pages, render_pages, write_pages
+from assertlib.docgen.pages import INDEX, Live, differing_pages, render_pages, write_pages
 
 STORE = """
 from assertlib import always, sometimes
@@ -59,7 +60,7 @@ def entries():
             owners=["storage"],
             source=[Source(ref="paper | one", note="section 3")],
             incident=[
-                Incident(ref="etcd#1", title="Lost | twice", status="confirmed", reproduce="d1")
+                Incident(ref="etcd#1", title="Lost | twice", status="confirmed", reproduce=["d1"])
             ],
             open_questions=["Who knows?"],
         ),
@@ -130,6 +131,55 @@ def test_a_draft_says_that_it_is_one(pages):
     assert "This is a draft" in pages["wal.synced.md"]
 
 
+def test_a_page_counts_the_kinds_that_are_expected(pages):
+    assert "It expects: always (2 here)." in pages["kv.positive.md"]
+    assert "It expects: always (none here)." in pages["kv.naked.md"]
+
+
+def test_a_state_tells_which_assertions_look_for_it():
+    states = {
+        "synced": {"text": "A log is synced.", "hid": ["etcd#7"]},
+        "torn": {"text": "A record is torn."},
+    }
+    store = STORE.replace("wal.synced", "wal.log#synced")
+    known = {"wal.log": invariant(states=states, expects=["sometimes"])}
+    pages = render_pages(checked(known, store=store))
+    (_, looked) = tables(pages["wal.log.md"])
+    assert looked[1:] == [
+        ["synced", "A log is synced.", "etcd#7", "synced"],
+        ["torn", "A record is torn.", "", "nothing here"],
+    ]
+    assert "Nothing looks for the state torn of [wal.log]" in pages[INDEX]
+    assert "state synced of" not in pages[INDEX]
+
+
+def test_invariants_that_name_each_other_are_linked_both_ways():
+    known = {
+        "kv.durable": invariant(why="It stands on wal.fsync."),
+        "wal.fsync": invariant(related=["wal.crc"]),
+        "wal.crc": invariant(),
+    }
+    pages = render_pages(checked(known))
+    assert links(pages["wal.fsync.md"]) == {"kv.durable.md", "wal.crc.md"}
+    assert links(pages["kv.durable.md"]) == {"wal.fsync.md"}
+
+
+def test_the_index_begins_with_what_is_missing_and_ends_with_incidents(pages):
+    index = pages[INDEX]
+    assert "- [kv.naked](kv.naked.md): no assertion names it" in index
+    assert "Drafts, which no code enforces: [wal.synced](wal.synced.md)" in index
+    assert index.index("What is missing") < index.index("Area kv") < index.index("Incidents")
+    assert tables(index)[-1][1] == ["etcd#1", "confirmed", "kv.positive", "d1"]
+
+
+def test_only_a_live_page_has_lines_history_and_reproductions(entries, pages):
+    live = Live({"kv.positive": [Change("2026-01-02", "abc123", "written down")]}, {"d1": "def456"})
+    page = render_pages(checked(entries), live=live)["kv.positive.md"]
+    for words in ("store.py:6", "abc123", "2026-01-02", "d1 (last at def456)"):
+        assert words in page
+        assert words not in pages["kv.positive.md"]
+
+
 def test_a_page_lists_only_its_own_assertions(pages):
     assert "synced" not in pages["kv.positive.md"]
 
@@ -180,11 +230,11 @@ def test_pipes_do_not_break_tables(pages):
     clauses, assertions, incidents = tables(page)
     assert clauses == [["clause", "promise"], ["small", "Small | or not."]]
     assert [row[1] for row in assertions] == ["assertion", "a | b | c", "n is positive"]
-    assert incidents[1] == ["etcd#1", "confirmed", "Lost | twice", "d1"]
+    assert incidents[1] == ["etcd#1", "confirmed", "Lost | twice", "", "d1"]
 
 
 def test_pipes_do_not_break_the_index(pages):
-    kv, _ = tables(pages[INDEX])
+    kv, *_ = tables(pages[INDEX])
     assert [row[1] for row in kv] == ["what must hold", "Nobody | names it", "A title", "A title"]
 
 

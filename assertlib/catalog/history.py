@@ -1,0 +1,106 @@
+"""
+The life of each invariant, as version control remembers it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from .model import Invariant
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step in the life of an entry: when, in which commit, and what it was."""
+
+    date: str
+    commit: str
+    what: str
+
+
+def history(root: Path, directories: Sequence[str]) -> dict[str, list[Change]]:
+    """
+    What became of each invariant in *directories* of the project at *root*, the newest first.
+
+    Empty where there is no git, or no repository.
+    """
+    found: dict[str, list[Change]] = defaultdict(list)
+    before: dict[str, Invariant] = {}
+    for commit, date in _commits(root, directories):
+        after = dict(_entries(root, commit, directories))
+        for identifier in sorted(before.keys() | after.keys()):
+            what = _difference(before.get(identifier), after.get(identifier))
+            if what:
+                found[identifier].insert(0, Change(date, commit, what))
+        before = after
+    return dict(found)
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
+
+
+def _commits(root: Path, directories: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Those that touched a catalog, the oldest first, with their dates."""
+    told = _git(root, "log", "--reverse", "--format=%h %cs", "--", *directories)
+    for line in told.splitlines():
+        commit, _, date = line.partition(" ")
+        yield commit, date
+
+
+def _entries(
+    root: Path, commit: str, directories: Sequence[str]
+) -> Iterator[tuple[str, Invariant]]:
+    """What the catalog held then; what nobody can read any more is passed over."""
+    for directory in directories:
+        names = _git(root, "ls-tree", "--name-only", commit, "--", f"{directory.rstrip('/')}/")
+        for name in names.splitlines():
+            path = Path(name)
+            if path.suffix == ".toml":
+                yield from _read(path.stem, _git(root, "show", f"{commit}:./{name}"))
+
+
+def _read(area: str, text: str) -> Iterator[tuple[str, Invariant]]:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return
+    for name, table in data.items():
+        try:
+            yield f"{area}.{name}", Invariant.model_validate(_known_keys(table))
+        except ValidationError:
+            continue
+
+
+def _known_keys(table: object) -> object:
+    """*table* without keys that the schema of today does not have, or has otherwise."""
+    if not isinstance(table, dict):
+        return table
+    kept = ("title", "kind", "status", "revision", "statement", "clauses", "why", "expects")
+    return {key: table[key] for key in kept if key in table}
+
+
+def _difference(before: Invariant | None, after: Invariant | None) -> str:
+    if before is None or after is None:
+        return "written down" if after is not None else "removed"
+    said = []
+    if before.status != after.status:
+        said.append(f"{before.status} became {after.status}")
+    if before.revision != after.revision:
+        said.append(f"revision {before.revision} became {after.revision}")
+    if before.promise != after.promise:
+        said.append("the statement was reworded")
+    return "; ".join(said)
