@@ -10,7 +10,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Final
 
 PROTOCOL_VERSION: Final = "1.1.0"
@@ -187,6 +187,11 @@ class Site:
         data: dict[str, object] = {name: getattr(self, name) for name in sorted(self.__slots__)}
         data["kind"] = self.kind.name
         return data
+
+    def renamed(self, now: Callable[[str], str]) -> Site:
+        """The same site under the names that *now* gives."""
+        names = {"message": now(self.message), "origin": now(self.origin)}
+        return site_from_dict({**self.as_dict(), **names})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Site) and self.as_dict() == other.as_dict()

@@ -16,10 +16,12 @@ from .findings import Finding, did_you_mean
 from .model import SCHEMA_VERSION, Incident, Invariant, Source
 from .positions import Path as KeyPath
 from .positions import Position, nearest, positions
+from .renames import FILE as RENAMES
+from .renames import Renames, read_renames
 from .words import in_words_of_toml
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
-_NOT_AREAS = ("renames.toml",)
+_NOT_AREAS = (RENAMES,)
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,14 @@ class Catalog:
 
     Attributes:
         text: The content of all files, for a hash of the catalog.
+        renames: What assertions were called before.
         broken, broken_areas: What is there but could not be read.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
+    renames: Renames = field(default_factory=Renames)
     broken: set[str] = field(default_factory=set)
     broken_areas: set[str] = field(default_factory=set)
 
@@ -101,6 +105,9 @@ def _load_root(catalog: Catalog, root: Path, base: Path) -> None:
         _find(catalog, shown, (0, 0), "holds no catalog files", "write one, named area.toml")
     for path in paths:
         _load_file(catalog, path, _shown(path, base))
+    renames = read_renames(root / RENAMES, _shown(root / RENAMES, base))
+    catalog.renames.messages.update(renames.messages)
+    catalog.findings.extend(renames.findings)
 
 
 def _shown(path: Path, base: Path) -> str:

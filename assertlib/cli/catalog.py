@@ -12,8 +12,13 @@ from typing import Annotated
 import typer
 
 from ..catalog.config import find_config
+from ..catalog.drafts import add_draft
 from ..catalog.findings import did_you_mean
+from ..catalog.loader import load
 from ..catalog.model import file_schema
+from ..catalog.renames import FILE as RENAMES
+from ..catalog.renames import add_rename
+from ..catalog.review import rename as rename_link
 from ..docgen.pages import sites_of
 from .common import OK, USAGE, TargetOption, command, project, sharing_targets
 from .review import review
@@ -56,6 +61,72 @@ def list_invariants(target: TargetOption = None) -> int:
     return OK
 
 
+@app.command("new")
+@command
+def new(
+    id: Annotated[str, typer.Argument(help="Such as wal.fsync-before-ack.")],
+    title: Annotated[str, typer.Option(help="The invariant in one line.")] = "",
+    target: TargetOption = None,
+) -> int:
+    """
+    Add a draft of an invariant to its area's file, for you to fill in.
+
+    Example: assertlib catalog new wal.fsync-before-ack --title "A write is synced before its ack"
+    """
+    config = find_config(Path.cwd())
+    _, found = config.target(target)
+    own = config.own_catalog(found)
+    if own is None:
+        return _usage("the target has no catalog of its own to write to")
+    catalog = load(config.catalog_roots(found), config.root)
+    if id in catalog.entries:
+        entry = catalog.entries[id]
+        return _usage(f"there is an invariant {id!r} already, at {entry.file}:{entry.line}")
+    path = add_draft(config.root / own, id, title)
+    print(f"wrote a draft of {id} to {path.relative_to(config.root)}; fill it in")
+    return OK
+
+
+@app.command("rename")
+@command
+def rename(
+    old: Annotated[str, typer.Argument(help="The message that an assertion had.")],
+    new: Annotated[str, typer.Argument(help="The one that it has in the code now.")],
+    target: TargetOption = None,
+) -> int:
+    """
+    Say that an assertion has a new message: evidence, witnesses and reviews follow.
+
+    Writes renames.toml beside the catalog, which is to be committed.
+
+    Example: assertlib catalog rename "ack follows fsync" "acks follow their fsync"
+    """
+    config = find_config(Path.cwd())
+    sharing = sharing_targets(config, target)
+    own = config.own_catalog(config.target(target)[1])
+    if own is None:
+        return _usage("the target has no catalog of its own to write to")
+    here = {site.origin: site for checked in sharing for site in checked.scan.sites}
+    if new not in here:
+        hint = did_you_mean(new, here) or "rename it in the code first"
+        return _usage(f"no assertion is called {new!r}; {hint}")
+    if old in here:
+        site = here[old]
+        return _usage(f"{old!r} still stands at {site.file}:{site.line}; its name is taken")
+    path = config.root / own / RENAMES
+    add_rename(path, sharing[0].catalog.renames, old, new)
+    lock = sharing[0].lock
+    if lock is not None and lock.exists and not lock.findings and rename_link(lock, old, new):
+        lock.write()
+    print(f"{path.relative_to(config.root)}: {old!r} is {new!r} now; commit it")
+    return OK
+
+
+def _usage(text: str) -> int:
+    print(f"assertlib: {text}", file=sys.stderr)
+    return USAGE
+
+
 @app.command("show")
 @command
 def show(
@@ -73,7 +144,6 @@ def show(
     entry = checked.catalog.entries.get(id)
     if entry is None:
         hint = did_you_mean(id, checked.catalog.entries) or "`assertlib catalog list` lists all"
-        print(f"assertlib: there is no invariant {id!r}; {hint}", file=sys.stderr)
-        return USAGE
+        return _usage(f"there is no invariant {id!r}; {hint}")
     print(render_pages(checked, others)[page_name(entry)], end="")
     return OK

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,31 @@ import typer
 
 from ..catalog.check import check as check_target
 from ..catalog.config import find_config
-from ..report.findings import FINDING_FORMATS, FindingFormat, checks_of
+from ..evidence.wording import counted
+from ..report.findings import (
+    FINDING_FORMATS,
+    Checks,
+    FindingFormat,
+    checks_of,
+    read_known,
+    write_known,
+)
 from .common import OK, WRONG, TargetOption, command, put
 
 
 @command
 def check(
     target: TargetOption = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--baseline-findings", metavar="FILE", help="Findings that are known, and no failure."
+        ),
+    ] = None,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Write that file, or take out of it what is mended."),
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
     format: Annotated[
         FindingFormat, typer.Option("--format", "-f", help="How to write it.")
@@ -31,6 +50,8 @@ def check(
 
     Without --target, all targets.  Nothing is imported or run.
     Exit code 1 if there is an error; `assertlib explain AL101` tells more of a rule.
+    A project that starts with many writes them down once, with --baseline-findings FILE --update:
+    from then on that file only ever gets shorter.
 
     Example: assertlib check --strict
     """
@@ -39,5 +60,22 @@ def check(
     checks = checks_of(
         (check_target(config, *config.target(name)) for name in names), strict=strict
     )
+    if update and baseline is None:
+        raise typer.BadParameter("say which file with --baseline-findings FILE")
+    if baseline is not None:
+        checks = _without_known(checks, baseline, update=update)
     put(FINDING_FORMATS[format](checks), output)
     return WRONG if checks.errors else OK
+
+
+def _without_known(checks: Checks, path: Path, *, update: bool) -> Checks:
+    """*checks* but for what the baseline at *path* knows; told on stderr."""
+    known = read_known(path) if path.exists() or not update else None
+    if update:
+        known = write_known(path, checks, known)
+    rest, gone = checks.without(known or set())
+    told = f"{counted(len(checks.findings) - len(rest.findings), 'known finding')} left out"
+    if gone:
+        told += f"; {gone} of {path} are mended: shorten it with --update"
+    print(told, file=sys.stderr)
+    return rest

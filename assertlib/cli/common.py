@@ -16,6 +16,8 @@ import typer
 
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
+from ..catalog.drafts import DraftError
+from ..catalog.renames import RenameError
 from ..challenge import ChallengeError
 from ..evidence.combine import Evidence, read_evidence
 from ..evidence.runs import NoDataError, find_runs
@@ -45,6 +47,8 @@ _MISTAKES = (
     TokenError,
     LostWorkerError,
     ChallengeError,
+    DraftError,
+    RenameError,
 )
 
 P = ParamSpec("P")

@@ -11,7 +11,10 @@ from typing import Annotated
 
 import typer
 
-from ..catalog.config import FILE, find_config, is_toml
+from ..catalog.config import FILE, Target, find_config, is_toml
+from ..catalog.drafts import add_draft
+from ..catalog.proposals import proposals
+from ..evidence.wording import counted
 from .catalog import schema_text
 from .common import OK, USAGE, command
 
@@ -42,6 +45,9 @@ owners = []
 ref = "where this is known from: a document, an issue, a person's review"
 """
 
+_FOUND = "found"
+_MOST = 60
+_TITLE = 90
 _NO_STORES = ("setup.py", "conftest.py", "test_", "noxfile.py")
 
 _TABLE = """
@@ -62,6 +68,7 @@ def init(
     """
     Write a first catalog and configuration; never overwrites anything.
 
+    What asserts and comments of the project say must hold is proposed as drafts.
     Then: name an invariant in the code, and run `assertlib check`.
 
     Example: assertlib init --source src/mystore
@@ -81,8 +88,36 @@ def init(
     _write(root / "catalog" / "schema.json", schema_text())
     if not _configure(root, sources):
         return USAGE
+    _propose(root, sources)
     print("next: name an invariant in the code, then run `assertlib check`")
     return OK
+
+
+def _propose(root: Path, sources: list[str]) -> None:
+    """Drafts of what asserts and comments already say."""
+    path = root / "catalog" / f"{_FOUND}.toml"
+    if path.exists():
+        print(f"kept {path}")
+        return
+    found = proposals(root, Target(source=tuple(sources)))
+    for each in found[:_MOST]:
+        add_draft(
+            path.parent,
+            f"{_FOUND}.{each.name}",
+            _in_one_line(each.statement),
+            each.statement,
+            f"{each.file}, {each.qualname}",
+            f"assert {each.condition}" if each.condition else "a comment",
+        )
+    if found:
+        more = f", and left out {len(found) - _MOST} more" if len(found) > _MOST else ""
+        shown = counted(min(len(found), _MOST), "draft")
+        print(f"wrote {path}: {shown} from asserts and comments{more}; keep what deserves it")
+
+
+def _in_one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _TITLE else line[: _TITLE - 1] + "…"
 
 
 def _packages(root: Path) -> list[str]:

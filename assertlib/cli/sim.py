@@ -18,6 +18,7 @@ import typer
 from .. import lifecycle
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
+from ..catalog.loader import load
 from ..challenge import Defect, Result, challenge, read_defects, read_page, table
 from ..evidence.combine import read_evidence
 from ..evidence.runs import NoDataError, describe_run, finish_run, new_run, write_replays
@@ -359,7 +360,9 @@ def _recipe(config: Config, token: str | None, assertion: str | None) -> Recipe:
         raise ConfigError("give a token or --assertion MESSAGE, one of them")
     if token is not None:
         return find(token, _tape_directories(config))
-    found = stored_witness(_tape_directories(config), str(assertion))
+    renames = load(config.catalog_roots(config.target()[1]), config.root).renames
+    names = list(renames.before(str(assertion)))
+    found = stored_witness(_tape_directories(config), names)
     if found is None:
         raise NoDataError(
             f"no run here has a witness of {assertion!r}; explore, or look for the message in"

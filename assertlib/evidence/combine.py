@@ -8,7 +8,7 @@ order, changes nothing; all sums are made from that set when they are asked for.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -142,36 +142,39 @@ class Evidence:
             for name, on in {**self.runs[run].features, **_features(shard, identifier)}.items():
                 trial.features[name].add(on)
 
-    def tallies(self, sites: Sequence[Site] = ()) -> dict[tuple[Kind, str], Tally]:
+    def tallies(
+        self, sites: Sequence[Site] = (), now: Callable[[str], str] = str
+    ) -> dict[tuple[Kind, str], Tally]:
         """
         Hits by assertion.  Those under a condition that has changed since, as
         the newest scan has it, are left out.
 
         Args:
             sites: What names the counters of runs that nobody scanned.
+            now: What an assertion is called today, by what it was called then.
         """
         newest = self.newest()
-        current = {} if newest is None or newest.scan is None else _by_name(newest.scan)
+        current = {} if newest is None or newest.scan is None else _by_name(newest.scan, now)
         tallies: dict[tuple[Kind, str], Tally] = {}
         for (run, _), shard in sorted(self.shards.items()):
-            names = self._names(self.runs[run].scan or sites, shard)
-            stale = _stale(self.runs[run], current)
-            self._add_counts(run, shard, names, stale, tallies)
-            self._add_records(run, shard, stale, tallies)
+            names = self._names(self.runs[run].scan or sites, shard, now)
+            stale = _stale(self.runs[run], current, now)
+            self._add_counts(run, shard, names, stale, now, tallies)
+            self._add_records(run, shard, stale, now, tallies)
         return tallies
 
     def _names(
-        self, scan: Sequence[Site], shard: Shard
+        self, scan: Sequence[Site], shard: Shard, now: Callable[[str], str]
     ) -> list[tuple[Kind, str, str | None] | None]:
         """Kind, message and invariant by slot; counters without a line are told by hash."""
         hashes = {(message_hash(site.message), site.kind): site for site in scan}
         names: list[tuple[Kind, str, str | None] | None] = []
         for slot in shard.slots:
             if slot.message is not None:
-                names.append((slot.kind, slot.message, slot.invariant))
+                names.append((slot.kind, now(slot.message), slot.invariant))
                 continue
             site = hashes.get((slot.hash, slot.kind))
-            names.append(None if site is None else (site.kind, site.message, site.invariant))
+            names.append(None if site is None else (site.kind, now(site.message), site.invariant))
         return names
 
     def _add_counts(
@@ -180,6 +183,7 @@ class Evidence:
         shard: Shard,
         names: list[tuple[Kind, str, str | None] | None],
         stale: set[str],
+        now: Callable[[str], str],
         tallies: dict[tuple[Kind, str], Tally],
     ) -> None:
         for name in names:
@@ -187,7 +191,7 @@ class Evidence:
                 tallies.setdefault(name[:2], Tally(*name))
         for delta in shard.deltas:
             trial = (run, self.trial_of(run, shard, delta.trial))
-            expected = self._expected_violation(trial)
+            expected = self._expected_violation(trial, now)
             for counts, true in ((delta.true, True), (delta.false, False)):
                 for number, count in enumerate(counts):
                     name = names[number] if number < len(names) else None
@@ -199,26 +203,32 @@ class Evidence:
                     (tally.true_by if true else tally.false_by)[trial] += count
 
     def _add_records(
-        self, run: str, shard: Shard, stale: set[str], tallies: dict[tuple[Kind, str], Tally]
+        self,
+        run: str,
+        shard: Shard,
+        stale: set[str],
+        now: Callable[[str], str],
+        tallies: dict[tuple[Kind, str], Tally],
     ) -> None:
         for hit in shard.hits:
-            tally = tallies.get((hit.kind, hit.message))
-            if tally is None or hit.message in stale:
+            message = now(hit.message)
+            tally = tallies.get((hit.kind, message))
+            if tally is None or message in stale:
                 continue
             trial = (run, self.trial_of(run, shard, hit.trial))
-            if hit.is_violation and self._expected_violation(trial) != hit.message:
+            if hit.is_violation and self._expected_violation(trial, now) != message:
                 tally.violations.append((trial, hit))
                 tally.violations.sort(key=lambda item: item[1].time)
-        for message, record in shard.guidance.items():
+        for old, record in shard.guidance.items():
             for tally in tallies.values():
-                if tally.message == message and message not in stale:
+                if tally.message == now(old) and tally.message not in stale:
                     tally.guidance.append(record)
 
-    def _expected_violation(self, trial: TrialKey) -> str | None:
+    def _expected_violation(self, trial: TrialKey, now: Callable[[str], str]) -> str | None:
         """The assertion that is broken on purpose in *trial*."""
         for facts in self.around(trial):
             if facts.trial.sampler == EXPECTS_VIOLATION:
-                return facts.trial.population
+                return now(facts.trial.population or "")
         return None
 
     def around(self, trial: TrialKey) -> Iterator[TrialFacts]:
@@ -279,14 +289,14 @@ def _weight(shard: Shard) -> tuple[int, int, int]:
     return (sum(shard.true) + sum(shard.false), records + trials, shard.exited)
 
 
-def _by_name(sites: Iterable[Site]) -> dict[str, str]:
-    return {site.message: site.fingerprint for site in sites}
+def _by_name(sites: Iterable[Site], now: Callable[[str], str]) -> dict[str, str]:
+    return {now(site.message): site.fingerprint for site in sites}
 
 
-def _stale(info: RunInfo, current: dict[str, str]) -> set[str]:
+def _stale(info: RunInfo, current: dict[str, str], now: Callable[[str], str]) -> set[str]:
     """Messages whose condition is another now than it was in that run."""
     return {
-        site.message
+        now(site.message)
         for site in info.scan or ()
-        if current.get(site.message, site.fingerprint) != site.fingerprint
+        if current.get(now(site.message), site.fingerprint) != site.fingerprint
     }

@@ -143,7 +143,9 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         sites: The denominator for runs that nobody scanned.
     """
     newest = evidence.newest()
+    now = catalog.renames.now
     scan = list(newest.scan) if newest is not None and newest.scan is not None else sites
+    scan = [site.renamed(now) for site in scan] if catalog.renames.messages else scan
     judging = _Judging(evidence, catalog, scan)
     assertions = judging.assertions()
     runs = sorted(evidence.runs)
@@ -173,21 +175,24 @@ class _Judging:
         self._evidence = evidence
         self._catalog = catalog
         self._scan = scan
-        self._tallies = evidence.tallies(scan)
+        now = catalog.renames.now
+        self._tallies = evidence.tallies(scan, now)
         self.trials = evidence.trials()
         self._full_scans = [
-            None if info.scan is None else {(site.message, site.fingerprint) for site in info.scan}
+            None
+            if info.scan is None
+            else {(now(site.message), site.fingerprint) for site in info.scan}
             for info in evidence.runs.values()
             if info.full
         ]
         self._is_scanned = evidence.newest() is not None
         self._replays = {
-            message: token
+            now(message): token
             for _, info in sorted(evidence.runs.items())
             for message, token in info.replays.items()
         }
         self._refused = Counter(
-            trouble.message for shard in evidence.shards.values() for trouble in shard.troubles
+            now(trouble.message) for shard in evidence.shards.values() for trouble in shard.troubles
         )
         self._parts = self._antecedents()
 
@@ -342,7 +347,10 @@ class _Judging:
         if not self._is_scanned:
             return []
         known = {site.message for site in scan}
-        known |= {site.message for info in self._evidence.runs.values() for site in info.scan or ()}
+        now = self._catalog.renames.now
+        known |= {
+            now(site.message) for info in self._evidence.runs.values() for site in info.scan or ()
+        }
         return sorted({message for _, message in self._tallies if message not in known})
 
 

@@ -5,14 +5,16 @@ Findings, written down for people and for machines.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from ..catalog.check import Checked, is_error
+from ..catalog.config import ConfigError
 from ..catalog.findings import Finding
 from ..catalog.rules import RULES
 from ..evidence.wording import counted, one_line
@@ -56,6 +58,51 @@ class Checks:
             mark = finding.fingerprint
             seen[mark] += 1
             yield finding, mark if seen[mark] == 1 else f"{mark}-{seen[mark]}"
+
+    def without(self, known: Collection[str]) -> tuple[Checks, int]:
+        """What is left without findings of *known* fingerprints, and how many of these are gone."""
+        rest = [finding for finding, mark in self.numbered() if mark not in known]
+        met = len(self.findings) - len(rest)
+        return replace(self, findings=rest), len(known) - met
+
+
+def read_known(path: Path) -> set[str]:
+    """
+    The fingerprints of the baseline at *path*.
+
+    Raises:
+        ConfigError: It is no such file.
+        OSError: It cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: no baseline of findings: {error}") from None
+    known = set()
+    for number, line in enumerate(lines, 1):
+        mark = line.partition(" ")[0]
+        if not re.fullmatch(r"[0-9a-f]{16}(-[0-9]+)?", mark):
+            raise ConfigError(f"{path}:{number}:1: no line of a baseline; write it with --update")
+        known.add(mark)
+    return known
+
+
+def write_known(path: Path, checks: Checks, before: set[str] | None) -> set[str]:
+    """
+    Write all findings to the baseline at *path*, or those of *before* that are still there.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    kept = {mark: each for each, mark in checks.numbered() if before is None or mark in before}
+    lines = sorted(
+        f"{mark} {one_line(f'{each.code} {each.file}: {each.message}')}\n"
+        for mark, each in kept.items()
+    )
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text("".join(lines), encoding="utf-8")
+    temporary.replace(path)
+    return set(kept)
 
 
 def checks_of(targets: Iterable[Checked], *, strict: bool) -> Checks:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -183,7 +183,7 @@ def read(path: Path) -> Recipe:
         raise TokenError(f"{path} is no tape: {error!r}") from None
 
 
-def stored_witness(directories: Iterator[Path], message: str) -> Recipe | None:
-    """The first tape in *directories* that was kept for the assertion called *message*."""
+def stored_witness(directories: Iterator[Path], messages: Collection[str]) -> Recipe | None:
+    """The first tape in *directories* that was kept for the assertion of one of *messages*."""
     paths = (path for directory in directories for path in sorted(directory.glob(f"*{_SUFFIX}")))
-    return next((recipe for recipe in map(read, paths) if recipe.shows == message), None)
+    return next((recipe for recipe in map(read, paths) if recipe.shows in messages), None)

@@ -2,6 +2,6 @@
 Finds every assertion in Python source, by reading it; nothing is imported.
 """
 
-from .scanner import Scan, scan_sources, scan_target
+from .scanner import Scan, scan_sources, scan_target, source_files
 
-__all__ = ["Scan", "scan_sources", "scan_target"]
+__all__ = ["Scan", "scan_sources", "scan_target", "source_files"]

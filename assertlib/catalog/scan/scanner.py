@@ -72,7 +72,7 @@ def scan_target(root: Path, target: Target) -> Scan:
     """
     scan = Scan()
     sources: dict[str, bytes] = {}
-    for path in sorted(set(_source_files(root, target, scan))):
+    for path in sorted(set(source_files(root, target, scan))):
         shown = _shown(path, root)
         try:
             sources[shown] = path.read_bytes()
@@ -86,7 +86,8 @@ def scan_sources(sources: dict[str, str]) -> Scan:
     return _scan({name: text.encode() for name, text in sources.items()}, Scan())
 
 
-def _source_files(root: Path, target: Target, scan: Scan) -> Iterator[Path]:
+def source_files(root: Path, target: Target, scan: Scan) -> Iterator[Path]:
+    """The files of *target*; what it names and is not there becomes a finding of *scan*."""
     for name in target.source:
         start = source_path(root, name)
         if start.is_dir():

@@ -1,0 +1,135 @@
+"""
+What an existing project already says about itself: `assert` statements, and comments that tell what
+must hold.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .config import Target
+from .scan import Scan, source_files
+
+_TELLS = re.compile(r"\b(?:invariants?|must|never|always|guarantee[sd]?)\b", re.IGNORECASE)
+_NARROWS = re.compile(r"isinstance\(.*\)\Z|.* is not None\Z", re.DOTALL)
+"""What only tells a type checker something."""
+_ABOVE = 4
+_WORDS = 6
+_LIMIT = 200
+_Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """
+    Something that seems to have to hold.
+
+    Attributes:
+        name: A kebab-case name made of its words, unique among the proposals.
+        statement: What a comment says, or the condition.
+        condition: What is asserted; empty if there is only the comment.
+        file: Where, with the function.
+        qualname: The function, or ``<module>``.
+    """
+
+    name: str
+    statement: str
+    condition: str
+    file: str
+    qualname: str
+
+
+def proposals(root: Path, target: Target) -> list[Proposal]:
+    """What the source of *target* says, in order of file and line; unreadable files say nothing."""
+    found: list[Proposal] = []
+    names: set[str] = set()
+    for path in sorted(set(source_files(root, target, Scan()))):
+        shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+        for said, condition, qualname in _said(path):
+            statement = said or f"`{condition}`"
+            name = _unique(_slug(said or condition), names)
+            found.append(Proposal(name, statement, condition, shown, qualname))
+    return found
+
+
+def _said(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Comment, condition and function of each."""
+    try:
+        data = path.read_bytes()
+        tree = ast.parse(data)
+        comments, alone = _comments(data)
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+        return
+    taken: set[int] = set()
+    found: list[tuple[int, str, str, str]] = []
+    for node, qualname in _asserts(tree, "<module>"):
+        lines = _near(node, comments, alone)
+        said = " ".join(comments[line] for line in lines)
+        condition = " ".join(ast.unparse(node.test).split())
+        if (said and _TELLS.search(said)) or not _NARROWS.match(condition):
+            taken.update(lines)
+            found.append((node.lineno, said if _TELLS.search(said) else "", condition, qualname))
+    for line, text in comments.items():
+        if line not in taken and re.match(r"invariant\b", text, re.IGNORECASE):
+            found.append((line, text, "", _function_at(tree, line)))
+    for _, said, condition, qualname in sorted(found):
+        yield said[:_LIMIT], condition[:_LIMIT], qualname
+
+
+def _comments(data: bytes) -> tuple[dict[int, str], set[int]]:
+    """Text of each comment by its line, and the lines that hold nothing else."""
+    tokens = [
+        token
+        for token in tokenize.tokenize(io.BytesIO(data).readline)
+        if token.type == tokenize.COMMENT
+    ]
+    texts = {token.start[0]: token.string.lstrip("#").strip() for token in tokens}
+    alone = {token.start[0] for token in tokens if token.line.lstrip().startswith("#")}
+    return texts, alone
+
+
+def _near(node: ast.Assert, comments: dict[int, str], alone: set[int]) -> list[int]:
+    """Lines of the comments beside an assert and right above it."""
+    lines = list(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    while lines[0] - 1 in alone and node.lineno - lines[0] < _ABOVE:
+        lines.insert(0, lines[0] - 1)
+    return [line for line in lines if line in comments]
+
+
+def _asserts(node: ast.AST, qualname: str) -> Iterator[tuple[ast.Assert, str]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Assert):
+            yield child, qualname
+        inner = _inside(child, qualname) if isinstance(child, _Named) else qualname
+        yield from _asserts(child, inner)
+
+
+def _function_at(node: ast.AST, line: int, qualname: str = "<module>") -> str:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, _Named) and child.lineno <= line <= (child.end_lineno or 0):
+            return _function_at(child, line, _inside(child, qualname))
+    return qualname
+
+
+def _inside(node: _Named, qualname: str) -> str:
+    return node.name if qualname == "<module>" else f"{qualname}.{node.name}"
+
+
+def _slug(text: str) -> str:
+    words = re.findall(r"[a-z0-9]+", text.lower())
+    return "-".join(words[:_WORDS]) or "unnamed"
+
+
+def _unique(name: str, names: set[str]) -> str:
+    chosen, number = name, 1
+    while chosen in names:
+        number += 1
+        chosen = f"{name}-{number}"
+    names.add(chosen)
+    return chosen

@@ -1,0 +1,257 @@
+"""An existing project adopts assertlib: proposals, a baseline of findings, drafts, renames."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from .test_review import Project
+
+STORE = """\
+def put(log, key, value):
+    # The log must be synced before the index is touched.
+    assert log.synced >= log.written
+    assert isinstance(key, str)
+    assert value is not None  # never None: readers take None for a tombstone
+    assert len(key) < 255
+
+
+class Log:
+    def roll(self):
+        # invariant: a segment begins where the one before it ends
+        self.first = self.last
+"""
+
+
+@pytest.fixture(name="project")
+def _project(tmp_path):
+    return Project(tmp_path)
+
+
+def git_state(root: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+# -- init ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="old")
+def _old(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/__init__.py").write_text(STORE, encoding="utf-8")
+    (tmp_path / "store/broken.py").write_text("def broken(:\n")
+    project = Project.__new__(Project)
+    project.root = tmp_path
+    return project
+
+
+def test_asserts_and_comments_are_proposed_as_drafts(old):
+    done = old.run("init")
+    assert "4 drafts from asserts and comments" in done.stdout
+    found = tomllib.loads((old.root / "catalog/found.toml").read_text(encoding="utf-8"))
+    told = {
+        name: (entry["statement"], entry["source"][0]["ref"], entry["source"][0]["note"])
+        for name, entry in found.items()
+        if name != "schema"
+    }
+    file = "store/__init__.py"
+    assert told == {
+        "the-log-must-be-synced-before": (
+            "The log must be synced before the index is touched.",
+            f"{file}, put",
+            "assert log.synced >= log.written",
+        ),
+        "never-none-readers-take-none-for": (
+            "never None: readers take None for a tombstone",
+            f"{file}, put",
+            "assert value is not None",
+        ),
+        "len-key-255": ("`len(key) < 255`", f"{file}, put", "assert len(key) < 255"),
+        "invariant-a-segment-begins-where-the": (
+            "invariant: a segment begins where the one before it ends",
+            f"{file}, Log.roll",
+            "a comment",
+        ),
+    }
+    assert {entry["status"] for entry in found.values() if isinstance(entry, dict)} == {"draft"}
+    assert "AL105" not in old.run("check").stdout
+
+
+def test_proposals_never_overwrite(old):
+    old.run("init")
+    before = git_state(old.root)
+    old.write("store/more.py", "assert 1 < 2  # must be\n")
+    assert "kept" in old.run("init").stdout
+    after = git_state(old.root)
+    assert {name: after[name] for name in before} == before
+
+
+# -- a baseline ---------------------------------------------------------------------------------
+
+
+def test_known_findings_do_not_fail_and_new_ones_do(project):
+    project.change("store/reply.py", "kv.ordered", "kv.orderd")
+    assert project.run("check").returncode == 1
+    known = ("check", "--baseline-findings", "known.txt")
+    assert project.run(*known).returncode == 2
+    assert project.run(*known, "--update").returncode == 0
+    assert project.run(*known).returncode == 0
+    project.change("store/reply.py", "\n\ndef reply", "\n\n\n\n\ndef reply")
+    assert project.run(*known).returncode == 0
+    project.change("store/reply.py", "kv.durable-ack", "kv.durable-akc")
+    done = project.run(*known)
+    assert done.returncode == 1
+    assert "kv.durable-akc" in done.stdout
+    assert "kv.orderd" not in done.stdout
+
+
+def test_a_baseline_only_gets_shorter(project):
+    project.change("store/reply.py", "kv.ordered", "kv.orderd")
+    known = ("check", "--baseline-findings", "known.txt")
+    project.run(*known, "--update")
+    before = (project.root / "known.txt").read_text()
+    project.change("store/reply.py", "kv.durable-ack", "kv.durable-akc")
+    assert project.run(*known, "--update").returncode == 1
+    assert (project.root / "known.txt").read_text() == before
+    project.change("store/reply.py", "kv.orderd", "kv.ordered")
+    project.change("store/reply.py", "kv.durable-akc", "kv.durable-ack")
+    assert "mended: shorten it with --update" in project.run(*known).stderr
+    project.run(*known, "--update")
+    assert (project.root / "known.txt").read_text() == ""
+
+
+@pytest.mark.parametrize("text", [b"no baseline\n", b"\xff\xfe"])
+def test_a_baseline_that_is_none_is_one_clear_error(project, text):
+    (project.root / "known.txt").write_bytes(text)
+    done = project.run("check", "--baseline-findings", "known.txt")
+    assert done.returncode == 2
+    assert "known.txt" in done.stderr
+
+
+# -- drafts -------------------------------------------------------------------------------------
+
+
+def test_a_new_draft_is_a_valid_entry_of_its_area(project):
+    for id in ("kv.new-one", "wal.first-of-its-area"):
+        assert project.run("catalog", "new", id, "--title", 'Says "so"').returncode == 0
+    assert project.findings() == []
+    listed = project.run("catalog", "list").stdout
+    assert 'kv.new-one                       draft      0  Says "so"' in listed
+    assert "wal.first-of-its-area" in listed
+
+
+@pytest.mark.parametrize("id", ["kv.durable-ack", "Kv.Upper", "noarea", "kv.a.b", "../x.y", ""])
+def test_a_draft_that_cannot_be_leaves_nothing_behind(project, id):
+    before = git_state(project.root)
+    done = project.run("catalog", "new", id)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert git_state(project.root) == before
+
+
+def test_a_draft_is_not_added_to_a_file_that_is_broken(project):
+    project.write("catalog/wal.toml", "schema = 1\n[broken\n")
+    assert project.run("catalog", "new", "wal.next").returncode == 2
+    assert (project.root / "catalog/wal.toml").read_text() == "schema = 1\n[broken\n"
+
+
+# -- renames ------------------------------------------------------------------------------------
+
+RUN = "import store.reply; store.reply.reply({}, 2, False)"
+
+
+def record(project, acked):
+    done = project.run("run", "--", sys.executable, "-c", RUN.format(acked))
+    assert done.returncode == 0, done.stderr
+
+
+def test_evidence_and_reviews_follow_a_renamed_assertion(project):
+    project.review("--new")
+    record(project, 1)
+    project.change("store/reply.py", "replies are numbered", "each reply has a number")
+    assert project.rules() == ["AL305"]
+    done = project.run("catalog", "rename", "replies are numbered", "each reply has a number")
+    assert done.returncode == 0, done.stderr
+    assert project.findings() == []
+    record(project, 2)
+    runs = sorted(path.name for path in (project.root / ".assertlib/runs").iterdir())
+    report = project.run("report", *runs, "--format", "json").stdout
+    assert "replies are numbered" not in report
+    assert '"message": "each reply has a number"' in report
+    both = report.partition('"message": "each reply has a number"')[2]
+    assert '"true": 2' in both.partition("]")[0]
+
+
+def test_a_second_rename_leads_from_the_first_name_to_the_last(project):
+    project.change("store/reply.py", "replies are numbered", "b")
+    project.run("catalog", "rename", "replies are numbered", "b")
+    project.change("store/reply.py", '"b"', '"c"')
+    assert project.run("catalog", "rename", "b", "c").returncode == 0
+    project.change("store/reply.py", '"c"', '"replies are numbered"')
+    assert project.run("catalog", "rename", "c", "replies are numbered").returncode == 0
+    renames = tomllib.loads((project.root / "catalog/renames.toml").read_text())["messages"]
+    assert renames == {"b": "c", "c": "replies are numbered"}
+    assert project.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("gone", "replies are numberd", "did you mean 'replies are numbered'?"),
+        ("ack follows sync", "replies are numbered", "still stands at store/reply.py:8"),
+        ("x", "x", "no assertion is called 'x'"),
+    ],
+)
+def test_a_rename_that_cannot_be_says_why(project, old, new, said):
+    done = project.run("catalog", "rename", old, new)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (project.root / "catalog/renames.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('schema = 1\n[messages]\na = "b"\nb = "a"\n', "catalog/renames.toml:3:1"),
+        ("schema = 1\n[messages]\na = 3\n", "catalog/renames.toml:3:1"),
+        ("schema = 1\n[message]\n", "catalog/renames.toml:2:1"),
+        ("schema = [", "catalog/renames.toml"),
+    ],
+)
+def test_broken_renames_are_one_clear_error(project, text, place):
+    project.write("catalog/renames.toml", text)
+    done = project.run("check")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{place}: AL105 "), done.stdout
+
+
+def test_a_witness_follows_its_assertion(tmp_path):
+    project = Project(tmp_path)
+    project.write(
+        "scene.py",
+        "from assertlib import reachable\n\n\n"
+        "async def scene(world):\n    reachable('it comes about')\n",
+    )
+    project.write(
+        "pyproject.toml",
+        "[tool.assertlib.targets.store]\nsource = ['scene.py']\nscenario = 'scene:scene'\n",
+    )
+    project.run("sim", "explore", "--seeds", "1")
+    project.change("scene.py", "it comes about", "it happens")
+    project.run("catalog", "rename", "it comes about", "it happens")
+    done = project.run("sim", "replay", "--assertion", "it happens")
+    assert "no run here has a witness" not in done.stderr
+
+
+def test_the_hooks_are_what_pre_commit_expects():
+    text = (Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text()
+    for key in ("- id: assertlib-check", "entry: assertlib check", "language: python"):
+        assert key in text
+    done = subprocess.run(
+        [Path(sys.executable).parent / "assertlib", "check", "--help"], capture_output=True
+    )
+    assert done.returncode == 0
