@@ -21,6 +21,7 @@ from .renames import Renames, read_renames
 from .words import in_words_of_toml
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+_MOST_BYTES = 1_000_000
 _NOT_AREAS = (RENAMES,)
 
 
@@ -83,7 +84,7 @@ def load(roots: list[Path], base: Path, without: Collection[str] = ()) -> Catalo
     catalog = Catalog()
     for root in roots:
         _load_root(catalog, root, base)
-    _check_replacements(catalog)
+    _check_references(catalog)
     for entry in list(catalog.entries.values()):
         if not set(entry.invariant.requires).isdisjoint(without):
             catalog.entries[entry.id] = replace(entry, is_left_out=True)
@@ -116,6 +117,13 @@ def _shown(path: Path, base: Path) -> str:
 
 def _load_file(catalog: Catalog, path: Path, shown: str) -> None:
     catalog.broken_areas.add(path.stem)
+    if not path.is_file():
+        _find(catalog, shown, (0, 0), "is no file", "remove it, or mend the link")
+        return
+    if path.stat().st_size > _MOST_BYTES:
+        text = f"is larger than {_MOST_BYTES:,} bytes"
+        _find(catalog, shown, (0, 0), text, "is this a catalog? split it into areas")
+        return
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -235,8 +243,13 @@ def _fields_at(where: KeyPath) -> list[str]:
     return list(Invariant.model_fields)
 
 
-def _check_replacements(catalog: Catalog) -> None:
+def _check_references(catalog: Catalog) -> None:
     for entry in catalog.entries.values():
+        for other in entry.invariant.related:
+            if other not in catalog.entries and other not in catalog.broken:
+                hint = did_you_mean(other, catalog.entries) or "name an invariant, or take it out"
+                text = f"{entry.id}: related names {other!r}, which is in no catalog"
+                catalog.findings.append(Finding(entry.file, entry.line, 1, "AL105", text, hint))
         target = entry.invariant.replaced_by
         if target is None or target in catalog.broken:
             continue

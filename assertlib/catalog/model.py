@@ -4,10 +4,18 @@ Invariants as the catalog holds them.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 KindName = Literal["always", "always_or_unreachable", "sometimes", "reachable", "unreachable"]
 KebabName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -43,10 +51,29 @@ class Incident(_Entry):
     """What happened, in a few words."""
     status: Literal["confirmed", "suspected", "refuted"]
     """Refuted: it turned out to be a test's or a client's fault."""
+    date: str = ""
+    """When it was reported: ``2022-03-31``, ``2022-03`` or ``2022``."""
     how: str = ""
     """What shows it elsewhere, in words."""
     reproduce: tuple[Prose, ...] = Field(default=(), strict=False)
     """Kept defects and tests of this project that show it, by name or by file."""
+
+    @field_validator("date")
+    @classmethod
+    def _is_a_date(cls, value: str) -> str:
+        if value and not _is_date(value):
+            raise ValueError("no date; write it as 2022-03-31, 2022-03 or 2022")
+        return value
+
+
+def _is_date(text: str) -> bool:
+    if not re.fullmatch(r"\d{4}(-\d{2}){0,2}", text):
+        return False
+    try:
+        dt.date.fromisoformat(text + "-01" * (2 - text.count("-")))
+    except ValueError:
+        return False
+    return True
 
 
 class State(_Entry):

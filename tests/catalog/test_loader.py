@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from textwrap import dedent
 
@@ -164,6 +165,42 @@ WRONG = {
         "[assertion]",
         ["'assertion'"],
     ),
+    "an incident in a month that is none": (
+        HEAD
+        + entry(
+            "x", "[[x.incident]]\nref = 'r'\ntitle = 't'\nstatus = 'refuted'\ndate = '2022-13'"
+        ),
+        "date",
+        ["incident.0.date", "2022-03-31"],
+    ),
+    "an incident at a time": (
+        HEAD
+        + entry(
+            "x", "[[x.incident]]\nref = 'r'\ntitle = 't'\nstatus = 'refuted'\ndate = 2022-03-31"
+        ),
+        "date",
+        ["incident.0.date"],
+    ),
+    "a state that is a text": (
+        HEAD + entry("x", "[x.states]\nseen = 'text'"),
+        "seen",
+        ["states.seen"],
+    ),
+    "a clause and a state of one name": (
+        HEAD + entry("x", "[x.clauses]\nseen = 'c'\n[x.states.seen]\ntext = 't'"),
+        "[x]",
+        ["seen", "clause", "state"],
+    ),
+    "an unknown related invariant": (
+        HEAD + entry("x", "related = ['kv.y']"),
+        "[x]",
+        ["'kv.y'", "did you mean 'kv.x'"],
+    ),
+    "an unknown key behind a text that looks like tables": (
+        HEAD + entry("x", "debug = '''\n[y]\n[[x.source]]\nwrong = 1\n'''\nwrng = 1"),
+        "wrng",
+        ["'wrng'"],
+    ),
     "two entries of one name": (HEAD + entry("x") + entry("x"), None, ["TOML", "x"]),
     "two keys of one name": (HEAD + entry("x", "title = 'u'"), None, ["TOML"]),
     "no value": (HEAD + "x = \n", None, ["TOML"]),
@@ -222,6 +259,22 @@ def test_a_file_that_is_not_utf_8_is_told_as_a_whole(tmp_path):
     assert str(finding).startswith("catalog/kv.toml: AL105 ")
 
 
+def test_a_file_too_large_to_be_a_catalog_is_told(tmp_path):
+    root = write(tmp_path / "catalog", kv=HEAD + "# " + 10_000_000 * "x")
+    (finding,) = load([root], tmp_path).findings
+    assert (finding.file, finding.code) == ("catalog/kv.toml", "AL105")
+    assert "larger than" in finding.message
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to(path.name)])
+def test_what_is_no_file_is_told_and_not_waited_for(tmp_path, make):
+    root = write(tmp_path / "catalog", kv=HEAD)
+    make(root / "wal.toml")
+    (finding,) = load([root], tmp_path).findings
+    assert (finding.file, finding.code) == ("catalog/wal.toml", "AL105")
+    assert "is no file" in finding.message
+
+
 def test_a_wrong_name_of_an_area_is_told(tmp_path):
     catalog = loaded(tmp_path, HEAD + entry("x"), area="Key_Value")
     (finding,) = catalog.findings
@@ -233,7 +286,7 @@ def test_a_wrong_name_of_an_area_is_told(tmp_path):
 def test_a_directory_with_the_name_of_a_file_is_told(tmp_path):
     (tmp_path / "catalog" / "kv.toml").mkdir(parents=True)
     (finding,) = load([tmp_path / "catalog"], tmp_path).findings
-    assert str(finding).startswith("catalog/kv.toml: AL105 cannot be read")
+    assert str(finding).startswith("catalog/kv.toml: AL105 is no file")
 
 
 def test_a_missing_directory_is_told(tmp_path):

@@ -60,7 +60,13 @@ def entries():
             owners=["storage"],
             source=[Source(ref="paper | one", note="section 3")],
             incident=[
-                Incident(ref="etcd#1", title="Lost | twice", status="confirmed", reproduce=["d1"])
+                Incident(
+                    ref="etcd#1",
+                    title="Lost | twice",
+                    date="2024-05",
+                    status="confirmed",
+                    reproduce=["d1"],
+                )
             ],
             open_questions=["Who knows?"],
         ),
@@ -230,7 +236,7 @@ def test_pipes_do_not_break_tables(pages):
     clauses, assertions, incidents = tables(page)
     assert clauses == [["clause", "promise"], ["small", "Small | or not."]]
     assert [row[1] for row in assertions] == ["assertion", "a | b | c", "n is positive"]
-    assert incidents[1] == ["etcd#1", "confirmed", "Lost | twice", "", "d1"]
+    assert incidents[1] == ["etcd#1", "2024-05", "confirmed", "Lost | twice", "", "d1"]
 
 
 def test_pipes_do_not_break_the_index(pages):
