@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -131,6 +132,57 @@ class Module:
     def __post_init__(self) -> None:
         self.scope = Scope(self.tree, "", None, self)
         _Binder(self).visit_body(self.tree, self.scope)
+
+    @cached_property
+    def uses(self) -> Uses:
+        """
+        What the module calls and reads.
+
+        Raises:
+            RecursionError: It is nested too deeply.
+        """
+        uses = Uses([], [], {_named_value(node) for node in ast.walk(self.tree)})
+        self._add_uses(self.tree, self.scope, uses, is_annotation=False)
+        return uses
+
+    def _add_uses(self, node: ast.AST, scope: Scope, uses: Uses, *, is_annotation: bool) -> None:
+        annotations = (getattr(node, "annotation", None), getattr(node, "returns", None))
+        for child, place in children_in_scopes(node, scope, self.scopes):
+            is_inside = is_annotation or child in annotations
+            if isinstance(child, ast.Call):
+                uses.calls.append((child, place))
+            elif (
+                isinstance(child, ast.Name | ast.Attribute)
+                and isinstance(child.ctx, ast.Load)
+                and not is_inside
+            ):
+                uses.loads.append((child, place))
+            self._add_uses(child, place, uses, is_annotation=is_inside)
+
+
+@dataclass(frozen=True)
+class Uses:
+    """
+    Expressions of a module, each with the scope that it is evaluated in.
+
+    Attributes:
+        calls: In order of the source.
+        loads: Names and attributes that are read, but for annotations.
+        named: What assignments give a name to.
+    """
+
+    calls: list[tuple[ast.Call, Scope]]
+    loads: list[tuple[ast.Name | ast.Attribute, Scope]]
+    named: set[ast.expr | None]
+
+
+def _named_value(node: ast.AST) -> ast.expr | None:
+    """What an assignment to plain names gives a name to."""
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        return node.value
+    if isinstance(node, ast.Assign) and all(isinstance(each, ast.Name) for each in node.targets):
+        return node.value
+    return None
 
 
 def module_name(file: str) -> tuple[str, str]:

@@ -27,7 +27,6 @@ from .fingerprint import fingerprint
 from .modules import (
     Module,
     Scope,
-    children_in_scopes,
 )
 from .references import (
     ASSERTIONS,
@@ -152,17 +151,11 @@ class _ModuleScan:
     def run(self) -> None:
         """Take every call for what it asserts."""
         try:
-            for call, scope in self._walk(self._module.tree, self._module.scope):
+            for call, scope in self._module.uses.calls:
                 self._take_call(call, scope)
             self._find_values()
         except RecursionError:
             self._scan.findings.append(unreadable(self._module.file, 0, "it is nested too deeply"))
-
-    def _walk(self, node: ast.AST, scope: Scope) -> Iterator[tuple[ast.Call, Scope]]:
-        for child, place in children_in_scopes(node, scope, self._module.scopes):
-            if isinstance(child, ast.Call):
-                yield child, place
-            yield from self._walk(child, place)
 
     def _take_call(self, call: ast.Call, scope: Scope) -> None:
         self._callees.add(call.func)
@@ -379,24 +372,13 @@ class _ModuleScan:
 
     def _find_values(self) -> None:
         """Assertions that are handed around, and bound ones that nobody calls."""
-        aliased = {_named_value(node) for node in ast.walk(self._module.tree)}
-        for node, scope in self._loads(self._module.tree, self._module.scope):
-            if node in self._callees or node in aliased:
+        uses = self._module.uses
+        for node, scope in uses.loads:
+            if node in self._callees or node in uses.named:
                 continue
             reference = self._resolver.resolve(node, scope)
             if isinstance(reference, Primitive | Bound) or self._expander.is_wrapper(reference):
                 self._find("AL111", node, f"{ast.unparse(node)} is used as a value")
-
-    def _loads(
-        self, node: ast.AST, scope: Scope
-    ) -> Iterator[tuple[ast.Name | ast.Attribute, Scope]]:
-        annotations = (getattr(node, "annotation", None), getattr(node, "returns", None))
-        for child, place in children_in_scopes(node, scope, self._module.scopes):
-            if child in annotations:
-                continue
-            if isinstance(child, ast.Name | ast.Attribute) and isinstance(child.ctx, ast.Load):
-                yield child, place
-            yield from self._loads(child, place)
 
     def _column(self, node: ast.expr) -> int:
         """Column in characters from 1; the parser counts bytes."""
@@ -418,15 +400,6 @@ def _bucket(value: str) -> Callable[[str], str]:
         return bucket_message(message, value)
 
     return name
-
-
-def _named_value(node: ast.AST) -> ast.expr | None:
-    """What an assignment to plain names gives a name to."""
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-        return node.value
-    if isinstance(node, ast.Assign) and all(isinstance(each, ast.Name) for each in node.targets):
-        return node.value
-    return None
 
 
 def _is_assertion_name(name: str) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import lru_cache
 
 from ..findings import Finding
 from .modules import (
@@ -19,6 +20,7 @@ from .modules import (
 )
 from .references import HOMES, endings
 
+_REMEMBERED = 512
 _MARKS = (b"assertlib", b"antithesis")
 
 
@@ -57,8 +59,10 @@ def _parse_these(
 ) -> None:
     for name in names:
         data = rest.pop(name)
-        module = _parse(name, data, findings)
-        if module is not None:
+        module = _parse(name, data)
+        if isinstance(module, Finding):
+            findings.append(module)
+        else:
             parsed[name] = module
 
 
@@ -111,23 +115,29 @@ def _asserts_inside(node: FunctionNode | ast.ClassDef, names: set[str]) -> bool:
     """Whether a function is a wrapper, or a class holds something that asserts."""
     if isinstance(node, FunctionNode):
         return bool(node.decorator_list)
-    parts = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    parts = _names_in(node)
     return "Invariant" in parts or not names.isdisjoint(parts)
 
 
-def _parse(name: str, data: bytes, findings: list[Finding]) -> Module | None:
+@lru_cache(maxsize=_REMEMBERED)
+def _names_in(node: ast.AST) -> frozenset[str]:
+    return frozenset(part.id for part in ast.walk(node) if isinstance(part, ast.Name))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _parse(name: str, data: bytes) -> Module | Finding:
+    """The module, or why there is none; targets that share files share modules."""
     try:
         tree = ast.parse(data, name)
         source = data.decode(_encoding(data))
         dotted, package = module_name(name)
         return Module(name, dotted, package, source, tree)
     except SyntaxError as error:
-        findings.append(unreadable(name, error.lineno or 0, error.msg))
+        return unreadable(name, error.lineno or 0, error.msg)
     except RecursionError:
-        findings.append(unreadable(name, 0, "it is nested too deeply"))
+        return unreadable(name, 0, "it is nested too deeply")
     except (ValueError, MemoryError, LookupError) as error:
-        findings.append(unreadable(name, 0, str(error)))
-    return None
+        return unreadable(name, 0, str(error))
 
 
 def _encoding(data: bytes) -> str:
