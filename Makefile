@@ -100,10 +100,11 @@ format: install ## let ruff mend style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## what assertions, judging histories and simulation cost, against peers
+bench: install ## what assertions, histories, simulation and scanning cost, against peers
 	$(BIN)/python benchmarks/primitives.py
 	$(BIN)/python benchmarks/linearizability.py
 	$(BIN)/python benchmarks/sim.py
+	$(BIN)/python benchmarks/scan.py
 
 campaigns: install services ## what campaigns find in real etcd servers; about ten minutes
 	$(BIN)/python benchmarks/real_etcd.py
@@ -113,8 +114,9 @@ simulations: install ## the long form of the simulation's tests; some hours
 	$(BIN)/python benchmarks/sim_campaigns.py survival --seeds 20000 --plot docs/states-seen.svg
 	$(BIN)/assertlib sim challenge --jobs 2 --output docs/track-record.md
 
-docs: install ## the pages of the invariants
+docs: install ## the pages of the invariants, and the site with all documentation
 	$(BIN)/assertlib docs
+	$(BIN)/python docs/_site/build.py build/site
 
 clean: ## remove what is built
 	rm -rf $(VENV) .assertlib $(SANITIZED) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

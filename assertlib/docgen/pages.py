@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import jinja2
@@ -24,7 +25,7 @@ from ..model import Site, invariant_and_clause
 INDEX = "index.md"
 _INDEX_TITLE = "# Invariants of "
 _FIRST_SECTION = "\n## What must hold\n"
-_ID = re.compile(r"\b[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*\b")
+_ID = re.compile(r"(?<![\w`\[./-])[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*(?![\w`\]-])")
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def render_pages(
         others: Targets that are held to the same catalog, whose assertions count as well.
         live: What changes by itself; None for pages that are committed.
     """
-    environment = _environment()
     entries = checked.catalog.entries
+    environment = _environment(entries)
     sites = _all_sites([checked, *others])
     messages = {site.message for site in sites}
     links = _links(entries)
@@ -105,7 +106,7 @@ def render_pages(
     return rendered
 
 
-def _environment() -> jinja2.Environment:
+def _environment(entries: Mapping[str, Entry]) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("assertlib.docgen", "."),
         trim_blocks=True,
@@ -116,6 +117,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["cell"] = _cell
     environment.filters["literal"] = in_markdown
+    environment.filters["linked"] = partial(_linked, entries=entries)
     environment.globals["page_name"] = page_name
     environment.globals["clause_of"] = _clause
     return environment
@@ -185,6 +187,16 @@ def sites_of(entry: Entry, sites: list[Site]) -> list[Site]:
 
 def _clause(site: Site) -> str:
     return invariant_and_clause(site.invariant or "")[1] or ""
+
+
+def _linked(text: str, entries: Mapping[str, Entry]) -> str:
+    """*text* with links to the pages of the invariants that it names."""
+
+    def link(found: re.Match[str]) -> str:
+        entry = entries.get(found[0])
+        return found[0] if entry is None else f"[{entry.id}]({page_name(entry)})"
+
+    return _ID.sub(link, text)
 
 
 def _cell(text: str) -> str:

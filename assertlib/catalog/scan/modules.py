@@ -141,7 +141,7 @@ class Module:
         Raises:
             RecursionError: It is nested too deeply.
         """
-        uses = Uses([], [], {_named_value(node) for node in ast.walk(self.tree)})
+        uses = Uses([], [], set())
         self._add_uses(self.tree, self.scope, uses, is_annotation=False)
         return uses
 
@@ -151,6 +151,8 @@ class Module:
             is_inside = is_annotation or child in annotations
             if isinstance(child, ast.Call):
                 uses.calls.append((child, place))
+            elif isinstance(child, ast.Assign | ast.AnnAssign):
+                uses.named.add(_named_value(child))
             elif (
                 isinstance(child, ast.Name | ast.Attribute)
                 and isinstance(child.ctx, ast.Load)
@@ -176,13 +178,10 @@ class Uses:
     named: set[ast.expr | None]
 
 
-def _named_value(node: ast.AST) -> ast.expr | None:
+def _named_value(node: ast.Assign | ast.AnnAssign) -> ast.expr | None:
     """What an assignment to plain names gives a name to."""
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-        return node.value
-    if isinstance(node, ast.Assign) and all(isinstance(each, ast.Name) for each in node.targets):
-        return node.value
-    return None
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return node.value if all(isinstance(each, ast.Name) for each in targets) else None
 
 
 def module_name(file: str) -> tuple[str, str]:
