@@ -272,6 +272,17 @@ def bucket_of(value: object) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
+def origin_and_part(message: str) -> tuple[str, str]:
+    """The assertion that a derived one belongs to, and the rest of its name; empty if it is none."""
+    for suffix in (antecedent_message(""), false_message("")):
+        if message.endswith(suffix) and message != suffix:
+            return message.removesuffix(suffix), suffix
+    head, mark, rest = message.rpartition(" [bucket=")
+    if head and rest.endswith("]"):
+        return head, mark + rest
+    return message, ""
+
+
 OTHER_BUCKET = "other"
 
 

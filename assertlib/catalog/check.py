@@ -47,6 +47,7 @@ class Checked:
         found.update(each.finding() for each in self.suspects)
         found.update(lock.findings if lock else ())
         found.update(others)
+        found.update(_used_again(catalog, scan.sites))
         self.findings = sorted(found)
 
     def errors(self, *, strict: bool) -> list[Finding]:
@@ -74,6 +75,17 @@ def check(config: Config, name: str, target: Target) -> Checked:
 def is_error(finding: Finding) -> bool:
     """Whether *finding* fails a check that is not strict."""
     return RULES[finding.code].severity is Severity.ERROR
+
+
+def _used_again(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
+    """Messages that were given up by a rename, under which nothing may be kept again."""
+    for site in sites:
+        new = catalog.renames.messages.get(site.origin)
+        if new is not None and site.message in (
+            site.origin,
+            bucket_message(site.origin, OTHER_BUCKET),
+        ):
+            yield _at_site(site, "AL306", f"{site.origin!r} was given up for {new!r}")
 
 
 def _joined(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:

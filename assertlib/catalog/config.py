@@ -158,7 +158,7 @@ def is_toml(text: str) -> bool:
     """Whether *text* is TOML."""
     try:
         tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -167,7 +167,7 @@ def _read(file: Path) -> Config | None:
     try:
         text = file.read_text(encoding="utf-8")
         data = tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: {error}") from error
     tool = data.get("tool", {})
     if not isinstance(tool, dict) or "assertlib" not in tool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from .config import is_toml
 
 _ID = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)\.([a-z0-9]+(?:-[a-z0-9]+)*)\Z")
+_RESERVED = ("schema", "assertion", "renames")
 _HEADER = "#:schema ./schema.json\nschema = 1\n"
 
 
@@ -36,6 +37,8 @@ def add_draft(
     if found is None:
         raise DraftError(f"{identifier!r} is no id; write area.kebab-name, in small letters")
     area, name = found.groups()
+    if name in _RESERVED or area in _RESERVED:
+        raise DraftError(f"{identifier!r}: the name is reserved; choose another")
     path = root / f"{area}.toml"
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else _HEADER
@@ -70,4 +73,5 @@ note = {_text(note)}
 
 def _text(value: str) -> str:
     # JSON's strings are TOML's, but for DEL.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    shown = value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return json.dumps(shown, ensure_ascii=False).replace("\x7f", "\\u007f")

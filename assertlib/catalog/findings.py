@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-_LINES = re.compile(r":\d+(?=\W|$)")
+_LINES = re.compile(r"(?<=\.py):\d+$|\(at line \d+, column \d+\)")
 
 
 class Severity(StrEnum):

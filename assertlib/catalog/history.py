@@ -76,7 +76,7 @@ def _entries(
 def _read(area: str, text: str) -> Iterator[tuple[str, Invariant]]:
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return
     for name, table in data.items():
         try:

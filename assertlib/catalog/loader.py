@@ -10,10 +10,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from .findings import Finding, did_you_mean
-from .model import SCHEMA_VERSION, Incident, Invariant, Source
+from .model import SCHEMA_VERSION, Incident, Invariant, Source, State
 from .positions import Path as KeyPath
 from .positions import Position, nearest, positions
 from .renames import FILE as RENAMES
@@ -107,7 +107,7 @@ def _load_root(catalog: Catalog, root: Path, base: Path) -> None:
     for path in paths:
         _load_file(catalog, path, _shown(path, base))
     renames = read_renames(root / RENAMES, _shown(root / RENAMES, base))
-    catalog.renames.messages.update(renames.messages)
+    catalog.renames.add(renames)
     catalog.findings.extend(renames.findings)
 
 
@@ -131,7 +131,7 @@ def _load_file(catalog: Catalog, path: Path, shown: str) -> None:
         return
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         position = re.search(r"line (\d+), column (\d+)", str(error))
         at_end = (text.count("\n") + 1, len(text) - text.rfind("\n"))
         place = (int(position[1]), int(position[2])) if position else at_end
@@ -214,11 +214,13 @@ class _FileReader:
 
     def _report(self, identifier: str, name: str, where: KeyPath, kind: str, text: str) -> None:
         key = str(where[-1]) if where else ""
+        inside = ".".join(part for part in where[:-1] if isinstance(part, str))
+        owner = f"{identifier}: {inside}" if inside else identifier
         if kind == "extra_forbidden":
             hint = did_you_mean(key, _fields_at(where))
-            message, remedy = f"{identifier}: unknown key {key!r}", hint or "see `catalog schema`"
+            message, remedy = f"{owner}: unknown key {key!r}", hint or "see `catalog schema`"
         elif kind == "missing":
-            message, remedy = f"{identifier}: {key!r} is missing", "add it"
+            message, remedy = f"{owner}: {key!r} is missing", "add it"
         else:
             label = ".".join(str(part) for part in where if part != "[key]")
             said = in_words_of_toml(text)
@@ -238,9 +240,9 @@ def _holds_invariants(table: dict[str, object]) -> bool:
 
 
 def _fields_at(where: KeyPath) -> list[str]:
-    if len(where) > 1 and where[0] in ("source", "incident"):
-        return list((Source if where[0] == "source" else Incident).model_fields)
-    return list(Invariant.model_fields)
+    inner: dict[str, type[BaseModel]] = {"source": Source, "incident": Incident, "states": State}
+    model = inner.get(str(where[0]), Invariant) if len(where) > 1 else Invariant
+    return list(model.model_fields)
 
 
 def _check_references(catalog: Catalog) -> None:

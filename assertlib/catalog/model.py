@@ -142,9 +142,10 @@ class Invariant(_Entry):
 
     @property
     def promise(self) -> str:
-        """Statement and clauses, one sentence or clause a line, as reviews compare them."""
+        """Statement, clauses and states, a sentence or part a line, as reviews compare them."""
+        parts = [*self.clauses.items(), *((name, it.text) for name, it in self.states.items())]
         lines = _sentences(self.statement)
-        lines += [f"{name}: {' '.join(text.split())}" for name, text in self.clauses.items()]
+        lines += [f"{name}: {' '.join(text.split())}" for name, text in sorted(parts)]
         return "\n".join(lines)
 
 

@@ -17,6 +17,8 @@ from .config import Target
 from .scan import Scan, source_files
 
 _TELLS = re.compile(r"\b(?:invariants?|must|never|always|guarantee[sd]?)\b", re.IGNORECASE)
+_TELLS_ALONE = re.compile(r"\b(?:invariants?|must|never|guarantee[sd]?)\b", re.IGNORECASE)
+_LABEL = re.compile(r"invariants?:\s*", re.IGNORECASE)
 _NARROWS = re.compile(r"isinstance\(.*\)\Z|.* is not None\Z", re.DOTALL)
 """What only tells a type checker something."""
 _ABOVE = 4
@@ -71,15 +73,33 @@ def _said(path: Path) -> Iterator[tuple[str, str, str]]:
     for node, qualname in _asserts(tree, "<module>"):
         lines = _near(node, comments, alone)
         said = " ".join(comments[line] for line in lines)
+        said = said if _TELLS.search(said) else _message(node)
         condition = " ".join(ast.unparse(node.test).split())
-        if (said and _TELLS.search(said)) or not _NARROWS.match(condition):
+        if said or not _NARROWS.match(condition):
             taken.update(lines)
-            found.append((node.lineno, said if _TELLS.search(said) else "", condition, qualname))
-    for line, text in comments.items():
-        if line not in taken and re.match(r"invariant\b", text, re.IGNORECASE):
-            found.append((line, text, "", _function_at(tree, line)))
+            found.append((node.lineno, said, condition, qualname))
+    for line, said in _blocks(comments, alone):
+        if line not in taken and _TELLS_ALONE.search(said):
+            found.append((line, said, "", _function_at(tree, line)))
     for _, said, condition, qualname in sorted(found):
-        yield said[:_LIMIT], condition[:_LIMIT], qualname
+        yield _LABEL.sub("", said)[:_LIMIT], condition[:_LIMIT], qualname
+
+
+def _message(node: ast.Assert) -> str:
+    """What the assert itself says."""
+    value = node.msg.value if isinstance(node.msg, ast.Constant) else None
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _blocks(comments: dict[int, str], alone: set[int]) -> Iterator[tuple[int, str]]:
+    """Comments, with those on consecutive lines as one; each by its first line."""
+    for line in sorted(comments):
+        if line in alone and line - 1 in alone:
+            continue
+        last = line
+        while line in alone and last + 1 in alone:
+            last += 1
+        yield line, " ".join(comments[each] for each in range(line, last + 1))
 
 
 def _comments(data: bytes) -> tuple[dict[int, str], set[int]]:
@@ -123,7 +143,7 @@ def _inside(node: _Named, qualname: str) -> str:
 
 def _slug(text: str) -> str:
     words = re.findall(r"[a-z0-9]+", text.lower())
-    return "-".join(words[:_WORDS]) or "unnamed"
+    return "-".join(words[:_WORDS]) if len(words) > 1 else f"it-holds-{''.join(words)}".rstrip("-")
 
 
 def _unique(name: str, names: set[str]) -> str:

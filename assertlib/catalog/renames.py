@@ -8,13 +8,14 @@ old one.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from ..model import origin_and_part
 from .findings import Finding
 from .positions import nearest, positions
 from .words import in_words_of_toml
@@ -49,12 +50,28 @@ class Renames:
 
     def now(self, message: str) -> str:
         """What *message* is called today; parts of a derived assertion go with it."""
-        name, bracket, rest = message.partition(" [")
-        while name in self.messages or message in self.messages:
-            if message in self.messages:
-                return self.now(self.messages[message])
-            name = self.messages[name]
-        return f"{name}{bracket}{rest}"
+        if message in self.messages:
+            return self._last(message)
+        origin, part = origin_and_part(message)
+        return self._last(origin) + part
+
+    def _last(self, message: str) -> str:
+        while message in self.messages:
+            message = self.messages[message]
+        return message
+
+    def without(self, messages: Collection[str]) -> Renames:
+        """These renames but for those of names that *messages* still, or again, hold."""
+        kept = {old: new for old, new in self.messages.items() if old not in messages}
+        return Renames(kept)
+
+    def add(self, other: Renames) -> None:
+        """Take in those of another file, where they do not lead in a circle."""
+        for old, new in other.messages.items():
+            self.messages.setdefault(old, new)
+            if _leads_back(self.messages, old):
+                del self.messages[old]
+        self.findings.extend(other.findings)
 
     def before(self, message: str) -> Iterator[str]:
         """What *message* was called, itself included."""
@@ -74,7 +91,7 @@ def read_renames(path: Path, shown: str) -> Renames:
         data = tomllib.loads(text)
     except FileNotFoundError:
         return Renames()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return _wrong(shown, (0, 0), f"cannot be read: {error}")
     places = positions(text)
     try:
@@ -105,22 +122,30 @@ def _leads_back(messages: Mapping[str, str], start: str) -> bool:
     return name in seen
 
 
-def add_rename(path: Path, renames: Renames, old: str, new: str) -> None:
+def add_rename(root: Path, old: str, new: str) -> Path:
     """
-    Write down that *old* is called *new*, in the file at *path*, whole or not at all.
+    Write down that *old* is called *new*, in the catalog at *root*, whole or not at all; the file.
 
     Raises:
-        RenameError: The two are one.
+        RenameError: The file is broken, the two are one, or *new* was itself given up.
         OSError: The file cannot be written.
     """
     import tomli_w
 
-    if old == new:
-        raise RenameError(f"{old!r} is the same name")
-    messages = {**renames.messages, old: new}
-    # What carries the name today has it for good, or again.
-    messages.pop(new, None)
+    path = root / FILE
+    known = read_renames(path, str(path))
+    if known.findings:
+        raise RenameError(str(known.findings[0]))
+    messages = dict(known.messages)
+    if known.now(new) == old:
+        # It is called again as it was.
+        del messages[new]
+    elif new in messages:
+        raise RenameError(f"{new!r} was itself given up, for {known.now(new)!r}")
+    if old != new:
+        messages[old] = new
     text = tomli_w.dumps({"schema": 1, "messages": dict(sorted(messages.items()))})
     temporary = path.with_name(f".{FILE}.new")
-    temporary.write_text(_HEADER + text, encoding="utf-8")
+    temporary.write_text(_HEADER + text, encoding="utf-8", errors="backslashreplace")
     temporary.replace(path)
+    return path

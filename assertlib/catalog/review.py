@@ -12,6 +12,7 @@ that), and nothing renews it by itself, since an alarm that clears itself is non
 from __future__ import annotations
 
 import difflib
+import shlex
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..model import OTHER_BUCKET, Site, bucket_message, invariant_and_clause
+from ..model import OTHER_BUCKET, Site, bucket_message, invariant_and_clause, origin_and_part
 from .findings import Finding
 from .loader import Catalog, Entry
 from .model import KindName
@@ -104,7 +105,7 @@ class Lock:
         }
         text = tomli_w.dumps({"schema": 1, "reviewed": tables}, multiline_strings=True)
         temporary = self.path.with_name(f".{LOCK}.new")
-        temporary.write_text(_HEADER + text, encoding="utf-8")
+        temporary.write_text(_HEADER + text, encoding="utf-8", errors="backslashreplace")
         temporary.replace(self.path)
 
 
@@ -121,7 +122,7 @@ def read_lock(root: Path, shown: str) -> Lock:
         data = tomllib.loads(text)
     except FileNotFoundError:
         return lock
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         lock.exists = True
         lock.findings.append(_wrong(lock.shown, (0, 0), f"cannot be read: {error}"))
         return lock
@@ -174,6 +175,9 @@ class Suspect:
         if self.site is not None:
             place = (self.site.file, self.site.line, self.site.column)
         remedy = RULES[self.code].remedy.replace(" ID", f" {self.entry.id}")
+        if self.code == "AL305" and self.site is not None:
+            names = f"{shlex.quote(self.message)} {shlex.quote(self.site.message)}"
+            remedy = remedy.replace("OLD NEW", names)
         return Finding(*place, self.code, self.text, remedy)
 
 
@@ -231,21 +235,25 @@ def _changed(
 
 
 def _renamed(link: Link, new: Mapping[str, Site]) -> Site | None:
-    same = [each for each in new.values() if each.fingerprint == link.fingerprint]
+    same = [
+        each
+        for each in new.values()
+        if each.fingerprint == link.fingerprint and each.condition == link.condition != ""
+    ]
     return same[0] if len(same) == 1 else None
 
 
 def _changed_statement(entry: Entry, known: Reviewed, here: Collection[str]) -> Iterator[Suspect]:
     revision = entry.invariant.revision
-    names = ", ".join(map(repr, sorted(here)))
+    names = ", ".join(map(repr, sorted(here))) + (" was" if len(here) == 1 else " were")
     if revision < known.revision:
         text = f"{entry.id}: it was reviewed at revision {known.revision}, here is {revision}"
         yield Suspect("AL303", entry, "", None, None, text)
     elif revision > known.revision:
         text = f"{entry.id}: its meaning has changed (revision {revision}) since {names}"
-        yield Suspect("AL301", entry, "", None, None, f"{text} was reviewed against it")
+        yield Suspect("AL301", entry, "", None, None, f"{text} reviewed against it")
     elif entry.invariant.promise != known.promise:
-        text = f"{entry.id}: its statement has changed since {names} was reviewed against it"
+        text = f"{entry.id}: its statement has changed since {names} reviewed against it"
         yield Suspect("AL301", entry, "", None, None, text)
 
 
@@ -262,14 +270,13 @@ def difference(link: Link, site: Site) -> str:
     if site.kind.name != link.kind:
         weaker = _is_weaker_kind(link.kind, site.kind.name)
         said.append(f"{link.kind} is {site.kind.name} now{', which is weaker' * weaker}")
-    if site.fingerprint != link.fingerprint:
-        if site.condition == link.condition:
-            said.append(f"the condition `{site.condition}` reads the same, what it uses does not")
-        else:
-            said.append(f"`{link.condition}` is `{site.condition}` now")
+    if site.condition != link.condition:
+        said.append(f"`{link.condition}` is `{site.condition}` now")
         weaker_by = weakening(link.condition, site.condition)
         if weaker_by:
             said.append(f"it is weaker: {weaker_by}")
+    elif not said:
+        said.append(f"the condition `{site.condition}` reads the same, what it uses does not")
     return "; ".join(said)
 
 
@@ -335,14 +342,22 @@ def _present(by_target: Mapping[str, Mapping[str, Site]]) -> dict[str, Link]:
 
 
 def rename(lock: Lock, old: str, new: str) -> int:
-    """Give the assertion *old* the name *new*; in how many links."""
+    """Give the assertion *old*, and its parts, the name *new*; in how many invariants."""
     count = 0
     for identifier, known in lock.reviewed.items():
-        if old in known.links:
-            links = {(new if name == old else name): link for name, link in known.links.items()}
+        renamed = {name: _renamed_link(name, old, new) for name in known.links}
+        if any(name != now for name, now in renamed.items()):
+            links = {renamed[name]: link for name, link in known.links.items()}
             lock.reviewed[identifier] = known.model_copy(update={"links": links})
             count += 1
     return count
+
+
+def _renamed_link(name: str, old: str, new: str) -> str:
+    if name == old:
+        return new
+    origin, part = origin_and_part(name)
+    return new + part if origin == old else name
 
 
 def statement_difference(known: Reviewed, entry: Entry) -> list[str]:

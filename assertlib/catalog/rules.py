@@ -299,6 +299,15 @@ RULES = _rules(
         'assertlib catalog rename "ack follows fsync" "acks follow fsync"',
     ),
     Rule(
+        "AL306",
+        _ERROR,
+        "An assertion has a message that another one gave up",
+        "Evidence of the old one goes to its new name; that of two assertions would be mixed.",
+        "give it a message of its own, or take the rename out of renames.toml",
+        '"ack follows fsync" = "acks follow fsync"   # and the code says "ack follows fsync"',
+        'always(ok, "an ack of a batch follows its fsync")',
+    ),
+    Rule(
         "AL401",
         _WARNING,
         "An active invariant has no source, or says nothing about debugging",

@@ -11,15 +11,16 @@ from typing import Annotated
 
 import typer
 
-from ..catalog.config import find_config
+from ..catalog.check import Checked
+from ..catalog.config import Config, find_config
 from ..catalog.drafts import add_draft
 from ..catalog.findings import did_you_mean
 from ..catalog.loader import load
 from ..catalog.model import file_schema
-from ..catalog.renames import FILE as RENAMES
 from ..catalog.renames import add_rename
 from ..catalog.review import rename as rename_link
 from ..docgen.pages import sites_of
+from ..evidence.runs import all_runs
 from .common import OK, USAGE, TargetOption, command, project, sharing_targets
 from .review import review
 
@@ -55,9 +56,13 @@ def list_invariants(target: TargetOption = None) -> int:
     Example: assertlib catalog list
     """
     _, checked = project(target)
-    for entry in sorted(checked.catalog.entries.values(), key=lambda each: each.id):
+    entries = sorted(checked.catalog.entries.values(), key=lambda each: each.id)
+    width = max((len(entry.id) for entry in entries), default=0)
+    for entry in entries:
         count = len(sites_of(entry, checked.scan.sites))
-        print(f"{entry.id:<32} {entry.invariant.status:<8} {count:>3}  {entry.invariant.title}")
+        print(
+            f"{entry.id:<{width}} {entry.invariant.status:<8} {count:>3}  {entry.invariant.title}"
+        )
     return OK
 
 
@@ -113,13 +118,29 @@ def rename(
     if old in here:
         site = here[old]
         return _usage(f"{old!r} still stands at {site.file}:{site.line}; its name is taken")
-    path = config.root / own / RENAMES
-    add_rename(path, sharing[0].catalog.renames, old, new)
     lock = sharing[0].lock
+    known = _names_before(config, sharing[0])
+    if known and old not in known:
+        hint = did_you_mean(old, known) or "no review and no run here knows it"
+        return _usage(f"no assertion was ever called {old!r}; {hint}")
+    path = add_rename(config.root / own, old, new)
+    told = path.relative_to(config.root).as_posix()
     if lock is not None and lock.exists and not lock.findings and rename_link(lock, old, new):
         lock.write()
-    print(f"{path.relative_to(config.root)}: {old!r} is {new!r} now; commit it")
+        told += f" and {lock.shown}"
+    print(f"{told}: {old!r} is {new!r} now; commit")
     return OK
+
+
+def _names_before(config: Config, checked: Checked) -> set[str]:
+    """What assertions are or were called, as reviews, renames and runs know."""
+    renames = checked.catalog.renames.messages
+    names = {*renames, *renames.values()}
+    for known in checked.lock.reviewed.values() if checked.lock else ():
+        names.update(known.links)
+    for run in all_runs(config):
+        names.update(site.origin for site in run.scan or ())
+    return names
 
 
 def _usage(text: str) -> int:

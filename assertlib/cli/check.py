@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..catalog.check import check as check_target
-from ..catalog.config import find_config
+from ..catalog.config import ConfigError, find_config
 from ..evidence.wording import counted
 from ..report.findings import (
     FINDING_FORMATS,
@@ -62,20 +62,24 @@ def check(
     )
     if update and baseline is None:
         raise typer.BadParameter("say which file with --baseline-findings FILE")
+    if update and target is not None:
+        raise typer.BadParameter("a baseline is of all targets: leave out --target")
     if baseline is not None:
-        checks = _without_known(checks, baseline, update=update)
+        is_part = target is not None
+        checks = _without_known(checks, baseline, update=update, is_part=is_part)
     put(FINDING_FORMATS[format](checks), output)
     return WRONG if checks.errors else OK
 
 
-def _without_known(checks: Checks, path: Path, *, update: bool) -> Checks:
-    """*checks* but for what the baseline at *path* knows; told on stderr."""
-    known = read_known(path) if path.exists() or not update else None
+def _without_known(checks: Checks, path: Path, *, update: bool, is_part: bool) -> Checks:
+    """*checks* but for what the baseline at *path* knows."""
+    if not path.exists() and not update:
+        raise ConfigError(f"there is no {path} yet; write it with --update")
+    known = read_known(path) if path.exists() else None
     if update:
         known = write_known(path, checks, known)
     rest, gone = checks.without(known or set())
-    told = f"{counted(len(checks.findings) - len(rest.findings), 'known finding')} left out"
-    if gone:
-        told += f"; {gone} of {path} are mended: shorten it with --update"
-    print(told, file=sys.stderr)
+    if gone and not is_part:
+        told = f"{counted(gone, 'finding')} of {path} mended: shorten it with --update"
+        print(told, file=sys.stderr)
     return rest

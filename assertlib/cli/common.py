@@ -17,6 +17,7 @@ import typer
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
 from ..catalog.drafts import DraftError
+from ..catalog.findings import Finding
 from ..catalog.renames import RenameError
 from ..challenge import ChallengeError
 from ..evidence.combine import Evidence, read_evidence
@@ -101,11 +102,29 @@ def project(target: str | None) -> tuple[Config, Checked]:
     The configuration here and its target, checked.
 
     Raises:
-        ConfigError: It is missing or wrong.
+        ConfigError: It is missing or wrong, or the catalog cannot be read.
     """
     config = find_config(Path.cwd())
     name, found = config.target(target)
-    return config, check(config, name, found)
+    return config, _readable(check(config, name, found))
+
+
+def _readable(checked: Checked) -> Checked:
+    """
+    *checked*, if all of its catalog could be read.
+
+    Raises:
+        ConfigError: It could not: what is said of the rest would be wrong.
+    """
+    broken = broken_parts(checked)
+    if broken:
+        raise ConfigError("\n".join(map(str, broken)))
+    return checked
+
+
+def broken_parts(checked: Checked) -> list[Finding]:
+    """What of the catalog could not be read."""
+    return [each for each in checked.catalog.findings if each.code in ("AL102", "AL105")]
 
 
 def sharing_targets(config: Config, name: str | None) -> list[Checked]:
@@ -113,7 +132,7 @@ def sharing_targets(config: Config, name: str | None) -> list[Checked]:
     The target called *name*, and after it those that are held to the same catalog.
 
     Raises:
-        ConfigError: There is no such target.
+        ConfigError: There is no such target, or the catalog cannot be read.
     """
     name, target = config.target(name)
     own = config.own_catalog(target)
@@ -122,7 +141,7 @@ def sharing_targets(config: Config, name: str | None) -> list[Checked]:
         for other, found in config.targets.items()
         if other != name and own and config.own_catalog(found) == own
     ]
-    return [check(config, *config.target(each)) for each in (name, *others)]
+    return [_readable(check(config, *config.target(each))) for each in (name, *others)]
 
 
 def recording_environment(root: Path, run_dir: Path) -> dict[str, str]:
@@ -173,4 +192,6 @@ def judged(names: list[str], target: str | None) -> tuple[Evidence, Summary]:
     recorded = None if newest is None else newest.target
     name, found = config.target(target or recorded)
     checked = check(config, name, found)
+    for finding in broken_parts(checked):
+        print(f"assertlib: {finding}", file=sys.stderr)
     return evidence, summarise(evidence, checked.catalog, name, checked.scan.sites)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,8 @@ from ..evidence.wording import counted
 from ..model import Site
 from .common import OK, USAGE, WRONG, TargetOption, command, sharing_targets
 
+_UNREAD = ("AL109", "AL110")
+
 
 @command
 def review(
@@ -33,8 +36,9 @@ def review(
         list[str] | None, typer.Argument(metavar="[ID]...", help="Such as wal.fsync-before-ack.")
     ] = None,
     reason: Annotated[
-        str, typer.Option("--reason", "-r", help="Why the change is in order; acknowledges it.")
-    ] = "",
+        str | None,
+        typer.Option("--reason", "-r", help="Why the change is in order; acknowledges it."),
+    ] = None,
     new: Annotated[
         bool, typer.Option("--new", help="Take in all links that were never reviewed.")
     ] = False,
@@ -55,11 +59,16 @@ def review(
         return _usage("the target has no catalog of its own to keep a review.lock in")
     if lock.findings:
         return _usage(str(lock.findings[0]))
+    unread = [each for checked in sharing for each in checked.findings if each.code in _UNREAD]
+    if unread:
+        return _usage(f"{unread[0]}; what stands there would count as gone")
     entries = sharing[0].catalog.entries
     for each in ids or ():
         if each not in entries:
             hint = did_you_mean(each, entries) or "`assertlib catalog list` lists all"
             return _usage(f"there is no invariant {each!r}; {hint}")
+    if reason is not None and not reason.strip():
+        return _usage("--reason is empty; say why the change is in order")
     if reason and not ids:
         return _usage("name the invariants that --reason is for; nothing is acknowledged in bulk")
     if new:
@@ -67,12 +76,21 @@ def review(
     wanted = [each for each in _suspects(sharing) if not ids or each.entry.id in ids]
     _show(wanted, lock)
     if ids and reason:
-        return _acknowledge(lock, sharing, ids, reason)
-    if wanted:
-        print('to acknowledge: assertlib catalog review ID... --reason "..."')
-    elif not lock.exists:
+        return _acknowledge(lock, sharing, wanted, reason)
+    if not lock.exists:
         print("nothing was ever reviewed here; `assertlib catalog review --new` begins")
-    return WRONG if any(each.code != "AL302" for each in wanted) else OK
+    for line in _advice({each.code for each in wanted}):
+        print(line)
+    return WRONG if wanted else OK
+
+
+def _advice(codes: set[str]) -> Iterator[str]:
+    if "AL305" in codes:
+        yield "a new name: assertlib catalog rename OLD NEW"
+    if "AL302" in codes:
+        yield "to take in what was never reviewed: assertlib catalog review --new"
+    if codes - {"AL302", "AL305"}:
+        yield 'to acknowledge: assertlib catalog review ID... --reason "..."'
 
 
 def _usage(text: str) -> int:
@@ -100,17 +118,26 @@ def _take_in(lock: Lock, sharing: list[Checked], ids: list[str]) -> int:
         by_target = _by_target(entry, sharing)
         if any(by_target.values()):
             taken += len(add_new(lock, entry, by_target))
+    if not taken:
+        print("there is no link that was never reviewed")
+        return OK
     lock.write()
     print(f"{lock.shown}: {counted(taken, 'link')} taken in; commit it")
     return OK
 
 
-def _acknowledge(lock: Lock, sharing: list[Checked], ids: list[str], reason: str) -> int:
-    for each in ids:
-        entry = sharing[0].catalog.entries[each]
+def _acknowledge(lock: Lock, sharing: list[Checked], wanted: list[Suspect], reason: str) -> int:
+    renamed = [each.finding().remedy for each in wanted if each.code == "AL305"]
+    if renamed:
+        return _usage(f"{renamed[0]}, so that evidence follows; then review")
+    entries = {each.entry.id: each.entry for each in wanted}
+    if not entries:
+        print("nothing has changed there since it was reviewed")
+        return OK
+    for entry in entries.values():
         acknowledge(lock, entry, _by_target(entry, sharing), reason)
     lock.write()
-    print(f"{lock.shown}: {', '.join(ids)} taken as now; commit it")
+    print(f"{lock.shown}: {', '.join(entries)} taken as now; commit it")
     return OK
 
 

@@ -25,7 +25,7 @@ from ..model import Site, invariant_and_clause
 INDEX = "index.md"
 _INDEX_TITLE = "# Invariants of "
 _FIRST_SECTION = "\n## What must hold\n"
-_ID = re.compile(r"(?<![\w`\[./-])[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*(?![\w`\]-])")
+_ID = re.compile(r"(?<![\w`\[(=./-])[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*(?![\w`\]-])")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,6 +153,13 @@ def _replays(path: Path) -> dict[str, str]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def all_runs(config: Config) -> Iterator[RunInfo]:
+    """What is known of all runs of the project; those that cannot be read are passed over."""
+    for path in sorted((config.root / RUNS).glob("*")):
+        with suppress(UnreadableRunError, OSError):
+            yield read_info(path)
 
 
 def find_runs(config: Config, names: list[str]) -> list[Path]:

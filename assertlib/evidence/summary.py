@@ -5,7 +5,7 @@ All that a report shows, computed once; reporters only write it down.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ..catalog.loader import Catalog, Entry
@@ -143,10 +143,10 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         sites: The denominator for runs that nobody scanned.
     """
     newest = evidence.newest()
-    now = catalog.renames.now
+    renames = catalog.renames.without({site.origin for site in sites})
     scan = list(newest.scan) if newest is not None and newest.scan is not None else sites
-    scan = [site.renamed(now) for site in scan] if catalog.renames.messages else scan
-    judging = _Judging(evidence, catalog, scan)
+    scan = [site.renamed(renames.now) for site in scan] if renames.messages else scan
+    judging = _Judging(evidence, catalog, scan, renames.now)
     assertions = judging.assertions()
     runs = sorted(evidence.runs)
     return Summary(
@@ -171,11 +171,13 @@ def _sorted(catalog: Catalog) -> list[Entry]:
 class _Judging:
     """One pass from evidence to verdicts."""
 
-    def __init__(self, evidence: Evidence, catalog: Catalog, scan: list[Site]) -> None:
+    def __init__(
+        self, evidence: Evidence, catalog: Catalog, scan: list[Site], now: Callable[[str], str]
+    ) -> None:
+        self._now = now
         self._evidence = evidence
         self._catalog = catalog
         self._scan = scan
-        now = catalog.renames.now
         self._tallies = evidence.tallies(scan, now)
         self.trials = evidence.trials()
         self._full_scans = [
@@ -347,9 +349,10 @@ class _Judging:
         if not self._is_scanned:
             return []
         known = {site.message for site in scan}
-        now = self._catalog.renames.now
         known |= {
-            now(site.message) for info in self._evidence.runs.values() for site in info.scan or ()
+            self._now(site.message)
+            for info in self._evidence.runs.values()
+            for site in info.scan or ()
         }
         return sorted({message for _, message in self._tallies if message not in known})
 

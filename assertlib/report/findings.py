@@ -21,7 +21,6 @@ from ..evidence.wording import counted, one_line
 from ..recording.session import VERSION
 
 SCHEMA = 1
-_HOME = "https://pypi.org/project/assertlib-sdk/"
 _ANNOTATIONS = 10
 """GitHub shows so many errors, and so many warnings, of a step."""
 _RESULTS = 25_000
@@ -35,12 +34,14 @@ class Checks:
 
     Attributes:
         strict: Whether warnings are errors.
+        known: How many more there are that a baseline knows.
         findings: Of all targets, each once.
     """
 
     targets: list[Checked]
     findings: list[Finding]
     strict: bool
+    known: int = 0
 
     def level(self, finding: Finding) -> str:
         """``error`` or ``warning``."""
@@ -63,7 +64,7 @@ class Checks:
         """What is left without findings of *known* fingerprints, and how many of these are gone."""
         rest = [finding for finding, mark in self.numbered() if mark not in known]
         met = len(self.findings) - len(rest)
-        return replace(self, findings=rest), len(known) - met
+        return replace(self, findings=rest, known=met), len(known) - met
 
 
 def read_known(path: Path) -> set[str]:
@@ -115,13 +116,17 @@ def checks_of(targets: Iterable[Checked], *, strict: bool) -> Checks:
 def in_text(checks: Checks) -> str:
     """One line for each finding, and one for each target."""
     lines = [f"{one_line(str(each))} [{checks.level(each)}]" for each in checks.findings]
+    new = set(checks.findings)
     for checked in checks.targets:
-        errors = sum(checks.level(each) == "error" for each in checked.findings)
+        found = [each for each in checked.findings if each in new]
+        errors = sum(checks.level(each) == "error" for each in found)
+        known = len(checked.findings) - len(found)
         lines.append(
             f"{checked.name}: {counted(len(checked.scan.sites), 'assertion')} in"
             f" {counted(checked.scan.files, 'file')},"
             f" {counted(len(checked.catalog.entries), 'invariant')}:"
-            f" {counted(errors, 'error')}, {counted(len(checked.findings) - errors, 'warning')}"
+            f" {counted(errors, 'error')}, {counted(len(found) - errors, 'warning')}"
+            + (f" ({known:,} known)" if known else "")
         )
     return "\n".join(lines) + "\n"
 
@@ -131,6 +136,7 @@ def in_json(checks: Checks) -> str:
     return _dumped(
         {
             "schema": SCHEMA,
+            "known": checks.known,
             "targets": [
                 {
                     "name": checked.name,
@@ -201,7 +207,6 @@ def in_sarif(checks: Checks) -> str:
     driver = {
         "name": "assertlib",
         "version": VERSION,
-        "informationUri": _HOME,
         "rules": [_sarif_rule(code) for code in used],
     }
     results = [

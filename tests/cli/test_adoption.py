@@ -18,6 +18,11 @@ def put(log, key, value):
     assert isinstance(key, str)
     assert value is not None  # never None: readers take None for a tombstone
     assert len(key) < 255
+    assert key, "a key is never empty"
+    key = key.lower()
+    # The crc must cover the kind,
+    # not only the value.
+    return key
 
 
 class Log:
@@ -43,7 +48,7 @@ def git_state(root: Path) -> dict[str, bytes]:
 def _old(tmp_path):
     (tmp_path / "store").mkdir()
     (tmp_path / "store/__init__.py").write_text(STORE, encoding="utf-8")
-    (tmp_path / "store/broken.py").write_text("def broken(:\n")
+    (tmp_path / "store/broken.py").write_text("import assertlib\n\ndef broken(:\n")
     project = Project.__new__(Project)
     project.root = tmp_path
     return project
@@ -51,7 +56,7 @@ def _old(tmp_path):
 
 def test_asserts_and_comments_are_proposed_as_drafts(old):
     done = old.run("init")
-    assert "4 drafts from asserts and comments" in done.stdout
+    assert "6 drafts from asserts and comments" in done.stdout
     found = tomllib.loads((old.root / "catalog/found.toml").read_text(encoding="utf-8"))
     told = {
         name: (entry["statement"], entry["source"][0]["ref"], entry["source"][0]["note"])
@@ -71,8 +76,14 @@ def test_asserts_and_comments_are_proposed_as_drafts(old):
             "assert value is not None",
         ),
         "len-key-255": ("`len(key) < 255`", f"{file}, put", "assert len(key) < 255"),
-        "invariant-a-segment-begins-where-the": (
-            "invariant: a segment begins where the one before it ends",
+        "a-key-is-never-empty": ("a key is never empty", f"{file}, put", "assert key"),
+        "the-crc-must-cover-the-kind": (
+            "The crc must cover the kind, not only the value.",
+            f"{file}, put",
+            "a comment",
+        ),
+        "a-segment-begins-where-the-one": (
+            "a segment begins where the one before it ends",
             f"{file}, Log.roll",
             "a comment",
         ),
@@ -119,7 +130,7 @@ def test_a_baseline_only_gets_shorter(project):
     assert (project.root / "known.txt").read_text() == before
     project.change("store/reply.py", "kv.orderd", "kv.ordered")
     project.change("store/reply.py", "kv.durable-akc", "kv.durable-ack")
-    assert "mended: shorten it with --update" in project.run(*known).stderr
+    assert "2 findings of known.txt mended: shorten it with --update" in project.run(*known).stderr
     project.run(*known, "--update")
     assert (project.root / "known.txt").read_text() == ""
 
@@ -140,7 +151,7 @@ def test_a_new_draft_is_a_valid_entry_of_its_area(project):
         assert project.run("catalog", "new", id, "--title", 'Says "so"').returncode == 0
     assert project.findings() == []
     listed = project.run("catalog", "list").stdout
-    assert 'kv.new-one                       draft      0  Says "so"' in listed
+    assert 'kv.new-one            draft      0  Says "so"' in listed
     assert "wal.first-of-its-area" in listed
 
 
@@ -186,6 +197,52 @@ def test_evidence_and_reviews_follow_a_renamed_assertion(project):
     assert '"true": 2' in both.partition("]")[0]
 
 
+def test_parts_of_an_assertion_are_renamed_with_it(project):
+    project.change(
+        "store/reply.py",
+        'ORDERED.always(acked > 0, "replies are numbered")',
+        'ORDERED.always_if(acked > 1, lambda: acked < 9, "replies are numbered")',
+    )
+    project.review("--new")
+    record(project, 2)
+    project.change("store/reply.py", "replies are numbered", "each reply has a number")
+    project.run("catalog", "rename", "replies are numbered", "each reply has a number")
+    assert project.findings() == []
+    assert "replies are numbered" not in project.run("report", "--format", "json").stdout
+
+
+def test_a_name_that_was_given_up_is_not_used_again(project):
+    project.review("--new")
+    project.change("store/reply.py", "replies are numbered", "each reply has a number")
+    project.run("catalog", "rename", "replies are numbered", "each reply has a number")
+    again = 'ACK.always(synced > 5, "replies are numbered"); return '
+    project.change("store/reply.py", "return ", again)
+    assert "AL306" in project.rules()
+    done = project.run("run", "--", sys.executable, "-c", RUN.format(1))
+    assert done.returncode == 1
+    assert "1 violated" in done.stdout + done.stderr
+
+
+def test_renames_that_cannot_be_read_are_not_written_over(project):
+    broken = 'schema = 1\n[messages]\n<<<<<<< HEAD\n"a" = "b"\n'
+    project.write("catalog/renames.toml", broken)
+    project.change("store/reply.py", "replies are numbered", "each reply has a number")
+    done = project.run("catalog", "rename", "replies are numbered", "each reply has a number")
+    assert done.returncode == 2
+    assert (project.root / "catalog/renames.toml").read_text() == broken
+
+
+def test_a_review_is_not_written_while_source_cannot_be_read(project):
+    project.review("--new")
+    before = (project.root / "catalog/review.lock").read_bytes()
+    project.write("store/more.py", "import assertlib\n\ndef broken(:\n")
+    project.change("store/reply.py", "acked > 0", "acked > 1")
+    done = project.review("kv.ordered", "--reason", "numbered from two")
+    assert done.returncode == 2
+    assert "store/more.py:3:" in done.stderr
+    assert (project.root / "catalog/review.lock").read_bytes() == before
+
+
 def test_a_second_rename_leads_from_the_first_name_to_the_last(project):
     project.change("store/reply.py", "replies are numbered", "b")
     project.run("catalog", "rename", "replies are numbered", "b")
@@ -204,9 +261,11 @@ def test_a_second_rename_leads_from_the_first_name_to_the_last(project):
         ("gone", "replies are numberd", "did you mean 'replies are numbered'?"),
         ("ack follows sync", "replies are numbered", "still stands at store/reply.py:8"),
         ("x", "x", "no assertion is called 'x'"),
+        ("replies are numbred", "ack follows sync", "was ever called 'replies are numbred'"),
     ],
 )
 def test_a_rename_that_cannot_be_says_why(project, old, new, said):
+    project.review("--new")
     done = project.run("catalog", "rename", old, new)
     assert done.returncode == 2
     assert said in done.stderr

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ..support import clean_environment
+
 ASSERTLIB = Path(sys.executable).parent / "assertlib"
 ROOT = Path(__file__).parents[2]
 
@@ -81,7 +83,12 @@ class Project:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [ASSERTLIB, *arguments], cwd=self.root, capture_output=True, text=True, timeout=60
+            [ASSERTLIB, *arguments],
+            cwd=self.root,
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         assert "Traceback" not in done.stdout + done.stderr
         return done
@@ -155,6 +162,56 @@ def test_other_operands_make_a_link_suspect(project, old, new):
     assert project.rules() == ["AL301"]
 
 
+def test_another_value_of_a_constant_makes_a_link_suspect(project):
+    project.change("store/reply.py", "acked > 0", "acked > FIRST")
+    project.change("store/reply.py", "\n\ndef reply", "FIRST = 1 << 4\n\n\ndef reply")
+    project.review("kv.ordered", "--reason", "numbers begin later")
+    assert project.findings() == []
+    project.change("store/reply.py", "1 << 4", "1 << 2")
+    (finding,) = project.findings()
+    assert "reads the same, what it uses does not" in finding["message"]
+
+
+def test_another_kind_says_nothing_of_the_condition(project):
+    project.change("store/reply.py", "ORDERED.always(", "ORDERED.always_or_unreachable(")
+    (finding,) = [each for each in project.findings() if each["rule"] == "AL301"]
+    assert "reads the same" not in finding["message"]
+
+
+def test_another_text_of_a_state_makes_links_suspect(project):
+    state = "[durable-ack.states.late]\ntext = '{}'\n[[durable-ack.source]]"
+    project.change("catalog/kv.toml", "[[durable-ack.source]]", state.format("A late ack."))
+    project.review("kv.durable-ack", "--reason", "a state is new")
+    project.change("catalog/kv.toml", "A late ack.", "The moon is full.")
+    assert project.rules() == ["AL301"]
+    assert "- late: A late ack." in project.review().stdout
+
+
+def test_a_renamed_assertion_is_not_acknowledged_but_renamed(project):
+    project.change("store/reply.py", '"replies are numbered"', '"each reply has a number"')
+    assert "catalog rename OLD NEW" in project.review().stdout
+    done = project.review("kv.ordered", "--reason", "a new name")
+    assert done.returncode == 2
+    assert "catalog rename 'replies are numbered' 'each reply has a number'" in done.stderr
+
+
+def test_what_has_not_changed_is_not_acknowledged_again(project):
+    before = (project.root / "catalog/review.lock").read_bytes()
+    done = project.review("kv.ordered", "--reason", "again")
+    assert (done.returncode, done.stdout.count("nothing has changed")) == (0, 1)
+    assert (project.root / "catalog/review.lock").read_bytes() == before
+
+
+def test_a_catalog_that_cannot_be_read_is_no_review(project):
+    project.change("catalog/kv.toml", "[ordered]", "[ordered")
+    for arguments in ((), ("--new",), ("kv.durable-ack", "--reason", "r")):
+        done = project.review(*arguments)
+        assert done.returncode == 2
+        assert "catalog/kv.toml" in done.stderr
+    for command in ("list", "show kv.ordered", "new kv.more"):
+        assert project.run("catalog", *command.split()).returncode == 2
+
+
 def test_layout_places_and_names_of_variables_are_no_changes(project):
     project.change("store/reply.py", "acked", "told")
     project.change("store/reply.py", "def reply", "\n\ndef first():\n    pass\n\n\ndef reply")
@@ -209,6 +266,7 @@ def test_nothing_is_acknowledged_in_bulk_or_without_a_reason(project):
     before = (project.root / "catalog/review.lock").read_bytes()
     assert project.review("--reason", "all fine").returncode == 2
     assert project.review("kv.durable-ack").returncode == 1
+    assert project.review("kv.durable-ack", "--reason", " ").returncode == 2
     assert project.review("--new").returncode == 0
     assert (project.root / "catalog/review.lock").read_bytes() == before
     assert project.rules() == ["AL301"]
@@ -217,7 +275,9 @@ def test_nothing_is_acknowledged_in_bulk_or_without_a_reason(project):
 def test_a_new_assertion_waits_for_its_review(project):
     project.change("store/reply.py", "return ", 'ACK.always(synced > 0, "synced"); return ')
     assert project.rules() == ["AL302"]
-    assert project.review().returncode == 0
+    done = project.review()
+    assert done.returncode == 1
+    assert "review --new" in done.stdout
     assert "1 link taken in" in project.review("--new").stdout
     assert project.findings() == []
 

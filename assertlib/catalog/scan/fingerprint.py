@@ -6,7 +6,8 @@ operands, another operator, another variable or another constant do not.  A
 local variable is known by how it was first bound (which parameter, what it
 was assigned), and names that were bound alike by their order.  A condition
 that is a name, as in ``ok = a > b; always(ok, …)``, is followed to what it was
-assigned, and functions of the same module that it calls are part of it.
+assigned; functions of the same module that it calls are part of it, and so are the values of
+constants of modules.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class _Shape:
     def _name(self, name: str, scope: Scope) -> str:
         found = scope.lookup(name)
         if found is None or not found[0].is_function:
-            return name
+            return name + self._constant(name, scope)
         owner = found[0]
         level = _level(self._home, owner)
         if level < 0:
@@ -108,6 +109,26 @@ class _Shape:
             key = (id(owner), name)
             return self._inner.setdefault(key, f"<inner {len(self._inner)}>")
         return f"<{level} {_origin(name, owner)}>"
+
+    def _constant(self, name: str, scope: Scope) -> str:
+        """What a constant of a module is, since a limit that is moved is another limit."""
+        node, _ = self._resolver.constant(ast.Name(name), scope)
+        is_made_of_constants = all(isinstance(each, _CONSTANT) for each in ast.walk(node))
+        return f"={ast.dump(node)}" if is_made_of_constants else ""
+
+
+_CONSTANT = (
+    ast.Constant,
+    ast.UnaryOp,
+    ast.unaryop,
+    ast.BinOp,
+    ast.operator,
+    ast.Tuple,
+    ast.List,
+    ast.Set,
+    ast.Dict,
+    ast.expr_context,
+)
 
 
 def _level(home: Scope, owner: Scope) -> int:
