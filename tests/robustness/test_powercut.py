@@ -747,7 +747,10 @@ async def present(cluster):
 
 
 async def lost_by_a_cut(disk, logs, options=(), within=READY_WITHIN):
-    """Keys that were acknowledged and are gone after a cut; None if etcd does not come back."""
+    """
+    Keys that were acknowledged and are gone after a cut, and those that were acknowledged last;
+    None if etcd does not come back.
+    """
     etcd = pytest.importorskip("assertlib.robustness.etcd")
     port, peer_port = free_ports(2)
     member = Member("n0", disk.mountpoint / "n0", port, peer_port, f"127.0.0.1:{peer_port}")
@@ -762,20 +765,25 @@ async def lost_by_a_cut(disk, logs, options=(), within=READY_WITHIN):
         try:
             await cluster.ready(within)
         except ClusterError:
-            return None
-        return set(keys) - await present(cluster)
+            return None, set()
+        last = {key.partition("/")[0]: key for key in keys}
+        return set(keys) - await present(cluster), set(last.values())
     finally:
         cluster.stop()
 
 
 @works
-def test_a_real_etcd_loses_nothing_that_it_acknowledged(disk, tmp_path):
-    assert asyncio.run(lost_by_a_cut(disk, tmp_path / "logs")) == set()
+def test_a_real_etcd_loses_nothing_that_it_acknowledged_but_what_was_last(disk, tmp_path):
+    # A cluster of one acknowledges its newest batch while it is still being saved, up to 3.5.4:
+    # etcd-io/etcd#14370.
+    lost, last = asyncio.run(lost_by_a_cut(disk, tmp_path / "logs"))
+    assert lost is not None, "it does not come back"
+    assert lost <= last
 
 
 @works
 def test_a_real_etcd_that_does_not_sync_loses_what_it_acknowledged_or_is_lost_itself(
     disk, tmp_path
 ):
-    lost = asyncio.run(lost_by_a_cut(disk, tmp_path / "logs", ["--unsafe-no-fsync"], within=8))
+    lost, _ = asyncio.run(lost_by_a_cut(disk, tmp_path / "logs", ["--unsafe-no-fsync"], within=8))
     assert lost is None or lost
