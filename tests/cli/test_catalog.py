@@ -127,10 +127,12 @@ def test_an_unknown_target_is_a_usage_error(project, command):
 
 
 @pytest.mark.parametrize("data", [b"[x", b"\xff", b"schema = 1\nx = 3\n"])
-def test_a_broken_catalog_never_ends_in_a_traceback(project, data):
+def test_a_catalog_that_cannot_be_read_is_one_clear_error(project, data):
     (project / "catalog" / "kv.toml").write_bytes(data)
-    assert run(project, "list").returncode in (0, 1)
-    assert run(project, "show", "kv.idea").returncode == 2
+    for command in (["list"], ["show", "kv.idea"]):
+        done = run(project, *command)
+        assert done.returncode == 2
+        assert "catalog/kv.toml" in done.stderr
 
 
 def test_without_a_command_the_help_is_shown(project):
