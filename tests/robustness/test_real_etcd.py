@@ -95,7 +95,7 @@ def test_a_watch_from_a_compacted_deletion_loses_it_every_time(tmp_path, binary)
     which = [] if binary is None else ["--binary", binary]
     done = robustness(
         tmp_path,
-        *("etcd", "--nodes", 1, "--faults", "none", "--traffic", "compaction", "--for", "2s"),
+        *("etcd", "--nodes", 1, "--faults", "none", "--traffic", "compaction", "--for", "6s"),
         *which,
     )
     assert done.returncode == 1
