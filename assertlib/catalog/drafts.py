@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from .config import is_toml
+from .files import write_whole
 
 _ID = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)\.([a-z0-9]+(?:-[a-z0-9]+)*)\Z")
 _RESERVED = ("schema", "assertion", "renames")
@@ -48,9 +49,7 @@ def add_draft(
     if not is_toml(before) or not is_toml(after):
         raise DraftError(f"{path}: is not TOML, or has [{name}] already; see `assertlib check`")
     root.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(after, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, after)
     return path
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from ..model import origin_and_part
+from .files import write_whole
 from .findings import Finding
 from .positions import nearest, positions
 from .words import in_words_of_toml
@@ -71,7 +72,6 @@ class Renames:
             self.messages.setdefault(old, new)
             if _leads_back(self.messages, old):
                 del self.messages[old]
-        self.findings.extend(other.findings)
 
     def before(self, message: str) -> Iterator[str]:
         """What *message* was called, itself included."""
@@ -136,16 +136,15 @@ def add_rename(root: Path, old: str, new: str) -> Path:
     known = read_renames(path, str(path))
     if known.findings:
         raise RenameError(str(known.findings[0]))
+    if old == new:
+        raise RenameError(f"{old!r} is the same name")
     messages = dict(known.messages)
     if known.now(new) == old:
         # It is called again as it was.
         del messages[new]
     elif new in messages:
         raise RenameError(f"{new!r} was itself given up, for {known.now(new)!r}")
-    if old != new:
-        messages[old] = new
+    messages[old] = new
     text = tomli_w.dumps({"schema": 1, "messages": dict(sorted(messages.items()))})
-    temporary = path.with_name(f".{FILE}.new")
-    temporary.write_text(_HEADER + text, encoding="utf-8", errors="backslashreplace")
-    temporary.replace(path)
+    write_whole(path, _HEADER + text)
     return path

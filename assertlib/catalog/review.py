@@ -22,6 +22,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..model import OTHER_BUCKET, Site, bucket_message, invariant_and_clause, origin_and_part
+from .files import write_whole
 from .findings import Finding
 from .loader import Catalog, Entry
 from .model import KindName
@@ -34,13 +35,13 @@ LOCK = "review.lock"
 _HEADER = (
     "# Which assertions were read beside what they protect; `assertlib catalog review` writes it.\n"
 )
-_NO_CONFIG = ConfigDict(extra="forbid", frozen=True, strict=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Link(BaseModel):
     """An assertion as it was when it was reviewed."""
 
-    model_config = _NO_CONFIG
+    model_config = _STRICT
 
     kind: KindName
     condition: str
@@ -52,7 +53,7 @@ class Link(BaseModel):
 class Reviewed(BaseModel):
     """An invariant as it was when its assertions were reviewed."""
 
-    model_config = _NO_CONFIG
+    model_config = _STRICT
 
     revision: Annotated[int, Field(ge=1)]
     promise: str
@@ -60,7 +61,7 @@ class Reviewed(BaseModel):
 
 
 class _File(BaseModel):
-    model_config = _NO_CONFIG
+    model_config = _STRICT
 
     format: Literal[1] = Field(alias="schema")
     reviewed: dict[str, Reviewed] = Field(default_factory=dict)
@@ -104,9 +105,7 @@ class Lock:
             if known.links
         }
         text = tomli_w.dumps({"schema": 1, "reviewed": tables}, multiline_strings=True)
-        temporary = self.path.with_name(f".{LOCK}.new")
-        temporary.write_text(_HEADER + text, encoding="utf-8", errors="backslashreplace")
-        temporary.replace(self.path)
+        write_whole(self.path, _HEADER + text)
 
 
 def read_lock(root: Path, shown: str) -> Lock:

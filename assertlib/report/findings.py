@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from ..catalog.check import Checked, is_error
 from ..catalog.config import ConfigError
+from ..catalog.files import write_whole
 from ..catalog.findings import Finding
 from ..catalog.rules import RULES
 from ..evidence.wording import counted, one_line
@@ -100,9 +101,7 @@ def write_known(path: Path, checks: Checks, before: set[str] | None) -> set[str]
         f"{mark} {one_line(f'{each.code} {each.file}: {each.message}')}\n"
         for mark, each in kept.items()
     )
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text("".join(lines), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, "".join(lines))
     return set(kept)
 
 
