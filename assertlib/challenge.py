@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from .model import UsageError
 from .sim.engine import unrecorded
 from .sim.explore import Exploration, Found, Plan, shrunk
 
@@ -47,7 +48,7 @@ _APART = 1_000_000
 """Seeds between two repetitions, so that none sees the same trials."""
 
 
-class ChallengeError(Exception):
+class ChallengeError(UsageError):
     """A patch cannot be read or applied; the text says which and why."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..model import UsageError
 from .findings import did_you_mean
 from .positions import nearest, positions
 from .words import in_words_of_toml
@@ -20,7 +21,7 @@ SHIPPED = Path(__file__).parents[2]
 """Where the package assertlib is installed."""
 
 
-class ConfigError(Exception):
+class ConfigError(UsageError):
     """The configuration cannot be used; the text names file, line, column and remedy."""
 
 

@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 
+from ..model import UsageError
 from .config import is_toml
 from .files import write_whole
 
@@ -16,7 +17,7 @@ _RESERVED = ("schema", "assertion", "renames")
 _HEADER = "#:schema ./schema.json\nschema = 1\n"
 
 
-class DraftError(Exception):
+class DraftError(UsageError):
     """A draft cannot be written; the text says why."""
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from ..model import origin_and_part
+from ..model import UsageError, origin_and_part
 from .files import write_whole
 from .findings import Finding
 from .positions import nearest, positions
@@ -33,7 +33,7 @@ class _File(BaseModel):
     messages: dict[_Message, _Message] = Field(default_factory=dict)
 
 
-class RenameError(Exception):
+class RenameError(UsageError):
     """A name cannot be given; the text says why."""
 
 

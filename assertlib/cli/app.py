@@ -1,29 +1,18 @@
 """
-The commands, put together.
+The commands, put together; each is imported when it is asked for.
 """
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
 from ..recording.session import VERSION
-from . import (
-    catalog,
-    check,
-    debug,
-    docs,
-    explain,
-    history,
-    init,
-    report,
-    robustness,
-    run_command,
-    sim,
-)
 
 EPILOG = """Examples:
 
@@ -42,28 +31,42 @@ assertlib robustness etcd --for 60s    test a real etcd under load and faults
 assertlib sim explore kvstore.simulation:rounds --for 60s    simulate a store, seed by seed
 """
 
-app = typer.Typer(
-    name="assertlib",
-    no_args_is_help=True,
-    add_completion=False,
-    epilog=EPILOG,
-    pretty_exceptions_enable=False,
-    help="Knowledge of what must hold in a store: written down, asserted, proved by evidence.",
-)
+_COMMANDS = {
+    "init": "init",
+    "check": "check",
+    "explain": "explain",
+    "run": "run_command",
+    "report": "report",
+    "docs": "docs",
+    "debug": "debug",
+    "catalog": "catalog",
+    "history": "history",
+    "robustness": "robustness",
+    "sim": "sim",
+}
+"""In which module of this package each is: as its `app`, or as the function of that name."""
 
-app.command("init")(init.init)
-app.command("check")(check.check)
-app.command("explain")(explain.explain)
-app.command(
-    "run", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False}
-)(run_command.run)
-app.command("report")(report.report)
-app.command("docs")(docs.docs)
-app.command("debug")(debug.debug)
-app.add_typer(catalog.app, name="catalog")
-app.add_typer(history.app, name="history")
-app.add_typer(robustness.app, name="robustness")
-app.add_typer(sim.app, name="sim")
+_SETTINGS = {"run": {"allow_interspersed_args": False, "ignore_unknown_options": False}}
+
+
+def app_with(names: Iterable[str] = _COMMANDS) -> typer.Typer:
+    """The command line with the commands *names*; no other is imported."""
+    app = typer.Typer(
+        name="assertlib",
+        no_args_is_help=True,
+        add_completion=False,
+        epilog=EPILOG,
+        pretty_exceptions_enable=False,
+        help="Knowledge of what must hold in a store: written down, asserted, proved by evidence.",
+    )
+    app.callback()(_before)
+    for name in names:
+        module = importlib.import_module(f"{__package__}.{_COMMANDS[name]}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name, context_settings=_SETTINGS.get(name))(getattr(module, name))
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -72,8 +75,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def main(
+def _before(
     version: Annotated[
         bool,
         typer.Option(
@@ -90,8 +92,10 @@ def run() -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that knows only ASCII is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
+    # `check` has no use for a simulator, and starts faster without.
+    asked = [word for word in sys.argv[1:2] if word in _COMMANDS]
     try:
-        app(standalone_mode=True)
+        app_with(asked or _COMMANDS)(standalone_mode=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     return 0

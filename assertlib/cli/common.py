@@ -16,41 +16,13 @@ import typer
 
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
-from ..catalog.drafts import DraftError
 from ..catalog.findings import Finding
-from ..catalog.renames import RenameError
-from ..challenge import ChallengeError
-from ..evidence.combine import Evidence, read_evidence
-from ..evidence.runs import NoDataError, find_runs
-from ..evidence.summary import Summary, summarise
-from ..history.model import UnsupportedRequestError
-from ..history.records import HistoryError
-from ..recording.reader import UnreadableRunError
+from ..model import NoDataError, UsageError
 from ..recording.rundir import find_commit
 from ..recording.settings import COMMIT_ENV, ROOT_ENV, RUN_DIR_ENV
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV
-from ..robustness.adapter import AdapterError
-from ..robustness.cluster import ClusterError
-from ..sim.engine import LostWorkerError
-from ..sim.tapes import TokenError
-from ..sim.target import TargetError
 
 OK, WRONG, USAGE, NO_DATA = 0, 1, 2, 3
-
-_MISTAKES = (
-    ConfigError,
-    UnreadableRunError,
-    HistoryError,
-    UnsupportedRequestError,
-    ClusterError,
-    AdapterError,
-    TargetError,
-    TokenError,
-    LostWorkerError,
-    ChallengeError,
-    DraftError,
-    RenameError,
-)
 
 P = ParamSpec("P")
 
@@ -70,7 +42,7 @@ def command(function: Callable[P, int]) -> Callable[P, None]:
             sys.stdout.flush()
         except NoDataError as error:
             code = _say(error, NO_DATA)
-        except _MISTAKES as error:
+        except UsageError as error:
             code = _say(error, USAGE)
         except BrokenPipeError:
             # The reader, such as head, has seen enough; nothing may be flushed at exit.
@@ -172,26 +144,3 @@ def seconds_of(text: str) -> float:
     if not seconds:
         raise ConfigError(f"--for {text}: that is no time at all")
     return seconds
-
-
-def judged(names: list[str], target: str | None) -> tuple[Evidence, Summary]:
-    """
-    The runs called *names*, judged against their own target unless one is given.
-
-    Raises:
-        ConfigError: The configuration is wrong.
-        NoDataError: There is no such run.
-        UnreadableRunError: A run is damaged.
-    """
-    config = find_config(Path.cwd())
-    paths = find_runs(config, names)
-    if config.file is None:
-        config = find_config(paths[0].resolve())
-    evidence = read_evidence(paths)
-    newest = evidence.newest()
-    recorded = None if newest is None else newest.target
-    name, found = config.target(target or recorded)
-    checked = check(config, name, found)
-    for finding in broken_parts(checked):
-        print(f"assertlib: {finding}", file=sys.stderr)
-    return evidence, summarise(evidence, checked.catalog, name, checked.scan.sites)

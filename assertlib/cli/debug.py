@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..catalog.config import Config, find_config
-from ..evidence.runs import NoDataError, find_runs, read_info
+from ..evidence.runs import find_runs, read_info
+from ..model import NoDataError
 from ..recording import settings, twin
 from ..recording.reader import read_shards
 from ..recording.records import Shard

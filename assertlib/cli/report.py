@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from ..evidence.runs import NoDataError
+from ..model import NoDataError
 from ..report.base import FORMATS, Format
-from .common import OK, WRONG, TargetOption, command, judged, put
+from .common import OK, WRONG, TargetOption, command, put
+from .judging import judged
 
 
 @command

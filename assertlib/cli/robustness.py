@@ -21,11 +21,12 @@ from .. import lifecycle
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
 from ..evidence.combine import read_evidence
-from ..evidence.runs import NoDataError, describe_run, find_runs, finish_run, new_run
+from ..evidence.runs import describe_run, find_runs, finish_run, new_run
 from ..evidence.summary import summarise
 from ..history.history import History
 from ..history.timeline import timeline
 from ..history.validation import MODELS, Status, Validation, validate
+from ..model import NoDataError
 from ..report.base import FORMATS, Format
 from ..robustness.adapter import Store
 from ..robustness.campaign import Campaign, Plan, Progress

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..catalog.check import Checked
 from ..catalog.config import Config
-from ..model import Site, site_from_dict
+from ..model import NoDataError, Site, site_from_dict
 from ..recording.reader import UnreadableRunError, read_run_file
 from ..recording.records import Record
 from ..recording.rundir import RUN_FILE, find_commit
@@ -23,10 +23,6 @@ from ..recording.rundir import RUN_FILE, find_commit
 RUNS = Path(".assertlib") / "runs"
 REPLAYS = "replays.json"
 SCHEMA = 1
-
-
-class NoDataError(Exception):
-    """There is nothing to judge; the text says how to get some."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
+from ..model import UsageError
 from .operations import Operation
 
 S = TypeVar("S")
@@ -46,7 +47,7 @@ class Step(Generic[S]):
     keeps_version: bool = False
 
 
-class UnsupportedRequestError(ValueError):
+class UnsupportedRequestError(UsageError, ValueError):
     """A history holds a request that the model does not know."""
 
 

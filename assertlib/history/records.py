@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from ..model import UsageError
 from .operations import ClientId, Outcome
 from .requests import Delivery, Event, Request, Response, Watch
 
@@ -159,7 +160,7 @@ Record = Annotated[
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 
-class HistoryError(ValueError):
+class HistoryError(UsageError, ValueError):
     """A history cannot be read; the text names file, line and what is wrong."""
 
 

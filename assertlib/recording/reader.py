@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 
-from ..model import ALWAYS, Location, kind_coded, kind_displayed, kind_named
+from ..model import ALWAYS, Location, UsageError, kind_coded, kind_displayed, kind_named
 from . import shard, trials
 from .counters import CounterFile
 from .hits import Captured, Hit
@@ -35,7 +35,7 @@ _ASSERT = "antithesis_assert"
 _GUIDANCE = "antithesis_guidance"
 
 
-class UnreadableRunError(Exception):
+class UnreadableRunError(UsageError):
     """A file of a run is not what it should be; the text names file, line and remedy."""
 
 

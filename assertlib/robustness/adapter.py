@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..history.requests import Delivery, Request, Response, Watch
+from ..model import UsageError
 
 
 class NotAppliedError(Exception):
@@ -21,7 +22,7 @@ class NotAppliedError(Exception):
     """
 
 
-class AdapterError(Exception):
+class AdapterError(UsageError):
     """An adapter does what adapters must not; the text names it and what that was."""
 
 

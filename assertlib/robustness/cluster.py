@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from ..model import UsageError
 from .adapter import Member, Store
 
 READY_WITHIN = 30.0
@@ -21,7 +22,7 @@ READY_WITHIN = 30.0
 _POLL = 0.05
 
 
-class ClusterError(Exception):
+class ClusterError(UsageError):
     """A cluster does not do what it has to before it can be tested; the text says where to look."""
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from ..model import UsageError
 from ..recording.settings import RUN_DIR_ENV
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV
 from .target import HASH_SEED, Stamp, TargetError
@@ -21,7 +22,7 @@ from .worker import Answer, Job, answer_from
 __all__ = ["Engine", "LocalWorker", "LostWorkerError", "Worker", "local", "unrecorded"]
 
 
-class LostWorkerError(Exception):
+class LostWorkerError(UsageError):
     """The worker is gone, and with it the trial it was at."""
 
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..model import UsageError
 from .faults import faults_in_words, faults_named
 from .target import Stamp
 from .trial import Options
@@ -29,7 +30,7 @@ _SUFFIX = ".tape.json"
 _OPTIONS = ("policy", "faults", "seconds", "steps")
 
 
-class TokenError(Exception):
+class TokenError(UsageError):
     """The token cannot be read, or its tape is not there."""
 
 

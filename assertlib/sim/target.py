@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+from ..model import UsageError
 from .trial import Scenario
 
 __all__ = ["HASH_SEED", "Stamp", "TargetError", "load", "stamp"]
@@ -25,7 +26,7 @@ _SUFFIX = ".py"
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-class TargetError(Exception):
+class TargetError(UsageError):
     """There is no such scenario, or it cannot be loaded; the text says why."""
 
 

@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from assertlib.catalog.config import Target
 from assertlib.catalog.model import Incident, Invariant, Source, State
 from assertlib.catalog.rules import RULES, Rule
-from assertlib.cli.app import app
+from assertlib.cli.app import app_with
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent
@@ -105,7 +105,7 @@ def rules_index() -> str:
 
 
 def cli_page() -> str:
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(app_with())
     return "\n".join(["# Commands", "", *_command(command, "assertlib", 2)]) + "\n"
 
 

@@ -9,13 +9,13 @@ import pytest
 from assertlib.catalog.check import check
 from assertlib.catalog.config import find_config
 from assertlib.evidence.runs import (
-    NoDataError,
     describe_run,
     find_runs,
     finish_run,
     new_run,
     read_info,
 )
+from assertlib.model import NoDataError
 
 PYPROJECT = '[tool.assertlib.targets.store]\nsource = ["store.py"]\n'
 STORE = 'from assertlib import always\n\n\ndef put(n):\n    always(n > 0, "n is positive")\n'

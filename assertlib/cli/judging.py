@@ -1,0 +1,38 @@
+"""
+Runs, judged against the target that they were recorded for.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ..catalog.check import check
+from ..catalog.config import find_config
+from ..evidence.combine import Evidence, read_evidence
+from ..evidence.runs import find_runs
+from ..evidence.summary import Summary, summarise
+from .common import broken_parts
+
+
+def judged(names: list[str], target: str | None) -> tuple[Evidence, Summary]:
+    """
+    The runs called *names*, judged against their own target unless one is given.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+        NoDataError: There is no such run.
+        UnreadableRunError: A run is damaged.
+    """
+    config = find_config(Path.cwd())
+    paths = find_runs(config, names)
+    if config.file is None:
+        config = find_config(paths[0].resolve())
+    evidence = read_evidence(paths)
+    newest = evidence.newest()
+    recorded = None if newest is None else newest.target
+    name, found = config.target(target or recorded)
+    checked = check(config, name, found)
+    for finding in broken_parts(checked):
+        print(f"assertlib: {finding}", file=sys.stderr)
+    return evidence, summarise(evidence, checked.catalog, name, checked.scan.sites)
