@@ -22,7 +22,7 @@ from ..model import (
 from .config import Config, Target
 from .findings import Finding, Severity, did_you_mean
 from .loader import Catalog, Entry, load
-from .review import Lock, read_lock, suspects
+from .review import Lock, gone, read_lock, suspects
 from .rules import RULES
 from .scan import Scan, scan_target
 
@@ -45,7 +45,7 @@ class Checked:
         self.suspects = list(suspects(lock, catalog, scan.sites, name)) if lock else []
         found = {*catalog.findings, *scan.findings, *_joined(catalog, scan.sites)}
         found.update(each.finding() for each in self.suspects)
-        found.update(lock.findings if lock else ())
+        found.update((*lock.findings, *gone(lock, catalog)) if lock else ())
         found.update(others)
         found.update(_used_again(catalog, scan.sites))
         self.findings = sorted(found)
@@ -109,8 +109,7 @@ def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:
         return
     identifier, clause = invariant_and_clause(site.invariant)
     entry = catalog.entries.get(identifier)
-    area = identifier.partition(".")[0]
-    if identifier in catalog.broken or area in catalog.broken_areas:
+    if entry is None and catalog.knows(identifier):
         return
     if entry is None:
         hint = did_you_mean(identifier, catalog.entries)

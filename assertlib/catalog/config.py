@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import tomllib
+from os.path import normpath
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ..model import UsageError
 from .findings import did_you_mean
@@ -49,6 +50,12 @@ class Target(BaseModel):
     """Directories, relative to pyproject.toml, where the scenario's modules lie."""
     defects: str = ""
     """Directory of kept defects, patches of the directory that it lies in."""
+
+    @field_validator("catalog")
+    @classmethod
+    def _normal(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """``catalog/`` is ``catalog``, for those that compare."""
+        return tuple(each if each.startswith(_PACKAGED) else normpath(each) for each in names)
 
 
 SHIPPED_TARGETS = {

@@ -69,6 +69,11 @@ class Catalog:
     broken: set[str] = field(default_factory=set)
     broken_areas: set[str] = field(default_factory=set)
 
+    def knows(self, identifier: str) -> bool:
+        """Whether the invariant is there, or may be in what could not be read."""
+        area = identifier.partition(".")[0]
+        return identifier in self.entries or identifier in self.broken or area in self.broken_areas
+
     def __repr__(self) -> str:
         return f"<Catalog of {len(self.entries)} invariants>"
 

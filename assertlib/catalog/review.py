@@ -19,9 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from ..model import OTHER_BUCKET, Site, bucket_message, invariant_and_clause, origin_and_part
+from ..model import (
+    OTHER_BUCKET,
+    Site,
+    bucket_message,
+    false_message,
+    invariant_and_clause,
+    origin_and_part,
+)
 from .files import write_whole
 from .findings import Finding
 from .loader import Catalog, Entry
@@ -39,25 +46,43 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Link(BaseModel):
-    """An assertion as it was when it was reviewed."""
+    """An assertion as it was when it was reviewed; the reason is why a change of it was in order."""
 
     model_config = _STRICT
 
     kind: KindName
     condition: str
     fingerprint: str
+    clause: str = ""
     targets: tuple[str, ...] = Field(strict=False)
     reason: str = ""
 
+    def is_as(self, other: Link) -> bool:
+        """Whether both say that the same is asserted."""
+        mine = self.kind, self.fingerprint, self.clause
+        return mine == (other.kind, other.fingerprint, other.clause)
+
+
+def _as_several(links: object) -> object:
+    return [links] if isinstance(links, dict) else links
+
+
+Links = Annotated[tuple[Link, ...], BeforeValidator(_as_several), Field(strict=False, min_length=1)]
+"""One, or one for each group of targets in which the message stands for a condition of its own."""
+
 
 class Reviewed(BaseModel):
-    """An invariant as it was when its assertions were reviewed."""
+    """
+    An invariant as it was when its assertions were reviewed; the reason is why a change of its
+    statement was in order.
+    """
 
     model_config = _STRICT
 
     revision: Annotated[int, Field(ge=1)]
     promise: str
-    links: dict[str, Link] = Field(default_factory=dict)
+    reason: str = ""
+    links: dict[str, Links] = Field(default_factory=dict)
 
 
 class _File(BaseModel):
@@ -75,6 +100,7 @@ class Lock:
     Attributes:
         exists: Whether there is a file; without one nobody reviews here, and nothing is suspect.
         findings: What is wrong with the file.
+        text: What stands in it.
     """
 
     path: Path
@@ -82,6 +108,7 @@ class Lock:
     exists: bool = False
     reviewed: dict[str, Reviewed] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    text: str = ""
 
     def write(self) -> None:
         """
@@ -93,19 +120,26 @@ class Lock:
         import tomli_w
 
         tables = {
-            identifier: {
-                "revision": known.revision,
-                "promise": known.promise + "\n",
-                "links": {
-                    message: link.model_dump(exclude_defaults=True)
-                    for message, link in sorted(known.links.items())
-                },
-            }
+            identifier: _table(known)
             for identifier, known in sorted(self.reviewed.items())
             if known.links
         }
         text = tomli_w.dumps({"schema": 1, "reviewed": tables}, multiline_strings=True)
         write_whole(self.path, _HEADER + text)
+
+
+def _table(known: Reviewed) -> dict[str, object]:
+    written = {
+        message: [link.model_dump(exclude_defaults=True) for link in links]
+        for message, links in sorted(known.links.items())
+    }
+    return {
+        **known.model_dump(exclude={"links"}, exclude_defaults=True),
+        "promise": known.promise + "\n",
+        "links": {
+            message: links[0] if len(links) == 1 else links for message, links in written.items()
+        },
+    }
 
 
 def read_lock(root: Path, shown: str) -> Lock:
@@ -126,6 +160,7 @@ def read_lock(root: Path, shown: str) -> Lock:
         lock.findings.append(_wrong(lock.shown, (0, 0), f"cannot be read: {error}"))
         return lock
     lock.exists = True
+    lock.text = text
     try:
         known = _File.model_validate(data)
     except ValidationError as error:
@@ -206,6 +241,17 @@ def suspects(lock: Lock, catalog: Catalog, sites: Iterable[Site], target: str) -
             yield from _changed(entry, known, here, target)
 
 
+def gone(lock: Lock, catalog: Catalog) -> Iterator[Finding]:
+    """Invariants that were reviewed and are in no catalog any more."""
+    for identifier in lock.reviewed:
+        if catalog.knows(identifier):
+            continue
+        line = lock.text.count("\n", 0, lock.text.find(f'[reviewed."{identifier}"]')) + 1
+        text = f"{identifier} was reviewed, and is in no catalog any more"
+        remedy = RULES["AL307"].remedy.replace(" ID", f" {identifier}")
+        yield Finding(lock.shown, line, 1, "AL307", text, remedy)
+
+
 def _never(entry: Entry, site: Site) -> Suspect:
     text = f"{site.message!r} was never reviewed against {entry.id}"
     return Suspect("AL302", entry, site.message, site, None, text)
@@ -217,8 +263,9 @@ def _changed(
     if here:
         yield from _changed_statement(entry, known, here)
     new = {message: site for message, site in here.items() if message not in known.links}
-    for message, link in known.links.items():
+    for message, links in known.links.items():
         site = here.get(message)
+        link = _link_of(links, target, site)
         if site is not None:
             yield from _changed_assertion(entry, message, link, site)
         elif target in link.targets:
@@ -231,6 +278,25 @@ def _changed(
             text = f"{entry.id}: the assertion {message!r} is gone"
             yield Suspect("AL304", entry, message, None, link, text)
     yield from (_never(entry, site) for site in new.values())
+
+
+def _link_of(links: Links, target: str, site: Site | None) -> Link:
+    """That of *target*; for a target that was not there at the review, one that fits *site*."""
+    own = [link for link in links if target in link.targets]
+    fitting = [link for link in links if site is not None and link.is_as(_link(site, ()))]
+    return [*own, *fitting, *links][0]
+
+
+def _link(site: Site, targets: tuple[str, ...]) -> Link:
+    return Link.model_validate(
+        {
+            "kind": site.kind.name,
+            "condition": site.condition,
+            "fingerprint": site.fingerprint,
+            "clause": invariant_and_clause(site.invariant or "")[1] or "",
+            "targets": targets,
+        }
+    )
 
 
 def _renamed(link: Link, new: Mapping[str, Site]) -> Site | None:
@@ -257,7 +323,7 @@ def _changed_statement(entry: Entry, known: Reviewed, here: Collection[str]) -> 
 
 
 def _changed_assertion(entry: Entry, message: str, link: Link, site: Site) -> Iterator[Suspect]:
-    if (site.kind.name, site.fingerprint) == (link.kind, link.fingerprint):
+    if link.is_as(_link(site, ())):
         return
     text = f"{message!r} is not as it was reviewed against {entry.id}: {difference(link, site)}"
     yield Suspect("AL301", entry, message, site, link, text)
@@ -266,24 +332,32 @@ def _changed_assertion(entry: Entry, message: str, link: Link, site: Site) -> It
 def difference(link: Link, site: Site) -> str:
     """How the assertion at *site* differs from the one that was reviewed, in a few words."""
     said = []
+    was, now = _strength(link.kind), _strength(site.kind.name)
+    clause = invariant_and_clause(site.invariant or "")[1] or ""
+    if clause != link.clause:
+        said.append(f"it cited {_clause(link.clause)} and cites {_clause(clause)} now")
     if site.kind.name != link.kind:
-        weaker = _is_weaker_kind(link.kind, site.kind.name)
-        said.append(f"{link.kind} is {site.kind.name} now{', which is weaker' * weaker}")
+        said.append(f"{link.kind} is {site.kind.name} now{', which is weaker' * (now < was)}")
     if site.condition != link.condition:
         said.append(f"`{link.condition}` is `{site.condition}` now")
-        weaker_by = weakening(link.condition, site.condition)
+        texts = link.condition, site.condition
+        is_negated = site.message == false_message(site.origin)
+        weaker_by = weakening(*(reversed(texts) if is_negated else texts)) if now <= was else ""
         if weaker_by:
-            said.append(f"it is weaker: {weaker_by}")
+            said.append(f"it reads weaker: {weaker_by}")
+    elif not said and site.condition.endswith("…"):
+        said.append(f"the condition `{site.condition}` has changed, perhaps behind what is shown")
     elif not said:
         said.append(f"the condition `{site.condition}` reads the same, what it uses does not")
     return "; ".join(said)
 
 
-_STRENGTH = {"always": 2, "unreachable": 2, "always_or_unreachable": 1, "sometimes": 0}
+def _strength(kind: str) -> int:
+    return {"always": 2, "unreachable": 2, "always_or_unreachable": 1}.get(kind, 0)
 
 
-def _is_weaker_kind(old: str, new: str) -> bool:
-    return _STRENGTH.get(new, 0) < _STRENGTH.get(old, 0)
+def _clause(name: str) -> str:
+    return f"its clause {name!r}" if name else "no clause"
 
 
 # -- what is acknowledged -----------------------------------------------------------------------
@@ -296,20 +370,21 @@ def acknowledge(
     known = lock.reviewed.get(entry.id)
     before = known.links if known else {}
     links = {
-        message: _acknowledged(before.get(message), link, reason)
-        for message, link in _present(by_target).items()
+        message: tuple(_acknowledged(before.get(message, ()), link, reason) for link in several)
+        for message, several in _present(by_target).items()
     }
     invariant = entry.invariant
-    lock.reviewed[entry.id] = Reviewed(
-        revision=invariant.revision, promise=invariant.promise, links=links
-    )
+    now = Reviewed(revision=invariant.revision, promise=invariant.promise, links=links)
+    if known is not None:
+        is_as_before = (known.revision, known.promise) == (now.revision, now.promise)
+        now = now.model_copy(update={"reason": known.reason if is_as_before else reason})
+    lock.reviewed[entry.id] = now
 
 
-def _acknowledged(before: Link | None, now: Link, reason: str) -> Link:
+def _acknowledged(before: tuple[Link, ...], now: Link, reason: str) -> Link:
     """The reason stays with what it was given for."""
-    is_as_before = before is not None and before.fingerprint == now.fingerprint
-    given = before.reason if before is not None and is_as_before else reason
-    return now.model_copy(update={"reason": given})
+    same = next((link for link in before if link.is_as(now)), None)
+    return now.model_copy(update={"reason": reason if same is None else same.reason})
 
 
 def add_new(lock: Lock, entry: Entry, by_target: Mapping[str, Mapping[str, Site]]) -> list[str]:
@@ -319,25 +394,27 @@ def add_new(lock: Lock, entry: Entry, by_target: Mapping[str, Mapping[str, Site]
     if known is None:
         acknowledge(lock, entry, by_target, "")
         return sorted(present)
-    new = {message: link for message, link in present.items() if message not in known.links}
+    new = {message: links for message, links in present.items() if message not in known.links}
     lock.reviewed[entry.id] = known.model_copy(update={"links": {**known.links, **new}})
     return sorted(new)
 
 
-def _present(by_target: Mapping[str, Mapping[str, Site]]) -> dict[str, Link]:
-    links: dict[str, Link] = {}
+def forget(lock: Lock, identifier: str) -> None:
+    """Take an invariant out that is in no catalog any more."""
+    del lock.reviewed[identifier]
+
+
+def _present(by_target: Mapping[str, Mapping[str, Site]]) -> dict[str, tuple[Link, ...]]:
+    present: dict[str, tuple[Link, ...]] = {}
     for target, sites in sorted(by_target.items()):
         for message, site in sites.items():
-            before = links[message].targets if message in links else ()
-            links[message] = Link.model_validate(
-                {
-                    "kind": site.kind.name,
-                    "condition": site.condition,
-                    "fingerprint": site.fingerprint,
-                    "targets": (*before, target),
-                }
-            )
-    return links
+            link = _link(site, (target,))
+            others = present.get(message, ())
+            same = [each for each in others if each.is_as(link)]
+            merged = link.model_copy(update={"targets": (*(same and same[0].targets), target)})
+            rest = tuple(each for each in others if each not in same)
+            present[message] = (*rest, merged)
+    return present
 
 
 def rename(lock: Lock, old: str, new: str) -> int:

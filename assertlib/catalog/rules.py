@@ -308,6 +308,17 @@ RULES = _rules(
         'always(ok, "an ack of a batch follows its fsync")',
     ),
     Rule(
+        "AL307",
+        _WARNING,
+        "An invariant that was reviewed is in no catalog any more",
+        "An id is never reused and knowledge is not thrown away: what no longer holds is retired,"
+        " so that the next person finds out that it once did.",
+        'bring it back with status = "retired", or say why it is gone with'
+        " `assertlib catalog review ID --reason …`",
+        "# [fsync-before-ack] was removed, together with its assertions",
+        '[fsync-before-ack]\nstatus = "retired"\nreplaced_by = "wal.batch-before-ack"',
+    ),
+    Rule(
         "AL401",
         _WARNING,
         "An active invariant has no source, or says nothing about debugging",

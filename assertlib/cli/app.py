@@ -7,7 +7,8 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -86,16 +87,20 @@ def _before(
     """Take the options that come before a command."""
 
 
-def run() -> int:
-    """Run the command line; returns the exit code."""
+def command_line() -> Callable[[], int]:
+    """What runs the command that was asked for, and returns its exit code."""
+    # `check` has no use for a simulator, and starts faster without.
+    asked = [word for word in sys.argv[1:2] if word in _COMMANDS]
+    return partial(_run, app_with(asked or _COMMANDS))
+
+
+def _run(app: typer.Typer) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that knows only ASCII is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
-    # `check` has no use for a simulator, and starts faster without.
-    asked = [word for word in sys.argv[1:2] if word in _COMMANDS]
     try:
-        app_with(asked or _COMMANDS)(standalone_mode=True)
+        app(standalone_mode=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     return 0

@@ -12,7 +12,9 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line."""
     try:
-        from .app import run
+        from .app import command_line
+
+        run = command_line()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ModuleNotFoundError as error:

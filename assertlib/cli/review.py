@@ -20,6 +20,7 @@ from ..catalog.review import (
     Suspect,
     acknowledge,
     add_new,
+    forget,
     links_of,
     statement_difference,
 )
@@ -64,7 +65,7 @@ def review(
         return _usage(f"{unread[0]}; what stands there would count as gone")
     entries = sharing[0].catalog.entries
     for each in ids or ():
-        if each not in entries:
+        if each not in entries and each not in lock.reviewed:
             hint = did_you_mean(each, entries) or "`assertlib catalog list` lists all"
             return _usage(f"there is no invariant {each!r}; {hint}")
     if reason is not None and not reason.strip():
@@ -72,16 +73,19 @@ def review(
     if reason and not ids:
         return _usage("name the invariants that --reason is for; nothing is acknowledged in bulk")
     if new:
-        return _take_in(lock, sharing, ids or list(entries))
+        return _take_in(lock, sharing, [each for each in ids or entries if each in entries])
     wanted = [each for each in _suspects(sharing) if not ids or each.entry.id in ids]
+    lost = [each for each in lock.reviewed if each not in entries and (not ids or each in ids)]
     _show(wanted, lock)
+    for each in lost:
+        print(f"{lock.shown}: AL307 {each} was reviewed, and is in no catalog any more")
     if ids and reason:
-        return _acknowledge(lock, sharing, wanted, reason)
+        return _acknowledge(lock, sharing, wanted, lost, reason)
     if not lock.exists:
         print("nothing was ever reviewed here; `assertlib catalog review --new` begins")
-    for line in _advice({each.code for each in wanted}):
+    for line in _advice({*(each.code for each in wanted), *("AL307" for _ in lost)}):
         print(line)
-    return WRONG if wanted else OK
+    return WRONG if wanted or lost else OK
 
 
 def _advice(codes: set[str]) -> Iterator[str]:
@@ -126,18 +130,25 @@ def _take_in(lock: Lock, sharing: list[Checked], ids: list[str]) -> int:
     return OK
 
 
-def _acknowledge(lock: Lock, sharing: list[Checked], wanted: list[Suspect], reason: str) -> int:
+def _acknowledge(
+    lock: Lock, sharing: list[Checked], wanted: list[Suspect], lost: list[str], reason: str
+) -> int:
     renamed = [each.finding().remedy for each in wanted if each.code == "AL305"]
     if renamed:
         return _usage(f"{renamed[0]}, so that evidence follows; then review")
     entries = {each.entry.id: each.entry for each in wanted}
-    if not entries:
+    if not entries and not lost:
         print("nothing has changed there since it was reviewed")
         return OK
     for entry in entries.values():
         acknowledge(lock, entry, _by_target(entry, sharing), reason)
+    for each in lost:
+        forget(lock, each)
     lock.write()
-    print(f"{lock.shown}: {', '.join(entries)} taken as now; commit it")
+    if entries:
+        print(f"{lock.shown}: {', '.join(entries)} taken as now; commit it")
+    if lost:
+        print(f"{lock.shown}: {', '.join(lost)} taken out; put the reason into the commit, too")
     return OK
 
 
@@ -150,6 +161,8 @@ def _show(wanted: list[Suspect], lock: Lock) -> None:
         if known is not None and not each.message:
             for line in statement_difference(known, each.entry):
                 print(f"    {line}")
+            if known.reason:
+                print(f"    last acknowledged because: {known.reason}")
         elif each.link is not None and each.code in ("AL301", "AL304"):
             print(f"    - {each.link.kind}: {each.link.condition}")
             if each.site is not None:

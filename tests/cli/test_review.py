@@ -321,3 +321,113 @@ def test_writing_all_of_the_example_store_anew_trips_nothing(tmp_path):
         cwd=tmp_path, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+
+
+# -- what is easily overlooked --------------------------------------------------
+
+
+def test_a_comparison_that_lets_more_through_is_called_weaker(project):
+    project.change(
+        "store/reply.py", "ORDERED.always(acked > 0,", "ORDERED.always_greater_than(acked, 0,"
+    )
+    project.review("kv.ordered", "--reason", "how far off it is, is told now")
+    assert project.findings() == []
+    project.change("store/reply.py", "greater_than(", "greater_than_or_equal_to(")
+    (finding,) = project.findings()
+    assert "`acked > 0` is `acked >= 0` now" in finding["message"]
+    assert "`>` has become `>=`" in finding["message"]
+
+
+def test_of_both_halves_of_one_assertion_only_one_gets_weaker(project):
+    project.change("store/reply.py", "ORDERED.always(acked > 0", "ORDERED.sometimes_both(acked > 0")
+    project.review("kv.ordered", "--reason", "both are of interest")
+    project.change("store/reply.py", "acked > 0", "acked >= 0")
+    found = [each for each in project.findings() if each["rule"] == "AL301"]
+    said = {each["message"].split("'")[1]: each["message"] for each in found}
+    assert "weaker" in said["replies are numbered"]
+    assert "weaker" not in said["replies are numbered [false]"]
+
+
+def test_a_stronger_kind_with_a_looser_text_is_not_called_weaker(project):
+    project.change("store/reply.py", "ORDERED.always(", "ORDERED.sometimes(")
+    project.review("kv.ordered", "--reason", "for a test")
+    project.change("store/reply.py", "sometimes(acked > 0", "always(acked >= 0")
+    (finding,) = [each for each in project.findings() if each["rule"] == "AL301"]
+    assert "sometimes is always now" in finding["message"]
+    assert "weaker" not in finding["message"]
+
+
+def test_a_change_far_behind_in_a_long_condition_is_told_as_such(project):
+    long = " and ".join(f"acked != {number}" for number in range(100, 150))
+    project.change("store/reply.py", "acked > 0", f"{long} and acked > 0")
+    project.review("kv.ordered", "--reason", "for a test")
+    project.change("store/reply.py", "and acked > 0", "and acked > 1")
+    (finding,) = project.findings()
+    assert "perhaps behind what is shown" in finding["message"]
+
+
+def test_clauses_that_change_places_make_both_links_suspect(project):
+    project.change(
+        "catalog/kv.toml",
+        "Callers number them.",
+        'Callers number them."\nclauses = { one = "First.", two = "Second." }\n#',
+    )
+    project.change(
+        "store/reply.py",
+        "ORDERED =",
+        'ONE = Invariant("kv.ordered#one")\nTWO = Invariant("kv.ordered#two")\nORDERED =',
+    )
+    project.change(
+        "store/reply.py",
+        "return ORDERED.always(",
+        'ONE.always(acked > 3, "one")\n    TWO.always(acked > 3, "two")\n    return ORDERED.always(',
+    )
+    project.review("kv.ordered", "--reason", "clauses")
+    assert project.findings() == []
+    project.change("store/reply.py", "ONE.always(", "THREE.always(")
+    project.change("store/reply.py", "TWO.always(", "ONE.always(")
+    project.change("store/reply.py", "THREE.always(", "TWO.always(")
+    assert project.rules() == ["AL301", "AL301"]
+    assert "it cited its clause 'one' and cites its clause 'two' now" in project.review().stdout
+
+
+def test_one_message_with_two_conditions_in_two_targets_can_be_acknowledged(project):
+    project.write("other/reply.py", CODE.replace("acked > 0", "acked > 1"))
+    project.write(
+        "pyproject.toml",
+        CONFIG + "[tool.assertlib.targets.other]\nsource = ['other']\ncatalog = ['catalog/']\n",
+    )
+    assert project.rules() == ["AL301"]
+    assert project.review("kv.ordered", "--reason", "the other begins later").returncode == 0
+    assert project.findings() == []
+    project.change("other/reply.py", "acked > 1", "acked > 2")
+    (finding,) = project.findings()
+    assert "`acked > 1` is `acked > 2` now" in finding["message"]
+    project.change("other/reply.py", "acked > 2", "acked > 1")
+    project.change("store/reply.py", "acked > 0", "acked > 1")
+    (finding,) = project.findings()
+    assert finding["file"] == "store/reply.py"
+
+
+def test_the_reason_for_a_changed_statement_is_kept(project):
+    project.change("catalog/kv.toml", "It stays there after a crash.\n", "")
+    project.review("kv.durable-ack", "--reason", "crashes have an entry of their own")
+    assert project.findings() == []
+    project.change("catalog/kv.toml", "is there.", "is there, soon.")
+    assert "because: crashes have an entry of their own" in project.review().stdout
+
+
+def test_an_invariant_that_is_removed_with_its_assertions_is_missed(project):
+    text = (project.root / "catalog/kv.toml").read_text(encoding="utf-8")
+    project.write("catalog/kv.toml", text.partition("[ordered]")[0])
+    project.change("store/reply.py", "return ORDERED.always(acked > 0, ", "return print(")
+    (finding,) = project.findings()
+    assert (finding["rule"], finding["file"]) == ("AL307", "catalog/review.lock")
+    assert 'status = "retired"' in finding["remedy"]
+    lines = (project.root / finding["file"]).read_text(encoding="utf-8").splitlines()
+    assert lines[int(finding["line"]) - 1] == '[reviewed."kv.ordered"]'
+    done = project.review()
+    assert done.returncode == 1
+    assert "kv.ordered was reviewed, and is in no catalog any more" in done.stdout
+    assert project.review("kv.ordered", "--reason", "replies have no order").returncode == 0
+    assert project.findings() == []

@@ -621,3 +621,113 @@ def test_what_stands_around_never_changes_a_fingerprint(head, comparison, lines,
     noise = "".join(f"noise_{number} = {number}\n" for number in range(lines))
     around = noise + ("class Store:\n" + indent(text, "    ") if nested else text) + noise
     assert of(around) == of(text)
+
+
+# -- what a name may be where it is used ---------------------------------------
+
+LATER = """
+    def check(self, one, two):
+        {}
+        always({}, "m")
+"""
+
+
+def later(*lines, condition="ok"):
+    return of(LATER.format("\n        ".join(lines), condition))
+
+
+def test_a_local_function_as_condition_is_followed_into_its_body():
+    def local(test):
+        return later(f"def ok(): return {test}")
+
+    assert local("one > two") == local("(one) > two")
+    assert local("one > two") != local("one >= two")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("ok = one > 0", "ok &= two {} 1"),
+        ("ok = one > 0", "if one:", "    ok = two {} 1"),
+        ("if one:", "    ok = one > 0", "else:", "    ok = two {} 1"),
+        ("ok = one > 0", "for each in self.all:", "    ok = ok and each {} 1"),
+        ("ok = one > 0", "while self.more():", "    ok &= self.next() {} 1"),
+        ("try:", "    ok = one > 0", "except OSError:", "    ok = two {} 1"),
+        ("match one:", "    case {{}}: ok = one > 0", "    case _: ok = two {} 1"),
+    ],
+)
+def test_everything_that_a_name_may_have_become_counts(lines):
+    text = "\n".join(lines)
+    assert later(*text.format(">").split("\n")) != later(*text.format(">=").split("\n"))
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        ("ok = self.size > 7",),
+        ("for ok in self.all:", "    print(ok)"),
+        ("with self.lock as ok:", "    print(ok)"),
+        ("try:", "    print()", "except OSError as ok:", "    print(ok)"),
+        ("if one:", "    ok = two", "    print(ok)"),
+    ],
+)
+def test_what_a_name_was_before_does_not_count(before):
+    last = "ok = one > two"
+    assert later(*before, last) == later(last)
+
+
+def test_what_a_name_becomes_later_counts_only_where_a_loop_comes_around():
+    text = "def f(self, size):\n    {}\n        always(size > 0, 'm')\n        size = self.{}()"
+    for head, counts in (("if self.on:", False), ("while self.on:", True)):
+        changed = of(text.format(head, "grow")) != of(text.format(head, "shrink"))
+        assert changed is counts
+
+
+def test_a_second_loop_over_a_name_counts_and_the_first_does_not():
+    text = """
+    def f(self, one):
+        for each in {}:
+            print(each)
+        for each in {}:
+            always(each > 0, "m")
+    """
+    assert of(text.format("one.a", "one.b")) == of(text.format("one.c", "one.b"))
+    assert of(text.format("one.a", "one.b")) != of(text.format("one.a", "one.c"))
+
+
+def test_a_capture_of_a_match_in_a_helper_may_be_renamed():
+    text = """
+    def fits(value):
+        match value:
+            case [{0}, *{1}]: return {0} > len({1})
+            case {{"size": {0}, **{1}}}: return {0} > len({1})
+            case {0}: return {0}
+
+    def check(value):
+        always(fits(value), "m")
+    """
+    assert of(text.format("first", "rest")) == of(text.format("head", "tail"))
+    assert of(text.format("first", "rest")) != of(text.replace("> len", "< len").format("a", "b"))
+
+
+def test_what_is_matched_counts():
+    text = "def f(self, one, two):\n    match {}:\n        case [a, *_]: always(a > 0, 'm')"
+    assert of(text.format("one")) != of(text.format("two"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("@cached\n", ""),
+        ("@cached\n", "@negated\n"),
+        ("low=1, high=2", "low, high=1"),
+        ("=2", "=3"),
+    ],
+)
+def test_decorators_and_defaults_of_a_helper_count(old, new):
+    text = (
+        "@cached\ndef fits(value, *, low=1, high=2): return low < value < high\n"
+        "def check(value): always(fits(value), 'm')\n"
+    )
+    assert old in text
+    assert of(text.replace(old, new)) != of(text)

@@ -17,8 +17,8 @@ from ...model import (
     false_message,
     kind_named,
 )
-from .modules import FunctionNode, Parameter, Scope
 from .references import Bound, Function, Primitive, Reference, Resolver, Text, WrapperMark
+from .scopes import FunctionNode, Parameter, Scope
 
 Argument = tuple[ast.expr, Scope]
 

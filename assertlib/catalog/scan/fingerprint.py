@@ -3,11 +3,11 @@ A hash of a condition that survives what does not change its meaning.
 
 Formatting, moving and renaming local variables leave it alone; swapped
 operands, another operator, another variable or another constant do not.  A
-local variable is known by how it was first bound (which parameter, what it
-was assigned), and names that were bound alike by their order.  A condition
-that is a name, as in ``ok = a > b; always(ok, …)``, is followed to what it was
-assigned; functions of the same module that it calls are part of it, and so are the values of
-constants of modules.
+local variable is known by what it may have been bound to where it is used
+(which parameter, what it was assigned), and names that were bound alike by their
+order.  A condition that is a name, as in ``ok = a > b; always(ok, …)``, is
+followed to what it was assigned; functions of the same module that it calls, or
+is, are part of it, and so are the values of constants of modules.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import ast
 import hashlib
 from collections.abc import Callable
 
-from .modules import Assigned, FunctionNode, Import, Parameter, Scope
 from .references import Function, Resolver
+from .scopes import Assigned, Binding, FunctionNode, Import, Parameter, Scope
 
 _HELPER_DEPTH = 3
 _FOLLOW_DEPTH = 10
@@ -46,6 +46,8 @@ class _Shape:
         node = self._followed(node, _FOLLOW_DEPTH)
         if isinstance(node, ast.Lambda) and not node.args.args:
             return self._write(node.body, self._home.module.scopes[node])
+        if isinstance(node, ast.Name):
+            return self._write(node, self._home) + self._body_of(node, self._home)
         return self._write(node, self._home)
 
     def _followed(self, node: ast.expr, depth: int) -> ast.expr:
@@ -57,8 +59,9 @@ class _Shape:
             return ast.UnaryOp(node.op, self._followed(node.operand, depth))
         if isinstance(node, ast.Name):
             found = self._home.lookup(node.id)
-            if found is not None and found[0].is_function and len(found[1]) == 1:
-                only = found[1][0]
+            reaching = found[0].reaching(node, self._home) if found else []
+            if found is not None and found[0].is_function and len(reaching) == 1:
+                (only,) = reaching
                 if isinstance(only, Assigned) and only.is_plain:
                     return self._followed(only.value, depth - 1)
         return node
@@ -66,53 +69,49 @@ class _Shape:
     def body(self, node: FunctionNode) -> str:
         """A whole function, without its name and its docstring."""
         statements = node.body[1:] if ast.get_docstring(node) is not None else node.body
-        defaults = [*node.args.defaults, *(each for each in node.args.kw_defaults if each)]
-        written = [self._write(each, self._home) for each in (*defaults, *statements)]
+        around = self._home.parent or self._home
+        head = [*node.decorator_list, *node.args.defaults, *node.args.kw_defaults]
+        written = [self._write(each, around) for each in head]
+        written += [self._write(each, self._home) for each in statements]
         return ";".join(written)
 
     def _write(self, node: object, scope: Scope) -> str:
-        if isinstance(node, ast.AST):
-            scope = scope.module.scopes.get(node, scope)
+        if not isinstance(node, ast.AST):
+            return _fields(node, lambda each: self._write(each, scope))
+        scope = scope.module.scopes.get(node, scope)
         if isinstance(node, ast.Name):
-            return self._name(node.id, scope)
-        if isinstance(node, ast.arg):
-            return self._name(node.arg, scope)
-        if isinstance(node, FunctionNode):
-            return f"def({self._name(node.name, scope)})" + _fields(
-                node, lambda each: self._write(each, scope), skip=("name",)
-            )
-        if isinstance(node, ast.ExceptHandler | ast.alias):
-            bound = node.name if isinstance(node, ast.ExceptHandler) else node.asname
-            name = self._name(bound, scope) if bound else ""
-            skip = ("name",) if isinstance(node, ast.ExceptHandler) else ("asname",)
-            return name + _fields(node, lambda each: self._write(each, scope), skip=skip)
-        text = _fields(node, lambda each: self._write(each, scope))
-        return text + self._helper(node, scope) if isinstance(node, ast.Call) else text
+            return self._name(node, scope)
+        binds = _BINDS.get(type(node), "")
+        bound = getattr(node, binds, None)
+        name = self._name(_as_name(bound, node), scope) if bound else ""
+        text = _fields(node, lambda each: self._write(each, scope), skip=binds)
+        called = self._body_of(node.func, scope) if isinstance(node, ast.Call) else ""
+        return name + text + called
 
-    def _helper(self, call: ast.Call, scope: Scope) -> str:
+    def _body_of(self, callee: ast.expr, scope: Scope) -> str:
         if self._depth == 0:
             return ""
-        target = self._resolver.resolve(call.func, scope)
+        target = self._resolver.resolve(callee, scope)
         if not isinstance(target, Function) or target.scope.module is not scope.module:
             return ""
         inner = _Shape(target.scope, self._resolver, self._depth - 1)
         return "{" + inner.body(target.node) + "}"
 
-    def _name(self, name: str, scope: Scope) -> str:
-        found = scope.lookup(name)
+    def _name(self, name: ast.Name, scope: Scope) -> str:
+        found = scope.lookup(name.id)
         if found is None or not found[0].is_function:
-            return name + self._constant(name, scope)
+            return name.id + self._constant(name, scope)
         owner = found[0]
         level = _level(self._home, owner)
         if level < 0:
             # Bound inside the condition itself: only the order counts.
-            key = (id(owner), name)
+            key = (id(owner), name.id)
             return self._inner.setdefault(key, f"<inner {len(self._inner)}>")
-        return f"<{level} {_origin(name, owner)}>"
+        return f"<{level} {_origin(name, owner, scope)}>"
 
-    def _constant(self, name: str, scope: Scope) -> str:
+    def _constant(self, name: ast.Name, scope: Scope) -> str:
         """What a constant of a module is, since a limit that is moved is another limit."""
-        node, _ = self._resolver.constant(ast.Name(name), scope)
+        node, _ = self._resolver.constant(name, scope)
         is_made_of_constants = all(isinstance(each, _CONSTANT) for each in ast.walk(node))
         return f"={ast.dump(node)}" if is_made_of_constants else ""
 
@@ -131,6 +130,23 @@ _CONSTANT = (
 )
 
 
+_BINDS = {
+    ast.arg: "arg",
+    ast.FunctionDef: "name",
+    ast.AsyncFunctionDef: "name",
+    ast.ExceptHandler: "name",
+    ast.alias: "asname",
+    ast.MatchAs: "name",
+    ast.MatchStar: "name",
+    ast.MatchMapping: "rest",
+}
+"""Where nodes keep the name that they bind, as mere text."""
+
+
+def _as_name(name: str, node: ast.AST) -> ast.Name:
+    return ast.copy_location(ast.Name(name), node)
+
+
 def _level(home: Scope, owner: Scope) -> int:
     """How many functions out from *home* the scope *owner* is; -1 if it is not around it."""
     level = 0
@@ -143,19 +159,18 @@ def _level(home: Scope, owner: Scope) -> int:
     return -1
 
 
-def _origin(name: str, scope: Scope) -> str:
-    """How *name* was first bound, and its number among the names that were bound alike."""
-    mine = _bound(name, scope, _ORIGIN_DEPTH)
+def _origin(name: ast.Name, owner: Scope, user: Scope) -> str:
+    """What *name* may be bound to where it stands, and its number among names bound alike."""
+    mine = [_bound(each, owner, _ORIGIN_DEPTH) for each in owner.reaching(name, user)]
     alike = 0
-    for other in scope.bindings:
-        if other == name:
+    for other, bindings in owner.bindings.items():
+        if other == name.id:
             break
-        alike += _bound(other, scope, _ORIGIN_DEPTH) == mine
-    return f"{mine} #{alike}"
+        alike += any(_bound(each, owner, _ORIGIN_DEPTH) in mine for each in bindings)
+    return f"{' | '.join(mine)} #{alike}"
 
 
-def _bound(name: str, scope: Scope, depth: int) -> str:
-    binding = scope.bindings[name][0]
+def _bound(binding: Binding, scope: Scope, depth: int) -> str:
     if isinstance(binding, Parameter):
         return f"parameter {binding.index}"
     if isinstance(binding, Assigned):
@@ -172,7 +187,10 @@ def _origin_text(node: object, scope: Scope, depth: int) -> str:
         found = scope.lookup(node.id)
         if found is None or not found[0].is_function:
             return node.id
-        return "_" if depth == 0 else _bound(node.id, found[0], depth - 1)
+        if depth == 0:
+            return "_"
+        reaching = found[0].reaching(node, scope)
+        return " | ".join(_bound(each, found[0], depth - 1) for each in reaching)
     if isinstance(node, ast.arg):
         return "_"
     return _fields(node, lambda each: _origin_text(each, scope, depth))
@@ -181,12 +199,12 @@ def _origin_text(node: object, scope: Scope, depth: int) -> str:
 _IGNORED = ("ctx", "type_comment", "kind", "type_params", "annotation", "returns")
 
 
-def _fields(node: object, write: Callable[[object], str], skip: tuple[str, ...] = ()) -> str:
+def _fields(node: object, write: Callable[[object], str], skip: str = "") -> str:
     if isinstance(node, ast.AST):
         fields = [
             f"{name}={write(value)}"
             for name, value in ast.iter_fields(node)
-            if name not in _IGNORED and name not in skip
+            if name not in _IGNORED and name != skip
         ]
         return f"{type(node).__name__}({','.join(fields)})"
     if isinstance(node, list):

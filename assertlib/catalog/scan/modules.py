@@ -1,119 +1,29 @@
 """
-Source files as modules with scopes: what each name is bound to, and where.
+Source files as modules: their scopes, and what they call and read.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
-Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-ScopeNode = ast.Module | ast.ClassDef | FunctionNode | ast.Lambda | Comprehension
-
-
-@dataclass(frozen=True)
-class Import:
-    """A name bound to a module, or to what *attribute* of it is."""
-
-    module: str
-    attribute: str | None
-
-
-@dataclass(frozen=True)
-class Definition:
-    """A name bound to a function or class."""
-
-    node: FunctionNode | ast.ClassDef
-
-
-@dataclass(frozen=True)
-class Assigned:
-    """A name bound to a value, by itself or as the item at *position* of a pattern."""
-
-    value: ast.expr
-    form: str
-    position: tuple[int, ...] = ()
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the name stands for the value itself."""
-        return self.form == "=" and not self.position
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A name bound by the caller."""
-
-    index: int
-
-
-Binding = Import | Definition | Assigned | Parameter
-
-
-@dataclass(eq=False)
-class Scope:
-    """
-    A module, class or function, and the names it binds.
-
-    Attributes:
-        bindings: What each name is bound to, in order.
-        members: Instance attributes assigned through ``self`` in a class's methods.
-    """
-
-    node: ScopeNode
-    name: str
-    parent: Scope | None
-    module: Module
-    bindings: dict[str, list[Binding]] = field(default_factory=dict)
-    members: dict[str, list[tuple[Scope, ast.expr]]] = field(default_factory=dict)
-    globals: set[str] = field(default_factory=set)
-
-    @property
-    def is_class(self) -> bool:
-        return isinstance(self.node, ast.ClassDef)
-
-    @property
-    def is_function(self) -> bool:
-        """Whether its names are local: functions, lambdas and comprehensions."""
-        return not isinstance(self.node, ast.Module | ast.ClassDef)
-
-    @property
-    def is_anonymous(self) -> bool:
-        return isinstance(self.node, ast.Lambda | Comprehension)
-
-    @property
-    def qualname(self) -> str:
-        """Dotted name inside the module; ``<module>`` for the module itself."""
-        names = []
-        scope: Scope | None = self
-        while scope is not None and scope.parent is not None:
-            names.append(scope.name)
-            scope = scope.parent
-        return ".".join(reversed(names)) or "<module>"
-
-    def enclosing_class(self) -> Scope | None:
-        """The class whose method this scope is, or stands in."""
-        scope: Scope | None = self
-        while scope is not None and not scope.is_class:
-            scope = scope.parent
-        return scope
-
-    def lookup(self, name: str) -> tuple[Scope, list[Binding]] | None:
-        """The scope that binds *name*, seen from here, and how."""
-        scope: Scope | None = self
-        while scope is not None:
-            visible = scope is self or not scope.is_class
-            if visible and name in scope.bindings:
-                return scope, scope.bindings[name]
-            scope = scope.parent
-        return None
-
-    def bind(self, name: str, binding: Binding) -> None:
-        target = self.module.scope if name in self.globals else self
-        target.bindings.setdefault(name, []).append(binding)
+from .scopes import (
+    EVERYWHERE,
+    Assigned,
+    Binding,
+    Comprehension,
+    Definition,
+    FunctionNode,
+    Import,
+    Parameter,
+    Place,
+    Position,
+    Range,
+    Scope,
+    self_class,
+)
 
 
 @dataclass(eq=False)
@@ -214,12 +124,65 @@ class _Binder(ast.NodeVisitor):
     def __init__(self, module: Module) -> None:
         self._module = module
         self._scope = module.scope
+        self._branch = EVERYWHERE
+        self._loops: tuple[Range, ...] = ()
+        self._subject: ast.expr = ast.Constant(None)
 
     def visit_body(self, node: ast.AST, scope: Scope) -> None:
         outer, self._scope = self._scope, scope
         self._module.scopes[node] = scope
-        self.generic_visit(node)
+        if isinstance(node, FunctionNode):
+            around, self._branch, self._loops = (self._branch, self._loops), EVERYWHERE, ()
+            self.generic_visit(node)
+            self._branch, self._loops = around
+        else:
+            self.generic_visit(node)
         self._scope = outer
+
+    def _bind(self, name: str, binding: Binding, at: Position) -> None:
+        self._scope.bind(name, binding, Place(at, self._branch, self._loops))
+
+    def _visit_branch(self, nodes: Sequence[ast.AST], loop: Range | None = None) -> None:
+        """Visit what is passed through or not."""
+        if not nodes:
+            return
+        around = self._branch, self._loops
+        self._branch = (_start(nodes[0]), _end(nodes[-1]))
+        if loop is not None:
+            self._loops = (*self._loops, loop)
+        for node in nodes:
+            self.visit(node)
+        self._branch, self._loops = around
+
+    def visit_If(self, node: ast.If) -> None:
+        self.visit(node.test)
+        self._visit_branch(node.body)
+        self._visit_branch(node.orelse)
+
+    def visit_While(self, node: ast.While) -> None:
+        loop = (_start(node), _end(node.body[-1]))
+        self.visit(node.test)
+        self._visit_branch(node.body, loop)
+        self._visit_branch(node.orelse)
+
+    def _visit_try(self, node: ast.Try | ast.TryStar) -> None:
+        self._visit_branch(node.body)
+        for handler in node.handlers:
+            self._visit_branch([handler])
+        self._visit_branch(node.orelse)
+        for each in node.finalbody:
+            self.visit(each)
+
+    visit_Try = _visit_try  # noqa: N815
+    visit_TryStar = _visit_try  # noqa: N815
+
+    def visit_Match(self, node: ast.Match) -> None:
+        self.visit(node.subject)
+        around, self._subject = self._subject, node.subject
+        for case in node.cases:
+            within = [part for part in (case.pattern, case.guard, *case.body) if part is not None]
+            self._visit_branch(within)
+        self._subject = around
 
     def _enter(
         self, node: FunctionNode | ast.ClassDef | ast.Lambda | Comprehension, name: str
@@ -227,7 +190,7 @@ class _Binder(ast.NodeVisitor):
         return Scope(node, name, self._scope, self._module)
 
     def _visit_function(self, node: FunctionNode) -> None:
-        self._scope.bind(node.name, Definition(node))
+        self._bind(node.name, Definition(node), _start(node))
         scope = self._enter(node, node.name)
         _bind_parameters(scope, node.args)
         self.visit_body(node, scope)
@@ -246,17 +209,19 @@ class _Binder(ast.NodeVisitor):
     def visit_Global(self, node: ast.Global) -> None:
         # Assigned from a function: whatever the module says of it is not all.
         for name in node.names:
-            self._module.scope.bind(name, Assigned(ast.Constant(None), "global"))
+            self._module.scope.bind(name, Assigned(ast.Constant(None), "global"), Place())
             self._scope.globals.add(name)
 
-    def visit_MatchAs(self, node: ast.MatchAs) -> None:
-        if node.name is not None:
-            self._scope.bind(node.name, Assigned(ast.Constant(None), "match"))
+    def _visit_capture(self, node: ast.MatchAs | ast.MatchStar | ast.MatchMapping) -> None:
+        name = node.rest if isinstance(node, ast.MatchMapping) else node.name
+        if name is not None:
+            form = f"match {type(node).__name__}"
+            self._bind(name, Assigned(self._subject, form), _start(node))
         self.generic_visit(node)
 
-    def visit_MatchStar(self, node: ast.MatchStar) -> None:
-        if node.name is not None:
-            self._scope.bind(node.name, Assigned(ast.Constant(None), "match"))
+    visit_MatchAs = _visit_capture  # noqa: N815
+    visit_MatchStar = _visit_capture  # noqa: N815
+    visit_MatchMapping = _visit_capture  # noqa: N815
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         scope = self._enter(node, "<lambda>")
@@ -264,16 +229,16 @@ class _Binder(ast.NodeVisitor):
         self.visit_body(node, scope)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        self._scope.bind(node.name, Definition(node))
+        self._bind(node.name, Definition(node), _start(node))
         self.visit_body(node, self._enter(node, node.name))
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             if alias.asname is not None:
-                self._scope.bind(alias.asname, Import(alias.name, None))
+                self._bind(alias.asname, Import(alias.name, None), _start(node))
             else:
                 first = alias.name.partition(".")[0]
-                self._scope.bind(first, Import(first, None))
+                self._bind(first, Import(first, None), _start(node))
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         module = self._absolute(node)
@@ -281,7 +246,7 @@ class _Binder(ast.NodeVisitor):
             if alias.name == "*":
                 self._module.stars.append(module)
             else:
-                self._scope.bind(alias.asname or alias.name, Import(module, alias.name))
+                self._bind(alias.asname or alias.name, Import(module, alias.name), _start(node))
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -292,16 +257,16 @@ class _Binder(ast.NodeVisitor):
 
     def visit_Assign(self, node: ast.Assign) -> None:
         for target in node.targets:
-            self._bind_target(target, node.value, "=")
+            self._bind_target(target, node.value, "=", _end(node))
         self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
-            self._bind_target(node.target, node.value, "=")
+            self._bind_target(node.target, node.value, "=", _end(node))
         self.generic_visit(node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
-        self._bind_target(node.target, node.value, f"{type(node.op).__name__}=")
+        self._bind_target(node.target, node.value, f"{type(node.op).__name__}=", _end(node))
         self.generic_visit(node)
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
@@ -310,41 +275,54 @@ class _Binder(ast.NodeVisitor):
         while isinstance(scope.node, Comprehension) and scope.parent is not None:
             scope = scope.parent
         self._scope = scope
-        self._bind_target(node.target, node.value, "=")
+        self._bind_target(node.target, node.value, "=", _end(node))
         self._scope = inner
         self.generic_visit(node)
 
     def _visit_for(self, node: ast.For | ast.AsyncFor) -> None:
-        self._bind_target(node.target, node.iter, "for")
-        self.generic_visit(node)
+        self.visit(node.iter)
+        loop = (_start(node.target), _end(node.body[-1]))
+        around, self._branch = self._branch, loop
+        self._bind_target(node.target, node.iter, "for", _start(node.target))
+        self._branch = around
+        self.visit(node.target)
+        self._visit_branch(node.body, loop)
+        self._visit_branch(node.orelse)
 
     visit_For = _visit_for  # noqa: N815
     visit_AsyncFor = _visit_for  # noqa: N815
 
     def visit_comprehension(self, node: ast.comprehension) -> None:
-        self._bind_target(node.target, node.iter, "for")
+        self._bind_target(node.target, node.iter, "for", _start(node.target))
         self.generic_visit(node)
 
     def visit_withitem(self, node: ast.withitem) -> None:
         if node.optional_vars is not None:
-            self._bind_target(node.optional_vars, node.context_expr, "with")
+            place = _end(node.optional_vars)
+            self._bind_target(node.optional_vars, node.context_expr, "with", place)
         self.generic_visit(node)
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         if node.name is not None:
-            self._scope.bind(node.name, Assigned(node.type or ast.Constant(None), "except"))
+            caught = Assigned(node.type or ast.Constant(None), "except")
+            self._bind(node.name, caught, _start(node))
         self.generic_visit(node)
 
     def _bind_target(
-        self, target: ast.expr, value: ast.expr, form: str, position: tuple[int, ...] = ()
+        self,
+        target: ast.expr,
+        value: ast.expr,
+        form: str,
+        at: Position,
+        position: tuple[int, ...] = (),
     ) -> None:
         if isinstance(target, ast.Name):
-            self._scope.bind(target.id, Assigned(value, form, position))
+            self._bind(target.id, Assigned(value, form, position), at)
         elif isinstance(target, ast.Tuple | ast.List):
             for index, item in enumerate(target.elts):
-                self._bind_target(item, value, form, (*position, index))
+                self._bind_target(item, value, form, at, (*position, index))
         elif isinstance(target, ast.Starred):
-            self._bind_target(target.value, value, form, position)
+            self._bind_target(target.value, value, form, at, position)
         elif isinstance(target, ast.Attribute) and _is_self(target.value, self._scope):
             owner = self._scope.enclosing_class()
             if owner is not None:
@@ -355,19 +333,16 @@ def _bind_parameters(scope: Scope, arguments: ast.arguments) -> None:
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     every += [extra for extra in (arguments.vararg, arguments.kwarg) if extra is not None]
     for index, argument in enumerate(every):
-        scope.bind(argument.arg, Parameter(index))
+        scope.bind(argument.arg, Parameter(index), Place())
+
+
+def _start(node: ast.AST) -> Position:
+    return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
+
+
+def _end(node: ast.AST) -> Position:
+    return getattr(node, "end_lineno", 0), getattr(node, "end_col_offset", 0)
 
 
 def _is_self(node: ast.expr, scope: Scope) -> bool:
     return isinstance(node, ast.Name) and self_class(node, scope) is not None
-
-
-def self_class(node: ast.Name, scope: Scope) -> Scope | None:
-    """The class whose instance (or which itself) the name of a first parameter stands for."""
-    found = scope.lookup(node.id)
-    if found is None or not isinstance(found[0].node, FunctionNode):
-        return None
-    method, bindings = found
-    first = isinstance(bindings[0], Parameter) and bindings[0].index == 0
-    owner = method.parent
-    return owner if first and owner is not None and owner.is_class else None

@@ -24,10 +24,7 @@ from ..findings import Finding, did_you_mean
 from ..rules import RULES
 from .calls import Argument, Assertion, Expander, Part, parts_of
 from .fingerprint import fingerprint
-from .modules import (
-    Module,
-    Scope,
-)
+from .modules import Module
 from .references import (
     ASSERTIONS,
     DECLARES,
@@ -38,6 +35,7 @@ from .references import (
     Primitive,
     Resolver,
 )
+from .scopes import Scope
 from .sources import parse_all, unreadable
 
 _CONDITION_LIMIT = 300
@@ -309,7 +307,7 @@ class _ModuleScan:
                 qualname=_function(scope).qualname,
                 line=call.lineno,
                 column=self._column(call),
-                condition=_condition_text(shown),
+                condition=_condition_text(assertion.primitive, shown),
                 fingerprint=fingerprint(operation, given, self._resolver),
                 origin=message,
             )
@@ -412,9 +410,17 @@ def _function(scope: Scope) -> Scope:
     return scope
 
 
-def _condition_text(given: list[Argument]) -> str:
+_SIGNS = {
+    "greater_than": " > ",
+    "greater_than_or_equal_to": " >= ",
+    "less_than": " < ",
+    "less_than_or_equal_to": " <= ",
+}
+
+
+def _condition_text(primitive: str, given: list[Argument]) -> str:
     texts = [ast.unparse(node.body if isinstance(node, ast.Lambda) else node) for node, _ in given]
-    text = ", ".join(texts)
+    text = _SIGNS.get(primitive.partition("_")[2], ", ").join(texts)
     return text if len(text) <= _CONDITION_LIMIT else text[: _CONDITION_LIMIT - 1] + "…"
 
 

@@ -9,16 +9,9 @@ import re
 from functools import lru_cache
 
 from ..findings import Finding
-from .modules import (
-    Binding,
-    Definition,
-    FunctionNode,
-    Import,
-    Module,
-    Parameter,
-    module_name,
-)
+from .modules import Module, module_name
 from .references import HOMES, endings
+from .scopes import Binding, Definition, FunctionNode, Import, Parameter
 
 _REMEMBERED = 512
 _MARKS = (b"assertlib", b"antithesis")
