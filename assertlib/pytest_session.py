@@ -90,6 +90,7 @@ class Session:
         self._owns_run = owns_run
         self._watch = RunWatch(run_dir)
         self._deselected = 0
+        self._partial = ""
         self._orphans: list[Hit] = []
         self._finished: set[str] = set()
         self._is_worker = hasattr(config, "workerinput")
@@ -175,22 +176,29 @@ class Session:
             output[_DESELECTED] = self._deselected
             return
         if self._owns_run:
-            finish_run(self._run_dir, full=self._is_full(session, exitstatus))
+            self._partial = self._partial_because(session, exitstatus)
+            finish_run(self._run_dir, full=not self._partial)
         self._watch.update()
         self._orphans = self._watch.take_late()
         if self._orphans and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _is_full(self, session: pytest.Session, exitstatus: int) -> bool:
+    def _partial_because(self, session: pytest.Session, exitstatus: int) -> str:
+        """Why what did not happen means nothing; empty if it does."""
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-            return False
-        if self._deselected or session.shouldstop or session.shouldfail:
-            return False
+            return f"pytest ended with exit code {int(exitstatus)}"
+        if session.shouldstop or session.shouldfail:
+            return f"it {session.shouldstop or session.shouldfail}"
+        if self._deselected:
+            return "tests were deselected, or could not be collected"
         if len(self._finished) < session.testscollected:
-            return False
-        if any(self._config.getoption(name, None) for name in _NARROWING):
-            return False
-        return self._covers_all_paths()
+            return "not every test came to its end"
+        narrowed = [name for name in _NARROWING if self._config.getoption(name, None)]
+        if narrowed:
+            return f"the option {narrowed[0]} was given"
+        if not self._covers_all_paths():
+            return "it was started on some of the tests only; name none to run all"
+        return ""
 
     def _covers_all_paths(self) -> bool:
         """Whether the session was started on all there is: the testpaths, or the whole project."""
@@ -226,6 +234,8 @@ class Session:
             terminalreporter.write_line(f"no assertion was hit{off}; this proves nothing")
         terminalreporter.write_line(content.title)
         terminalreporter.write_line(" · ".join(content.counts))
+        if self._partial:
+            terminalreporter.write_line(f"partial, since {self._partial}")
         for hit in self._orphans:
             terminalreporter.write_line("")
             terminalreporter.write_line("Violated outside of every test:")

@@ -532,6 +532,20 @@ def test_a_session_that_was_narrowed_is_partial(two, words):
     assert described(two)["full"] is False
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["-k", "one"], "tests were deselected"),
+        (["tests/unit"], "it was started on some of the tests only; name none to run all"),
+        (["--ignore", "tests/whole"], "the option ignore was given"),
+    ],
+    ids=str,
+)
+def test_a_session_says_why_it_is_partial(two, words, why):
+    assert f"partial, since {why}" in two.pytest(*words).stdout
+    assert "partial" not in two.pytest().stdout
+
+
 def test_a_session_in_a_directory_below_is_partial(two):
     two.pytest(cwd=two.root / "tests" / "unit")
     assert described(two)["full"] is False

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..model import UsageError
 from .config import is_toml
-from .files import write_whole
+from .files import in_line_ends_of, read_as_is, write_whole
 
 _ID = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)\.([a-z0-9]+(?:-[a-z0-9]+)*)\Z")
 _RESERVED = ("schema", "assertion", "renames")
@@ -43,10 +43,11 @@ def add_draft(
         raise DraftError(f"{identifier!r}: the name is reserved; choose another")
     path = root / f"{area}.toml"
     try:
-        before = path.read_text(encoding="utf-8") if path.exists() else _HEADER
+        before = read_as_is(path) or _HEADER
     except UnicodeDecodeError as error:
         raise DraftError(f"{path}: not UTF-8: {error}") from None
-    after = f"{before.rstrip()}\n\n{_draft(name, title, statement, ref, note)}"
+    drafted = f"{before.rstrip()}\n\n{_draft(name, title, statement, ref, note)}"
+    after = in_line_ends_of(before, drafted)
     if not is_toml(before) or not is_toml(after):
         raise DraftError(f"{path}: is not TOML, or has [{name}] already; see `assertlib check`")
     root.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,26 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def in_line_ends_of(before: str, text: str) -> str:
+    """*text* with the line ends of *before*: a file keeps those that it has."""
+    is_dos = "\r\n" in before
+    return text.replace("\r\n", "\n").replace("\n", "\r\n") if is_dos else text
+
+
+def read_as_is(path: Path) -> str:
+    """
+    The text of a file with its line ends; empty if there is none.
+
+    Raises:
+        UnicodeDecodeError: It is not UTF-8.
+        OSError: It cannot be read.
+    """
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return ""
+
+
 def write_whole(path: Path, text: str) -> None:
     """
     Put *text* into the file at *path*; after an error it is as it was, and nothing lies beside it.
@@ -18,7 +38,7 @@ def write_whole(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.new")
     try:
         # What is no Unicode is shown, since it cannot be kept.
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):

@@ -14,6 +14,12 @@ from enum import StrEnum
 _LINES = re.compile(r"(?<=\.py):\d+$|\(at line \d+, column \d+\)")
 
 
+UNREAD_SOURCE = ("AL109", "AL110")
+"""Rules that say that code could not be read: what stands there is not known."""
+UNREAD_CATALOG = ("AL102", "AL105")
+"""The same of catalogs."""
+
+
 class Severity(StrEnum):
     """How bad a finding is; ``--strict`` makes warnings errors."""
 

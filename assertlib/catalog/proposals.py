@@ -1,6 +1,6 @@
 """
-What an existing project already says about itself: `assert` statements, and comments that tell what
-must hold.
+What an existing project already says about itself: `assert` statements, and comments and
+docstrings that tell what must hold.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .config import Target
+from .deep import deep_recursion
 from .scan import Scan, source_files
 
 _TELLS = re.compile(r"\b(?:invariants?|must|never|always|guarantee[sd]?)\b", re.IGNORECASE)
@@ -25,6 +26,7 @@ _ABOVE = 4
 _WORDS = 6
 _LIMIT = 200
 _Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_Documented = ast.Module | _Named
 
 
 @dataclass(frozen=True)
@@ -53,24 +55,31 @@ def proposals(root: Path, target: Target) -> list[Proposal]:
     names: set[str] = set()
     for path in sorted(set(source_files(root, target, Scan()))):
         shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-        for said, condition, qualname in _said(path):
+        for said, condition, qualname in _readable(path):
             statement = said or f"`{condition}`"
             name = _unique(_slug(said or condition), names)
             found.append(Proposal(name, statement, condition, shown, qualname))
     return found
 
 
-def _said(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Comment, condition and function of each."""
+def _readable(path: Path) -> list[tuple[str, str, str]]:
     try:
-        data = path.read_bytes()
-        tree = ast.parse(data)
-        comments, alone = _comments(data)
+        with deep_recursion():
+            return list(_said(path.read_bytes()))
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
-        return
+        return []
+
+
+def _said(data: bytes) -> Iterator[tuple[str, str, str]]:
+    """Comment or sentence, condition and function of each."""
+    tree = ast.parse(data)
+    nodes = [(tree, "<module>"), *_named(tree, "<module>")]
+    comments, alone = _comments(data)
     taken: set[int] = set()
     found: list[tuple[int, str, str, str]] = []
-    for node, qualname in _asserts(tree, "<module>"):
+    for node, qualname in nodes:
+        if not isinstance(node, ast.Assert):
+            continue
         lines = _near(node, comments, alone)
         said = " ".join(comments[line] for line in lines)
         said = said if _TELLS.search(said) else _message(node)
@@ -81,6 +90,10 @@ def _said(path: Path) -> Iterator[tuple[str, str, str]]:
     for line, said in _blocks(comments, alone):
         if line not in taken and _TELLS_ALONE.search(said):
             found.append((line, said, "", _function_at(tree, line)))
+    for node, qualname in nodes:
+        # A module without statements has no docstring either.
+        if isinstance(node, _Documented) and node.body:
+            found.extend((node.body[0].lineno, said, "", qualname) for said in _sentences(node))
     for _, said, condition, qualname in sorted(found):
         yield _LABEL.sub("", said)[:_LIMIT], condition[:_LIMIT], qualname
 
@@ -122,12 +135,20 @@ def _near(node: ast.Assert, comments: dict[int, str], alone: set[int]) -> list[i
     return [line for line in lines if line in comments]
 
 
-def _asserts(node: ast.AST, qualname: str) -> Iterator[tuple[ast.Assert, str]]:
+def _sentences(node: _Documented) -> Iterator[str]:
+    """What the docstring says must hold."""
+    for paragraph in re.split(r"\n\s*\n", ast.get_docstring(node) or ""):
+        for sentence in re.split(r"(?<=[.!?])\s+", " ".join(paragraph.split())):
+            if _TELLS_ALONE.search(sentence):
+                yield sentence
+
+
+def _named(node: ast.AST, qualname: str) -> Iterator[tuple[ast.AST, str]]:
+    """All that is below *node*, each with the function or class that it is, or stands in."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Assert):
-            yield child, qualname
         inner = _inside(child, qualname) if isinstance(child, _Named) else qualname
-        yield from _asserts(child, inner)
+        yield child, inner
+        yield from _named(child, inner)
 
 
 def _function_at(node: ast.AST, line: int, qualname: str = "<module>") -> str:

@@ -16,7 +16,7 @@ import typer
 
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
-from ..catalog.findings import Finding
+from ..catalog.findings import UNREAD_CATALOG, Finding
 from ..model import NoDataError, UsageError
 from ..recording.rundir import find_commit
 from ..recording.settings import COMMIT_ENV, ROOT_ENV, RUN_DIR_ENV
@@ -96,7 +96,7 @@ def _readable(checked: Checked) -> Checked:
 
 def broken_parts(checked: Checked) -> list[Finding]:
     """What of the catalog could not be read."""
-    return [each for each in checked.catalog.findings if each.code in ("AL102", "AL105")]
+    return [each for each in checked.catalog.findings if each.code in UNREAD_CATALOG]
 
 
 def sharing_targets(config: Config, name: str | None) -> list[Checked]:

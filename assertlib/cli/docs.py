@@ -54,7 +54,9 @@ def docs(
     if check:
         stale = differing_pages(pages, output)
         for name in stale:
-            print(f"{output / name} is stale; run `assertlib docs -o {output}`")
+            is_there = (output / name).exists()
+            wrong = ("stale" if is_there else "missing") if name in pages else "of no invariant"
+            print(f"{output / name} is {wrong}; run `assertlib docs -o {output}`")
         return WRONG if stale else OK
     foreign = foreign_pages(output)
     if foreign:

@@ -13,6 +13,7 @@ import typer
 
 from ..catalog.config import FILE, Target, find_config, is_toml
 from ..catalog.drafts import add_draft
+from ..catalog.files import in_line_ends_of, read_as_is, write_whole
 from ..catalog.proposals import proposals
 from ..evidence.wording import counted
 from .catalog import schema_text
@@ -68,7 +69,7 @@ def init(
     """
     Write a first catalog and configuration; never overwrites anything.
 
-    What asserts and comments of the project say must hold is proposed as drafts.
+    What asserts, comments and docstrings of the project say must hold is proposed as drafts.
     Then: name an invariant in the code, and run `assertlib check`.
 
     Example: assertlib init --source src/mystore
@@ -107,12 +108,14 @@ def _propose(root: Path, sources: list[str]) -> None:
             _in_one_line(each.statement),
             each.statement,
             f"{each.file}, {each.qualname}",
-            f"assert {each.condition}" if each.condition else "a comment",
+            f"assert {each.condition}" if each.condition else "a comment or docstring",
         )
     if found:
         more = f", and left out {len(found) - _MOST} more" if len(found) > _MOST else ""
         shown = counted(min(len(found), _MOST), "draft")
-        print(f"wrote {path}: {shown} from asserts and comments{more}; keep what deserves it")
+        print(
+            f"wrote {path}: {shown} from asserts, comments and docstrings{more}; keep what deserves it"
+        )
 
 
 def _in_one_line(text: str) -> str:
@@ -144,11 +147,11 @@ def _configure(root: Path, sources: list[str]) -> bool:
         print(f"kept [tool.assertlib] in {path}")
         return True
     table = _TABLE.format(source=", ".join(json.dumps(name) for name in sources))
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    after = before + (table if before else table.lstrip())
+    before = read_as_is(path)
+    after = before + in_line_ends_of(before, table if before else table.lstrip())
     if not is_toml(after):
         print(f"assertlib: {path} takes no further table; add this by hand:\n{table}")
         return False
-    path.write_text(after, encoding="utf-8")
+    write_whole(path, after)
     print(f"added [tool.assertlib] to {path}")
     return True

@@ -16,6 +16,7 @@ from pathlib import Path
 import jinja2
 
 from ..catalog.check import Checked, kinds_of
+from ..catalog.files import write_whole
 from ..catalog.history import Change
 from ..catalog.loader import Entry
 from ..catalog.model import Incident
@@ -211,7 +212,7 @@ def write_pages(pages: dict[str, str], directory: Path) -> list[str]:
     for name in changed:
         path = directory / name
         if name in pages:
-            path.write_text(pages[name], encoding="utf-8")
+            write_whole(path, pages[name])
         else:
             path.unlink()
     return changed
@@ -224,10 +225,15 @@ def foreign_pages(directory: Path) -> list[str]:
 
 
 def _is_ours(path: Path) -> bool:
-    text = path.read_bytes()
+    text = _read(path)
     if path.name == INDEX:
         return text.startswith(_INDEX_TITLE.encode())
     return text.startswith(f"# {path.stem}\n".encode()) and _FIRST_SECTION.encode() in text
+
+
+def _read(path: Path) -> bytes:
+    """The page as it is written; a checkout may have given it other line ends."""
+    return path.read_bytes().replace(b"\r\n", b"\n")
 
 
 def differing_pages(pages: dict[str, str], directory: Path) -> list[str]:
@@ -236,6 +242,6 @@ def differing_pages(pages: dict[str, str], directory: Path) -> list[str]:
     different = {
         name
         for name, text in pages.items()
-        if name not in present or present[name].read_bytes() != text.encode()
+        if name not in present or _read(present[name]) != text.encode()
     }
     return sorted(different | (present.keys() - pages.keys()))

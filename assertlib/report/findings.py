@@ -16,7 +16,7 @@ from urllib.parse import quote
 from ..catalog.check import Checked, is_error
 from ..catalog.config import ConfigError
 from ..catalog.files import write_whole
-from ..catalog.findings import Finding
+from ..catalog.findings import UNREAD_CATALOG, UNREAD_SOURCE, Finding
 from ..catalog.rules import RULES
 from ..evidence.wording import counted, one_line
 from ..recording.session import VERSION
@@ -26,6 +26,9 @@ _ANNOTATIONS = 10
 """GitHub shows so many errors, and so many warnings, of a step."""
 _RESULTS = 25_000
 """GitHub refuses a SARIF run with more results."""
+
+
+_UNREAD = UNREAD_CATALOG + UNREAD_SOURCE
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,16 @@ def write_known(path: Path, checks: Checks, before: set[str] | None) -> set[str]
     Write all findings to the baseline at *path*, or those of *before* that are still there.
 
     Raises:
+        ConfigError: Something cannot be read, so that what it holds would count as mended.
         OSError: It cannot be written.
     """
+    hiding = [
+        each
+        for each, mark in checks.numbered()
+        if before is not None and mark not in before and each.code in _UNREAD
+    ]
+    if hiding:
+        raise ConfigError(f"{hiding[0]}; what the baseline knows of it would be forgotten")
     kept = {mark: each for each, mark in checks.numbered() if before is None or mark in before}
     lines = sorted(
         f"{mark} {one_line(f'{each.code} {each.file}: {each.message}')}\n"

@@ -11,7 +11,7 @@ import pytest
 
 from .test_review import Project
 
-STORE = """\
+STORE = '''\
 def put(log, key, value):
     # The log must be synced before the index is touched.
     assert log.synced >= log.written
@@ -26,10 +26,16 @@ def put(log, key, value):
 
 
 class Log:
+    """
+    Keeps records.  What is
+    written must never be
+    rewritten.
+    """
+
     def roll(self):
         # invariant: a segment begins where the one before it ends
         self.first = self.last
-"""
+'''
 
 
 @pytest.fixture(name="project")
@@ -56,7 +62,7 @@ def _old(tmp_path):
 
 def test_asserts_and_comments_are_proposed_as_drafts(old):
     done = old.run("init")
-    assert "6 drafts from asserts and comments" in done.stdout
+    assert "7 drafts from asserts, comments and docstrings" in done.stdout
     found = tomllib.loads((old.root / "catalog/found.toml").read_text(encoding="utf-8"))
     told = {
         name: (entry["statement"], entry["source"][0]["ref"], entry["source"][0]["note"])
@@ -80,12 +86,17 @@ def test_asserts_and_comments_are_proposed_as_drafts(old):
         "the-crc-must-cover-the-kind": (
             "The crc must cover the kind, not only the value.",
             f"{file}, put",
-            "a comment",
+            "a comment or docstring",
         ),
         "a-segment-begins-where-the-one": (
             "a segment begins where the one before it ends",
             f"{file}, Log.roll",
-            "a comment",
+            "a comment or docstring",
+        ),
+        "what-is-written-must-never-be": (
+            "What is written must never be rewritten.",
+            f"{file}, Log",
+            "a comment or docstring",
         ),
     }
     assert {entry["status"] for entry in found.values() if isinstance(entry, dict)} == {"draft"}
@@ -99,6 +110,27 @@ def test_proposals_never_overwrite(old):
     assert "kept" in old.run("init").stdout
     after = git_state(old.root)
     assert {name: after[name] for name in before} == before
+
+
+def test_expressions_that_nest_deeply_are_no_trouble(old):
+    terms = " + ".join(f"a{number}" for number in range(500))
+    chain = "".join(f".step({number})" for number in range(250))
+    old.write("store/__init__.py", f"def f(query):\n    assert {terms}\n    x = query{chain}\n")
+    old.write("store/reply.py", f"from assertlib import always\nq = always{chain}\n")
+    assert "1 draft from asserts" in old.run("init").stdout
+    assert "nested too deeply" not in old.run("check").stdout
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "catalog/kv.toml"])
+def test_a_file_keeps_its_line_ends(old, name):
+    for each in ("pyproject.toml", "catalog/kv.toml"):
+        old.write(each, "schema = 1\r\n" if "kv" in each else "[project]\r\nname = 'a'\r\n")
+        text = (old.root / each).read_bytes().replace(b"\r\r\n", b"\r\n")
+        (old.root / each).write_bytes(text)
+    assert old.run("init").returncode == 0
+    assert old.run("catalog", "new", "kv.more").returncode == 0
+    text = (old.root / name).read_bytes()
+    assert text.count(b"\n") == text.count(b"\r\n") > 3
 
 
 # -- a baseline ---------------------------------------------------------------------------------
@@ -133,6 +165,27 @@ def test_a_baseline_only_gets_shorter(project):
     assert "2 findings of known.txt mended: shorten it with --update" in project.run(*known).stderr
     project.run(*known, "--update")
     assert (project.root / "known.txt").read_text() == ""
+
+
+def test_a_baseline_does_not_forget_what_cannot_be_read_now(project):
+    project.change("store/reply.py", "kv.ordered", "kv.orderd")
+    known = ("check", "--baseline-findings", "known.txt", "--update")
+    project.run(*known)
+    before = (project.root / "known.txt").read_text()
+    project.change("store/reply.py", "def reply", "def reply(:")
+    done = project.run(*known)
+    assert done.returncode == 2
+    assert "store/reply.py" in done.stderr
+    assert "would be forgotten" in done.stderr
+    assert (project.root / "known.txt").read_text() == before
+
+
+def test_an_old_project_may_begin_with_a_file_that_cannot_be_read(project):
+    (project.root / "store/odd.py").write_bytes(b"import assertlib\n\xff\n")
+    known = ("check", "--baseline-findings", "known.txt")
+    assert project.run(*known, "--update").returncode == 0
+    assert project.run(*known, "--update").returncode == 0
+    assert project.run(*known, "--strict").returncode == 0
 
 
 @pytest.mark.parametrize("text", [b"no baseline\n", b"\xff\xfe"])

@@ -62,7 +62,7 @@ def test_a_missing_page_fails_the_check(project):
     (project.root / "docs" / "invariants" / "kv.full.md").unlink()
     done = project.cli("docs", "--check")
     assert done.returncode == 1
-    assert "kv.full.md" in done.stdout
+    assert "kv.full.md is missing" in done.stdout
 
 
 def test_a_surplus_page_fails_the_check(project):
@@ -70,7 +70,15 @@ def test_a_surplus_page_fails_the_check(project):
     project.write("docs/invariants/kv.gone.md", "# kv.gone\n")
     done = project.cli("docs", "--check")
     assert done.returncode == 1
-    assert "kv.gone.md" in done.stdout
+    assert "kv.gone.md is of no invariant" in done.stdout
+
+
+def test_a_checkout_with_other_line_ends_is_fresh(project):
+    project.cli("docs")
+    for path in (project.root / "docs" / "invariants").glob("*.md"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert project.cli("docs", "--check").returncode == 0
+    assert project.cli("docs").returncode == 0
 
 
 def test_no_pages_at_all_fail_the_check(project):

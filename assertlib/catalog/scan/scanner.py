@@ -20,6 +20,7 @@ from ...model import (
     kind_displayed,
 )
 from ..config import SHIPPED, Target, source_path
+from ..deep import deep_recursion
 from ..findings import Finding, did_you_mean
 from ..rules import RULES
 from .calls import Argument, Assertion, Expander, Part, parts_of
@@ -118,6 +119,11 @@ def _is_excluded(name: str, target: Target) -> bool:
 
 
 def _scan(sources: dict[str, bytes], scan: Scan) -> Scan:
+    with deep_recursion():
+        return _scan_deeply(sources, scan)
+
+
+def _scan_deeply(sources: dict[str, bytes], scan: Scan) -> Scan:
     scan.files = len(sources)
     modules = parse_all(sources, scan.findings)
     resolver = Resolver(modules)

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from ..findings import Finding
 from .modules import Module, module_name
-from .references import HOMES, endings
+from .references import DECLARES, HOMES, endings
 from .scopes import Binding, Definition, FunctionNode, Import, Parameter
 
 _REMEMBERED = 512
@@ -97,11 +97,24 @@ def _may_assert(binding: Binding, names: set[str]) -> bool:
         return _asserts_inside(binding.node, names)
     if isinstance(binding, Parameter):
         return False
-    text = ast.unparse(binding.value) if isinstance(binding.value, _HANDED_ON) else ""
-    return "Invariant" in text or "declare_" in text or text.rpartition(".")[2] in names
+    return isinstance(binding.value, _HANDED_ON) and _hands_on(binding.value, names)
 
 
 _HANDED_ON = (ast.Call, ast.Name, ast.Attribute)
+
+
+def _hands_on(value: ast.expr, names: set[str]) -> bool:
+    """Whether *value* is an Invariant, a bound assertion, or one of *names* with a new name."""
+    if _last_name(value) in names:
+        return True
+    parts = {_last_name(node) for node in ast.walk(value)}
+    return any("Invariant" in part or part.startswith(DECLARES) for part in parts)
+
+
+def _last_name(node: ast.AST) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else ""
 
 
 def _asserts_inside(node: FunctionNode | ast.ClassDef, names: set[str]) -> bool:
