@@ -175,12 +175,11 @@ class CounterFile:
         self.truncated_details = cells[TRUNCATED_CELL]
         self.durable = not cells[VOLATILE_CELL]
         present = (len(cells) - HEADER_CELLS) // SLOT_CELLS
-        self.slots = [
-            tuple(cells[start : start + SLOT_CELLS])
-            for start in _slot_starts(min(cells[SLOTS_CELL], present))
-        ]
-
-
-def _slot_starts(count: int) -> list[int]:
-    # The first chunk is the header and whole slots, so all slots are contiguous.
-    return [HEADER_CELLS + number * SLOT_CELLS for number in range(count)]
+        self.is_whole = cells[SLOTS_CELL] <= present
+        used = min(cells[SLOTS_CELL], present)
+        # The first chunk is the header and whole slots, so all slots are contiguous.
+        columns = (
+            cells[HEADER_CELLS + column : HEADER_CELLS + used * SLOT_CELLS : SLOT_CELLS].tolist()
+            for column in range(SLOT_CELLS)
+        )
+        self.slots: list[tuple[int, int, int, int]] = list(zip(*columns, strict=True))

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..model import Kind, Location
     from .hits import Hit
     from .trials import Trial
@@ -92,6 +94,20 @@ class ProofRecord:
         self.commit = commit
 
 
+class Details:
+    """
+    What a shard tells of its assertions one by one.
+
+    Attributes:
+        guidance: The last of each rich assertion, by its message.
+    """
+
+    def __init__(self) -> None:
+        self.slots: list[SlotRecord] = []
+        self.hits: list[Hit] = []
+        self.guidance: dict[str, Record] = {}
+
+
 class Shard:
     """
     All that one process left.
@@ -102,20 +118,26 @@ class Shard:
         deltas: Their parts by trial, what was open at a kill included.
         base: The trial the process was born in.
         exited: Whether it came to a regular end.
+        identities: Hash of the message and code of the kind by slot, as the counters tell;
+            None if there are no counters.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, details: Callable[[], Details] = Details) -> None:
+        """
+        Args:
+            details: Reads the rest, when it is asked for.
+        """
         self.name = name
+        self._read_details = details
+        self._details: Details | None = None
+        self.identities: list[tuple[int, int]] | None = None
         self.header: Record = {}
         self.base: Trial | None = None
         self.start = 0
-        self.slots: list[SlotRecord] = []
         self.true: list[int] = []
         self.false: list[int] = []
         self.deltas: list[Delta] = []
         self.trials: dict[str, TrialRecord] = {}
-        self.hits: list[Hit] = []
-        self.guidance: dict[str, Record] = {}
         self.faults: list[FaultRecord] = []
         self.features: dict[str | None, dict[str, bool]] = {}
         self.troubles: list[TroubleRecord] = []
@@ -127,5 +149,23 @@ class Shard:
         self.exited = False
         self.torn = False
 
+    @property
+    def details(self) -> Details:
+        if self._details is None:
+            self._details = self._read_details()
+        return self._details
+
+    @property
+    def slots(self) -> list[SlotRecord]:
+        return self.details.slots
+
+    @property
+    def hits(self) -> list[Hit]:
+        return self.details.hits
+
+    @property
+    def guidance(self) -> dict[str, Record]:
+        return self.details.guidance
+
     def __repr__(self) -> str:
-        return f"<Shard {self.name}: {len(self.slots)} assertions>"
+        return f"<Shard {self.name}>"

@@ -323,9 +323,9 @@ def test_counters_without_any_lines_are_told_by_the_scan(world, small_run):
 BAD_LINES = {
     "an empty line": b"\n",
     "garbage": b"garbage\n",
-    "an empty record": b'{"assertlib_hit": {}}\n',
+    "an empty record": b'{"assertlib_trial": {}}\n',
     "a record that is a number": b'{"assertlib_hit": 7}\n',
-    "a field of another type": b'{"assertlib_slot": {"slot": "x"}}\n',
+    "a field of another type": b'{"assertlib_faults": {"trial": 7}}\n',
     "no JSON": b'{"antithesis_assert": nonsense}\n',
     "a fraction of a hit": b'{"assertlib_delta": {"trial": null, "true": [1.5], "false": []}}\n',
     "bytes that are no text": b"\xff\xfe\n",
@@ -340,6 +340,19 @@ def test_a_bad_line_that_is_not_the_last_names_file_and_line(small_run, line):
     path.write_bytes(b"".join([*lines[:4], line, *lines[4:]]))
     with pytest.raises(UnreadableRunError) as error:
         read_evidence([small_run])
+    assert f"{path}:5:" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"assertlib_hit": {}}\n', b'{"assertlib_slot": {"slot": "x"}}\n']
+)
+def test_a_bad_line_about_hits_is_told_when_they_are_looked_at(small_run, line):
+    path = only(small_run, "*.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:4], line, *lines[4:]]))
+    (shard,) = read_shards(str(small_run))
+    with pytest.raises(UnreadableRunError) as error:
+        shard.hits  # noqa: B018
     assert f"{path}:5:" in str(error.value)
 
 
