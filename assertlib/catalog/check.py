@@ -20,7 +20,7 @@ from ..model import (
     invariant_and_clause,
 )
 from .config import Config, Target
-from .findings import Finding, Severity, did_you_mean
+from .findings import UNREAD_SOURCE, Finding, Severity, did_you_mean
 from .loader import Catalog, Entry, load
 from .review import Lock, gone, read_lock, suspects
 from .rules import RULES
@@ -48,7 +48,7 @@ class Checked:
         found.update((*lock.findings, *gone(lock, catalog)) if lock else ())
         found.update(others)
         found.update(_used_again(catalog, scan.sites))
-        self.findings = sorted(found)
+        self.findings = sorted(_without_consequences(found))
 
     def errors(self, *, strict: bool) -> list[Finding]:
         """The findings that fail the check."""
@@ -70,6 +70,16 @@ def check(config: Config, name: str, target: Target) -> Checked:
     lock = read_lock(config.root / own, own) if own else None
     scan = scan_target(Path(config.root), target)
     return Checked(name, catalog, scan, lock, _check_reproductions(config, catalog))
+
+
+_OF_ABSENCE = ("AL201", "AL202", "AL203", "AL304")
+
+
+def _without_consequences(found: set[Finding]) -> Iterable[Finding]:
+    """Where source cannot be read, what stands there is not missing: the cause says it all."""
+    if not any(each.code in UNREAD_SOURCE for each in found):
+        return found
+    return [each for each in found if each.code not in _OF_ABSENCE]
 
 
 def is_error(finding: Finding) -> bool:

@@ -8,6 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def place_in_repository(directory: Path) -> str:
+    """Where *directory* lies in its git repository, with ``/``; empty outside of any."""
+    whole = directory.resolve()
+    for each in (whole, *whole.parents):
+        if (each / ".git").exists():
+            return whole.relative_to(each).as_posix()
+    return ""
+
+
 def in_line_ends_of(before: str, text: str) -> str:
     """*text* with the line ends of *before*: a file keeps those that it has."""
     is_dos = "\r\n" in before
@@ -40,7 +49,9 @@ def write_whole(path: Path, text: str) -> None:
         # What is no Unicode is shown, since it cannot be kept.
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise

@@ -37,6 +37,8 @@ class Finding:
         code: The rule, as ``assertlib explain`` knows it.
         message: What is wrong.
         remedy: What to do about it.
+        state: What has to stay as it is for this to be the same finding, where the message
+            does not tell.
     """
 
     file: str
@@ -45,6 +47,7 @@ class Finding:
     code: str
     message: str
     remedy: str
+    state: str = ""
 
     def __str__(self) -> str:
         return f"{self.place}: {self.code} {self.message}; {self.remedy}"
@@ -57,7 +60,7 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """Sixteen hex digits that stay the same when lines move, so that readers know it again."""
-        text = "\n".join([self.code, self.file, _LINES.sub("", self.message)])
+        text = "\n".join([self.code, self.file, _LINES.sub("", self.message), self.state])
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 

@@ -101,6 +101,6 @@ def _difference(before: Invariant | None, after: Invariant | None) -> str:
         said.append(f"{before.status} became {after.status}")
     if before.revision != after.revision:
         said.append(f"revision {before.revision} became {after.revision}")
-    if before.promise != after.promise:
+    if before.wording != after.wording:
         said.append("the statement was reworded")
     return "; ".join(said)

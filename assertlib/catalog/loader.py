@@ -60,6 +60,7 @@ class Catalog:
         text: The content of all files, for a hash of the catalog.
         renames: What assertions were called before.
         broken, broken_areas: What is there but could not be read.
+        is_missing: Whether a directory of it is not there at all.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -68,11 +69,13 @@ class Catalog:
     renames: Renames = field(default_factory=Renames)
     broken: set[str] = field(default_factory=set)
     broken_areas: set[str] = field(default_factory=set)
+    is_missing: bool = False
 
     def knows(self, identifier: str) -> bool:
         """Whether the invariant is there, or may be in what could not be read."""
         area = identifier.partition(".")[0]
-        return identifier in self.entries or identifier in self.broken or area in self.broken_areas
+        is_unread = self.is_missing or identifier in self.broken or area in self.broken_areas
+        return is_unread or identifier in self.entries
 
     def __repr__(self) -> str:
         return f"<Catalog of {len(self.entries)} invariants>"
@@ -99,6 +102,7 @@ def load(roots: list[Path], base: Path, without: Collection[str] = ()) -> Catalo
 def _load_root(catalog: Catalog, root: Path, base: Path) -> None:
     shown = _shown(root, base)
     if not root.is_dir():
+        catalog.is_missing = True
         catalog.findings.append(
             Finding(
                 shown, 0, 0, "AL105", "there is no such catalog directory",
@@ -130,7 +134,7 @@ def _load_file(catalog: Catalog, path: Path, shown: str) -> None:
         _find(catalog, shown, (0, 0), text, "is this a catalog? split it into areas")
         return
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         _find(catalog, shown, (0, 0), f"cannot be read: {error}", "catalog files are UTF-8")
         return

@@ -142,7 +142,16 @@ class Invariant(_Entry):
 
     @property
     def promise(self) -> str:
-        """Statement, clauses and states, a sentence or part a line, as reviews compare them."""
+        """All that is promised, and where, as reviews compare it."""
+        lines = [self.wording]
+        lines += ["(a draft)"] if self.status == "draft" else []
+        for words, names in (("with", self.requires), ("under", self.assumes)):
+            lines += [f"(only {words} {', '.join(sorted(names))})"] if names else []
+        return "\n".join(lines)
+
+    @property
+    def wording(self) -> str:
+        """Statement, clauses and states, a sentence or part a line."""
         parts = [*self.clauses.items(), *((name, it.text) for name, it in self.states.items())]
         lines = _sentences(self.statement)
         lines += [f"{name}: {' '.join(text.split())}" for name, text in sorted(parts)]

@@ -19,6 +19,7 @@ from .scan import Scan, source_files
 
 _TELLS = re.compile(r"\b(?:invariants?|must|never|always|guarantee[sd]?)\b", re.IGNORECASE)
 _TELLS_ALONE = re.compile(r"\b(?:invariants?|must|never|guarantee[sd]?)\b", re.IGNORECASE)
+_TASK = re.compile(r"(?:todo|fixme|xxx|hack)\b", re.IGNORECASE)
 _LABEL = re.compile(r"invariants?:\s*", re.IGNORECASE)
 _NARROWS = re.compile(r"isinstance\(.*\)\Z|.* is not None\Z", re.DOTALL)
 """What only tells a type checker something."""
@@ -88,7 +89,7 @@ def _said(data: bytes) -> Iterator[tuple[str, str, str]]:
             taken.update(lines)
             found.append((node.lineno, said, condition, qualname))
     for line, said in _blocks(comments, alone):
-        if line not in taken and _TELLS_ALONE.search(said):
+        if line not in taken and _TELLS_ALONE.search(said) and not _TASK.match(said):
             found.append((line, said, "", _function_at(tree, line)))
     for node, qualname in nodes:
         # A module without statements has no docstring either.

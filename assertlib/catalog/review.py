@@ -212,7 +212,8 @@ class Suspect:
         if self.code == "AL305" and self.site is not None:
             names = f"{shlex.quote(self.message)} {shlex.quote(self.site.message)}"
             remedy = remedy.replace("OLD NEW", names)
-        return Finding(*place, self.code, self.text, remedy)
+        state = self.entry.invariant.promise if self.site is None else self.site.fingerprint
+        return Finding(*place, self.code, self.text, remedy, state)
 
 
 def links_of(sites: Iterable[Site]) -> dict[str, dict[str, Site]]:
@@ -231,14 +232,15 @@ def suspects(lock: Lock, catalog: Catalog, sites: Iterable[Site], target: str) -
     """What of *target* is not as it was reviewed."""
     if not lock.exists or lock.findings:
         return
-    links = links_of(sites)
+    found = list(sites)
+    links, messages = links_of(found), {site.message for site in found}
     for entry in catalog.entries.values():
         known = lock.reviewed.get(entry.id)
         here = links.get(entry.id, {})
         if known is None:
             yield from (_never(entry, site) for site in here.values())
         else:
-            yield from _changed(entry, known, here, target)
+            yield from _changed(entry, known, here, target, messages)
 
 
 def gone(lock: Lock, catalog: Catalog) -> Iterator[Finding]:
@@ -258,8 +260,9 @@ def _never(entry: Entry, site: Site) -> Suspect:
 
 
 def _changed(
-    entry: Entry, known: Reviewed, here: Mapping[str, Site], target: str
+    entry: Entry, known: Reviewed, here: Mapping[str, Site], target: str, messages: set[str]
 ) -> Iterator[Suspect]:
+    """Args: messages: Of all assertions there are: a name that is taken was not given up."""
     if here:
         yield from _changed_statement(entry, known, here)
     new = {message: site for message, site in here.items() if message not in known.links}
@@ -269,7 +272,7 @@ def _changed(
         if site is not None:
             yield from _changed_assertion(entry, message, link, site)
         elif target in link.targets:
-            renamed = _renamed(link, new)
+            renamed = None if message in messages else _renamed(link, new)
             if renamed is not None:
                 del new[renamed.message]
                 text = f"{renamed.message!r} was {message!r} when it was reviewed"

@@ -303,7 +303,7 @@ RULES = _rules(
         _ERROR,
         "An assertion has a message that another one gave up",
         "Evidence of the old one goes to its new name; that of two assertions would be mixed.",
-        "give it a message of its own, or take the rename out of renames.toml",
+        "give it a message of its own, or rename back with `assertlib catalog rename`",
         '"ack follows fsync" = "acks follow fsync"   # and the code says "ack follows fsync"',
         'always(ok, "an ack of a batch follows its fsync")',
     ),

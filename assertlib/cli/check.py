@@ -12,6 +12,7 @@ import typer
 
 from ..catalog.check import check as check_target
 from ..catalog.config import ConfigError, find_config
+from ..catalog.files import place_in_repository
 from ..evidence.wording import counted
 from ..report.findings import (
     FINDING_FORMATS,
@@ -58,7 +59,9 @@ def check(
     config = find_config(Path.cwd())
     names = [config.target(target)[0]] if target or not config.targets else list(config.targets)
     checks = checks_of(
-        (check_target(config, *config.target(name)) for name in names), strict=strict
+        (check_target(config, *config.target(name)) for name in names),
+        strict=strict,
+        below=place_in_repository(config.root),
     )
     if update and baseline is None:
         raise typer.BadParameter("say which file with --baseline-findings FILE")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, ParamSpec
@@ -16,7 +16,7 @@ import typer
 
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
-from ..catalog.findings import UNREAD_CATALOG, Finding
+from ..catalog.findings import UNREAD_CATALOG, UNREAD_SOURCE, Finding
 from ..model import NoDataError, UsageError
 from ..recording.rundir import find_commit
 from ..recording.settings import COMMIT_ENV, ROOT_ENV, RUN_DIR_ENV
@@ -97,6 +97,11 @@ def _readable(checked: Checked) -> Checked:
 def broken_parts(checked: Checked) -> list[Finding]:
     """What of the catalog could not be read."""
     return [each for each in checked.catalog.findings if each.code in UNREAD_CATALOG]
+
+
+def unread_source(checked: Iterable[Checked]) -> list[Finding]:
+    """What of the source could not be read."""
+    return [each for one in checked for each in one.findings if each.code in UNREAD_SOURCE]
 
 
 def sharing_targets(config: Config, name: str | None) -> list[Checked]:

@@ -14,7 +14,7 @@ from ..catalog.config import Config, find_config
 from ..catalog.history import history
 from ..challenge import read_record
 from ..docgen.pages import Live, differing_pages, foreign_pages, render_pages, write_pages
-from .common import OK, USAGE, WRONG, TargetOption, command, sharing_targets
+from .common import OK, USAGE, WRONG, TargetOption, command, sharing_targets, unread_source
 
 
 @command
@@ -49,6 +49,10 @@ def docs(
     """
     config = find_config(Path.cwd())
     checked, *others = sharing_targets(config, target)
+    unread = unread_source([checked, *others])
+    if unread:
+        print(f"assertlib: {unread[0]}; what stands there would be missing", file=sys.stderr)
+        return USAGE
     output = output or config.root / "docs" / "invariants"
     pages = render_pages(checked, others, _live(config, checked.name) if live else None)
     if check:

@@ -4,6 +4,7 @@ What ``assertlib`` runs; tells in one line when the tools are not installed.
 
 from __future__ import annotations
 
+import os
 import sys
 
 INTERRUPTED = 130
@@ -11,6 +12,9 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line."""
+    # Whoever closes them wants no output, and no error about it either.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         from .app import command_line
 

@@ -13,7 +13,7 @@ import typer
 
 from ..catalog.check import Checked
 from ..catalog.config import find_config
-from ..catalog.findings import UNREAD_SOURCE, did_you_mean
+from ..catalog.findings import did_you_mean
 from ..catalog.loader import Entry
 from ..catalog.review import (
     Lock,
@@ -26,7 +26,7 @@ from ..catalog.review import (
 )
 from ..evidence.wording import counted
 from ..model import Site
-from .common import OK, USAGE, WRONG, TargetOption, command, sharing_targets
+from .common import OK, USAGE, WRONG, TargetOption, command, sharing_targets, unread_source
 
 
 @command
@@ -58,9 +58,7 @@ def review(
         return _usage("the target has no catalog of its own to keep a review.lock in")
     if lock.findings:
         return _usage(str(lock.findings[0]))
-    unread = [
-        each for checked in sharing for each in checked.findings if each.code in UNREAD_SOURCE
-    ]
+    unread = unread_source(sharing)
     if unread:
         return _usage(f"{unread[0]}; what stands there would count as gone")
     entries = sharing[0].catalog.entries

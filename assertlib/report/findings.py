@@ -5,6 +5,7 @@ Findings, written down for people and for machines.
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -39,6 +40,7 @@ class Checks:
     Attributes:
         strict: Whether warnings are errors.
         known: How many more there are that a baseline knows.
+        below: Where in its repository the project lies, for those that show findings there.
         findings: Of all targets, each once.
     """
 
@@ -46,10 +48,15 @@ class Checks:
     findings: list[Finding]
     strict: bool
     known: int = 0
+    below: str = ""
 
     def level(self, finding: Finding) -> str:
         """``error`` or ``warning``."""
         return "error" if self.strict or is_error(finding) else "warning"
+
+    def path_in_repository(self, finding: Finding) -> str:
+        """The file of *finding*, as who shows the repository calls it."""
+        return posixpath.normpath(posixpath.join(self.below, finding.file))
 
     @property
     def errors(self) -> list[Finding]:
@@ -116,11 +123,11 @@ def write_known(path: Path, checks: Checks, before: set[str] | None) -> set[str]
     return set(kept)
 
 
-def checks_of(targets: Iterable[Checked], *, strict: bool) -> Checks:
+def checks_of(targets: Iterable[Checked], *, strict: bool, below: str = "") -> Checks:
     """The findings of *targets*; what several of them show is there once."""
     checked = list(targets)
     findings = sorted({finding for each in checked for finding in each.findings})
-    return Checks(checked, findings, strict)
+    return Checks(checked, findings, strict, below=below)
 
 
 def in_text(checks: Checks) -> str:
@@ -182,15 +189,17 @@ def in_github(checks: Checks) -> str:
     lines = []
     for level in ("error", "warning"):
         mine = [each for each in checks.findings if checks.level(each) == level]
-        lines += [_command(level, each) for each in mine[:_ANNOTATIONS]]
+        lines += [
+            _command(level, each, checks.path_in_repository(each)) for each in mine[:_ANNOTATIONS]
+        ]
         if len(mine) > _ANNOTATIONS:
             text = f"{len(mine) - _ANNOTATIONS:,} more; `assertlib check` shows all"
             lines.append(f"::{level} title=assertlib::{text}")
     return "".join(line + "\n" for line in lines)
 
 
-def _command(level: str, finding: Finding) -> str:
-    properties = {"file": finding.file}
+def _command(level: str, finding: Finding, file: str) -> str:
+    properties = {"file": file}
     if finding.line:
         properties |= {"line": str(finding.line), "col": str(finding.column)}
     properties["title"] = f"{finding.code} {RULES[finding.code].title}"
@@ -225,7 +234,9 @@ def in_sarif(checks: Checks) -> str:
             "ruleIndex": used.index(each.code),
             "level": checks.level(each),
             "message": {"text": _plain(f"{each.message}; {each.remedy}")},
-            "locations": [{"physicalLocation": _sarif_location(each)}],
+            "locations": [
+                {"physicalLocation": _sarif_location(each, checks.path_in_repository(each))}
+            ],
             "partialFingerprints": {"assertlib/v1": mark},
         }
         for each, mark in checks.numbered()
@@ -256,8 +267,8 @@ def _sarif_rule(code: str) -> dict[str, object]:
     }
 
 
-def _sarif_location(finding: Finding) -> dict[str, object]:
-    location: dict[str, object] = {"artifactLocation": {"uri": _uri(finding.file)}}
+def _sarif_location(finding: Finding, file: str) -> dict[str, object]:
+    location: dict[str, object] = {"artifactLocation": {"uri": _uri(file)}}
     if finding.line:
         location["region"] = {"startLine": finding.line, "startColumn": max(finding.column, 1)}
     return location
@@ -281,7 +292,10 @@ def in_gitlab(checks: Checks) -> str:
                 "check_name": each.code,
                 "fingerprint": mark,
                 "severity": "major" if checks.level(each) == "error" else "minor",
-                "location": {"path": _plain(each.file), "lines": {"begin": max(each.line, 1)}},
+                "location": {
+                    "path": _plain(checks.path_in_repository(each)),
+                    "lines": {"begin": max(each.line, 1)},
+                },
             }
             for each, mark in checks.numbered()
         ]

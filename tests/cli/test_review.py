@@ -431,3 +431,65 @@ def test_an_invariant_that_is_removed_with_its_assertions_is_missed(project):
     assert "kv.ordered was reviewed, and is in no catalog any more" in done.stdout
     assert project.review("kv.ordered", "--reason", "replies have no order").returncode == 0
     assert project.findings() == []
+
+
+def test_a_message_that_is_taken_was_not_given_up(project):
+    project.change("store/reply.py", '"ack follows sync"', '"x"')
+    project.change("store/reply.py", '"replies are numbered"', '"ack follows sync"')
+    project.change("store/reply.py", '"x"', '"replies are numbered"')
+    assert sorted(project.rules()) == ["AL302", "AL302", "AL304", "AL304"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('status = "active"', 'status = "draft"'),
+        ("expects =", 'assumes = ["fsync-honest"]\nexpects ='),
+        ("expects =", 'requires = ["watch"]\nexpects ='),
+    ],
+)
+def test_a_promise_that_is_narrowed_is_another(project, old, new):
+    project.change("catalog/kv.toml", old, new)
+    assert project.rules() == ["AL301", "AL301"]
+
+
+def test_source_that_cannot_be_read_is_the_only_finding(project):
+    project.change("store/reply.py", "def reply", "def reply(:")
+    assert project.rules() == ["AL109"]
+    project.run("docs")
+    assert project.run("docs").returncode == 2
+    project.write("pyproject.toml", CONFIG.replace("store'", "gone'"))
+    assert project.rules() == ["AL110"]
+
+
+def test_a_catalog_that_is_not_there_is_the_only_finding(project):
+    project.write("pyproject.toml", CONFIG + "catalog = ['gone']\n")
+    assert project.rules() == ["AL105"]
+
+
+def test_a_baseline_does_not_hide_what_changes_again(project):
+    project.change("store/reply.py", "def reply", "def ok(n): return n > 0\n\n\ndef reply")
+    project.change("store/reply.py", "acked > 0", "ok(acked)")
+    project.review("kv.ordered", "--reason", "a helper")
+    project.change("store/reply.py", "return n > 0", "return n > -9")
+    known = ("check", "--strict", "--baseline-findings", "known.txt")
+    project.run(*known, "--update")
+    assert project.run(*known).returncode == 0
+    project.change("store/reply.py", "return n > -9", "return True")
+    assert project.run(*known).returncode == 1
+
+
+def test_findings_of_a_project_below_its_repository_name_files_from_its_top(project):
+    (project.root.parent / ".git").mkdir(exist_ok=True)
+    project.change("store/reply.py", "acked > 0", "acked > 1")
+    file = f"{project.root.name}/store/reply.py"
+    assert f"file={file}," in project.run("check", "-f", "github").stdout
+    assert json.loads(project.run("check", "-f", "gitlab").stdout)[0]["location"]["path"] == file
+    assert f'"uri": "{file}"' in project.run("check", "-f", "sarif").stdout
+    assert project.run("check").stdout.startswith("store/reply.py:9:")
+
+
+def test_closed_streams_are_no_error(project):
+    for streams in (">&-", ">&- 2>&-"):
+        done = subprocess.run(f"{ASSERTLIB} check {streams}", shell=True, cwd=project.root)
+        assert done.returncode == 0

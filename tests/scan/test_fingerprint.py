@@ -731,3 +731,49 @@ def test_decorators_and_defaults_of_a_helper_count(old, new):
     )
     assert old in text
     assert of(text.replace(old, new)) != of(text)
+
+
+# -- what stands elsewhere -------------------------------------------------------
+
+
+def elsewhere(user, other):
+    scan = read(HEAD + dedent(user), other=dedent(other))
+    (site,) = scan.sites
+    return site.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("use", "condition"),
+    [
+        ("from other import LIMIT, fits", "fits(n) and n < LIMIT"),
+        ("import other", "other.fits(n) and n < other.LIMIT"),
+    ],
+)
+@pytest.mark.parametrize(("old", "new"), [("5", "500"), ("n > 1", "True")])
+def test_functions_and_constants_of_other_modules_count(use, condition, old, new):
+    user = f"{use}\ndef f(n):\n    always({condition}, 'm')"
+    other = "LIMIT = 5\ndef fits(n): return n > 1\n"
+    assert elsewhere(user, other) == elsewhere(user, other.replace("(n)", "( n )"))
+    assert elsewhere(user, other) != elsewhere(user, other.replace(old, new))
+
+
+@pytest.mark.parametrize(("old", "new"), [("7", "8"), ("self.n > 1", "self.n > 2")])
+def test_properties_and_constants_of_a_class_count(old, new):
+    text = """
+    class Log:
+        MOST = 7
+
+        @property
+        def is_full(self): return self.n > 1
+
+        def check(self):
+            always(self.is_full or self.n < self.MOST, "m")
+    """
+    assert of(text.replace(old, new)) != of(text)
+
+
+def test_helpers_that_call_many_helpers_are_read_in_time():
+    names = range(40)
+    calls = " and ".join(f"f{number}(n)" for number in names)
+    helpers = "".join(f"def f{number}(n): return {calls}\n" for number in names)
+    assert len(of(helpers + "def check(n): always(f0(n), 'm')")) == 16

@@ -6,8 +6,8 @@ operands, another operator, another variable or another constant do not.  A
 local variable is known by what it may have been bound to where it is used
 (which parameter, what it was assigned), and names that were bound alike by their
 order.  A condition that is a name, as in ``ok = a > b; always(ok, …)``, is
-followed to what it was assigned; functions of the same module that it calls, or
-is, are part of it, and so are the values of constants of modules.
+followed to what it was assigned; functions and properties of the scanned code that
+it uses are part of it, and so are the values of constants.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import ast
 import hashlib
 from collections.abc import Callable
 
-from .references import Function, Resolver
+from .references import Function, Resolver, is_property_of
 from .scopes import Assigned, Binding, FunctionNode, Import, Parameter, Scope
 
 _HELPER_DEPTH = 3
@@ -29,7 +29,10 @@ def fingerprint(
 ) -> str:
     """Sixteen hex digits for *operation* over the *conditions*, each in its scope."""
     shapes = [_Shape(scope, resolver).condition(node) for node, scope in conditions]
-    text = "\n".join([operation, *shapes])
+    return _digest("\n".join([operation, *shapes]))
+
+
+def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
@@ -85,17 +88,31 @@ class _Shape:
         bound = getattr(node, binds, None)
         name = self._name(_as_name(bound, node), scope) if bound else ""
         text = _fields(node, lambda each: self._write(each, scope), skip=binds)
-        called = self._body_of(node.func, scope) if isinstance(node, ast.Call) else ""
-        return name + text + called
+        if isinstance(node, ast.Call):
+            return text + self._body_of(node.func, scope)
+        if isinstance(node, ast.Attribute):
+            return text + self._attribute(node, scope)
+        return name + text
 
     def _body_of(self, callee: ast.expr, scope: Scope) -> str:
+        """What a function of the code that is scanned does, as a hash."""
         if self._depth == 0:
             return ""
         target = self._resolver.resolve(callee, scope)
-        if not isinstance(target, Function) or target.scope.module is not scope.module:
+        if not isinstance(target, Function):
             return ""
-        inner = _Shape(target.scope, self._resolver, self._depth - 1)
-        return "{" + inner.body(target.node) + "}"
+        key = target.node, self._depth
+        known = self._resolver.bodies
+        if key not in known:
+            inner = _Shape(target.scope, self._resolver, self._depth - 1)
+            known[key] = _digest(inner.body(target.node))
+        return "{" + known[key] + "}"
+
+    def _attribute(self, node: ast.Attribute, scope: Scope) -> str:
+        """What stands behind an attribute: a constant of a class or module, or a property."""
+        target = self._resolver.resolve(node, scope)
+        is_property = isinstance(target, Function) and is_property_of(target)
+        return self._constant(node, scope) + (self._body_of(node, scope) if is_property else "")
 
     def _name(self, name: ast.Name, scope: Scope) -> str:
         found = scope.lookup(name.id)
@@ -109,8 +126,8 @@ class _Shape:
             return self._inner.setdefault(key, f"<inner {len(self._inner)}>")
         return f"<{level} {_origin(name, owner, scope)}>"
 
-    def _constant(self, name: ast.Name, scope: Scope) -> str:
-        """What a constant of a module is, since a limit that is moved is another limit."""
+    def _constant(self, name: ast.Name | ast.Attribute, scope: Scope) -> str:
+        """What a constant is, since a limit that is moved is another limit."""
         node, _ = self._resolver.constant(name, scope)
         is_made_of_constants = all(isinstance(each, _CONSTANT) for each in ast.walk(node))
         return f"={ast.dump(node)}" if is_made_of_constants else ""

@@ -143,7 +143,12 @@ Reference = (
 
 
 class Resolver:
-    """Follows names through scopes, imports and re-exports."""
+    """
+    Follows names through scopes, imports and re-exports.
+
+    Attributes:
+        bodies: Hashes of functions, for whoever makes them.
+    """
 
     def __init__(self, modules: list[Module]) -> None:
         self._by_ending: dict[str, list[Module]] = {}
@@ -151,6 +156,7 @@ class Resolver:
             for ending in endings(module.name):
                 self._by_ending.setdefault(ending, []).append(module)
         self._bound: dict[ast.Call, Bound] = {}
+        self.bodies: dict[tuple[FunctionNode, int], str] = {}
 
     def module(self, name: str, importer: Module) -> Module | None:
         """The module that *importer* means by *name*: the nearest whose path ends like it."""
@@ -359,6 +365,11 @@ def _as_member(function: Function, owner: Class) -> Function:
     decorators = {ast.unparse(each) for each in function.node.decorator_list}
     given = "classmethod" in decorators or (owner.instance and "staticmethod" not in decorators)
     return Function(function.node, function.scope, bound=given)
+
+
+def is_property_of(function: Function) -> bool:
+    """Whether a function is called by being looked at."""
+    return any("property" in ast.unparse(each) for each in function.node.decorator_list)
 
 
 def _first(node: ast.Call, name: str) -> ast.expr:

@@ -35,6 +35,7 @@ from .references import (
     InvariantObject,
     Primitive,
     Resolver,
+    is_property_of,
 )
 from .scopes import Scope
 from .sources import parse_all, unreadable
@@ -432,7 +433,7 @@ def _condition_text(primitive: str, given: list[Argument]) -> str:
 
 def _is_uncalled(function: Function) -> bool:
     node = function.node
-    if any("property" in ast.unparse(each) for each in node.decorator_list):
+    if is_property_of(function):
         return False
     if isinstance(node, ast.AsyncFunctionDef):
         return True
