@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hypothesis import seed
 
+from assertlib.evidence.combine import read_evidence
 from assertlib.recording.reader import read_shards
 
 TIMEOUT = 120
@@ -75,6 +76,18 @@ def trial_counts_of(shards):
                 for number, count in enumerate(counts):
                     found[delta.trial, shard.slots[number].message, outcome] += count
     return {key: count for key, count in found.items() if count}
+
+
+def evidence_by_trial(run_dir):
+    """True and false hits by trial and message, as evidence attributes them."""
+    evidence = read_evidence([run_dir])
+    digests = {shard.name: shard for shard in evidence.shards_of(run_dir.name)}
+    found = Counter()
+    for shard in read_shards(str(run_dir)):
+        for (trial, message, outcome), count in trial_counts_of([shard]).items():
+            place = evidence.trial_of(run_dir.name, digests[shard.name], trial)
+            found[place, message, outcome] += count
+    return dict(found)
 
 
 def features_of(shard):

@@ -14,46 +14,15 @@ from pathlib import Path
 
 from ..model import Kind, Site
 from ..recording.counters import message_hash
-from ..recording.hits import Hit
-from ..recording.reader import read_shards
-from ..recording.records import Record, Shard, TrialRecord
-from ..recording.trials import EXPECTS_VIOLATION, Trial
+from ..recording.reader import guidance_of, read_shards
+from ..recording.records import FaultRecord, Record, Shard, TrialRecord
+from ..recording.trials import Trial
+from .digest import Digest, Name, Table, digest
 from .runs import RunInfo, read_info
+from .tally import Key, RunTally, Tally, TrialKey
 
-TrialKey = tuple[str, str | None]
-"""Run and trial; no trial is its own bucket."""
-
-
-@dataclass
-class Tally:
-    """
-    The hits of one assertion.
-
-    Attributes:
-        true, false: How many, by trial; zero is not kept.
-        violations: Recorded hits that broke it, in order of time.
-        guidance: The record of how close it came, if it is a rich assertion.
-    """
-
-    kind: Kind
-    message: str
-    invariant: str | None = None
-    true_by: dict[TrialKey, int] = field(default_factory=lambda: defaultdict(int))
-    false_by: dict[TrialKey, int] = field(default_factory=lambda: defaultdict(int))
-    violations: list[tuple[TrialKey, Hit]] = field(default_factory=list)
-    guidance: list[Record] = field(default_factory=list)
-
-    @property
-    def true(self) -> int:
-        return sum(self.true_by.values())
-
-    @property
-    def false(self) -> int:
-        return sum(self.false_by.values())
-
-    @property
-    def hits(self) -> int:
-        return self.true + self.false
+TrialShard = tuple[str, str]
+"""Run and shard."""
 
 
 @dataclass
@@ -78,20 +47,26 @@ class Evidence:
 
     def __init__(self) -> None:
         self.runs: dict[str, RunInfo] = {}
-        self.shards: dict[tuple[str, str], Shard] = {}
-        self._trials: dict[TrialKey, TrialFacts] | None = None
-        self._places: dict[tuple[str, str], tuple[str, str]] = {}
+        self.shards: dict[TrialShard, Digest] = {}
+        self._places: dict[tuple[str, str], TrialShard] = {}
+        self._by_run: dict[str, list[Digest]] | None = None
+        self._index: dict[str, _TrialIndex] = {}
 
     def add_run(self, info: RunInfo, shards: Iterable[Shard]) -> None:
         """Add what processes left in a run."""
+        table = Table(info.scan or ())
+        self.add_digests(info, (digest(shard, table) for shard in shards))
+
+    def add_digests(self, info: RunInfo, digests: Iterable[Digest]) -> None:
+        """The same, where it is folded already."""
         # A run that was read before it ended is partial; the later reading knows.
         if info.id not in self.runs or info.full:
             self.runs[info.id] = info
-        self._trials = None
-        for shard in shards:
-            self._add_shard((info.id, shard.name), shard)
+        self._by_run, self._index = None, {}
+        for each in digests:
+            self._add_shard((info.id, each.name), each)
 
-    def _add_shard(self, key: tuple[str, str], shard: Shard) -> None:
+    def _add_shard(self, key: TrialShard, shard: Digest) -> None:
         # A run's id is the name of its directory, which people rename and copy; the
         # shards say which run they were recorded in.
         origin = (str(shard.header.get("run") or key[0]), shard.name)
@@ -99,7 +74,7 @@ class Evidence:
         if known is not None:
             other = self.shards[known]
             # Read while its process lived, a shard holds less than later.
-            if (_weight(other), key) > (_weight(shard), known):
+            if (other.weight, key) > (shard.weight, known):
                 return
             del self.shards[known]
         self._places[origin] = key
@@ -108,43 +83,95 @@ class Evidence:
     def merge(self, other: Evidence) -> None:
         """Add all of *other*."""
         for info in other.runs.values():
-            mine = [shard for (run, _), shard in other.shards.items() if run == info.id]
-            self.add_run(info, mine)
+            self.add_digests(info, other.shards_of(info.id))
+
+    def shards_of(self, run: str) -> list[Digest]:
+        """The shards of one run, by name."""
+        if self._by_run is None:
+            self._by_run = defaultdict(list)
+            for (name, _), shard in sorted(self.shards.items()):
+                self._by_run[name].append(shard)
+        return self._by_run.get(run, [])
 
     def newest(self) -> RunInfo | None:
         """The run whose scan is the denominator: the last by id that has one."""
         scanned = [info for info in self.runs.values() if info.scan is not None]
         return max(scanned, key=lambda info: info.id, default=None)
 
+    # -- trials --------------------------------------------------------------------------
+
+    def samples(self) -> Iterator[tuple[TrialKey, str, str]]:
+        """Each trial once, with its population and its sampler."""
+        seen: dict[str, set[str]] = defaultdict(set)
+        for (run, _), shard in sorted(self.shards.items()):
+            known = seen[run]
+            for identifier, population, sampler in shard.begun.samples():
+                if identifier not in known:
+                    known.add(identifier)
+                    yield (run, identifier), population, sampler
+
+    def facts_of(self, trial: TrialKey) -> TrialFacts | None:
+        """What is known of *trial*, but for features; None if no process began it."""
+        run, identifier = trial
+        if run not in self._index:
+            self._index[run] = _TrialIndex(self.shards_of(run))
+        return self._index[run].facts_of(identifier)
+
     def trials(self) -> dict[TrialKey, TrialFacts]:
         """All trials, with the faults and features that were declared in them."""
         facts: dict[TrialKey, TrialFacts] = {}
+        for trial, _, _ in self.samples():
+            known = self.facts_of(trial)
+            if known is not None:
+                facts[trial] = known
         for (run, _), shard in self.shards.items():
-            for identifier, record in shard.trials.items():
-                known = facts.setdefault((run, identifier), TrialFacts(record.trial))
-                known.records.append(record)
-        for (run, _), shard in self.shards.items():
-            self._add_faults(run, shard, facts)
-            self._add_features(run, shard, facts)
+            for identifier in {*shard.trials, *shard.begun.ids}:
+                found = facts.get((run, identifier))
+                if found is not None:
+                    declared = {**self.runs[run].features, **_features(shard, identifier)}
+                    for name, on in declared.items():
+                        found.features[name].add(on)
         return facts
 
-    def _add_faults(self, run: str, shard: Shard, facts: dict[TrialKey, TrialFacts]) -> None:
-        for fault in shard.faults:
-            trial = facts.get((run, fault.trial))
-            if trial is not None:
-                trial.faults.append((fault.time, frozenset(fault.active), frozenset(fault.breaks)))
+    def declares_off(self, feature: str) -> bool:
+        """Whether any process, in any trial, said that *feature* is off."""
+        return any(
+            declared.get(feature) is False
+            for (run, _), shard in self.shards.items()
+            for declared in (
+                self.runs[run].features,
+                *shard.features.values(),
+                *shard.begun.features(),
+            )
+        )
 
-    def _add_features(self, run: str, shard: Shard, facts: dict[TrialKey, TrialFacts]) -> None:
-        for identifier in {delta.trial for delta in shard.deltas} | set(shard.trials):
-            trial = facts.get((run, identifier))
-            if trial is None:
+    def around(self, trial: TrialKey) -> Iterator[TrialFacts]:
+        """What is known of *trial* and of those around it, from the inside out."""
+        seen: set[TrialKey] = set()
+        facts = self.facts_of(trial)
+        while facts is not None and trial not in seen:
+            seen.add(trial)
+            yield facts
+            trial = (trial[0], facts.trial.parent)
+            facts = self.facts_of(trial)
+
+    def trial_of(self, run: str, shard: Digest, trial: str | None) -> str | None:
+        """The trial that hits of *shard* belong to: none for those of a child that outlived it."""
+        if trial is None or shard.base is None or trial != shard.base.id:
+            return trial
+        facts = self.facts_of((run, trial))
+        for record in () if facts is None else facts.records:
+            if record.end is None or record.trial.owner != shard.base.owner:
                 continue
-            for name, on in {**self.runs[run].features, **_features(shard, identifier)}.items():
-                trial.features[name].add(on)
+            if shard.name in record.outlived or shard.start > record.end:
+                return None
+        return trial
+
+    # -- hits ----------------------------------------------------------------------------
 
     def tallies(
         self, sites: Sequence[Site] = (), now: Callable[[str], str] = str
-    ) -> dict[tuple[Kind, str], Tally]:
+    ) -> dict[Key, Tally]:
         """
         Hits by assertion.  Those under a condition that has changed since, as
         the newest scan has it, are left out.
@@ -153,113 +180,72 @@ class Evidence:
             sites: What names the counters of runs that nobody scanned.
             now: What an assertion is called today, by what it was called then.
         """
-        newest = self.newest()
-        current = {} if newest is None or newest.scan is None else _by_name(newest.scan, now)
-        tallies: dict[tuple[Kind, str], Tally] = {}
-        for (run, _), shard in sorted(self.shards.items()):
-            names = self._names(self.runs[run].scan or sites, shard, now)
-            stale = _stale(self.runs[run], current, now)
-            self._add_counts(run, shard, names, stale, now, tallies)
-            self._add_records(run, shard, stale, now, tallies)
+        tallies: dict[Key, Tally] = {}
+        for run in sorted(self.runs):
+            RunTally(self, run, self._names_in(run, sites, now), now).add_to(tallies)
+        for tally in tallies.values():
+            tally.violations.sort(key=lambda item: item[1].time)
         return tallies
 
-    def _names(
-        self, scan: Sequence[Site], shard: Shard, now: Callable[[str], str]
-    ) -> list[tuple[Kind, str, str | None] | None]:
-        """Kind, message and invariant by slot; counters without a line are told by hash."""
-        hashes = {(message_hash(site.message), site.kind): site for site in scan}
-        names: list[tuple[Kind, str, str | None] | None] = []
-        for slot in shard.slots:
-            if slot.message is not None:
-                names.append((slot.kind, now(slot.message), slot.invariant))
-                continue
-            site = hashes.get((slot.hash, slot.kind))
-            names.append(None if site is None else (site.kind, now(site.message), site.invariant))
-        return names
+    def guidance(self, message: str, now: Callable[[str], str] = str) -> Iterator[Record]:
+        """What each process kept of how close the rich assertion *message* came."""
+        for _, shard in sorted(self.shards.items()):
+            known = guidance_of(shard.lines) if shard.lines else shard.guidance
+            yield from (record for name, record in known.items() if now(name) == message)
 
-    def _add_counts(
-        self,
-        run: str,
-        shard: Shard,
-        names: list[tuple[Kind, str, str | None] | None],
-        stale: set[str],
-        now: Callable[[str], str],
-        tallies: dict[tuple[Kind, str], Tally],
-    ) -> None:
-        for name in names:
-            if name is not None and name[1] not in stale:
-                tallies.setdefault(name[:2], Tally(*name))
-        for delta in shard.deltas:
-            trial = (run, self.trial_of(run, shard, delta.trial))
-            expected = self._expected_violation(trial, now)
-            for counts, true in ((delta.true, True), (delta.false, False)):
-                for number, count in enumerate(counts):
-                    name = names[number] if number < len(names) else None
-                    if not count or name is None or name[1] in stale:
-                        continue
-                    if not true and name[1] == expected:
-                        continue
-                    tally = tallies[name[:2]]
-                    (tally.true_by if true else tally.false_by)[trial] += count
+    def _names_in(
+        self, run: str, sites: Sequence[Site], now: Callable[[str], str]
+    ) -> Callable[[Name], tuple[Kind, str, str | None] | None]:
+        """What an assertion of that run is today; nothing if that is not known, or another."""
+        info = self.runs[run]
+        newest = self.newest()
+        current = {} if newest is None or newest.scan is None else _by_name(newest.scan, now)
+        stale = _stale(info, current, now)
+        told = {
+            (message_hash(site.message), site.kind): (site.message, site.invariant)
+            for site in info.scan or sites
+        }
 
-    def _add_records(
-        self,
-        run: str,
-        shard: Shard,
-        stale: set[str],
-        now: Callable[[str], str],
-        tallies: dict[tuple[Kind, str], Tally],
-    ) -> None:
-        for hit in shard.hits:
-            message = now(hit.message)
-            tally = tallies.get((hit.kind, message))
-            if tally is None or message in stale:
-                continue
-            trial = (run, self.trial_of(run, shard, hit.trial))
-            if hit.is_violation and self._expected_violation(trial, now) != message:
-                tally.violations.append((trial, hit))
-                tally.violations.sort(key=lambda item: item[1].time)
-        for old, record in shard.guidance.items():
-            for tally in tallies.values():
-                if tally.message == now(old) and tally.message not in stale:
-                    tally.guidance.append(record)
-
-    def _expected_violation(self, trial: TrialKey, now: Callable[[str], str]) -> str | None:
-        """The assertion that is broken on purpose in *trial*."""
-        for facts in self.around(trial):
-            if facts.trial.sampler == EXPECTS_VIOLATION:
-                return now(facts.trial.population or "")
-        return None
-
-    def around(self, trial: TrialKey) -> Iterator[TrialFacts]:
-        """What is known of *trial* and of those around it, from the inside out."""
-        seen: set[TrialKey] = set()
-        facts = self._known_trials().get(trial)
-        while facts is not None and trial not in seen:
-            seen.add(trial)
-            yield facts
-            trial = (trial[0], facts.trial.parent)
-            facts = self._known_trials().get(trial)
-
-    def _known_trials(self) -> dict[TrialKey, TrialFacts]:
-        if self._trials is None:
-            self._trials = self.trials()
-        return self._trials
-
-    def trial_of(self, run: str, shard: Shard, trial: str | None) -> str | None:
-        """The trial that hits of *shard* belong to: none for those of a child that outlived it."""
-        if trial is None or shard.base is None or trial != shard.base.id:
-            return trial
-        facts = self._known_trials().get((run, trial))
-        for record in () if facts is None else facts.records:
-            if record.end is None or record.trial.owner != shard.base.owner:
-                continue
-            if shard.name in record.outlived or shard.start > record.end:
+        def known(name: Name) -> tuple[Kind, str, str | None] | None:
+            message, invariant = name.message, name.invariant
+            if message is None:
+                message, invariant = told.get((name.hash, name.kind), (None, None))
+            if message is None or now(message) in stale:
                 return None
-        return trial
+            return name.kind, now(message), invariant
+
+        return known
 
     def __repr__(self) -> str:
         return f"<Evidence of {len(self.shards)} shards in {len(self.runs)} runs>"
+
+
+class _TrialIndex:
+    """Finds what shards of one run say about a trial."""
+
+    def __init__(self, shards: Sequence[Digest]) -> None:
+        self._begun: dict[str, list[Digest]] = defaultdict(list)
+        self._faults: dict[str | None, list[FaultRecord]] = defaultdict(list)
+        for shard in shards:
+            for identifier in shard.begun.ids:
+                self._begun[identifier].append(shard)
+            for fault in shard.faults:
+                self._faults[fault.trial].append(fault)
+
+    def facts_of(self, identifier: str | None) -> TrialFacts | None:
+        records = [
+            record
+            for shard in self._begun.get(identifier or "", ())
+            for record in [shard.begun.get(identifier)]
+            if record is not None
+        ]
+        if not records:
+            return None
+        faults = [
+            (fault.time, frozenset(fault.active), frozenset(fault.breaks))
+            for fault in self._faults.get(identifier, ())
+        ]
+        return TrialFacts(records[0].trial, records, faults)
 
 
 def read_evidence(paths: list[Path]) -> Evidence:
@@ -275,18 +261,12 @@ def read_evidence(paths: list[Path]) -> Evidence:
     return evidence
 
 
-def _features(shard: Shard, trial: str | None) -> dict[str, bool]:
+def _features(shard: Digest, trial: str | None) -> dict[str, bool]:
     """What a process had declared when the trial began there, and changed in it."""
-    begun = shard.trials.get(trial) if trial is not None else None
+    begun = shard.begun.get(trial)
     known = None if begun is None else begun.features
     before = shard.features.get(None, {}) if known is None else known
     return {**before, **shard.features.get(trial, {})}
-
-
-def _weight(shard: Shard) -> tuple[int, int, int]:
-    records = len(shard.hits) + len(shard.deltas) + len(shard.troubles) + len(shard.proofs)
-    trials = sum(1 + (record.end is not None) for record in shard.trials.values())
-    return (sum(shard.true) + sum(shard.false), records + trials, shard.exited)
 
 
 def _by_name(sites: Iterable[Site], now: Callable[[str], str]) -> dict[str, str]:

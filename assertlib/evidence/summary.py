@@ -5,8 +5,9 @@ All that a report shows, computed once; reporters only write it down.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..catalog.loader import Catalog, Entry
 from ..model import (
@@ -20,9 +21,10 @@ from ..model import (
 from ..recording.hits import Hit
 from ..recording.records import Record
 from ..recording.trials import EXPECTS_VIOLATION, SEED_RANDOM
-from .combine import Evidence, Tally, TrialFacts, TrialKey
+from .combine import Evidence
 from .explanation import entry_of
 from .statistics import rate_bound_when_never_seen
+from .tally import Tally, TrialKey
 from .verdicts import Claim, Facts, Standing, Verdict, judge_assertion, judge_invariant
 from .wording import counted
 
@@ -154,7 +156,7 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         commit=_commit(evidence),
         runs=runs,
         full=any(info.full for info in evidence.runs.values()),
-        populations=_populations(judging.trials),
+        populations=_populations(evidence),
         assertions=assertions,
         invariants=judging.invariants(assertions),
         drafts=[e for e in _sorted(catalog) if not e.counts and not e.is_left_out],
@@ -179,7 +181,6 @@ class _Judging:
         self._catalog = catalog
         self._scan = scan
         self._tallies = evidence.tallies(scan, now)
-        self.trials = evidence.trials()
         self._full_scans = [
             None
             if info.scan is None
@@ -234,14 +235,15 @@ class _Judging:
         invariant = site.invariant if site is not None else tally.invariant
         entry = self._entry(invariant)
         outside = self._out_of_model(tally, entry)
-        violations = sum(count for trial, count in tally.false_by.items() if trial not in outside)
+        out_of_model = sum(tally.false_by[trial] for trial in outside)
+        violations = tally.false - out_of_model
         dormant = self._dormant_features(entry)
         facts = Facts(
             kind=kind,
             true=tally.true,
             false=tally.false,
             violations=violations if kind.violated_by_false else 0,
-            out_of_model=tally.false - violations if kind.violated_by_false else 0,
+            out_of_model=out_of_model if kind.violated_by_false else 0,
             dormant=bool(dormant),
             refused=self._refused[message],
             full=self._could_be_absent(site),
@@ -256,12 +258,12 @@ class _Judging:
             verdict=verdict,
             true=tally.true,
             false=tally.false,
-            trials_hit=len({trial for trial in {**tally.true_by, **tally.false_by} if trial[1]}),
-            trials_true=len([trial for trial in tally.true_by if trial[1]]),
-            trials_false=len([trial for trial in tally.false_by if trial[1]]),
+            trials_hit=tally.trials_hit,
+            trials_true=tally.trials_true,
+            trials_false=tally.trials_false,
             antecedent=facts.antecedent,
             example=_example(tally, outside),
-            nearest=_nearest(tally),
+            nearest="" if verdict is Verdict.SATISFIED else self._nearest(message, site),
             rate_bounds=self._rate_bounds() if verdict is Verdict.NEVER_TRUE else {},
             replay=self._replays.get(message, ""),
             dormant_features=dormant,
@@ -307,19 +309,29 @@ class _Judging:
         return tuple(name for name in entry.invariant.requires if self._is_off(name))
 
     def _is_off(self, feature: str) -> bool:
-        if self.trials:
-            declared = [facts.features.get(feature) for facts in self.trials.values()]
+        # No declaration counts as on.
+        if not self._evidence.declares_off(feature):
+            return False
+        trials = self._evidence.trials()
+        if trials:
+            declared = [facts.features.get(feature) for facts in trials.values()]
         else:
             declared = [_declared_without_trials(self._evidence).get(feature)]
-        # No declaration counts as on.
         return all(values == {False} for values in declared)
 
-    def _rate_bounds(self) -> dict[str, float]:
-        sizes = Counter(
-            facts.trial.population or ""
-            for facts in self.trials.values()
-            if facts.trial.sampler == SEED_RANDOM
+    def _nearest(self, message: str, site: Site | None) -> str:
+        return _nearest(self._evidence.guidance(message, self._now))
+
+    @cached_property
+    def _sample_sizes(self) -> Counter[str]:
+        return Counter(
+            population
+            for _, population, sampler in self._evidence.samples()
+            if sampler == SEED_RANDOM
         )
+
+    def _rate_bounds(self) -> dict[str, float]:
+        sizes = self._sample_sizes
         return {name: rate_bound_when_never_seen(size) for name, size in sorted(sizes.items())}
 
     def invariants(self, assertions: list[AssertionResult]) -> list[InvariantResult]:
@@ -382,11 +394,11 @@ def _example(tally: Tally, outside: set[TrialKey]) -> Hit | None:
     return every[0] if every else None
 
 
-def _nearest(tally: Tally) -> str:
+def _nearest(records: Iterable[Record]) -> str:
     """How near it came: the most extreme of what the processes kept."""
     best = ""
     extreme: float | None = None
-    for record in tally.guidance:
+    for record in records:
         data = record.get("guidance_data")
         if not isinstance(data, dict):
             continue
@@ -418,21 +430,25 @@ def _commit(evidence: Evidence) -> str | None:
     return commits.pop() if len(commits) == 1 else None
 
 
-def _populations(trials: dict[TrialKey, TrialFacts]) -> list[Population]:
-    groups: dict[tuple[str, str], list[TrialFacts]] = defaultdict(list)
-    for facts in trials.values():
-        if facts.trial.sampler == EXPECTS_VIOLATION:
-            continue
-        groups[facts.trial.population or "", facts.trial.sampler].append(facts)
+def _populations(evidence: Evidence) -> list[Population]:
+    groups: Counter[tuple[str, str]] = Counter()
+    of_trial: dict[TrialKey, tuple[str, str]] = {}
+    has_faults = {run for (run, _), shard in evidence.shards.items() if shard.faults}
+    for trial, population, sampler in evidence.samples():
+        if sampler != EXPECTS_VIOLATION:
+            groups[population, sampler] += 1
+            if trial[0] in has_faults:
+                of_trial[trial] = population, sampler
+    faults: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for (run, _), shard in evidence.shards.items():
+        for fault in shard.faults:
+            group = of_trial.get((run, fault.trial))
+            if group is not None:
+                faults[group].update(set(fault.active))
     return [
-        Population(name, sampler, len(members), _fault_counts(members))
-        for (name, sampler), members in sorted(groups.items())
+        Population(name, sampler, count, tuple(sorted(faults[name, sampler].items())))
+        for (name, sampler), count in sorted(groups.items())
     ]
-
-
-def _fault_counts(members: list[TrialFacts]) -> tuple[tuple[str, int], ...]:
-    counts = Counter(name for facts in members for _, active, _ in facts.faults for name in active)
-    return tuple(sorted(counts.items()))
 
 
 def _troubles(evidence: Evidence) -> list[tuple[str, str, int]]:
@@ -458,7 +474,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     lost = sum(shard.lost_records for shard in shards)
     if lost:
         yield f"{lost} records could not be written (no space?); the counters are exact."
-    cut_off = [shard for shard in shards if any(slot.message is None for slot in shard.slots)]
+    cut_off = [shard for shard in shards if shard.is_nameless]
     if cut_off:
         yield (
             f"{counted(len(cut_off), 'shard')} lost lines: hits are told by their counters, but"
@@ -467,7 +483,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     cut = sum(shard.truncated_details for shard in shards)
     if cut:
         yield f"The details of {counted(cut, 'hit')} were too long and were cut."
-    volatile = [shard.name for shard in shards if shard.slots and not shard.durable]
+    volatile = [shard.name for shard in shards if shard.declared and not shard.durable]
     if volatile:
         yield (
             f"The counts of {len(volatile)} processes were not durable; those of a killed one"

@@ -77,18 +77,30 @@ def read_shard(path: str) -> Shard:
         UnreadableRunError: A line that is not its last cannot be read.
     """
     lines, counts = path + shard.SUFFIX, _counter_file(path + shard.COUNTS_SUFFIX)
-    reading = Reading(Shard(os.path.basename(path), lambda: _details(lines, counts).finish(counts)))
+    reading = Reading(Shard(os.path.basename(path), lambda: _details(lines).finish(counts)))
     if os.path.exists(lines):
         _take_lines(lines, reading.takers, _HITS)
         reading.shard.torn = _is_torn(lines)
-    if counts is not None:
-        reading.shard.identities = [slot[:2] for slot in counts.slots]
     is_counted = counts is not None and counts.durable and counts.is_whole
-    reading.finish(counts, None if is_counted else _details(lines, counts))
+    if counts is not None and is_counted:
+        reading.shard.identities = [slot[:2] for slot in counts.slots]
+    reading.finish(counts, None if is_counted else _details(lines))
     return reading.shard
 
 
-def _details(path: str, counts: CounterFile | None) -> DetailsReading:
+def guidance_of(path: str) -> dict[str, Record]:
+    """
+    How close each rich assertion of the shard with the lines *path* came, by its message.
+
+    Raises:
+        UnreadableRunError: A line cannot be read.
+    """
+    reading = DetailsReading()
+    _take_lines(path, {GUIDANCE: reading.takers[GUIDANCE]}, _ALL_BUT_GUIDANCE)
+    return reading.details.guidance
+
+
+def _details(path: str) -> DetailsReading:
     reading = DetailsReading()
     if os.path.exists(path):
         _take_lines(path, reading.takers, _OTHERS)
@@ -170,6 +182,7 @@ _KEYS = frozenset((*_HIT_KEYS, *_OTHER_KEYS))
 _HITS, _OTHERS = (
     tuple(f'{{"{key}": '.encode() for key in keys) for keys in (_HIT_KEYS, _OTHER_KEYS)
 )
+_ALL_BUT_GUIDANCE = tuple(each for each in _HITS + _OTHERS if GUIDANCE.encode() not in each)
 
 
 def _bad_line(path: str, number: int, error: Exception) -> UnreadableRunError:

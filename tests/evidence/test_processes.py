@@ -12,6 +12,8 @@ from assertlib.evidence.summary import summarise
 from assertlib.model import ALWAYS, SOMETIMES
 from assertlib.recording.reader import UnreadableRunError, read_shards
 
+from ..support import evidence_by_trial
+
 ACK = "ack follows fsync"
 
 
@@ -66,8 +68,8 @@ def test_what_was_open_at_a_kill_belongs_to_the_trial_that_was_open(world, child
         """,
         expect=-signal.SIGKILL,
     )
-    tally = read_evidence([run_dir]).tallies()[ALWAYS, ACK]
-    assert tally.true_by == {("run-1", "seed-1"): 1, ("run-1", "seed-2"): 5}
+    assert evidence_by_trial(run_dir) == {("seed-1", ACK, True): 1, ("seed-2", ACK, True): 5}
+    assert read_evidence([run_dir]).tallies()[ALWAYS, ACK].trials_true == 2
 
 
 def test_hits_by_trial_add_up_to_the_counters_of_all_processes(child, run_dir):
@@ -89,7 +91,9 @@ def test_hits_by_trial_add_up_to_the_counters_of_all_processes(child, run_dir):
     tally = read_evidence([run_dir]).tallies()[ALWAYS, ACK]
     counted = sum(sum(shard.true) for shard in read_shards(str(run_dir)))
     assert tally.true == counted == 1 + 4 + 6 + 6 + 4
-    assert [tally.true_by["run-1", f"seed-{seed}"] for seed in range(4)] == [1, 3, 5, 7]
+    by_trial = evidence_by_trial(run_dir)
+    assert [by_trial[f"seed-{seed}", ACK, True] for seed in range(4)] == [1, 3, 5, 7]
+    assert tally.trials_hit == 4
 
 
 def test_a_child_that_outlives_its_trial_counts_for_no_trial(child, run_dir):
@@ -113,8 +117,8 @@ def test_a_child_that_outlives_its_trial_counts_for_no_trial(child, run_dir):
         child.communicate("go on\\n")
         assert child.returncode == 0
     """)
-    tally = read_evidence([run_dir]).tallies()[ALWAYS, ACK]
-    assert tally.true_by == {("run-1", None): 2}
+    assert evidence_by_trial(run_dir) == {(None, ACK, True): 2}
+    assert read_evidence([run_dir]).tallies()[ALWAYS, ACK].trials_true == 0
 
 
 def test_a_child_that_ends_within_its_trial_counts_for_it(child, run_dir):
@@ -125,8 +129,8 @@ def test_a_child_that_ends_within_its_trial_counts_for_it(child, run_dir):
         with trial("seed-1"):
             subprocess.run([sys.executable, "-c", source], check=True)
     """)
-    tally = read_evidence([run_dir]).tallies()[ALWAYS, ACK]
-    assert tally.true_by == {("run-1", "seed-1"): 1}
+    assert evidence_by_trial(run_dir) == {("seed-1", ACK, True): 1}
+    assert read_evidence([run_dir]).tallies()[ALWAYS, ACK].trials_true == 1
 
 
 def test_a_violation_tells_details_condition_values_and_trial(world, child, run_dir):
@@ -183,7 +187,7 @@ def test_a_trial_inside_one_of_its_own_name_leaves_a_readable_run(child, run_dir
         with trial("seed-1"), trial("seed-1"):
             always(True, "ack follows fsync")
     """)
-    assert read_evidence([run_dir]).tallies()[ALWAYS, ACK].true_by == {("run-1", "seed-1 (2)"): 1}
+    assert evidence_by_trial(run_dir) == {("seed-1 (2)", ACK, True): 1}
 
 
 @pytest.mark.parametrize(

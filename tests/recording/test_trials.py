@@ -9,18 +9,14 @@ import textwrap
 import pytest
 
 from assertlib import Invariant, always, configure, lifecycle, reachable, sometimes, trial
-from assertlib.evidence.combine import read_evidence
 
-from ..support import features_of, trial_counts_of
+from ..support import evidence_by_trial, features_of, trial_counts_of
 
 
 def hits_by_trial(outcome):
     """True hits by trial and message, as evidence attributes them."""
-    found = {}
-    for tally in read_evidence([outcome.run_dir]).tallies().values():
-        for (_, identifier), count in tally.true_by.items():
-            found[identifier, tally.message] = count
-    return found
+    by_trial = evidence_by_trial(outcome.run_dir)
+    return {(trial, message): n for (trial, message, true), n in by_trial.items() if true}
 
 
 def assert_deltas_sum_up(shard):

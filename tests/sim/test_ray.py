@@ -14,7 +14,7 @@ import pytest
 
 from assertlib.evidence.combine import read_evidence
 
-from ..support import clean_environment
+from ..support import clean_environment, evidence_by_trial
 
 pytest.importorskip("ray")
 
@@ -78,12 +78,7 @@ def isolated():
 
 def by_seed(run):
     """What each assertion did in each trial."""
-    return {
-        (message, trial): (tally.true_by.get(key, 0), tally.false_by.get(key, 0))
-        for (_, message), tally in read_evidence([run]).tallies().items()
-        for key in {*tally.true_by, *tally.false_by}
-        for trial in [key[1]]
-    }
+    return evidence_by_trial(run)
 
 
 def test_a_cluster_that_loses_a_node_runs_every_seed_once(project, short_directory):

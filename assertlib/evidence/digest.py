@@ -1,0 +1,327 @@
+"""
+What a process left, folded to what evidence needs of it.
+
+A shard tells how often each assertion was true and false in each trial.  Folded, it holds the
+totals, and by trial only *whether*, a bit an assertion: ten thousand shards then fit into memory.
+How often counts where an assertion was broken, and is kept there.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import NamedTuple
+
+from ..model import Kind, Site
+from ..recording.counters import message_hash
+from ..recording.hits import Hit
+from ..recording.records import (
+    Delta,
+    FaultRecord,
+    ProofRecord,
+    Record,
+    Shard,
+    TrialRecord,
+    TroubleRecord,
+)
+from ..recording.trials import Trial
+
+_LANE_MOST = 255
+_FLAGS = b"\0" + b"\1" * 255
+_DIGITS = b"0" + b"1" * 255
+
+
+class Name(NamedTuple):
+    """An assertion as a shard knows it; without a message where only its counters are left."""
+
+    kind: Kind
+    message: str | None
+    invariant: str | None
+    hash: int
+
+
+class Table:
+    """
+    The assertions of a run's scan, by number, so that shards can be laid upon each other.
+
+    Attributes:
+        names: In order.
+    """
+
+    def __init__(self, scan: Sequence[Site]) -> None:
+        unique = {(site.kind, site.message): site for site in scan}
+        self.names = tuple(
+            Name(kind, message, site.invariant, message_hash(message))
+            for (kind, message), site in unique.items()
+        )
+        self._numbers = {
+            (name.hash, name.kind.code): number for number, name in enumerate(self.names)
+        }
+
+    def numbered(self, shard: Shard) -> tuple[tuple[Name, ...], list[int]]:
+        """The assertions of *shard* as well, and the number of each of its slots."""
+        identities = shard.identities
+        if identities is not None and all(map(self._numbers.__contains__, identities)):
+            return self.names, [self._numbers[each] for each in identities]
+        names, numbers = list(self.names), []
+        for slot in shard.slots:
+            number = self._numbers.get((slot.hash, slot.kind.code))
+            if number is None or slot.message not in (None, self.names[number].message):
+                number = len(names)
+                names.append(Name(slot.kind, slot.message, slot.invariant, slot.hash))
+            numbers.append(number)
+        return tuple(names), numbers
+
+
+class Begun:
+    """The trials that a process began, as columns: there may be millions."""
+
+    def __init__(self, records: dict[str, TrialRecord]) -> None:
+        self.ids = tuple(records)
+        self._begin = array("q", (each.begin for each in records.values()))
+        self._end = array("q", (-1 if each.end is None else each.end for each in records.values()))
+        self._seeds = tuple(each.trial.seed for each in records.values())
+        frames: dict[tuple[object, ...], int] = {}
+        self._frame = array(
+            "I", (frames.setdefault(_frame(each), len(frames)) for each in records.values())
+        )
+        self._frames = list(frames)
+
+    def samples(self) -> Iterator[tuple[str, str, str]]:
+        """Id, population and sampler of each."""
+        known = [(str(frame[1] or ""), str(frame[2])) for frame in self._frames]
+        for identifier, number in zip(self.ids, self._frame, strict=True):
+            yield (identifier, *known[number])
+
+    def features(self) -> Iterator[dict[str, bool]]:
+        """What was declared in them."""
+        for frame in self._frames:
+            if isinstance(frame[-1], tuple):
+                yield dict(frame[-1])
+
+    def __iter__(self) -> Iterator[tuple[str, TrialRecord]]:
+        for number, identifier in enumerate(self.ids):
+            yield identifier, self._record(number)
+
+    def get(self, identifier: str | None) -> TrialRecord | None:
+        """The record of one, if it was begun here."""
+        return self._record(self.ids.index(identifier)) if identifier in self.ids else None
+
+    def _record(self, number: int) -> TrialRecord:
+        parent, population, sampler, owner, outlived, features = self._frames[self._frame[number]]
+        trial = Trial(
+            self.ids[number],
+            population=_text(population),
+            seed=self._seeds[number],
+            sampler=_text(sampler),
+            parent=_text(parent),
+            owner=_text(owner),
+        )
+        record = TrialRecord(trial, self._begin[number])
+        record.end = None if self._end[number] < 0 else self._end[number]
+        record.outlived = outlived if isinstance(outlived, frozenset) else frozenset()
+        record.features = dict(features) if isinstance(features, tuple) else None
+        return record
+
+
+def _frame(record: TrialRecord) -> tuple[object, ...]:
+    trial = record.trial
+    features = None if record.features is None else tuple(sorted(record.features.items()))
+    return (
+        trial.parent, trial.population, trial.sampler, trial.owner, record.outlived, features,
+    )  # fmt: skip
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+@dataclass
+class Digest:
+    """
+    A shard, folded.
+
+    Attributes:
+        names: The assertions that numbers and bits stand for.
+        declared: Numbers of those that the process knew, as bits.
+        true, false: How often each was, by number.
+        trials: Those with hits; None is what belongs to none.
+        true_in, false_in: By trial, which were true, and false, as bits.
+        counts: In how many trials each was true, false, hit at all; None left out.
+        broken: How often what must hold was false, by trial and number.
+        violations: The hits among these that were recorded.
+        lines: Where its lines are, for what is looked up later; empty if they are not in a file.
+    """
+
+    name: str
+    header: Record
+    base: Trial | None
+    start: int
+    exited: bool
+    durable: bool
+    lost_records: int
+    truncated_details: int
+    begun: Begun
+    faults: list[FaultRecord]
+    features: dict[str | None, dict[str, bool]]
+    troubles: list[TroubleRecord]
+    proofs: list[ProofRecord]
+    names: tuple[Name, ...]
+    declared: int
+    true: array[int]
+    false: array[int]
+    trials: tuple[str | None, ...]
+    true_in: list[int]
+    false_in: list[int]
+    counts: tuple[bytes, bytes, bytes]
+    broken: dict[tuple[str | None, int], int]
+    violations: list[Hit]
+    guidance: dict[str, Record] = field(default_factory=dict)
+    lines: str = ""
+
+    @property
+    def weight(self) -> tuple[int, int, int]:
+        """How much it tells: of a shard read twice, the later reading tells more."""
+        records = len(self.violations) + len(self.troubles) + len(self.proofs) + len(self.trials)
+        ended = sum(record.end is not None for _, record in self.begun)
+        return sum(self.true) + sum(self.false), records + len(self.begun.ids) + ended, self.exited
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether lines of it were lost, so that hits are told by counters alone."""
+        return any(name.message is None for name in self.names)
+
+    def __repr__(self) -> str:
+        return f"<Digest of {self.name}>"
+
+
+def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
+    """
+    Fold *shard*.
+
+    Args:
+        table: Of the scan of its run.
+        lines: Its file, if there is one; where it is read again later.
+    """
+    names, numbers = table.numbered(shard)
+    folding = _Folding(names, numbers)
+    for delta in shard.deltas:
+        folding.add(delta)
+    columns = folding.by_trial()
+    begun = Begun(shard.trials)
+    same = {identifier: identifier for identifier in begun.ids}
+    return Digest(
+        name=shard.name,
+        header=shard.header,
+        base=shard.base,
+        start=shard.start,
+        exited=shard.exited,
+        durable=shard.durable,
+        lost_records=shard.lost_records,
+        truncated_details=shard.truncated_details,
+        begun=begun,
+        faults=shard.faults,
+        features=shard.features,
+        troubles=shard.troubles,
+        proofs=shard.proofs,
+        names=names,
+        declared=sum(1 << number for number in set(numbers)),
+        true=array("Q", folding.row(shard.true)),
+        false=array("Q", folding.row(shard.false)),
+        trials=tuple(same.get(trial or "", trial) for trial in columns),
+        true_in=[folding.bits(true) for true, _ in columns.values()],
+        false_in=[folding.bits(false) for _, false in columns.values()],
+        counts=folding.counts(columns),
+        broken=folding.broken,
+        violations=[hit for hit in shard.hits if hit.is_violation] if folding.broken else [],
+        guidance={} if lines else dict(shard.guidance),
+        lines=lines,
+    )
+
+
+class _Folding:
+    """
+    Lays the counts of trials upon each other.
+
+    Whether an assertion was hit is a byte, and the bytes of all are one number: ``|`` and ``+``
+    of such numbers then work on all assertions at once.
+    """
+
+    def __init__(self, names: tuple[Name, ...], numbers: list[int]) -> None:
+        self._size = len(names)
+        self._slots = len(numbers)
+        place = {number: slot for slot, number in enumerate(numbers)}
+        # What has no slot is picked from behind the last, where there is a zero.
+        order = [place.get(number, self._slots) for number in range(self._size)]
+        self._pick = None if order == list(range(self._slots)) else _picking(order)
+        self._must_hold = [number for number in place if names[number].kind.violated_by_false]
+        self._lanes: dict[str | None, tuple[int, int]] = {}
+        self.broken: dict[tuple[str | None, int], int] = {}
+
+    def add(self, delta: Delta) -> None:
+        """Take what one trial added."""
+        true, false = self.row(delta.true), self.row(delta.false)
+        before = self._lanes.get(delta.trial, (0, 0))
+        self._lanes[delta.trial] = (before[0] | _lanes(true), before[1] | _lanes(false))
+        if any(false):
+            for number in self._must_hold:
+                if false[number]:
+                    key = delta.trial, number
+                    self.broken[key] = self.broken.get(key, 0) + false[number]
+
+    def row(self, counts: list[int]) -> Sequence[int]:
+        """*counts* by slot as counts by number."""
+        missing = self._slots - len(counts)
+        if missing:
+            # Later trials know more assertions; damaged files tell of some that nobody knows.
+            counts = [*counts[: self._slots], *[0] * missing]
+        return counts if self._pick is None else self._pick([*counts, 0])
+
+    def by_trial(self) -> dict[str | None, tuple[int, int]]:
+        """Which were true and which false, trial by trial; where there was something."""
+        return {trial: lanes for trial, lanes in self._lanes.items() if any(lanes)}
+
+    def bits(self, lanes: int) -> int:
+        """A bit for each byte."""
+        flags = lanes.to_bytes(self._size, "big")
+        return int(flags.translate(_DIGITS) or b"0", 2)
+
+    def counts(self, columns: dict[str | None, tuple[int, int]]) -> tuple[bytes, bytes, bytes]:
+        """In how many trials each was true, false, hit, as arrays of 32-bit integers."""
+        every = [lanes for trial, lanes in columns.items() if trial is not None]
+        true, false, hit = (array("I", [0]) * self._size for _ in range(3))
+        for start in range(0, len(every), _LANE_MOST):
+            part = every[start : start + _LANE_MOST]
+            _add(true, sum(lanes[0] for lanes in part))
+            _add(false, sum(lanes[1] for lanes in part))
+            _add(hit, sum(lanes[0] | lanes[1] for lanes in part))
+        return true.tobytes(), false.tobytes(), hit.tobytes()
+
+
+def _picking(order: list[int]) -> Callable[[list[int]], Sequence[int]]:
+    # With one place, or none, itemgetter gives no tuple.
+    return itemgetter(*order) if len(order) > 1 else lambda row: [row[each] for each in order]
+
+
+def _lanes(row: Sequence[int]) -> int:
+    """A byte for each count, 1 if it is any; the first is the lowest."""
+    try:
+        flags = bytes(row).translate(_FLAGS)
+    except ValueError:
+        flags = bytes(map(bool, row))
+    return int.from_bytes(flags, "little")
+
+
+def _add(counts: array[int], lanes: int) -> None:
+    for number, count in enumerate(lanes.to_bytes(len(counts), "little")):
+        counts[number] += count
+
+
+def numbers_in(bits: int) -> Iterator[int]:
+    """The numbers of the bits that are set."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
