@@ -16,8 +16,8 @@ import pytest
 
 from .catalog.check import Checked, check
 from .catalog.config import ConfigError, find_config
-from .evidence.combine import read_evidence
 from .evidence.explanation import entry_of, explain
+from .evidence.gather import read_evidence
 from .evidence.runs import describe_run, finish_run, new_run
 from .evidence.summary import summarise
 from .evidence.watch import RunWatch

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hypothesis import seed
 
-from assertlib.evidence.combine import read_evidence
+from assertlib.evidence.gather import read_evidence
 from assertlib.recording.reader import read_shards
 
 TIMEOUT = 120

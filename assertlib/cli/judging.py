@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..catalog.check import check
 from ..catalog.config import find_config
-from ..evidence.combine import Evidence, read_evidence
+from ..evidence.combine import Evidence
+from ..evidence.gather import read_evidence
 from ..evidence.runs import find_runs
 from ..evidence.summary import Summary, summarise
 from .common import broken_parts

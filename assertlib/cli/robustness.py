@@ -20,7 +20,7 @@ import typer
 from .. import lifecycle
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
-from ..evidence.combine import read_evidence
+from ..evidence.gather import read_evidence
 from ..evidence.runs import describe_run, find_runs, finish_run, new_run
 from ..evidence.summary import summarise
 from ..history.history import History

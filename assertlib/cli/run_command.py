@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from ..evidence.combine import read_evidence
+from ..evidence.gather import read_evidence
 from ..evidence.runs import describe_run, finish_run, new_run
 from ..evidence.summary import Summary, summarise
 from ..evidence.verdicts import Verdict

@@ -20,7 +20,7 @@ from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
 from ..catalog.loader import load
 from ..challenge import Defect, Result, challenge, read_defects, read_page, table
-from ..evidence.combine import read_evidence
+from ..evidence.gather import read_evidence
 from ..evidence.runs import describe_run, finish_run, new_run, write_replays
 from ..evidence.summary import Summary, summarise
 from ..model import NoDataError

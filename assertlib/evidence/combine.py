@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ..model import Kind, Site
 from ..recording.counters import message_hash
-from ..recording.reader import guidance_of, read_shards
+from ..recording.reader import guidance_of
 from ..recording.records import FaultRecord, Record, Shard, TrialRecord
 from ..recording.trials import Trial
 from .digest import Digest, Name, Table, digest
-from .runs import RunInfo, read_info
+from .runs import RunInfo
 from .tally import Key, RunTally, Tally, TrialKey
 
 TrialShard = tuple[str, str]
@@ -246,19 +245,6 @@ class _TrialIndex:
             for fault in self._faults.get(identifier, ())
         ]
         return TrialFacts(records[0].trial, records, faults)
-
-
-def read_evidence(paths: list[Path]) -> Evidence:
-    """
-    The evidence of the runs at *paths*.
-
-    Raises:
-        UnreadableRunError: A file of theirs is damaged.
-    """
-    evidence = Evidence()
-    for path in paths:
-        evidence.add_run(read_info(path), read_shards(str(path)))
-    return evidence
 
 
 def _features(shard: Digest, trial: str | None) -> dict[str, bool]:

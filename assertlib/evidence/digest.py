@@ -59,12 +59,21 @@ class Table:
         self._numbers = {
             (name.hash, name.kind.code): number for number, name in enumerate(self.names)
         }
+        self._layouts: dict[tuple[tuple[int, int], ...], Layout] = {}
 
-    def numbered(self, shard: Shard) -> tuple[tuple[Name, ...], list[int]]:
-        """The assertions of *shard* as well, and the number of each of its slots."""
-        identities = shard.identities
-        if identities is not None and all(map(self._numbers.__contains__, identities)):
-            return self.names, [self._numbers[each] for each in identities]
+    def layout(self, shard: Shard) -> Layout:
+        """How the slots of *shard* lie; most processes of a run declare the same in one order."""
+        if shard.identities is None:
+            return self._layout(shard)
+        key = tuple(shard.identities)
+        if key not in self._layouts:
+            known = all(map(self._numbers.__contains__, key))
+            if not known:
+                return self._layout(shard)
+            self._layouts[key] = Layout(self.names, [self._numbers[each] for each in key])
+        return self._layouts[key]
+
+    def _layout(self, shard: Shard) -> Layout:
         names, numbers = list(self.names), []
         for slot in shard.slots:
             number = self._numbers.get((slot.hash, slot.kind.code))
@@ -72,7 +81,35 @@ class Table:
                 number = len(names)
                 names.append(Name(slot.kind, slot.message, slot.invariant, slot.hash))
             numbers.append(number)
-        return tuple(names), numbers
+        return Layout(tuple(names), numbers)
+
+
+class Layout:
+    """
+    Which assertion each slot of a shard is.
+
+    Attributes:
+        names: All assertions of the run, and those that only this shard knows.
+        numbers: The place among them of each slot.
+        declared: These, as bits.
+    """
+
+    def __init__(self, names: tuple[Name, ...], numbers: list[int]) -> None:
+        self.names = names
+        self.numbers = numbers
+        self.declared = sum(1 << number for number in set(numbers))
+        place = {number: slot for slot, number in enumerate(numbers)}
+        # What has no slot is picked from behind the last, where there is a zero.
+        order = [place.get(number, len(numbers)) for number in range(len(names))]
+        self._pick = None if order == list(range(len(numbers))) else _picking(order)
+
+    def row(self, counts: Sequence[int]) -> Sequence[int]:
+        """*counts* by slot as counts by number."""
+        missing = len(self.numbers) - len(counts)
+        if missing:
+            # Later trials know more assertions; damaged files tell of some that nobody knows.
+            counts = [*counts[: len(self.numbers)], *[0] * missing]
+        return counts if self._pick is None else self._pick([*counts, 0])
 
 
 class Begun:
@@ -83,7 +120,7 @@ class Begun:
         self._begin = array("q", (each.begin for each in records.values()))
         self._end = array("q", (-1 if each.end is None else each.end for each in records.values()))
         self._seeds = tuple(each.trial.seed for each in records.values())
-        frames: dict[tuple[object, ...], int] = {}
+        frames: dict[Frame, int] = {}
         self._frame = array(
             "I", (frames.setdefault(_frame(each), len(frames)) for each in records.values())
         )
@@ -91,14 +128,14 @@ class Begun:
 
     def samples(self) -> Iterator[tuple[str, str, str]]:
         """Id, population and sampler of each."""
-        known = [(str(frame[1] or ""), str(frame[2])) for frame in self._frames]
+        known = [(frame[1] or "", frame[2]) for frame in self._frames]
         for identifier, number in zip(self.ids, self._frame, strict=True):
             yield (identifier, *known[number])
 
     def features(self) -> Iterator[dict[str, bool]]:
         """What was declared in them."""
         for frame in self._frames:
-            if isinstance(frame[-1], tuple):
+            if frame[-1]:
                 yield dict(frame[-1])
 
     def __iter__(self) -> Iterator[tuple[str, TrialRecord]]:
@@ -113,29 +150,37 @@ class Begun:
         parent, population, sampler, owner, outlived, features = self._frames[self._frame[number]]
         trial = Trial(
             self.ids[number],
-            population=_text(population),
+            population=population,
             seed=self._seeds[number],
-            sampler=_text(sampler),
-            parent=_text(parent),
-            owner=_text(owner),
+            sampler=sampler,
+            parent=parent,
+            owner=owner,
         )
         record = TrialRecord(trial, self._begin[number])
         record.end = None if self._end[number] < 0 else self._end[number]
-        record.outlived = outlived if isinstance(outlived, frozenset) else frozenset()
-        record.features = dict(features) if isinstance(features, tuple) else None
+        record.outlived = outlived
+        record.features = None if features is None else dict(features)
         return record
 
 
-def _frame(record: TrialRecord) -> tuple[object, ...]:
+Frame = tuple[
+    str | None,
+    str | None,
+    str,
+    str | None,
+    frozenset[str],
+    tuple[tuple[str, bool], ...] | None,
+]
+"""What many trials share: parent, population, sampler, owner, what outlived them, features."""
+
+
+def _frame(record: TrialRecord) -> Frame:
     trial = record.trial
-    features = None if record.features is None else tuple(sorted(record.features.items()))
+    told = record.features
+    features = None if told is None else tuple(sorted(told.items())) if told else ()
     return (
         trial.parent, trial.population, trial.sampler, trial.owner, record.outlived, features,
     )  # fmt: skip
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 @dataclass
@@ -205,9 +250,11 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
         table: Of the scan of its run.
         lines: Its file, if there is one; where it is read again later.
     """
-    names, numbers = table.numbered(shard)
-    folding = _Folding(names, numbers)
-    for delta in shard.deltas:
+    layout = table.layout(shard)
+    folding = _Folding(layout, shard.false)
+    # What belongs to no trial and broke nothing is told by the totals.
+    is_all_told = shard.open_trial is None and not folding.is_broken
+    for delta in shard.told if is_all_told else shard.deltas:
         folding.add(delta)
     columns = folding.by_trial()
     begun = Begun(shard.trials)
@@ -226,10 +273,10 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
         features=shard.features,
         troubles=shard.troubles,
         proofs=shard.proofs,
-        names=names,
-        declared=sum(1 << number for number in set(numbers)),
-        true=array("Q", folding.row(shard.true)),
-        false=array("Q", folding.row(shard.false)),
+        names=layout.names,
+        declared=layout.declared,
+        true=array("Q", layout.row(shard.true)),
+        false=array("Q", layout.row(shard.false)),
         trials=tuple(same.get(trial or "", trial) for trial in columns),
         true_in=[folding.bits(true) for true, _ in columns.values()],
         false_in=[folding.bits(false) for _, false in columns.values()],
@@ -249,35 +296,31 @@ class _Folding:
     of such numbers then work on all assertions at once.
     """
 
-    def __init__(self, names: tuple[Name, ...], numbers: list[int]) -> None:
-        self._size = len(names)
-        self._slots = len(numbers)
-        place = {number: slot for slot, number in enumerate(numbers)}
-        # What has no slot is picked from behind the last, where there is a zero.
-        order = [place.get(number, self._slots) for number in range(self._size)]
-        self._pick = None if order == list(range(self._slots)) else _picking(order)
-        self._must_hold = [number for number in place if names[number].kind.violated_by_false]
+    def __init__(self, layout: Layout, false: Sequence[int]) -> None:
+        self._layout = layout
+        self._size = len(layout.names)
+        self._broken = [
+            number
+            for number, count in zip(layout.numbers, false, strict=False)
+            if count and layout.names[number].kind.violated_by_false
+        ]
         self._lanes: dict[str | None, tuple[int, int]] = {}
         self.broken: dict[tuple[str | None, int], int] = {}
 
     def add(self, delta: Delta) -> None:
         """Take what one trial added."""
-        true, false = self.row(delta.true), self.row(delta.false)
+        true, false = self._layout.row(delta.true), self._layout.row(delta.false)
         before = self._lanes.get(delta.trial, (0, 0))
         self._lanes[delta.trial] = (before[0] | _lanes(true), before[1] | _lanes(false))
-        if any(false):
-            for number in self._must_hold:
-                if false[number]:
-                    key = delta.trial, number
-                    self.broken[key] = self.broken.get(key, 0) + false[number]
+        for number in self._broken:
+            if false[number]:
+                key = delta.trial, number
+                self.broken[key] = self.broken.get(key, 0) + false[number]
 
-    def row(self, counts: list[int]) -> Sequence[int]:
-        """*counts* by slot as counts by number."""
-        missing = self._slots - len(counts)
-        if missing:
-            # Later trials know more assertions; damaged files tell of some that nobody knows.
-            counts = [*counts[: self._slots], *[0] * missing]
-        return counts if self._pick is None else self._pick([*counts, 0])
+    @property
+    def is_broken(self) -> bool:
+        """Whether something that must hold was false."""
+        return bool(self._broken)
 
     def by_trial(self) -> dict[str | None, tuple[int, int]]:
         """Which were true and which false, trial by trial; where there was something."""
@@ -307,10 +350,7 @@ def _picking(order: list[int]) -> Callable[[list[int]], Sequence[int]]:
 
 def _lanes(row: Sequence[int]) -> int:
     """A byte for each count, 1 if it is any; the first is the lowest."""
-    try:
-        flags = bytes(row).translate(_FLAGS)
-    except ValueError:
-        flags = bytes(map(bool, row))
+    flags = row.translate(_FLAGS) if isinstance(row, bytes) else bytes(map(bool, row))
     return int.from_bytes(flags, "little")
 
 

@@ -8,6 +8,7 @@ its hits with their details, is most of the file, and is taken only where somebo
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from ..model import ALWAYS, Location, kind_coded, kind_displayed, kind_named
 from . import shard, trials
@@ -23,11 +24,12 @@ from .records import (
     SlotRecord,
     TrialRecord,
     TroubleRecord,
+    added,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 ASSERT = "antithesis_assert"
 GUIDANCE = "antithesis_guidance"
@@ -42,7 +44,10 @@ class DetailsReading:
         self._by_name: dict[str, SlotRecord] = {}
         self._numbered: dict[int, SlotRecord] = {}
         self._numbers: dict[str, int] = {}
-        self.takers: dict[str, Callable[[Record], None]] = {
+
+    def takers(self) -> dict[str, Callable[[Record], None]]:
+        """What takes each kind of record."""
+        return {
             ASSERT: self._take_assert,
             GUIDANCE: self._take_guidance,
             shard.SLOT: self._take_slot,
@@ -127,7 +132,10 @@ class Reading:
         self._exit: Record | None = None
         self._has_left = False
         self._rest: str | None = None
-        self.takers: dict[str, Callable[[Record], None]] = {
+
+    def takers(self) -> dict[str, Callable[[Record], None]]:
+        """What takes each kind of record."""
+        return {
             shard.HEADER: self._take_header,
             shard.TRIAL: self._take_trial,
             shard.DELTA: self._take_delta,
@@ -168,7 +176,7 @@ class Reading:
             del self._open[self._open.index(identifier) :]
 
     def _take_delta(self, body: Record) -> None:
-        self.shard.deltas.append(
+        self.shard.told.append(
             Delta(_optional(body["trial"]), _ints(body["true"]), _ints(body["false"]))
         )
 
@@ -218,56 +226,48 @@ class Reading:
         Args:
             details: What the hits tell, where the counters do not tell all.
         """
-        told_true = _sum([delta.true for delta in self.shard.deltas])
-        told_false = _sum([delta.false for delta in self.shard.deltas])
-        self._add_counts(counts, told_true, told_false)
+        target = self.shard
+        if counts is not None and details is None:
+            self._take_counts(counts)
+        else:
+            self._add_up(counts)
         if details is not None:
-            details.count_at_least(self.shard.true, self.shard.false)
+            details.count_at_least(target.true, target.false)
         open_trial = self._open[-1] if self._open else None
         if open_trial is None:
-            born_in = None if self.shard.base is None else self.shard.base.id
+            born_in = None if target.base is None else target.base.id
             open_trial = self._rest if self._has_left else born_in
-        rest = Delta(
-            open_trial,
-            _minus(self.shard.true, told_true),
-            _minus(self.shard.false, told_false),
-        )
-        if any(rest.true) or any(rest.false):
-            self.shard.deltas.append(rest)
+        target.open_trial = open_trial
 
-    def _add_counts(self, counts: CounterFile | None, true: list[int], false: list[int]) -> None:
+    def _take_counts(self, counts: CounterFile) -> None:
+        """The counters tell all."""
+        target = self.shard
+        target.durable = True
+        target.lost_records = max(target.lost_records, counts.lost_records)
+        target.trouble_count = max(target.trouble_count, counts.troubles)
+        target.truncated_details = max(target.truncated_details, counts.truncated_details)
+        target.true = [slot[2] for slot in counts.slots]
+        target.false = [slot[3] for slot in counts.slots]
+
+    def _add_up(self, counts: CounterFile | None) -> None:
+        """Counters that are damaged, or not durable, are at least what the lines tell."""
         target = self.shard
         if counts is not None:
-            target.durable = counts.durable
-            target.lost_records = max(target.lost_records, counts.lost_records)
-            target.trouble_count = max(target.trouble_count, counts.troubles)
-            target.truncated_details = max(target.truncated_details, counts.truncated_details)
-            true = _larger(true, [slot[2] for slot in counts.slots])
-            false = _larger(false, [slot[3] for slot in counts.slots])
+            self._take_counts(counts)
+        target.durable = counts is not None and counts.durable
+        true = _larger(added([delta.true for delta in target.told]), target.true)
+        false = _larger(added([delta.false for delta in target.told]), target.false)
         if self._exit is not None and "true" in self._exit:
             target.durable = False
             true = _larger(true, _ints(self._exit["true"]))
             false = _larger(false, _ints(self._exit["false"]))
-        target.true, target.false = list(true), list(false)
+        target.true, target.false = true, false
 
 
-def _sum(rows: list[list[int]]) -> list[int]:
-    """The rows, which may have grown from one to the next, added up."""
-    size = max((len(row) for row in rows), default=0)
-    if any(len(row) != size for row in rows):
-        rows = [row + [0] * (size - len(row)) for row in rows]
-    return list(map(sum, zip(*rows, strict=True)))
-
-
-def _larger(left: list[int], right: list[int]) -> list[int]:
+def _larger(left: Sequence[int], right: Sequence[int]) -> list[int]:
     size = max(len(left), len(right))
-    padded = (row + [0] * (size - len(row)) for row in (left, right))
+    padded = ([*row, *[0] * (size - len(row))] for row in (left, right))
     return list(map(max, *padded))
-
-
-def _minus(whole: list[int], parts: list[int]) -> list[int]:
-    padded = parts + [0] * (len(whole) - len(parts))
-    return [max(0, all - part) for all, part in zip(whole, padded, strict=False)]
 
 
 def _str(value: object) -> str:
@@ -282,10 +282,18 @@ def _int(value: object) -> int:
     return value
 
 
-def _ints(value: object) -> list[int]:
+def _ints(value: object) -> Sequence[int]:
     if not isinstance(value, list):
         raise TypeError(f"a list was expected, not {value!r}")
-    return [_int(each) for each in value]
+    # Counts of one trial are mostly small, and there may be millions of them.
+    with suppress(ValueError):
+        return bytes(value)
+    if not _JUST_INTEGERS.issuperset(map(type, value)):
+        raise TypeError(f"a list of integers was expected, not {value!r}")
+    return value
+
+
+_JUST_INTEGERS = frozenset((int,))
 
 
 def _strs(value: object) -> list[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..model import Kind, Location
     from .hits import Hit
@@ -53,7 +53,7 @@ class Delta:
 
     __slots__ = ("false", "trial", "true")
 
-    def __init__(self, trial: str | None, true: list[int], false: list[int]) -> None:
+    def __init__(self, trial: str | None, true: Sequence[int], false: Sequence[int]) -> None:
         self.trial = trial
         self.true = true
         self.false = false
@@ -94,6 +94,19 @@ class ProofRecord:
         self.commit = commit
 
 
+def added(rows: Sequence[Sequence[int]]) -> list[int]:
+    """The rows, which may have grown from one to the next, added up."""
+    size = max((len(row) for row in rows), default=0)
+    if any(len(row) != size for row in rows):
+        rows = [[*row, *[0] * (size - len(row))] for row in rows]
+    return list(map(sum, zip(*rows, strict=True)))
+
+
+def _minus(whole: list[int], parts: list[int]) -> list[int]:
+    padded = parts + [0] * (len(whole) - len(parts))
+    return [max(0, all - part) for all, part in zip(whole, padded, strict=False)]
+
+
 class Details:
     """
     What a shard tells of its assertions one by one.
@@ -115,7 +128,8 @@ class Shard:
     Attributes:
         name: ``<pid>-<token>``; evidence is idempotent by it.
         true, false: Hits by slot, exact also after a kill.
-        deltas: Their parts by trial, what was open at a kill included.
+        told: Their parts by trial, as far as the process lived to tell.
+        open_trial: What the rest belongs to.
         base: The trial the process was born in.
         exited: Whether it came to a regular end.
         identities: Hash of the message and code of the kind by slot, as the counters tell;
@@ -136,7 +150,8 @@ class Shard:
         self.start = 0
         self.true: list[int] = []
         self.false: list[int] = []
-        self.deltas: list[Delta] = []
+        self.told: list[Delta] = []
+        self.open_trial: str | None = None
         self.trials: dict[str, TrialRecord] = {}
         self.faults: list[FaultRecord] = []
         self.features: dict[str | None, dict[str, bool]] = {}
@@ -148,6 +163,16 @@ class Shard:
         self.durable = False
         self.exited = False
         self.torn = False
+
+    @property
+    def deltas(self) -> list[Delta]:
+        """The parts of the counts by trial, what was open at a kill included."""
+        rest = Delta(
+            self.open_trial,
+            _minus(self.true, added([delta.true for delta in self.told])),
+            _minus(self.false, added([delta.false for delta in self.told])),
+        )
+        return [*self.told, rest] if any(rest.true) or any(rest.false) else self.told
 
     @property
     def details(self) -> Details:

@@ -75,18 +75,18 @@ def from_dict(data: Mapping[str, object]) -> Trial:
         msg = f"not a trial: {data!r}"
         raise ValueError(msg)
 
-    def text(name: str) -> str | None:
-        value = data.get(name)
-        return value if isinstance(value, str) else None
-
     return Trial(
         identifier,
-        population=text("population"),
+        population=_text(data.get("population")),
         seed=seed,
-        sampler=text("sampler"),
-        parent=text("parent"),
-        owner=text("owner"),
+        sampler=_text(data.get("sampler")),
+        parent=_text(data.get("parent")),
+        owner=_text(data.get("owner")),
     )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def ancestry(trial: str | None, known: Mapping[str, Trial]) -> Iterator[Trial]:

@@ -58,9 +58,7 @@ class ShardMaker:
         counts = [0] * number + [times]
         counted = self.shard.true if condition else self.shard.false
         counted[number] += times
-        self.shard.deltas.append(
-            Delta(trial, counts, []) if condition else Delta(trial, [], counts)
-        )
+        self.shard.told.append(Delta(trial, counts, []) if condition else Delta(trial, [], counts))
         body = {"details": None, "captured": None, "seed": None, **told}
         self.shard.hits.append(
             Hit(

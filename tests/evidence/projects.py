@@ -10,7 +10,7 @@ from pathlib import Path
 
 from assertlib.catalog.check import check
 from assertlib.catalog.config import find_config
-from assertlib.evidence.combine import read_evidence
+from assertlib.evidence.gather import read_evidence
 from assertlib.evidence.runs import find_runs
 from assertlib.evidence.summary import summarise
 from assertlib.report.json_format import as_dict

@@ -308,7 +308,7 @@ def test_counters_that_nothing_names_are_passed_over(world):
     process = world.run().process().hit(ALWAYS, ACK)
     process.shard.slots.append(SlotRecord(ALWAYS, 12345))
     process.shard.true.append(9)
-    process.shard.deltas[0].true.append(9)
+    process.shard.told[0].true.append(9)
     assert world.result(ACK).hits == 1
 
 

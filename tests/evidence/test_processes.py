@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from assertlib.evidence.combine import read_evidence
+from assertlib.evidence.gather import read_evidence
 from assertlib.evidence.summary import summarise
 from assertlib.model import ALWAYS, SOMETIMES
 from assertlib.recording.reader import UnreadableRunError, read_shards
@@ -215,7 +215,7 @@ def test_changing_how_to_record_inside_a_trial_leaves_a_readable_run(
 JUDGE = """
     import signal, sys
     from pathlib import Path
-    from assertlib.evidence.combine import read_evidence
+    from assertlib.evidence.gather import read_evidence
     from assertlib.evidence.watch import RunWatch
     from assertlib.catalog.loader import Catalog, Entry
     from assertlib.catalog.model import Invariant

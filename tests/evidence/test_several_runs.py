@@ -5,7 +5,8 @@ Several runs judged together: copies, shards that lost lines, runs that nobody s
 import shutil
 
 from assertlib.catalog.loader import Catalog
-from assertlib.evidence.combine import Evidence, read_evidence
+from assertlib.evidence.combine import Evidence
+from assertlib.evidence.gather import read_evidence
 from assertlib.evidence.runs import RunInfo
 from assertlib.evidence.summary import summarise
 

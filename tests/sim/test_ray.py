@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from assertlib.evidence.combine import read_evidence
+from assertlib.evidence.gather import read_evidence
 
 from ..support import clean_environment, evidence_by_trial
 
