@@ -25,6 +25,7 @@ from ..recording.records import (
     Shard,
     TrialRecord,
     TroubleRecord,
+    added,
 )
 from ..recording.trials import Trial
 
@@ -163,6 +164,9 @@ class Begun:
         return record
 
 
+Sample = tuple[str, str]
+"""A population, and how it is sampled."""
+
 Frame = tuple[
     str | None,
     str | None,
@@ -197,6 +201,8 @@ class Digest:
         counts: In how many trials each was true, false, hit at all; None left out.
         broken: How often what must hold was false, by trial and number.
         violations: The hits among these that were recorded.
+        samples: How often each was true and false by population and sampler, where the process
+            ran trials of several.
         lines: Where its lines are, for what is looked up later; empty if they are not in a file.
     """
 
@@ -223,6 +229,7 @@ class Digest:
     counts: tuple[bytes, bytes, bytes]
     broken: dict[tuple[str | None, int], int]
     violations: list[Hit]
+    samples: dict[Sample, tuple[array[int], array[int]]]
     guidance: dict[str, Record] = field(default_factory=dict)
     lines: str = ""
 
@@ -283,9 +290,29 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
         counts=folding.counts(columns),
         broken=folding.broken,
         violations=[hit for hit in shard.hits if hit.is_violation] if folding.broken else [],
+        samples=_by_sample(shard, begun, layout),
         guidance={} if lines else dict(shard.guidance),
         lines=lines,
     )
+
+
+def _by_sample(
+    shard: Shard, begun: Begun, layout: Layout
+) -> dict[Sample, tuple[array[int], array[int]]]:
+    of_trial = {identifier: sample for identifier, *sample in begun.samples()}
+    if len(set(map(tuple, of_trial.values()))) < 2:
+        return {}
+    groups: dict[Sample, list[Delta]] = {}
+    for delta in shard.deltas:
+        population, sampler = of_trial.get(delta.trial or "", ("", ""))
+        groups.setdefault((population, sampler), []).append(delta)
+    return {
+        sample: (
+            array("Q", layout.row(added([delta.true for delta in deltas]))),
+            array("Q", layout.row(added([delta.false for delta in deltas]))),
+        )
+        for sample, deltas in groups.items()
+    }
 
 
 class _Folding:

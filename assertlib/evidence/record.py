@@ -1,0 +1,349 @@
+"""
+What is kept of a run for good: totals by shard, and by trial which assertions were hit, true and
+false, a bit each.
+
+Everything else follows from these, and they can be put together: shards by their names, trials by
+their ids, so that adding one twice, or a run in parts, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from operator import add
+from typing import NamedTuple
+
+from ..model import Kind
+from ..recording.trials import EXPECTS_VIOLATION
+from .combine import Evidence
+from .digest import Digest, Sample, numbers_in
+
+NO_TRIALS: Sample = ("", "none")
+"""The sample that hits outside of trials belong to, in processes that ran none."""
+
+
+class Identity(NamedTuple):
+    """What evidence follows: a message, and the condition behind it."""
+
+    kind: str
+    message: str
+    fingerprint: str
+    invariant: str
+
+
+class Totals(NamedTuple):
+    """How often the assertions of a run were true and false in one shard and sample."""
+
+    true: tuple[int, ...]
+    false: tuple[int, ...]
+
+
+@dataclass
+class ShardRecord:
+    """One process: how much it told, and its totals by sample."""
+
+    weight: tuple[int, int, int]
+    totals: dict[Sample, Totals]
+
+
+@dataclass
+class TrialRow:
+    """One trial: times in nanoseconds, -1 where unknown, and a bit for each assertion."""
+
+    sample: Sample
+    parent: str
+    seed: str
+    begin: int
+    end: int
+    true: int = 0
+    false: int = 0
+
+    @property
+    def hit(self) -> int:
+        return self.true | self.false
+
+    @property
+    def cost(self) -> int:
+        """How long it took, or as good as forever."""
+        return self.end - self.begin if self.end >= 0 else 1 << 62
+
+
+@dataclass(frozen=True)
+class Result:
+    """
+    What one assertion did in the trials of one sample of one run.
+
+    Attributes:
+        trials: How many there were.
+        hit, made_true, made_false: In how many it was so.
+        first, last: Begin of the first trial that hit it and end of the last.
+        witness: The cheapest trial that made it true.
+    """
+
+    identity: Identity
+    sample: Sample
+    true: int
+    false: int
+    trials: int
+    hit: int
+    made_true: int
+    made_false: int
+    first: int
+    last: int
+    witness: str
+
+
+@dataclass
+class RunRecord:
+    """
+    A run.
+
+    Attributes:
+        started: When its first process was, in nanoseconds since 1970.
+        assertions: What the bits and totals stand for, in order.
+        replays: By message, the token that replays what it did.
+    """
+
+    id: str
+    target: str
+    commit: str = ""
+    branch: str = ""
+    full: bool = False
+    started: int = 0
+    command: str = ""
+    features: dict[str, bool] = field(default_factory=dict)
+    assertions: tuple[Identity, ...] = ()
+    shards: dict[str, ShardRecord] = field(default_factory=dict)
+    trials: dict[str, TrialRow] = field(default_factory=dict)
+    replays: dict[str, str] = field(default_factory=dict)
+
+    def merge(self, other: RunRecord) -> None:
+        """Take in all of *other*, which is the same run, or a part of it."""
+        known = {identity: number for number, identity in enumerate(self.assertions)}
+        for identity in other.assertions:
+            known.setdefault(identity, len(known))
+        place = [known[identity] for identity in other.assertions]
+        self.assertions = tuple(known)
+        self.full |= other.full
+        self.started = min(filter(None, (self.started, other.started)), default=0)
+        self.commit, self.branch = self.commit or other.commit, self.branch or other.branch
+        self.features = {**other.features, **self.features}
+        self.replays = {**other.replays, **self.replays}
+        for name, shard in other.shards.items():
+            before = self.shards.get(name)
+            if before is None or before.weight < shard.weight:
+                self.shards[name] = _placed(shard, place, len(known))
+        for identifier, trial in other.trials.items():
+            mine = self.trials.setdefault(identifier, _emptied(trial))
+            mine.true |= _moved(trial.true, place)
+            mine.false |= _moved(trial.false, place)
+            mine.end = max(mine.end, trial.end)
+
+    def results(self) -> Iterator[Result]:
+        """What each assertion did, by sample; those that had no chance are there, too."""
+        sizes = Counter(trial.sample for trial in self.trials.values())
+        samples = {*sizes, *(each for shard in self.shards.values() for each in shard.totals)}
+        width = len(self.assertions)
+        for sample in sorted(samples):
+            true, false = self._totals(sample, width)
+            mine = [(id, each) for id, each in self.trials.items() if each.sample == sample]
+            mine.sort(key=lambda each: each[1].begin)
+            hit = _counted((trial.hit for _, trial in mine), width)
+            made_true = _counted((trial.true for _, trial in mine), width)
+            made_false = _counted((trial.false for _, trial in mine), width)
+            first = _first_with((id, trial, trial.hit) for id, trial in mine)
+            last = _first_with((id, trial, trial.hit) for id, trial in reversed(mine))
+            mine.sort(key=lambda each: each[1].cost)
+            witness = _first_with((id, trial, trial.true) for id, trial in mine)
+            for number, identity in enumerate(self.assertions):
+                yield Result(
+                    identity,
+                    sample,
+                    true[number],
+                    false[number],
+                    sizes[sample],
+                    hit[number],
+                    made_true[number],
+                    made_false[number],
+                    first[number][1].begin if number in first else -1,
+                    last[number][1].end if number in last else -1,
+                    self.replays.get(identity.message)
+                    or (witness[number][0] if number in witness else ""),
+                )
+
+    def _totals(self, sample: Sample, width: int) -> tuple[list[int], list[int]]:
+        true, false = [0] * width, [0] * width
+        for shard in self.shards.values():
+            told = shard.totals.get(sample)
+            if told is not None:
+                true[: len(told.true)] = map(add, true, told.true)
+                false[: len(told.false)] = map(add, false, told.false)
+        return true, false
+
+    def __repr__(self) -> str:
+        return f"<RunRecord {self.id}: {len(self.shards)} shards, {len(self.trials)} trials>"
+
+
+def _counted(bits: Iterable[int], width: int) -> list[int]:
+    """How many have each bit."""
+    counts = [0] * width
+    lanes = taken = 0
+    for each in bits:
+        flags = format(each, f"0{width}b").encode().translate(_FLAGS)
+        lanes += int.from_bytes(flags, "little")
+        taken += 1
+        if taken == _MOST:
+            counts = list(map(add, counts, lanes.to_bytes(width, "little")))
+            lanes = taken = 0
+    return list(map(add, counts, lanes.to_bytes(width, "little")))[::-1]
+
+
+_MOST = 255
+_FLAGS = bytes(each == ord("1") for each in range(256))
+
+
+def _first_with(trials: Iterable[tuple[str, TrialRow, int]]) -> dict[int, tuple[str, TrialRow]]:
+    """For each bit the first that has it; the third item are its bits."""
+    found: dict[int, tuple[str, TrialRow]] = {}
+    seen = 0
+    for identifier, trial, bits in trials:
+        for number in numbers_in(bits & ~seen):
+            found[number] = identifier, trial
+        seen |= bits
+    return found
+
+
+def _emptied(trial: TrialRow) -> TrialRow:
+    return TrialRow(trial.sample, trial.parent, trial.seed, trial.begin, trial.end)
+
+
+def _moved(bits: int, place: list[int]) -> int:
+    """*bits* of one list of assertions as those of another."""
+    if not bits or place == list(range(len(place))):
+        return bits
+    return sum(1 << place[number] for number in numbers_in(bits))
+
+
+def _placed(shard: ShardRecord, place: list[int], width: int) -> ShardRecord:
+    if place == list(range(width)):
+        return shard
+    return ShardRecord(
+        shard.weight,
+        {
+            sample: Totals(_spread(told.true, place, width), _spread(told.false, place, width))
+            for sample, told in shard.totals.items()
+        },
+    )
+
+
+def _spread(counts: tuple[int, ...], place: list[int], width: int) -> tuple[int, ...]:
+    row = [0] * width
+    for number, count in zip(place, counts, strict=False):
+        row[number] = count
+    return tuple(row)
+
+
+def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
+    """
+    What is to be kept of the run *run* of *evidence*.
+
+    Trials in which something is broken on purpose are left out.
+    """
+    info = evidence.runs[run]
+    digests = evidence.shards_of(run)
+    names = {str(each.header.get("run") or run) for each in digests}
+    record = RunRecord(
+        # A directory may be renamed; its shards know the run that they were recorded in.
+        id=names.pop() if len(names) == 1 else run,
+        target=info.target or "",
+        commit=info.commit or next((str(d.header.get("commit") or "") for d in digests), ""),
+        branch=branch,
+        full=info.full,
+        started=min((each.start for each in digests), default=0),
+        command=" ".join(info.command),
+        features=dict(info.features),
+        replays=dict(info.replays),
+    )
+    prints = {(each.kind.name, each.message): each.fingerprint for each in info.scan or ()}
+    known: dict[Identity, int] = {
+        Identity(each.kind.name, each.message, each.fingerprint, each.invariant or ""): number
+        for number, each in enumerate(
+            {(each.kind, each.message): each for each in info.scan or ()}.values()
+        )
+    }
+    for trial, population, sampler in evidence.samples():
+        facts = evidence.facts_of(trial) if trial[0] == run else None
+        if facts is None or sampler == EXPECTS_VIOLATION or trial[1] is None:
+            continue
+        record.trials[trial[1]] = TrialRow(
+            sample=(population, sampler),
+            parent=facts.trial.parent or "",
+            seed="" if facts.trial.seed is None else str(facts.trial.seed),
+            begin=min(each.begin for each in facts.records),
+            end=max(-1 if each.end is None else each.end for each in facts.records),
+        )
+    for digest in digests:
+        _take(evidence, run, digest, record, known, prints)
+    record.assertions = tuple(known)
+    return record
+
+
+def _take(
+    evidence: Evidence,
+    run: str,
+    digest: Digest,
+    record: RunRecord,
+    known: dict[Identity, int],
+    prints: dict[tuple[str, str], str],
+) -> None:
+    place = [
+        known.setdefault(_identity(name.kind, name.message, name.invariant, prints), len(known))
+        for name in digest.names
+        if name.message is not None
+    ]
+    numbers = [number for number, name in enumerate(digest.names) if name.message is not None]
+    at = dict(zip(numbers, place, strict=True))
+    is_same = all(number == target for number, target in at.items())
+    width = max(at.values(), default=-1) + 1
+
+    def row(counts: Iterable[int]) -> tuple[int, ...]:
+        counted = tuple(counts)
+        if is_same:
+            return counted
+        return _spread(tuple(counted[number] for number in numbers), place, width)
+
+    def bits(given: int) -> int:
+        return given if is_same else sum(1 << at[n] for n in numbers_in(given) if n in at)
+
+    sample = _sample_of(evidence, run, digest)
+    totals = digest.samples or {sample: (digest.true, digest.false)}
+    record.shards[digest.name] = ShardRecord(
+        digest.weight,
+        {
+            each: Totals(row(true), row(false))
+            for each, (true, false) in totals.items()
+            if each[1] != EXPECTS_VIOLATION
+        },
+    )
+    for trial, true, false in zip(digest.trials, digest.true_in, digest.false_in, strict=True):
+        effective = evidence.trial_of(run, digest, trial)
+        mine = record.trials.get(effective or "")
+        if mine is not None:
+            mine.true |= bits(true)
+            mine.false |= bits(false)
+
+
+def _identity(
+    kind: Kind, message: str | None, invariant: str | None, prints: dict[tuple[str, str], str]
+) -> Identity:
+    name = message or ""
+    return Identity(kind.name, name, prints.get((kind.name, name), ""), invariant or "")
+
+
+def _sample_of(evidence: Evidence, run: str, digest: Digest) -> Sample:
+    """The sample that all of a process belongs to."""
+    for _, population, sampler in digest.begun.samples():
+        return population, sampler
+    facts = evidence.facts_of((run, digest.base.id)) if digest.base else None
+    return NO_TRIALS if facts is None else (facts.trial.population or "", facts.trial.sampler)

@@ -1,0 +1,468 @@
+"""
+The evidence store: runs, kept for good, in SQLite or PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..model import UsageError
+from . import schema
+from .digest import Sample
+from .record import Identity, Result, RunRecord, ShardRecord, Totals, TrialRow
+from .schema import assertions, meta, results, runs, samples, shards, trials
+
+DEFAULT = Path(".assertlib") / "evidence.db"
+ENVIRONMENT = "ASSERTLIB_EVIDENCE_URL"
+_BUSY_SECONDS = 60
+_ROWS = 5_000
+_LOCK = 0x61737372
+"""Whose turn it is to make or upgrade the tables, in PostgreSQL."""
+
+
+class StoreError(UsageError):
+    """The evidence store cannot be used; the text says why."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What is known of a run without its results."""
+
+    id: str
+    target: str
+    commit: str
+    branch: str
+    full: bool
+    started: int
+    command: str
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """What one assertion did in one sample of one run."""
+
+    run: str
+    identity: Identity
+    sample: Sample
+    true: int
+    false: int
+    trials: int
+    hit: int
+    made_true: int
+    made_false: int
+    first: int
+    last: int
+    witness: str
+
+
+class Store:
+    """Keeps runs; every change of one is made whole or not at all."""
+
+    def __init__(self, url: str) -> None:
+        """
+        Args:
+            url: As SQLAlchemy writes it, such as ``postgresql://host/name``.
+
+        Raises:
+            StoreError: There is no such database, or it is newer than this assertlib.
+        """
+        self._shown = url
+        try:
+            self._url = sa.make_url(url)
+            if self._url.drivername == "postgresql":
+                self._url = self._url.set(drivername="postgresql+psycopg")
+            self._shown = self._url.render_as_string(hide_password=True)
+            self._engine = sa.create_engine(self._url, **_options(self._url))
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                f"{self._shown} needs {error.name}: pip install 'assertlib-sdk[postgres]'"
+            ) from None
+        except SQLAlchemyError as error:
+            raise StoreError(f"{url}: no address of a database: {error}") from None
+        if self._is_sqlite:
+            _prepare_sqlite(self._engine)
+        self._prepare()
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self._engine.dialect.name == "sqlite"
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with self._told(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with self._told(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            said = str(getattr(error, "orig", None) or error).strip().splitlines()
+            raise StoreError(
+                f"{self._shown}: {said[0] if said else type(error).__name__}"
+            ) from None
+
+    def _prepare(self) -> None:
+        with self._writing() as connection:
+            if not self._is_sqlite:
+                connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            version = schema.version_of(connection)
+            newest = len(schema.STEPS)
+            if version > newest:
+                raise StoreError(
+                    f"{self._shown}: schema {version}, this assertlib knows {newest}: update it"
+                )
+            for step in schema.STEPS[version:]:
+                step(connection)
+            if version < newest:
+                connection.execute(meta.delete().where(meta.c.key == "version"))
+                connection.execute(meta.insert().values(key="version", value=str(newest)))
+
+    # -- adding --------------------------------------------------------------------------
+
+    def add(self, record: RunRecord) -> bool:
+        """
+        Take in a run, or more of one that is there; whether that changed anything.
+
+        Raises:
+            StoreError: It could not be written; the store is as it was.
+        """
+        with self._writing() as connection:
+            self._lock(connection, record.id)
+            known = self._stored(connection, record.id)
+            if known is not None and _holds(known, record):
+                return False
+            merged = record
+            if known is not None:
+                merged = known
+                merged.merge(record)
+            self._replace(connection, merged)
+            return True
+
+    def _lock(self, connection: sa.Connection, run: str) -> None:
+        """One writer a run: SQLite has one anyway."""
+        if not self._is_sqlite:
+            key = sa.func.hashtextextended(run, 0)
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+    def _replace(self, connection: sa.Connection, record: RunRecord) -> None:
+        _remove(connection, [record.id])
+        numbers = self._assertion_ids(connection, record.assertions)
+        connection.execute(
+            runs.insert().values(
+                id=record.id,
+                target=record.target,
+                commit=record.commit,
+                branch=record.branch,
+                full=record.full,
+                started=record.started,
+                command=record.command,
+                features=json.dumps(record.features),
+                replays=json.dumps(record.replays),
+                assertions=json.dumps(numbers),
+            )
+        )
+        found = {trial.sample for trial in record.trials.values()}
+        found |= {sample for shard in record.shards.values() for sample in shard.totals}
+        ids = self._sample_ids(connection, sorted(found))
+        width = len(record.assertions)
+        _insert(connection, shards, _shard_rows(record, ids))
+        _insert(connection, trials, _trial_rows(record, ids, width))
+        rows = (_result_row(record.id, result, ids, numbers, place)
+                for place, result in _numbered(record))  # fmt: skip
+        _insert(connection, results, rows)
+
+    def _assertion_ids(
+        self, connection: sa.Connection, identities: Sequence[Identity]
+    ) -> list[int]:
+        rows = [identity._asdict() for identity in identities]
+        _insert_missing(connection, assertions, rows)
+        known = {
+            Identity(row.kind, row.message, row.fingerprint, row.invariant): row.id
+            for part in _parts([identity.message for identity in identities])
+            for row in connection.execute(assertions.select().where(assertions.c.message.in_(part)))
+        }
+        return [known[identity] for identity in identities]
+
+    def _sample_ids(self, connection: sa.Connection, found: Sequence[Sample]) -> dict[Sample, int]:
+        rows = [{"population": population, "sampler": sampler} for population, sampler in found]
+        _insert_missing(connection, samples, rows)
+        return {
+            (row.population, row.sampler): row.id for row in connection.execute(samples.select())
+        }
+
+    # -- reading -------------------------------------------------------------------------
+
+    def run(self, id: str) -> RunRecord | None:
+        """
+        All that is kept of a run.
+
+        Raises:
+            StoreError: The database cannot be read.
+        """
+        with self._reading() as connection:
+            return self._stored(connection, id)
+
+    def _stored(self, connection: sa.Connection, id: str) -> RunRecord | None:
+        row = connection.execute(runs.select().where(runs.c.id == id)).first()
+        if row is None:
+            return None
+        numbers = json.loads(row.assertions)
+        identities = _identities(connection)
+        kinds = _samples(connection)
+        record = RunRecord(
+            id=row.id,
+            target=row.target,
+            commit=row.commit,
+            branch=row.branch,
+            full=row.full,
+            started=row.started,
+            command=row.command,
+            features=json.loads(row.features),
+            replays=json.loads(row.replays),
+            assertions=tuple(identities[number] for number in numbers),
+        )
+        for each in connection.execute(shards.select().where(shards.c.run == id)):
+            weight = tuple(json.loads(each.weight))
+            shard = record.shards.setdefault(each.name, ShardRecord(weight, {}))
+            shard.totals[kinds[each.sample]] = Totals(_counts(each.true), _counts(each.false))
+        for each in connection.execute(trials.select().where(trials.c.run == id)):
+            record.trials[each.id] = TrialRow(
+                kinds[each.sample], each.parent, each.seed, each.begin, each.end,
+                _bits(each.true), _bits(each.false),
+            )  # fmt: skip
+        return record
+
+    def runs(self, target: str | None = None, last: int | None = None) -> list[StoredRun]:
+        """
+        The runs, oldest first.
+
+        Args:
+            target: Of this target only.
+            last: No more than so many of the newest.
+
+        Raises:
+            StoreError: The database cannot be read.
+        """
+        columns = [runs.c[name] for name in StoredRun.__dataclass_fields__]
+        query = sa.select(*columns).order_by(runs.c.started.desc(), runs.c.id.desc())
+        if target is not None:
+            query = query.where(runs.c.target == target)
+        if last is not None:
+            query = query.limit(last)
+        with self._reading() as connection:
+            return [StoredRun(*row) for row in connection.execute(query)][::-1]
+
+    def results(self, of: Iterable[str]) -> Iterator[StoredResult]:
+        """
+        What assertions did in the runs *of*, run by run in that order.
+
+        Raises:
+            StoreError: The database cannot be read.
+        """
+        names = [column.name for column in results.columns][3:]
+        with self._reading() as connection:
+            identities, kinds = _identities(connection), _samples(connection)
+            for part in _parts(list(of)):
+                found: dict[str, list[StoredResult]] = defaultdict(list)
+                for row in connection.execute(results.select().where(results.c.run.in_(part))):
+                    values = (getattr(row, name) for name in names)
+                    found[row.run].append(
+                        StoredResult(row.run, identities[row.assertion], kinds[row.sample], *values)
+                    )
+                for run in part:
+                    yield from found[run]
+
+    # -- removing ------------------------------------------------------------------------
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """
+        Forget runs.
+
+        Raises:
+            StoreError: It could not be written; the store is as it was.
+        """
+        with self._writing() as connection:
+            for part in _parts(list(ids)):
+                _remove(connection, part)
+
+    def __repr__(self) -> str:
+        return f"<Store {self._shown}>"
+
+
+def _options(url: sa.URL) -> dict[str, object]:
+    if url.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": _BUSY_SECONDS}}
+    return {"pool_pre_ping": True}
+
+
+def _prepare_sqlite(engine: sa.Engine) -> None:
+    """Readers do not wait for writers, and a transaction that writes says so at its beginning."""
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: object, _: object) -> None:
+        cursor = connection.cursor()  # type: ignore[attr-defined]
+        # The driver must not begin transactions of its own.
+        connection.isolation_level = None  # type: ignore[attr-defined]
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _holds(known: RunRecord, record: RunRecord) -> bool:
+    """Whether nothing of *record* is news."""
+    return (
+        known.full >= record.full
+        and set(record.assertions) <= set(known.assertions)
+        and record.replays.items() <= known.replays.items()
+        and all(
+            name in known.shards and known.shards[name].weight >= shard.weight
+            for name, shard in record.shards.items()
+        )
+        and record.trials.keys() <= known.trials.keys()
+    )
+
+
+def _remove(connection: sa.Connection, ids: Sequence[str]) -> None:
+    for table in schema.OF_A_RUN:
+        connection.execute(table.delete().where(table.c.run.in_(ids)))
+    connection.execute(runs.delete().where(runs.c.id.in_(ids)))
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: Iterator[dict[str, object]]) -> None:
+    part: list[dict[str, object]] = []
+    for row in rows:
+        part.append(row)
+        if len(part) == _ROWS:
+            connection.execute(table.insert(), part)
+            part = []
+    if part:
+        connection.execute(table.insert(), part)
+
+
+def _insert_missing(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]
+) -> None:
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        connection.execute(sqlite_insert(table).on_conflict_do_nothing(), list(rows))
+        return
+    from sqlalchemy.dialects.postgresql import insert
+
+    # In one order for everybody, so that two writers never wait for each other.
+    ordered = sorted(rows, key=lambda row: tuple(map(str, row.values())))
+    connection.execute(insert(table).on_conflict_do_nothing(), ordered)
+
+
+def _parts(values: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(values), 500):
+        yield values[start : start + 500]
+
+
+def _identities(connection: sa.Connection) -> dict[int, Identity]:
+    return {
+        row.id: Identity(row.kind, row.message, row.fingerprint, row.invariant)
+        for row in connection.execute(assertions.select())
+    }
+
+
+def _samples(connection: sa.Connection) -> dict[int, Sample]:
+    return {row.id: (row.population, row.sampler) for row in connection.execute(samples.select())}
+
+
+def _shard_rows(record: RunRecord, ids: Mapping[Sample, int]) -> Iterator[dict[str, object]]:
+    for name, shard in record.shards.items():
+        # A process that hit nothing is known, too.
+        for sample, told in shard.totals.items():
+            yield {
+                "run": record.id,
+                "name": name,
+                "sample": ids[sample],
+                "weight": json.dumps(shard.weight),
+                "true": array("Q", told.true).tobytes(),
+                "false": array("Q", told.false).tobytes(),
+            }
+
+
+def _trial_rows(
+    record: RunRecord, ids: Mapping[Sample, int], width: int
+) -> Iterator[dict[str, object]]:
+    size = (width + 7) // 8
+    for identifier, trial in record.trials.items():
+        yield {
+            "run": record.id,
+            "id": identifier,
+            "sample": ids[trial.sample],
+            "parent": trial.parent,
+            "seed": trial.seed,
+            "begin": trial.begin,
+            "end": trial.end,
+            "hit": trial.hit.to_bytes(size, "little"),
+            "true": trial.true.to_bytes(size, "little"),
+            "false": trial.false.to_bytes(size, "little"),
+        }
+
+
+def _numbered(record: RunRecord) -> Iterator[tuple[int, Result]]:
+    width = len(record.assertions)
+    for number, result in enumerate(record.results()):
+        yield number % width, result
+
+
+def _result_row(
+    run: str, result: Result, ids: Mapping[Sample, int], numbers: Sequence[int], place: int
+) -> dict[str, object]:
+    return {
+        "run": run,
+        "sample": ids[result.sample],
+        "assertion": numbers[place],
+        "true": result.true,
+        "false": result.false,
+        "trials": result.trials,
+        "hit": result.hit,
+        "made_true": result.made_true,
+        "made_false": result.made_false,
+        "first": result.first,
+        "last": result.last,
+        "witness": result.witness,
+    }
+
+
+def _counts(data: bytes) -> tuple[int, ...]:
+    return tuple(array("Q", data))
+
+
+def _bits(data: bytes) -> int:
+    return int.from_bytes(data, "little")

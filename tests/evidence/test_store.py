@@ -1,0 +1,319 @@
+"""
+The evidence store, in SQLite and in a real PostgreSQL: nothing is lost, nothing counted twice.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from assertlib.evidence import schema
+from assertlib.evidence.record import Identity, RunRecord, ShardRecord, Totals, TrialRow
+from assertlib.evidence.store import Store, StoreError
+
+from .postgres import HOW, Postgres, binaries
+
+RANDOM, TESTS = ("kill", "seed-random"), ("", "set")
+A, B, C = (Identity("sometimes", name, "f" * 16, "kv.x") for name in "abc")
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    programs = binaries()
+    if programs is None:
+        pytest.skip(HOW)
+    server = Postgres(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/evidence.db"
+    return request.getfixturevalue("postgres").database()
+
+
+def part(shards, assertions=(A, B), run="r1", **fields):
+    """A run as told by some of its shards: name, weight, trials with the bits of true and false."""
+    record = RunRecord(run, "store", started=5, assertions=tuple(assertions), **fields)
+    for name, weight, trials in shards:
+        true = [sum(t >> n & 1 for t, _ in trials.values()) * 2 for n in range(len(assertions))]
+        false = [sum(f >> n & 1 for _, f in trials.values()) for n in range(len(assertions))]
+        record.shards[name] = ShardRecord(
+            (weight, 0, 1), {RANDOM: Totals(tuple(true), tuple(false))}
+        )
+        for identifier, (made_true, made_false) in trials.items():
+            row = record.trials.setdefault(identifier, TrialRow(RANDOM, "", "7", begin=10, end=20))
+            row.true |= made_true
+            row.false |= made_false
+    return record
+
+
+def told(store, run="r1"):
+    return {
+        (each.identity.message, *each.sample): (
+            each.true, each.false, each.trials, each.hit, each.made_true, each.made_false,
+        )
+        for each in store.results([run])
+    }  # fmt: skip
+
+
+ONE = [("1-a", 5, {"t1": (0b01, 0b10), "t2": (0b11, 0b00)})]
+TWO = [("2-b", 5, {"t2": (0b00, 0b01), "t3": (0b10, 0b01)})]
+BOTH = {
+    ("a", *RANDOM): (4, 2, 3, 3, 2, 2),
+    ("b", *RANDOM): (4, 1, 3, 3, 2, 1),
+}
+
+
+def test_a_run_is_read_back_as_it_was_added(url):
+    record = part(ONE + TWO, commit="c0ffee", branch="main", full=True, command="make test")
+    with Store(url) as store:
+        assert store.add(record)
+        assert store.run("r1") == record
+        assert told(store) == BOTH
+        (run,) = store.runs("store")
+        assert (run.id, run.commit, run.branch, run.full, run.started) == (
+            "r1", "c0ffee", "main", True, 5,
+        )  # fmt: skip
+        assert store.runs("other") == []
+
+
+@pytest.mark.parametrize("parts", [[ONE, TWO], [TWO, ONE], [ONE + TWO, ONE], [TWO, TWO, ONE, ONE]])
+def test_parts_of_a_run_add_up_in_any_order_and_however_often(url, parts):
+    with Store(url) as store:
+        for each in parts:
+            store.add(part(each))
+        assert told(store) == BOTH
+
+
+def test_what_is_known_is_not_written_again(url):
+    with Store(url) as store:
+        assert store.add(part(ONE))
+        assert not store.add(part(ONE))
+
+
+def test_the_later_reading_of_a_shard_takes_the_place_of_the_earlier(url):
+    early = [("1-a", 1, {"t1": (0b01, 0)})]
+    with Store(url) as store:
+        for each in (early, ONE, early):
+            store.add(part(each))
+        assert told(store) == {
+            ("a", *RANDOM): (4, 0, 2, 2, 2, 0),
+            ("b", *RANDOM): (2, 1, 2, 2, 1, 1),
+        }
+
+
+def test_lists_of_assertions_that_differ_are_laid_upon_each_other(url):
+    with Store(url) as store:
+        store.add(part([("1-a", 1, {"t1": (0b01, 0)})], assertions=(A, B)))
+        store.add(part([("2-b", 1, {"t2": (0b01, 0)})], assertions=(C, A)))
+        assert {name[0]: row[:1] + row[4:5] for name, row in told(store).items()} == {
+            "a": (2, 1), "b": (0, 0), "c": (2, 1),
+        }  # fmt: skip
+
+
+def test_what_is_removed_is_gone_and_may_come_again(url):
+    with Store(url) as store:
+        store.add(part(ONE))
+        store.add(part(TWO, run="r2"))
+        store.remove(["r1"])
+        assert [run.id for run in store.runs()] == ["r2"]
+        assert told(store) == {}
+        store.add(part(ONE + TWO))
+        assert told(store) == BOTH
+
+
+def test_numbers_and_texts_as_large_and_odd_as_they_come(url):
+    odd = Identity("always", 'it\'s "odd"; DROP TABLE x; \u202e émoji 🎉\n%s', "f", "kv.x#y")
+    record = RunRecord("r1", "store", assertions=(odd,), started=2**62)
+    record.shards["1-a"] = ShardRecord((2**63, 1, 1), {RANDOM: Totals((2**62,), (3,))})
+    with Store(url) as store:
+        store.add(record)
+        assert store.run("r1") == record
+
+
+# -- versions -------------------------------------------------------------------------------
+
+
+def test_a_newer_store_is_refused_and_left_alone(url):
+    with Store(url) as store:
+        store.add(part(ONE))
+        with store._writing() as connection:
+            connection.execute(schema.meta.update().values(value="99"))
+    with pytest.raises(StoreError, match="schema 99, this assertlib knows 1: update it"):
+        Store(url)
+
+
+def test_an_older_store_is_upgraded_once(url, monkeypatch):
+    with Store(url) as store:
+        store.add(part(ONE))
+    steps = []
+
+    def add_note(connection):
+        steps.append("taken")
+        connection.execute(sa.text("ALTER TABLE assertlib_runs ADD COLUMN note TEXT"))
+
+    monkeypatch.setattr(schema, "STEPS", [*schema.STEPS, add_note])
+    for _ in range(2):
+        with Store(url) as store:
+            assert [run.id for run in store.runs()] == ["r1"]
+            with store._reading() as connection:
+                connection.execute(sa.text("SELECT note FROM assertlib_runs"))
+    assert steps == ["taken"]
+
+
+# -- trouble ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["nonsense", "mysql://x/y", "postgresql://tests@127.0.0.1:1/none", "sqlite:////no/such/x"],
+)
+def test_what_is_no_store_is_one_clear_error(url):
+    with pytest.raises(StoreError) as error:
+        Store(url)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_password_is_not_told():
+    with pytest.raises(StoreError) as error:
+        Store("postgresql://tests:secret@127.0.0.1:1/none")
+    assert "secret" not in str(error.value)
+
+
+KILLED = """
+import os, signal, sys
+from assertlib.evidence import store as module
+from assertlib.evidence.record import RunRecord
+from tests.evidence.test_store import ONE, TWO, part
+calls = int(sys.argv[2])
+insert = module._insert
+def deadly(connection, table, rows):
+    global calls
+    insert(connection, table, rows)
+    calls -= 1
+    if not calls:
+        os.kill(os.getpid(), signal.SIGKILL)
+module._insert = deadly
+module.Store(sys.argv[1]).add(part(ONE + TWO))
+"""
+
+
+def test_an_import_that_is_killed_half_way_twice_leaves_nothing_half_done(url):
+    root = Path(__file__).parents[2]
+    for calls in (1, 2, 3):
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, url, str(calls)], cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root)}, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == -signal.SIGKILL
+        with Store(url) as store:
+            assert store.runs() == []
+    with Store(url) as store:
+        store.add(part(ONE + TWO))
+        assert told(store) == BOTH
+
+
+def test_many_imports_at_once_neither_lose_nor_double(url):
+    Store(url).close()
+    parts = [part(ONE), part(TWO), part(ONE + TWO), part(ONE, run="r2"), part(TWO, run="r3")] * 3
+    errors = []
+
+    def add(record):
+        try:
+            with Store(url) as store:
+                store.add(record)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=add, args=(each,)) for each in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    with Store(url) as store:
+        assert told(store) == BOTH
+        assert [run.id for run in store.runs()] == ["r1", "r2", "r3"]
+
+
+def test_a_database_that_goes_away_and_comes_back_loses_nothing(postgres):
+    url = postgres.database()
+    with Store(url) as store:
+        store.add(part(ONE))
+        postgres.stop()
+        with pytest.raises(StoreError):
+            store.add(part(TWO))
+        postgres.start()
+        store.add(part(TWO))
+        assert told(store) == BOTH
+
+
+def test_a_full_disk_is_an_error_and_changes_nothing(tmp_path):
+    with Store(f"sqlite:///{tmp_path}/evidence.db") as store:
+        store.add(part(ONE))
+        with store._reading() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+            connection.rollback()
+            big = {f"t{number}": (1, 2) for number in range(5000)}
+            with pytest.raises(StoreError, match="full"):
+                store.add(part([("3-c", 1, big)]))
+        assert told(store) == told_of(ONE)
+
+
+def told_of(shards):
+    with Store("sqlite://") as store:
+        store.add(part(shards))
+        return told(store)
+
+
+# -- as a property ----------------------------------------------------------------------------
+
+trial_bits = st.tuples(st.integers(0, 3), st.integers(0, 3))
+whole_shards = st.dictionaries(
+    st.sampled_from(["1-a", "2-b", "3-c"]),
+    st.dictionaries(st.sampled_from(["t1", "t2", "t3", "t4"]), trial_bits, max_size=4),
+    min_size=1,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    whole_shards,
+    st.lists(st.tuples(st.sampled_from(["1-a", "2-b", "3-c"]), st.booleans()), max_size=8),
+    st.randoms(use_true_random=False),
+)
+def test_any_sequence_of_imports_ends_where_one_whole_import_does(shards, imports, dice):
+    def of(names):
+        return part([(name, 9, shards[name]) for name in names if name in shards])
+
+    expected = told_of([(name, 9, trials) for name, trials in shards.items()])
+    with Store("sqlite://") as store:
+        for name, is_broken_off in imports:
+            if is_broken_off:
+                broken = replace(of([name]), command=None)
+                with pytest.raises(StoreError):
+                    store.add(broken)
+            else:
+                store.add(of([name]))
+        names = list(shards)
+        dice.shuffle(names)
+        for name in names:
+            store.add(of([name]))
+        assert told(store) == expected
