@@ -25,6 +25,8 @@ assertlib run -- python -m kvstore     record a program and its children
 
 assertlib report                       what the newest run proved
 
+assertlib gate                         may this change go in?
+
 pytest --assertlib                     record a test session
 
 assertlib robustness etcd --for 60s    test a real etcd under load and faults
@@ -38,9 +40,11 @@ _COMMANDS = {
     "explain": "explain",
     "run": "run_command",
     "report": "report",
+    "gate": "gate",
     "docs": "docs",
     "debug": "debug",
     "catalog": "catalog",
+    "evidence": "evidence",
     "history": "history",
     "robustness": "robustness",
     "sim": "sim",

@@ -9,16 +9,18 @@ their ids, so that adding one twice, or a run in parts, changes nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import add
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..model import Kind
 from ..recording.trials import EXPECTS_VIOLATION
 from .combine import Evidence
 from .digest import Digest, Sample, numbers_in
 
+SCHEMA = 1
+_PLAIN = ("target", "commit", "branch", "full", "started", "command", "features", "replays")
 NO_TRIALS: Sample = ("", "none")
 """The sample that hits outside of trials belong to, in processes that ran none."""
 
@@ -181,8 +183,57 @@ class RunRecord:
                 false[: len(told.false)] = map(add, false, told.false)
         return true, false
 
+    def as_dict(self) -> dict[str, object]:
+        """Plain data, for a file; `from_dict` reads it."""
+        return {
+            "schema": SCHEMA,
+            "run": self.id,
+            **{name: getattr(self, name) for name in _PLAIN},
+            "assertions": self.assertions,
+            "shards": {
+                name: [shard.weight, [[*sample, *told] for sample, told in shard.totals.items()]]
+                for name, shard in self.shards.items()
+            },
+            "trials": {
+                name: [
+                    *each.sample, each.parent, each.seed, each.begin, each.end,
+                    f"{each.true:x}", f"{each.false:x}",
+                ]
+                for name, each in self.trials.items()
+            },
+        }  # fmt: skip
+
     def __repr__(self) -> str:
         return f"<RunRecord {self.id}: {len(self.shards)} shards, {len(self.trials)} trials>"
+
+
+def from_dict(data: Mapping[str, Any]) -> RunRecord:
+    """
+    Read what `RunRecord.as_dict` gave.
+
+    Raises:
+        ValueError: It is none, or of a newer assertlib.
+    """
+    try:
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"schema {data['schema']!r}, this assertlib reads {SCHEMA}: update it")
+        record = RunRecord(str(data["run"]), **{name: data[name] for name in _PLAIN})
+        record.assertions = tuple(Identity(*map(str, each)) for each in data["assertions"])
+        for name, (weight, totals) in data["shards"].items():
+            told = {
+                (population, sampler): Totals(tuple(true), tuple(false))
+                for population, sampler, true, false in totals
+            }
+            record.shards[name] = ShardRecord(tuple(weight), told)
+        for name, (population, sampler, parent, seed, begin, end, true, false) in data[
+            "trials"
+        ].items():
+            record.trials[name] = TrialRow(
+                (population, sampler), parent, seed, begin, end, int(true, 16), int(false, 16)
+            )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no run: {error!r}") from None
+    return record
 
 
 def _counted(bits: Iterable[int], width: int) -> list[int]:

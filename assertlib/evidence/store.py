@@ -91,7 +91,11 @@ class Store:
             raise StoreError(f"{url}: no address of a database: {error}") from None
         if self._is_sqlite:
             _prepare_sqlite(self._engine)
-        self._prepare()
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def _is_sqlite(self) -> bool:

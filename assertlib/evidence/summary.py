@@ -103,6 +103,7 @@ class Summary:
         undeclared: Messages that were hit and stand in no scan.
         troubles: Assertions that could not be evaluated, with why and how often.
         notes: What limits the evidence, in whole sentences.
+        renamed: What an assertion is called today, by what it was called then.
     """
 
     target: str
@@ -116,6 +117,7 @@ class Summary:
     undeclared: list[str]
     troubles: list[tuple[str, str, int]]
     notes: list[str]
+    renamed: Callable[[str], str] = str
 
     def with_verdict(self, *verdicts: Verdict) -> list[AssertionResult]:
         """The assertions that were judged so."""
@@ -163,6 +165,7 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         undeclared=judging.undeclared(scan),
         troubles=_troubles(evidence),
         notes=list(_notes(evidence)),
+        renamed=renames.now,
     )
 
 

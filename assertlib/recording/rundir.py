@@ -84,6 +84,24 @@ def find_commit(start: str) -> str | None:
         directory = parent
 
 
+def find_branch(start: str) -> str | None:
+    """The branch checked out at *start* or above; None where there is none to be seen."""
+    directory = start
+    while True:
+        git = os.path.join(directory, ".git")
+        if os.path.exists(git):
+            try:
+                head = _read(os.path.join(_git_directories(git)[0], "HEAD"))
+            except (OSError, UnicodeDecodeError):
+                return None
+            prefix = "ref: refs/heads/"
+            return head.removeprefix(prefix) if head.startswith(prefix) else None
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return None
+        directory = parent
+
+
 def _head_commit(git: str) -> str | None:
     try:
         git, common = _git_directories(git)

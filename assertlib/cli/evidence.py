@@ -1,0 +1,340 @@
+"""
+``assertlib evidence``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..catalog.config import Config, ConfigError, find_config
+from ..evidence.gather import read_evidence
+from ..evidence.record import RunRecord, from_dict, record_of
+from ..evidence.runs import find_runs
+from ..evidence.store import DEFAULT, ENVIRONMENT, Store, StoredResult
+from ..evidence.wording import counted, one_line, percent
+from ..model import NoDataError
+from ..recording.rundir import find_branch
+from ..report.content import quoted
+from .common import OK, TargetOption, command
+from .progress import progress
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Keep what runs have shown, for good: in .assertlib/evidence.db, or in the database that"
+    f" {ENVIRONMENT} names.",
+)
+
+_DAY = 86_400
+
+
+def open_store(config: Config) -> Store:
+    """
+    The store of the project.
+
+    Raises:
+        StoreError: It cannot be used.
+    """
+    url = os.environ.get(ENVIRONMENT)
+    if not url:
+        path = config.root / DEFAULT
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ignore = path.parent / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        url = f"sqlite:///{path}"
+    return Store(url)
+
+
+def take_in(store: Store, config: Config, paths: list[Path]) -> int:
+    """Add the runs at *paths*; how many brought something new."""
+    taken = 0
+    with progress("adding", len(paths)) as step:
+        for path in paths:
+            evidence = read_evidence([path])
+            for run in evidence.runs:
+                record = record_of(evidence, run, find_branch(str(config.root)) or "")
+                if record.shards:
+                    taken += store.add(record)
+            step()
+    return taken
+
+
+@app.command("add")
+@command
+def add(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Ids or directories; the newest run if none."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs that lie here.")] = False,
+) -> int:
+    """
+    Take runs into the store; adding one twice changes nothing.
+
+    Example: assertlib evidence add
+    """
+    config = find_config(Path.cwd())
+    if every:
+        paths = sorted(each.parent for each in (config.root / ".assertlib/runs").glob("*/run.json"))
+    else:
+        paths = find_runs(config, runs or [])
+    if not paths:
+        raise NoDataError("there is no run here; record one with `assertlib run -- CMD`")
+    with open_store(config) as store:
+        taken = take_in(store, config, paths)
+    print(f"{counted(len(paths), 'run')} read, {taken} with something new")
+    return OK
+
+
+@app.command("list")
+@command
+def list_runs(
+    target: TargetOption = None,
+    last: Annotated[int, typer.Option("--last", help="How many of the newest.")] = 20,
+) -> int:
+    """
+    List the runs in the store, the newest last.
+
+    Example: assertlib evidence list --last 5
+    """
+    with open_store(find_config(Path.cwd())) as store:
+        runs = store.runs(target, last)
+    if not runs:
+        raise NoDataError("the store holds no runs; add some with `assertlib evidence add`")
+    for run in runs:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started / 1e9))
+        extent = "full" if run.full else "partial"
+        line = f"{run.id}  {when}  {run.target}  {run.commit[:10] or '-'}  {run.branch or '-'}"
+        print(one_line(f"{line}  {extent}  {run.command}", 200))
+    return OK
+
+
+@app.command("show")
+@command
+def show(run: Annotated[str, typer.Argument(help="A run, or how its id begins or ends.")]) -> int:
+    """
+    Show what each assertion did in a run.
+
+    Example: assertlib evidence show 3f2a
+    """
+    with open_store(find_config(Path.cwd())) as store:
+        results = list(store.results([_id_of(store, run)]))
+    for each in sorted(results, key=lambda each: (each.identity.message, each.sample)):
+        print(one_line(_in_words(each)))
+    return OK
+
+
+def _id_of(store: Store, name: str) -> str:
+    ids = [run.id for run in store.runs()]
+    matching = [each for each in ids if each == name] or [
+        each for each in ids if each.startswith(name) or each.endswith(name)
+    ]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise NoDataError(f"{name!r} fits several runs: {', '.join(matching[:10])}")
+    raise NoDataError(f"the store holds no run {name!r}; `assertlib evidence list` lists them")
+
+
+def _in_words(each: StoredResult) -> str:
+    hits = f"true {each.true:,}, false {each.false:,}"
+    trials = (
+        f"; in {counted(each.trials, 'trial')}: hit {each.hit:,}, made true {each.made_true:,}"
+        if each.trials
+        else ""
+    )
+    sample = f" [{each.sample[0] or each.sample[1]}]"
+    witness = f"; witness {each.witness}" if each.witness else ""
+    return f"{each.identity.kind} {quoted(each.identity.message)}{sample}: {hits}{trials}{witness}"
+
+
+@app.command("diff")
+@command
+def diff(
+    first: Annotated[str, typer.Argument(help="A run.")],
+    second: Annotated[str, typer.Argument(help="Another.")],
+) -> int:
+    """
+    Show what two runs satisfied and what not, where they differ.
+
+    Example: assertlib evidence diff 3f2a 8c01
+    """
+    with open_store(find_config(Path.cwd())) as store:
+        sides = [_by_assertion(store, _id_of(store, name)) for name in (first, second)]
+    shown = 0
+    for key in sorted({*sides[0], *sides[1]}):
+        one, other = (side.get(key) for side in sides)
+        if one != other:
+            shown += 1
+            kind, message = key
+            print(
+                one_line(
+                    f"{kind} {quoted(message)}: {one or 'not there'} -> {other or 'not there'}"
+                )
+            )
+    if not shown:
+        print("no difference")
+    return OK
+
+
+def _by_assertion(store: Store, run: str) -> dict[tuple[str, str], str]:
+    totals: dict[tuple[str, str], list[int]] = {}
+    for each in store.results([run]):
+        row = totals.setdefault((each.identity.kind, each.identity.message), [0, 0])
+        row[0] += each.true
+        row[1] += each.false
+    return {key: _state(*row) for key, row in totals.items()}
+
+
+def _state(true: int, false: int) -> str:
+    if not true and not false:
+        return "not reached"
+    if not false:
+        return "true"
+    return "true and false" if true else "false"
+
+
+@app.command("together")
+@command
+def together(
+    first: Annotated[str, typer.Argument(help="The message of an assertion.")],
+    second: Annotated[str, typer.Argument(help="That of another.")],
+    target: TargetOption = None,
+    last: Annotated[int, typer.Option("--last", help="How many of the newest runs.")] = 100,
+) -> int:
+    """
+    Tell in how many trials two states came true together: "partition" and "compaction" in one.
+
+    Exit code 1 if they never did.
+
+    Example: assertlib evidence together "a network is cut" "history is compacted"
+    """
+    both = one = other = trials = 0
+    example = ""
+    with open_store(find_config(Path.cwd())) as store:
+        for run in store.runs(target, last):
+            record = store.run(run.id)
+            bits = _bits_of(record, first, second) if record else None
+            if record is None or bits is None:
+                continue
+            for identifier, trial in record.trials.items():
+                trials += 1
+                one += bool(trial.true & bits[0])
+                other += bool(trial.true & bits[1])
+                if trial.true & bits[0] and trial.true & bits[1]:
+                    both += 1
+                    example = f"{run.id}, {identifier}"
+    if not trials:
+        raise NoDataError("no run in the store holds both; `assertlib evidence list` lists them")
+    print(
+        f"{counted(trials, 'trial')}: {quoted(first)} in {one:,}, {quoted(second)} in {other:,},"
+        f" both in {both:,} ({percent(both / trials)})"
+    )
+    if example:
+        print(one_line(f"for example {example}"))
+    return OK if both else 1
+
+
+def _bits_of(record: RunRecord, *messages: str) -> list[int] | None:
+    bits = [
+        sum(1 << n for n, each in enumerate(record.assertions) if each.message == message)
+        for message in messages
+    ]
+    return bits if all(bits) else None
+
+
+@app.command("prune")
+@command
+def prune(
+    keep: Annotated[int | None, typer.Option("--keep", help="How many of the newest.")] = None,
+    days: Annotated[
+        int | None, typer.Option("--older-than", metavar="DAYS", help="Only those.")
+    ] = None,
+    target: TargetOption = None,
+) -> int:
+    """
+    Forget old runs.
+
+    Example: assertlib evidence prune --keep 2000
+    """
+    if keep is None and days is None:
+        raise typer.BadParameter("say what to forget with --keep or --older-than")
+    with open_store(find_config(Path.cwd())) as store:
+        runs = store.runs(target)
+        old = runs[: max(0, len(runs) - keep)] if keep is not None else runs
+        if days is not None:
+            before = (time.time() - days * _DAY) * 1e9
+            old = [run for run in old if run.started < before]
+        store.remove([run.id for run in old])
+    print(f"{counted(len(old), 'run')} forgotten, {len(runs) - len(old)} kept")
+    return OK
+
+
+@app.command("export")
+@command
+def export(
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="- for the terminal.")],
+    target: TargetOption = None,
+) -> int:
+    """
+    Write all runs of the store, a line of JSON each.
+
+    Example: assertlib evidence export evidence.jsonl
+    """
+    with open_store(find_config(Path.cwd())) as store:
+        lines = _exported(store, target)
+        if str(output) == "-":
+            sys.stdout.writelines(lines)
+            return OK
+        temporary = output.with_name(f".{output.name}.new")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.writelines(lines)
+        temporary.replace(output)
+    return OK
+
+
+def _exported(store: Store, target: str | None) -> Iterator[str]:
+    runs = store.runs(target)
+    with progress("exporting", len(runs)) as step:
+        for run in runs:
+            record = store.run(run.id)
+            if record is not None:
+                yield json.dumps(record.as_dict()) + "\n"
+            step()
+
+
+@app.command("import")
+@command
+def import_runs(files: Annotated[list[Path], typer.Argument(metavar="FILE...")]) -> int:
+    """
+    Take in what `export` wrote, here or elsewhere; importing it twice changes nothing.
+
+    Example: assertlib evidence import evidence.jsonl
+    """
+    taken = read = 0
+    with open_store(find_config(Path.cwd())) as store:
+        for file in files:
+            with file.open(encoding="utf-8") as lines:
+                for number, line in enumerate(lines, 1):
+                    taken += store.add(_imported(line, f"{file}:{number}:1"))
+                    read += 1
+    print(f"{counted(read, 'run')} read, {taken} with something new")
+    return OK
+
+
+def _imported(line: str, place: str) -> RunRecord:
+    try:
+        data = json.loads(line)
+        if not isinstance(data, dict):
+            raise ValueError("no run: not an object")
+        return from_dict(data)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{place}: {error}") from None

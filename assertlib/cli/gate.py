@@ -1,0 +1,189 @@
+"""
+``assertlib gate``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..catalog.config import Config, ConfigError, find_config
+from ..catalog.files import read_as_is, write_whole
+from ..evidence.gate import WINDOW, Gate, history_of, judge_gate
+from ..evidence.runs import find_runs
+from ..evidence.store import Store, StoredResult, StoredRun
+from ..evidence.summary import Summary
+from ..evidence.verdicts import Verdict
+from ..evidence.wording import counted
+from ..model import NoDataError, UsageError
+from ..report.gate import in_badge, in_junit, in_markdown_summary, in_text
+from ..sim.replay import replay
+from ..sim.tapes import stored_witness
+from .common import OK, WRONG, TargetOption, command, put
+from .evidence import open_store, take_in
+from .judging import judged
+
+BASELINE = "baseline"
+WITNESSES = "witnesses"
+
+
+@command
+def gate(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Runs of this change; the newest run if none."),
+    ] = None,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Write the baseline: add what is satisfied, drop what left."),
+    ] = False,
+    window: Annotated[
+        int, typer.Option("--window", help="How many runs before count as before.", min=1)
+    ] = WINDOW,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="COMMIT", help="Leave out what was before its first run."),
+    ] = None,
+    summary_file: Annotated[
+        Path | None,
+        typer.Option("--summary", metavar="FILE", help="Markdown, such as $GITHUB_STEP_SUMMARY."),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="A test case for each invariant.")
+    ] = None,
+    badge: Annotated[
+        Path | None, typer.Option("--badge", metavar="FILE", help="An endpoint for shields.io.")
+    ] = None,
+    target: TargetOption = None,
+) -> int:
+    """
+    Judge runs by all runs before: nothing may be violated, leave the baseline, or get rarer.
+
+    The runs are added to the evidence store.  A rate counts as dropped by a test whose chance of a
+    false alarm, over the whole history and all assertions together, is at most 1 %.
+    A sometimes that is new must come true, or bring a tape in witnesses/ that shows it.
+    Exit code 1 if it fails, 3 if there is nothing to judge.
+
+    Example: assertlib gate --junit gate.xml --summary "$GITHUB_STEP_SUMMARY"
+    """
+    config = find_config(Path.cwd())
+    paths = find_runs(config, runs or [])
+    _, summary = judged([str(path) for path in paths], target)
+    if summary.is_empty:
+        raise NoDataError(f"no assertion was hit in {', '.join(summary.runs)}: that is no pass")
+    baseline = baseline_file(config, summary.target)
+    with open_store(config) as store:
+        take_in(store, config, paths)
+        kept = _since(store.runs(summary.target), since)
+        history = history_of(kept, lambda: _results(store, kept), summary.renamed)
+    found = judge_gate(
+        summary,
+        history,
+        read_baseline(baseline),
+        now=summary.renamed,
+        witnessed=_witnessed(config, summary),
+        window=window,
+    )
+    print(in_text(found, summary), end="")
+    if summary_file is not None:
+        with summary_file.open("a", encoding="utf-8") as file:
+            file.write(in_markdown_summary(found, summary))
+    if junit is not None:
+        put(in_junit(found, summary), junit)
+    if badge is not None:
+        put(in_badge(summary), badge)
+    if update:
+        _update(baseline, found)
+    return WRONG if found.fails else OK
+
+
+def _results(store: Store, runs: list[StoredRun]) -> Iterator[StoredResult]:
+    return store.results([run.id for run in runs])
+
+
+def _since(runs: list[StoredRun], commit: str | None) -> list[StoredRun]:
+    if commit is None:
+        return runs
+    for number, run in enumerate(runs):
+        if run.commit.startswith(commit):
+            return runs[number:]
+    raise ConfigError(f"--since {commit}: no run in the store is of that commit")
+
+
+def baseline_file(config: Config, target: str) -> Path:
+    """Where the baseline of *target* is: beside its catalog; one a target where several share it."""
+    found = config.targets.get(target)
+    own = config.own_catalog(found) if found is not None else None
+    if own is None:
+        raise ConfigError(f"target {target!r} has no catalog of its own to keep a baseline in")
+    sharing = [name for name, each in config.targets.items() if config.own_catalog(each) == own]
+    name = BASELINE if sharing[0] == target else f"{BASELINE}-{target}"
+    return config.root / own / f"{name}.txt"
+
+
+def read_baseline(path: Path) -> list[str] | None:
+    """
+    The messages in it; None if there is none.
+
+    Raises:
+        ConfigError: A line of it cannot be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        lines = read_as_is(path).splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: no baseline: {error}") from None
+    messages = []
+    for number, line in enumerate(lines, 1):
+        try:
+            messages.append(json.loads(line) if line.startswith('"') else line)
+        except ValueError:
+            raise ConfigError(f"{path}:{number}:1: a quote that does not end") from None
+    return [message for message in messages if message]
+
+
+def _update(path: Path, found: Gate) -> None:
+    before = set(read_baseline(path) or ())
+    lines = sorted(_line(message) for message in found.satisfied)
+    write_whole(path, "".join(line + "\n" for line in lines))
+    new, gone = set(found.satisfied) - before, before - set(found.satisfied)
+    print(f"{path}: {counted(len(new), 'name')} added, {len(gone)} taken out; commit it")
+
+
+def _line(message: str) -> str:
+    is_plain = message.isprintable() and message.strip() == message and message[:1] != '"'
+    return message if is_plain else json.dumps(message)
+
+
+def _witnessed(config: Config, summary: Summary) -> dict[str, str]:
+    """What became of the witnesses that are kept for what was not seen."""
+    directory = config.root / WITNESSES
+    if not directory.is_dir():
+        return {}
+    found: dict[str, str] = {}
+    missing = summary.with_verdict(Verdict.NEVER_TRUE, Verdict.UNREACHED)
+    for message in {result.message for result in missing}:
+        told = _told_by_witness(config, directory, summary.target, [message])
+        if told is not None:
+            found[message] = told
+    return found
+
+
+def _told_by_witness(
+    config: Config, directory: Path, target: str, messages: Collection[str]
+) -> str | None:
+    """Nothing if there is none; empty if it shows the assertion; else why it does not."""
+    try:
+        recipe = stored_witness(iter([directory]), messages)
+        if recipe is None:
+            return None
+        known = config.targets.get(target)
+        path = [str(config.root / each) for each in (known.pythonpath if known else ())]
+        return "" if replay(recipe, trace=False, path=path).shows else "shows it no longer"
+    except UsageError as error:
+        return f"cannot be replayed: {error}"

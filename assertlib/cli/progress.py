@@ -1,0 +1,62 @@
+"""
+How far a command has come, for whoever waits.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+PATIENCE = 2.0
+"""Seconds before anything is said, and between two lines where there is no terminal."""
+
+
+@contextmanager
+def progress(doing: str, total: int) -> Iterator[Callable[[], None]]:
+    """
+    A bar on a terminal, plain lines elsewhere, both on stderr; nothing for what is quick.
+
+    Example: ``with progress("adding", 10) as step: …; step()``
+    """
+    if sys.stderr.isatty():
+        yield from _bar(doing, total)
+    else:
+        yield _lines(doing, total)
+
+
+def _bar(doing: str, total: int) -> Iterator[Callable[[], None]]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bar = Progress(console=Console(stderr=True), transient=True)
+    start = time.monotonic()
+    task = bar.add_task(doing, total=total)
+    shown = False
+
+    def step() -> None:
+        nonlocal shown
+        bar.advance(task)
+        if not shown and time.monotonic() - start > PATIENCE:
+            bar.start()
+            shown = True
+
+    try:
+        yield step
+    finally:
+        bar.stop()
+
+
+def _lines(doing: str, total: int) -> Callable[[], None]:
+    done = 0
+    told = time.monotonic()
+
+    def step() -> None:
+        nonlocal done, told
+        done += 1
+        if time.monotonic() - told > PATIENCE and done < total:
+            told = time.monotonic()
+            print(f"{doing}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+
+    return step

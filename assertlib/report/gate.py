@@ -1,0 +1,144 @@
+"""
+What the gate found: for a terminal, for a job's summary, for test reports, for a badge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from xml.etree import ElementTree as ET
+
+from ..evidence.gate import Gate, GateItem, Triage
+from ..evidence.summary import InvariantResult, Summary
+from ..evidence.verdicts import Level
+from ..evidence.wording import counted, in_markdown, one_line
+from .content import quoted, title
+
+_ROWS = 40
+_BYTES = 900_000
+"""GitHub drops a summary of more than 1 MiB without a word."""
+_EXERCISED = (Level.EXERCISED, Level.PROVEN)
+
+
+def in_text(gate: Gate, summary: Summary) -> str:
+    """Some lines for a terminal, the failing ones first."""
+    lines = [title(summary)]
+    for item in gate.items:
+        label = "FAIL" if item.fails else "    "
+        owner = f"   {item.invariant}" if item.invariant else ""
+        lines.append(
+            f"{label} {item.triage.value.upper():9} {item.finding.value}: {quoted(item.message)}{owner}"
+        )
+        lines.append(f"     {item.text}")
+    lines += gate.notes
+    lines.append(_verdict(gate))
+    return "".join(one_line(line) + "\n" for line in lines)
+
+
+def _verdict(gate: Gate) -> str:
+    failing = sum(item.fails for item in gate.items)
+    told = f"{counted(failing, 'finding')} fail" + ("s" if failing == 1 else "")
+    passed = f"failed: {told}" if gate.fails else "passed"
+    return (
+        f"gate {passed}; {counted(gate.runs, 'run')} in the store,"
+        f" {counted(gate.watched, 'rate')} watched, at most 1 % false alarms over all of it"
+    )
+
+
+def in_markdown_summary(gate: Gate, summary: Summary) -> str:
+    """A job's summary, well under what GitHub shows."""
+    lines = [f"# Assertion gate: {'failed' if gate.fails else 'passed'}", ""]
+    lines += [in_markdown(title(summary)), ""]
+    for triage in Triage:
+        mine = [item for item in gate.items if item.triage is triage]
+        if mine:
+            lines += [f"## {triage.value}", "", *_table(mine), ""]
+    lines += [f"- {in_markdown(note)}" for note in gate.notes]
+    lines += ["", in_markdown(_verdict(gate)), ""]
+    text = "\n".join(lines)
+    if len(text.encode()) > _BYTES:
+        text = text.encode()[:_BYTES].decode(errors="ignore").rpartition("\n")[0] + "\n…\n"
+    return text
+
+
+def _table(items: list[GateItem]) -> Iterator[str]:
+    yield "| | assertion | invariant | what |"
+    yield "|---|---|---|---|"
+    for item in items[:_ROWS]:
+        mark = "✗" if item.fails else ""
+        cells = (item.message, item.invariant, f"{item.finding.value}: {item.text}")
+        yield f"| {mark} | " + " | ".join(in_markdown(one_line(cell, 400)) for cell in cells) + " |"
+    if len(items) > _ROWS:
+        yield f"| | … and {len(items) - _ROWS:,} more | | |"
+
+
+def in_junit(gate: Gate, summary: Summary) -> str:
+    """
+    One test case for each invariant: what is broken, or fails the gate, is a failure; what was
+    never evaluated is skipped.
+    """
+    of_invariant: dict[str, list[GateItem]] = defaultdict(list)
+    for item in gate.items:
+        if item.fails:
+            of_invariant[item.invariant.partition("#")[0]].append(item)
+    suite = ET.Element("testsuite", name="assertlib")
+    for result in summary.invariants:
+        _case(suite, result, of_invariant.pop(result.entry.id, []))
+    for owner, items in sorted(of_invariant.items()):
+        case = ET.SubElement(
+            suite, "testcase", classname="assertlib", name=_xml(owner or "no invariant")
+        )
+        _failures(case, items)
+    cases = list(suite)
+    suite.set("tests", str(len(cases)))
+    suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
+    suite.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
+    suite.set("errors", "0")
+    whole = ET.Element("testsuites")
+    whole.append(suite)
+    ET.indent(whole)
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(whole, encoding="unicode") + "\n"
+    )
+
+
+def _case(suite: ET.Element, result: InvariantResult, items: list[GateItem]) -> None:
+    area = result.entry.id.partition(".")[0]
+    case = ET.SubElement(suite, "testcase", classname=f"invariant.{area}", name=result.entry.id)
+    if items:
+        _failures(case, items)
+    elif result.standing.level is Level.VIOLATED:
+        ET.SubElement(case, "failure", message="violated")
+    elif result.standing.level in (Level.NAKED, Level.ASSERTED):
+        ET.SubElement(case, "skipped", message=f"never evaluated ({result.standing.level.value})")
+
+
+def _failures(case: ET.Element, items: list[GateItem]) -> None:
+    first = items[0]
+    failure = ET.SubElement(
+        case, "failure", message=_xml(f"{first.finding.value}: {first.message}")
+    )
+    failure.text = "\n".join(
+        _xml(f"{item.triage.value}: {item.message}: {item.finding.value}; {item.text}")
+        for item in items
+    )
+
+
+def _xml(text: str) -> str:
+    """*text* without what XML cannot hold."""
+    return one_line(text)
+
+
+def in_badge(summary: Summary) -> str:
+    """An endpoint for shields.io.  Source: shields.io, "Endpoint Badge"."""
+    exercised = sum(result.standing.level in _EXERCISED for result in summary.invariants)
+    total = len(summary.invariants)
+    color = "red" if summary.is_violated else "brightgreen" if exercised == total else "yellow"
+    data = {
+        "schemaVersion": 1,
+        "label": "invariants",
+        "message": f"{exercised}/{total}",
+        "color": color,
+    }
+    return json.dumps(data) + "\n"
