@@ -11,6 +11,9 @@ import typer
 
 from ..model import NoDataError
 from ..report.base import FORMATS, Format
+from ..report.html_format import render as in_html
+from ..report.questions import answer
+from .around import around
 from .common import OK, WRONG, TargetOption, command, put
 from .judging import judged
 
@@ -27,6 +30,24 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write, - for the terminal.")
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="RUN", help="Run to compare with, in HTML."),
+    ] = None,
+    assertion: Annotated[
+        str | None,
+        typer.Option("--assertion", metavar="MESSAGE", help="Tell of this one alone: what hit it."),
+    ] = None,
+    invariant: Annotated[
+        str | None,
+        typer.Option("--invariant", metavar="ID", help="Tell of its assertions alone."),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            "--test", metavar="TEXT", help="Tell what trials with that in their name hit."
+        ),
+    ] = None,
     target: TargetOption = None,
 ) -> int:
     """
@@ -34,14 +55,20 @@ def report(
 
     Several runs are judged together.  Exit code 1 only if an assertion was
     violated, 3 if there is no data.
+    With --assertion, --invariant or --test it answers that question, in text.
 
     Example: assertlib report --format markdown -o report.md
     """
-    _, summary = judged(runs or [], target)
+    evidence, summary = judged(runs or [], target)
     if summary.is_empty:
         raise NoDataError(
             f"no assertion was hit in {', '.join(summary.runs)}; record a run with"
             " `assertlib run -- CMD` or `pytest --assertlib`"
         )
-    put(FORMATS[format](summary), output)
+    if assertion or invariant or test:
+        put(answer(evidence, summary, assertion, invariant, test), output)
+    elif format is Format.HTML:
+        put(in_html(summary, around(evidence, summary, against)), output)
+    else:
+        put(FORMATS[format](summary), output)
     return WRONG if summary.is_violated else OK

@@ -117,7 +117,7 @@ class Summary:
     undeclared: list[str]
     troubles: list[tuple[str, str, int]]
     notes: list[str]
-    renamed: Callable[[str], str] = str
+    renamed: Callable[[str], str] = field(default=str, compare=False)
 
     def with_verdict(self, *verdicts: Verdict) -> list[AssertionResult]:
         """The assertions that were judged so."""

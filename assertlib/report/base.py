@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ..evidence.summary import Summary
-from . import json_format, markdown, text
+from . import html_format, json_format, markdown, text
 
 
 class Reporter(Protocol):
@@ -24,10 +24,12 @@ class Format(StrEnum):
     TEXT = "text"
     MARKDOWN = "markdown"
     JSON = "json"
+    HTML = "html"
 
 
 FORMATS: dict[Format, Reporter] = {
     Format.TEXT: text.render,
     Format.MARKDOWN: markdown.render,
     Format.JSON: json_format.render,
+    Format.HTML: html_format.render,
 }

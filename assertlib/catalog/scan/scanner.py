@@ -112,6 +112,12 @@ def _shown(path: Path, root: Path) -> str:
     return path.as_posix() if base is None else path.relative_to(base).as_posix()
 
 
+def source_file(root: Path, shown: str) -> Path:
+    """Where the file is that a site calls *shown*."""
+    path = root / shown
+    return path if path.exists() else SHIPPED / shown
+
+
 def _is_excluded(name: str, target: Target) -> bool:
     return any(
         fnmatch.fnmatch(name, pattern) or name.startswith(pattern.rstrip("/") + "/")

@@ -1,0 +1,89 @@
+"""
+What a report shows beside the runs it tells of: trends, trials, source, another run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+from ..catalog.config import Config, find_config
+from ..catalog.scan.scanner import source_file
+from ..evidence.combine import Evidence
+from ..evidence.reach import trials_by_assertion
+from ..evidence.store import DEFAULT, ENVIRONMENT
+from ..evidence.summary import Summary
+from ..recording.trials import SEED_RANDOM
+from ..report.html_format import Around
+from .evidence import open_store
+from .judging import judged
+
+_RUNS = 100
+_TRIALS = 5
+_LINES = 3
+_MOST_SOURCES = 2000
+"""Beyond, the page would be slow to open; the conditions are shown all the same."""
+
+
+def around(evidence: Evidence, summary: Summary, against: str | None) -> Around:
+    """
+    All that is to be had, without the store where there is none yet.
+
+    Raises:
+        UsageError: There is no run *against*.
+    """
+    config = find_config(Path.cwd())
+    before = judged([against], summary.target)[1] if against else None
+    return Around(
+        trends=_trends(config, summary),
+        reached=trials_by_assertion(evidence, summary.renamed, _TRIALS),
+        sources=_sources(config, summary),
+        before={each.message: each.verdict.value for each in before.assertions} if before else {},
+    )
+
+
+def _trends(config: Config, summary: Summary) -> dict[str, list[float]]:
+    if not os.environ.get(ENVIRONMENT) and not (config.root / DEFAULT).exists():
+        return {}
+    current = {(each.message, each.site.fingerprint) for each in summary.assertions if each.site}
+    points: dict[str, list[float]] = defaultdict(list)
+    with open_store(config) as store:
+        runs = [run.id for run in store.runs(summary.target, _RUNS)]
+        for each in store.results(runs):
+            message = summary.renamed(each.identity.message)
+            is_current = (message, each.identity.fingerprint) in current
+            if is_current and each.sample[1] == SEED_RANDOM and each.trials:
+                points[message].append(each.made_true / each.trials)
+    return dict(points)
+
+
+def _text(root: Path, commit: str | None, file: str) -> str:
+    if commit is not None:
+        shown = subprocess.run(
+            ["git", "show", f"{commit}:./{file}"], cwd=root, capture_output=True, check=False
+        )
+        if shown.returncode == 0:
+            return shown.stdout.decode("utf-8", "replace")
+    try:
+        return source_file(root, file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _sources(config: Config, summary: Summary) -> dict[str, str]:
+    """Some lines around each assertion, as they were at the commit, if there is one."""
+    lines: dict[str, list[str]] = {}
+    found: dict[str, str] = {}
+    sites = [each.site for each in summary.assertions if each.site is not None]
+    for site in sites[:_MOST_SOURCES]:
+        if site.file not in lines:
+            lines[site.file] = _text(config.root, summary.commit, site.file).splitlines()
+        start = max(0, site.line - _LINES)
+        part = lines[site.file][start : site.line + _LINES]
+        if part:
+            found[site.message] = "\n".join(
+                f"{start + number:>5}  {line}" for number, line in enumerate(part, 1)
+            )
+    return found

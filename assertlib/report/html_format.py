@@ -1,0 +1,74 @@
+"""
+The report as one HTML file that needs nothing else: no network, no server.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from ..evidence.statistics import interval
+from ..evidence.summary import Summary
+from ..model import REACHABLE, SOMETIMES
+from ..recording.session import VERSION
+from ..recording.trials import SEED_RANDOM
+from .json_format import as_dict
+
+_PLACE = "@REPORT@"
+
+
+@dataclass(frozen=True)
+class Around:
+    """
+    What is known beside the runs that are told of, by message.
+
+    Attributes:
+        trends: The share of trials that satisfied it, run by run, the oldest first.
+        reached: Some of the trials that hit it.
+        sources: Lines of source around it.
+        before: Its verdict in other runs, to compare with.
+    """
+
+    trends: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    reached: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    before: Mapping[str, str] = field(default_factory=dict)
+
+
+def render(summary: Summary, around: Around | None = None) -> str:
+    """The page."""
+    around = around or Around()
+    told = as_dict(summary)
+    texts = {result.entry.id: result.entry.invariant for result in summary.invariants}
+    invariants = told["invariants"]
+    assert isinstance(invariants, list)
+    for each in invariants:
+        known = texts[each["id"]]
+        each.update(statement=known.statement, why=known.why, debug=known.debug)
+    told |= {
+        "version": VERSION,
+        "rates": _rates(summary),
+        "trends": around.trends,
+        "reached": around.reached,
+        "sources": around.sources,
+        "before": around.before,
+    }
+    page = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+    data = json.dumps(told, separators=(",", ":"), default=list)
+    # Nothing in it may end the element that it stands in.
+    return page.replace(_PLACE, data.replace("<", "\\u003c"), 1)
+
+
+def _rates(summary: Summary) -> dict[str, tuple[float, float, float]]:
+    """Rates with their intervals, where all trials are one random sample."""
+    random = [each for each in summary.populations if each.sampler == SEED_RANDOM]
+    if len(random) != 1 or len(summary.populations) != 1:
+        return {}
+    trials = random[0].trials
+    return {
+        result.message: (result.trials_true / trials, *interval(result.trials_true, trials))
+        for result in summary.assertions
+        if result.kind in (SOMETIMES, REACHABLE) and 0 < result.trials_true <= trials
+    }
