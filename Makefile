@@ -10,6 +10,9 @@ FLOORS := tests/recording tests/twins tests/invariants $(addprefix tests/test_, 
 	antithesis.py base_install.py derived.py disk.py invariant.py lifecycle.py primitives.py \
 	random.py rich.py testing.py)
 
+# What was skipped, and why; the tests write it.
+SKIPPED := .pytest_cache/skipped.txt
+
 SANITIZED := .sanitized
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 # Python is not sanitized itself, so the libraries come before it; what it leaks is its own.
@@ -31,15 +34,16 @@ $(VENV)/.installed: pyproject.toml assertlib/_speed.c
 	touch $@
 
 # What is not on the package index; without it some tests skip, and say so.
-services: ## Debian's etcd, Chromium and iptables, for tests, if there is a root to install them
+services: ## Debian's etcd, Chromium, PostgreSQL and iptables, for tests, if there is a root to install them
 	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 		echo "services: not root, or no apt-get: nothing is installed"; \
 	elif command -v etcd >/dev/null && command -v chromium >/dev/null \
-		&& command -v iptables >/dev/null; then \
+		&& command -v iptables >/dev/null \
+		&& { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }; then \
 		echo "services: all there"; \
 	else \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-			--no-install-recommends etcd-server chromium iptables util-linux >/dev/null; \
+			--no-install-recommends etcd-server chromium iptables postgresql util-linux >/dev/null; \
 	fi
 
 demo: install ## the example store under kill -9 and simulated, then a real etcd, judged
@@ -48,6 +52,7 @@ demo: install ## the example store under kill -9 and simulated, then a real etcd
 	@echo
 	$(BIN)/assertlib report
 	@$(BIN)/assertlib report --format markdown --output .assertlib/report.md
+	@$(BIN)/assertlib report --format html --output .assertlib/report.html
 	@$(BIN)/assertlib docs --output docs/invariants
 	@echo
 	@echo "Now the same store in a simulated world, seed by seed."
@@ -62,16 +67,19 @@ demo: install ## the example store under kill -9 and simulated, then a real etcd
 		if [ $$? = 1 ]; then echo "It diverged, as it should: this is the bug."; \
 		else echo "It did not diverge this time: a crash has to hit a narrow window."; fi
 	@echo
-	@echo "Markdown report:   .assertlib/report.md"
-	@echo "Invariant pages:   docs/invariants/index.md"
+	@echo "Report in Markdown: .assertlib/report.md"
+	@echo "Report in HTML:     .assertlib/report.html"
+	@echo "Invariant pages:    docs/invariants/index.md"
 
 test: install check ## all checks and all tests, with both twins, and a short fuzz
+	@rm -f $(SKIPPED)
 	$(BIN)/python -m pytest -n auto -o testpaths=tests \
 		--assertlib --assertlib-target sdk
 	ASSERTLIB_PURE=1 $(BIN)/python -m pytest -n auto $(FLOORS)
 	$(MAKE) sanitize FUZZ_SECONDS=10
 	$(BIN)/python -m pytest -n auto -o testpaths=examples/kvstore/tests \
 		--assertlib --assertlib-target kvstore
+	@if [ -s $(SKIPPED) ]; then echo "skipped:"; sort -u $(SKIPPED); fi
 
 check: install ## style, types, floors, and the catalog against the code
 	$(BIN)/ruff check .
@@ -105,6 +113,8 @@ bench: install ## what assertions, histories, simulation and scanning cost, agai
 	$(BIN)/python benchmarks/linearizability.py
 	$(BIN)/python benchmarks/sim.py
 	$(BIN)/python benchmarks/scan.py
+	$(BIN)/python benchmarks/evidence.py
+	$(BIN)/python benchmarks/gate.py --histories 500
 
 campaigns: install services ## what campaigns find in real etcd servers; about ten minutes
 	$(BIN)/python benchmarks/real_etcd.py

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 ASSERTIONS, TRIALS = 300, 50
 STORE = """
@@ -166,6 +167,49 @@ def measured(command: Sequence[str], cwd: Path) -> tuple[float, float]:
     return time.perf_counter() - start, most
 
 
+def own_postgres() -> Any:
+    """The server that the tests use; None where there is none."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "evidence"))
+    import postgres
+
+    programs = postgres.binaries()
+    if programs is None:
+        return None
+    server = postgres.Postgres(programs)
+    server.start()
+    return server
+
+
+def rows_a_second(root: Path, shards: int, address: str | None) -> str:
+    """
+    How fast the store takes the run in, beyond what reading it takes; a row for each trial,
+    process and result.
+    """
+    if address is None:
+        return "not here"
+    (run,) = (root / ".assertlib/runs").iterdir()
+    program = ADDING.format(run=str(run), address=address)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    )
+    return f"{(TRIALS * shards + shards + ASSERTIONS) / float(done.stdout):,.0f}"
+
+
+ADDING = """
+if __name__ == "__main__":
+    import time
+    from pathlib import Path
+    from assertlib.evidence.gather import read_evidence
+    from assertlib.evidence.record import record_of
+    from assertlib.evidence.store import Store
+    evidence = read_evidence([Path({run!r})])
+    with Store({address!r}) as store:
+        begin = time.perf_counter()
+        store.add(record_of(evidence, next(iter(evidence.runs))))
+        print(time.perf_counter() - begin)
+"""
+
+
 def _family(pid: int) -> list[int]:
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -191,8 +235,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     assertlib = str(Path(sys.executable).parent / "assertlib")
-    print("| shards | trials | GB | `assertlib report`, s | MB |")
-    print("|---|---|---|---|---|")
+    postgres = own_postgres()
+    print(
+        "| shards | trials | GB | `assertlib report`, s | MB | as HTML, s more"
+        " | into SQLite, rows/s | into PostgreSQL, rows/s |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for shards in arguments.shards:
         root = Path(tempfile.mkdtemp(prefix="assertlib-"))
         try:
@@ -204,14 +252,23 @@ def main() -> None:
             rows = [measured(command, root) for _ in range(arguments.rounds)]
             seconds, memory = (sorted(column) for column in zip(*rows, strict=True))
             middle = len(rows) // 2
+            html = (*command[:2], "--format", "html", *command[4:])
+            more = min(measured(html, root)[0] for _ in range(arguments.rounds)) - seconds[0]
+            added = [
+                rows_a_second(root, shards, address)
+                for address in (f"sqlite:///{root}/evidence.db", postgres and postgres.database())
+            ]
             print(
                 f"| {shards:,} | {shards * TRIALS:,} | {size:.1f}"
                 f" | {seconds[middle]:.1f} ({seconds[0]:.1f}-{seconds[-1]:.1f})"
-                f" | {memory[middle]:.0f} ({memory[0]:.0f}-{memory[-1]:.0f}) |",
+                f" | {memory[middle]:.0f} ({memory[0]:.0f}-{memory[-1]:.0f})"
+                f" | {more:.1f} | {added[0]} | {added[1]} |",
                 flush=True,
             )
         finally:
             shutil.rmtree(root)
+    if postgres:
+        postgres.remove()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from ..catalog.config import Config, ConfigError, find_config
 from ..catalog.files import read_as_is, write_whole
 from ..evidence.gate import WINDOW, Gate, history_of, judge_gate
 from ..evidence.runs import find_runs
-from ..evidence.store import Store, StoredResult, StoredRun
+from ..evidence.store import StoredResult, StoredRun
 from ..evidence.summary import Summary
 from ..evidence.verdicts import Verdict
 from ..evidence.wording import counted
@@ -26,6 +26,7 @@ from ..sim.tapes import stored_witness
 from .common import OK, WRONG, TargetOption, command, put
 from .evidence import open_store, take_in
 from .judging import judged
+from .progress import progress
 
 BASELINE = "baseline"
 WITNESSES = "witnesses"
@@ -79,7 +80,10 @@ def gate(
     with open_store(config) as store:
         take_in(store, config, paths)
         kept = _since(store.runs(summary.target), since)
-        history = history_of(kept, lambda: _results(store, kept), summary.renamed)
+        ids = [run.id for run in kept]
+        with progress("judging", len(kept)) as step:
+            results = _stepping(store.results(ids), step)
+            history = history_of(kept, store.sampled(ids), results, summary.renamed)
     found = judge_gate(
         summary,
         history,
@@ -101,8 +105,14 @@ def gate(
     return WRONG if found.fails else OK
 
 
-def _results(store: Store, runs: list[StoredRun]) -> Iterator[StoredResult]:
-    return store.results([run.id for run in runs])
+def _stepping(results: Iterator[StoredResult], step: Callable[[], None]) -> Iterator[StoredResult]:
+    """*results*, with a step for each run."""
+    last = None
+    for each in results:
+        if each.run != last:
+            last = each.run
+            step()
+        yield each
 
 
 def _since(runs: list[StoredRun], commit: str | None) -> list[StoredRun]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from ..catalog.check import check
 from ..catalog.config import find_config
 from ..evidence.combine import Evidence
-from ..evidence.gather import read_evidence
+from ..evidence.gather import count_shards, read_evidence
 from ..evidence.runs import find_runs
 from ..evidence.summary import Summary, summarise
 from .common import broken_parts
+from .progress import progress
 
 
 def judged(names: list[str], target: str | None) -> tuple[Evidence, Summary]:
@@ -29,7 +30,8 @@ def judged(names: list[str], target: str | None) -> tuple[Evidence, Summary]:
     paths = find_runs(config, names)
     if config.file is None:
         config = find_config(paths[0].resolve())
-    evidence = read_evidence(paths)
+    with progress("reading", count_shards(paths)) as step:
+        evidence = read_evidence(paths, step)
     newest = evidence.newest()
     recorded = None if newest is None else newest.target
     name, found = config.target(target or recorded)

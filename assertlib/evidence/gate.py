@@ -16,6 +16,7 @@ from enum import StrEnum
 from ..model import REACHABLE, SOMETIMES
 from ..recording.trials import SEED_RANDOM
 from .digest import Sample
+from .record import Identity
 from .sequential import ERROR, RateWatch
 from .statistics import interval, trials_to_see
 from .store import StoredResult, StoredRun
@@ -121,25 +122,26 @@ class History:
 
 def history_of(
     runs: Sequence[StoredRun],
-    results: Callable[[], Iterable[StoredResult]],
+    sampled: Iterable[tuple[Identity, Sample]],
+    results: Iterable[StoredResult],
     now: Callable[[str], str] = str,
 ) -> History:
     """
     Go through the history once, from the oldest run to the newest.
 
     Args:
-        results: What assertions did, run by run in the order of *runs*; asked for twice, since the
-            error that each rate gets depends on how many there are.
+        sampled: The assertions that trials of each sample had: they share the error.
+        results: What assertions did, run by run in the order of *runs*.
         now: What an assertion is called today.
     """
     history = History(list(runs))
     rates = {
-        (now(each.identity.message), each.identity.fingerprint, each.sample)
-        for each in results()
-        if _is_sampled(each)
+        (now(identity.message), identity.fingerprint, sample)
+        for identity, sample in sampled
+        if _has_rate(identity, sample)
     }
     error = ERROR / max(1, len(rates))
-    for each in results():
+    for each in results:
         key = now(each.identity.message), each.identity.fingerprint
         history.known[key].add(each.run)
         if each.identity.kind in STATES:
@@ -149,16 +151,18 @@ def history_of(
             history.violated[key[0]].add(each.run)
         elif each.true:
             history.satisfied[key].add(each.run)
-        if _is_sampled(each):
-            rate = history.rates[key].setdefault(each.sample, Rate(each.sample, RateWatch(error)))
+        if each.trials and _has_rate(each.identity, each.sample):
+            found = history.rates[key]
+            if each.sample not in found:
+                found[each.sample] = Rate(each.sample, RateWatch(error))
+            rate = found[each.sample]
             rate.watch.take(each.trials, each.made_true)
             rate.seen[each.run] = each.made_true, each.trials
     return history
 
 
-def _is_sampled(each: StoredResult) -> bool:
-    is_random = each.sample[1] == SEED_RANDOM and each.trials > 0
-    return is_random and each.identity.kind in STATES
+def _has_rate(identity: Identity, sample: Sample) -> bool:
+    return sample[1] == SEED_RANDOM and identity.kind in STATES
 
 
 @dataclass

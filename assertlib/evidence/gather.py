@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,9 +25,22 @@ _MANY = 512
 """Below this, starting processes takes longer than they save."""
 
 
-def read_evidence(paths: Sequence[Path]) -> Evidence:
+def count_shards(paths: Sequence[Path]) -> int:
+    """
+    How many shards the runs at *paths* have.
+
+    Raises:
+        UnreadableRunError: There is no such directory.
+    """
+    return sum(len(shard_names(str(path))) for path in paths)
+
+
+def read_evidence(paths: Sequence[Path], step: Callable[[], None] = lambda: None) -> Evidence:
     """
     The evidence of the runs at *paths*.
+
+    Args:
+        step: Called after each shard.
 
     Raises:
         UnreadableRunError: A file of theirs is damaged.
@@ -35,8 +48,14 @@ def read_evidence(paths: Sequence[Path]) -> Evidence:
     evidence = Evidence()
     for path in paths:
         info = read_info(path)
-        evidence.add_digests(info, read_digests(info, path))
+        evidence.add_digests(info, _stepping(read_digests(info, path), step))
     return evidence
+
+
+def _stepping(digests: Iterator[Digest], step: Callable[[], None]) -> Iterator[Digest]:
+    for each in digests:
+        yield each
+        step()
 
 
 def read_digests(info: RunInfo, path: Path) -> Iterator[Digest]:

@@ -58,6 +58,7 @@ class RateWatch:
     runs: int = 0
     reference: float = 0.0
     wealth: list[float] = field(default_factory=lambda: [-math.inf] * len(RATIOS))
+    _gains: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)] * len(RATIOS))
     _next: float = FIRST_TRIALS
     _looks: int = 0
 
@@ -66,10 +67,11 @@ class RateWatch:
         if not trials:
             return
         self.runs += 1
-        share = -math.log(self.runs) - math.log(self.runs + 1)
-        for number, ratio in enumerate(RATIOS):
-            gained = likelihood_ratio(self.reference, ratio, trials, satisfied)
-            self.wealth[number] = log_sum(self.wealth[number], share) + gained
+        share = -math.log(self.runs * (self.runs + 1))
+        missed = trials - satisfied
+        for number, (hit, miss) in enumerate(self._gains):
+            wealth = log_sum(self.wealth[number], share)
+            self.wealth[number] = wealth + satisfied * hit + missed * miss
         self.trials += trials
         self.satisfied += satisfied
         if self.trials >= self._next:
@@ -80,6 +82,7 @@ class RateWatch:
         self._next = self.trials * GROWTH
         error = self.error / 2 / (self._looks * (self._looks + 1))
         self.reference = max(self.reference, lower_bound(self.satisfied, self.trials, error))
+        self._gains = [gains(self.reference, ratio) for ratio in RATIOS]
 
     @property
     def evidence(self) -> float:
@@ -120,13 +123,17 @@ class RateWatch:
 
 def likelihood_ratio(reference: float, ratio: float, trials: int, satisfied: int) -> float:
     """How much likelier (a logarithm) the run is under *ratio* times the reference than under it."""
+    hit, miss = gains(reference, ratio)
+    return satisfied * hit + (trials - satisfied) * miss
+
+
+def gains(reference: float, ratio: float) -> tuple[float, float]:
+    """The same of one trial that satisfied the assertion, and of one that did not."""
     if reference <= 0:
-        return 0.0
-    lower = reference * ratio
+        return 0.0, 0.0
     # A rate of one leaves no room for a trial that did not satisfy it.
-    reference = min(reference, 1 - 1e-12)
-    missed = math.log1p(-lower) - math.log1p(-reference)
-    return satisfied * math.log(ratio) + (trials - satisfied) * missed
+    upper = min(reference, 1 - 1e-12)
+    return math.log(ratio), math.log1p(-reference * ratio) - math.log1p(-upper)
 
 
 def _at_most(mean: float) -> int:

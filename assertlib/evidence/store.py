@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -47,9 +47,8 @@ class StoredRun:
     command: str
 
 
-@dataclass(frozen=True)
-class StoredResult:
-    """What one assertion did in one sample of one run."""
+class StoredResult(NamedTuple):
+    """What one assertion did in one sample of one run; there may be millions."""
 
     run: str
     identity: Identity
@@ -289,18 +288,35 @@ class Store:
         Raises:
             StoreError: The database cannot be read.
         """
-        names = [column.name for column in results.columns][3:]
         with self._reading() as connection:
             identities, kinds = _identities(connection), _samples(connection)
             for part in _parts(list(of)):
                 found: dict[str, list[StoredResult]] = defaultdict(list)
-                for row in connection.execute(results.select().where(results.c.run.in_(part))):
-                    values = (getattr(row, name) for name in names)
-                    found[row.run].append(
-                        StoredResult(row.run, identities[row.assertion], kinds[row.sample], *values)
-                    )
+                rows = connection.execute(results.select().where(results.c.run.in_(part)))
+                for run, sample, assertion, *values in rows:
+                    identity = identities[assertion]
+                    found[run].append(StoredResult(run, identity, kinds[sample], *values))
                 for run in part:
                     yield from found[run]
+
+    def sampled(self, of: Sequence[str]) -> set[tuple[Identity, Sample]]:
+        """
+        The assertions that trials of each sample had, in the runs *of*.
+
+        Raises:
+            StoreError: The database cannot be read.
+        """
+        pairs: set[tuple[int, int]] = set()
+        with self._reading() as connection:
+            identities, kinds = _identities(connection), _samples(connection)
+            for part in _parts(list(of)):
+                query = (
+                    sa.select(results.c.assertion, results.c.sample)
+                    .where(results.c.run.in_(part), results.c.trials > 0)
+                    .distinct()
+                )
+                pairs.update((row[0], row[1]) for row in connection.execute(query))
+        return {(identities[assertion], kinds[sample]) for assertion, sample in pairs}
 
     # -- removing ------------------------------------------------------------------------
 

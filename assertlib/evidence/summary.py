@@ -184,13 +184,6 @@ class _Judging:
         self._catalog = catalog
         self._scan = scan
         self._tallies = evidence.tallies(scan, now)
-        self._full_scans = [
-            None
-            if info.scan is None
-            else {(now(site.message), site.fingerprint) for site in info.scan}
-            for info in evidence.runs.values()
-            if info.full
-        ]
         self._is_scanned = evidence.newest() is not None
         self._replays = {
             now(message): token
@@ -267,17 +260,15 @@ class _Judging:
             antecedent=facts.antecedent,
             example=_example(tally, outside),
             nearest="" if verdict is Verdict.SATISFIED else self._nearest(message, site),
-            rate_bounds=self._rate_bounds() if verdict is Verdict.NEVER_TRUE else {},
+            rate_bounds=self._rate_bounds(site) if verdict is Verdict.NEVER_TRUE else {},
             replay=self._replays.get(message, ""),
             dormant_features=dormant,
         )
 
     def _could_be_absent(self, site: Site | None) -> bool:
         """Whether a full run had this assertion, so that no hit of it means something."""
-        if site is None:
-            return bool(self._full_scans)
-        identity = (site.message, site.fingerprint)
-        return any(scan is None or identity in scan for scan in self._full_scans)
+        full = [run for run, info in self._evidence.runs.items() if info.full]
+        return any(self._held(run, site) for run in full)
 
     def _entry(self, invariant: str | None) -> Entry | None:
         return entry_of(invariant, self._catalog.entries)
@@ -322,19 +313,38 @@ class _Judging:
             declared = [_declared_without_trials(self._evidence).get(feature)]
         return all(values == {False} for values in declared)
 
+    def _held(self, run: str, site: Site | None) -> bool:
+        identities = self._identities[run]
+        return site is None or identities is None or (site.message, site.fingerprint) in identities
+
+    @cached_property
+    def _identities(self) -> dict[str, set[tuple[str, str]] | None]:
+        """What the source of each run held; None where nobody has looked."""
+        return {
+            run: None
+            if info.scan is None
+            else {(self._now(site.message), site.fingerprint) for site in info.scan}
+            for run, info in self._evidence.runs.items()
+        }
+
     def _nearest(self, message: str, site: Site | None) -> str:
         return _nearest(self._evidence.guidance(message, self._now))
 
     @cached_property
-    def _sample_sizes(self) -> Counter[str]:
+    def _sample_sizes(self) -> Counter[tuple[str, str]]:
+        """How many random trials there are of each run and population."""
         return Counter(
-            population
-            for _, population, sampler in self._evidence.samples()
+            (trial[0], population)
+            for trial, population, sampler in self._evidence.samples()
             if sampler == SEED_RANDOM
         )
 
-    def _rate_bounds(self) -> dict[str, float]:
-        sizes = self._sample_sizes
+    def _rate_bounds(self, site: Site | None) -> dict[str, float]:
+        """Over trials whose source held the assertion, with the condition that it has."""
+        sizes: Counter[str] = Counter()
+        for (run, population), size in self._sample_sizes.items():
+            if self._held(run, site):
+                sizes[population] += size
         return {name: rate_bound_when_never_seen(size) for name, size in sorted(sizes.items())}
 
     def invariants(self, assertions: list[AssertionResult]) -> list[InvariantResult]:

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from ..evidence.gate import Gate, GateItem, Triage
+from ..evidence.statistics import chance_of_something_new
 from ..evidence.summary import InvariantResult, Summary
 from ..evidence.verdicts import Level
-from ..evidence.wording import counted, in_markdown, one_line
+from ..evidence.wording import counted, in_markdown, one_line, percent
+from ..model import REACHABLE, SOMETIMES
+from ..recording.trials import SEED_RANDOM
 from .content import quoted, title
 
 _ROWS = 40
@@ -31,9 +34,22 @@ def in_text(gate: Gate, summary: Summary) -> str:
             f"{label} {item.triage.value.upper():9} {item.finding.value}: {quoted(item.message)}{owner}"
         )
         lines.append(f"     {item.text}")
-    lines += gate.notes
+    lines += [*gate.notes, *_next_trial(summary)]
     lines.append(_verdict(gate))
     return "".join(one_line(line) + "\n" for line in lines)
+
+
+def _next_trial(summary: Summary) -> Iterator[str]:
+    """What further trials may still show."""
+    random = sum(each.trials for each in summary.populations if each.sampler == SEED_RANDOM)
+    if random and len(summary.populations) == 1:
+        states = [each for each in summary.assertions if each.kind in (SOMETIMES, REACHABLE)]
+        chance = chance_of_something_new((each.trials_true for each in states), random)
+        missing = sum(not each.trials_true for each in states)
+        yield (
+            f"One more trial shows a state that none did with a chance of about"
+            f" {percent(chance)}; {missing} of {len(states)} were not seen."
+        )
 
 
 def _verdict(gate: Gate) -> str:
@@ -54,7 +70,7 @@ def in_markdown_summary(gate: Gate, summary: Summary) -> str:
         mine = [item for item in gate.items if item.triage is triage]
         if mine:
             lines += [f"## {triage.value}", "", *_table(mine), ""]
-    lines += [f"- {in_markdown(note)}" for note in gate.notes]
+    lines += [f"- {in_markdown(note)}" for note in [*gate.notes, *_next_trial(summary)]]
     lines += ["", in_markdown(_verdict(gate)), ""]
     text = "\n".join(lines)
     if len(text.encode()) > _BYTES:

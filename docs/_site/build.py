@@ -35,7 +35,8 @@ ROOT = DOCS.parent
 
 def gather(source: Path) -> None:
     """All pages, those of people and the generated ones, in *source*."""
-    for path in [*DOCS.glob("*.md"), *DOCS.glob("*.svg"), HERE / "conf.py", HERE / "index.md"]:
+    figures = [*DOCS.glob("*.svg"), *DOCS.glob("*.png")]
+    for path in [*DOCS.glob("*.md"), *figures, HERE / "conf.py", HERE / "index.md"]:
         shutil.copy(path, source)
     (source / "static").mkdir()
     shutil.copy(HERE / "site.css", source / "static")

@@ -1,0 +1,245 @@
+"""
+The report in a real browser.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from assertlib.catalog.loader import Catalog, Entry
+from assertlib.catalog.model import Invariant
+from assertlib.evidence.combine import Evidence
+from assertlib.evidence.runs import RunInfo
+from assertlib.evidence.summary import summarise
+from assertlib.model import ALWAYS, SOMETIMES, Location, Site
+from assertlib.recording.counters import message_hash
+from assertlib.recording.hits import Captured, Hit
+from assertlib.recording.records import Delta, Shard, SlotRecord, TrialRecord
+from assertlib.recording.trials import Trial
+from assertlib.report.html_format import Around, render
+
+HOSTILE = [
+    "</script><script>window.broken = 1</script>",
+    '"><img src=x onerror="window.broken = 1">',
+    "<!--<script>",
+    "&lt;b&gt; {{7*7}} ${7*7}",
+    "a\u2028b\u202ec\x00\x1b[31m",
+    "\ud800 alone",
+    "@REPORT@",
+]
+HERE = Location("store.py", "put", "Store", 7)
+
+
+def summary_of(count=6, messages=None):
+    """A judged run: every third promise is broken, every second state is missed."""
+    names = messages or [f"assertion number {number}" for number in range(count)]
+    catalog, sites, shard = Catalog(), [], Shard("1-a")
+    shard.durable = True
+    true, false = [], []
+    for number, message in enumerate(names):
+        id = f"area{number // 2 % 7}.holds-{number // 2}"
+        kind = SOMETIMES if number % 2 else ALWAYS
+        sites.append(
+            Site(
+                kind=kind, message=message, file="store.py", qualname="put", line=number + 1,
+                column=1, invariant=id, condition="a < b", fingerprint="f",
+            )
+        )  # fmt: skip
+        if id not in catalog.entries:
+            known = Invariant.model_validate(
+                {
+                    "title": f"It holds {number}", "kind": "safety", "status": "active",
+                    "statement": f"It is {number} and {HOSTILE[0] if messages else 'fine'}.",
+                    "why": "It matters.", "expects": ["always"],
+                }
+            )  # fmt: skip
+            catalog.entries[id] = Entry(id, known, "catalog/kv.toml", 3)
+        shard.slots.append(SlotRecord(kind, message_hash(message), message, id, HERE))
+        broken = number % 6 == 0
+        true.append(0 if broken or number % 4 == 1 else 5)
+        false.append(2 if broken or kind is SOMETIMES else 0)
+        if broken:
+            shard.hits.append(
+                Hit(
+                    kind=kind, message=message, invariant=id, condition=False, count=1, time=1,
+                    trial="seed 0", seed=0, location=HERE, details=json.dumps({"said": message}),
+                    captured=Captured("a < b", {"a": repr(message)}),
+                )
+            )  # fmt: skip
+    shard.true, shard.false = true, false
+    shard.told.append(Delta("seed 0", true, false))
+    for seed in range(40):
+        name = f"seed {seed}"
+        shard.trials[name] = TrialRecord(Trial(name, population="swarm", seed=seed), seed)
+        shard.trials[name].end = seed + 1
+    evidence = Evidence()
+    info = RunInfo(
+        "run-1", Path("run-1"), "store", full=True, commit="c0ffee", command=(), scan=tuple(sites)
+    )
+    evidence.add_run(info, [shard])
+    return summarise(evidence, catalog, "store", sites)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("there is no Chromium here; `make services` installs one, as root")
+    from playwright.sync_api import sync_playwright
+
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as play:
+        found = play.chromium.launch(executable_path=chromium, args=options)
+        yield found
+        found.close()
+
+
+@pytest.fixture(name="opened")
+def _opened(browser, tmp_path):
+    """Opens a report; whatever the console says, and any request, fails the test."""
+    said = []
+    pages = []
+
+    def opened(text, hash="", **options):
+        path = tmp_path / f"report{len(pages)}.html"
+        path.write_text(text, encoding="utf-8", errors="surrogatepass")
+        page = browser.new_page(**options)
+        pages.append(page)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: said.extend(
+            [] if request.url.startswith(("file:", "data:")) else [request.url]
+        ))  # fmt: skip
+        page.goto(f"{path.as_uri()}{hash}")
+        page.wait_for_selector("body[data-ready]")
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert said == []
+
+
+def titles(page):
+    return page.locator("#list details.entry strong").all_text_contents()
+
+
+def test_gaps_come_first(opened):
+    page = opened(render(summary_of(60)))
+    marks = page.locator("#list details.entry > summary .mark").all_text_contents()
+    assert marks[0] == "violated"
+    assert marks == sorted(marks, key=["violated", "evaluated", "exercised"].index)
+    assert page.locator("#violations .broken").count() == 10
+    assert "always 'assertion number 0' is violated" in page.inner_text("#violations")
+
+
+def test_the_list_can_be_filtered_and_searched(opened):
+    page = opened(render(summary_of(60), Around(reached={"assertion number 7": ["test_of_seven"]})))
+    assert page.inner_text("#shown") == "30 of 30"
+    page.fill("#find", "number 44")
+    assert titles(page) == ["area1.holds-22"]
+    page.fill("#find", "test_of_seven")
+    assert len(titles(page)) == 1
+    page.fill("#find", "no such thing")
+    assert page.is_visible("#none")
+    page.click("#clear")
+    assert page.inner_text("#shown") == "30 of 30"
+    page.select_option("#verdict", "violated")
+    assert page.inner_text("#shown") == "10 of 30"
+    page.select_option("#area", "area0")
+    assert all(name.startswith("area0.") for name in titles(page))
+
+
+def test_links_lead_to_an_invariant_and_to_an_assertion(opened):
+    text = render(summary_of(60))
+    page = opened(text, "#area1.holds-22")
+    assert page.locator("details.entry[open] strong").all_text_contents() == ["area1.holds-22"]
+    page = opened(text, "#a=assertion%20number%207")
+    assert "assertion number 7" in page.inner_text("details.entry[open]")
+
+
+def test_it_can_be_used_by_keyboard(opened):
+    page = opened(render(summary_of(60)))
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    assert page.locator("details.entry[open]").count() == 1
+    assert page.locator("details.entry").nth(1).get_attribute("class") == "entry current"
+    page.keyboard.press("k")
+    assert page.locator("details.entry").nth(0).get_attribute("class") == "entry current"
+    page.keyboard.press("/")
+    page.keyboard.type("number 44")
+    assert titles(page) == ["area1.holds-22"]
+    page.keyboard.press("Escape")
+    assert page.inner_text("#shown") == "30 of 30"
+
+
+def test_an_assertion_shows_what_is_known_of_it(opened):
+    name = "assertion number 3"
+    around = Around(
+        trends={name: [0.1, 0.3, 0.2]},
+        reached={name: ["seed 0"]},
+        sources={name: "    4  always(a < b)"},
+        before={name: "never-true"},
+    )
+    page = opened(render(summary_of(6), around), f"#a={name.replace(' ', '%20')}")
+    told = page.inner_text("details.entry[open]")
+    for text in (
+        "true 5, false 2; in 1 trial, true in 1; rate 2.5 % (0.06 % to 13.2 %, 95 %)",
+        "before: never-true", "reached by seed 0", "4  always(a < b)", "What must hold",
+    ):  # fmt: skip
+        assert text in told
+    assert page.locator("details.entry[open] svg.trend path").count() == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_follows_the_colours_of_the_reader(opened, scheme):
+    page = opened(render(summary_of(6)), color_scheme=scheme)
+    color = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (color == "rgb(255, 255, 255)") is (scheme == "light")
+
+
+def test_printed_it_holds_everything(opened):
+    page = opened(render(summary_of(900)))
+    assert page.locator("details.entry").count() == 200
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details.entry[open]").count() == 450
+
+
+def test_hostile_texts_are_shown_as_they_are(opened):
+    messages = HOSTILE
+    around = Around(reached={each: [each] for each in messages}, sources={messages[0]: messages[0]})
+    page = opened(render(summary_of(messages=messages), around))
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    for each in page.locator("details.entry").all():
+        each.evaluate("node => { node.open = true; node.dispatchEvent(new Event('toggle')); }")
+    assert page.evaluate("window.broken") is None
+    assert page.locator("img").count() == 0
+    told = page.inner_text("body")
+    assert "</script><script>window.broken = 1</script>" in told
+    assert "{{7*7}} ${7*7}" in told
+
+
+def test_a_page_needs_nothing_else():
+    page = render(summary_of(6))
+    assert "default-src 'none'" in page
+    assert not re.search(
+        r"""https?://(?!www\.w3\.org)|@import|url\(|<link[^>]+stylesheet|\bsrc=|innerHTML""", page
+    )
+
+
+def test_five_thousand_assertions_are_there_within_a_second(opened):
+    text = render(summary_of(5000))
+    begin = time.monotonic()
+    page = opened(text)
+    first = time.monotonic() - begin
+    took = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+    print(f"ready after {took:.0f} ms ({first:.2f} s with the browser's own)")
+    page.fill("#find", "number 4321")
+    assert len(titles(page)) == 1
