@@ -5,6 +5,7 @@ The evidence store, in SQLite and in a real PostgreSQL: nothing is lost, nothing
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assertlib.evidence import schema
-from assertlib.evidence.record import Identity, RunRecord, ShardRecord, Totals, TrialRow
+from assertlib.evidence.gather import read_evidence
+from assertlib.evidence.record import (
+    Identity,
+    RunRecord,
+    ShardRecord,
+    Totals,
+    TrialRow,
+    record_of,
+)
 from assertlib.evidence.store import Store, StoreError
 
+from ..support import clean_environment
 from .postgres import HOW, Postgres, binaries
 
 RANDOM, TESTS = ("kill", "seed-random"), ("", "set")
@@ -333,3 +343,49 @@ def test_any_sequence_of_imports_ends_where_one_whole_import_does(shards, import
         for name in names:
             store.add(of([name]))
         assert told(store) == expected
+
+
+# -- real shards, damaged -----------------------------------------------------------------------
+
+RECORDING = """
+from assertlib import always, sometimes, trial
+for seed in range(6):
+    with trial(f"seed {seed}", population="kill", seed=seed):
+        for n in range(4):
+            always(n >= 0, "a promise", {"n": n})
+            sometimes(n == seed, "a state", {"n": n})
+"""
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A run of one process, and what the store holds of it."""
+    root = tmp_path_factory.mktemp("recorded")
+    subprocess.run(
+        [sys.executable, "-c", RECORDING], cwd=root, timeout=60, check=True,
+        env={**clean_environment(), "ASSERTLIB_RUN_DIR": str(root / "run-1")},
+    )  # fmt: skip
+    return root / "run-1", results_of([root / "run-1"])
+
+
+def results_of(run_dirs):
+    with Store("sqlite://") as store:
+        for path in run_dirs:
+            store.add(record_of(read_evidence([path]), path.name))
+        return {name: row[:2] for name, row in told(store, "run-1").items()}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_shards_cut_at_any_byte_and_read_in_any_order_end_with_what_the_whole_one_tells(
+    recorded, tmp_path_factory, data
+):
+    whole, expected = recorded
+    cut = tmp_path_factory.mktemp("cut") / "run-1"
+    shutil.copytree(whole, cut)
+    for path in cut.iterdir():
+        size = data.draw(st.integers(0, path.stat().st_size), label=path.suffix)
+        os.truncate(path, size)
+    order = data.draw(st.permutations([whole, cut, whole]))
+    assert expected == {("a promise", *RANDOM): (24, 0), ("a state", *RANDOM): (4, 20)}
+    assert results_of(order) == expected

@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from assertlib.recording.hits import Captured, Hit
 from assertlib.recording.records import Delta, Shard, SlotRecord, TrialRecord
 from assertlib.recording.trials import Trial
 from assertlib.report.html_format import Around, render
+
+from ..support import clean_environment
 
 HOSTILE = [
     "</script><script>window.broken = 1</script>",
@@ -243,3 +247,26 @@ def test_five_thousand_assertions_are_there_within_a_second(opened):
     print(f"ready after {took:.0f} ms ({first:.2f} s with the browser's own)")
     page.fill("#find", "number 4321")
     assert len(titles(page)) == 1
+
+
+def test_the_report_of_the_example_store_opens(opened, tmp_path):
+    root = Path(__file__).parents[2]
+    for name in ("pyproject.toml", "catalog", "examples"):
+        copy = shutil.copytree if (root / name).is_dir() else shutil.copy
+        copy(root / name, tmp_path / name)
+    assertlib = Path(sys.executable).parent / "assertlib"
+    program = [sys.executable, "-m", "kvstore.torture", "--seconds", "2"]
+    environment = {**clean_environment(), "PYTHONPATH": str(tmp_path / "examples/kvstore")}
+    for command in (
+        ["run", "--full", "--target", "kvstore", "--", *program],
+        ["report", "--format", "html", "--output", "report.html"],
+    ):
+        subprocess.run(
+            [assertlib, *command], cwd=tmp_path, env=environment, timeout=120, check=True,
+            capture_output=True,
+        )  # fmt: skip
+    page = opened((tmp_path / "report.html").read_text(encoding="utf-8"), "#wal.fsync-before-ack")
+    told = page.inner_text("details.entry[open]")
+    assert "Before the store acknowledges a write" in told
+    assert "examples/kvstore/kvstore/store.py:" in told
+    assert page.locator("#areas tbody tr").count() >= 5
