@@ -73,29 +73,27 @@ def find_commit(start: str) -> str | None:
     The commit checked out at *start* or above, read from ``.git`` without
     running git; None when there is none to be seen.
     """
-    directory = start
-    while True:
-        git = os.path.join(directory, ".git")
-        if os.path.exists(git):
-            return _head_commit(git)
-        parent = os.path.dirname(directory)
-        if parent == directory:
-            return None
-        directory = parent
+    git = _git_above(start)
+    return None if git is None else _head_commit(git)
 
 
 def find_branch(start: str) -> str | None:
     """The branch checked out at *start* or above; None where there is none to be seen."""
+    git = _git_above(start)
+    try:
+        head = "" if git is None else _read(os.path.join(_git_directories(git)[0], "HEAD"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    prefix = "ref: refs/heads/"
+    return head.removeprefix(prefix) if head.startswith(prefix) else None
+
+
+def _git_above(start: str) -> str | None:
     directory = start
     while True:
         git = os.path.join(directory, ".git")
         if os.path.exists(git):
-            try:
-                head = _read(os.path.join(_git_directories(git)[0], "HEAD"))
-            except (OSError, UnicodeDecodeError):
-                return None
-            prefix = "ref: refs/heads/"
-            return head.removeprefix(prefix) if head.startswith(prefix) else None
+            return git
         parent = os.path.dirname(directory)
         if parent == directory:
             return None
