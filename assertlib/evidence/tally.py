@@ -8,18 +8,15 @@ in which something is broken on purpose, are taken out of it and looked at one b
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import add
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ..model import Kind
 from ..recording.hits import Hit
-from ..recording.trials import EXPECTS_VIOLATION
+from ..recording.trials import EXPECTS_VIOLATION, Trial
 from .digest import Digest, Name, numbers_in
-
-if TYPE_CHECKING:
-    from .combine import Evidence
 
 TrialKey = tuple[str, str | None]
 """Run and trial; no trial is its own bucket."""
@@ -59,6 +56,26 @@ class Tally:
         return self.true + self.false
 
 
+class Facts(Protocol):
+    """What is known of a trial."""
+
+    @property
+    def trial(self) -> Trial: ...
+
+
+class Trials(Protocol):
+    """What a tally has to know of the evidence that it adds up."""
+
+    def shards_of(self, run: str) -> list[Digest]:
+        """The shards of a run."""
+
+    def trial_of(self, run: str, shard: Digest, trial: str | None) -> str | None:
+        """The trial that hits of *shard* belong to."""
+
+    def around(self, trial: TrialKey) -> Iterator[Facts]:
+        """*trial* and those around it, from the inside out."""
+
+
 class _Sum:
     """Columns of all shards that know the same assertions, with what each is today."""
 
@@ -82,7 +99,7 @@ class RunTally:
 
     def __init__(
         self,
-        evidence: Evidence,
+        evidence: Trials,
         run: str,
         known: Callable[[Name], Known | None],
         now: Callable[[str], str],

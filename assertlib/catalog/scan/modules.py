@@ -1,13 +1,11 @@
 """
-Source files as modules: their scopes, and what they call and read.
+Reads a source file as a module: which scope binds which name, to what, and where.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 
 from .scopes import (
     EVERYWHERE,
@@ -17,105 +15,28 @@ from .scopes import (
     Definition,
     FunctionNode,
     Import,
+    Module,
     Parameter,
     Place,
     Position,
     Range,
     Scope,
+    module_name,
     self_class,
 )
 
 
-@dataclass(eq=False)
-class Module:
-    """One source file."""
-
-    file: str
-    name: str
-    package: str
-    source: str
-    tree: ast.Module
-    scope: Scope = field(init=False)
-    scopes: dict[ast.AST, Scope] = field(default_factory=dict)
-    stars: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.scope = Scope(self.tree, "", None, self)
-        _Binder(self).visit_body(self.tree, self.scope)
-
-    @cached_property
-    def uses(self) -> Uses:
-        """
-        What the module calls and reads.
-
-        Raises:
-            RecursionError: It is nested too deeply.
-        """
-        uses = Uses([], [], set())
-        self._add_uses(self.tree, self.scope, uses, is_annotation=False)
-        return uses
-
-    def _add_uses(self, node: ast.AST, scope: Scope, uses: Uses, *, is_annotation: bool) -> None:
-        annotations = (getattr(node, "annotation", None), getattr(node, "returns", None))
-        for child, place in children_in_scopes(node, scope, self.scopes):
-            is_inside = is_annotation or child in annotations
-            if isinstance(child, ast.Call):
-                uses.calls.append((child, place))
-            elif isinstance(child, ast.Assign | ast.AnnAssign):
-                uses.named.add(_named_value(child))
-            elif (
-                isinstance(child, ast.Name | ast.Attribute)
-                and isinstance(child.ctx, ast.Load)
-                and not is_inside
-            ):
-                uses.loads.append((child, place))
-            self._add_uses(child, place, uses, is_annotation=is_inside)
-
-
-@dataclass(frozen=True)
-class Uses:
+def read_module(file: str, source: str, tree: ast.Module) -> Module:
     """
-    Expressions of a module, each with the scope that it is evaluated in.
+    The module in *file*, with its scopes.
 
-    Attributes:
-        calls: In order of the source.
-        loads: Names and attributes that are read, but for annotations.
-        named: What assignments give a name to.
+    Raises:
+        RecursionError: It is nested too deeply.
     """
-
-    calls: list[tuple[ast.Call, Scope]]
-    loads: list[tuple[ast.Name | ast.Attribute, Scope]]
-    named: set[ast.expr | None]
-
-
-def _named_value(node: ast.Assign | ast.AnnAssign) -> ast.expr | None:
-    """What an assignment to plain names gives a name to."""
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return node.value if all(isinstance(each, ast.Name) for each in targets) else None
-
-
-def module_name(file: str) -> tuple[str, str]:
-    """
-    Dotted name of the module in *file*, made of its whole path, and of the
-    package that holds it.  Imports are matched with the end of such names.
-    """
-    parts = file.removesuffix(".py").strip("/").split("/")
-    package = ".".join(parts[:-1])
-    return (package if parts[-1] == "__init__" else ".".join(parts)), package
-
-
-def children_in_scopes(
-    node: ast.AST, scope: Scope, scopes: dict[ast.AST, Scope]
-) -> Iterator[tuple[ast.AST, Scope]]:
-    """The children of *node*, each with the scope that it is evaluated in."""
-    inner = scopes.get(node, scope)
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.arguments):
-            for part in ast.iter_child_nodes(child):
-                yield part, scope
-        else:
-            is_body = not isinstance(node, FunctionNode) or child in node.body
-            yield child, inner if is_body else scope
+    name, package = module_name(file)
+    module = Module(file, name, package, source, tree)
+    _Binder(module).visit_body(tree, module.scope)
+    return module
 
 
 class _Binder(ast.NodeVisitor):

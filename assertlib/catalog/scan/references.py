@@ -8,8 +8,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from .modules import Module
-from .scopes import Assigned, Definition, FunctionNode, Import, Parameter, Scope, self_class
+from .scopes import Assigned, Definition, FunctionNode, Import, Module, Parameter, Scope, self_class
 
 ASSERTIONS = frozenset(
     [

@@ -25,7 +25,6 @@ from ..findings import Finding, did_you_mean
 from ..rules import RULES
 from .calls import Argument, Assertion, Expander, Part, parts_of
 from .fingerprint import fingerprint
-from .modules import Module
 from .references import (
     ASSERTIONS,
     DECLARES,
@@ -37,7 +36,7 @@ from .references import (
     Resolver,
     is_property_of,
 )
-from .scopes import Scope
+from .scopes import Module, Scope
 from .sources import parse_all, unreadable
 
 _CONDITION_LIMIT = 300

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .modules import Module
+from functools import cached_property
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -188,6 +186,97 @@ def _runs_in_place(user: Scope, owner: Scope) -> bool:
             return False
         scope = scope.parent
     return scope is owner
+
+
+@dataclass(eq=False)
+class Module:
+    """One source file."""
+
+    file: str
+    name: str
+    package: str
+    source: str
+    tree: ast.Module
+    scope: Scope = field(init=False)
+    scopes: dict[ast.AST, Scope] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.scope = Scope(self.tree, "", None, self)
+
+    @cached_property
+    def uses(self) -> Uses:
+        """
+        What the module calls and reads.
+
+        Raises:
+            RecursionError: It is nested too deeply.
+        """
+        uses = Uses([], [], set())
+        self._add_uses(self.tree, self.scope, uses, is_annotation=False)
+        return uses
+
+    def _add_uses(self, node: ast.AST, scope: Scope, uses: Uses, *, is_annotation: bool) -> None:
+        annotations = (getattr(node, "annotation", None), getattr(node, "returns", None))
+        for child, place in children_in_scopes(node, scope, self.scopes):
+            is_inside = is_annotation or child in annotations
+            if isinstance(child, ast.Call):
+                uses.calls.append((child, place))
+            elif isinstance(child, ast.Assign | ast.AnnAssign):
+                uses.named.add(_named_value(child))
+            elif (
+                isinstance(child, ast.Name | ast.Attribute)
+                and isinstance(child.ctx, ast.Load)
+                and not is_inside
+            ):
+                uses.loads.append((child, place))
+            self._add_uses(child, place, uses, is_annotation=is_inside)
+
+
+@dataclass(frozen=True)
+class Uses:
+    """
+    Expressions of a module, each with the scope that it is evaluated in.
+
+    Attributes:
+        calls: In order of the source.
+        loads: Names and attributes that are read, but for annotations.
+        named: What assignments give a name to.
+    """
+
+    calls: list[tuple[ast.Call, Scope]]
+    loads: list[tuple[ast.Name | ast.Attribute, Scope]]
+    named: set[ast.expr | None]
+
+
+def _named_value(node: ast.Assign | ast.AnnAssign) -> ast.expr | None:
+    """What an assignment to plain names gives a name to."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return node.value if all(isinstance(each, ast.Name) for each in targets) else None
+
+
+def module_name(file: str) -> tuple[str, str]:
+    """
+    Dotted name of the module in *file*, made of its whole path, and of the
+    package that holds it.  Imports are matched with the end of such names.
+    """
+    parts = file.removesuffix(".py").strip("/").split("/")
+    package = ".".join(parts[:-1])
+    return (package if parts[-1] == "__init__" else ".".join(parts)), package
+
+
+def children_in_scopes(
+    node: ast.AST, scope: Scope, scopes: dict[ast.AST, Scope]
+) -> Iterator[tuple[ast.AST, Scope]]:
+    """The children of *node*, each with the scope that it is evaluated in."""
+    inner = scopes.get(node, scope)
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.arguments):
+            for part in ast.iter_child_nodes(child):
+                yield part, scope
+        else:
+            is_body = not isinstance(node, FunctionNode) or child in node.body
+            yield child, inner if is_body else scope
 
 
 def self_class(node: ast.Name, scope: Scope) -> Scope | None:

@@ -9,9 +9,9 @@ import re
 from functools import lru_cache
 
 from ..findings import Finding
-from .modules import Module, module_name
+from .modules import read_module
 from .references import DECLARES, HOMES, endings
-from .scopes import Binding, Definition, FunctionNode, Import, Parameter
+from .scopes import Binding, Definition, FunctionNode, Import, Module, Parameter, module_name
 
 _REMEMBERED = 512
 _MARKS = (b"assertlib", b"antithesis")
@@ -136,8 +136,7 @@ def _parse(name: str, data: bytes) -> Module | Finding:
     try:
         tree = ast.parse(data, name)
         source = data.decode(_encoding(data))
-        dotted, package = module_name(name)
-        return Module(name, dotted, package, source, tree)
+        return read_module(name, source, tree)
     except SyntaxError as error:
         return unreadable(name, error.lineno or 0, error.msg)
     except RecursionError:
