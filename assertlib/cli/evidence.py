@@ -98,7 +98,7 @@ def add(
 @command
 def list_runs(
     target: TargetOption = None,
-    last: Annotated[int, typer.Option("--last", help="How many of the newest.")] = 20,
+    last: Annotated[int, typer.Option("--last", help="How many of the newest.", min=1)] = 20,
 ) -> int:
     """
     List the runs in the store, the newest last.
@@ -208,7 +208,7 @@ def together(
     first: Annotated[str, typer.Argument(help="The message of an assertion.")],
     second: Annotated[str, typer.Argument(help="That of another.")],
     target: TargetOption = None,
-    last: Annotated[int, typer.Option("--last", help="How many of the newest runs.")] = 100,
+    last: Annotated[int, typer.Option("--last", help="How many of the newest runs.", min=1)] = 100,
 ) -> int:
     """
     Tell in how many trials two states came true together: "partition" and "compaction" in one.
@@ -254,9 +254,11 @@ def _bits_of(record: RunRecord, *messages: str) -> list[int] | None:
 @app.command("prune")
 @command
 def prune(
-    keep: Annotated[int | None, typer.Option("--keep", help="How many of the newest.")] = None,
+    keep: Annotated[
+        int | None, typer.Option("--keep", help="How many of the newest.", min=0)
+    ] = None,
     days: Annotated[
-        int | None, typer.Option("--older-than", metavar="DAYS", help="Only those.")
+        int | None, typer.Option("--older-than", metavar="DAYS", help="Only those.", min=0)
     ] = None,
     target: TargetOption = None,
 ) -> int:

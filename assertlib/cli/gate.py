@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ import typer
 
 from ..catalog.config import Config, ConfigError, find_config
 from ..catalog.files import read_as_is, write_whole
-from ..evidence.gate import WINDOW, Gate, history_of, judge_gate
+from ..evidence.gate import WINDOW, Baseline, Gate, history_of, judge_gate
 from ..evidence.runs import find_runs
 from ..evidence.store import StoredResult, StoredRun
 from ..evidence.summary import Summary
@@ -76,10 +77,11 @@ def gate(
     _, summary = judged([str(path) for path in paths], target)
     if summary.is_empty:
         raise NoDataError(f"no assertion was hit in {', '.join(summary.runs)}: that is no pass")
-    baseline = baseline_file(config, summary.target)
+    path = baseline_file(config, summary.target)
+    baseline = read_baseline(path)
     with open_store(config) as store:
         take_in(store, config, paths)
-        kept = _since(store.runs(summary.target), since)
+        kept = _since(config, store.runs(summary.target), since)
         ids = [run.id for run in kept]
         with progress("judging", len(kept)) as step:
             results = _stepping(store.results(ids), step)
@@ -87,7 +89,7 @@ def gate(
     found = judge_gate(
         summary,
         history,
-        read_baseline(baseline),
+        baseline,
         now=summary.renamed,
         witnessed=_witnessed(config, summary),
         window=window,
@@ -101,7 +103,7 @@ def gate(
     if badge is not None:
         put(in_badge(summary), badge)
     if update:
-        _update(baseline, found)
+        _update(path, baseline, found)
     return WRONG if found.fails else OK
 
 
@@ -115,11 +117,14 @@ def _stepping(results: Iterator[StoredResult], step: Callable[[], None]) -> Iter
         yield each
 
 
-def _since(runs: list[StoredRun], commit: str | None) -> list[StoredRun]:
+def _since(config: Config, runs: list[StoredRun], commit: str | None) -> list[StoredRun]:
     if commit is None:
         return runs
+    command = ["git", "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"]
+    named = subprocess.run(command, cwd=config.root, capture_output=True, text=True, check=False)
+    wanted = named.stdout.strip() or commit
     for number, run in enumerate(runs):
-        if run.commit.startswith(commit):
+        if run.commit.startswith(wanted):
             return runs[number:]
     raise ConfigError(f"--since {commit}: no run in the store is of that commit")
 
@@ -135,9 +140,13 @@ def baseline_file(config: Config, target: str) -> Path:
     return config.root / own / f"{name}.txt"
 
 
-def read_baseline(path: Path) -> list[str] | None:
+_PENDING = "? "
+"""What stands before a name that was not satisfied yet when the baseline was begun."""
+
+
+def read_baseline(path: Path) -> Baseline | None:
     """
-    The messages in it; None if there is none.
+    What is written down there; None if nothing is.
 
     Raises:
         ConfigError: A line of it cannot be read.
@@ -148,25 +157,38 @@ def read_baseline(path: Path) -> list[str] | None:
         lines = read_as_is(path).splitlines()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: no baseline: {error}") from None
-    messages = []
-    for number, line in enumerate(lines, 1):
+    satisfied: set[str] = set()
+    pending: set[str] = set()
+    for number, line in enumerate(filter(None, lines), 1):
+        name = line.removeprefix(_PENDING)
         try:
-            messages.append(json.loads(line) if line.startswith('"') else line)
+            message = json.loads(name) if name.startswith('"') else name
         except ValueError:
             raise ConfigError(f"{path}:{number}:1: a quote that does not end") from None
-    return [message for message in messages if message]
+        (pending if line.startswith(_PENDING) else satisfied).add(message)
+    return Baseline(frozenset(satisfied), frozenset(pending))
 
 
-def _update(path: Path, found: Gate) -> None:
-    before = set(read_baseline(path) or ())
-    lines = sorted(_line(message) for message in found.satisfied)
-    write_whole(path, "".join(line + "\n" for line in lines))
-    new, gone = set(found.satisfied) - before, before - set(found.satisfied)
-    print(f"{path}: {counted(len(new), 'name')} added, {len(gone)} taken out; commit it")
+def _update(path: Path, before: Baseline | None, found: Gate) -> None:
+    now = found.baseline
+    if now == before:
+        print(f"{path}: nothing to change")
+        return
+    lines = [_line(message) for message in now.satisfied]
+    lines += [_PENDING + _line(message) for message in now.pending]
+    write_whole(path, "".join(line + "\n" for line in sorted(lines)))
+    known = before.satisfied if before else frozenset()
+    new, gone = len(now.satisfied - known), len(known - now.satisfied)
+    print(
+        f"{path}: {counted(new, 'name')} added, {gone} taken out, {len(now.pending)} pending;"
+        " commit it"
+    )
 
 
 def _line(message: str) -> str:
-    is_plain = message.isprintable() and message.strip() == message and message[:1] != '"'
+    is_plain = (
+        message.isprintable() and message.strip() == message and message[:1] not in ('"', "?")
+    )
     return message if is_plain else json.dumps(message)
 
 

@@ -9,14 +9,14 @@ the whole history tells (`sequential`).  A sometimes that is new must come true,
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ..model import REACHABLE, SOMETIMES
 from ..recording.trials import SEED_RANDOM
 from .digest import Sample
-from .record import Identity
+from .record import Identity, storable
 from .sequential import ERROR, RateWatch
 from .statistics import interval, trials_to_see
 from .store import StoredResult, StoredRun
@@ -40,9 +40,10 @@ class Finding(StrEnum):
     DROPPED = "rate dropped"
     LOST = "no longer satisfied"
     LEFT = "left the code"
-    UNSEEN = "new, and never true"
+    UNSEEN = "never true yet"
     RARE = "rare"
-    RESOLVED = "resolved"
+    BEFORE = "violated before"
+    RESOLVED = "no longer violated"
 
 
 class Triage(StrEnum):
@@ -79,10 +80,12 @@ class Rate:
 
     Attributes:
         seen: By run, in how many of how many trials.
+        dropped_in: The run since which it counts as dropped.
     """
 
     sample: Sample
     watch: RateWatch
+    dropped_in: str | None = None
     seen: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def in_words(self) -> str:
@@ -104,14 +107,12 @@ class History:
         runs: Oldest first.
         rates: Of each assertion over random trials, by sample.
         satisfied: The runs in which each was satisfied, by whatever trials.
-        known: The runs whose source held it.
         violated: The runs in which it was broken.
     """
 
     runs: list[StoredRun]
     rates: dict[Identified, dict[Sample, Rate]] = field(default_factory=lambda: defaultdict(dict))
     satisfied: dict[Identified, set[str]] = field(default_factory=lambda: defaultdict(set))
-    known: dict[Identified, set[str]] = field(default_factory=lambda: defaultdict(set))
     violated: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @property
@@ -143,7 +144,6 @@ def history_of(
     error = ERROR / max(1, len(rates))
     for each in results:
         key = now(each.identity.message), each.identity.fingerprint
-        history.known[key].add(each.run)
         if each.identity.kind in STATES:
             if each.true:
                 history.satisfied[key].add(each.run)
@@ -158,6 +158,7 @@ def history_of(
             rate = found[each.sample]
             rate.watch.take(each.trials, each.made_true)
             rate.seen[each.run] = each.made_true, each.trials
+            rate.dropped_in = (rate.dropped_in or each.run) if rate.watch.has_dropped else None
     return history
 
 
@@ -166,18 +167,32 @@ def _has_rate(identity: Identity, sample: Sample) -> bool:
 
 
 @dataclass
+class Baseline:
+    """
+    What is committed of what was satisfied.
+
+    Attributes:
+        satisfied: Names of assertions that were, once.
+        pending: Those that were not yet when the baseline was begun.
+    """
+
+    satisfied: frozenset[str]
+    pending: frozenset[str] = frozenset()
+
+
+@dataclass
 class Gate:
     """
     What was found.
 
     Attributes:
-        satisfied: What the baseline may hold from now on: its names that are still there, and all
-            that is satisfied.
+        baseline: What is to be committed from now on: of its names those that are still there,
+            and all that is satisfied.
         notes: What limits all this, in whole sentences.
     """
 
     items: list[GateItem]
-    satisfied: list[str]
+    baseline: Baseline
     notes: list[str]
     runs: int
     watched: int
@@ -190,7 +205,7 @@ class Gate:
 def judge_gate(
     summary: Summary,
     history: History,
-    baseline: Collection[str] | None,
+    baseline: Baseline | None,
     *,
     now: Callable[[str], str] = str,
     witnessed: Mapping[str, str] | None = None,
@@ -205,7 +220,7 @@ def judge_gate(
         witnessed: What became of the witness of an assertion: empty if it still shows it.
         window: How many runs before count as before.
     """
-    judging = _Judging(summary, history, {now(each) for each in baseline or ()}, window)
+    judging = _Judging(summary, history, _today(baseline, now), window)
     items = [
         *judging.violations(),
         *judging.of_baseline(),
@@ -217,20 +232,29 @@ def judge_gate(
     ordered = sorted(unique.values(), key=lambda item: (rank[item.finding], item.message))
     return Gate(
         items=ordered,
-        satisfied=judging.satisfied(),
-        notes=list(judging.notes(baseline)),
+        baseline=judging.next_baseline(),
+        notes=list(judging.notes()),
         runs=len(history.runs),
         watched=history.watched,
     )
 
 
+def _today(baseline: Baseline | None, now: Callable[[str], str]) -> Baseline | None:
+    if baseline is None:
+        return None
+    return Baseline(frozenset(map(now, baseline.satisfied)), frozenset(map(now, baseline.pending)))
+
+
 class _Judging:
     """One pass over a summary and a history."""
 
-    def __init__(self, summary: Summary, history: History, baseline: set[str], window: int) -> None:
+    def __init__(
+        self, summary: Summary, history: History, baseline: Baseline | None, window: int
+    ) -> None:
         self._summary = summary
         self._history = history
         self._baseline = baseline
+        self._names = baseline.satisfied if baseline else frozenset()
         self._own = set(summary.runs)
         earlier = [run.id for run in history.runs if run.id not in self._own]
         self._before = earlier[-window:]
@@ -239,11 +263,11 @@ class _Judging:
 
     def _key(self, result: AssertionResult) -> Identified:
         fingerprint = "" if result.site is None else result.site.fingerprint
-        return result.message, fingerprint
+        return storable(result.message), fingerprint
 
-    def _is_new(self, result: AssertionResult) -> bool:
-        """Whether no run before held it, under this condition."""
-        return not self._history.known.get(self._key(result), set()) & self._earlier
+    def _was_satisfied(self, result: AssertionResult) -> bool:
+        """Whether any run satisfied it, under this condition."""
+        return bool(self._history.satisfied.get(self._key(result)))
 
     def _item(
         self, finding: Finding, triage: Triage, result: AssertionResult, text: str
@@ -254,7 +278,7 @@ class _Judging:
         """What is broken now, and what was and is no more."""
         last = self._before[-1:]
         for result in self._summary.with_verdict(Verdict.VIOLATED):
-            before = self._history.violated.get(result.message, set())
+            before = self._history.violated.get(storable(result.message), set())
             is_old = bool(before.intersection(last))
             text = f"false {result.false:,} of {result.hits:,}"
             triage = Triage.ONGOING if is_old else Triage.NEW
@@ -272,21 +296,25 @@ class _Judging:
                 yield self._item(Finding.RESOLVED, Triage.RESOLVED, known, f"{text}, not now")
             else:
                 text += "; not seen now, which does not mean that it is mended"
-                yield self._item(Finding.RARE, Triage.ONGOING, known, text)
+                yield self._item(Finding.BEFORE, Triage.ONGOING, known, text)
 
     def of_baseline(self) -> Iterable[GateItem]:
         """What was satisfied once, and is not now."""
-        for message in sorted(self._baseline):
+        for message in sorted(self._names):
             result = self._results.get(message)
             if result is None:
-                text = "it is in the baseline, and no longer in the source; --update takes it out"
+                text = (
+                    "it is in the baseline, and no longer in the source; --update takes it out, or"
+                    " `assertlib catalog rename` keeps its evidence under a new name"
+                )
                 yield GateItem(Finding.LEFT, Triage.NEW, message, "", text)
                 continue
             if result.verdict in (Verdict.UNREACHED, Verdict.NEVER_TRUE, Verdict.VACUOUS):
                 yield from self._missing(result)
 
     def _missing(self, result: AssertionResult) -> Iterable[GateItem]:
-        if self._is_new(result):
+        if self._earlier and not self._was_satisfied(result):
+            # Its condition is another than it was: that is for `unseen`.
             return
         rates = self._history.rates.get(self._key(result), {})
         if any(rate.watch.has_dropped for rate in rates.values()):
@@ -322,7 +350,9 @@ class _Judging:
                         f"at least {percent(rate.watch.reference)} of the trials{name} satisfied it;"
                         f" of the newest {trials:,} it were {hit:,}"
                     )
-                    yield self._item(Finding.DROPPED, Triage.NEW, result, text)
+                    is_old = rate.dropped_in in self._earlier
+                    triage = Triage.ONGOING if is_old else Triage.NEW
+                    yield self._item(Finding.DROPPED, triage, result, text)
 
     def _recent(self, rate: Rate) -> tuple[int, int]:
         """How many of how many trials satisfied it, over as many runs as it takes to tell."""
@@ -335,30 +365,43 @@ class _Judging:
         return hit, trials
 
     def unseen(self, witnessed: Mapping[str, str]) -> Iterable[GateItem]:
-        """A sometimes that this change brings, and nothing satisfies."""
-        if not self._earlier:
+        """A state that nothing has satisfied yet, and that was not pending from the beginning."""
+        if self._baseline is None:
             return
         for result in self._summary.with_verdict(Verdict.NEVER_TRUE, Verdict.UNREACHED):
-            if result.kind.name not in STATES or not self._is_new(result):
+            is_known = result.message in self._baseline.pending or self._was_satisfied(result)
+            is_lost = result.message in self._names and not self._earlier
+            if result.kind.name not in STATES or is_known or is_lost:
                 continue
             if witnessed.get(result.message) == "":
                 continue
-            text = "no trial of its own runs made it true, and no witness is kept that does"
+            text = "no run has made it true, and no witness is kept that does"
             if result.message in witnessed:
-                text = f"no trial made it true, and its witness {witnessed[result.message]}"
-            if result.message in self._baseline:
+                text = f"no run has made it true, and its witness {witnessed[result.message]}"
+            if result.message in self._names:
                 text += "; its condition is another than the baseline's"
             yield self._item(Finding.UNSEEN, Triage.NEW, result, text)
 
-    def satisfied(self) -> list[str]:
-        """Names for the baseline: of it what is still there, and what is satisfied now."""
+    def next_baseline(self) -> Baseline:
+        """What is satisfied now is added, what has left the source goes; pending is never added."""
         now = {r.message for r in self._summary.with_verdict(Verdict.SATISFIED) if r.hits}
-        return sorted(now | (self._baseline & self._results.keys()))
+        satisfied = frozenset(now | (self._names & self._results.keys()))
+        if self._baseline is not None:
+            pending = self._baseline.pending & self._results.keys()
+        else:
+            missing = self._summary.with_verdict(
+                Verdict.NEVER_TRUE, Verdict.UNREACHED, Verdict.INCONCLUSIVE
+            )
+            pending = frozenset(r.message for r in missing if r.kind.name in STATES)
+        return Baseline(satisfied, pending - satisfied)
 
-    def notes(self, baseline: Collection[str] | None) -> Iterable[str]:
-        if baseline is None:
+    def notes(self) -> Iterable[str]:
+        if self._baseline is None:
             yield "There is no baseline yet: `assertlib gate --update` writes one."
         if not self._earlier:
-            yield "There are no earlier runs in the store: nothing can be new, or have dropped."
+            yield "There are no earlier runs in the store: nothing can have dropped."
         if not self._summary.full:
-            yield "The run was partial: what did not happen in it means nothing."
+            yield (
+                "The run was partial: that something was not reached in it means nothing; rates"
+                " count all the same."
+            )

@@ -231,9 +231,16 @@ def from_dict(data: Mapping[str, Any]) -> RunRecord:
             record.trials[name] = TrialRow(
                 (population, sampler), parent, seed, begin, end, int(true, 16), int(false, 16)
             )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"no run: {error!r}") from None
+    except KeyError as error:
+        raise ValueError(f"no run: {error} is missing") from None
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"no run: {error}") from None
     return record
+
+
+def storable(text: str) -> str:
+    """*text* with what databases cannot hold written out: NUL, and half a surrogate."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _counted(bits: Iterable[int], width: int) -> list[int]:
@@ -312,13 +319,13 @@ def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
         branch=branch,
         full=info.full,
         started=min((each.start for each in digests), default=0),
-        command=" ".join(info.command),
+        command=storable(" ".join(info.command)),
         features=dict(info.features),
         replays=dict(info.replays),
     )
     prints = {(each.kind.name, each.message): each.fingerprint for each in info.scan or ()}
     known: dict[Identity, int] = {
-        Identity(each.kind.name, each.message, each.fingerprint, each.invariant or ""): number
+        _identity(each.kind, each.message, each.invariant, prints): number
         for number, each in enumerate(
             {(each.kind, each.message): each for each in info.scan or ()}.values()
         )
@@ -327,9 +334,9 @@ def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
         facts = evidence.facts_of(trial) if trial[0] == run else None
         if facts is None or sampler == EXPECTS_VIOLATION or trial[1] is None:
             continue
-        record.trials[trial[1]] = TrialRow(
-            sample=(population, sampler),
-            parent=facts.trial.parent or "",
+        record.trials[storable(trial[1])] = TrialRow(
+            sample=(storable(population), sampler),
+            parent=storable(facts.trial.parent or ""),
             seed="" if facts.trial.seed is None else str(facts.trial.seed),
             begin=min(each.begin for each in facts.records),
             end=max(-1 if each.end is None else each.end for each in facts.records),
@@ -355,7 +362,7 @@ def _take(
     ]
     numbers = [number for number, name in enumerate(digest.names) if name.message is not None]
     at = dict(zip(numbers, place, strict=True))
-    is_same = all(number == target for number, target in at.items())
+    is_same = not digest.is_nameless and all(one == other for one, other in at.items())
     width = max(at.values(), default=-1) + 1
 
     def row(counts: Iterable[int]) -> tuple[int, ...]:
@@ -372,14 +379,14 @@ def _take(
     record.shards[digest.name] = ShardRecord(
         digest.weight,
         {
-            each: Totals(row(true), row(false))
+            (storable(each[0]), each[1]): Totals(row(true), row(false))
             for each, (true, false) in totals.items()
             if each[1] != EXPECTS_VIOLATION
         },
     )
     for trial, true, false in zip(digest.trials, digest.true_in, digest.false_in, strict=True):
         effective = evidence.trial_of(run, digest, trial)
-        mine = record.trials.get(effective or "")
+        mine = record.trials.get(storable(effective or ""))
         if mine is not None:
             mine.true |= bits(true)
             mine.false |= bits(false)
@@ -389,7 +396,8 @@ def _identity(
     kind: Kind, message: str | None, invariant: str | None, prints: dict[tuple[str, str], str]
 ) -> Identity:
     name = message or ""
-    return Identity(kind.name, name, prints.get((kind.name, name), ""), invariant or "")
+    fingerprint = prints.get((kind.name, name), "")
+    return Identity(kind.name, storable(name), fingerprint, storable(invariant or ""))
 
 
 def _sample_of(evidence: Evidence, run: str, digest: Digest) -> Sample:

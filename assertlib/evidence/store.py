@@ -25,7 +25,9 @@ from .schema import assertions, meta, results, runs, samples, shards, trials
 DEFAULT = Path(".assertlib") / "evidence.db"
 ENVIRONMENT = "ASSERTLIB_EVIDENCE_URL"
 _BUSY_SECONDS = 60
+_WRITES = "assertlib_writes"
 _ROWS = 5_000
+_ADDRESSES = "write an address such as sqlite:////FILE or postgresql://HOST/NAME"
 _LOCK = 0x61737372
 """Whose turn it is to make or upgrade the tables, in PostgreSQL."""
 
@@ -78,6 +80,8 @@ class Store:
         self._shown = url
         try:
             self._url = sa.make_url(url)
+            if self._url.get_backend_name() not in ("sqlite", "postgresql"):
+                raise StoreError(f"{self._url.drivername}: {_ADDRESSES}")
             if self._url.drivername == "postgresql":
                 self._url = self._url.set(drivername="postgresql+psycopg")
             self._shown = self._url.render_as_string(hide_password=True)
@@ -87,7 +91,7 @@ class Store:
                 f"{self._shown} needs {error.name}: pip install 'assertlib-sdk[postgres]'"
             ) from None
         except SQLAlchemyError as error:
-            raise StoreError(f"{url}: no address of a database: {error}") from None
+            raise StoreError(f"{url}: {_ADDRESSES}") from error
         if self._is_sqlite:
             _prepare_sqlite(self._engine)
         try:
@@ -112,7 +116,8 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        with self._told(), self._engine.begin() as connection:
+        engine = self._engine.execution_options(**{_WRITES: True})
+        with self._told(), engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -131,6 +136,10 @@ class Store:
             ) from None
 
     def _prepare(self) -> None:
+        with self._reading() as connection:
+            # Whoever may only read needs no more.
+            if schema.version_of(connection) == len(schema.STEPS):
+                return
         with self._writing() as connection:
             if not self._is_sqlite:
                 connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
@@ -342,20 +351,17 @@ def _options(url: sa.URL) -> dict[str, object]:
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:
-    """Readers do not wait for writers, and a transaction that writes says so at its beginning."""
+    """A transaction that writes says so at its beginning: two that find out later get stuck."""
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: object, _: object) -> None:
-        cursor = connection.cursor()  # type: ignore[attr-defined]
         # The driver must not begin transactions of its own.
         connection.isolation_level = None  # type: ignore[attr-defined]
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.close()
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _holds(known: RunRecord, record: RunRecord) -> bool:

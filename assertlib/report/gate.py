@@ -46,10 +46,11 @@ def _next_trial(summary: Summary) -> Iterator[str]:
         states = [each for each in summary.assertions if each.kind in (SOMETIMES, REACHABLE)]
         chance = chance_of_something_new((each.trials_true for each in states), random)
         missing = sum(not each.trials_true for each in states)
-        yield (
-            f"One more trial shows a state that none did with a chance of about"
-            f" {percent(chance)}; {missing} of {len(states)} were not seen."
-        )
+        if missing and chance:
+            yield (
+                f"{counted(missing, 'state')} of {len(states)} were not seen; about"
+                f" {percent(chance)} of further trials show one that none did."
+            )
 
 
 def _verdict(gate: Gate) -> str:

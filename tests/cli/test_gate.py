@@ -3,8 +3,10 @@
 """
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -125,6 +127,8 @@ def test_a_rate_that_drops_fails(settled):
     assert done.returncode == 1
     assert 'rate dropped: "it happens"' in done.stdout
     assert "of the newest 60 it were 0" in done.stdout
+    assert "FAIL NEW" in done.stdout
+    assert "FAIL ONGOING" in settled.gate(0.0).stdout
 
 
 def test_what_is_rare_anyway_is_told_and_passes(project):
@@ -165,7 +169,25 @@ def test_a_new_sometimes_has_to_come_true_in_its_own_runs(settled):
     settled.write("store.py", STORE.replace("HOLDS.always", more, 1))
     done = settled.gate()
     assert done.returncode == 1
-    assert 'new, and never true: "a new state"' in done.stdout
+    assert 'never true yet: "a new state"' in done.stdout
+    # Nor when the job is run again, or has seen the assertion in a run that was not judged.
+    assert settled.gate().returncode == 1
+    settled.cli("gate", "--update")
+    assert settled.gate().returncode == 1
+    settled.write("store.py", STORE.replace("HOLDS.always", more.replace("> 2", "> 0"), 1))
+    assert settled.gate().returncode == 0
+
+
+def test_what_was_not_satisfied_when_the_baseline_was_begun_is_pending(project):
+    more = 'HOLDS.sometimes(dice.random() > {}, "an old state")\n    HOLDS.always'
+    project.write("store.py", STORE.replace("HOLDS.always", more.format(2), 1))
+    assert project.gate(0.5, "holds", "--update").returncode == 0
+    baseline = project.root / "catalog/baseline.txt"
+    assert baseline.read_text() == "? an old state\nit happens\nit holds\n"
+    assert project.gate().returncode == 0
+    project.write("store.py", STORE.replace("HOLDS.always", more.format(0), 1))
+    assert project.gate(0.5, "holds", "--update").returncode == 0
+    assert baseline.read_text() == "an old state\nit happens\nit holds\n"
 
 
 def test_a_changed_condition_does_not_inherit_evidence_and_a_renamed_assertion_does(settled):
@@ -237,6 +259,8 @@ def test_runs_are_added_listed_shown_compared_and_forgotten(project):
     assert done.stdout == 'sometimes "it happens": true and false -> false\n'
     assert "no difference" in project.cli("evidence", "diff", first, first).stdout
     assert project.cli("evidence", "prune").returncode == 2
+    assert project.cli("evidence", "prune", "--keep", "-1").returncode == 2
+    assert project.cli("evidence", "list", "--last", "0").returncode == 2
     assert "1 run forgotten, 1 kept" in project.cli("evidence", "prune", "--keep", "1").stdout
     assert project.cli("evidence", "show", first).returncode == 3
 
@@ -274,3 +298,39 @@ def test_an_address_that_is_none_is_one_clear_error(project):
     done = project.cli("evidence", "add", ASSERTLIB_EVIDENCE_URL="nonsense")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_messages_that_no_database_can_hold_are_judged_all_the_same(project):
+    text = STORE.replace('"it happens"', '"it \\ud800 happens \\x00"')
+    project.write("store.py", text)
+    assert project.gate(0.5, "holds", "--update").returncode == 0
+    assert project.gate().returncode == 0
+    done = project.gate(0.0)
+    assert done.returncode == 1
+    assert "rate dropped" in done.stdout
+
+
+READER = """
+import os, sys
+from assertlib.evidence.store import Store
+Store("sqlite://").close()
+if os.geteuid() == 0:
+    os.setuid(65534)
+with Store(sys.argv[1]) as store:
+    print([run.target for run in store.runs()])
+"""
+
+
+def test_a_store_that_may_only_be_read_can_be_read(project):
+    project.gate()
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / "evidence.db"
+        shutil.copy(project.root / ".assertlib/evidence.db", copy)
+        copy.chmod(0o444)
+        copy.parent.chmod(0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", READER, f"sqlite:///{copy}"],
+            capture_output=True, text=True, timeout=60, env=clean_environment(),
+        )  # fmt: skip
+        copy.parent.chmod(0o755)
+    assert done.stdout == "['store']\n", done.stderr

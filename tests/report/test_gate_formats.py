@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assertlib.evidence.gate import Finding, Gate, GateItem, Triage
+from assertlib.evidence.gate import Baseline, Finding, Gate, GateItem, Triage
 from assertlib.report.gate import in_badge, in_junit, in_markdown_summary, in_text
 
 from .test_html import HOSTILE, summary_of
@@ -26,7 +26,7 @@ items = st.builds(
 
 
 def gate_of(found):
-    return Gate(items=found, satisfied=[], notes=[], runs=3, watched=2)
+    return Gate(items=found, baseline=Baseline(frozenset()), notes=[], runs=3, watched=2)
 
 
 @given(st.lists(items, max_size=5))
@@ -44,7 +44,7 @@ def test_a_test_report_is_xml_with_a_case_for_each_invariant(found):
 @given(st.lists(items, max_size=5))
 def test_texts_make_no_lines_of_their_own(found):
     text = in_text(gate_of(found), SUMMARY)
-    # Title, what the next trial may show and the verdict; two lines for each finding.
+    # Title, what further trials may show and the verdict; two lines for each finding.
     assert len(text.splitlines()) == 3 + 2 * len(found)
     table = in_markdown_summary(gate_of(found), SUMMARY).splitlines()
     rows = [line for line in table if line.startswith(("| ✗ |", "|  |"))]

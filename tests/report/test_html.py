@@ -90,7 +90,8 @@ def summary_of(count=6, messages=None):
     return summarise(evidence, catalog, "store", sites)
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it is open, an event loop runs in this thread.
+@pytest.fixture(scope="module")
 def browser():
     chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     if chromium is None:
