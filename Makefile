@@ -34,16 +34,16 @@ $(VENV)/.installed: pyproject.toml assertlib/_speed.c
 	touch $@
 
 # What is not on the package index; without it some tests skip, and say so.
-services: ## Debian's etcd, Chromium, PostgreSQL and iptables, for tests, if there is a root to install them
+services: ## Debian's etcd, Chromium, FUSE, PostgreSQL and iptables, for tests, if there is a root to install them
 	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 		echo "services: not root, or no apt-get: nothing is installed"; \
 	elif command -v etcd >/dev/null && command -v chromium >/dev/null \
-		&& command -v iptables >/dev/null \
+		&& command -v iptables >/dev/null && command -v fusermount3 >/dev/null \
 		&& { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }; then \
 		echo "services: all there"; \
 	else \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-			--no-install-recommends etcd-server chromium iptables postgresql util-linux >/dev/null; \
+			--no-install-recommends etcd-server chromium fuse3 iptables postgresql util-linux >/dev/null; \
 	fi
 
 demo: install ## the example store under kill -9 and simulated, then a real etcd, judged

@@ -150,13 +150,14 @@ class RunRecord:
         for sample in sorted(samples):
             true, false = self._totals(sample, width)
             mine = [(id, each) for id, each in self.trials.items() if each.sample == sample]
-            mine.sort(key=lambda each: each[1].begin)
+            # Names decide between equals, so that the order of what was added does not.
+            mine.sort(key=lambda each: (each[1].begin, each[0]))
             hit = _counted((trial.hit for _, trial in mine), width)
             made_true = _counted((trial.true for _, trial in mine), width)
             made_false = _counted((trial.false for _, trial in mine), width)
             first = _first_with((id, trial, trial.hit) for id, trial in mine)
             last = _first_with((id, trial, trial.hit) for id, trial in reversed(mine))
-            mine.sort(key=lambda each: each[1].cost)
+            mine.sort(key=lambda each: (each[1].cost, each[0]))
             witness = _first_with((id, trial, trial.true) for id, trial in mine)
             for number, identity in enumerate(self.assertions):
                 yield Result(
