@@ -161,7 +161,7 @@ def measured(command: Sequence[str], cwd: Path) -> tuple[float, float]:
     with subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             most = max(most, sum(_memory(pid) for pid in _family(process.pid)))
-            time.sleep(0.02)
+            time.sleep(0.2)
     if process.returncode:
         sys.exit(f"{command} ended with {process.returncode}")
     return time.perf_counter() - start, most
