@@ -333,3 +333,37 @@ def test_what_there_is_is_listed(tmp_path):
     assert done.returncode == 0
     for word in ("power-cut", "bit-rot         *", "slow-fsync", "swarm", "pct3"):
         assert f"  {word}" in done.stdout
+
+
+def gate(directory, *arguments):
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("assertlib")), "gate", *arguments],
+        cwd=directory, env=child_environment(), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_a_new_state_that_no_run_shows_passes_the_gate_with_a_witness_that_still_replays(bank):
+    state = '    sometimes(accounts["a"] < 0, "an account is overdrawn")\n'
+    (bank / "bank.py").write_text(BANK.replace(state, ""))
+    sim(bank, "explore", "--seeds", "1")
+    assert gate(bank, "--update").returncode == 0
+    (bank / "bank.py").write_text(BANK)
+    sim(bank, "explore", "--seeds", "60")
+    (tape,) = [
+        path
+        for path in runs(bank)[-1].glob("sim/*.tape.json")
+        if json.loads(path.read_text())["shows"] == "an account is overdrawn"
+    ]
+    kept = tape.read_bytes()
+    sim(bank, "explore", "--seeds", "1")
+    done = gate(bank)
+    assert done.returncode == 1
+    assert 'never true yet: "an account is overdrawn"' in done.stdout
+    (bank / "witnesses").mkdir()
+    (bank / "witnesses" / tape.name).write_bytes(kept)
+    assert gate(bank).returncode == 0, gate(bank).stdout
+    (bank / "bank.py").write_text(BANK.replace("choose(50)", "choose(5)"))
+    sim(bank, "explore", "--seeds", "1")
+    done = gate(bank)
+    assert done.returncode == 1
+    assert "its witness shows it no longer" in done.stdout
