@@ -313,7 +313,8 @@ class _Judging:
                 yield from self._missing(result)
 
     def _missing(self, result: AssertionResult) -> Iterable[GateItem]:
-        if self._earlier and not self._was_satisfied(result):
+        is_state = result.kind.name in STATES
+        if is_state and self._earlier and not self._was_satisfied(result):
             # Its condition is another than it was: that is for `unseen`.
             return
         rates = self._history.rates.get(self._key(result), {})

@@ -206,6 +206,14 @@ def test_a_changed_condition_does_not_inherit_evidence_and_a_renamed_assertion_d
     assert 'rate dropped: "it comes about"' in done.stdout
 
 
+def test_a_promise_that_is_changed_and_never_reached_does_not_leave_silently(settled):
+    hidden = 'if rate > 9:\n        HOLDS.always(holds and rate, "it holds")'
+    settled.write("store.py", STORE.replace('HOLDS.always(holds, "it holds")', hidden))
+    done = settled.gate()
+    assert done.returncode == 1
+    assert 'no longer satisfied: "it holds"' in done.stdout
+
+
 def test_a_history_may_begin_anew_at_a_commit(settled):
     done = settled.cli("gate", "--since", "nosuchcommit")
     assert done.returncode == 2
