@@ -15,10 +15,11 @@ from typing import Annotated
 import typer
 
 from ..catalog.config import Config, ConfigError, find_config
+from ..evidence.combine import Evidence
 from ..evidence.gather import read_evidence
-from ..evidence.record import RunRecord, from_dict, record_of
+from ..evidence.record import Result, RunRecord, from_dict, record_of
 from ..evidence.runs import find_runs
-from ..evidence.store import DEFAULT, ENVIRONMENT, Store, StoredResult
+from ..evidence.store import DEFAULT, ENVIRONMENT, Store
 from ..evidence.wording import counted, one_line, percent
 from ..model import NoDataError
 from ..recording.rundir import find_branch
@@ -58,13 +59,16 @@ def take_in(store: Store, config: Config, paths: list[Path]) -> int:
     taken = 0
     with progress("adding", len(paths)) as step:
         for path in paths:
-            evidence = read_evidence([path])
-            for run in evidence.runs:
-                record = record_of(evidence, run, find_branch(str(config.root)) or "")
-                if record.shards:
-                    taken += store.add(record)
+            taken += keep(store, config, read_evidence([path]))
             step()
     return taken
+
+
+def keep(store: Store, config: Config, evidence: Evidence) -> int:
+    """Add the runs of *evidence*; how many brought something new."""
+    branch = find_branch(str(config.root)) or ""
+    records = (record_of(evidence, run, branch) for run in evidence.runs)
+    return sum(store.add(record) for record in records if record.shards)
 
 
 @app.command("add")
@@ -144,7 +148,7 @@ def _id_of(store: Store, name: str) -> str:
     raise NoDataError(f"the store holds no run {name!r}; `assertlib evidence list` lists them")
 
 
-def _in_words(each: StoredResult) -> str:
+def _in_words(each: Result) -> str:
     hits = f"true {each.true:,}, false {each.false:,}"
     trials = (
         f"; in {counted(each.trials, 'trial')}: hit {each.hit:,}, made true {each.made_true:,}"

@@ -15,8 +15,9 @@ import typer
 from ..catalog.config import Config, ConfigError, find_config
 from ..catalog.files import read_as_is, write_whole
 from ..evidence.gate import WINDOW, Baseline, Gate, history_of, judge_gate
+from ..evidence.record import Result
 from ..evidence.runs import find_runs
-from ..evidence.store import StoredResult, StoredRun
+from ..evidence.store import StoredRun
 from ..evidence.summary import Summary
 from ..evidence.verdicts import Verdict
 from ..evidence.wording import counted
@@ -25,7 +26,7 @@ from ..report.gate import in_badge, in_junit, in_markdown_summary, in_text
 from ..sim.replay import replay
 from ..sim.tapes import stored_witness
 from .common import OK, WRONG, TargetOption, command, put
-from .evidence import open_store, take_in
+from .evidence import keep, open_store
 from .judging import judged
 from .progress import progress
 
@@ -74,13 +75,13 @@ def gate(
     """
     config = find_config(Path.cwd())
     paths = find_runs(config, runs or [])
-    _, summary = judged([str(path) for path in paths], target)
+    evidence, summary = judged([str(path) for path in paths], target)
     if summary.is_empty:
         raise NoDataError(f"no assertion was hit in {', '.join(summary.runs)}: that is no pass")
     path = baseline_file(config, summary.target)
     baseline = read_baseline(path)
     with open_store(config) as store:
-        take_in(store, config, paths)
+        keep(store, config, evidence)
         kept = _since(config, store.runs(summary.target), since)
         ids = [run.id for run in kept]
         with progress("judging", len(kept)) as step:
@@ -107,7 +108,7 @@ def gate(
     return WRONG if found.fails else OK
 
 
-def _stepping(results: Iterator[StoredResult], step: Callable[[], None]) -> Iterator[StoredResult]:
+def _stepping(results: Iterator[Result], step: Callable[[], None]) -> Iterator[Result]:
     """*results*, with a step for each run."""
     last = None
     for each in results:

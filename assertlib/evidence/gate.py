@@ -16,10 +16,10 @@ from enum import StrEnum
 from ..model import REACHABLE, SOMETIMES
 from ..recording.trials import SEED_RANDOM
 from .digest import Sample
-from .record import Identity, storable
+from .record import Identity, Result, storable
 from .sequential import ERROR, RateWatch
 from .statistics import interval, trials_to_see
-from .store import StoredResult, StoredRun
+from .store import StoredRun
 from .summary import AssertionResult, Summary
 from .verdicts import Verdict
 from .wording import counted, percent
@@ -124,7 +124,7 @@ class History:
 def history_of(
     runs: Sequence[StoredRun],
     sampled: Iterable[tuple[Identity, Sample]],
-    results: Iterable[StoredResult],
+    results: Iterable[Result],
     now: Callable[[str], str] = str,
 ) -> History:
     """

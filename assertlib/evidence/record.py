@@ -71,10 +71,9 @@ class TrialRow:
         return self.end - self.begin if self.end >= 0 else 1 << 62
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """
-    What one assertion did in the trials of one sample of one run.
+    What one assertion did in the trials of one sample of one run; there may be millions.
 
     Attributes:
         trials: How many there were.
@@ -83,6 +82,7 @@ class Result:
         witness: The cheapest trial that made it true.
     """
 
+    run: str
     identity: Identity
     sample: Sample
     true: int
@@ -161,6 +161,7 @@ class RunRecord:
             witness = _first_with((id, trial, trial.true) for id, trial in mine)
             for number, identity in enumerate(self.assertions):
                 yield Result(
+                    self.id,
                     identity,
                     sample,
                     true[number],

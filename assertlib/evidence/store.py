@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -47,23 +47,6 @@ class StoredRun:
     full: bool
     started: int
     command: str
-
-
-class StoredResult(NamedTuple):
-    """What one assertion did in one sample of one run; there may be millions."""
-
-    run: str
-    identity: Identity
-    sample: Sample
-    true: int
-    false: int
-    trials: int
-    hit: int
-    made_true: int
-    made_false: int
-    first: int
-    last: int
-    witness: str
 
 
 class Store:
@@ -196,7 +179,7 @@ class Store:
                 command=record.command,
                 features=json.dumps(record.features),
                 replays=json.dumps(record.replays),
-                assertions=json.dumps(numbers),
+                assertions=json.dumps([numbers[each] for each in record.assertions]),
             )
         )
         found = {trial.sample for trial in record.trials.values()}
@@ -205,21 +188,19 @@ class Store:
         width = len(record.assertions)
         _insert(connection, shards, _shard_rows(record, ids))
         _insert(connection, trials, _trial_rows(record, ids, width))
-        rows = (_result_row(record.id, result, ids, numbers, place)
-                for place, result in _numbered(record))  # fmt: skip
+        rows = (_result_row(result, ids, numbers) for result in record.results())
         _insert(connection, results, rows)
 
     def _assertion_ids(
         self, connection: sa.Connection, identities: Sequence[Identity]
-    ) -> list[int]:
+    ) -> dict[Identity, int]:
         rows = [identity._asdict() for identity in identities]
         _insert_missing(connection, assertions, rows)
-        known = {
+        return {
             Identity(row.kind, row.message, row.fingerprint, row.invariant): row.id
             for part in _parts([identity.message for identity in identities])
             for row in connection.execute(assertions.select().where(assertions.c.message.in_(part)))
         }
-        return [known[identity] for identity in identities]
 
     def _sample_ids(self, connection: sa.Connection, found: Sequence[Sample]) -> dict[Sample, int]:
         rows = [{"population": population, "sampler": sampler} for population, sampler in found]
@@ -290,7 +271,7 @@ class Store:
         with self._reading() as connection:
             return [StoredRun(*row) for row in connection.execute(query)][::-1]
 
-    def results(self, of: Iterable[str]) -> Iterator[StoredResult]:
+    def results(self, of: Iterable[str]) -> Iterator[Result]:
         """
         What assertions did in the runs *of*, run by run in that order.
 
@@ -300,11 +281,11 @@ class Store:
         with self._reading() as connection:
             identities, kinds = _identities(connection), _samples(connection)
             for part in _parts(list(of)):
-                found: dict[str, list[StoredResult]] = defaultdict(list)
+                found: dict[str, list[Result]] = defaultdict(list)
                 rows = connection.execute(results.select().where(results.c.run.in_(part)))
                 for run, sample, assertion, *values in rows:
                     identity = identities[assertion]
-                    found[run].append(StoredResult(run, identity, kinds[sample], *values))
+                    found[run].append(Result(run, identity, kinds[sample], *values))
                 for run in part:
                     yield from found[run]
 
@@ -461,29 +442,12 @@ def _trial_rows(
         }
 
 
-def _numbered(record: RunRecord) -> Iterator[tuple[int, Result]]:
-    width = len(record.assertions)
-    for number, result in enumerate(record.results()):
-        yield number % width, result
-
-
 def _result_row(
-    run: str, result: Result, ids: Mapping[Sample, int], numbers: Sequence[int], place: int
+    result: Result, ids: Mapping[Sample, int], numbers: Mapping[Identity, int]
 ) -> dict[str, object]:
-    return {
-        "run": run,
-        "sample": ids[result.sample],
-        "assertion": numbers[place],
-        "true": result.true,
-        "false": result.false,
-        "trials": result.trials,
-        "hit": result.hit,
-        "made_true": result.made_true,
-        "made_false": result.made_false,
-        "first": result.first,
-        "last": result.last,
-        "witness": result.witness,
-    }
+    row = result._asdict()
+    assertion = numbers[row.pop("identity")]
+    return {**row, "sample": ids[result.sample], "assertion": assertion}
 
 
 def _counts(data: bytes) -> tuple[int, ...]:
