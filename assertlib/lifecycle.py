@@ -29,6 +29,8 @@ def configure(
     features: Mapping[str, bool] | None = None,
     sinks: Iterable[str | Subscriber] | None = None,
     redact: Iterable[str] | None = None,
+    max_records_per_second: int | None = None,
+    max_shard_bytes: int | None = None,
 ) -> None:
     """
     Change how this process records; what is not given stays as it is.
@@ -47,9 +49,17 @@ def configure(
         redact: Patterns, as in a shell, of names whose values must not be shown
             when an assertion comes out false: variables, attributes, fields, keys
             of details.  From the environment: ``ASSERTLIB_REDACT=*token*,secret``.
+        max_records_per_second: How many records of hits and events may be written each second,
+            and told to sinks; 0 is without limit.  What goes beyond is dropped and counted.  The
+            first true and the first false hit of each assertion are always written.  From the
+            environment: ``ASSERTLIB_MAX_RECORDS_PER_SECOND``.
+        max_shard_bytes: How large the lines of this process may get on disk, from 65,536; 0 is
+            without limit.  After that, hits are counted, and nothing more is written.  From the
+            environment: ``ASSERTLIB_MAX_SHARD_BYTES``.
 
     Raises:
-        ValueError: There is no such mode, or one text stands where several are wanted.
+        ValueError: There is no such mode, one text stands where several are wanted, or a limit is
+            none.
     """
     for name, given in (("sinks", sinks), ("redact", redact)):
         if isinstance(given, str | bytes):
@@ -58,7 +68,13 @@ def configure(
         raise ValueError(f"features must be a mapping such as {{'watch': True}}, not {features!r}")
     patterns = None if redact is None else [str(pattern) for pattern in redact]
     recorder.configure(
-        mode=mode, run_dir=run_dir, features=features, sinks=sinks, redacted=patterns
+        mode=mode,
+        run_dir=run_dir,
+        features=features,
+        sinks=sinks,
+        redacted=patterns,
+        max_records_per_second=max_records_per_second,
+        max_shard_bytes=max_shard_bytes,
     )
 
 

@@ -214,6 +214,7 @@ class Digest:
     durable: bool
     lost_records: int
     truncated_details: int
+    dropped_records: int
     begun: Begun
     faults: list[FaultRecord]
     features: dict[str | None, dict[str, bool]]
@@ -275,6 +276,7 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
         durable=shard.durable,
         lost_records=shard.lost_records,
         truncated_details=shard.truncated_details,
+        dropped_records=shard.dropped_records,
         begun=begun,
         faults=shard.faults,
         features=shard.features,

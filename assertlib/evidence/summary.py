@@ -487,6 +487,12 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     lost = sum(shard.lost_records for shard in shards)
     if lost:
         yield f"{lost} records could not be written (no space?); the counters are exact."
+    dropped = sum(shard.dropped_records for shard in shards)
+    if dropped:
+        yield (
+            f"{counted(dropped, 'record')} dropped by max_records_per_second or max_shard_bytes;"
+            " the counters are exact."
+        )
     cut_off = [shard for shard in shards if shard.is_nameless]
     if cut_off:
         yield (

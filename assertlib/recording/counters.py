@@ -28,16 +28,22 @@ MAGIC = int.from_bytes(b"ALCOUNTS", "little")
 VERSION = 1
 
 HEADER_CELLS = 8
-MAGIC_CELL, VERSION_CELL, SLOTS_CELL, LOST_CELL, TROUBLE_CELL, TRUNCATED_CELL = range(6)
+(
+    MAGIC_CELL,
+    VERSION_CELL,
+    SLOTS_CELL,
+    LOST_CELL,
+    TROUBLE_CELL,
+    TRUNCATED_CELL,
+    VOLATILE_CELL,
+    DROPPED_CELL,
+) = range(HEADER_CELLS)
 
 SLOT_CELLS = 4
 HASH_CELL, KIND_CELL, TRUE_CELL, FALSE_CELL = range(SLOT_CELLS)
 
 CELL_BYTES = 8
 _LARGEST_CHUNK_BYTES = 1 << 20
-
-VOLATILE_CELL = 6
-"""Set when counters could no longer be kept in the file."""
 
 
 def message_hash(message: str) -> int:
@@ -173,6 +179,7 @@ class CounterFile:
         self.lost_records = cells[LOST_CELL]
         self.troubles = cells[TROUBLE_CELL]
         self.truncated_details = cells[TRUNCATED_CELL]
+        self.dropped_records = cells[DROPPED_CELL]
         self.durable = not cells[VOLATILE_CELL]
         present = (len(cells) - HEADER_CELLS) // SLOT_CELLS
         self.is_whole = cells[SLOTS_CELL] <= present

@@ -205,6 +205,7 @@ _OTHER_KEYS = (
     shard.FEATURES,
     shard.TROUBLE,
     shard.PROOF,
+    shard.LIMIT,
     shard.EXIT,
 )
 _KEYS = frozenset((*_HIT_KEYS, *_OTHER_KEYS))

@@ -143,6 +143,7 @@ class Reading:
             shard.FEATURES: self._take_features,
             shard.TROUBLE: self._take_trouble,
             shard.PROOF: self._take_proof,
+            shard.LIMIT: self._take_limit,
             shard.EXIT: self._take_exit,
         }
 
@@ -212,12 +213,18 @@ class Reading:
             ProofRecord(_str(body["defect"]), _str(body["message"]), _optional(body["commit"]))
         )
 
+    def _take_limit(self, _: Record) -> None:
+        """Of what was counted later, nobody knows the trial."""
+        self._rest, self._has_left = None, True
+        self._open.clear()
+
     def _take_exit(self, body: Record) -> None:
         self._exit = body
         self.shard.exited = True
         self.shard.lost_records = _int(body["lost"])
         self.shard.trouble_count = _int(body["troubles"])
         self.shard.truncated_details = _int(body["truncated"])
+        self.shard.dropped_records = _int(body.get("dropped", 0))
 
     def finish(self, counts: CounterFile | None, details: DetailsReading | None) -> None:
         """
@@ -246,6 +253,7 @@ class Reading:
         target.lost_records = max(target.lost_records, counts.lost_records)
         target.trouble_count = max(target.trouble_count, counts.troubles)
         target.truncated_details = max(target.truncated_details, counts.truncated_details)
+        target.dropped_records = max(target.dropped_records, counts.dropped_records)
         target.true = [slot[2] for slot in counts.slots]
         target.false = [slot[3] for slot in counts.slots]
 

@@ -14,10 +14,11 @@ import time
 
 from ..model import Kind, Location, assert_record
 from . import hot, shard, trials
-from .counters import TROUBLE_CELL, TRUNCATED_CELL
+from .counters import DROPPED_CELL, TROUBLE_CELL, TRUNCATED_CELL
 from .encode import DetailsEncoder, json_text, line, line_with_details
 from .guidance import Guide, worth_writing
 from .hits import Elsewhere, Hit
+from .limits import Limits, limits_of
 from .lock import PatientLock
 from .reprs import bounded_repr, redact
 from .rundir import find_commit
@@ -69,6 +70,7 @@ class Recorder:
         self.root = environ.get(ROOT_ENV) or working_directory()
         self.features = parse_features(environ.get(FEATURES_ENV, ""))
         redact(words(environ.get(REDACT_ENV, "")))
+        self._limits = limits_of(environ)
         self._sinks: list[str | Subscriber] = [*words(environ.get(SINKS_ENV, "log"))]
         self._subscribers: list[Subscriber] | None = None
         self._explainer: Explainer | None = None
@@ -91,7 +93,9 @@ class Recorder:
     def _opened(self) -> Session:
         """The session, begun at its first use."""
         if self._session is None:
-            self._session = Session(self.run_dir, self._facts())
+            self._session = Session(
+                self.run_dir, self._facts(), lambda: self.trial_id, self._limits.shard_bytes
+            )
             for (kind, message), (invariant, location) in self._declared.items():
                 self._session.add_slot(kind, message, invariant, location)
             for trial in self._stack:
@@ -118,14 +122,24 @@ class Recorder:
         features: Mapping[str, bool] | None = None,
         sinks: Iterable[str | Subscriber] | None = None,
         redacted: Collection[str] | None = None,
+        max_records_per_second: int | None = None,
+        max_shard_bytes: int | None = None,
     ) -> None:
         """See `assertlib.configure`."""
         if mode is not None and mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+        limits = Limits(
+            self._limits.records_per_second
+            if max_records_per_second is None
+            else max_records_per_second,
+            self._limits.shard_bytes if max_shard_bytes is None else max_shard_bytes,
+        )
         with self._lock:
             if mode is not None:
                 self.mode = mode
                 hot.reset()
+            if (max_records_per_second, max_shard_bytes) != (None, None):
+                self._limit(limits)
             if sinks is not None:
                 self._sinks = list(sinks)
                 self._subscribers = None
@@ -139,6 +153,12 @@ class Recorder:
             if redacted is not None:
                 redact(redacted)
                 os.environ[REDACT_ENV] = ",".join(redacted)
+
+    def _limit(self, limits: Limits) -> None:
+        self._limits = limits
+        os.environ.update(limits.as_environment())
+        if self._session is not None:
+            self._session.most_bytes = limits.shard_bytes
 
     def _declare_features(self, features: Mapping[str, bool]) -> None:
         self.features = {**self.features, **{name: bool(on) for name, on in features.items()}}
@@ -204,12 +224,20 @@ class Recorder:
             return None
         if violation:
             slot.trial = self.trial_id
+        if count > 1 and self.mode != RAISE and not self._limits.allow_a_record():
+            self._drop(slot, condition, count, violation=violation)
+            return None
         captured = None if condition else where.captured()
         hit = self._write_hit(slot, condition, count, details, where.location(), captured)
         self._publish(slot, condition, count, violation=violation)
         if violation or condition:
             self._tell(hit)
         return hit
+
+    def _drop(self, slot: Slot, condition: bool, count: int, *, violation: bool) -> None:
+        with self._lock:
+            self._opened().counters.bump(DROPPED_CELL)
+        self._publish(slot, condition, count, violation=violation)
 
     def _is_due(self, slot: Slot, count: int, *, condition: bool, violation: bool) -> bool:
         if condition:
@@ -453,7 +481,7 @@ class Recorder:
             os.environ[trials.ENVIRONMENT] = trials.to_environment(self._current)
 
     def _delta_lines(self) -> list[str]:
-        return [] if self._session is None else self._session.delta(self.trial_id)
+        return [] if self._session is None else self._session.delta()
 
     # -- lifecycle -------------------------------------------------------
 
@@ -483,9 +511,13 @@ class Recorder:
             else:
                 text = line_with_details(inside[0], inside[1], "details", encoded.text)
             with self._lock:
+                session = self._opened()
                 if encoded.truncated:
-                    self._opened().counters.bump(TRUNCATED_CELL)
-                self._opened().write([*encoded.diagnostics, text])
+                    session.counters.bump(TRUNCATED_CELL)
+                if inside is None and not self._limits.allow_a_record():
+                    session.counters.bump(DROPPED_CELL)
+                else:
+                    session.write([*encoded.diagnostics, text])
         except Exception as error:
             warn_once(f"event {name!r} is not recorded: {bounded_repr(error)}")
 

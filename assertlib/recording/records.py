@@ -160,6 +160,7 @@ class Shard:
         self.lost_records = 0
         self.trouble_count = 0
         self.truncated_details = 0
+        self.dropped_records = 0
         self.durable = False
         self.exited = False
         self.torn = False

@@ -14,6 +14,7 @@ import time
 from ..model import PROTOCOL_VERSION, Kind, Location, assert_record
 from . import hot, shard
 from .counters import (
+    DROPPED_CELL,
     FALSE_CELL,
     LOST_CELL,
     TROUBLE_CELL,
@@ -28,12 +29,15 @@ from .troubles import warn_later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Final
 
     from .hot import Cell, Pair
 
 VERSION: Final = "0.1.0"
+
+_END_BYTES, _SLOT_BYTES = 1024, 48
+"""What the last lines of a shard may take: so much, and so much more for each assertion."""
 
 
 class Slot:
@@ -81,12 +85,23 @@ class Session:
         is_written: Whether records go anywhere.
     """
 
-    def __init__(self, run_dir: str | None, facts: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        run_dir: str | None,
+        facts: Mapping[str, object],
+        trial: Callable[[], str | None],
+        most_bytes: int,
+    ) -> None:
         """
         Args:
             run_dir: Where to record; nothing that is wrong with it raises.
             facts: What the shard's header shall say of the process.
+            trial: Tells the id of the trial that gets the hits now.
+            most_bytes: How large its lines may get; 0 is without limit.
         """
+        self._trial = trial
+        self.most_bytes = most_bytes
+        self._is_full = False
         self.slots: dict[tuple[Kind, str], Slot] = {}
         self.name = "" if run_dir is None else shard_name()
         self._wants_records = run_dir is not None
@@ -128,13 +143,38 @@ class Session:
         return self._writer is not None
 
     def write(self, lines: list[str]) -> None:
-        """Write whole lines in one go; what cannot be written is counted as lost."""
+        """
+        Write whole lines in one go; what cannot be written is counted as lost, what the limit
+        does not allow as dropped.
+        """
+        if self.most_bytes and self._has_no_room(lines):
+            self.counters.bump(DROPPED_CELL)
+        else:
+            self._put(lines)
+
+    def _put(self, lines: list[str]) -> None:
         if self._writer is None:
             if self._wants_records:
                 self.counters.bump(LOST_CELL)
         elif not self._writer.write(lines):
             self.counters.bump(LOST_CELL)
             warn_later(f"a record could not be written to {self._writer.path}: no space?")
+
+    def _has_no_room(self, lines: list[str]) -> bool:
+        """Whether the shard is full; the last thing it tells is what was counted till then."""
+        if self._is_full or self._writer is None or not lines:
+            return self._is_full
+        end = _END_BYTES + _SLOT_BYTES * len(self.slots)
+        if self._writer.size + sum(map(len, lines)) + end <= self.most_bytes:
+            return False
+        self._is_full = True
+        body = {"bytes": self.most_bytes, "time": time.time_ns()}
+        self._put([*self.delta(), line(shard.LIMIT, body)])
+        warn_later(
+            f"{self._writer.path} has reached max_shard_bytes; hits are counted, and nothing more"
+            " is written"
+        )
+        return True
 
     def add_slot(self, kind: Kind, message: str, invariant: str | None, location: Location) -> Slot:
         """Declare an assertion that is new."""
@@ -152,14 +192,14 @@ class Session:
         self.write([line("antithesis_assert", declaration), line(shard.SLOT, body)])
         return slot
 
-    def delta(self, trial: str | None) -> list[str]:
-        """What was counted since the last delta, as a line that gives it to *trial*."""
+    def delta(self) -> list[str]:
+        """What was counted since the last delta, as a line that gives it to the trial."""
         totals = self.counters.totals()
         true, false = map(_difference, totals, self._told)
         self._told = totals
         if not true and not false:
             return []
-        return [line(shard.DELTA, {"trial": trial, "true": true, "false": false})]
+        return [line(shard.DELTA, {"trial": self._trial(), "true": true, "false": false})]
 
     def others_alive(self) -> list[str]:
         """Names of the shards of this run whose processes still run, without this one."""
@@ -174,10 +214,11 @@ class Session:
             "lost": self.counters.header(LOST_CELL),
             "troubles": self.counters.header(TROUBLE_CELL),
             "truncated": self.counters.header(TRUNCATED_CELL),
+            "dropped": self.counters.header(DROPPED_CELL),
         }
         if not self.counters.durable:
             body["true"], body["false"] = self.counters.totals()
-        self.write([line(shard.EXIT, body)])
+        self._put([line(shard.EXIT, body)])
         self.drop()
 
     def drop(self) -> None:

@@ -29,6 +29,7 @@ FAULTS = "assertlib_faults"
 FEATURES = "assertlib_features"
 TROUBLE = "assertlib_trouble"
 PROOF = "assertlib_proof"
+LIMIT = "assertlib_limit"
 EXIT = "assertlib_exit"
 
 
@@ -80,6 +81,11 @@ class ShardWriter:
         self._is_torn = True
         self._cut_back()
         return False
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._end
 
     def _cut_back(self) -> bool:
         """Take half a line away; until that works, nothing may be written behind it."""
