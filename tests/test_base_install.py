@@ -19,6 +19,7 @@ PACKED = ("assertlib", "catalog", "pyproject.toml", "README.md", "LICENSE")
 NO_NETWORK = ("connection broken by", "NewConnectionError", "NameResolutionError")
 
 REMEDY = "pip install 'assertlib-sdk[tools]'"
+OTEL_REMEDY = "pip install 'assertlib-sdk[otel]'"
 
 LOADED = """
     import sys
@@ -206,7 +207,7 @@ def test_a_sink_names_the_extra_it_needs_in_one_line(children, sink, needs, mode
     (line,) = outcome.err.strip().splitlines()
     assert sink in line
     assert needs in line
-    assert REMEDY in line
+    assert (OTEL_REMEDY if sink == "otel" else REMEDY) in line
     assert outcome.counts == {f"claim {number}": (0, 1) for number in range(3)}
 
 
@@ -366,7 +367,7 @@ def test_a_sink_in_the_bare_environment_names_the_extra(installed, children, sin
     process = run_installed(installed, children, script, ASSERTLIB_SINKS=sink)
     assert process.returncode == 0
     (line,) = process.stderr.strip().splitlines()
-    assert REMEDY in line
+    assert (OTEL_REMEDY if sink == "otel" else REMEDY) in line
 
 
 def test_the_repository_is_left_as_it_was(installed):

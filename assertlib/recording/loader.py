@@ -15,14 +15,19 @@ if TYPE_CHECKING:
     from .hits import Hit
 
     class Subscriber(Protocol):
-        """Is told of violations and of first true hits."""
+        """
+        Is told of violations and of first true hits.
+
+        One that also has ``trouble(text)`` is told what goes wrong with recording, instead of
+        the logger ``assertlib``.
+        """
 
         def handle(self, hit: Hit) -> None:
             """Take note of *hit*; whatever it raises is dropped."""
 
     Explainer = Callable[[Hit], str]
 
-_EXTRA = "tools"
+_EXTRAS = {"opentelemetry": "otel"}
 
 
 def load_sink(name: str) -> Subscriber:
@@ -56,5 +61,6 @@ def _attribute(module: str, name: str) -> Any:
         if error.name is not None and error.name.startswith("assertlib"):
             msg = f"there is no sink {module!r}"
             raise ImportError(msg) from None
-        msg = f"{module} needs {error.name}: pip install 'assertlib-sdk[{_EXTRA}]'"
+        extra = _EXTRAS.get((error.name or "").partition(".")[0], "tools")
+        msg = f"{module} needs {error.name}: pip install 'assertlib-sdk[{extra}]'"
         raise ImportError(msg) from None

@@ -32,14 +32,14 @@ from .settings import (
     REDACT_ENV,
     ROOT_ENV,
     RUN_DIR_ENV,
-    SINKS_ENV,
     absolute,
     mode_of,
     parse_features,
+    sinks_of,
     words,
     working_directory,
 )
-from .troubles import warn_once
+from .troubles import told_by, warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Recorder:
         self.features = parse_features(environ.get(FEATURES_ENV, ""))
         redact(words(environ.get(REDACT_ENV, "")))
         self._limits = limits_of(environ)
-        self._sinks: list[str | Subscriber] = [*words(environ.get(SINKS_ENV, "log"))]
+        self._sinks: list[str | Subscriber] = [*sinks_of(environ)]
         self._subscribers: list[Subscriber] | None = None
         self._explainer: Explainer | None = None
         self._explainer_sought = False
@@ -81,6 +81,7 @@ class Recorder:
         self._bases: list[trials.Trial] = [] if born_in is None else [born_in]
         self._stack: list[trials.Trial] = []
         self._begun: dict[str, int] = {}
+        self._past: dict[tuple[Kind, str], tuple[str | None, int, int]] = {}
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -145,6 +146,7 @@ class Recorder:
                 self._subscribers = None
             if run_dir is not None:
                 self.close()
+                self._past = self._totals()
                 self.run_dir = os.path.abspath(os.fspath(run_dir))
                 os.environ[RUN_DIR_ENV] = self.run_dir
                 self._start_anew()
@@ -230,8 +232,7 @@ class Recorder:
         captured = None if condition else where.captured()
         hit = self._write_hit(slot, condition, count, details, where.location(), captured)
         self._publish(slot, condition, count, violation=violation)
-        if violation or condition:
-            self._tell(hit)
+        self._tell(hit)
         return hit
 
     def _drop(self, slot: Slot, condition: bool, count: int, *, violation: bool) -> None:
@@ -358,31 +359,67 @@ class Recorder:
             self._opened().write(lines)
 
     def snapshot(self) -> list[tuple[Kind, str, str | None, int, int]]:
-        """Kind, message, invariant, true and false hits of all assertions met so far."""
+        """
+        Kind, message, invariant, true and false hits of all assertions this process has met, into
+        whatever it recorded; they only grow.
+        """
+        return [(*name, *told) for name, told in self._totals().items()]
+
+    def _totals(self) -> dict[tuple[Kind, str], tuple[str | None, int, int]]:
         with self._lock:
-            if self._session is None:
-                return []
-            true, false = self._session.counters.totals()
-            slots = list(self._session.slots.values())
-        return [
-            (slot.kind, slot.message, slot.invariant, true[slot.number], false[slot.number])
-            for slot in slots
-        ]
+            totals = dict(self._past)
+            session = self._session
+            if session is None:
+                return totals
+            true, false = session.counters.totals()
+            for name, slot in session.slots.items():
+                _, before_true, before_false = totals.get(name, (None, 0, 0))
+                totals[name] = (
+                    slot.invariant,
+                    before_true + true[slot.number],
+                    before_false + false[slot.number],
+                )
+            return totals
 
     # -- subscribers -----------------------------------------------------
 
     def subscribers(self) -> list[Subscriber]:
         """The sinks, loaded at the first record."""
         if self._subscribers is None:
-            self._subscribers = [loaded for sink in self._sinks for loaded in _loaded(sink)]
+            # What goes wrong while one of them is loaded cannot be told to them.
+            found = self._subscribers = []
+            for sink in self._sinks:
+                found += _loaded(sink)
         return self._subscribers
 
+    def add_sink(self, name: str) -> None:
+        """Tell the sink called *name*, too, from now on."""
+        if name not in self._sinks:
+            self._sinks.append(name)
+            if self._subscribers is not None:
+                self._subscribers += _loaded(name)
+
     def _tell(self, hit: Hit) -> None:
-        for subscriber in list(self.subscribers()):
+        # They are loaded at the first record of any kind: some read the counters.
+        subscribers = list(self.subscribers())
+        if not hit.condition and not hit.is_violation:
+            return
+        for subscriber in subscribers:
             try:
                 subscriber.handle(hit)
             except Exception as error:
                 warn_once(f"sink {bounded_repr(subscriber)} failed: {bounded_repr(error)}")
+
+    def tell_trouble(self, text: str) -> bool:
+        """Tell the sinks that want to know what is wrong with recording; whether there are any."""
+        listeners = [each for each in self.subscribers() if hasattr(each, "trouble")]
+        for listener in listeners:
+            try:
+                listener.trouble(text)
+            except Exception:  # noqa: S112
+                # There is nobody left to tell.
+                continue
+        return bool(listeners)
 
     def explain(self, hit: Hit) -> str | None:
         """The whole story of a violation, where the tools to tell it are installed."""
@@ -556,6 +593,7 @@ class Recorder:
         self._bases += self._stack
         self._stack = []
         self._begun = {}
+        self._past = {}
         self._start_anew()
 
 
@@ -597,6 +635,7 @@ def _loaded(sink: str | Subscriber) -> list[Subscriber]:
 
 
 recorder = Recorder(os.environ)
+told_by(recorder.tell_trouble)
 
 os.register_at_fork(
     before=lambda: recorder.before_fork(),

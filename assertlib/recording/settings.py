@@ -18,6 +18,7 @@ MODES = (RECORD, RAISE, OFF)
 RUN_DIR_ENV = "ASSERTLIB_RUN_DIR"
 MODE_ENV = "ASSERTLIB"
 SINKS_ENV = "ASSERTLIB_SINKS"
+OTEL_ENV = "ASSERTLIB_OTEL"
 FEATURES_ENV = "ASSERTLIB_FEATURES"
 ROOT_ENV = "ASSERTLIB_ROOT"
 COMMIT_ENV = "ASSERTLIB_COMMIT"
@@ -32,6 +33,17 @@ def mode_of(environ: Mapping[str, str]) -> str:
         return mode
     warn_once(f"{MODE_ENV}={mode!r} is no mode, recording; choose from {', '.join(MODES)}")
     return RECORD
+
+
+def sinks_of(environ: Mapping[str, str]) -> list[str]:
+    """The names of the sinks that are asked for."""
+    names = words(environ.get(SINKS_ENV, "log"))
+    return [*names, "otel"] if wants_otel(environ) and "otel" not in names else names
+
+
+def wants_otel(environ: Mapping[str, str]) -> bool:
+    """Whether the SDK of OpenTelemetry is to be set up by us."""
+    return environ.get(OTEL_ENV) not in (None, "", "0")
 
 
 def working_directory() -> str:

@@ -6,8 +6,19 @@ for the recorder.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _said: set[str] = set()
 _unsaid: list[str] = []
+_tell: Callable[[str], bool] | None = None
+
+
+def told_by(tell: Callable[[str], bool]) -> None:
+    """Have what is said told by *tell* first, which returns whether anybody took it."""
+    global _tell
+    _tell = tell
 
 
 def warn_later(text: str) -> None:
@@ -18,16 +29,22 @@ def warn_later(text: str) -> None:
 
 
 def say() -> None:
-    """Log what was noted, as warnings of the logger ``assertlib``."""
+    """Tell what was noted, to sinks that want to know, else with `log`."""
     while _unsaid:
         text = _unsaid.pop(0)
         try:
-            import logging
-
-            logging.getLogger("assertlib").warning("assertlib: %s", text)
+            if _tell is None or not _tell(text):
+                log(text)
         except Exception:
             # Not even that works; the store must go on.
             return
+
+
+def log(text: str) -> None:
+    """Log *text* as a warning of the logger ``assertlib``."""
+    import logging
+
+    logging.getLogger("assertlib").warning("assertlib: %s", text)
 
 
 def warn_once(text: str) -> None:

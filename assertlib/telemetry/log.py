@@ -10,11 +10,12 @@ import sys
 from ..primitives import brief
 from ..recording.recorder import recorder
 from ..recording.settings import RAISE
+from ..recording.troubles import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..recording.hits import Hit
-    from ..recording.loader import Subscriber
+    from .structlog import StructlogSink
 
 
 class LoggingSink:
@@ -30,27 +31,37 @@ class LoggingSink:
         else:
             self._logger.debug("assertlib.first_true: %s", hit.message)
 
+    def trouble(self, text: str) -> None:
+        """Log that recording does not work as it should."""
+        log(text)
+
 
 class LogSink:
     """Decides at each record, because programs configure structlog when they like."""
 
     def __init__(self) -> None:
         self._logging = LoggingSink()
-        self._structlog: Subscriber | None = None
+        self._structlog: StructlogSink | None = None
 
     def handle(self, hit: Hit) -> None:
         """Log *hit* where this program logs; one that is raised says it all itself."""
         if hit.is_violation and (recorder.mode == RAISE or hit.count & (hit.count - 1)):
             return
+        self._used().handle(hit)
+
+    def trouble(self, text: str) -> None:
+        """Log that recording does not work as it should."""
+        self._used().trouble(text)
+
+    def _used(self) -> LoggingSink | StructlogSink:
         structlog = sys.modules.get("structlog")
         if structlog is None or not structlog.is_configured():
-            self._logging.handle(hit)
-            return
+            return self._logging
         if self._structlog is None:
             from .structlog import sink as structlog_sink
 
             self._structlog = structlog_sink()
-        self._structlog.handle(hit)
+        return self._structlog
 
 
 def sink() -> LogSink:

@@ -1,47 +1,88 @@
 """
-OpenTelemetry: one observable counter over the counters, and a log record for
+OpenTelemetry: an observable counter over the counters, and a log record for
 each violation and first true hit.
 
-Only the API is used; the program configures the SDK.  Nothing is added per
-hit: the counter's callback reads what is counted anyway.  Names follow the
-semantic conventions for metrics and events, v1.44.
+Only the API is used; the program configures the SDK, or asks us to
+(`assertlib.telemetry.setup_otel`).  Nothing is added per hit: the counter's
+callback reads what is counted anyway.  Names follow the semantic conventions
+for metrics and events, v1.44.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 from opentelemetry.util.types import AnyValue
 
+from ..model import Kind
 from ..recording.recorder import recorder
 from ..recording.session import VERSION
+from ..recording.settings import wants_otel
+from ..recording.troubles import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..recording.hits import Hit
 
+SCOPE = "assertlib"
 EVALUATIONS = "assertlib.assertion.evaluations"
 VIOLATED = "assertlib.assertion.violated"
 FIRST_TRUE = "assertlib.assertion.first_true"
+
+PART = "assertlib.part"
+"""Attribute of the scope of all but the first of the instruments."""
+
+_PARTS = 32
+_ASSERTIONS_A_PART = 999
+"""
+Assertions that an instrument counts.
+
+The SDK keeps 2,000 series of an instrument apart, the overflow included, and throws the rest
+together.  Instruments of different scopes are different ones.
+"""
 
 
 class OtelSink:
     """Reports through whatever providers the program has set."""
 
     def __init__(self) -> None:
-        meter = get_meter("assertlib", VERSION)
-        meter.create_observable_counter(
-            EVALUATIONS,
-            callbacks=[observe],
-            unit="{evaluation}",
-            description="Evaluations of assertions",
-        )
-        self._logger = get_logger("assertlib", VERSION)
+        self._parts: dict[tuple[Kind, str], int] = {}
+        for part in range(_PARTS):
+            attributes = {PART: part + 1} if part else None
+            get_meter(SCOPE, VERSION, attributes=attributes).create_observable_counter(
+                EVALUATIONS,
+                callbacks=[self._observer(part)],
+                unit="{evaluation}",
+                description="Evaluations of assertions",
+            )
+        self._logger = get_logger(SCOPE, VERSION)
+
+    def _observer(self, part: int) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        return partial(self._observe, part)
+
+    def _observe(self, part: int, _: CallbackOptions) -> Iterable[Observation]:
+        """True and false evaluations of the assertions of one part."""
+        for kind, message, invariant, true, false in recorder.snapshot():
+            if self._part_of(kind, message) != part:
+                continue
+            for condition, count in ((True, true), (False, false)):
+                yield Observation(count, _attributes(kind, message, invariant, condition))
+
+    def _part_of(self, kind: Kind, message: str) -> int:
+        number = self._parts.setdefault((kind, message), len(self._parts))
+        if number >= _PARTS * _ASSERTIONS_A_PART:
+            warn_once(
+                f"only the first {_PARTS * _ASSERTIONS_A_PART:,} assertions are sent to"
+                " OpenTelemetry; are messages built at run time?"
+            )
+        return number // _ASSERTIONS_A_PART
 
     def handle(self, hit: Hit) -> None:
-        """Emit an event for *hit*."""
+        """Emit an event for *hit*, in the trace that its caller is in."""
         severity = SeverityNumber.ERROR if hit.is_violation else SeverityNumber.INFO
         self._logger.emit(
             LogRecord(
@@ -55,33 +96,26 @@ class OtelSink:
         )
 
 
-def observe(options: CallbackOptions) -> Iterable[Observation]:
-    """True and false evaluations of every assertion this process has met."""
-    for kind, message, invariant, true, false in recorder.snapshot():
-        for condition, count in ((True, true), (False, false)):
-            yield Observation(
-                count,
-                {
-                    "assertlib.assertion.id": message,
-                    "assertlib.assertion.kind": kind.name,
-                    "assertlib.assertion.condition": condition,
-                    **({} if invariant is None else {"assertlib.invariant.id": invariant}),
-                },
-            )
+def _attributes(
+    kind: Kind, message: str, invariant: str | None, condition: bool
+) -> dict[str, str | bool]:
+    return {
+        "assertlib.assertion.id": message,
+        "assertlib.assertion.kind": kind.name,
+        "assertlib.assertion.condition": condition,
+        **({} if invariant is None else {"assertlib.invariant.id": invariant}),
+    }
 
 
 def attributes_of(hit: Hit) -> Mapping[str, AnyValue]:
     """The attributes of a hit's event."""
     attributes: dict[str, AnyValue] = {
-        "assertlib.assertion.id": hit.message,
-        "assertlib.assertion.kind": hit.kind.name,
-        "assertlib.assertion.condition": hit.condition,
+        **_attributes(hit.kind, hit.message, hit.invariant, hit.condition),
         "code.file.path": hit.location.file,
         "code.function.name": hit.location.qualname,
         "code.line.number": hit.location.begin_line,
     }
     optional: dict[str, AnyValue] = {
-        "assertlib.invariant.id": hit.invariant,
         "assertlib.details": hit.details,
         "assertlib.trial.id": hit.trial,
         "assertlib.trial.seed": hit.seed,
@@ -95,4 +129,8 @@ def attributes_of(hit: Hit) -> Mapping[str, AnyValue]:
 
 def sink() -> OtelSink:
     """The sink called ``otel``."""
+    if wants_otel(os.environ):
+        from .otel_setup import set_up
+
+        set_up()
     return OtelSink()

@@ -1,5 +1,6 @@
 """
-Violations (error) and first true hits (debug) as structlog events.
+Violations (error), first true hits (debug) and trouble with recording (warning) as structlog
+events.
 
 Never configures structlog: what it prints and where is the program's affair.
 """
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class StructlogSink:
-    """Events ``assertlib.violation`` and ``assertlib.first_true``."""
+    """Events ``assertlib.violation``, ``assertlib.first_true`` and ``assertlib.trouble``."""
 
     def handle(self, hit: Hit) -> None:
         """Log *hit*."""
@@ -26,6 +27,10 @@ class StructlogSink:
             logger.error("assertlib.violation", **event_of(hit))
         else:
             logger.debug("assertlib.first_true", **event_of(hit))
+
+    def trouble(self, text: str) -> None:
+        """Log that recording does not work as it should."""
+        structlog.get_logger("assertlib").warning("assertlib.trouble", text=text)
 
 
 def event_of(hit: Hit) -> dict[str, object]:

@@ -1,0 +1,118 @@
+"""
+A set-up of OpenTelemetry's SDK, as its own configurator makes it, for metrics and logs only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from threading import Event, Thread
+
+from opentelemetry import metrics
+from opentelemetry._logs import get_logger_provider, set_logger_provider
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+
+from ..recording.settings import words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
+_LONGEST_FAREWELL = 3.0
+"""Seconds that a program which ends waits for its collector; one that is dead may not keep it."""
+
+
+def set_up() -> None:
+    """
+    Set the providers that are not set yet.
+
+    Raises:
+        ImportError: An exporter is not installed.
+        ValueError: A variable names what is not there.
+    """
+    if not isinstance(metrics.get_meter_provider(), MeterProvider):
+        meters = MeterProvider(list(_readers()), resource=Resource.create(), shutdown_on_exit=False)
+        metrics.set_meter_provider(meters)
+        _farewell.of(meters.shutdown)
+    if not isinstance(get_logger_provider(), LoggerProvider):
+        loggers = LoggerProvider(resource=Resource.create(), shutdown_on_exit=False)
+        for exporter in _exporters("logs"):
+            loggers.add_log_record_processor(BatchLogRecordProcessor(exporter()))
+        set_logger_provider(loggers)
+        _farewell.of(loggers.shutdown)
+
+
+class _Farewell:
+    """Shuts down, each in a thread that is there before the end, when none can be started."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._is_due = Event()
+        self._threads: list[tuple[Thread, Callable[[], object]]] = []
+
+    def of(self, shutdown: Callable[[], object]) -> None:
+        """Call *shutdown* at the end."""
+        if not self._threads:
+            atexit.register(self._say)
+        waiting = Thread(target=self._wait, args=(shutdown,), daemon=True)
+        waiting.start()
+        self._threads.append((waiting, shutdown))
+
+    def _wait(self, shutdown: Callable[[], object]) -> None:
+        self._is_due.wait()
+        shutdown()
+
+    def _say(self) -> None:
+        self._is_due.set()
+        end = time.monotonic() + _LONGEST_FAREWELL
+        for waiting, shutdown in self._threads:
+            if waiting.is_alive():
+                waiting.join(max(0.0, end - time.monotonic()))
+            elif os.getpid() != self._pid:
+                # A fork has no threads of its parent's.
+                shutdown()
+
+
+_farewell = _Farewell()
+
+
+def _readers() -> Iterator[MetricReader]:
+    for each in _exporters("metrics"):
+        # Some are read from, as Prometheus does it.
+        pulled = isinstance(each, type) and issubclass(each, MetricReader)
+        yield each() if pulled else PeriodicExportingMetricReader(each())
+
+
+def _exporters(signal: str) -> Iterator[Any]:
+    """The classes of the exporters that the environment asks for."""
+    for name in words(os.environ.get(f"OTEL_{signal.upper()}_EXPORTER") or "otlp"):
+        if name != "none":
+            yield _exporter(signal, _otlp(signal) if name == "otlp" else name)
+
+
+def _otlp(signal: str) -> str:
+    own = f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL"
+    general = "OTEL_EXPORTER_OTLP_PROTOCOL"
+    protocol = (os.environ.get(own) or os.environ.get(general) or "grpc").strip()
+    if protocol not in _PROTOCOLS:
+        raise ValueError(
+            f"{own} or {general} is {protocol!r}; there are {' and '.join(_PROTOCOLS)}"
+        )
+    return _PROTOCOLS[protocol]
+
+
+def _exporter(signal: str, name: str) -> Any:
+    found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
+    if not found:
+        raise ImportError(
+            f"there is no exporter {name!r} for {signal}: pip install 'assertlib-sdk[otel]'"
+        )
+    return found[0].load()
