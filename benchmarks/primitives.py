@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import timeit
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROUNDS = 15
@@ -108,10 +110,18 @@ ROWS = [
     ("`reachable`, bound", "bound_reachable()", "empty()", "reachable('r')"),
 ]
 
+SINK_ROWS = ("`always`", "`sometimes`, false", "`always_greater_than`", "`always`, bound")
+"""The rows that are measured with OpenTelemetry attached, too."""
+
+KNOWN = 300
+"""How many assertions it then reports each second."""
+
 ACCELERATED: dict[str, str] = {}
 PURE = {"ASSERTLIB_PURE": "1"}
 TWINS = {"accelerated": ACCELERATED, "pure Python": PURE}
 OFF = {"ASSERTLIB": "off"}
+
+RECEIVER = Path(__file__).resolve().parent.parent / "tests" / "telemetry" / "receiver.py"
 
 
 # -- measuring ---------------------------------------------------------------------
@@ -169,6 +179,44 @@ def calls() -> dict[str, list[float]]:
         for each, timer in timers.items():
             samples[each].append(timer.timeit(CALLS) / CALLS * 1e9)
     return samples
+
+
+def sink_calls() -> dict[str, float]:
+    """Nanoseconds of some statements, with whatever sinks the environment asks for."""
+    place: dict[str, object] = {}
+    exec(SETUP, place)
+    exec(f"for number in range({KNOWN}): always(True, f'known {{number}}')", place)
+    found = {}
+    for name, ours, _, _ in ROWS:
+        if name in SINK_ROWS:
+            timer = timeit.Timer(ours, globals=place)
+            timer.timeit(CALLS)
+            rounds = [timer.timeit(CALLS) / CALLS * 1e9 for _ in range(ROUNDS * 2)]
+            found[name] = statistics.median(rounds)
+    return found
+
+
+@contextmanager
+def receiving(
+    protocol: str, *options: str
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """A collector in a process of its own, and what a process is told to export to it."""
+    command = [sys.executable, str(RECEIVER), protocol, *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            port = process.stdout.readline().strip() if process.stdout else ""
+            yield (
+                process,
+                {
+                    "ASSERTLIB_OTEL": "1",
+                    "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+                    "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+                    "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+                    "NO_PROXY": "127.0.0.1",
+                },
+            )
+        finally:
+            process.kill()
 
 
 def load(directory: str, *changes: dict[str, str]) -> float:
@@ -259,6 +307,23 @@ def tell_store() -> None:
         print(f"| {twin} | {ratio(recorded, off)} | {medians} |", flush=True)
 
 
+def tell_sink() -> None:
+    print("| counted | call | × without | ns | without, ns |")
+    print("|---|---|---|---|---|")
+    for twin, change in TWINS.items():
+        sent: list[dict[str, float]] = []
+        plain: list[dict[str, float]] = []
+        with receiving("http/protobuf") as (_, otel):
+            for number in range(PAIRS):
+                pair = [(sent, [change, otel]), (plain, [change])]
+                for rows, changes in pair if number % 2 else reversed(pair):
+                    rows.append(in_child("sink", *changes))  # type: ignore[arg-type]
+        for name in SINK_ROWS:
+            mine, without = [row[name] for row in sent], [row[name] for row in plain]
+            medians = " | ".join(f"{statistics.median(each):.0f}" for each in (mine, without))
+            print(f"| {twin} | {name} | {ratio(mine, without)} | {medians} |", flush=True)
+
+
 def tell_footprint() -> None:
     print(
         "| counted | assertions | memory, bytes each | shard, bytes each | counters, bytes each"
@@ -279,7 +344,8 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     part = parser.parse_args().child
     if part is not None:
-        print(json.dumps(calls() if part == "calls" else footprint(int(part))))
+        parts = {"calls": calls, "sink": sink_calls}
+        print(json.dumps(parts[part]() if part in parts else footprint(int(part))))
         return
     print(f"Python {sys.version.split()[0]}\n")
     print(f"Calls: {ROUNDS} rounds of {CALLS:,} calls, interleaved.\n")
@@ -287,6 +353,11 @@ def main() -> None:
     where = "in memory" if MEMORY else "on disk"
     print(f"\nThe example store, its data {where}: {PAIRS} pairs of {ACTIONS:,} actions.\n")
     tell_store()
+    print(
+        f"\nWith OpenTelemetry attached, {KNOWN} assertions sent each second over HTTP to a"
+        f" collector: {PAIRS} pairs of processes.\n"
+    )
+    tell_sink()
     print("\nMany assertions in one process, each declared and hit once.\n")
     tell_footprint()
     with tempfile.TemporaryDirectory() as directory:
