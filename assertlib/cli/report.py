@@ -16,6 +16,7 @@ from ..report.questions import answer
 from .around import around
 from .common import OK, WRONG, TargetOption, command, put
 from .judging import judged
+from .verdict_metrics import send
 
 
 @command
@@ -48,6 +49,12 @@ def report(
             "--test", metavar="TEXT", help="Tell what trials with that in their name hit."
         ),
     ] = None,
+    otel: Annotated[
+        bool,
+        typer.Option(
+            "--otel", help="Also send verdicts as metrics to the collector that OTEL_* names."
+        ),
+    ] = False,
     target: TargetOption = None,
 ) -> int:
     """
@@ -65,6 +72,8 @@ def report(
             f"no assertion was hit in {', '.join(summary.runs)}; record a run with"
             " `assertlib run -- CMD` or `pytest --assertlib`"
         )
+    if otel:
+        send(summary)
     if assertion or invariant or test:
         put(answer(evidence, summary, assertion, invariant, test), output)
     elif format is Format.HTML:
