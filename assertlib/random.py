@@ -12,23 +12,27 @@ import random as _random
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
+from .recording.loader import load_platform
+
 T = TypeVar("T")
 
 _WORD = 64
 _NO_STATE = "the state of this generator is the platform's; it cannot be read or set"
 
 
-def _system() -> int:
-    return _random.getrandbits(_WORD)
+def _usual() -> int:
+    """From the platform, if there is one, else from the system."""
+    platform = load_platform()
+    return _random.getrandbits(_WORD) if platform is None else platform.random()
 
 
-_source: Callable[[], int] = _system
+_source: Callable[[], int] = _usual
 
 
 def decided_by(source: Callable[[], int] | None) -> None:
-    """Let *source* make the words of 64 bits from now on; None for the system, as ever."""
+    """Let *source* make the words of 64 bits from now on; None for what does it usually."""
     global _source
-    _source = source or _system
+    _source = source or _usual
 
 
 def get_random() -> int:

@@ -65,10 +65,17 @@ class Watermark:
 class Guide:
     """The watermarks of one session, and how they are written."""
 
-    def __init__(self, encoder: DetailsEncoder, write: Callable[[list[str]], None]) -> None:
+    def __init__(
+        self, encoder: DetailsEncoder, write: Callable[[list[str]], None], *, whole: bool
+    ) -> None:
+        """
+        Args:
+            whole: Whether nothing is thinned out: every extreme, and propositions at every call.
+        """
         self._marks: dict[str, Watermark] = {}
         self._encoder = encoder
         self._write = write
+        self._whole = whole
 
     def note(
         self,
@@ -87,9 +94,11 @@ class Guide:
             self._write(
                 [line("antithesis_guidance", _body(message, mark, where.location(), False))]
             )
-        if mark.improves(value) and mark.move(value, data):
+        is_wanted = self._whole and type == BOOLEAN
+        if (mark.improves(value) and (mark.move(value, data) or self._whole)) or is_wanted:
+            mark.pending = None
             self._write_mark(message, mark, data, where.location())
-        if mark.best is not None:
+        if mark.best is not None and not is_wanted:
             hot.marks[message] = float(mark.best)
 
     def extremes(self) -> dict[str, float]:

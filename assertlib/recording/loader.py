@@ -1,11 +1,16 @@
 """
-Finds the parts that are only named: sinks, and the explainer of violations.
+Finds the parts that are only named: sinks, the explainer of violations, and the platform that
+the process runs on.
 
 The only module that imports by name, so that a store which uses none of them
 imports none of them.
 """
 
 from __future__ import annotations
+
+import os
+
+from .troubles import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +30,19 @@ if TYPE_CHECKING:
         def handle(self, hit: Hit) -> None:
             """Take note of *hit*; whatever it raises is dropped."""
 
+    class Platform(Protocol):
+        """What takes the records of the wire, and decides random numbers."""
+
+        def write(self, lines: list[str]) -> None:
+            """Take *lines*."""
+
+        def random(self) -> int:
+            """A random integer of 64 bits."""
+
     Explainer = Callable[[Hit], str]
+
+PLATFORM_ENV = "ASSERTLIB_VOIDSTAR"
+_LIBRARY = "/usr/lib/libvoidstar.so"
 
 _EXTRAS = {"opentelemetry": "otel"}
 
@@ -49,6 +66,32 @@ def load_explainer() -> Explainer | None:
         factory: Callable[[], Explainer] = _attribute("assertlib.evidence.explanation", "explainer")
         return factory()
     except ImportError:
+        return None
+
+
+_platform: Platform | None = None
+_platform_sought = False
+
+
+def load_platform() -> Platform | None:
+    """The platform of Antithesis, if this process runs on it."""
+    global _platform, _platform_sought
+    if not _platform_sought:
+        _platform_sought = True
+        path = os.environ.get(PLATFORM_ENV) or _LIBRARY
+        if path != _LIBRARY or os.path.exists(path):
+            _platform = _loaded_platform(path)
+    return _platform
+
+
+def _loaded_platform(path: str) -> Platform | None:
+    try:
+        factory: Callable[[str], Platform] = _attribute(
+            "assertlib.telemetry.antithesis", "Platform"
+        )
+        return factory(path)
+    except Exception as error:
+        warn_once(f"{path} is no library of Antithesis, and is not used: {error}")
         return None
 
 

@@ -19,6 +19,7 @@ from .encode import DetailsEncoder, json_text, line, line_with_details
 from .guidance import Guide, worth_writing
 from .hits import Elsewhere, Hit
 from .limits import Limits, limits_of
+from .loader import load_platform
 from .lock import PatientLock
 from .reprs import bounded_repr, redact
 from .rundir import find_commit
@@ -68,6 +69,7 @@ class Recorder:
         if self.run_dir is not None:
             environ[RUN_DIR_ENV] = self.run_dir
         self.root = environ.get(ROOT_ENV) or working_directory()
+        self._platform = load_platform() if self.mode != OFF else None
         self.features = parse_features(environ.get(FEATURES_ENV, ""))
         redact(words(environ.get(REDACT_ENV, "")))
         self._limits = limits_of(environ)
@@ -87,7 +89,7 @@ class Recorder:
     def _start_anew(self) -> None:
         self._session: Session | None = None
         self._encoder = DetailsEncoder()
-        self._guide = Guide(self._encoder, self._write_now)
+        self._guide = Guide(self._encoder, self._write_now, whole=self._platform is not None)
         self._troubles = 0
         hot.reset()
 
@@ -95,7 +97,11 @@ class Recorder:
         """The session, begun at its first use."""
         if self._session is None:
             self._session = Session(
-                self.run_dir, self._facts(), lambda: self.trial_id, self._limits.shard_bytes
+                self.run_dir,
+                self._facts(),
+                lambda: self.trial_id,
+                self._limits.shard_bytes,
+                self._platform,
             )
             for (kind, message), (invariant, location) in self._declared.items():
                 self._session.add_slot(kind, message, invariant, location)
@@ -294,7 +300,7 @@ class Recorder:
             session = self._opened()
             if encoded.truncated:
                 session.counters.bump(TRUNCATED_CELL)
-            if self.run_dir is not None and self._owns(slot):
+            if self._is_recorded and self._owns(slot):
                 record = assert_record(
                     slot.kind, slot.message, location, hit=True, condition=condition
                 )
@@ -319,7 +325,7 @@ class Recorder:
             warn_once("an assertion could neither be evaluated nor reported")
 
     def _write_trouble(self, message: object, reason: str, location: Location) -> None:
-        if self.run_dir is None:
+        if not self._is_recorded:
             return
         body = {
             "message": message if isinstance(message, str) else bounded_repr(message),
@@ -354,8 +360,13 @@ class Recorder:
         with self._lock:
             self._guide.warn_not_finite(message)
 
+    @property
+    def _is_recorded(self) -> bool:
+        """Whether records go anywhere."""
+        return self.run_dir is not None or self._platform is not None
+
     def _write_now(self, lines: list[str]) -> None:
-        if self.run_dir is not None:
+        if self._is_recorded:
             self._opened().write(lines)
 
     def snapshot(self) -> list[tuple[Kind, str, str | None, int, int]]:
@@ -539,7 +550,7 @@ class Recorder:
         Write a user event, or, with *inside* as key and body, a lifecycle
         record that holds the details.
         """
-        if self.mode == OFF or self.run_dir is None:
+        if self.mode == OFF or not self._is_recorded:
             return
         try:
             encoded = self._encoder.encode(details, name)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from .hot import Cell, Pair
+    from .loader import Platform
 
 VERSION: Final = "0.1.0"
 
@@ -91,6 +92,7 @@ class Session:
         facts: Mapping[str, object],
         trial: Callable[[], str | None],
         most_bytes: int,
+        platform: Platform | None,
     ) -> None:
         """
         Args:
@@ -98,7 +100,9 @@ class Session:
             facts: What the shard's header shall say of the process.
             trial: Tells the id of the trial that gets the hits now.
             most_bytes: How large its lines may get; 0 is without limit.
+            platform: What takes the records, too.
         """
+        self._platform = platform
         self._trial = trial
         self.most_bytes = most_bytes
         self._is_full = False
@@ -112,7 +116,7 @@ class Session:
         if run_dir is not None and path is not None:
             self._open(run_dir, path)
         self.counters = Counters(None if path is None else path + shard.COUNTS_SUFFIX)
-        if self._writer is not None:
+        if self._writer is not None or platform is not None:
             self.write([_sdk_line(), self._header_line(facts)])
         if path is not None and not self.counters.durable:
             warn_later(f"counts of {path} are kept in memory only: no space or no permission")
@@ -147,6 +151,8 @@ class Session:
         Write whole lines in one go; what cannot be written is counted as lost, what the limit
         does not allow as dropped.
         """
+        if self._platform is not None:
+            self._platform.write(lines)
         if self.most_bytes and self._has_no_room(lines):
             self.counters.bump(DROPPED_CELL)
         else:
