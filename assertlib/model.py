@@ -154,6 +154,8 @@ class Site:
         fingerprint: Hash of the condition that survives moving, reformatting and
             renaming of local variables.
         origin: Message of the derived assertion that this one is part of, or its own.
+        form: Name of the primitive that is called, as in ``always_greater_than``.
+        owner: Name of the class that its function stands in, if it does.
     """
 
     __slots__ = (
@@ -161,11 +163,13 @@ class Site:
         "condition",
         "file",
         "fingerprint",
+        "form",
         "invariant",
         "kind",
         "line",
         "message",
         "origin",
+        "owner",
         "qualname",
     )
 
@@ -182,6 +186,8 @@ class Site:
         condition: str = "",
         fingerprint: str = "",
         origin: str | None = None,
+        form: str = "",
+        owner: str = "",
     ) -> None:
         self.kind = kind
         self.message = message
@@ -193,6 +199,8 @@ class Site:
         self.condition = condition
         self.fingerprint = fingerprint
         self.origin = message if origin is None else origin
+        self.form = form or kind.name
+        self.owner = owner
 
     def as_dict(self) -> dict[str, object]:
         """Plain data for JSON; `site_from_dict` reads it back."""
@@ -249,6 +257,9 @@ def site_from_dict(data: Mapping[str, object]) -> Site:
         condition=text("condition"),
         fingerprint=text("fingerprint"),
         origin=text("origin"),
+        # Runs that were recorded before there were these have none.
+        form=text("form") if "form" in data else "",
+        owner=text("owner") if "owner" in data else "",
     )
 
 

@@ -19,9 +19,10 @@ from ..catalog.loader import load
 from ..catalog.model import file_schema
 from ..catalog.renames import add_rename
 from ..catalog.review import rename as rename_link
+from ..catalog.wire import declarations
 from ..docgen.pages import sites_of
 from ..evidence.runs import all_runs
-from .common import OK, USAGE, TargetOption, command, project, sharing_targets
+from .common import OK, USAGE, TargetOption, command, project, put, sharing_targets
 from .review import review
 
 app = typer.Typer(
@@ -141,6 +142,32 @@ def _names_before(config: Config, checked: Checked) -> set[str]:
     for run in all_runs(config):
         names.update(site.origin for site in run.scan or ())
     return names
+
+
+@app.command("export")
+@command
+def export(
+    antithesis: Annotated[
+        bool, typer.Option("--antithesis", help="As declarations of the Antithesis wire format.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write, - for the terminal.")
+    ] = None,
+    target: TargetOption = None,
+) -> int:
+    """
+    Write the assertions of the source for other tools.
+
+    With ANTITHESIS_ASSERTION_CATALOG naming the file, Antithesis knows also of those that are
+    never reached, and its SDKs declare them.
+
+    Example: assertlib catalog export --antithesis -o assertion_catalog.json
+    """
+    if not antithesis:
+        return _usage("say in which form: --antithesis")
+    _, checked = project(target)
+    put("".join(declarations(checked.scan.sites)), output)
+    return OK
 
 
 def _usage(text: str) -> int:

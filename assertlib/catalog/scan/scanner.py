@@ -309,6 +309,7 @@ class _ModuleScan:
         given = [argument for name in part.conditions for argument in assertion.given(name)]
         shown = [assertion.given(name)[0] for name in part.conditions if assertion.given(name)]
         name = part.name(message)
+        function = _function(scope)
         operation = f"{assertion.primitive} {name.removeprefix(message)}"
         self._scan.sites.append(
             Site(
@@ -316,12 +317,14 @@ class _ModuleScan:
                 message=name,
                 invariant=invariant,
                 file=self._module.file,
-                qualname=_function(scope).qualname,
+                qualname=function.qualname,
                 line=call.lineno,
                 column=self._column(call),
                 condition=_condition_text(assertion.primitive, shown),
                 fingerprint=fingerprint(operation, given, self._resolver),
                 origin=message,
+                form=assertion.primitive,
+                owner=function.owner,
             )
         )
 

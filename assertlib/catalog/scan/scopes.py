@@ -120,6 +120,11 @@ class Scope:
             scope = scope.parent
         return ".".join(reversed(names)) or "<module>"
 
+    @property
+    def owner(self) -> str:
+        """Name of the class that it stands in directly; empty elsewhere."""
+        return self.parent.name if self.parent is not None and self.parent.is_class else ""
+
     def enclosing_class(self) -> Scope | None:
         """The class whose method this scope is, or stands in."""
         scope: Scope | None = self
