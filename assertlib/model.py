@@ -213,6 +213,15 @@ class Site:
         names = {"message": now(self.message), "origin": now(self.origin)}
         return site_from_dict({**self.as_dict(), **names})
 
+    def protecting(self, invariant: str) -> Site:
+        """The same site, with the invariant that somebody else says it protects."""
+        return site_from_dict({**self.as_dict(), "invariant": invariant})
+
+    @property
+    def is_python(self) -> bool:
+        """Whether it could name its invariant itself."""
+        return self.file.endswith((".py", ".pyi"))
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Site) and self.as_dict() == other.as_dict()
 

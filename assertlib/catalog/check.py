@@ -69,6 +69,7 @@ def check(config: Config, name: str, target: Target) -> Checked:
     own = config.own_catalog(target)
     lock = read_lock(config.root / own, own) if own else None
     scan = scan_target(Path(config.root), target)
+    scan.sites = [catalog.assign(site) for site in scan.sites]
     return Checked(name, catalog, scan, lock, _check_reproductions(config, catalog))
 
 
@@ -105,9 +106,44 @@ def _joined(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
             cited[invariant_and_clause(site.invariant)[0]].append(site)
         yield from _check_site(catalog, site)
     messages = {site.message for site in sites}
+    yield from _check_assigned(catalog, sites)
+    # What is assigned may stand in code that is not scanned; what kind it has is not known.
+    elsewhere = {
+        invariant_and_clause(assigned.invariant)[0]
+        for message, assigned in catalog.assigned.items()
+        if message not in messages
+    }
     for entry in catalog.entries.values():
-        if entry.counts:
+        if entry.counts and entry.id not in elsewhere:
             yield from _check_entry(entry, cited[entry.id], messages)
+
+
+def _check_assigned(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
+    here = {site.origin: site for site in sites}
+    for message, assigned in catalog.assigned.items():
+        site = here.get(message)
+        if site is not None and site.is_python:
+            text = f"{message!r} stands in Python, at {site.file}:{site.line}"
+            yield _at_line(assigned.file, assigned.line, "AL119", text)
+        elif site is None:
+            identifier, clause = invariant_and_clause(assigned.invariant)
+            entry = catalog.entries.get(identifier)
+            if entry is None and not catalog.knows(identifier):
+                text = f"{message!r} is assigned to {identifier!r}, which is in no catalog"
+                hint = did_you_mean(identifier, catalog.entries)
+                yield _at_line(assigned.file, assigned.line, "AL101", text, hint)
+            elif entry is not None and clause not in (
+                None, *entry.invariant.clauses, *entry.invariant.states,
+            ):  # fmt: skip
+                hint = did_you_mean(
+                    str(clause), [*entry.invariant.clauses, *entry.invariant.states]
+                )
+                text = f"{identifier!r} has no clause or state {clause!r}"
+                yield _at_line(assigned.file, assigned.line, "AL115", text, hint)
+
+
+def _at_line(file: str, line: int, code: str, text: str, hint: str = "") -> Finding:
+    return Finding(file, line, 1, code, text, hint or RULES[code].remedy)
 
 
 def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from ..model import Site
 from .findings import Finding, did_you_mean
-from .model import SCHEMA_VERSION, Incident, Invariant, Source, State
+from .model import SCHEMA_VERSION, Assigned, Incident, Invariant, Source, State
 from .positions import Path as KeyPath
 from .positions import Position, nearest, positions
 from .renames import FILE as RENAMES
@@ -51,12 +52,22 @@ class Entry:
         return self.invariant.status == "active" and not self.is_left_out
 
 
+@dataclass(frozen=True)
+class Assignment:
+    """What an assertion in code that cannot be annotated protects, and where that is written."""
+
+    invariant: str
+    file: str
+    line: int
+
+
 @dataclass
 class Catalog:
     """
     All invariants of some catalog roots, and what is wrong with them.
 
     Attributes:
+        assigned: By message, what assertions protect that cannot say so themselves.
         text: The content of all files, for a hash of the catalog.
         renames: What assertions were called before.
         broken, broken_areas: What is there but could not be read.
@@ -64,6 +75,7 @@ class Catalog:
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
+    assigned: dict[str, Assignment] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     renames: Renames = field(default_factory=Renames)
@@ -76,6 +88,13 @@ class Catalog:
         area = identifier.partition(".")[0]
         is_unread = self.is_missing or identifier in self.broken or area in self.broken_areas
         return is_unread or identifier in self.entries
+
+    def assign(self, site: Site) -> Site:
+        """*site*, with the invariant that is assigned to it, if one is and it names none."""
+        assigned = self.assigned.get(site.origin)
+        if assigned is None or site.invariant is not None or site.is_python:
+            return site
+        return site.protecting(assigned.invariant)
 
     def __repr__(self) -> str:
         return f"<Catalog of {len(self.entries)} invariants>"
@@ -178,15 +197,45 @@ class _FileReader:
                 f"schema is {shown}",
                 f"begin the file with `schema = {SCHEMA_VERSION}`",
             )
+        assigned = data.pop("assertion", [])
+        if not isinstance(assigned, list):
+            self._find(
+                ("assertion",),
+                "'assertion' is no list",
+                "write [[assertion]], with message and invariant, for each assertion in code that"
+                " cannot name its invariant",
+            )
+            assigned = []
+        for number, table in enumerate(assigned):
+            self._read_assigned(number, table)
         for name, table in data.items():
             self._read_table(name, table)
 
+    def _read_assigned(self, number: int, table: object) -> None:
+        where: KeyPath = ("assertion", number)
+        try:
+            found = Assigned.model_validate(table)
+        except ValidationError as error:
+            for problem in error.errors():
+                self._report(
+                    "assertion", "assertion", (number, *problem["loc"]), problem["type"],
+                    problem["msg"],
+                )  # fmt: skip
+            return
+        line = nearest(self._places, where)[0]
+        other = self._catalog.assigned.get(found.message)
+        if other is not None:
+            text = f"{found.message!r} is assigned already, at {other.file}:{other.line}"
+            self._find(where, text, "remove one of them")
+            return
+        self._catalog.assigned[found.message] = Assignment(found.invariant, self._file, line)
+
     def _read_table(self, name: str, table: object) -> None:
-        if name == "assertion" or not _NAME.match(name) or not isinstance(table, dict):
+        if not _NAME.match(name) or not isinstance(table, dict):
             self._find(
                 (name,),
                 f"{name!r} is no invariant",
-                "each top-level key but `schema` is a table named in kebab-case",
+                "each top-level key but `schema` and `assertion` is a table named in kebab-case",
             )
             return
         if _holds_invariants(table):
@@ -231,7 +280,8 @@ class _FileReader:
         elif kind == "missing":
             message, remedy = f"{owner}: {key!r} is missing", "add it"
         else:
-            label = ".".join(str(part) for part in where if part != "[key]")
+            inner = where[1:] if where and isinstance(where[0], int) else where
+            label = ".".join(str(part) for part in inner if part != "[key]")
             said = in_words_of_toml(text)
             message = f"{identifier}: {label}: {said}" if label else f"{identifier}: {said}"
             remedy = "see `assertlib catalog schema`"
@@ -250,6 +300,8 @@ def _holds_invariants(table: dict[str, object]) -> bool:
 
 def _fields_at(where: KeyPath) -> list[str]:
     inner: dict[str, type[BaseModel]] = {"source": Source, "incident": Incident, "states": State}
+    if isinstance(where[0], int):
+        return list(Assigned.model_fields)
     model = inner.get(str(where[0]), Invariant) if len(where) > 1 else Invariant
     return list(model.model_fields)
 

@@ -76,6 +76,20 @@ def _is_date(text: str) -> bool:
     return True
 
 
+class Assigned(_Entry):
+    """An assertion in code that cannot name its invariant, such as one in another language."""
+
+    message: Prose
+    """Its message, to the letter."""
+    invariant: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*(#[a-z0-9]+(-[a-z0-9]+)*)?$"
+        ),
+    ]
+    """The invariant that it protects, as ``area.name`` or ``area.name#clause``."""
+
+
 class State(_Entry):
     """A state worth seeing: a bug hid there once, or would."""
 
@@ -166,16 +180,20 @@ def file_schema() -> dict[str, object]:
     """The JSON Schema of a catalog file, for editors and for ``catalog/schema.json``."""
     entry = Invariant.model_json_schema(ref_template="#/$defs/{model}")
     definitions = entry.pop("$defs", {})
+    assigned = Assigned.model_json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "assertlib catalog file",
         "description": "One table per invariant; the file's name is their area.",
         "type": "object",
-        "properties": {"schema": {"const": SCHEMA_VERSION}},
+        "properties": {
+            "schema": {"const": SCHEMA_VERSION},
+            "assertion": {"type": "array", "items": {"$ref": "#/$defs/Assigned"}},
+        },
         "required": ["schema"],
         "patternProperties": {
             r"^(?!(?:schema|assertion)$)[a-z0-9]+(-[a-z0-9]+)*$": {"$ref": "#/$defs/Invariant"}
         },
         "additionalProperties": False,
-        "$defs": {"Invariant": entry, **definitions},
+        "$defs": {"Invariant": entry, "Assigned": assigned, **definitions},
     }

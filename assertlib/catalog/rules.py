@@ -206,6 +206,16 @@ RULES = _rules(
         'Invariant("watch.reliable#victim-catches-up").sometimes(caught_up, "…")',
     ),
     Rule(
+        "AL119",
+        _ERROR,
+        "The catalog assigns an assertion that could name its invariant itself",
+        "Code names what it protects, so that whoever reads or moves it sees both; the catalog"
+        " assigns only what cannot be annotated, such as assertions in other languages.",
+        "name the invariant in the code and remove the [[assertion]]",
+        '[[assertion]]\nmessage = "ack follows fsync"   # and store/wal.py asserts it',
+        'always(ok, "ack follows fsync", invariant="wal.fsync-before-ack")',
+    ),
+    Rule(
         "AL201",
         _ERROR,
         "No assertion names an active invariant",

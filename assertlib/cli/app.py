@@ -23,6 +23,8 @@ assertlib check                        does the code match the catalog?
 
 assertlib run -- python -m kvstore     record a program and its children
 
+assertlib ingest node-*.jsonl          take what an Antithesis SDK of any language wrote
+
 assertlib report                       what the newest run proved
 
 assertlib gate                         may this change go in?
@@ -39,6 +41,8 @@ _COMMANDS = {
     "check": "check",
     "explain": "explain",
     "run": "run_command",
+    "exec": "exec_command",
+    "ingest": "ingest",
     "report": "report",
     "gate": "gate",
     "docs": "docs",
@@ -51,7 +55,8 @@ _COMMANDS = {
 }
 """In which module of this package each is: as its `app`, or as the function of that name."""
 
-_SETTINGS = {"run": {"allow_interspersed_args": False, "ignore_unknown_options": False}}
+_A_COMMAND = {"allow_interspersed_args": False, "ignore_unknown_options": False}
+_SETTINGS = {"run": _A_COMMAND, "exec": _A_COMMAND}
 
 
 def app_with(names: Iterable[str] = _COMMANDS) -> typer.Typer:

@@ -19,6 +19,7 @@ from ..evidence.runs import describe_run, finish_run, new_run
 from ..evidence.summary import Summary, summarise
 from ..evidence.verdicts import Verdict
 from ..recording.settings import FEATURES_ENV, RUN_DIR_ENV
+from .accounts import trouble
 from .common import (
     NO_DATA,
     OK,
@@ -69,10 +70,12 @@ def run(
             shutil.rmtree(run_dir)
         return USAGE
     # One that was killed did not get through all it could.
-    finish_run(run_dir, full=full and code < _SIGNALLED)
+    for account in finish_run(run_dir, full=full and code < _SIGNALLED):
+        for line in trouble(account):
+            print(f"assertlib: {account.path}: {line.strip()}", file=sys.stderr)
     evidence = read_evidence([run_dir])
     summary = summarise(evidence, checked.catalog, checked.name, checked.scan.sites)
-    print(_one_line(run_dir.name, summary), file=sys.stderr)
+    print(one_line(run_dir.name, summary), file=sys.stderr)
     return code or _judged(summary)
 
 
@@ -105,7 +108,8 @@ def _judged(summary: Summary) -> int:
     return NO_DATA if summary.is_empty else OK
 
 
-def _one_line(name: str, summary: Summary) -> str:
+def one_line(name: str, summary: Summary) -> str:
+    """What came of a run, for the terminal."""
     if summary.is_empty:
         return (
             f"assertlib: run {name}: no assertion was hit; the command must import assertlib,"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
 
-from ..model import Kind, Site
+from ..model import NOWHERE, Kind, Site
 from ..recording.counters import message_hash
 from ..recording.hits import Hit
 from ..recording.records import (
@@ -204,6 +204,7 @@ class Digest:
         samples: How often each was true and false by population and sampler, where the process
             ran trials of several.
         lines: Where its lines are, for what is looked up later; empty if they are not in a file.
+        sites: What it declared, where it is of a language that is read nowhere else.
     """
 
     name: str
@@ -233,6 +234,12 @@ class Digest:
     samples: dict[Sample, tuple[array[int], array[int]]]
     guidance: dict[str, Record] = field(default_factory=dict)
     lines: str = ""
+    sites: tuple[Site, ...] = ()
+
+    @property
+    def language(self) -> str:
+        """Of the foreign SDK that wrote it, which tells first hits only; empty if it is ours."""
+        return language_of(self.header)
 
     @property
     def weight(self) -> tuple[int, int, int]:
@@ -295,7 +302,31 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
         samples=_by_sample(shard, begun, layout),
         guidance={} if lines else dict(shard.guidance),
         lines=lines,
+        sites=tuple(_declared_sites(shard)),
     )
+
+
+def language_of(header: Record) -> str:
+    """The language of the foreign SDK that a shard's header tells of; empty if it is ours."""
+    source = header.get("source")
+    return str(source.get("language")) if isinstance(source, dict) else ""
+
+
+def _declared_sites(shard: Shard) -> Iterator[Site]:
+    if language_of(shard.header) in ("", "Python"):
+        return
+    for slot in shard.slots:
+        if slot.message is not None:
+            place = slot.location or NOWHERE
+            yield Site(
+                kind=slot.kind,
+                message=slot.message,
+                file=place.file,
+                qualname=place.qualname,
+                line=place.begin_line,
+                column=max(1, place.begin_column),
+                owner=place.class_name,
+            )
 
 
 def _by_sample(

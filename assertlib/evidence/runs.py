@@ -16,9 +16,11 @@ from pathlib import Path
 from ..catalog.check import Checked
 from ..catalog.config import Config
 from ..model import NoDataError, Site, site_from_dict
+from ..recording.foreign import Account
 from ..recording.reader import UnreadableRunError, read_run_file
 from ..recording.records import Record
 from ..recording.rundir import RUN_FILE, find_commit
+from .foreign import take_outputs
 
 RUNS = Path(".assertlib") / "runs"
 REPLAYS = "replays.json"
@@ -78,11 +80,17 @@ def describe_run(path: Path, checked: Checked, config: Config, command: list[str
     _write(path, body)
 
 
-def finish_run(path: Path, *, full: bool) -> None:
-    """Say whether the run was full."""
+def finish_run(path: Path, *, full: bool) -> list[Account]:
+    """
+    Say whether the run was full, and take what processes left in files of their own.
+
+    Returns:
+        What became of these files.
+    """
     body = read_run_file(str(path))
     if body is not None:
         _write(path, {**body, "full": full})
+    return take_outputs(path)
 
 
 def _write(path: Path, body: Record) -> None:

@@ -44,6 +44,7 @@ class AssertionResult:
         rate_bounds: For a sometimes that was never true, an upper bound of its
             rate by population.
         replay: The token that replays a trial in which it came out as told, if there is one.
+        at_least: Whether there may have been more hits than were counted.
     """
 
     kind: Kind
@@ -62,10 +63,15 @@ class AssertionResult:
     rate_bounds: dict[str, float] = field(default_factory=dict)
     replay: str = ""
     dormant_features: tuple[str, ...] = ()
+    at_least: bool = False
 
     @property
     def hits(self) -> int:
         return self.true + self.false
+
+    def shown(self, count: int) -> str:
+        """A *count* of its hits, as it can be told."""
+        return f"≥ {count:,}" if self.at_least and count else f"{count:,}"
 
     @property
     def note(self) -> str:
@@ -149,6 +155,7 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
     newest = evidence.newest()
     renames = catalog.renames.without({site.origin for site in sites})
     scan = list(newest.scan) if newest is not None and newest.scan is not None else sites
+    scan = [*scan, *_foreign(evidence, catalog, scan)]
     scan = [site.renamed(renames.now) for site in scan] if renames.messages else scan
     judging = _Judging(evidence, catalog, scan, renames.now)
     assertions = judging.assertions()
@@ -167,6 +174,16 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         notes=list(_notes(evidence)),
         renamed=renames.now,
     )
+
+
+def _foreign(evidence: Evidence, catalog: Catalog, scan: Iterable[Site]) -> Iterator[Site]:
+    """What processes in other languages declared, and the scan lacks."""
+    known = {(site.kind, site.message) for site in scan}
+    for _, shard in sorted(evidence.shards.items()):
+        for site in shard.sites:
+            if (site.kind, site.message) not in known:
+                known.add((site.kind, site.message))
+                yield catalog.assign(site)
 
 
 def _sorted(catalog: Catalog) -> list[Entry]:
@@ -263,6 +280,7 @@ class _Judging:
             rate_bounds=self._rate_bounds(site) if verdict is Verdict.NEVER_TRUE else {},
             replay=self._replays.get(message, ""),
             dormant_features=dormant,
+            at_least=tally.at_least,
         )
 
     def _could_be_absent(self, site: Site | None) -> bool:
@@ -323,9 +341,16 @@ class _Judging:
         return {
             run: None
             if info.scan is None
-            else {(self._now(site.message), site.fingerprint) for site in info.scan}
+            else {
+                (self._now(site.message), site.fingerprint)
+                for site in (*info.scan, *self._declared_in(run))
+            }
             for run, info in self._evidence.runs.items()
         }
+
+    def _declared_in(self, run: str) -> Iterator[Site]:
+        """What processes in other languages declared in *run*."""
+        return (site for shard in self._evidence.shards_of(run) for site in shard.sites)
 
     def _nearest(self, message: str, site: Site | None) -> str:
         return _nearest(self._evidence.guidance(message, self._now))
@@ -507,6 +532,13 @@ def _notes(evidence: Evidence) -> Iterator[str]:
         yield (
             f"The counts of {len(volatile)} processes were not durable; those of a killed one"
             " are at least what is shown."
+        )
+    languages = Counter(shard.language for shard in shards if shard.language)
+    if languages:
+        who = ", ".join(f"{count} in {name}" for name, count in sorted(languages.items()))
+        yield (
+            f"Processes told by SDKs that write first hits only ({who}): counts with ≥ are at least"
+            " what is shown."
         )
     for _, info in sorted(evidence.runs.items()):
         if info.scan is None:

@@ -38,6 +38,7 @@ class Tally:
         trials_true, trials_false, trials_hit: In how many trials there was one.
         false_by: How many were false by trial, of an assertion that must hold.
         violations: Recorded hits that broke it, in order of time.
+        at_least: Whether some of its hits were told by who tells the first ones only.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class Tally:
     trials_hit: int = 0
     false_by: dict[TrialKey, int] = field(default_factory=lambda: defaultdict(int))
     violations: list[tuple[TrialKey, Hit]] = field(default_factory=list)
+    at_least: bool = False
 
     @property
     def hits(self) -> int:
@@ -128,6 +130,8 @@ class RunTally:
                     tallies.setdefault(known[:2], Tally(*known))
         special = self._special(shards)
         for shard in shards:
+            if shard.language:
+                self._note_foreign(shard, tallies)
             if not special.isdisjoint(shard.trials):
                 self._single_out(shard, special)
             self._add_broken(shard, tallies)
@@ -140,6 +144,13 @@ class RunTally:
                 tally.trials_true += true
                 tally.trials_false += false
                 tally.trials_hit += true or false
+
+    def _note_foreign(self, shard: Digest, tallies: dict[Key, Tally]) -> None:
+        sums = self._sum_of(shard)
+        for number in numbers_in(shard.declared):
+            known = sums.known[number]
+            if known is not None and (shard.true[number] or shard.false[number]):
+                tallies[known[:2]].at_least = True
 
     def _sum_of(self, shard: Digest) -> _Sum:
         if id(shard.names) not in self._sums:

@@ -143,7 +143,7 @@ def explanations(summary: Summary) -> list[str]:
 
 
 def _violation(label: str, result: AssertionResult, trials: int) -> Item:
-    text = f"{quoted(result.message)}   false {result.false:,} of {result.hits:,}"
+    text = f"{quoted(result.message)}   false {result.shown(result.false)} of {result.shown(result.hits)}"
     if trials:
         text += f", in {result.trials_false:,} of {trials:,} trials"
     return Item(label, result.invariant or "no invariant", text, tuple(_example(result)))
@@ -201,12 +201,14 @@ def _is_dormant(result: InvariantResult) -> bool:
 
 
 def _evidence_of(result: InvariantResult) -> str:
-    held = sum(
-        each.true
+    holding = [
+        each
         for each in result.assertions
         if each.kind not in (SOMETIMES, REACHABLE) and each.verdict is Verdict.SATISFIED
-    )
-    parts = [f"always held {held:,}×"] if held else []
+    ]
+    held = sum(each.true for each in holding)
+    at_least = "≥ " if any(each.at_least for each in holding) else ""
+    parts = [f"always held {at_least}{held:,}×"] if held else []
     parts += [
         f"{each.kind.name} {quoted(each.message)} {_shortfall(each)}"
         for each in result.assertions
@@ -219,14 +221,14 @@ def _evidence_of(result: InvariantResult) -> str:
 
 def _shortfall(result: AssertionResult) -> str:
     if result.verdict in (Verdict.INCONCLUSIVE, Verdict.DORMANT):
-        return f"is {result.verdict.value}, evaluated {result.hits:,}×"
+        return f"is {result.verdict.value}, evaluated {result.shown(result.hits)}×"
     if result.antecedent is not None:
         held, failed = result.antecedent
         return f"antecedent evaluated {held + failed:,}×, never true"
     if not result.hits:
         return "never reached"
     if result.kind is SOMETIMES and not result.true:
-        return f"evaluated {result.hits:,}×, never true"
+        return f"evaluated {result.shown(result.hits)}×, never true"
     return f"is {result.verdict.value}"
 
 
@@ -317,9 +319,9 @@ def _state_mark(verdict: Verdict) -> str:
 def _state_text(result: AssertionResult) -> str:
     if result.verdict is Verdict.SATISFIED:
         trials = f", in {counted(result.trials_true, 'trial')}" if result.trials_true else ""
-        return f"{result.true:,} of {result.hits:,} true{trials}"
+        return f"{result.shown(result.true)} of {result.shown(result.hits)} true{trials}"
     if result.verdict in (Verdict.INCONCLUSIVE, Verdict.DORMANT):
-        return f"evaluated {result.hits:,}×"
+        return f"evaluated {result.shown(result.hits)}×"
     return _shortfall(result)
 
 

@@ -69,6 +69,7 @@ def _assertion(result: AssertionResult) -> dict[str, object]:
         "note": result.note,
         "true": result.true,
         "false": result.false,
+        "at_least": result.at_least,
         "trials_hit": result.trials_hit,
         "trials_true": result.trials_true,
         "trials_false": result.trials_false,

@@ -66,7 +66,7 @@ def _of_assertion(evidence: Evidence, summary: Summary, result: AssertionResult)
             made["false"] += [trial] if false else []
     place = f"   {result.site.file}:{result.site.line}" if result.site else ""
     yield f"{result.verdict.value}  {result.kind.name} {quoted(result.message)}{place}"
-    yield f"  true {result.true:,}, false {result.false:,}"
+    yield f"  true {result.shown(result.true)}, false {result.shown(result.false)}"
     for outcome, trials in made.items():
         names = sorted(set(trials))
         if names:

@@ -1,0 +1,44 @@
+"""
+What became of the records of foreign files, in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..evidence.wording import counted
+from ..recording.foreign import Account
+
+_NAMED = 3
+
+
+def told(accounts: Iterable[Account]) -> Iterator[str]:
+    """What became of the records of files."""
+    for account in accounts:
+        names = sorted(account.understood, key=str.lower)
+        parts = [counted(account.understood[name], name) for name in names]
+        if account.events:
+            events = counted(account.events.total(), "user event")
+            parts.append(f"{events} ({_named(account)})")
+        known = ", ".join(parts) or "none of them understood"
+        languages = f" ({', '.join(account.languages)})" if account.languages else ""
+        yield f"{account.path}{languages}: {counted(account.total, 'record')}: {known}"
+        yield from trouble(account)
+
+
+def trouble(account: Account) -> Iterator[str]:
+    """What of a file was not understood."""
+    for name, count in account.unknown.most_common():
+        yield f"  unknown: {name}, {count:,}×"
+    for number, reason in account.unreadable:
+        yield f"  {account.path}:{number}: cannot be read: {reason}"
+    rest = account.unreadable_count - len(account.unreadable)
+    if rest:
+        yield f"  and {rest:,} more that cannot be read"
+    if account.is_torn:
+        yield "  the last line is cut off, as a killed process leaves it"
+
+
+def _named(account: Account) -> str:
+    names = [f"{name} {count:,}×" for name, count in account.events.most_common(_NAMED)]
+    return ", ".join([*names, "…"] if len(account.events) > _NAMED else names)

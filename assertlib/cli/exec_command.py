@@ -1,0 +1,66 @@
+"""
+``assertlib exec``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..catalog.config import find_config
+from ..evidence.foreign import OUTPUT_ENV, OUTPUTS, new_output
+from ..evidence.runs import RUNS
+from ..recording.rundir import find_commit
+from ..recording.settings import COMMIT_ENV, FEATURES_ENV, RUN_DIR_ENV, parse_features
+from ..recording.trials import ENVIRONMENT as TRIAL_ENV
+from .common import USAGE, command
+
+
+@command
+def exec(
+    cmd: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="What to become.")],
+) -> int:
+    """
+    Become CMD, with a file of its own for what an Antithesis SDK in it tells.
+
+    The SDKs for Go and Rust empty the file they are given, so two processes, or two runs, that
+    share one lose evidence.  Inside of `assertlib run`, pytest or a campaign the file belongs to
+    the run and is taken into it at its end; elsewhere it is for `assertlib ingest`.
+
+    Example: assertlib run -- sh -c 'assertlib exec -- ./server & assertlib exec -- ./client'
+    """
+    run_dir = os.environ.get(RUN_DIR_ENV)
+    here = find_config(Path.cwd()).root / RUNS.parts[0]
+    directory = Path(run_dir) / OUTPUTS if run_dir else here / OUTPUTS
+    path = new_output(directory, cmd, _facts())
+    if not run_dir:
+        print(f"assertlib: afterwards: assertlib ingest {path}", file=sys.stderr)
+        sys.stderr.flush()
+    try:
+        os.execvpe(cmd[0], cmd, {**os.environ, OUTPUT_ENV: str(path)})  # noqa: S606
+    except OSError as error:
+        path.with_suffix(".json").unlink(missing_ok=True)
+        print(f"assertlib: cannot run {cmd[0]!r}: {error.strerror}", file=sys.stderr)
+        return USAGE
+
+
+def _facts() -> dict[str, object]:
+    """What a shard has to tell besides what the SDK does."""
+    return {
+        "run": os.path.basename(os.environ.get(RUN_DIR_ENV, "")),
+        "commit": os.environ.get(COMMIT_ENV) or find_commit(os.getcwd()),
+        "features": parse_features(os.environ.get(FEATURES_ENV, "")),
+        "trial": _trial(),
+    }
+
+
+def _trial() -> object:
+    try:
+        return json.loads(os.environ.get(TRIAL_ENV) or "null")
+    except ValueError:
+        return None

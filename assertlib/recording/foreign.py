@@ -1,0 +1,441 @@
+"""
+Turns the output of the Antithesis SDKs of any language into shards.
+
+These SDKs write, for each process, the first hit of each outcome and nothing more, so what is
+counted here is at least what happened.  A file may hold the output of several processes, one
+behind the other: each begins with an ``antithesis_sdk`` record.
+
+Source: the wire format of the Antithesis SDKs, protocol 1.1.0.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+
+from ..model import (
+    NOWHERE,
+    REACHABLE,
+    UNREACHABLE,
+    Kind,
+    Location,
+    UsageError,
+    assert_record,
+    kind_displayed,
+)
+from . import shard
+from .counters import FALSE_CELL, TRUE_CELL, Counters, message_hash
+from .encode import DetailsEncoder, line, line_with_details
+from .guidance import worth_writing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import IO
+
+    from .hot import Pair
+    from .records import Record
+
+ASSERT, GUIDANCE, SDK = "antithesis_assert", "antithesis_guidance", "antithesis_sdk"
+_LIFECYCLE = ("antithesis_setup",)
+_DIAGNOSTICS = ("antithesis_error", "antithesis_warning")
+
+LONGEST_LINE = 16 << 20
+MOST_ASSERTIONS = 100_000
+_MOST_NAMES = 1_000
+"""Of what is counted by name; the rest is counted together."""
+
+MANY = "(others)"
+_NEW = f"{shard.SUFFIX}.new"
+
+
+class Account:
+    """
+    What became of the records of one file.
+
+    Attributes:
+        understood: How many there are, by what they are.
+        events: User events by name.
+        unknown: What looks like a record of the wire and is none that is known, by what it is.
+        unreadable: Numbers of the first lines that cannot be read, with why.
+        unreadable_count: How many there are.
+        is_torn: Whether the last line is cut off, as a killed process leaves it.
+        languages: Of the SDKs that wrote it.
+        shards: Names of the shards that were made.
+        assertions: How many different ones there are.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.understood: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
+        self.unknown: Counter[str] = Counter()
+        self.unreadable: list[tuple[int, str]] = []
+        self.unreadable_count = 0
+        self.is_torn = False
+        self.languages: list[str] = []
+        self.shards: list[str] = []
+        self.assertions = 0
+
+    @property
+    def total(self) -> int:
+        """All lines of the file; each is one of the things above."""
+        known = sum(self.understood.values()) + sum(self.events.values())
+        return known + sum(self.unknown.values()) + self.unreadable_count + self.is_torn
+
+    def cannot_read(self, number: int, reason: str) -> None:
+        """Note a line that is no record."""
+        self.unreadable_count += 1
+        if len(self.unreadable) < 10:
+            self.unreadable.append((number, reason))
+
+
+def _add(counter: Counter[str], name: str) -> None:
+    counter[name if name in counter or len(counter) < _MOST_NAMES else MANY] += 1
+
+
+def convert(
+    path: str,
+    run_dir: str,
+    name: str,
+    facts: Mapping[str, object] | None = None,
+    loads: Callable[[bytes], object] = json.loads,
+) -> Account:
+    """
+    Turn the output at *path* into shards of the run in *run_dir*.
+
+    Args:
+        name: What their names begin with; shards of that name are replaced.
+        facts: What is known of the processes, for the headers of their shards.
+        loads: A faster reader of JSON; what it cannot read, the standard one is asked for.
+
+    Raises:
+        UsageError: It is the shard of a process of assertlib, which needs no conversion.
+        OSError: It cannot be read, or the run cannot be written.
+    """
+    account = Account(path)
+    reading = _Reading(account, run_dir, name, {**_unknown_facts(path), **(facts or {})})
+    try:
+        with open(path, "rb") as file:
+            for number, text in enumerate(_lines(file), 1):
+                if not text.endswith(b"\n") and not _is_whole(text, loads):
+                    account.is_torn = True
+                elif text.strip():
+                    reading.take(number, text, loads)
+                else:
+                    account.understood["empty line"] += 1
+        reading.finish()
+    finally:
+        reading.drop()
+    return account
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of *file*; of one that is too long, the beginning and its end of line."""
+    while text := file.readline(LONGEST_LINE):
+        if len(text) < LONGEST_LINE or text.endswith(b"\n"):
+            yield text
+            continue
+        while rest := file.readline(LONGEST_LINE):
+            if rest.endswith(b"\n"):
+                break
+        yield b"(longer than %d bytes)\n" % LONGEST_LINE
+
+
+def _is_whole(text: bytes, loads: Callable[[bytes], object]) -> bool:
+    """Whether a last line without an end is a record all the same."""
+    try:
+        _loaded(text, loads)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _unknown_facts(path: str) -> dict[str, object]:
+    return {
+        "time": os.stat(path).st_mtime_ns,
+        "command": [],
+        "commit": None,
+        "features": {},
+        "trial": None,
+    }
+
+
+class _Reading:
+    """One pass over a file."""
+
+    def __init__(
+        self, account: Account, run_dir: str, name: str, facts: Mapping[str, object]
+    ) -> None:
+        self._account = account
+        self._run_dir = run_dir
+        self._name = name
+        self._facts = facts
+        self._process: _Process | None = None
+
+    def take(self, number: int, text: bytes, loads: Callable[[bytes], object]) -> None:
+        """Take one line."""
+        try:
+            record = _loaded(text, loads)
+        except (ValueError, RecursionError) as error:
+            self._account.cannot_read(number, f"not JSON: {error}")
+            return
+        if not isinstance(record, dict) or not record:
+            self._account.cannot_read(number, "no record: it is no object, or an empty one")
+            return
+        key, body = next(iter(record.items()))
+        if key == shard.HEADER:
+            raise UsageError(
+                f"{self._account.path}:{number}: this is a shard of assertlib; copy it into a run"
+                " directory, together with its counters"
+            )
+        self._take_record(str(key), body)
+
+    def _take_record(self, key: str, body: object) -> None:
+        account = self._account
+        if key == SDK and isinstance(body, dict):
+            account.understood["SDK header"] += 1
+            self._end_process()
+            self._begin_process(body)
+        elif key in (ASSERT, GUIDANCE) and isinstance(body, dict):
+            process = self._process or self._begin_process({})
+            problem = process.take_assert(body) if key == ASSERT else process.take_guidance(body)
+            if problem:
+                _add(account.unknown, f"{key} {problem}")
+        elif key in _LIFECYCLE:
+            account.understood["lifecycle record"] += 1
+        elif key in _DIAGNOSTICS:
+            account.understood["diagnostic"] += 1
+        elif key.startswith("antithesis_"):
+            _add(account.unknown, key[:100])
+        else:
+            _add(account.events, key[:100])
+
+    def _begin_process(self, sdk: Record) -> _Process:
+        language = sdk.get("language")
+        known = language if isinstance(language, dict) else {}
+        name = str(known.get("name") or "a language that is not told")[:50]
+        if name not in self._account.languages:
+            self._account.languages.append(name)
+        number = len(self._account.shards) + 1
+        source = {
+            "language": name,
+            "version": str(known.get("version") or "")[:200],
+            "sdk_version": str(sdk.get("sdk_version") or "")[:50],
+            "protocol_version": str(sdk.get("protocol_version") or "")[:50],
+            "file": self._account.path,
+        }
+        self._process = _Process(
+            self._account,
+            os.path.join(self._run_dir, f"{self._name}-{number}"),
+            source,
+            self._facts,
+        )
+        self._account.shards.append(f"{self._name}-{number}")
+        return self._process
+
+    def _end_process(self) -> None:
+        if self._process is not None:
+            self._process.finish()
+            self._process = None
+
+    def finish(self) -> None:
+        """Take the end of the file."""
+        self._end_process()
+
+    def drop(self) -> None:
+        """Leave nothing of a process that was not read to its end."""
+        if self._process is not None:
+            self._process.drop()
+
+
+class _Assertion:
+    """One that a process has declared or hit."""
+
+    def __init__(self, number: int, pair: Pair) -> None:
+        self.number = number
+        self._cells, self._index = pair
+
+    def count(self, condition: bool) -> int:
+        """Count one hit; returns how many there are with this outcome."""
+        cell = self._index + (TRUE_CELL if condition else FALSE_CELL)
+        self._cells[cell] += 1
+        return self._cells[cell]
+
+
+class _Process:
+    """The shard of one process, as it is made."""
+
+    def __init__(
+        self, account: Account, path: str, source: Mapping[str, object], facts: Mapping[str, object]
+    ) -> None:
+        self._account = account
+        self._path = path
+        self._time = facts["time"]
+        trial = facts["trial"]
+        self._trial = trial if isinstance(trial, dict) else {}
+        self._assertions: dict[tuple[Kind, str], _Assertion] = {}
+        self._nearest: dict[str, tuple[float, Record]] = {}
+        self._encoder = DetailsEncoder()
+        self._unlink(shard.SUFFIX, shard.COUNTS_SUFFIX)
+        self._counters = Counters(path + shard.COUNTS_SUFFIX)
+        self._file = open(  # noqa: SIM115
+            f"{path}{_NEW}", "w", encoding="ascii", errors="backslashreplace"
+        )
+        header = {
+            "schema": shard.SCHEMA,
+            "shard": os.path.basename(path),
+            "source": source,
+            **facts,
+        }
+        self._file.write(line(shard.HEADER, header))
+
+    def take_assert(self, body: Record) -> str:
+        """Take a declaration or a hit; returns what is not understood of it."""
+        kind = kind_displayed(str(body.get("display_type")))
+        if kind is None:
+            return f"of display_type {str(body.get('display_type'))[:50]!r}"
+        name, hit, condition = body.get("id"), body.get("hit"), body.get("condition")
+        name = body.get("message") if name is None else name
+        if (
+            not isinstance(name, str)
+            or not isinstance(hit, bool)
+            or not isinstance(condition, bool)
+        ):
+            return "without id, hit or condition"
+        location = _location(body.get("location"))
+        assertion = self._assertions.get((kind, name))
+        if assertion is None:
+            if self._account.assertions >= MOST_ASSERTIONS:
+                return f"beyond the first {MOST_ASSERTIONS:,} assertions"
+            assertion = self._declare(kind, name, location)
+        self._account.understood["hit" if hit else "declaration"] += 1
+        if hit:
+            # Old SDKs say that the condition of an unreachable that was reached is true.
+            outcome = kind is REACHABLE or (condition and kind is not UNREACHABLE)
+            self._take_hit(assertion, kind, name, location, outcome, body.get("details"))
+        return ""
+
+    def _declare(self, kind: Kind, name: str, location: Location) -> _Assertion:
+        hashed = message_hash(name)
+        number, pair = self._counters.add_slot(hashed, kind.code)
+        assertion = self._assertions[kind, name] = _Assertion(number, pair)
+        self._account.assertions += 1
+        slot = {
+            "slot": number, "id": name, "kind": kind.name, "invariant": None,
+            "hash": f"{hashed:016x}",
+        }  # fmt: skip
+        declared = assert_record(kind, name, location, hit=False, condition=False)
+        self._file.write(line(ASSERT, declared) + line(shard.SLOT, slot))
+        return assertion
+
+    def _take_hit(
+        self,
+        assertion: _Assertion,
+        kind: Kind,
+        name: str,
+        location: Location,
+        outcome: bool,
+        details: object,
+    ) -> None:
+        count = assertion.count(outcome)
+        if not worth_writing(count):
+            return
+        encoded = self._encoder.encode(details, name)
+        record = assert_record(kind, name, location, hit=True, condition=outcome)
+        extra = {
+            "slot": assertion.number,
+            "id": name,
+            "condition": outcome,
+            "count": count,
+            "time": self._time,
+            "trial": self._trial.get("id"),
+            "seed": self._trial.get("seed"),
+        }
+        self._file.write(line_with_details(ASSERT, record, "details", encoded.text))
+        self._file.write(line(shard.HIT, extra))
+
+    def take_guidance(self, body: Record) -> str:
+        """Take how close an assertion came; returns what is not understood of it."""
+        name, data, hit = body.get("id"), body.get("guidance_data"), body.get("hit")
+        if not isinstance(name, str) or not isinstance(hit, bool):
+            return "without id or hit"
+        self._account.understood["guidance record"] += 1
+        if hit and isinstance(data, dict):
+            value = _gap(data) * (1 if body.get("maximize") else -1)
+            known = self._nearest.get(name)
+            if (known is None and len(self._nearest) < MOST_ASSERTIONS) or (
+                known is not None and value > known[0]
+            ):
+                self._nearest[name] = value, body
+        return ""
+
+    def finish(self) -> None:
+        """Give the shard its name."""
+        for _, body in self._nearest.values():
+            self._file.write(
+                line(GUIDANCE, {**body, "location": _location(body.get("location")).wire()})
+            )
+        told = {
+            "time": self._time,
+            "lost": 0,
+            "troubles": 0,
+            "truncated": 0,
+            "unknown": dict(self._account.unknown.most_common(10)),
+        }
+        self._file.write(line(shard.EXIT, told))
+        self._file.close()
+        self._counters.close()
+        os.replace(self._path + _NEW, self._path + shard.SUFFIX)
+
+    def drop(self) -> None:
+        """Leave nothing."""
+        self._file.close()
+        self._counters.close()
+        self._unlink(_NEW, shard.COUNTS_SUFFIX)
+
+    def _unlink(self, *suffixes: str) -> None:
+        for suffix in suffixes:
+            if os.path.exists(self._path + suffix):
+                os.unlink(self._path + suffix)
+
+
+def _loaded(text: bytes, loads: Callable[[bytes], object]) -> object:
+    try:
+        return loads(text)
+    except ValueError:
+        # Faster readers know no large integers, nor half a surrogate.
+        return json.loads(text)
+
+
+def _gap(data: Record) -> float:
+    """``left - right``, or how many propositions hold."""
+    left, right = data.get("left"), data.get("right")
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        try:
+            return float(left - right)
+        except OverflowError:
+            return math.inf if left > right else -math.inf
+    return float(sum(value is True for value in data.values()))
+
+
+def _location(value: object) -> Location:
+    if not isinstance(value, dict):
+        return NOWHERE
+    return Location(
+        _text(value.get("file")),
+        _text(value.get("function")),
+        _text(value.get("class")),
+        _number(value.get("begin_line")),
+        _number(value.get("begin_column")),
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
