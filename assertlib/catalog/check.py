@@ -151,7 +151,8 @@ def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:
     if site.message not in (site.origin, other_bucket) or site.invariant == "":
         return
     if site.invariant is None:
-        yield _at_site(site, "AL205", f"{site.origin!r} names no invariant")
+        hint = "" if site.is_python else "assign one to it with [[assertion]] in the catalog"
+        yield _at_site(site, "AL205", f"{site.origin!r} names no invariant", hint)
         return
     identifier, clause = invariant_and_clause(site.invariant)
     entry = catalog.entries.get(identifier)

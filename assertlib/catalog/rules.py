@@ -216,6 +216,15 @@ RULES = _rules(
         'always(ok, "ack follows fsync", invariant="wal.fsync-before-ack")',
     ),
     Rule(
+        "AL120",
+        _WARNING,
+        "Source in Go or Rust is not read",
+        "Assertions in it would be missed.",
+        "pip install 'assertlib-sdk[polyglot]', or exclude it from the target",
+        'source = ["server"]   # with server/wal.go, and without the extra',
+        "pip install 'assertlib-sdk[polyglot]'",
+    ),
+    Rule(
         "AL201",
         _ERROR,
         "No assertion names an active invariant",

@@ -25,6 +25,7 @@ from ..findings import Finding, did_you_mean
 from ..rules import RULES
 from .calls import Argument, Assertion, Expander, Part, parts_of
 from .fingerprint import fingerprint
+from .polyglot import SUFFIXES, scan_foreign
 from .references import (
     ASSERTIONS,
     DECLARES,
@@ -70,18 +71,21 @@ def scan_target(root: Path, target: Target) -> Scan:
     """
     scan = Scan()
     sources: dict[str, bytes] = {}
+    foreign: dict[str, bytes] = {}
     for path in sorted(set(source_files(root, target, scan))):
         shown = _shown(path, root)
         try:
-            sources[shown] = path.read_bytes()
+            (foreign if path.suffix in SUFFIXES else sources)[shown] = path.read_bytes()
         except OSError as error:
             scan.findings.append(unreadable(shown, 0, str(error.strerror)))
-    return _scan(sources, scan)
+    return _scan(sources, foreign, scan)
 
 
 def scan_sources(sources: dict[str, str]) -> Scan:
     """Read *sources*, text by file name, as if they were files of one package."""
-    return _scan({name: text.encode() for name, text in sources.items()}, Scan())
+    data = {name: text.encode() for name, text in sources.items()}
+    foreign = {name: data.pop(name) for name in sources if name.endswith(SUFFIXES)}
+    return _scan(data, foreign, Scan())
 
 
 def source_files(root: Path, target: Target, scan: Scan) -> Iterator[Path]:
@@ -89,7 +93,9 @@ def source_files(root: Path, target: Target, scan: Scan) -> Iterator[Path]:
     for name in target.source:
         start = source_path(root, name)
         if start.is_dir():
-            found: Iterable[Path] = start.rglob("*.py")
+            found: Iterable[Path] = (
+                path for path in start.rglob("*") if path.suffix in (".py", *SUFFIXES)
+            )
         elif start.is_file():
             found = [start]
         else:
@@ -124,13 +130,15 @@ def _is_excluded(name: str, target: Target) -> bool:
     )
 
 
-def _scan(sources: dict[str, bytes], scan: Scan) -> Scan:
+def _scan(sources: dict[str, bytes], foreign: dict[str, bytes], scan: Scan) -> Scan:
+    scan.files = len(sources) + len(foreign)
+    scan.sites, found = scan_foreign(foreign)
+    scan.findings += found
     with deep_recursion():
         return _scan_deeply(sources, scan)
 
 
 def _scan_deeply(sources: dict[str, bytes], scan: Scan) -> Scan:
-    scan.files = len(sources)
     modules = parse_all(sources, scan.findings)
     resolver = Resolver(modules)
     expander = Expander(resolver)
