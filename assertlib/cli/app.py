@@ -25,6 +25,8 @@ assertlib run -- python -m kvstore     record a program and its children
 
 assertlib ingest node-*.jsonl          take what an Antithesis SDK of any language wrote
 
+assertlib top                          watch a run while it is recorded
+
 assertlib report                       what the newest run proved
 
 assertlib gate                         may this change go in?
@@ -43,6 +45,7 @@ _COMMANDS = {
     "run": "run_command",
     "exec": "exec_command",
     "ingest": "ingest",
+    "top": "top",
     "report": "report",
     "gate": "gate",
     "docs": "docs",

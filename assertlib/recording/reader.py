@@ -95,11 +95,18 @@ def read_shard(path: str, loads: Loads = json.loads) -> Shard:
     if os.path.exists(lines):
         _take_lines(lines, reading.takers(), _HITS, loads)
         reading.shard.torn = _is_torn(lines)
+    _join(reading, counts, lambda: _details(lines))
+    return reading.shard
+
+
+def _join(
+    reading: Reading, counts: CounterFile | None, details: Callable[[], DetailsReading]
+) -> None:
+    """Join lines and counters; hits are looked at only where counters do not tell all."""
     is_counted = counts is not None and counts.durable and counts.is_whole
     if counts is not None and is_counted:
         reading.shard.identities = [slot[:2] for slot in counts.slots]
-    reading.finish(counts, None if is_counted else _details(lines))
-    return reading.shard
+    reading.finish(counts, None if is_counted else details())
 
 
 def guidance_of(path: str) -> dict[str, Record]:
@@ -172,9 +179,10 @@ class Follower:
         self._path = path
         self._offset = 0
         self._lines = 0
-        details = DetailsReading()
+        details = self._details = DetailsReading()
         self.shard = Shard(os.path.basename(path)[: -len(shard.SUFFIX)], lambda: details.details)
-        self._takers = {**Reading(self.shard).takers(), **details.takers()}
+        self._reading = Reading(self.shard)
+        self._takers = {**self._reading.takers(), **details.takers()}
 
     def read(self) -> None:
         """
@@ -194,6 +202,12 @@ class Follower:
             _take_line(self._path, number, text, self._takers)
         self._offset += len(whole)
         self._lines += len(lines)
+
+    def count(self) -> None:
+        """Take what the counters tell now."""
+        counts = _counter_file(self._path[: -len(shard.SUFFIX)] + shard.COUNTS_SUFFIX)
+        self._details.finish(counts)
+        _join(self._reading, counts, lambda: self._details)
 
 
 _HIT_KEYS = (ASSERT, GUIDANCE, shard.SLOT, shard.HIT)

@@ -108,6 +108,7 @@ class DetailsReading:
         """Number the slots; one whose line is missing has only what its counters tell."""
         counted = [] if counts is None else counts.slots
         size = max(len(counted), max(self._numbered, default=-1) + 1)
+        self.details.slots = []
         for number in range(size):
             hashed, code = counted[number][:2] if number < len(counted) else (0, 0)
             nameless = SlotRecord(kind_coded(code) or ALWAYS, hashed)

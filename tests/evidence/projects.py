@@ -76,7 +76,9 @@ def twice(value):
 def environment(**changed):
     """The environment without what a recording session around this one put there."""
     kept = clean_environment()
-    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "COLUMNS", "GITHUB_ACTIONS", "CI"):
+    for name in (
+        "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "COLUMNS", "LINES", "GITHUB_ACTIONS", "CI",
+    ):  # fmt: skip
         kept.pop(name, None)
     return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **changed}
 

@@ -1,0 +1,150 @@
+"""
+A run while it is recorded: judged again and again, from the counters of living processes.
+
+Nothing is asked of them: counters are files that they have mapped into memory, and lines are read
+where they were read last time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import nlargest
+from pathlib import Path
+
+from ..catalog.check import Checked
+from ..recording.hits import Hit
+from ..recording.reader import Follower, UnreadableRunError
+from ..recording.rundir import shard_paths
+from ..recording.shard import is_alive
+from ..recording.trials import Trial, ancestry
+from .combine import Evidence
+from .digest import Digest, Table, digest
+from .runs import read_info
+from .summary import Summary, summarise
+
+NEWEST = 20
+"""Violations that are shown."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """
+    A run at one moment.
+
+    Attributes:
+        time: Nanoseconds since the epoch.
+        processes: How many are recorded into it and alive.
+        shards: How many there were.
+        rates: Hits a second by message, since the look before.
+        violations: The newest, the newest first.
+    """
+
+    summary: Summary
+    time: int
+    processes: int
+    shards: int
+    rates: dict[str, float] = field(default_factory=dict)
+    violations: tuple[Hit, ...] = ()
+
+    @property
+    def rate(self) -> float:
+        """Evaluations a second."""
+        return sum(self.rates.values())
+
+
+class _Followed:
+    """One shard, and what it came to last time."""
+
+    def __init__(self, path: str) -> None:
+        self.follower = Follower(path)
+        self._path = path
+        self._digest: Digest | None = None
+        self._was_alive = True
+        self.is_alive = True
+
+    def look(self, table: Table) -> Digest:
+        """What it holds now; a process that is dead says nothing new."""
+        self.is_alive = self._was_alive and is_alive(self._path)
+        if self._digest is None or self._was_alive:
+            self.follower.read()
+            self.follower.count()
+            self._digest = digest(self.follower.shard, table)
+        self._was_alive = self.is_alive
+        return self._digest
+
+
+class LiveRun:
+    """Looks at the run at *path* again and again."""
+
+    def __init__(self, path: Path, checked: Checked) -> None:
+        """
+        Raises:
+            UnreadableRunError: It is no run, or is damaged.
+        """
+        self._path = path
+        self._checked = checked
+        self._info = read_info(path)
+        self._table = Table(self._info.scan or ())
+        self._followed: dict[str, _Followed] = {}
+        self._before: dict[str, int] = {}
+        self._looked = 0.0
+
+    def look(self) -> Look:
+        """
+        The run now.
+
+        Raises:
+            UnreadableRunError: A shard is damaged.
+        """
+        evidence = Evidence()
+        evidence.add_digests(self._info, list(self._digests()))
+        sites = self._checked.scan.sites
+        summary = summarise(evidence, self._checked.catalog, self._checked.name, sites)
+        return Look(
+            summary=summary,
+            time=time.time_ns(),
+            processes=sum(each.is_alive for each in self._followed.values()),
+            shards=len(self._followed),
+            rates=self._rates(summary),
+            violations=tuple(nlargest(NEWEST, self._violations(), key=lambda hit: hit.time)),
+        )
+
+    def _digests(self) -> Iterator[Digest]:
+        try:
+            paths = shard_paths(str(self._path))
+        except OSError as error:
+            raise UnreadableRunError(f"{self._path}: {error.strerror}") from error
+        for path in paths:
+            followed = self._followed.setdefault(path, _Followed(path))
+            yield followed.look(self._table)
+
+    def _rates(self, summary: Summary) -> dict[str, float]:
+        now, counts = time.monotonic(), {}
+        for result in summary.assertions:
+            counts[result.message] = result.hits + sum(result.antecedent or ())
+        passed = now - self._looked
+        rates = {
+            message: max(0, count - self._before[message]) / passed
+            for message, count in counts.items()
+            if message in self._before
+        }
+        self._before, self._looked = counts, now
+        return rates
+
+    def _violations(self) -> Iterator[Hit]:
+        trials: dict[str, Trial] = {
+            identifier: record.trial
+            for each in self._followed.values()
+            for identifier, record in each.follower.shard.trials.items()
+        }
+        for each in self._followed.values():
+            for hit in each.follower.shard.hits:
+                if hit.is_violation and not any(
+                    trial.expects_violation_of(hit.message) for trial in ancestry(hit.trial, trials)
+                ):
+                    yield hit
+
+    def __repr__(self) -> str:
+        return f"<LiveRun {self._path.name}>"
