@@ -108,8 +108,10 @@ format: install ## let ruff mend style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## what assertions, histories, simulation and scanning cost, against peers
+bench: install ## what assertions, telemetry, histories, simulation and scanning cost, against peers
 	$(BIN)/python benchmarks/primitives.py
+	$(BIN)/python benchmarks/telemetry.py
+	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/linearizability.py
 	$(BIN)/python benchmarks/sim.py
 	$(BIN)/python benchmarks/scan.py

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from .support import clean_environment
 
@@ -78,6 +79,8 @@ def test_code_blocks_run(page, tmp_path):
         elif language == "toml":
             tomllib.loads(text)
             run_python(text, tmp_path, None)
+        elif language == "yaml":
+            assert isinstance(yaml.safe_load(text), dict)
         elif language == "console":
             for command, expected in console_steps(text):
                 assert matches(expected, ran(command, tmp_path)), command

@@ -274,3 +274,70 @@ def test_a_sink_can_be_an_object(told):
         ["a revision is positive", True, False],
         ["a revision is positive", False, True],
     ]
+
+
+# -- trouble with recording -------------------------------------------------------------------
+
+
+def test_trouble_with_recording_is_a_structlog_event(events):
+    (event,) = events("from assertlib import always; always(print, 'never called')")
+    assert (event["event"], event["log_level"]) == ("assertlib.trouble", "warning")
+    assert "never called" in event["text"]
+
+
+def test_trouble_goes_where_the_default_sink_logs(told):
+    source = """
+        import json, structlog, store
+        from assertlib import always
+        seen = []
+        def keep(logger, name, event):
+            seen.append(event["event"])
+            raise structlog.DropEvent
+        structlog.configure(processors=[keep])
+        always(print, "never called")
+        print(json.dumps(seen))
+    """
+    assert told(source) == ["assertlib.trouble"]
+
+
+def test_without_a_sink_that_takes_it_trouble_is_logged(program):
+    source = "from assertlib import always\nalways(print, 'never called')\n"
+    done = program(source, ASSERTLIB_SINKS="")
+    assert "never called" in done.stderr
+
+
+def test_structlog_renders_through_the_standard_library_if_that_is_configured(told):
+    source = """
+        import json, logging, structlog, store
+        records = []
+        class Keep(logging.Handler):
+            def emit(self, record):
+                records.append([record.name, record.levelname])
+        logging.getLogger().addHandler(Keep())
+        logging.getLogger().setLevel(logging.DEBUG)
+        structlog.configure(
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+            processors=[structlog.stdlib.filter_by_level, structlog.processors.JSONRenderer()],
+        )
+        store.put(1), store.put(-1)
+        print(json.dumps(records))
+    """
+    assert told(source, ASSERTLIB_SINKS="structlog") == [
+        ["assertlib", "DEBUG"],
+        ["assertlib", "ERROR"],
+    ]
+
+
+def test_a_sink_whose_trouble_raises_reaches_nobody(program):
+    source = """
+        from assertlib import always, configure
+        class Sink:
+            def handle(self, hit): pass
+            def trouble(self, text): raise RuntimeError("no")
+        configure(sinks=[Sink()])
+        print(always(print, "never called"))
+    """
+    done = program(source)
+    assert done.stdout == "False\n"
+    assert "Traceback" not in done.stderr
