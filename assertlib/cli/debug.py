@@ -13,17 +13,29 @@ from pathlib import Path
 from ..catalog.config import Config, find_config
 from ..evidence.runs import find_runs, read_info
 from ..model import NoDataError
-from ..recording import settings, twin
+from ..recording import limits, settings, twin
 from ..recording.reader import read_shards
 from ..recording.records import Shard
 from ..recording.session import VERSION
 from .common import OK, command
 
-_PACKAGES = ("pydantic", "structlog", "opentelemetry-api", "opentelemetry-sdk", "typer", "pytest")
+_PACKAGES = (
+    "pydantic",
+    "structlog",
+    "opentelemetry-api",
+    "opentelemetry-sdk",
+    "tree-sitter",
+    "typer",
+    "pytest",
+)
+_WIDTH = 33
 _DEFAULTS = {
     settings.MODE_ENV: "record",
     settings.RUN_DIR_ENV: "none: hits are only counted",
     settings.SINKS_ENV: "log",
+    settings.OTEL_ENV: "OpenTelemetry is set up by the program, if at all",
+    limits.RECORDS_ENV: "no limit",
+    limits.BYTES_ENV: "no limit",
     settings.FEATURES_ENV: "none declared: all count as on",
     settings.REDACT_ENV: "nothing",
     settings.ROOT_ENV: "the working directory",
@@ -40,7 +52,7 @@ def debug() -> int:
     Example: assertlib debug
     """
     for name, value in _facts():
-        print(f"{name:<24} {value}")
+        print(f"{name:<{_WIDTH}} {value}")
     return OK
 
 

@@ -23,10 +23,10 @@ from ..recording.records import Record
 from ..recording.trials import EXPECTS_VIOLATION, SEED_RANDOM
 from .combine import Evidence
 from .explanation import entry_of
+from .notes import notes_on
 from .statistics import rate_bound_when_never_seen
 from .tally import Tally, TrialKey
 from .verdicts import Claim, Facts, Standing, Verdict, judge_assertion, judge_invariant
-from .wording import counted
 
 
 @dataclass
@@ -171,7 +171,7 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         drafts=[e for e in _sorted(catalog) if not e.counts and not e.is_left_out],
         undeclared=judging.undeclared(scan),
         troubles=_troubles(evidence),
-        notes=list(_notes(evidence)),
+        notes=list(notes_on(evidence)),
         renamed=renames.now,
     )
 
@@ -505,44 +505,3 @@ def _proofs(evidence: Evidence) -> dict[str, list[tuple[str, str | None]]]:
             if (proof.defect, proof.commit) not in proofs[proof.message]:
                 proofs[proof.message].append((proof.defect, proof.commit))
     return proofs
-
-
-def _notes(evidence: Evidence) -> Iterator[str]:
-    shards = evidence.shards.values()
-    lost = sum(shard.lost_records for shard in shards)
-    if lost:
-        yield f"{lost} records could not be written (no space?); the counters are exact."
-    dropped = sum(shard.dropped_records for shard in shards)
-    if dropped:
-        yield (
-            f"{counted(dropped, 'record')} dropped by max_records_per_second or max_shard_bytes;"
-            " the counters are exact."
-        )
-    cut_off = [shard for shard in shards if shard.is_nameless]
-    if cut_off:
-        yield (
-            f"{counted(len(cut_off), 'shard')} lost lines: hits are told by their counters, but"
-            " trials, examples and what is not in the scan are missing."
-        )
-    cut = sum(shard.truncated_details for shard in shards)
-    if cut:
-        yield f"The details of {counted(cut, 'hit')} were too long and were cut."
-    volatile = [shard.name for shard in shards if shard.declared and not shard.durable]
-    if volatile:
-        yield (
-            f"The counts of {len(volatile)} processes were not durable; those of a killed one"
-            " are at least what is shown."
-        )
-    languages = Counter(shard.language for shard in shards if shard.language)
-    if languages:
-        who = ", ".join(f"{count} in {name}" for name, count in sorted(languages.items()))
-        yield (
-            f"Processes told by SDKs that write first hits only ({who}): counts with ≥ are at least"
-            " what is shown."
-        )
-    for _, info in sorted(evidence.runs.items()):
-        if info.scan is None:
-            yield (
-                f"Run {info.id} was not scanned when it started; the source as it is now is the"
-                " denominator."
-            )

@@ -1,0 +1,53 @@
+"""
+What limits the evidence, in whole sentences.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from .combine import Evidence
+from .wording import counted
+
+
+def notes_on(evidence: Evidence) -> Iterator[str]:
+    """Each thing that readers of *evidence* should know."""
+    shards = evidence.shards.values()
+    lost = sum(shard.lost_records for shard in shards)
+    if lost:
+        yield f"{lost} records could not be written (no space?); the counters are exact."
+    dropped = sum(shard.dropped_records for shard in shards)
+    if dropped:
+        yield (
+            f"{counted(dropped, 'record')} dropped by max_records_per_second or max_shard_bytes;"
+            " the counters are exact."
+        )
+    cut_off = [shard for shard in shards if shard.is_nameless]
+    if cut_off:
+        yield (
+            f"{counted(len(cut_off), 'shard')} lost lines: hits are told by their counters, but"
+            " trials, examples and what is not in the scan are missing."
+        )
+    cut = sum(shard.truncated_details for shard in shards)
+    if cut:
+        yield f"The details of {counted(cut, 'hit')} were too long and were cut."
+    volatile = [shard.name for shard in shards if shard.declared and not shard.durable]
+    if volatile:
+        yield (
+            f"The counts of {len(volatile)} processes were not durable; those of a killed one"
+            " are at least what is shown."
+        )
+    languages = Counter(shard.language for shard in shards if shard.language)
+    if languages:
+        who = ", ".join(f"{count} in {name}" for name, count in sorted(languages.items()))
+        yield (
+            f"Processes told by SDKs that write first hits only ({who}): counts with ≥ are at least"
+            " what is shown."
+        )
+    for _, info in sorted(evidence.runs.items()):
+        if info.scan is None:
+            yield (
+                f"Run {info.id} was not scanned when it started; the source as it is now is the"
+                " denominator."
+            )
