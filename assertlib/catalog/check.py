@@ -107,14 +107,9 @@ def _joined(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
         yield from _check_site(catalog, site)
     messages = {site.message for site in sites}
     yield from _check_assigned(catalog, sites)
-    # What is assigned may stand in code that is not scanned; what kind it has is not known.
-    elsewhere = {
-        invariant_and_clause(assigned.invariant)[0]
-        for message, assigned in catalog.assigned.items()
-        if message not in messages
-    }
     for entry in catalog.entries.values():
-        if entry.counts and entry.id not in elsewhere:
+        # Of what is assigned in code that is not scanned, nobody knows the kind.
+        if entry.counts and not catalog.assigned_to(entry.id, messages):
             yield from _check_entry(entry, cited[entry.id], messages)
 
 

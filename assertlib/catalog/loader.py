@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from ..model import Site
+from ..model import Site, invariant_and_clause
 from .findings import Finding, did_you_mean
 from .model import SCHEMA_VERSION, Assigned, Incident, Invariant, Source, State
 from .positions import Path as KeyPath
@@ -88,6 +88,14 @@ class Catalog:
         area = identifier.partition(".")[0]
         is_unread = self.is_missing or identifier in self.broken or area in self.broken_areas
         return is_unread or identifier in self.entries
+
+    def assigned_to(self, identifier: str, scanned: Collection[str]) -> list[str]:
+        """Messages that are assigned to an invariant, in code that is not *scanned*."""
+        return sorted(
+            message
+            for message, assigned in self.assigned.items()
+            if invariant_and_clause(assigned.invariant)[0] == identifier and message not in scanned
+        )
 
     def assign(self, site: Site) -> Site:
         """*site*, with the invariant that is assigned to it, if one is and it names none."""

@@ -45,12 +45,18 @@ class Live:
 
 @dataclass(frozen=True)
 class Page:
-    """An invariant with what code and other invariants have to do with it."""
+    """
+    An invariant with what code and other invariants have to do with it.
+
+    Attributes:
+        elsewhere: Messages that the catalog assigns to it, of code that is not read.
+    """
 
     entry: Entry
     sites: list[Site]
     kinds: Mapping[str, int]
     related: list[Entry]
+    elsewhere: list[str]
 
     @property
     def name(self) -> str:
@@ -69,7 +75,7 @@ class Page:
     def gaps(self) -> list[str]:
         """What an active invariant lacks."""
         known = self.entry.invariant
-        if known.status != "active":
+        if known.status != "active" or self.elsewhere:
             return []
         if not self.sites:
             return ["no assertion names it"]
@@ -96,7 +102,13 @@ def render_pages(
     messages = {site.message for site in sites}
     links = _links(entries)
     pages = [
-        _page(entry, sites, messages, [entries[id] for id in sorted(links[entry.id])])
+        _page(
+            entry,
+            sites,
+            messages,
+            [entries[id] for id in sorted(links[entry.id])],
+            checked.catalog.assigned_to(entry.id, messages),
+        )
         for entry in sorted(entries.values(), key=lambda entry: entry.id)
     ]
     template = environment.get_template("invariant.md.jinja")
@@ -133,9 +145,15 @@ def _all_sites(targets: Sequence[Checked]) -> list[Site]:
     return [found[key] for key in sorted(found)]
 
 
-def _page(entry: Entry, sites: list[Site], messages: set[str], related: list[Entry]) -> Page:
+def _page(
+    entry: Entry,
+    sites: list[Site],
+    messages: set[str],
+    related: list[Entry],
+    elsewhere: list[str],
+) -> Page:
     mine = sites_of(entry, sites)
-    return Page(entry, mine, kinds_of(mine, messages), related)
+    return Page(entry, mine, kinds_of(mine, messages), related, elsewhere)
 
 
 def _links(entries: Mapping[str, Entry]) -> dict[str, set[str]]:

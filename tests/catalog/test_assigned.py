@@ -51,6 +51,13 @@ expects = ["always"]
     assert not any("kv.elsewhere" in each for each in rest)
 
 
+def test_its_page_says_where_it_is_protected(project):
+    findings(project, assigned("from Go", "kv.full"))
+    shown = project.cli("catalog", "show", "kv.full").stdout
+    assert 'In code that is not read here: "from Go".' in shown
+    assert "No assertion names it" not in shown
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
