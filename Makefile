@@ -13,6 +13,12 @@ FLOORS := tests/recording tests/twins tests/invariants $(addprefix tests/test_, 
 # What was skipped, and why; the tests write it.
 SKIPPED := .pytest_cache/skipped.txt
 
+# Out of Debian's package, whose service nobody wants to run.
+TOOLS := .tools
+GET_PROMTOOL = mkdir -p $(TOOLS) && cd $(TOOLS) && apt-get download -qq prometheus >/dev/null 2>&1 \
+	&& dpkg -x prometheus_*.deb unpacked && cp unpacked/usr/bin/promtool . \
+	&& rm -r unpacked prometheus_*.deb || echo "services: no promtool"
+
 SANITIZED := .sanitized
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 # Python is not sanitized itself, so the libraries come before it; what it leaks is its own.
@@ -34,7 +40,7 @@ $(VENV)/.installed: pyproject.toml assertlib/_speed.c
 	touch $@
 
 # What is not on the package index; without it some tests skip, and say so.
-services: ## Debian's etcd, Chromium, FUSE, PostgreSQL and iptables, for tests, if there is a root to install them
+services: ## Debian's etcd, Chromium, FUSE, PostgreSQL, iptables, promtool, for tests, if root may install them
 	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 		echo "services: not root, or no apt-get: nothing is installed"; \
 	elif command -v etcd >/dev/null && command -v chromium >/dev/null \
@@ -45,6 +51,7 @@ services: ## Debian's etcd, Chromium, FUSE, PostgreSQL and iptables, for tests, 
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 			--no-install-recommends etcd-server chromium fuse3 iptables postgresql util-linux >/dev/null; \
 	fi
+	@if [ ! -x $(TOOLS)/promtool ] && command -v apt-get dpkg >/dev/null; then $(GET_PROMTOOL); fi
 
 demo: install ## the example store under kill -9 and simulated, then a real etcd, judged
 	PYTHONPATH=examples/kvstore $(BIN)/assertlib run --full --target kvstore -- \
@@ -131,4 +138,4 @@ docs: install ## the pages of the invariants, and the site with all documentatio
 	$(BIN)/python docs/_site/build.py build/site
 
 clean: ## remove what is built
-	rm -rf $(VENV) .assertlib $(SANITIZED) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .assertlib $(SANITIZED) $(TOOLS) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,12 +3,15 @@ The alert of the docs against what Prometheus would really see.
 """
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-PAGE = Path(__file__).parents[2] / "docs" / "production.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "production.md"
 
 PROGRAM = """
 from opentelemetry import metrics
@@ -57,3 +60,60 @@ def test_the_alert_matches_the_false_series_of_what_must_hold_and_no_other(child
     matched = [line for line in out.splitlines() if not line.startswith("#") and is_matched(line)]
     (line,) = matched
     assert line.endswith(" 1.0")
+
+
+@pytest.fixture
+def promtool(tmp_path):
+    """Runs promtool on the files of the page."""
+    found = shutil.which("promtool") or ROOT / ".tools" / "promtool"
+    if not Path(found).exists():
+        pytest.skip("no promtool")
+    for name, text in re.findall(
+        r"^```yaml\n# (\S+)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
+    ):
+        (tmp_path / name).write_text(text)
+
+    def run(*words):
+        command = [found, *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    run.directory = tmp_path
+    return run
+
+
+VIOLATED = """
+rule_files: [alerts.yaml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - series: 'assertlib_assertion_evaluations_total{SERVICE,assertlib_assertion_id="ack follows fsync",assertlib_assertion_kind="always",assertlib_assertion_condition="CONDITION"}'
+        values: '0x10 1x20'
+      - series: 'assertlib_assertion_evaluations_total{SERVICE,assertlib_assertion_id="a state",assertlib_assertion_kind="sometimes",assertlib_assertion_condition="CONDITION"}'
+        values: '0+5x40'
+    alert_rule_test:
+      - {eval_time: 9m, alertname: InvariantViolated, exp_alerts: []}
+      - eval_time: 12m
+        alertname: InvariantViolated
+        exp_alerts:
+          - exp_labels: {severity: page, service_name: kvstore, assertlib_invariant_id: wal.fsync-before-ack, assertlib_assertion_id: ack follows fsync}
+            exp_annotations:
+              summary: "wal.fsync-before-ack is violated in kvstore"
+              description: "ack follows fsync: what must hold, why, and what to look at says `assertlib catalog show wal.fsync-before-ack`."
+      - {eval_time: 25m, alertname: InvariantViolated, exp_alerts: []}
+      - {eval_time: 12m, alertname: AssertionsSilent, exp_alerts: []}
+"""
+SERVICE = 'service_name="kvstore",assertlib_invariant_id="wal.fsync-before-ack"'
+
+
+def test_prometheus_takes_the_files_of_the_page(promtool):
+    promtool("check", "rules", "alerts.yaml")
+    promtool("check", "config", "prometheus.yaml")
+
+
+@pytest.mark.parametrize("condition", ["false", "False"])
+def test_one_violation_fires_the_alert_and_a_false_sometimes_does_not(promtool, condition):
+    text = VIOLATED.replace("SERVICE", SERVICE).replace("CONDITION", condition)
+    (promtool.directory / "test.yaml").write_text(text)
+    promtool("test", "rules", "test.yaml")
