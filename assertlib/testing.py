@@ -62,7 +62,7 @@ def expect_violation(message: str) -> Iterator[ExpectedViolation]:
     expected = ExpectedViolation(message)
     name = f"{recorder.trial_id or os.getpid()} [expects {next(_numbers)}]"
     trial = Trial(name, population=message, sampler=EXPECTS_VIOLATION)
-    subscribers = recorder.subscribers()
+    subscribers = recorder.sinks.loaded()
     subscribers.append(expected)
     recorder.begin_trial(trial)
     try:

@@ -40,6 +40,7 @@ from .settings import (
     words,
     working_directory,
 )
+from .sinks import Sinks
 from .troubles import told_by, warn_once
 
 TYPE_CHECKING = False
@@ -59,6 +60,7 @@ class Recorder:
     Attributes:
         mode: ``record``, ``raise`` or ``off``.
         run_dir: Where it records; None if hits are only counted.
+        sinks: Who is told besides.
         root: Directory that file names in records are relative to.
     """
 
@@ -73,8 +75,7 @@ class Recorder:
         self.features = parse_features(environ.get(FEATURES_ENV, ""))
         redact(words(environ.get(REDACT_ENV, "")))
         self._limits = limits_of(environ)
-        self._sinks: list[str | Subscriber] = [*sinks_of(environ)]
-        self._subscribers: list[Subscriber] | None = None
+        self.sinks = Sinks(sinks_of(environ))
         self._explainer: Explainer | None = None
         self._explainer_sought = False
         self._declared: dict[tuple[Kind, str], tuple[str | None, Location]] = {}
@@ -148,8 +149,7 @@ class Recorder:
             if (max_records_per_second, max_shard_bytes) != (None, None):
                 self._limit(limits)
             if sinks is not None:
-                self._sinks = list(sinks)
-                self._subscribers = None
+                self.sinks = Sinks(sinks)
             if run_dir is not None:
                 self.close()
                 self._past = self._totals()
@@ -238,7 +238,7 @@ class Recorder:
         captured = None if condition else where.captured()
         hit = self._write_hit(slot, condition, count, details, where.location(), captured)
         self._publish(slot, condition, count, violation=violation)
-        self._tell(hit)
+        self.sinks.tell(hit)
         return hit
 
     def _drop(self, slot: Slot, condition: bool, count: int, *, violation: bool) -> None:
@@ -392,45 +392,7 @@ class Recorder:
                 )
             return totals
 
-    # -- subscribers -----------------------------------------------------
-
-    def subscribers(self) -> list[Subscriber]:
-        """The sinks, loaded at the first record."""
-        if self._subscribers is None:
-            # What goes wrong while one of them is loaded cannot be told to them.
-            found = self._subscribers = []
-            for sink in self._sinks:
-                found += _loaded(sink)
-        return self._subscribers
-
-    def add_sink(self, name: str) -> None:
-        """Tell the sink called *name*, too, from now on."""
-        if name not in self._sinks:
-            self._sinks.append(name)
-            if self._subscribers is not None:
-                self._subscribers += _loaded(name)
-
-    def _tell(self, hit: Hit) -> None:
-        # They are loaded at the first record of any kind: some read the counters.
-        subscribers = list(self.subscribers())
-        if not hit.condition and not hit.is_violation:
-            return
-        for subscriber in subscribers:
-            try:
-                subscriber.handle(hit)
-            except Exception as error:
-                warn_once(f"sink {bounded_repr(subscriber)} failed: {bounded_repr(error)}")
-
-    def tell_trouble(self, text: str) -> bool:
-        """Tell the sinks that want to know what is wrong with recording; whether there are any."""
-        listeners = [each for each in self.subscribers() if hasattr(each, "trouble")]
-        for listener in listeners:
-            try:
-                listener.trouble(text)
-            except Exception:  # noqa: S112
-                # There is nobody left to tell.
-                continue
-        return bool(listeners)
+    # -- explaining ------------------------------------------------------
 
     def explain(self, hit: Hit) -> str | None:
         """The whole story of a violation, where the tools to tell it are installed."""
@@ -605,6 +567,7 @@ class Recorder:
         self._stack = []
         self._begun = {}
         self._past = {}
+        self.sinks.after_fork()
         self._start_anew()
 
 
@@ -633,20 +596,8 @@ def _hit_body(slot: Slot, hit: Hit, fallback: str | None) -> dict[str, object]:
     return body
 
 
-def _loaded(sink: str | Subscriber) -> list[Subscriber]:
-    if not isinstance(sink, str):
-        return [sink]
-    from .loader import load_sink
-
-    try:
-        return [load_sink(sink)]
-    except Exception as error:
-        warn_once(f"sink {sink!r} is not used: {bounded_repr(error)}")
-        return []
-
-
 recorder = Recorder(os.environ)
-told_by(recorder.tell_trouble)
+told_by(lambda text: recorder.sinks.tell_trouble(text))
 
 os.register_at_fork(
     before=lambda: recorder.before_fork(),

@@ -295,7 +295,7 @@ def _features(
 
 @contextmanager
 def _subscribed(watcher: _Watcher) -> Iterator[None]:
-    subscribers = recorder.subscribers()
+    subscribers = recorder.sinks.loaded()
     subscribers.append(watcher)
     try:
         yield

@@ -25,4 +25,4 @@ def setup_otel() -> None:
     from .otel_setup import set_up
 
     set_up()
-    recorder.add_sink("otel")
+    recorder.sinks.add("otel")

@@ -341,3 +341,36 @@ def test_a_sink_whose_trouble_raises_reaches_nobody(program):
     done = program(source)
     assert done.stdout == "False\n"
     assert "Traceback" not in done.stderr
+
+
+def test_hits_of_other_threads_that_come_while_a_sink_is_loaded_are_told(told, project):
+    project.write("sinks/__init__.py", "")
+    project.write(
+        "sinks/slow.py",
+        """
+        import threading
+        import assertlib
+        hits = []
+        class Sink:
+            def handle(self, hit):
+                hits.append(hit.message)
+        def other():
+            assertlib.always(False, "meanwhile")
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        assertlib.always(False, "from inside")
+        def sink(): return Sink()
+        """,
+    )
+    source = """
+        import json, store
+        store.put(-1)
+        from sinks.slow import hits
+        print(json.dumps(sorted(hits)))
+    """
+    assert told(source, ASSERTLIB_SINKS="sinks.slow") == [
+        "a revision is positive",
+        "from inside",
+        "meanwhile",
+    ]

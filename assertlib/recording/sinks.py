@@ -1,0 +1,94 @@
+"""
+Who is told of violations, of first true hits, and of trouble with recording.
+"""
+
+from __future__ import annotations
+
+from _thread import allocate_lock
+
+from .reprs import bounded_repr
+from .troubles import warn_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .hits import Hit
+    from .loader import Subscriber
+
+
+class Sinks:
+    """Sinks by name or as objects; those that are named are loaded when they are first needed."""
+
+    def __init__(self, named: Iterable[str | Subscriber]) -> None:
+        self._named = list(named)
+        self._loaded: list[Subscriber] | None = None
+        self._loading = allocate_lock()
+        self._late: list[Hit] = []
+
+    def loaded(self) -> list[Subscriber]:
+        """
+        All of them; one that is put into this list is told as well.
+
+        Nothing while they are loaded, which may take a while, and may itself assert: nobody waits.
+        """
+        if self._loaded is None and self._loading.acquire(blocking=False):
+            self._loaded = [loaded for sink in self._named for loaded in _loaded(sink)]
+        return [] if self._loaded is None else self._loaded
+
+    def add(self, name: str) -> None:
+        """Tell the sink called *name*, too, from now on."""
+        if name not in self._named:
+            self._named.append(name)
+            if self._loaded is not None:
+                self._loaded += _loaded(name)
+
+    def tell(self, hit: Hit) -> None:
+        """Tell them of *hit*, if it is one to be told of."""
+        # They are loaded at the first record of any kind: some read the counters.
+        self.loaded()
+        if hit.condition or hit.is_violation:
+            self._late.append(hit)
+        # Whoever loads them tells what came meanwhile.
+        while self._late and self._loaded is not None:
+            try:
+                late = self._late.pop(0)
+            except IndexError:
+                return
+            for subscriber in list(self._loaded):
+                _tell(subscriber, late)
+
+    def after_fork(self) -> None:
+        """In a child nobody goes on loading what a thread of its parent began to load."""
+        if self._loaded is None:
+            self._loading = allocate_lock()
+
+    def tell_trouble(self, text: str) -> bool:
+        """Tell those that want to know what is wrong with recording; whether there are any."""
+        listeners = [each for each in self.loaded() if hasattr(each, "trouble")]
+        for listener in listeners:
+            try:
+                listener.trouble(text)
+            except Exception:  # noqa: S112
+                # There is nobody left to tell.
+                continue
+        return bool(listeners)
+
+
+def _tell(subscriber: Subscriber, hit: Hit) -> None:
+    try:
+        subscriber.handle(hit)
+    except Exception as error:
+        warn_once(f"sink {bounded_repr(subscriber)} failed: {bounded_repr(error)}")
+
+
+def _loaded(sink: str | Subscriber) -> list[Subscriber]:
+    if not isinstance(sink, str):
+        return [sink]
+    from .loader import load_sink
+
+    try:
+        return [load_sink(sink)]
+    except Exception as error:
+        warn_once(f"sink {sink!r} is not used: {bounded_repr(error)}")
+        return []
