@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from assertlib.catalog.scan import scan_sources
-from assertlib.catalog.scan.polyglot import FORMS
+from assertlib.catalog.scan.references import PRIMITIVES
 from assertlib.catalog.wire import guidance_of
 
 from ..evidence.projects import Project
@@ -131,7 +131,7 @@ def test_every_macro_in_rust_is_a_site():
     assert found["revision is positive"].line == 6
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", PRIMITIVES)
 def test_every_form_is_known_in_both_languages(form):
     words = form.split("_")
     relation = any(each in form for each in ("than", "to"))

@@ -24,6 +24,7 @@ from ...model import ALWAYS, REACHABLE, Kind, Site
 from ..findings import Finding
 from ..rules import RULES
 from .calls import parts_of, signature
+from .references import PRIMITIVES
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Tree
@@ -36,21 +37,8 @@ _SKIPPED = ("vendor", "target")
 """Directories of other people's code, and of what was built."""
 
 _CONDITION_LIMIT = 300
-_RELATIONS = (
-    "greater_than", "greater_than_or_equal_to", "less_than", "less_than_or_equal_to",
-)  # fmt: skip
-FORMS = (
-    "always",
-    "always_or_unreachable",
-    "sometimes",
-    "reachable",
-    "unreachable",
-    "always_some",
-    "sometimes_all",
-    *(f"{kind}_{relation}" for kind in ("always", "sometimes") for relation in _RELATIONS),
-)
-_GO_FORMS = {"".join(map(str.title, form.split("_"))): form for form in FORMS}
-_RUST_FORMS = {f"assert_{form}": form for form in FORMS}
+_GO_FORMS = {"".join(map(str.title, form.split("_"))): form for form in PRIMITIVES}
+_RUST_FORMS = {f"assert_{form}": form for form in PRIMITIVES}
 _TRUTHS = ("true", "false")
 
 

@@ -10,31 +10,29 @@ from dataclasses import dataclass
 
 from .scopes import Assigned, Definition, FunctionNode, Import, Module, Parameter, Scope, self_class
 
+PRIMITIVES = (
+    "always",
+    "always_or_unreachable",
+    "sometimes",
+    "reachable",
+    "unreachable",
+    "always_some",
+    "sometimes_all",
+    *(
+        f"{base}_{comparison}"
+        for base in ("always", "sometimes")
+        for comparison in (
+            "greater_than",
+            "greater_than_or_equal_to",
+            "less_than",
+            "less_than_or_equal_to",
+        )
+    ),
+)
+"""Those that every Antithesis SDK has, too."""
+
 ASSERTIONS = frozenset(
-    [
-        "always",
-        "always_or_unreachable",
-        "sometimes",
-        "reachable",
-        "unreachable",
-        "always_some",
-        "sometimes_all",
-        "always_if",
-        "sometimes_both",
-        "sometimes_each",
-        "within",
-        "assert_raw",
-        *(
-            f"{base}_{comparison}"
-            for base in ("always", "sometimes")
-            for comparison in (
-                "greater_than",
-                "greater_than_or_equal_to",
-                "less_than",
-                "less_than_or_equal_to",
-            )
-        ),
-    ]
+    [*PRIMITIVES, "always_if", "sometimes_both", "sometimes_each", "within", "assert_raw"]
 )
 DECLARES = "declare_"
 
