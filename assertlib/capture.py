@@ -4,6 +4,8 @@ The caller of an assertion: where it stands, and what its condition looked like.
 
 from __future__ import annotations
 
+import os
+
 from .model import Location
 
 TYPE_CHECKING = False
@@ -11,6 +13,18 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from .recording.hits import Captured
+
+
+_is_wanted = False
+
+
+def _before_fork() -> None:
+    """A child can never import what another thread was importing when it was made."""
+    if _is_wanted:
+        pass
+
+
+os.register_at_fork(before=_before_fork)
 
 
 class Caller:
@@ -31,6 +45,8 @@ class Caller:
         """Condition and values; None when the source is not at hand."""
         if not self._capture:
             return None
+        global _is_wanted
+        _is_wanted = True
         try:
             from .condition import captured
 

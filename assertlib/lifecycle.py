@@ -8,6 +8,7 @@ it is ready, which faults are injected.
 from __future__ import annotations
 
 from .recording.recorder import recorder
+from .recording.settings import words
 from .recording.trials import Trial
 
 TYPE_CHECKING = False
@@ -63,7 +64,8 @@ def configure(
     """
     for name, given in (("sinks", sinks), ("redact", redact)):
         if isinstance(given, str | bytes):
-            raise ValueError(f"{name} must be a list, not {given!r}: write [{given!r}]")
+            meant = words(str(given)) if isinstance(given, str) else [given]
+            raise ValueError(f"{name} must be a list, not {given!r}: write {meant!r}")
     if isinstance(features, str):
         raise ValueError(f"features must be a mapping such as {{'watch': True}}, not {features!r}")
     patterns = None if redact is None else [str(pattern) for pattern in redact]

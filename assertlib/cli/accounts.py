@@ -23,20 +23,20 @@ def told(accounts: Iterable[Account]) -> Iterator[str]:
         known = ", ".join(parts) or "none of them understood"
         languages = f" ({', '.join(account.languages)})" if account.languages else ""
         yield f"{account.path}{languages}: {counted(account.total, 'record')}: {known}"
-        yield from trouble(account)
+        yield from (f"  {line}" for line in trouble(account))
 
 
 def trouble(account: Account) -> Iterator[str]:
     """What of a file was not understood."""
     for name, count in account.unknown.most_common():
-        yield f"  unknown: {name}, {count:,}×"
+        yield f"{account.path}: unknown: {name}, {count:,}×"
     for number, reason in account.unreadable:
-        yield f"  {account.path}:{number}: cannot be read: {reason}"
+        yield f"{account.path}:{number}: cannot be used: {reason}"
     rest = account.unreadable_count - len(account.unreadable)
     if rest:
-        yield f"  and {rest:,} more that cannot be read"
+        yield f"{account.path}: {rest:,} more cannot be used"
     if account.is_torn:
-        yield "  the last line is cut off, as a killed process leaves it"
+        yield f"{account.path}: the last line is cut off, as a killed process leaves it"
 
 
 def _named(account: Account) -> str:

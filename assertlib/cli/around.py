@@ -9,7 +9,7 @@ import subprocess
 from collections import defaultdict
 from pathlib import Path
 
-from ..catalog.config import Config, find_config
+from ..catalog.config import SHIPPED, Config, find_config
 from ..catalog.scan.scanner import source_file
 from ..evidence.combine import Evidence
 from ..evidence.reach import trials_by_assertion
@@ -59,16 +59,26 @@ def _trends(config: Config, summary: Summary) -> dict[str, list[float]]:
     return dict(points)
 
 
+def _is_plain(file: str) -> bool:
+    """Whether it names something below the project, in letters that a file system takes."""
+    return not Path(file).is_absolute() and ".." not in Path(file).parts and file.isprintable()
+
+
 def _text(root: Path, commit: str | None, file: str) -> str:
+    if not _is_plain(file):
+        return ""
     if commit is not None:
         shown = subprocess.run(
             ["git", "show", f"{commit}:./{file}"], cwd=root, capture_output=True, check=False
         )
         if shown.returncode == 0:
             return shown.stdout.decode("utf-8", "replace")
+    path = source_file(root, file)
     try:
-        return source_file(root, file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        # A shard may name any file; what is not the project's is nobody's business.
+        is_ours = any(path.resolve().is_relative_to(each.resolve()) for each in (root, SHIPPED))
+        return path.read_text(encoding="utf-8") if is_ours and path.is_file() else ""
+    except (OSError, ValueError):
         return ""
 
 

@@ -43,9 +43,10 @@ def exec(
         sys.stderr.flush()
     try:
         os.execvpe(cmd[0], cmd, {**os.environ, OUTPUT_ENV: str(path)})  # noqa: S606
-    except OSError as error:
+    except (OSError, ValueError) as error:
         path.with_suffix(".json").unlink(missing_ok=True)
-        print(f"assertlib: cannot run {cmd[0]!r}: {error.strerror}", file=sys.stderr)
+        reason = error.strerror if isinstance(error, OSError) else error
+        print(f"assertlib: cannot run {cmd[0]!r}: {reason}", file=sys.stderr)
         return USAGE
 
 

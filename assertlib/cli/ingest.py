@@ -14,7 +14,7 @@ import typer
 
 from ..evidence.foreign import ingest as take
 from ..evidence.gather import read_evidence
-from ..evidence.runs import describe_run, find_runs, finish_run, new_run
+from ..evidence.runs import describe_run, find_runs, finish_run, new_run, read_info
 from ..evidence.summary import summarise
 from ..model import NoDataError
 from ..recording.foreign import Account
@@ -61,14 +61,13 @@ def ingest(
         if into is None:
             describe_run(run, checked, config, ["assertlib", "ingest", *map(str, files)])
         accounts = list(take(files, run))
-        if not any(account.assertions for account in accounts):
+        if not any(account.names for account in accounts):
             raise NoDataError(_nothing(accounts))
     except BaseException:
         if into is None:
             shutil.rmtree(run)
         raise
-    if into is None:
-        finish_run(run, full=full)
+    finish_run(run, full=full or read_info(run).full)
     print("\n".join(told(accounts)))
     evidence = read_evidence([run])
     summary = summarise(evidence, checked.catalog, checked.name, checked.scan.sites)

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..catalog.check import check
 from ..catalog.config import find_config
 from ..evidence.combine import Evidence
+from ..evidence.foreign import take_outputs
 from ..evidence.gather import count_shards, read_evidence
 from ..evidence.runs import find_runs
 from ..evidence.summary import Summary, summarise
@@ -30,6 +31,9 @@ def judged(names: list[str], target: str | None) -> tuple[Evidence, Summary]:
     paths = find_runs(config, names)
     if config.file is None:
         config = find_config(paths[0].resolve())
+    for path in paths:
+        # A process may have gone on writing when its run had ended.
+        take_outputs(path)
     with progress("reading", count_shards(paths)) as step:
         evidence = read_evidence(paths, step)
     newest = evidence.newest()

@@ -51,7 +51,7 @@ def run(
     Run CMD and record the assertions of it and of its children.
 
     The exit code is CMD's; 1 if it succeeded but an assertion was violated, 3 if
-    it succeeded and no assertion was hit.
+    it succeeded and no assertion was hit, 2 if what an SDK wrote cannot be read.
 
     Example: assertlib run --full -- python -m kvstore.torture --seconds 20
     """
@@ -70,9 +70,11 @@ def run(
             shutil.rmtree(run_dir)
         return USAGE
     # One that was killed did not get through all it could.
-    for account in finish_run(run_dir, full=full and code < _SIGNALLED):
-        for line in trouble(account):
-            print(f"assertlib: {account.path}: {line.strip()}", file=sys.stderr)
+    accounts = finish_run(run_dir, full=full and code < _SIGNALLED)
+    for line in (line for account in accounts for line in trouble(account)):
+        print(f"assertlib: {line}", file=sys.stderr)
+    if code == OK and any(account.unreadable_count for account in accounts):
+        code = USAGE
     evidence = read_evidence([run_dir])
     summary = summarise(evidence, checked.catalog, checked.name, checked.scan.sites)
     print(one_line(run_dir.name, summary), file=sys.stderr)
@@ -112,8 +114,9 @@ def one_line(name: str, summary: Summary) -> str:
     """What came of a run, for the terminal."""
     if summary.is_empty:
         return (
-            f"assertlib: run {name}: no assertion was hit; the command must import assertlib,"
-            " and ASSERTLIB=off must not be set"
+            f"assertlib: run {name}: no assertion was hit; the command must import assertlib, or be"
+            " started by `assertlib exec` if it has an Antithesis SDK, and ASSERTLIB=off must not be"
+            " set"
         )
     met = sum(result.hits > 0 for result in summary.assertions)
     violated = len(summary.with_verdict(Verdict.VIOLATED))

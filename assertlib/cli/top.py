@@ -8,6 +8,7 @@ import itertools
 import json as json_
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -65,10 +66,12 @@ def top(
         if json:
             for look in _looks(live, interval, count):
                 print(json_.dumps(as_dict(look)), flush=True)
-        elif console.is_terminal:
+        elif console.is_terminal and not console.is_dumb_terminal:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             _show(_looks(live, interval, count), console)
         else:
-            for look in _looks(live, interval, count or 1):
+            # Only the second knows how fast it goes.
+            for look in itertools.islice(_looks(live, interval, (count or 1) + 1), 1, None):
                 console.print(picture(look, max(console.height, _PRINTED)))
     return OK
 
@@ -101,8 +104,8 @@ def _looks(live: LiveRun, interval: float, count: int | None) -> Iterator[Look]:
 def _is_quit(seconds: float) -> bool:
     """Wait, and see whether that was asked for meanwhile."""
     end = time.monotonic() + seconds
-    if not sys.stdin.isatty():
-        time.sleep(seconds)
+    if not _has_keys():
+        time.sleep(max(0.0, seconds))
         return False
     while (left := end - time.monotonic()) > 0:
         if select.select([sys.stdin], [], [], left)[0]:
@@ -112,10 +115,14 @@ def _is_quit(seconds: float) -> bool:
     return False
 
 
+def _has_keys() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 @contextmanager
 def _keys() -> Iterator[None]:
     """Take keys one by one and unseen, if there is a keyboard."""
-    if not sys.stdin.isatty():
+    if not _has_keys():
         yield
         return
     import termios

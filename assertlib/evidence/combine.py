@@ -162,7 +162,8 @@ class Evidence:
         for record in () if facts is None else facts.records:
             if record.end is None or record.trial.owner != shard.base.owner:
                 continue
-            if shard.name in record.outlived or shard.start > record.end:
+            last = shard.last_written
+            if shard.name in record.outlived or max(shard.start, last) > record.end:
                 return None
         return trial
 
@@ -186,11 +187,11 @@ class Evidence:
             tally.violations.sort(key=lambda item: item[1].time)
         return tallies
 
-    def guidance(self, message: str, now: Callable[[str], str] = str) -> Iterator[Record]:
-        """What each process kept of how close the rich assertion *message* came."""
+    def guidance(self) -> Iterator[tuple[str, Record]]:
+        """What each process kept of how close each rich assertion came, by its message."""
         for _, shard in sorted(self.shards.items()):
             known = guidance_of(shard.lines) if shard.lines else shard.guidance
-            yield from (record for name, record in known.items() if now(name) == message)
+            yield from known.items()
 
     def _names_in(
         self, run: str, sites: Sequence[Site], now: Callable[[str], str]
@@ -208,8 +209,10 @@ class Evidence:
         def known(name: Name) -> tuple[Kind, str, str | None] | None:
             message, invariant = name.message, name.invariant
             if message is None:
-                message, invariant = told.get((name.hash, name.kind), (None, None))
-            if message is None or now(message) in stale:
+                # What is broken must be told, whatever it was called.
+                lost = f"an assertion whose name was lost ({name.hash:016x})"
+                message, invariant = told.get((name.hash, name.kind), (lost, None))
+            if now(message) in stale:
                 return None
             return name.kind, now(message), invariant
 

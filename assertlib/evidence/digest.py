@@ -242,6 +242,12 @@ class Digest:
         return language_of(self.header)
 
     @property
+    def last_written(self) -> int:
+        """When a foreign SDK last wrote, which tells no times; 0 if it is ours."""
+        written = self.header.get("written")
+        return written if isinstance(written, int) else 0
+
+    @property
     def weight(self) -> tuple[int, int, int]:
         """How much it tells: of a shard read twice, the later reading tells more."""
         records = len(self.violations) + len(self.troubles) + len(self.proofs) + len(self.trials)

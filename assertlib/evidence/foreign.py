@@ -6,40 +6,101 @@ which `assertlib exec` had started.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
 
 from ..model import UsageError
 from ..recording.foreign import Account, convert
+from ..recording.shard import HEADER, SUFFIX
 
 OUTPUT_ENV = "ANTITHESIS_SDK_LOCAL_OUTPUT"
 OUTPUTS = "antithesis"
 """Directory of a run where processes leave their output."""
 
 _HASHED = 8
+_PART = 1 << 20
 
 
 def ingest(files: Sequence[Path], run: Path) -> Iterator[Account]:
     """
-    Take *files* into *run*, as shards; one that is there already is replaced by itself.
+    Take *files* into *run*, as shards; one that is there already, or has grown, is replaced.
 
     Raises:
         UsageError: One of them cannot be read, or is no such output.
     """
     for path in files:
         try:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()[:_HASHED]
-            stem = re.sub(r"[^A-Za-z0-9._-]", "_", path.name.partition(".")[0]) or OUTPUTS
-            yield convert(str(path), str(run), f"{stem}-{content}", loads=orjson.loads)
+            with _seekable(path) as source:
+                facts = {**_facts(path.with_suffix(".json")), "content": _content(source)}
+                name = _name(path, source, run)
+                account = convert(str(source), str(run), name, facts, orjson.loads)
+                account.path = str(path)
+                yield account
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}") from None
+
+
+@contextmanager
+def _seekable(path: Path) -> Iterator[Path]:
+    """*path*, or a copy of what comes out of it, if it is a pipe."""
+    if path.is_file():
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as copy, path.open("rb") as source:
+        shutil.copyfileobj(source, copy)
+        copy.flush()
+        yield Path(copy.name)
+
+
+def _name(path: Path, source: Path, run: Path) -> str:
+    """
+    What the shards of a file are called: the same, if it is the one that is there, or has grown.
+
+    Two processes may leave files of the same name, one after the other, or of the same content.
+    """
+    if path.parent.resolve() == (run / OUTPUTS).resolve():
+        return path.stem
+    stem = re.sub(r"[^A-Za-z0-9._-]", "_", path.name.partition(".")[0]) or OUTPUTS
+    place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:_HASHED]
+    for number in itertools.count(1):
+        name = f"{stem}-{place}" + (f".{number}" if number > 1 else "")
+        known = _content_of(run / f"{name}-1{SUFFIX}")
+        if known is None or _content(source, known[0]) == known:
+            return name
+    raise AssertionError
+
+
+def _content(path: Path, size: int | None = None) -> tuple[int, str]:
+    """Length and hash of a file, or of its first *size* bytes."""
+    whole = path.stat().st_size
+    left = whole if size is None else size
+    hashed = hashlib.sha256()
+    with path.open("rb") as file:
+        while left and (part := file.read(min(left, _PART))):
+            hashed.update(part)
+            left -= len(part)
+    return (whole if size is None else size), hashed.hexdigest()
+
+
+def _content_of(shard: Path) -> tuple[int, str] | None:
+    """What file a shard was made from; nothing if there is none."""
+    try:
+        with shard.open("rb") as file:
+            header = json.loads(file.readline())[HEADER]
+        size, hashed = header["content"]
+        return int(size), str(hashed)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def new_output(directory: Path, command: Sequence[str], facts: Mapping[str, object]) -> Path:
@@ -59,9 +120,21 @@ def take_outputs(run: Path) -> list[Account]:
     """What processes of *run* left in files of their own, as shards."""
     accounts = []
     for path in sorted((run / OUTPUTS).glob("*.jsonl")):
-        facts = _facts(path.with_suffix(".json"))
-        accounts.append(convert(str(path), str(run), path.stem, facts, orjson.loads))
+        made = run / f"{path.stem}-1{SUFFIX}"
+        if not path.is_file() or (made.exists() and _is_newer(made, path)):
+            continue
+        try:
+            facts = _facts(path.with_suffix(".json"))
+            accounts.append(convert(str(path), str(run), path.stem, facts, orjson.loads))
+        except (UsageError, OSError) as error:
+            account = Account(str(path))
+            account.cannot_read(0, str(error))
+            accounts.append(account)
     return accounts
+
+
+def _is_newer(made: Path, source: Path) -> bool:
+    return made.stat().st_mtime_ns > source.stat().st_mtime_ns
 
 
 def _facts(path: Path) -> dict[str, object]:

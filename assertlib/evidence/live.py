@@ -8,8 +8,8 @@ where they were read last time.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from heapq import nlargest
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Look:
         time: Nanoseconds since the epoch.
         processes: How many are recorded into it and alive.
         shards: How many there were.
-        rates: Hits a second by message, since the look before.
+        rates: Hits a second by message, since the look before; None at the first look.
         violations: The newest, the newest first.
     """
 
@@ -45,13 +45,18 @@ class Look:
     time: int
     processes: int
     shards: int
-    rates: dict[str, float] = field(default_factory=dict)
+    rates: dict[str, float] | None = None
     violations: tuple[Hit, ...] = ()
 
+    def rate_of(self, messages: Iterable[str]) -> float | None:
+        """Hits a second of these assertions; None while nobody knows."""
+        rates = self.rates
+        return None if rates is None else sum(rates.get(each, 0.0) for each in messages)
+
     @property
-    def rate(self) -> float:
+    def rate(self) -> float | None:
         """Evaluations a second."""
-        return sum(self.rates.values())
+        return self.rate_of(self.rates or ())
 
 
 class _Followed:
@@ -88,7 +93,7 @@ class LiveRun:
         self._info = read_info(path)
         self._table = Table(self._info.scan or ())
         self._followed: dict[str, _Followed] = {}
-        self._before: dict[str, int] = {}
+        self._before: dict[str, int] | None = None
         self._looked = 0.0
 
     def look(self) -> Look:
@@ -116,22 +121,24 @@ class LiveRun:
             paths = shard_paths(str(self._path))
         except OSError as error:
             raise UnreadableRunError(f"{self._path}: {error.strerror}") from error
+        # One that was removed is gone.
+        self._followed = {path: it for path, it in self._followed.items() if path in set(paths)}
         for path in paths:
             followed = self._followed.setdefault(path, _Followed(path))
             yield followed.look(self._table)
 
-    def _rates(self, summary: Summary) -> dict[str, float]:
+    def _rates(self, summary: Summary) -> dict[str, float] | None:
         now, counts = time.monotonic(), {}
         for result in summary.assertions:
             counts[result.message] = result.hits + sum(result.antecedent or ())
-        passed = now - self._looked
-        rates = {
-            message: max(0, count - self._before[message]) / passed
-            for message, count in counts.items()
-            if message in self._before
-        }
+        before, passed = self._before, now - self._looked
         self._before, self._looked = counts, now
-        return rates
+        if before is None:
+            return None
+        return {
+            message: max(0, count - before.get(message, 0)) / passed
+            for message, count in counts.items()
+        }
 
     def _violations(self) -> Iterator[Hit]:
         trials: dict[str, Trial] = {

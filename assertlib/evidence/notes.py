@@ -21,7 +21,7 @@ def notes_on(evidence: Evidence) -> Iterator[str]:
     if dropped:
         yield (
             f"{counted(dropped, 'record')} dropped by max_records_per_second or max_shard_bytes;"
-            " the counters are exact."
+            " the counters are exact, trials and examples behind that are missing."
         )
     cut_off = [shard for shard in shards if shard.is_nameless]
     if cut_off:

@@ -12,6 +12,7 @@ from functools import cached_property
 from ..catalog.loader import Catalog, Entry
 from ..model import (
     ALWAYS_OR_UNREACHABLE,
+    SOMETIMES,
     Kind,
     Site,
     antecedent_message,
@@ -19,11 +20,12 @@ from ..model import (
     invariant_and_clause,
 )
 from ..recording.hits import Hit
-from ..recording.records import Record
 from ..recording.trials import EXPECTS_VIOLATION, SEED_RANDOM
 from .combine import Evidence
 from .explanation import entry_of
+from .nearest import nearest
 from .notes import notes_on
+from .runs import RunInfo
 from .statistics import rate_bound_when_never_seen
 from .tally import Tally, TrialKey
 from .verdicts import Claim, Facts, Standing, Verdict, judge_assertion, judge_invariant
@@ -155,7 +157,7 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
     newest = evidence.newest()
     renames = catalog.renames.without({site.origin for site in sites})
     scan = list(newest.scan) if newest is not None and newest.scan is not None else sites
-    scan = [*scan, *_foreign(evidence, catalog, scan)]
+    scan = [*scan, *_foreign(evidence, catalog, scan, newest)]
     scan = [site.renamed(renames.now) for site in scan] if renames.messages else scan
     judging = _Judging(evidence, catalog, scan, renames.now)
     assertions = judging.assertions()
@@ -171,19 +173,32 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         drafts=[e for e in _sorted(catalog) if not e.counts and not e.is_left_out],
         undeclared=judging.undeclared(scan),
         troubles=_troubles(evidence),
-        notes=list(notes_on(evidence)),
+        notes=[*notes_on(evidence), *_unmatched(evidence, catalog, scan)],
         renamed=renames.now,
     )
 
 
-def _foreign(evidence: Evidence, catalog: Catalog, scan: Iterable[Site]) -> Iterator[Site]:
-    """What processes in other languages declared, and the scan lacks."""
+def _foreign(
+    evidence: Evidence, catalog: Catalog, scan: Iterable[Site], newest: RunInfo | None
+) -> Iterator[Site]:
+    """What processes in other languages declared in the newest run, and its scan lacks."""
     known = {(site.kind, site.message) for site in scan}
-    for _, shard in sorted(evidence.shards.items()):
-        for site in shard.sites:
+    for (run, _), shard in sorted(evidence.shards.items()):
+        for site in shard.sites if newest is None or run == newest.id else ():
             if (site.kind, site.message) not in known:
                 known.add((site.kind, site.message))
                 yield catalog.assign(site)
+
+
+def _unmatched(evidence: Evidence, catalog: Catalog, scan: Iterable[Site]) -> Iterator[str]:
+    """What is assigned to assertions that nobody declared, where somebody declared some."""
+    if any(shard.sites for shard in evidence.shards.values()):
+        for message in sorted(catalog.assigned.keys() - {site.origin for site in scan}):
+            assigned = catalog.assigned[message]
+            yield (
+                f"{assigned.file}:{assigned.line} assigns {message!r}, which no process declared;"
+                " is it called otherwise?"
+            )
 
 
 def _sorted(catalog: Catalog) -> list[Entry]:
@@ -214,7 +229,8 @@ class _Judging:
 
     def _antecedents(self) -> dict[str, str]:
         """Antecedent of each always_if, by the message that it is judged with."""
-        known = {site.message for site in self._scan} | {key[1] for key in self._tallies}
+        known = {site.message for site in self._scan if site.kind is SOMETIMES}
+        known |= {message for kind, message in self._tallies if kind is SOMETIMES}
         suffix = antecedent_message("")
         return {name.removesuffix(suffix): name for name in known if name.endswith(suffix)}
 
@@ -232,7 +248,7 @@ class _Judging:
         results = [
             result
             for (kind, message), site in subjects.items()
-            if message not in hidden
+            if kind is not SOMETIMES or message not in hidden
             for result in [self._judge(kind, message, site)]
             if self._counts(result)
         ]
@@ -276,7 +292,7 @@ class _Judging:
             trials_false=tally.trials_false,
             antecedent=facts.antecedent,
             example=_example(tally, outside),
-            nearest="" if verdict is Verdict.SATISFIED else self._nearest(message, site),
+            nearest="" if verdict is Verdict.SATISFIED else self._nearest.get(message, ""),
             rate_bounds=self._rate_bounds(site) if verdict is Verdict.NEVER_TRUE else {},
             replay=self._replays.get(message, ""),
             dormant_features=dormant,
@@ -295,7 +311,7 @@ class _Judging:
         name = self._parts.get(message)
         if name is None:
             return None
-        found = [tally for (_, known), tally in self._tallies.items() if known == name]
+        found = [self._tallies[key] for key in [(SOMETIMES, name)] if key in self._tallies]
         return (sum(tally.true for tally in found), sum(tally.false for tally in found))
 
     def _out_of_model(self, tally: Tally, entry: Entry | None) -> set[TrialKey]:
@@ -352,8 +368,10 @@ class _Judging:
         """What processes in other languages declared in *run*."""
         return (site for shard in self._evidence.shards_of(run) for site in shard.sites)
 
-    def _nearest(self, message: str, site: Site | None) -> str:
-        return _nearest(self._evidence.guidance(message, self._now))
+    @cached_property
+    def _nearest(self) -> dict[str, str]:
+        """How near each rich assertion came."""
+        return nearest(self._evidence.guidance(), self._now)
 
     @cached_property
     def _sample_sizes(self) -> Counter[tuple[str, str]]:
@@ -430,34 +448,6 @@ def _example(tally: Tally, outside: set[TrialKey]) -> Hit | None:
     inside = [hit for trial, hit in tally.violations if trial not in outside]
     every = inside or [hit for _, hit in tally.violations]
     return every[0] if every else None
-
-
-def _nearest(records: Iterable[Record]) -> str:
-    """How near it came: the most extreme of what the processes kept."""
-    best = ""
-    extreme: float | None = None
-    for record in records:
-        data = record.get("guidance_data")
-        if not isinstance(data, dict):
-            continue
-        value, text = _closeness(record, data)
-        if record.get("maximize") is False:
-            value = -value
-        if extreme is None or value > extreme:
-            extreme, best = value, text
-    return best
-
-
-def _closeness(record: Record, data: Record) -> tuple[float, str]:
-    if record.get("guidance_type") == "numeric":
-        left, right = data.get("left"), data.get("right")
-        if isinstance(left, int | float) and isinstance(right, int | float):
-            return float(left - right), f"{left} of {right}"
-        return 0.0, ""
-    holding = sorted(name for name, held in data.items() if held is True)
-    missing = sorted(name for name, held in data.items() if held is not True)
-    text = f"{len(holding)} of {len(data)} at once"
-    return float(len(holding)), f"{text}, without {', '.join(missing)}" if missing else text
 
 
 def _commit(evidence: Evidence) -> str | None:

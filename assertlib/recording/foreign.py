@@ -11,11 +11,11 @@ Source: the wire format of the Antithesis SDKs, protocol 1.1.0.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections import Counter
 
 from ..model import (
+    KINDS,
     NOWHERE,
     REACHABLE,
     UNREACHABLE,
@@ -28,7 +28,7 @@ from ..model import (
 from . import shard
 from .counters import FALSE_CELL, TRUE_CELL, Counters, message_hash
 from .encode import DetailsEncoder, line, line_with_details
-from .guidance import worth_writing
+from .guidance import BOOLEAN, NUMERIC, closeness, worth_writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ class Account:
         understood: How many there are, by what they are.
         events: User events by name.
         unknown: What looks like a record of the wire and is none that is known, by what it is.
-        unreadable: Numbers of the first lines that cannot be read, with why.
+        unreadable: Numbers of the first lines that cannot be used, with why.
         unreadable_count: How many there are.
         is_torn: Whether the last line is cut off, as a killed process leaves it.
         languages: Of the SDKs that wrote it.
         shards: Names of the shards that were made.
-        assertions: How many different ones there are.
+        names: Of the different assertions, with their kinds.
     """
 
     def __init__(self, path: str) -> None:
@@ -77,7 +77,8 @@ class Account:
         self.is_torn = False
         self.languages: list[str] = []
         self.shards: list[str] = []
-        self.assertions = 0
+        self.names: set[tuple[Kind, str]] = set()
+        self._untold = 0
 
     @property
     def total(self) -> int:
@@ -86,10 +87,15 @@ class Account:
         return known + sum(self.unknown.values()) + self.unreadable_count + self.is_torn
 
     def cannot_read(self, number: int, reason: str) -> None:
-        """Note a line that is no record."""
+        """Note a line that cannot be used."""
         self.unreadable_count += 1
         if len(self.unreadable) < 10:
             self.unreadable.append((number, reason))
+
+    def troubles(self) -> list[tuple[int, str]]:
+        """What is new of these lines: number and reason."""
+        new, self._untold = self.unreadable[self._untold :], len(self.unreadable)
+        return new
 
 
 def _add(counter: Counter[str], name: str) -> None:
@@ -127,8 +133,9 @@ def convert(
                 else:
                     account.understood["empty line"] += 1
         reading.finish()
-    finally:
-        reading.drop()
+    except BaseException:
+        reading.undo()
+        raise
     return account
 
 
@@ -154,8 +161,10 @@ def _is_whole(text: bytes, loads: Callable[[bytes], object]) -> bool:
 
 
 def _unknown_facts(path: str) -> dict[str, object]:
+    written = os.stat(path).st_mtime_ns
     return {
-        "time": os.stat(path).st_mtime_ns,
+        "time": written,
+        "written": written,
         "command": [],
         "commit": None,
         "features": {},
@@ -191,9 +200,9 @@ class _Reading:
                 f"{self._account.path}:{number}: this is a shard of assertlib; copy it into a run"
                 " directory, together with its counters"
             )
-        self._take_record(str(key), body)
+        self._take_record(str(key), body, number)
 
-    def _take_record(self, key: str, body: object) -> None:
+    def _take_record(self, key: str, body: object, number: int) -> None:
         account = self._account
         if key == SDK and isinstance(body, dict):
             account.understood["SDK header"] += 1
@@ -203,7 +212,7 @@ class _Reading:
             process = self._process or self._begin_process({})
             problem = process.take_assert(body) if key == ASSERT else process.take_guidance(body)
             if problem:
-                _add(account.unknown, f"{key} {problem}")
+                account.cannot_read(number, f"{key} {problem}")
         elif key in _LIFECYCLE:
             account.understood["lifecycle record"] += 1
         elif key in _DIAGNOSTICS:
@@ -245,10 +254,13 @@ class _Reading:
         """Take the end of the file."""
         self._end_process()
 
-    def drop(self) -> None:
-        """Leave nothing of a process that was not read to its end."""
+    def undo(self) -> None:
+        """Leave nothing of a file that was not read to its end."""
         if self._process is not None:
-            self._process.drop()
+            self._process.close()
+        for name in self._account.shards:
+            for suffix in (_NEW, shard.SUFFIX, shard.COUNTS_SUFFIX):
+                _unlink(os.path.join(self._run_dir, name + suffix))
 
 
 class _Assertion:
@@ -277,9 +289,10 @@ class _Process:
         trial = facts["trial"]
         self._trial = trial if isinstance(trial, dict) else {}
         self._assertions: dict[tuple[Kind, str], _Assertion] = {}
-        self._nearest: dict[str, tuple[float, Record]] = {}
+        self._nearest: dict[str, tuple[float, str]] = {}
         self._encoder = DetailsEncoder()
-        self._unlink(shard.SUFFIX, shard.COUNTS_SUFFIX)
+        for suffix in (shard.SUFFIX, shard.COUNTS_SUFFIX):
+            _unlink(path + suffix)
         self._counters = Counters(path + shard.COUNTS_SUFFIX)
         self._file = open(  # noqa: SIM115
             f"{path}{_NEW}", "w", encoding="ascii", errors="backslashreplace"
@@ -293,10 +306,11 @@ class _Process:
         self._file.write(line(shard.HEADER, header))
 
     def take_assert(self, body: Record) -> str:
-        """Take a declaration or a hit; returns what is not understood of it."""
-        kind = kind_displayed(str(body.get("display_type")))
+        """Take a declaration or a hit; returns what is wrong with it."""
+        kind = _kind(body)
         if kind is None:
-            return f"of display_type {str(body.get('display_type'))[:50]!r}"
+            told = ", ".join(repr(body.get(key))[:50] for key in ("display_type", "assert_type"))
+            return f"claims what is not known: {told}"
         name, hit, condition = body.get("id"), body.get("hit"), body.get("condition")
         name = body.get("message") if name is None else name
         if (
@@ -304,12 +318,14 @@ class _Process:
             or not isinstance(hit, bool)
             or not isinstance(condition, bool)
         ):
-            return "without id, hit or condition"
+            return "has no id, or its hit or condition is no truth"
         location = _location(body.get("location"))
         assertion = self._assertions.get((kind, name))
         if assertion is None:
-            if self._account.assertions >= MOST_ASSERTIONS:
-                return f"beyond the first {MOST_ASSERTIONS:,} assertions"
+            if len(self._account.names) >= MOST_ASSERTIONS and (
+                (kind, name) not in self._account.names
+            ):
+                return f"is beyond the first {MOST_ASSERTIONS:,} assertions"
             assertion = self._declare(kind, name, location)
         self._account.understood["hit" if hit else "declaration"] += 1
         if hit:
@@ -322,7 +338,7 @@ class _Process:
         hashed = message_hash(name)
         number, pair = self._counters.add_slot(hashed, kind.code)
         assertion = self._assertions[kind, name] = _Assertion(number, pair)
-        self._account.assertions += 1
+        self._account.names.add((kind, name))
         slot = {
             "slot": number, "id": name, "kind": kind.name, "invariant": None,
             "hash": f"{hashed:016x}",
@@ -358,48 +374,59 @@ class _Process:
         self._file.write(line(shard.HIT, extra))
 
     def take_guidance(self, body: Record) -> str:
-        """Take how close an assertion came; returns what is not understood of it."""
+        """Take how close an assertion came; returns what is wrong with it."""
         name, data, hit = body.get("id"), body.get("guidance_data"), body.get("hit")
         if not isinstance(name, str) or not isinstance(hit, bool):
-            return "without id or hit"
+            return "has no id, or its hit is no truth"
         self._account.understood["guidance record"] += 1
         if hit and isinstance(data, dict):
-            value = _gap(data) * (1 if body.get("maximize") else -1)
+            maximize = bool(body.get("maximize"))
+            value = closeness(data) * (1 if maximize else -1)
             known = self._nearest.get(name)
             if (known is None and len(self._nearest) < MOST_ASSERTIONS) or (
                 known is not None and value > known[0]
             ):
-                self._nearest[name] = value, body
+                self._nearest[name] = value, self._guidance_line(name, body, data, maximize)
         return ""
+
+    def _guidance_line(self, name: str, body: Record, data: Record, maximize: bool) -> str:
+        told = {
+            "guidance_type": BOOLEAN if body.get("guidance_type") == BOOLEAN else NUMERIC,
+            "id": name,
+            "message": name,
+            "location": _location(body.get("location")).wire(),
+            "maximize": maximize,
+            "hit": True,
+        }
+        encoded = self._encoder.encode(data, name)
+        return line_with_details(GUIDANCE, told, "guidance_data", encoded.text or "{}")
 
     def finish(self) -> None:
         """Give the shard its name."""
-        for _, body in self._nearest.values():
-            self._file.write(
-                line(GUIDANCE, {**body, "location": _location(body.get("location")).wire()})
-            )
-        told = {
-            "time": self._time,
-            "lost": 0,
-            "troubles": 0,
-            "truncated": 0,
-            "unknown": dict(self._account.unknown.most_common(10)),
-        }
+        for _, text in self._nearest.values():
+            self._file.write(text)
+        troubles = self._account.troubles()
+        for number, reason in troubles:
+            self._file.write(line(shard.TROUBLE, self._trouble(number, reason)))
+        told = {"time": self._time, "lost": 0, "troubles": len(troubles), "truncated": 0}
         self._file.write(line(shard.EXIT, told))
-        self._file.close()
-        self._counters.close()
+        self.close()
         os.replace(self._path + _NEW, self._path + shard.SUFFIX)
 
-    def drop(self) -> None:
-        """Leave nothing."""
+    def _trouble(self, number: int, reason: str) -> Record:
+        file = os.path.basename(self._account.path)
+        return {
+            "message": "a record of an Antithesis SDK",
+            "reason": reason,
+            "location": Location(file, "", "", number).wire(),
+            "time": self._time,
+            "trial": self._trial.get("id"),
+        }
+
+    def close(self) -> None:
+        """Give the descriptors back."""
         self._file.close()
         self._counters.close()
-        self._unlink(_NEW, shard.COUNTS_SUFFIX)
-
-    def _unlink(self, *suffixes: str) -> None:
-        for suffix in suffixes:
-            if os.path.exists(self._path + suffix):
-                os.unlink(self._path + suffix)
 
 
 def _loaded(text: bytes, loads: Callable[[bytes], object]) -> object:
@@ -410,15 +437,18 @@ def _loaded(text: bytes, loads: Callable[[bytes], object]) -> object:
         return json.loads(text)
 
 
-def _gap(data: Record) -> float:
-    """``left - right``, or how many propositions hold."""
-    left, right = data.get("left"), data.get("right")
-    if isinstance(left, int | float) and isinstance(right, int | float):
-        try:
-            return float(left - right)
-        except OverflowError:
-            return math.inf if left > right else -math.inf
-    return float(sum(value is True for value in data.values()))
+def _kind(body: Record) -> Kind | None:
+    """What it claims, told by its display type, or else by how it is to be judged."""
+    displayed = kind_displayed(str(body.get("display_type")))
+    if displayed is not None:
+        return displayed
+    judged = body.get("assert_type"), body.get("must_hit")
+    return next((kind for kind in KINDS if (kind.assert_type, kind.must_hit) == judged), None)
+
+
+def _unlink(path: str) -> None:
+    if os.path.exists(path):
+        os.unlink(path)
 
 
 def _location(value: object) -> Location:

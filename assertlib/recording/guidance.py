@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 NUMERIC, BOOLEAN = "numeric", "boolean"
 
 
+def closeness(data: Mapping[str, object]) -> float:
+    """``left - right``, or how many propositions hold; what is no number is infinitely far."""
+    left, right = data.get("left"), data.get("right")
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        try:
+            gap = float(left - right)
+        except OverflowError:
+            gap = float("inf") if left > right else float("-inf")
+        return gap if gap == gap else float("-inf")  # noqa: PLR0124
+    return float(sum(value is True for value in data.values()))
+
+
 def worth_writing(count: int) -> bool:
     """Thinning of repeated records: the first ten, then the powers of two."""
     return count <= 10 or count & (count - 1) == 0

@@ -12,7 +12,7 @@ from .troubles import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 RECORDS_ENV = "ASSERTLIB_MAX_RECORDS_PER_SECOND"
 BYTES_ENV = "ASSERTLIB_MAX_SHARD_BYTES"
@@ -69,8 +69,15 @@ class Limits:
 
 def limits_of(environ: Mapping[str, str]) -> Limits:
     """The limits that the environment sets; one that cannot be read is said, and is none."""
+    records = _limit_of(environ, RECORDS_ENV, lambda value: Limits(records_per_second=value))
+    return Limits(records, _limit_of(environ, BYTES_ENV, lambda value: Limits(shard_bytes=value)))
+
+
+def _limit_of(environ: Mapping[str, str], name: str, check: Callable[[int], Limits]) -> int:
     try:
-        return Limits(int(environ.get(RECORDS_ENV) or 0), int(environ.get(BYTES_ENV) or 0))
+        value = int(environ.get(name) or 0)
+        check(value)
     except ValueError as error:
-        warn_once(f"{RECORDS_ENV} and {BYTES_ENV} are not used, nothing is limited: {error}")
-        return Limits()
+        warn_once(f"{name} is not used: {error}")
+        return 0
+    return value

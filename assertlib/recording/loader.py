@@ -101,9 +101,11 @@ def _attribute(module: str, name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        if error.name is not None and error.name.startswith("assertlib"):
-            msg = f"there is no sink {module!r}"
-            raise ImportError(msg) from None
+        if error.name == module:
+            known = "log, otel, structlog, or a module of yours as package.module"
+            raise ImportError(f"there is no sink {module!r}; there are {known}") from None
+        if not module.startswith("assertlib."):
+            raise ImportError(f"{module} needs {error.name}, which is not installed") from None
         extra = _EXTRAS.get((error.name or "").partition(".")[0], "tools")
         msg = f"{module} needs {error.name}: pip install 'assertlib-sdk[{extra}]'"
         raise ImportError(msg) from None

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, MutableMapping
 
     from .hits import Captured, Where
-    from .loader import Explainer, Subscriber
+    from .loader import Explainer, Platform, Subscriber
 
 _TROUBLES_WRITTEN = 100
 
@@ -71,7 +71,6 @@ class Recorder:
         if self.run_dir is not None:
             environ[RUN_DIR_ENV] = self.run_dir
         self.root = environ.get(ROOT_ENV) or working_directory()
-        self._platform = load_platform() if self.mode != OFF else None
         self.features = parse_features(environ.get(FEATURES_ENV, ""))
         redact(words(environ.get(REDACT_ENV, "")))
         self._limits = limits_of(environ)
@@ -166,7 +165,7 @@ class Recorder:
         self._limits = limits
         os.environ.update(limits.as_environment())
         if self._session is not None:
-            self._session.most_bytes = limits.shard_bytes
+            self._session.limit(limits.shard_bytes)
 
     def _declare_features(self, features: Mapping[str, bool]) -> None:
         self.features = {**self.features, **{name: bool(on) for name, on in features.items()}}
@@ -230,9 +229,11 @@ class Recorder:
         if not self._is_due(slot, count, condition=condition, violation=violation):
             self._publish(slot, condition, count, violation=violation)
             return None
+        # The first violation of a trial is what the trial is judged by.
+        is_first = count == 1 or (violation and slot.trial != self.trial_id)
         if violation:
             slot.trial = self.trial_id
-        if count > 1 and self.mode != RAISE and not self._limits.allow_a_record():
+        if not is_first and self.mode != RAISE and not self._limits.allow_a_record():
             self._drop(slot, condition, count, violation=violation)
             return None
         captured = None if condition else where.captured()
@@ -306,7 +307,7 @@ class Recorder:
                 )
                 body = line_with_details("antithesis_assert", record, "details", encoded.text)
                 extra = line(shard.HIT, _hit_body(slot, hit, encoded.fallback))
-                session.write([*encoded.diagnostics, body, extra])
+                session.write([*encoded.diagnostics, body, extra], is_news=count == 1)
         return hit
 
     def trouble(self, message: object, reason: str, where: Where) -> None:
@@ -359,6 +360,10 @@ class Recorder:
         """Say once that an operand which is not finite gives no guidance."""
         with self._lock:
             self._guide.warn_not_finite(message)
+
+    @property
+    def _platform(self) -> Platform | None:
+        return None if self.mode == OFF else load_platform()
 
     @property
     def _is_recorded(self) -> bool:

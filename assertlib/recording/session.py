@@ -146,17 +146,26 @@ class Session:
     def is_written(self) -> bool:
         return self._writer is not None
 
-    def write(self, lines: list[str]) -> None:
+    def write(self, lines: list[str], *, is_news: bool = False) -> None:
         """
         Write whole lines in one go; what cannot be written is counted as lost, what the limit
         does not allow as dropped.
+
+        Args:
+            is_news: Whether they declare an assertion or are its first true or false hit: for
+                these an eighth of the shard is kept free.
         """
         if self._platform is not None:
             self._platform.write(lines)
-        if self.most_bytes and self._has_no_room(lines):
+        if self.most_bytes and self._has_no_room(lines, is_news=is_news):
             self.counters.bump(DROPPED_CELL)
         else:
             self._put(lines)
+
+    def limit(self, most_bytes: int) -> None:
+        """Let the lines get so large from now on; 0 is without limit."""
+        self.most_bytes = most_bytes
+        self._is_full = False
 
     def _put(self, lines: list[str]) -> None:
         if self._writer is None:
@@ -166,13 +175,17 @@ class Session:
             self.counters.bump(LOST_CELL)
             warn_later(f"a record could not be written to {self._writer.path}: no space?")
 
-    def _has_no_room(self, lines: list[str]) -> bool:
-        """Whether the shard is full; the last thing it tells is what was counted till then."""
-        if self._is_full or self._writer is None or not lines:
-            return self._is_full
-        end = _END_BYTES + _SLOT_BYTES * len(self.slots)
-        if self._writer.size + sum(map(len, lines)) + end <= self.most_bytes:
+    def _has_no_room(self, lines: list[str], *, is_news: bool) -> bool:
+        """Whether the shard is full; before it gets so it tells what was counted till then."""
+        if self._writer is None or not lines:
             return False
+        # A letter takes at most twelve bytes in JSON.
+        end = _END_BYTES + _SLOT_BYTES * len(self.slots) + 12 * len(self._trial() or "")
+        free = self.most_bytes - self._writer.size - sum(map(len, lines)) - end
+        if is_news:
+            return free < 0
+        if self._is_full or free >= self.most_bytes // 8:
+            return self._is_full
         self._is_full = True
         body = {"bytes": self.most_bytes, "time": time.time_ns()}
         self._put([*self.delta(), line(shard.LIMIT, body)])
@@ -195,7 +208,7 @@ class Session:
             "hash": f"{hashed:016x}",
         }
         declaration = assert_record(kind, message, location, hit=False, condition=False)
-        self.write([line("antithesis_assert", declaration), line(shard.SLOT, body)])
+        self.write([line("antithesis_assert", declaration), line(shard.SLOT, body)], is_news=True)
         return slot
 
     def delta(self) -> list[str]:

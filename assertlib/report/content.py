@@ -87,11 +87,13 @@ def content_of(summary: Summary) -> Content:
     )
 
 
-def title(summary: Summary) -> str:
+def title(summary: Summary, *, is_running: bool = False) -> str:
     """The first line of a report."""
     commit = f" @{summary.commit[:7]}" if summary.commit else ""
     runs = f"run {summary.runs[-1]}" if len(summary.runs) == 1 else f"{len(summary.runs)} runs"
-    if not summary.full:
+    if is_running:
+        runs += " (running)"
+    elif not summary.full:
         runs += " (partial)"
     exercised = sum(result.standing.level in _EXERCISED for result in summary.invariants)
     trials = ", ".join(_population(each) for each in summary.populations) or "no trials"

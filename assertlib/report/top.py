@@ -44,7 +44,12 @@ def picture(look: Look, height: int) -> RenderableType:
     free = max(height - _HEADINGS, _PARTS)
     below = [min(len(part), max(1, free // 4)) for part in (violations, missing)]
     parts: list[RenderableType] = [
-        Text(title(look.summary), style="bold", no_wrap=True, overflow="ellipsis"),
+        Text(
+            title(look.summary, is_running=look.processes > 0),
+            style="bold",
+            no_wrap=True,
+            overflow="ellipsis",
+        ),
         Text(_pace(look)),
         _ladder(look, max(1, free - sum(below))),
     ]
@@ -60,7 +65,11 @@ def picture(look: Look, height: int) -> RenderableType:
 def _pace(look: Look) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(look.time / 1e9))
     alive = f"{look.processes:,} of {look.shards:,} processes alive"
-    return f"{clock}  {alive}  {look.summary.hits:,} evaluations, {look.rate:,.0f}/s"
+    return f"{clock}  {alive}  {look.summary.hits:,} evaluations, {_pace_of(look.rate)}/s"
+
+
+def _pace_of(rate: float | None) -> str:
+    return "…" if rate is None else f"{rate:,.0f}"
 
 
 def _heading(text: str, count: int, shown: int) -> Text:
@@ -111,7 +120,7 @@ def _ladder(look: Look, most: int) -> Table:
             _rungs(level),
             Text(level.value, style=_COLOURS[level]),
             f"{_hits(result):,}",
-            f"{_rate(look, result):,.0f}",
+            _pace_of(_rate(look, result)),
             escape(", ".join(result.standing.missing)),
         )
     if len(results) > most:
@@ -121,7 +130,8 @@ def _ladder(look: Look, most: int) -> Table:
 
 def _place(look: Look, result: InvariantResult) -> tuple[int, float, str]:
     """Violated ones first, then those that have come least far, the busiest first."""
-    return list(Level).index(result.standing.level), -_rate(look, result), result.entry.id
+    rate = _rate(look, result) or 0.0
+    return list(Level).index(result.standing.level), -rate, result.entry.id
 
 
 def _rungs(level: Level) -> Text:
@@ -136,8 +146,12 @@ def _hits(result: InvariantResult) -> int:
     return sum(each.hits for each in result.assertions)
 
 
-def _rate(look: Look, result: InvariantResult) -> float:
-    return sum(look.rates.get(each.message, 0.0) for each in result.assertions)
+def _rate(look: Look, result: InvariantResult) -> float | None:
+    return look.rate_of(each.message for each in result.assertions)
+
+
+def _rounded(rate: float | None) -> float | None:
+    return None if rate is None else round(rate, 1)
 
 
 def as_dict(look: Look) -> dict[str, object]:
@@ -150,13 +164,13 @@ def as_dict(look: Look) -> dict[str, object]:
         "processes": look.processes,
         "shards": look.shards,
         "evaluations": summary.hits,
-        "rate": round(look.rate, 1),
+        "rate": _rounded(look.rate),
         "invariants": [
             {
                 "id": result.entry.id,
                 "level": result.standing.level.value,
                 "hits": _hits(result),
-                "rate": round(_rate(look, result), 1),
+                "rate": _rounded(_rate(look, result)),
                 "missing": list(result.standing.missing),
             }
             for result in summary.invariants
@@ -176,7 +190,7 @@ def _assertion(look: Look, result: AssertionResult) -> dict[str, object]:
         "true": result.true,
         "false": result.false,
         "at_least": result.at_least,
-        "rate": round(look.rates.get(result.message, 0.0), 1),
+        "rate": _rounded(look.rate_of([result.message])),
         "nearest": result.nearest,
     }
 

@@ -22,7 +22,11 @@ def setup_otel() -> None:
         ValueError: One of the variables names what is not there.
     """
     from ..recording.recorder import recorder
-    from .otel_setup import set_up
 
+    try:
+        from .otel_setup import set_up
+    except ModuleNotFoundError as error:
+        msg = f"setup_otel needs {error.name}: pip install 'assertlib-sdk[otel]'"
+        raise ImportError(msg) from None
     set_up()
     recorder.sinks.add("otel")

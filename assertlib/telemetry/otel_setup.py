@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
+from multiprocessing import util
 from threading import Event, Thread
 
 from opentelemetry import metrics
@@ -54,7 +55,6 @@ class _Farewell:
     """Shuts down, each in a thread that is there before the end, when none can be started."""
 
     def __init__(self) -> None:
-        self._pid = os.getpid()
         self._is_due = Event()
         self._threads: list[tuple[Thread, Callable[[], object]]] = []
 
@@ -62,6 +62,9 @@ class _Farewell:
         """Call *shutdown* at the end."""
         if not self._threads:
             atexit.register(self._say)
+            # Children of multiprocessing end without what is registered there.
+            self._at_end_of_child()
+            util.register_after_fork(self, _Farewell._at_end_of_child)
         waiting = Thread(target=self._wait, args=(shutdown,), daemon=True)
         waiting.start()
         self._threads.append((waiting, shutdown))
@@ -70,15 +73,23 @@ class _Farewell:
         self._is_due.wait()
         shutdown()
 
+    def _at_end_of_child(self) -> None:
+        util.Finalize(None, self._say, exitpriority=0)
+
     def _say(self) -> None:
+        threads = [waiting for waiting, _ in self._threads if waiting.is_alive()]
+        if not threads:
+            # A fork has none of its parent's threads, and may start some.
+            threads = [
+                Thread(target=self._wait, args=each[1:], daemon=True) for each in self._threads
+            ]
+            for each in threads:
+                each.start()
         self._is_due.set()
         end = time.monotonic() + _LONGEST_FAREWELL
-        for waiting, shutdown in self._threads:
-            if waiting.is_alive():
-                waiting.join(max(0.0, end - time.monotonic()))
-            elif os.getpid() != self._pid:
-                # A fork has no threads of its parent's.
-                shutdown()
+        for each in threads:
+            each.join(max(0.0, end - time.monotonic()))
+        self._threads = []
 
 
 _farewell = _Farewell()

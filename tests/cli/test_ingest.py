@@ -218,21 +218,46 @@ def test_what_is_unknown_is_listed_with_a_count(project):
         foreign.text(
             foreign.sdk(),
             foreign.assertion("fine"),
-            *[foreign.assertion("soon", display_type="Eventually")] * 3,
-            {"antithesis_future": {}},
+            *[{"antithesis_future": {}}] * 3,
         ),
     )
     done = project.cli("ingest", "out.jsonl")
     assert done.returncode == 0
-    assert "unknown: antithesis_assert of display_type 'Eventually', 3×" in done.stdout
-    assert "unknown: antithesis_future, 1×" in done.stdout
+    assert "out.jsonl: unknown: antithesis_future, 3×" in done.stdout
+
+
+def test_a_kind_that_is_not_known_by_name_is_judged_as_the_record_says(project):
+    record = foreign.assertion("soon", display_type="Never", assert_type="always", condition=False)
+    project.write("out.jsonl", foreign.text(foreign.sdk(), record))
+    assert project.cli("ingest", "out.jsonl").returncode == 1
+    assert rows(project)["soon"]["verdict"] == "violated"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"display_type": "Eventually", "assert_type": "eventually"},
+        {"condition": "false"},
+        {"condition": 0},
+        {"hit": None},
+        {"id": 7},
+    ],
+    ids=str,
+)
+def test_a_record_that_cannot_be_used_is_no_pass(project, wrong):
+    records = [foreign.assertion("fine"), foreign.assertion("soon", **wrong)]
+    project.write("out.jsonl", foreign.text(foreign.sdk(), *records))
+    done = project.cli("ingest", "out.jsonl")
+    assert done.returncode == 2
+    assert "out.jsonl:3: cannot be used: antithesis_assert " in done.stdout
+    assert "out.jsonl:3" in project.cli("report").stdout
 
 
 def test_a_line_that_cannot_be_read_is_named_and_the_rest_is_evidence(project):
     project.write("out.jsonl", foreign.text(foreign.sdk(), "garbage\n", foreign.assertion("fine")))
     done = project.cli("ingest", "out.jsonl")
     assert done.returncode == 2
-    assert "out.jsonl:2: cannot be read: not JSON" in done.stdout
+    assert "out.jsonl:2: cannot be used: not JSON" in done.stdout
     assert rows(project)["fine"]["true"] == 1
 
 

@@ -91,7 +91,8 @@ def test_every_record_of_a_foreign_file_is_accounted_for(seed, tmp_path):
     pieces = [
         foreign.process(),
         foreign.text(foreign.assertion("fine", condition=dice.random() < 0.5)),
-        foreign.text(foreign.assertion("soon", display_type="Eventually")),
+        foreign.text(foreign.assertion("soon", condition="no")),
+        foreign.text({"antithesis_future": {}}),
         foreign.text({"event": {}}),
         "garbage\n",
         '{"antithesis_assert": {"cut',
