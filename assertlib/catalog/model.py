@@ -79,7 +79,7 @@ def _is_date(text: str) -> bool:
 class Assigned(_Entry):
     """An assertion in code that cannot name its invariant, such as one in another language."""
 
-    message: Prose
+    message: Annotated[str, StringConstraints(min_length=1)]
     """Its message, to the letter."""
     invariant: Annotated[
         str,

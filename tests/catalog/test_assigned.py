@@ -83,6 +83,13 @@ def test_what_is_wrong_with_it_is_a_finding_at_its_line(project, text, said):
     assert int(found.split()[0]) > lines
 
 
+def test_a_message_is_taken_to_the_letter(project):
+    said = "AL119 'a revision is positive ' stands"
+    found = findings(project, assigned("a revision is positive ", "kv.positive"))
+    assert not any(said in each for each in found)
+    assert not any("AL119" in each for each in found)
+
+
 def test_an_area_without_invariants_may_hold_assignments_alone(project):
     project.write("catalog/go.toml", "schema = 1\n" + assigned("from Go", "kv.positive"))
     assert not any("AL105" in each for each in findings(project, ""))

@@ -199,6 +199,69 @@ def test_a_fingerprint_survives_formatting_and_not_a_change():
     assert len({fingerprint(each) for each in ("a > 0", "a >= 0", "0 > a", "b > 0", "a > 1")}) == 5
 
 
+@pytest.mark.parametrize(
+    ("literal", "message"),
+    [
+        (r'"\xe4\xb8\x96"', "世"),
+        (r'"\344\270\226"', "世"),
+        (r'"\u4e16\U0001f389"', "世🎉"),
+        (r'"a" + /* c */ "b"', "ab"),
+        (r'("a" +' + "\n" + r'"b")', "ab"),
+        (r'"quote \" and \\ and \t"', 'quote " and \\ and \t'),
+    ],
+    ids=str,
+)
+def test_a_literal_in_go_says_what_go_reads(literal, message):
+    assert list(sites(s_go=f"{HEAD}sdk.Always(a, {literal}, nil)\n}}\n")) == [message]
+
+
+@pytest.mark.parametrize(
+    ("literal", "message"),
+    [
+        (r'"\012"', "\x0012"),
+        (r'"a\\u{41}"', "a\\u{41}"),
+        (r'"\u{1F389}\x41"', "🎉A"),
+        ('"two \\\n      lines"', "two lines"),
+        ('"two\nlines"', "two\nlines"),
+        ('r##"a"#b"##', 'a"#b'),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=repr)
+def test_a_literal_in_rust_says_what_rust_reads(literal, message, end):
+    text = f"use antithesis_sdk::*;\nfn f() {{ assert_always!(a, {literal}); }}\n"
+    assert list(sites(s_rs=text.replace("\n", end))) == [message]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["x.iter().collect::<HashMap<_, _>>().len() > 0", "a as HashMap<u8, u8> == b", 'a == "m, n"'],
+)
+def test_what_looks_like_more_arguments_hides_no_message(condition):
+    text = f'use antithesis_sdk::*;\nfn f() {{ assert_always!({condition}, "m"); }}\n'
+    assert sites(s_rs=text)["m"].condition == condition
+
+
+def test_a_call_over_several_lines_and_a_generic_receiver_are_seen():
+    text = HEAD.replace("func f()", "func (s *S[map[K]V, V]) f()")
+    (site,) = sites(s_go=f'{text}sdk.\n  Always(\n a,\n "m",\n nil)\n}}\n').values()
+    assert (site.message, site.qualname) == ("m", "S.f")
+
+
+def test_packages_called_verify_of_other_people_are_none_of_ours():
+    text = 'package s\nimport "example.com/x/verify"\nfunc f() { verify.Assert(t, ok) }\n'
+    assert sites(s_go=text) == {}
+
+
+def test_a_block_of_checks_without_a_message_is_no_finding():
+    text = 'package s\nimport "go.etcd.io/etcd/client/pkg/v3/verify"\nfunc f() { verify.Verify(check) }\n'
+    assert sites(s_go=text) == {}
+
+
+def test_a_package_of_go_may_be_called_target():
+    assert scan_sources({"target/s.go": GO}).sites
+
+
 @pytest.mark.parametrize("name", ["vendor/x/s.go", "target/debug/s.rs"])
 def test_what_others_wrote_or_a_compiler_is_not_read(name):
     assert scan_sources({name: GO if name.endswith("go") else RUST}).sites == []

@@ -12,10 +12,9 @@ name of a variable does not.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import re
-import warnings
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".go", ".rs")
 _MARKS = {".go": (b"antithesis", b"gofail:", b"verify."), ".rs": (b"antithesis",)}
-_SKIPPED = ("vendor", "target")
+_SKIPPED = {".go": "vendor", ".rs": "target"}
 """Directories of other people's code, and of what was built."""
 
 _CONDITION_LIMIT = 300
@@ -44,10 +43,14 @@ _TRUTHS = ("true", "false")
 
 def has_assertions(name: str, data: bytes) -> bool:
     """Whether the file *name* may hold one, and is not somebody else's."""
+    suffix = name[name.rfind(".") :]
+    return is_own(name) and any(mark in data for mark in _MARKS.get(suffix, ()))
+
+
+def is_own(name: str) -> bool:
+    """Whether the file *name* is neither somebody else's nor built."""
     *directories, file = name.split("/")
-    suffix = file[file.rfind(".") :]
-    is_mine = not any(each in _SKIPPED for each in directories)
-    return is_mine and any(mark in data for mark in _MARKS.get(suffix, ()))
+    return _SKIPPED.get(file[file.rfind(".") :]) not in directories
 
 
 def scan_foreign(sources: dict[str, bytes]) -> tuple[list[Site], list[Finding]]:
@@ -76,6 +79,7 @@ class _Language:
     parse: Callable[[bytes], Tree]
     calls: Callable[[Node], Iterator[_Call]]
     literal: Callable[[Nodes], str | None]
+    knows_no_types: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,8 @@ class _File:
         else:
             kind, place = parts_of(call.form)[0].kind, signature(call.form).index("message")
         message = call.message
-        if message is None and place < len(call.arguments):
-            message = self._language.literal(call.arguments[place])
+        if message is None:
+            place, message = self._message(call.arguments, place)
         conditions = call.arguments[:place]
         if message is None:
             given = call.arguments[place] if place < len(call.arguments) else ()
@@ -151,6 +155,19 @@ class _File:
                 owner=call.owner,
             )
         )
+
+    def _message(self, arguments: Sequence[Nodes], place: int) -> tuple[int, str | None]:
+        """
+        The message and its place: the first literal from where it should be.
+
+        What stands before it may be more arguments to us than to Rust, which knows types.
+        """
+        last = len(arguments) if self._language.knows_no_types else place + 1
+        for number, argument in enumerate(arguments[place:last], place):
+            message = self._language.literal(argument)
+            if message is not None:
+                return number, message
+        return place, None
 
     def _find(self, code: str, node: Node, text: str) -> None:
         line, column = node.start_point
@@ -200,15 +217,42 @@ def _errors(root: Node) -> Iterator[Node]:
             rest.extend(child for child in reversed(node.children) if child.has_error)
 
 
-def _unescaped(text: str) -> str | None:
-    """What a literal in double quotes says, whose escapes Python knows, too."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return None
-    return value if isinstance(value, str) else None
+class _Escapes:
+    """The escapes of a language's string literals; those of one letter are common."""
+
+    def __init__(self, more: str) -> None:
+        self._pattern = re.compile(rf"\\({more}|.)", re.DOTALL)
+
+    def said(self, text: str) -> str | None:
+        """What a literal says, given without its quotes; None for what is no text."""
+        parts: list[bytes] = []
+        end = 0
+        for found in self._pattern.finditer(text):
+            parts += [text[end : found.start()].encode(), _escaped(found[1])]
+            end = found.end()
+        try:
+            return b"".join([*parts, text[end:].encode()]).decode()
+        except UnicodeDecodeError:
+            return None
+
+
+_LETTERS = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "0": 0}
+
+
+def _escaped(text: str) -> bytes:
+    """The bytes that an escape stands for, without its backslash."""
+    if text.startswith("\n"):
+        # The line goes on behind the spaces.
+        return b""
+    if text[0] in "uU" and len(text) > 1:
+        number = int(text[1:].strip("{}").replace("_", ""), 16)
+        is_text = number <= sys.maxunicode and not 0xD800 <= number < 0xE000
+        return chr(number).encode() if is_text else b"\xff"
+    if text[0] == "x" and len(text) > 1:
+        return bytes([int(text[1:], 16)])
+    if len(text) > 1:
+        return bytes([int(text, 8) & 0xFF])
+    return bytes([_LETTERS[text]]) if text in _LETTERS else text.encode()
 
 
 def _around(node: Node, *types: str) -> Node | None:
@@ -233,7 +277,9 @@ _GO_QUERY = """
 (comment) @comment
 """
 _ANTITHESIS_GO = "github.com/antithesishq/antithesis-sdk-go/assert"
+_VERIFY_GO = re.compile(r"go\.etcd\.io/etcd/.*/verify")
 _GOFAIL = re.compile(r"//\s*gofail:\s*var\s+(\w+)\s+\S+")
+_GO_ESCAPES = _Escapes(r"x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}")
 _VERIFY = {"Verify": 0, "Assert": 1}
 """Where the message of each is."""
 
@@ -249,13 +295,15 @@ def _go() -> _Language:
         found = QueryCursor(query).captures(root)
         assertions, verifiers = _go_packages(found.get("import", []))
         for node in found.get("call", []):
-            package, _, name = _field(node, "function").rpartition(".")
+            function = node.child_by_field_name("function")
+            package = _field(function, "operand")
+            name = _field(function, "field") or _field(node, "function")
             if package in assertions and name in _GO_FORMS:
                 yield _Call(_GO_FORMS[name], node, _go_arguments(node), *_go_place(node))
             elif package in verifiers and name in _VERIFY:
                 arguments = _go_arguments(node)[: _VERIFY[name] + 1]
-                # What has no message is a block of such calls.
-                if len(arguments) == _VERIFY[name] + 1 and arguments[-1][0].type != "func_literal":
+                # `verify.Verify` of a function alone is a block of such calls.
+                if len(_go_arguments(node)) > 1:
                     yield _Call("verify", node, arguments, *_go_place(node), kind=ALWAYS)
         for node in found.get("comment", []):
             marker = _GOFAIL.match((node.text or b"").decode("utf-8", "replace"))
@@ -275,7 +323,7 @@ def _go_packages(imports: Iterable[Node]) -> tuple[set[str], set[str]]:
         name = "" if name == "." else name
         if path == _ANTITHESIS_GO:
             assertions.add(name)
-        elif path.endswith("/verify"):
+        elif _VERIFY_GO.fullmatch(path):
             verifiers.add(name)
     return assertions, verifiers
 
@@ -289,7 +337,7 @@ def _go_arguments(node: Node) -> tuple[Nodes, ...]:
 def _go_place(node: Node) -> tuple[str, str]:
     """Function and type of its receiver."""
     function = _around(node, "function_declaration", "method_declaration")
-    receiver = re.search(r"(\w+)(?:\[[^\]]*\])?\s*\)$", _field(function, "receiver"))
+    receiver = re.search(r"(\w+)\s*(?:\[.*\])?\s*\)$", _field(function, "receiver"), re.DOTALL)
     return _field(function, "name") or "<module>", receiver[1] if receiver else ""
 
 
@@ -297,14 +345,15 @@ def _go_literal(nodes: Nodes) -> str | None:
     """What a string literal says, or several that are added."""
     (node,) = nodes
     text = (node.text or b"").decode("utf-8", "replace")
+    inside = [child for child in node.named_children if child.type != "comment"]
     if node.type == "raw_string_literal":
         return text.strip("`").replace("\r", "")
     if node.type == "interpreted_string_literal":
-        return _unescaped(text)
+        return _GO_ESCAPES.said(text[1:-1])
     if node.type == "parenthesized_expression":
-        return _go_literal(node.named_children) if node.named_child_count == 1 else None
+        return _go_literal(inside) if len(inside) == 1 else None
     if node.type == "binary_expression" and _field(node, "operator") == "+":
-        parts = [_go_literal((child,)) for child in node.named_children]
+        parts = [_go_literal((child,)) for child in inside]
         known = [part for part in parts if part is not None]
         return "".join(known) if len(known) == len(parts) else None
     return None
@@ -314,7 +363,7 @@ def _go_literal(nodes: Nodes) -> str | None:
 
 # What stands in the arguments of another macro, such as `select!`, is tokens to the parser.
 _RUST_QUERY = "[(macro_invocation) (token_tree)] @macro"
-_RUST_ESCAPE = re.compile(r"\\u\{([0-9a-fA-F_]{1,8})\}")
+_RUST_ESCAPES = _Escapes(r"u\{[0-9a-fA-F_]{1,8}\}|x[0-7][0-9a-fA-F]|\n\s*")
 
 
 def _rust() -> _Language:
@@ -333,7 +382,7 @@ def _rust() -> _Language:
                 if form and exclamation.type == "!" and arguments.type == "token_tree":
                     yield _Call(form, name, _rust_arguments(arguments), *_rust_place(node))
 
-    return _Language(Parser(language).parse, calls, _rust_literal)
+    return _Language(Parser(language).parse, calls, _rust_literal, knows_no_types=True)
 
 
 def _last_name(node: Node) -> str:
@@ -368,5 +417,4 @@ def _rust_literal(nodes: Nodes) -> str | None:
         return text.lstrip("r").strip("#")[1:-1]
     if nodes[0].type != "string_literal" or not text.startswith('"'):
         return None
-    text = re.sub(r"\\\n\s*", "", text).replace("\n", "\\n")
-    return _unescaped(_RUST_ESCAPE.sub(lambda found: f"\\U{found[1].replace('_', ''):0>8}", text))
+    return _RUST_ESCAPES.said(text[1:-1].replace("\r\n", "\n"))

@@ -25,7 +25,7 @@ from ..findings import Finding, did_you_mean
 from ..rules import RULES
 from .calls import Argument, Assertion, Expander, Part, parts_of
 from .fingerprint import fingerprint
-from .polyglot import SUFFIXES, scan_foreign
+from .polyglot import SUFFIXES, is_own, scan_foreign
 from .references import (
     ASSERTIONS,
     DECLARES,
@@ -74,6 +74,8 @@ def scan_target(root: Path, target: Target) -> Scan:
     foreign: dict[str, bytes] = {}
     for path in sorted(set(source_files(root, target, scan))):
         shown = _shown(path, root)
+        if not is_own(shown):
+            continue
         try:
             (foreign if path.suffix in SUFFIXES else sources)[shown] = path.read_bytes()
         except OSError as error:
