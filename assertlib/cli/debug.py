@@ -13,7 +13,7 @@ from pathlib import Path
 from ..catalog.config import Config, find_config
 from ..evidence.runs import find_runs, read_info
 from ..model import NoDataError
-from ..recording import limits, settings, twin
+from ..recording import limits, loader, settings, twin
 from ..recording.reader import read_shards
 from ..recording.records import Shard
 from ..recording.session import VERSION
@@ -40,6 +40,7 @@ _DEFAULTS = {
     settings.REDACT_ENV: "nothing",
     settings.ROOT_ENV: "the working directory",
     settings.COMMIT_ENV: "read from .git",
+    loader.PLATFORM_ENV: "/usr/lib/libvoidstar.so, if it is there",
     settings.PURE_ENV: "the accelerator, if it was built",
 }
 

@@ -72,12 +72,12 @@ def report(
             f"no assertion was hit in {', '.join(summary.runs)}; record a run with"
             " `assertlib run -- CMD` or `pytest --assertlib`"
         )
-    if otel:
-        send(summary)
     if assertion or invariant or test:
         put(answer(evidence, summary, assertion, invariant, test), output)
     elif format is Format.HTML:
         put(in_html(summary, around(evidence, summary, against)), output)
     else:
         put(FORMATS[format](summary), output)
+    if otel:
+        send(summary)
     return WRONG if summary.is_violated else OK

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from ..evidence.foreign import still_running
 from ..evidence.gather import read_evidence
 from ..evidence.runs import describe_run, finish_run, new_run
 from ..evidence.summary import Summary, summarise
@@ -73,6 +74,12 @@ def run(
     accounts = finish_run(run_dir, full=full and code < _SIGNALLED)
     for line in (line for account in accounts for line in trouble(account)):
         print(f"assertlib: {line}", file=sys.stderr)
+    for pid in still_running(run_dir):
+        print(
+            f"assertlib: process {pid}, started by `assertlib exec`, still runs; what it writes from"
+            f" now on is judged by `assertlib report {run_dir.name}`",
+            file=sys.stderr,
+        )
     if code == OK and any(account.unreadable_count for account in accounts):
         code = USAGE
     evidence = read_evidence([run_dir])

@@ -5,11 +5,15 @@ Verdicts as metrics, for whoever keeps an eye on several runs from afar.
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from ..evidence.summary import Summary
 from ..evidence.verdicts import Level, Verdict
 from ..model import KINDS, UsageError
 from ..recording.session import VERSION
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
 
 ASSERTIONS = "assertlib.assertion.count"
 INVARIANTS = "assertlib.invariant.count"
@@ -22,19 +26,35 @@ def send(summary: Summary) -> None:
     Zeros are sent, too, so that what is mended does not stay as it was.
 
     Raises:
-        UsageError: The extra is missing, or a variable names what is not there.
+        UsageError: The extra is missing, a variable names what is not there, or nobody takes them.
     """
     try:
-        from opentelemetry import metrics
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExportResult
+        from opentelemetry.sdk.resources import Resource
 
-        from ..telemetry.otel_setup import set_up
+        from ..telemetry.otel_setup import exporters
 
-        set_up()
+        found = [each() for each in exporters("metrics")]
     except ModuleNotFoundError as error:
         raise UsageError(f"--otel needs {error.name}: pip install 'assertlib-sdk[otel]'") from None
     except (ImportError, ValueError) as error:
         raise UsageError(f"--otel: {error}") from None
-    meter = metrics.get_meter("assertlib", VERSION)
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], resource=Resource.create(), shutdown_on_exit=False)
+    _set_gauges(provider, summary)
+    told = reader.get_metrics_data()
+    results = [each.export(told) for each in found if told is not None]
+    for each in found:
+        each.shutdown()
+    if any(result is not MetricExportResult.SUCCESS for result in results):
+        raise UsageError(
+            "--otel: verdicts could not be sent; is the collector there that OTEL_* name?"
+        )
+
+
+def _set_gauges(provider: MeterProvider, summary: Summary) -> None:
+    meter = provider.get_meter("assertlib", VERSION)
     target = {"assertlib.target": summary.target}
     assertions = meter.create_gauge(ASSERTIONS, "{assertion}", "Assertions by verdict")
     verdicts = Counter((each.kind.name, each.verdict) for each in summary.assertions)

@@ -133,6 +133,20 @@ def take_outputs(run: Path) -> list[Account]:
     return accounts
 
 
+def still_running(run: Path) -> list[int]:
+    """Ids of the processes of *run* that `exec` started and that may go on writing."""
+    known = (_facts(path).get("pid") for path in (run / OUTPUTS).glob("*.json"))
+    return sorted(pid for pid in known if isinstance(pid, int) and _is_running(pid))
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
 def _is_newer(made: Path, source: Path) -> bool:
     return made.stat().st_mtime_ns > source.stat().st_mtime_ns
 

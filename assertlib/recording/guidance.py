@@ -24,14 +24,16 @@ NUMERIC, BOOLEAN = "numeric", "boolean"
 
 def closeness(data: Mapping[str, object]) -> float:
     """``left - right``, or how many propositions hold; what is no number is infinitely far."""
+    if all(isinstance(value, bool) for value in data.values()):
+        return float(sum(map(bool, data.values())))
     left, right = data.get("left"), data.get("right")
-    if isinstance(left, int | float) and isinstance(right, int | float):
-        try:
-            gap = float(left - right)
-        except OverflowError:
-            gap = float("inf") if left > right else float("-inf")
-        return gap if gap == gap else float("-inf")  # noqa: PLR0124
-    return float(sum(value is True for value in data.values()))
+    if not isinstance(left, int | float) or not isinstance(right, int | float):
+        return float("-inf")
+    try:
+        gap = float(left - right)
+    except OverflowError:
+        gap = float("inf") if left > right else float("-inf")
+    return gap if gap == gap else float("-inf")  # noqa: PLR0124
 
 
 def worth_writing(count: int) -> bool:

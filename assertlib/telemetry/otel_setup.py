@@ -45,7 +45,7 @@ def set_up() -> None:
         _farewell.of(meters.shutdown)
     if not isinstance(get_logger_provider(), LoggerProvider):
         loggers = LoggerProvider(resource=Resource.create(), shutdown_on_exit=False)
-        for exporter in _exporters("logs"):
+        for exporter in exporters("logs"):
             loggers.add_log_record_processor(BatchLogRecordProcessor(exporter()))
         set_logger_provider(loggers)
         _farewell.of(loggers.shutdown)
@@ -96,13 +96,13 @@ _farewell = _Farewell()
 
 
 def _readers() -> Iterator[MetricReader]:
-    for each in _exporters("metrics"):
+    for each in exporters("metrics"):
         # Some are read from, as Prometheus does it.
         pulled = isinstance(each, type) and issubclass(each, MetricReader)
         yield each() if pulled else PeriodicExportingMetricReader(each())
 
 
-def _exporters(signal: str) -> Iterator[Any]:
+def exporters(signal: str) -> Iterator[Any]:
     """The classes of the exporters that the environment asks for."""
     for name in words(os.environ.get(f"OTEL_{signal.upper()}_EXPORTER") or "otlp"):
         if name != "none":
@@ -124,6 +124,7 @@ def _exporter(signal: str, name: str) -> Any:
     found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
     if not found:
         raise ImportError(
-            f"there is no exporter {name!r} for {signal}: pip install 'assertlib-sdk[otel]'"
+            f"there is no exporter {name!r} for {signal}: install the package that has it; those"
+            " for otlp come with pip install 'assertlib-sdk[otel]'"
         )
     return found[0].load()

@@ -6,6 +6,7 @@ import json
 import resource
 import signal
 import sys
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -114,12 +115,108 @@ def test_ingesting_a_file_twice_into_a_run_changes_nothing(project):
     assert rows(project) == before
 
 
-def test_files_of_the_same_content_are_different_processes(project):
-    for name in ("a.jsonl", "b.jsonl"):
+@pytest.mark.parametrize("names", [("a.jsonl", "b.jsonl"), ("a/sdk.jsonl", "b/sdk.jsonl")])
+def test_files_of_the_same_content_are_different_processes(project, names):
+    for name in names:
         project.write(name, foreign.process())
-    project.cli("ingest", "a.jsonl", "b.jsonl")
+    project.cli("ingest", *names)
     (run,) = project.runs()
     assert counts_of(read_shards(str(run)))["revision is positive"] == (2, 0)
+
+
+def test_a_file_that_has_grown_is_counted_once(project):
+    path = project.write("out.jsonl", foreign.process())
+    project.cli("ingest", "out.jsonl")
+    (run,) = project.runs()
+    path.write_text(path.read_text() + foreign.text(foreign.assertion("later")))
+    project.cli("ingest", "out.jsonl", "--into", run.name)
+    counts = counts_of(read_shards(str(run)))
+    assert (counts["revision is positive"], counts["later"]) == ((1, 0), (1, 0))
+
+
+def test_another_file_under_the_same_name_is_another_process(project):
+    project.write("out.jsonl", foreign.process())
+    project.cli("ingest", "out.jsonl")
+    (run,) = project.runs()
+    project.write("out.jsonl", foreign.process(foreign.RUST))
+    project.cli("ingest", "out.jsonl", "--into", run.name)
+    assert counts_of(read_shards(str(run)))["revision is positive"] == (2, 0)
+
+
+def test_a_pipe_can_be_ingested(project):
+    project.write("out.jsonl", foreign.process())
+    done = project.execute("bash", "-c", f"{ASSERTLIB} ingest <(cat out.jsonl)")
+    assert done.returncode == 0, done.stderr
+    assert rows(project)["revision is positive"]["true"] == 1
+
+
+def test_a_file_that_turns_out_to_be_none_leaves_nothing_in_the_run(project):
+    project.write("out.jsonl", foreign.process())
+    project.cli("ingest", "out.jsonl")
+    (run,) = project.runs()
+    before = {each.name for each in run.iterdir()}
+    project.write("bad.jsonl", foreign.process() + '{"assertlib_shard": {}}\n')
+    assert project.cli("ingest", "bad.jsonl", "--into", run.name).returncode == 2
+    assert {each.name for each in run.iterdir()} == before
+
+
+def test_an_assertion_that_is_gone_proves_nothing_any_more(project):
+    path = project.root / "catalog" / "kv.toml"
+    path.write_text(path.read_text() + ASSIGNED)
+    project.write("out.jsonl", foreign.process())
+    project.cli("ingest", "out.jsonl", "--full")
+    project.write("new.jsonl", foreign.text(foreign.sdk(), foreign.assertion("another")))
+    project.cli("ingest", "new.jsonl", "--full")
+    report = project.report(*(run.name for run in project.runs()))
+    assert "revision is positive" not in {row["message"] for row in report["assertions"]}
+    assert "which no process declared" in json.dumps(report["notes"])
+
+
+def test_a_name_that_looks_like_a_part_hides_no_violation(project):
+    record = foreign.assertion("lease valid [antecedent]", condition=False)
+    project.write("out.jsonl", foreign.text(foreign.sdk(), record))
+    assert project.cli("ingest", "out.jsonl").returncode == 1
+
+
+def test_restarts_do_not_use_up_the_assertions_there_may_be(tmp_path, monkeypatch):
+    monkeypatch.setattr("assertlib.recording.foreign.MOST_ASSERTIONS", 3)
+    path = tmp_path / "out.jsonl"
+    declared = [foreign.declared(f"claim {number}") for number in range(3)]
+    last = foreign.assertion("claim 0", condition=False)
+    path.write_text(foreign.text(*[foreign.sdk(), *declared] * 5, last, foreign.declared("more")))
+    account = convert(str(path), str(tmp_path), "out")
+    assert account.understood["hit"] == 1
+    assert "beyond the first 3" in account.unreadable[0][1]
+
+
+@pytest.mark.parametrize("left", [10**400, float("nan"), -(10**400), "text", None])
+def test_operands_of_any_size_are_survived(project, left):
+    hit = foreign.assertion("full", "Sometimes", condition=False)
+    records = [foreign.guidance("full", each, 100, maximize=True) for each in (left, 99, left)]
+    project.write("out.jsonl", foreign.text(foreign.sdk(), hit, *records))
+    assert project.cli("ingest", "out.jsonl", "--full").returncode == 0
+    nearest = rows(project)["full"]["nearest"]
+    assert nearest == ("99 of 100" if left != 10**400 else f"{left} of 100")
+
+
+def test_guidance_of_any_depth_is_survived(project):
+    body = '{"antithesis_guidance": {"id": "a", "hit": true, "guidance_data": {"x": DEEP}}}\n'
+    deep = body.replace("DEEP", "[" * 900 + "]" * 900)
+    project.write("out.jsonl", foreign.text(foreign.sdk(), foreign.assertion("a"), deep))
+    assert project.cli("ingest", "out.jsonl").returncode in (0, 2)
+
+
+@pytest.mark.parametrize(
+    "file", ["/etc/passwd", "../../../../../../../etc/passwd", "\ud800", "a\0b"]
+)
+def test_a_report_shows_no_file_that_is_not_of_the_project(project, file):
+    location = {"file": file, "function": "f", "class": "", "begin_line": 1, "begin_column": 0}
+    record = foreign.assertion("a", location=location)
+    project.write("out.jsonl", foreign.text(foreign.sdk(), record))
+    project.cli("ingest", "out.jsonl")
+    done = project.cli("report", "--format", "html")
+    assert done.returncode == 0, done.stderr
+    assert "root:x:0" not in done.stdout
 
 
 def test_a_run_of_python_and_of_another_language_is_judged_as_one(project):
@@ -393,6 +490,58 @@ def test_a_process_belongs_to_the_trial_it_was_started_in(project):
     assert rows(project)["revision is positive"]["trials_hit"] == 1
 
 
+def test_what_a_process_writes_after_its_run_is_judged_later(project):
+    end = project.root / "go"
+    then = "while not os.path.exists('go'): time.sleep(0.01)\n"
+    then += f"file.write({foreign.process(broken=True)!r})\nopen('ended', 'w')\n"
+    server(project, "a.py", foreign.text(foreign.sdk(), foreign.assertion("fine")), then)
+    script = f"{ASSERTLIB} exec -- {sys.executable} a.py >up 2>&1 & until grep -q up up; do :; done"
+    done = project.cli("run", "--", "sh", "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert "still runs" in done.stderr
+    end.touch()
+    while not (project.root / "ended").exists():
+        time.sleep(0.01)
+    assert project.cli("report").returncode == 1
+
+
+def test_a_process_that_outlives_its_trial_belongs_to_none(project):
+    path = project.root / "catalog" / "kv.toml"
+    assumes = 'expects = ["always"]\nassumes = ["fsync"]\n'
+    path.write_text(path.read_text().replace('expects = ["always"]\n', assumes) + ASSIGNED)
+    then = "while not os.path.exists('go'): time.sleep(0.01)\n"
+    then += f"file.write({foreign.process(broken=True)!r})\n"
+    server(project, "a.py", foreign.text(foreign.sdk(), foreign.assertion("fine")), then)
+    source = f"""
+        import subprocess
+        from assertlib import trial
+        from assertlib.lifecycle import faults
+        with trial("seed 7", seed=7, population="p"):
+            faults(["power-cut"], breaks=["fsync"])
+            command = [{str(ASSERTLIB)!r}, "exec", "--", sys.executable, "a.py"]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE)
+            process.stdout.readline()
+        open("go", "w").close()
+        process.wait()
+    """
+    assert project.record(source, "--full").returncode == 1
+    assert rows(project)["revision is positive"]["verdict"] == "violated"
+
+
+def test_a_bad_file_among_the_outputs_of_a_run_is_told_and_fails_it(project):
+    source = """
+        import os
+        store.put(1)
+        place = os.environ["ASSERTLIB_RUN_DIR"] + "/antithesis"
+        os.makedirs(place + "/directory.jsonl")
+        open(place + "/1-a.jsonl", "w").write('{"assertlib_shard": {}}\\n')
+    """
+    done = project.record(source)
+    assert done.returncode == 2
+    assert "shard of assertlib" in done.stderr
+    assert "1 evaluations" in done.stderr
+
+
 def test_outside_of_a_run_it_says_what_to_do_with_the_file(project):
     server(project, "a.py", foreign.process())
     done = project.cli("exec", "--", sys.executable, "a.py")
@@ -400,6 +549,9 @@ def test_outside_of_a_run_it_says_what_to_do_with_the_file(project):
     *_, path = done.stderr.split()
     assert project.cli("ingest", path).returncode == 0
     assert rows(project)["revision is positive"]["true"] == 1
+    (run,) = project.runs()
+    (shard,) = read_shards(str(run))
+    assert shard.header["command"] == [sys.executable, "a.py"]
 
 
 def test_it_becomes_the_command(project):
@@ -409,7 +561,8 @@ def test_it_becomes_the_command(project):
     assert "['--flag', 'x']" in done.stdout
 
 
-def test_a_command_that_cannot_be_run_is_told_in_one_line(project):
-    done = project.cli("exec", "--", "no-such-command")
+@pytest.mark.parametrize("command", ["no-such-command", "", "/"])
+def test_a_command_that_cannot_be_run_is_told_in_one_line(project, command):
+    done = project.cli("exec", "--", command)
     assert done.returncode == 2
-    assert "no-such-command" in done.stderr
+    assert f"cannot run {command!r}" in done.stderr

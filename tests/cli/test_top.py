@@ -41,7 +41,7 @@ for line in sys.stdin:
 class Terminal:
     """A terminal with a screen, in which a command runs."""
 
-    def __init__(self, project, *words, columns=100, lines=30):
+    def __init__(self, project, *words, columns=100, lines=30, term="xterm-256color"):
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self.fd, inner = pty.openpty()
@@ -51,7 +51,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [BIN / "assertlib", *words],
             cwd=project.root,
-            env=environment(TERM="xterm-256color", LANG="C.UTF-8"),
+            env=environment(TERM=term, LANG="C.UTF-8"),
             stdin=inner,
             stdout=inner,
             stderr=inner,
@@ -208,7 +208,7 @@ def test_json_streams_the_same_line_by_line(project, busy):
     first, second = map(json.loads, done.stdout.splitlines())
     assert (first["processes"], first["evaluations"], first["target"]) == (1, 3, "store")
     assert second["time"] > first["time"]
-    assert second["rate"] == 0
+    assert (first["rate"], second["rate"]) == (None, 0)
     (violation,) = first["violations"]
     assert violation["message"] == "a revision is positive"
     assert violation["values"] == {"revision": "-7"}
@@ -222,6 +222,27 @@ def test_without_a_terminal_it_prints_one_picture(project, busy):
     assert done.returncode == 0
     assert done.stdout.count("kv.positive") == 1
     assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("how", ["<&-", "</dev/null"])
+def test_without_a_keyboard_it_looks_all_the_same(project, busy, how):
+    done = project.execute("sh", "-c", f"{BIN / 'assertlib'} top --json -n 1 {how}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["rate"] is None
+
+
+def test_a_terminal_that_cannot_paint_gets_a_picture(busy, terminal):
+    shown = terminal("top", term="dumb")
+    shown.wait_for("kv.positive")
+    assert shown.ended() == 0
+
+
+def test_sigterm_gives_the_terminal_back(busy, terminal):
+    shown = terminal("top", "--interval", "0.2")
+    shown.wait_for("kv.positive")
+    shown.process.terminate()
+    assert shown.ended() == 0
+    assert shown.is_restored
 
 
 def test_a_run_that_has_ended_can_be_looked_at(project):

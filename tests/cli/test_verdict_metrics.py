@@ -48,6 +48,20 @@ def test_a_report_that_is_not_asked_to_sends_nothing(project, receiver):
     assert receiver.received.gauges == []
 
 
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+@pytest.mark.parametrize("how", ["refuses", "hangs"])
+def test_a_report_that_could_not_be_sent_says_so(project, protocol, how):
+    receiver = receivers.start(protocol, hang=how == "hangs")
+    if how == "refuses":
+        receiver.close()
+    variables = receivers.environment_for(receiver, OTEL_EXPORTER_OTLP_TIMEOUT="1")
+    done = project.cli("report", "--otel", **variables)
+    receiver.close()
+    assert done.returncode == 2
+    assert "--otel: verdicts could not be sent" in done.stderr
+    assert "NOT EXERCISED" in done.stdout
+
+
 def test_an_exporter_that_is_not_there_is_told_in_one_line(project):
     done = project.cli("report", "--otel", OTEL_METRICS_EXPORTER="abacus")
     assert done.returncode == 2

@@ -60,9 +60,12 @@ def test_the_wealth_of_a_run_is_one_at_most_on_average_while_the_rate_is_no_lowe
 ):
     # A rate anywhere from the reference up to one.
     rate = reference + (1 - reference) * share
+    # What cannot happen may be infinitely much likelier under another rate.
+    chances = {k: binomial(trials, k, rate) for k in range(trials + 1)}
     mean = sum(
-        np.exp(likelihood_ratio(reference, ratio, trials, k)) * binomial(trials, k, rate)
-        for k in range(trials + 1)
+        np.exp(likelihood_ratio(reference, ratio, trials, k)) * chance
+        for k, chance in chances.items()
+        if chance > 0
     )
     assert mean <= 1 + 1e-6
 
