@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 
 from ..catalog.config import find_config
-from ..evidence.foreign import OUTPUT_ENV, OUTPUTS, new_output
+from ..evidence.foreign import OUTPUT_ENV, new_output
 from ..evidence.runs import RUNS
-from ..recording.rundir import find_commit
+from ..recording.rundir import KNOWN, OUTPUTS, find_commit
 from ..recording.settings import COMMIT_ENV, FEATURES_ENV, RUN_DIR_ENV, parse_features
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV
 from .common import USAGE, command
@@ -44,7 +44,7 @@ def exec(
     try:
         os.execvpe(cmd[0], cmd, {**os.environ, OUTPUT_ENV: str(path)})  # noqa: S606
     except (OSError, ValueError) as error:
-        path.with_suffix(".json").unlink(missing_ok=True)
+        path.with_suffix(KNOWN).unlink(missing_ok=True)
         reason = error.strerror if isinstance(error, OSError) else error
         print(f"assertlib: cannot run {cmd[0]!r}: {reason}", file=sys.stderr)
         return USAGE

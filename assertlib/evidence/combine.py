@@ -162,8 +162,7 @@ class Evidence:
         for record in () if facts is None else facts.records:
             if record.end is None or record.trial.owner != shard.base.owner:
                 continue
-            last = shard.last_written
-            if shard.name in record.outlived or max(shard.start, last) > record.end:
+            if shard.process in record.outlived or shard.start > record.end:
                 return None
         return trial
 

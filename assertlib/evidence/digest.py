@@ -242,10 +242,9 @@ class Digest:
         return language_of(self.header)
 
     @property
-    def last_written(self) -> int:
-        """When a foreign SDK last wrote, which tells no times; 0 if it is ours."""
-        written = self.header.get("written")
-        return written if isinstance(written, int) else 0
+    def process(self) -> str:
+        """What it was called while its process lived: foreign shards are made afterwards."""
+        return self.name.rpartition("-")[0] if self.language else self.name
 
     @property
     def weight(self) -> tuple[int, int, int]:

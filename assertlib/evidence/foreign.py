@@ -5,6 +5,7 @@ which `assertlib exec` had started.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import itertools
 import json
@@ -21,12 +22,10 @@ import orjson
 
 from ..model import UsageError
 from ..recording.foreign import Account, convert
+from ..recording.rundir import KNOWN, OUTPUTS, LiveShards
 from ..recording.shard import HEADER, SUFFIX
 
 OUTPUT_ENV = "ANTITHESIS_SDK_LOCAL_OUTPUT"
-OUTPUTS = "antithesis"
-"""Directory of a run where processes leave their output."""
-
 _HASHED = 8
 _PART = 1 << 20
 
@@ -41,7 +40,7 @@ def ingest(files: Sequence[Path], run: Path) -> Iterator[Account]:
     for path in files:
         try:
             with _seekable(path) as source:
-                facts = {**_facts(path.with_suffix(".json")), "content": _content(source)}
+                facts = {**_facts(path.with_suffix(KNOWN)), "content": _content(source)}
                 name = _name(path, source, run)
                 account = convert(str(source), str(run), name, facts, orjson.loads)
                 account.path = str(path)
@@ -112,7 +111,13 @@ def new_output(directory: Path, command: Sequence[str], facts: Mapping[str, obje
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{os.getpid()}-{os.urandom(4).hex()}.jsonl"
     known = {**facts, "time": time.time_ns(), "pid": os.getpid(), "command": list(command)}
-    path.with_suffix(".json").write_text(json.dumps(known) + "\n", encoding="utf-8")
+    # Whoever wants to know whether the process lives tries to lock this; it stays open in it.
+    hidden = path.with_suffix(f"{KNOWN}.new")
+    fd = os.open(hidden, os.O_RDWR | os.O_CREAT, 0o644)
+    os.write(fd, json.dumps(known).encode())
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    os.set_inheritable(fd, True)
+    hidden.rename(path.with_suffix(KNOWN))
     return path
 
 
@@ -124,7 +129,7 @@ def take_outputs(run: Path) -> list[Account]:
         if not path.is_file() or (made.exists() and _is_newer(made, path)):
             continue
         try:
-            facts = _facts(path.with_suffix(".json"))
+            facts = _facts(path.with_suffix(KNOWN))
             accounts.append(convert(str(path), str(run), path.stem, facts, orjson.loads))
         except (UsageError, OSError) as error:
             account = Account(str(path))
@@ -135,16 +140,9 @@ def take_outputs(run: Path) -> list[Account]:
 
 def still_running(run: Path) -> list[int]:
     """Ids of the processes of *run* that `exec` started and that may go on writing."""
-    known = (_facts(path).get("pid") for path in (run / OUTPUTS).glob("*.json"))
-    return sorted(pid for pid in known if isinstance(pid, int) and _is_running(pid))
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
+    alive = LiveShards(str(run / OUTPUTS), suffix=KNOWN).names()
+    pids = (name.partition("-")[0] for name in alive)
+    return sorted(int(pid) for pid in pids if pid.isdecimal())
 
 
 def _is_newer(made: Path, source: Path) -> bool:

@@ -161,10 +161,8 @@ def _is_whole(text: bytes, loads: Callable[[bytes], object]) -> bool:
 
 
 def _unknown_facts(path: str) -> dict[str, object]:
-    written = os.stat(path).st_mtime_ns
     return {
-        "time": written,
-        "written": written,
+        "time": os.stat(path).st_mtime_ns,
         "command": [],
         "commit": None,
         "features": {},

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 RUN_FILE = "run.json"
+OUTPUTS, KNOWN = "antithesis", ".json"
+"""Where processes with an Antithesis SDK leave their output, and what else is known of them."""
+
 _CLOCK_GRAIN = 100_000_000  # nanoseconds; file systems round times to no more than that
 
 
@@ -37,8 +40,14 @@ class LiveShards:
     ones, so asking again costs little.
     """
 
-    def __init__(self, run_dir: str, own: str) -> None:
+    def __init__(self, run_dir: str, own: str = "", suffix: str = SUFFIX) -> None:
+        """
+        Args:
+            own: Name of the shard that does not count.
+            suffix: Of the files that processes keep locked.
+        """
         self._run_dir = run_dir
+        self._suffix = suffix
         self._dead: set[str] = {own}
         self._alive: set[str] = set()
         self._changed = -1
@@ -46,7 +55,7 @@ class LiveShards:
     def names(self) -> list[str]:
         """Names of the shards, without suffix, whose processes run."""
         for name in self._candidates():
-            if is_alive(os.path.join(self._run_dir, name + SUFFIX)):
+            if is_alive(os.path.join(self._run_dir, name + self._suffix)):
                 self._alive.add(name)
             else:
                 self._alive.discard(name)
@@ -64,7 +73,8 @@ class LiveShards:
         except OSError:
             return ()
         self._changed = changed
-        shards = {name[: -len(SUFFIX)] for name in names if name.endswith(SUFFIX)}
+        suffix = self._suffix
+        shards = {name[: -len(suffix)] for name in names if name.endswith(suffix)}
         return sorted(shards - self._dead)
 
 

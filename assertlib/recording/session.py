@@ -24,7 +24,7 @@ from .counters import (
     message_hash,
 )
 from .encode import line
-from .rundir import LiveShards, shard_name
+from .rundir import KNOWN, OUTPUTS, LiveShards, shard_name
 from .troubles import warn_later
 
 TYPE_CHECKING = False
@@ -110,7 +110,7 @@ class Session:
         self.name = "" if run_dir is None else shard_name()
         self._wants_records = run_dir is not None
         self._writer: shard.ShardWriter | None = None
-        self._live: LiveShards | None = None
+        self._live: list[LiveShards] = []
         self._told: tuple[list[int], list[int]] = ([], [])
         path = None if run_dir is None else os.path.join(run_dir, self.name)
         if run_dir is not None and path is not None:
@@ -127,7 +127,8 @@ class Session:
             self._writer = shard.ShardWriter(path + shard.SUFFIX)
         except OSError as error:
             warn_later(f"cannot record into {run_dir}, hits are only counted: {error}")
-        self._live = LiveShards(run_dir, self.name)
+        outputs = os.path.join(run_dir, OUTPUTS)
+        self._live = [LiveShards(run_dir, self.name), LiveShards(outputs, suffix=KNOWN)]
 
     def _header_line(self, facts: Mapping[str, object]) -> str:
         own = {
@@ -222,7 +223,7 @@ class Session:
 
     def others_alive(self) -> list[str]:
         """Names of the shards of this run whose processes still run, without this one."""
-        return [] if self._live is None else self._live.names()
+        return [name for live in self._live for name in live.names()]
 
     def close(self) -> None:
         """Write what is only in memory, and stop writing; counters go on counting."""

@@ -53,6 +53,7 @@ class Received:
     def __init__(self):
         self._changed = threading.Condition()
         self.values = defaultdict(int)
+        self.values_by_process = defaultdict(int)
         self.gauges = []
         self.logs = []
         self.resources = []
@@ -81,6 +82,8 @@ class Received:
                 self.values[key] += point.as_int
             else:
                 self.values[key] = point.as_int
+                # The time at which a series began tells one process from the other.
+                self.values_by_process[point.start_time_unix_nano, key] = point.as_int
 
     def take_logs(self, request):
         with self._changed:
@@ -104,10 +107,17 @@ class Received:
         with self._changed:
             assert self._changed.wait_for(lambda: ready(self), timeout)
 
+    def totals(self):
+        """True and false evaluations by message, of all processes: each has series of its own."""
+        return self._added(self.values_by_process)
+
     def counts(self):
-        """True and false evaluations by message."""
+        """True and false evaluations by message, of one process."""
+        return self._added({(0, key): value for key, value in self.values.items()})
+
+    def _added(self, values):
         found = defaultdict(lambda: [0, 0])
-        for key, value in self.values.items():
+        for (_, key), value in values.items():
             point = dict(key)
             place = 0 if point["assertlib.assertion.condition"] else 1
             found[point["assertlib.assertion.id"]][place] += value

@@ -126,6 +126,16 @@ def test_nothing_is_given_while_recording_is_off(given):
     assert records == []
 
 
+def test_recording_that_is_switched_on_later_is_given(given):
+    program = """
+        import assertlib
+        assertlib.always(True, "early")
+        assertlib.configure(mode="record")
+        assertlib.always(True, "late")
+    """
+    assert [body["id"] for body in _hits(given(program, ASSERTLIB="off"))] == ["late"]
+
+
 def test_a_forked_child_speaks_for_itself(given):
     records = given(
         """

@@ -212,6 +212,76 @@ def test_a_process_with_nothing_but_false_sometimes_is_measured(children):
     assert receiver.received.counts() == {"never yet": (0, 5)}
 
 
+WORKERS = """
+import multiprocessing, os, sys
+from assertlib import always
+from assertlib.telemetry import setup_otel
+
+def work(number):
+    if WHEN == "after":
+        setup_otel()
+    for _ in range(100):
+        always(True, "in a worker")
+    always(number < 0, f"worker {number} is idle")
+
+if __name__ == "__main__":
+    if WHEN == "before":
+        setup_otel()
+        always(True, "in the parent")
+    if METHOD == "os.fork":
+        for number in range(3):
+            if os.fork() == 0:
+                work(number)
+                sys.exit(0)
+        for _ in range(3):
+            os.wait()
+    else:
+        context = multiprocessing.get_context(METHOD)
+        started = [context.Process(target=work, args=[number]) for number in range(3)]
+        for each in started:
+            each.start()
+        for each in started:
+            each.join()
+            assert each.exitcode == 0
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("method", ["os.fork", "fork", "spawn"])
+def test_workers_tell_all_they_have_counted(children, receiver, method, when):
+    program = f"METHOD, WHEN = {method!r}, {when!r}\n{WORKERS}"
+    variables = {"ASSERTLIB_OTEL": "", "OTEL_METRIC_EXPORT_INTERVAL": "60000"}
+    if (method, when) == ("spawn", "before"):
+        # A process that is spawned inherits nothing but the environment.
+        variables["ASSERTLIB_OTEL"] = "1"
+    children.run(program, env=receivers.environment_for(receiver, **variables))
+    totals = receiver.received.totals()
+    assert totals["in a worker"] == (300, 0)
+    violated = [log for log in receiver.received.logs if log["severity"] == 17]
+    assert {log["body"] for log in violated} == {f"worker {number} is idle" for number in range(3)}
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_forked_child_does_not_wait_for_a_collector_that_hangs(children, protocol):
+    receiver = receivers.start(protocol, hang=True)
+    program = """
+        import os, sys, time
+        from assertlib import always
+        from assertlib.telemetry import setup_otel
+        setup_otel()
+        always(True, "in the parent")
+        if os.fork() == 0:
+            always(True, "in a child")
+            sys.exit(0)
+        began = time.monotonic()
+        os.wait()
+        print(time.monotonic() - began)
+    """
+    waited = children.run(program, env=receivers.environment_for(receiver)).value
+    receiver.close()
+    assert waited < 9
+
+
 # -- collectors that are dead -----------------------------------------------------------------
 
 
