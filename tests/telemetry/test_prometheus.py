@@ -104,6 +104,24 @@ tests:
       - {eval_time: 25m, alertname: InvariantViolated, exp_alerts: []}
       - {eval_time: 12m, alertname: AssertionsSilent, exp_alerts: []}
 """
+
+# A store that dies after 30 minutes, whose series the collector takes away after five more.
+DEAD = """
+rule_files: [alerts.yaml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - series: 'assertlib_assertion_evaluations_total{SERVICE,assertlib_assertion_id="a state",assertlib_assertion_kind="sometimes",assertlib_assertion_condition="true"}'
+        values: '0+5x30 150x5 stale'
+    alert_rule_test:
+      - {eval_time: 40m, alertname: AssertionsSilent, exp_alerts: []}
+      - eval_time: 60m
+        alertname: AssertionsSilent
+        exp_alerts:
+          - exp_labels: {severity: ticket, service_name: kvstore}
+            exp_annotations: {summary: "kvstore evaluates no assertions any more"}
+"""
 SERVICE = 'service_name="kvstore",assertlib_invariant_id="wal.fsync-before-ack"'
 
 
@@ -116,4 +134,9 @@ def test_prometheus_takes_the_files_of_the_page(promtool):
 def test_one_violation_fires_the_alert_and_a_false_sometimes_does_not(promtool, condition):
     text = VIOLATED.replace("SERVICE", SERVICE).replace("CONDITION", condition)
     (promtool.directory / "test.yaml").write_text(text)
+    promtool("test", "rules", "test.yaml")
+
+
+def test_a_store_that_is_dead_fires_the_alert_of_silence(promtool):
+    (promtool.directory / "test.yaml").write_text(DEAD.replace("SERVICE", SERVICE))
     promtool("test", "rules", "test.yaml")
