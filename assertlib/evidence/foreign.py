@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import UnionType
 
 import orjson
 
@@ -24,6 +25,7 @@ from ..model import UsageError
 from ..recording.foreign import Account, convert
 from ..recording.rundir import KNOWN, OUTPUTS, LiveShards
 from ..recording.shard import HEADER, SUFFIX
+from ..recording.trials import from_dict
 
 OUTPUT_ENV = "ANTITHESIS_SDK_LOCAL_OUTPUT"
 _HASHED = 8
@@ -149,9 +151,24 @@ def _is_newer(made: Path, source: Path) -> bool:
     return made.stat().st_mtime_ns > source.stat().st_mtime_ns
 
 
+_FACTS: dict[str, type | UnionType] = {
+    "pid": int,
+    "time": int,
+    "command": list,
+    "commit": str | None,
+    "run": str,
+    "features": dict,
+    "trial": dict | None,
+}
+
+
 def _facts(path: Path) -> dict[str, object]:
+    """What `new_output` wrote beside an output; nothing if the file is another's."""
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        is_ours = all(isinstance(known[name], kind) for name, kind in _FACTS.items())
+        if known["trial"] is not None:
+            from_dict(known["trial"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
-    return known if isinstance(known, dict) else {}
+    return {name: known[name] for name in _FACTS} if is_ours else {}

@@ -234,13 +234,9 @@ class _Reading:
             "protocol_version": str(sdk.get("protocol_version") or "")[:50],
             "file": self._account.path,
         }
-        self._process = _Process(
-            self._account,
-            os.path.join(self._run_dir, f"{self._name}-{number}"),
-            source,
-            self._facts,
-        )
         self._account.shards.append(f"{self._name}-{number}")
+        path = os.path.join(self._run_dir, self._account.shards[-1])
+        self._process = _Process(self._account, path, source, self._facts)
         return self._process
 
     def _end_process(self) -> None:

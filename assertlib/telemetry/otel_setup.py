@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
-_LONGEST_FAREWELL = 3.0
+_LONGEST_FAREWELL = 5.0
 """Seconds that a program which ends waits for its collector; one that is dead may not keep it."""
 
 

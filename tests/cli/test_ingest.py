@@ -143,6 +143,16 @@ def test_another_file_under_the_same_name_is_another_process(project):
     assert counts_of(read_shards(str(run)))["revision is positive"] == (2, 0)
 
 
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"time": "x"}', '{"schema": 9, "pid": 1}', "[" * 9_000], ids=repr
+)
+def test_a_file_beside_it_that_is_another_s_changes_nothing(project, text):
+    project.write("out.jsonl", foreign.process())
+    project.write("out.json", text)
+    assert project.cli("ingest", "out.jsonl").returncode == 0
+    assert rows(project)["revision is positive"]["true"] == 1
+
+
 def test_a_pipe_can_be_ingested(project):
     project.write("out.jsonl", foreign.process())
     done = project.execute("bash", "-c", f"{ASSERTLIB} ingest <(cat out.jsonl)")
