@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
+_TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT"
 _LONGEST_FAREWELL = 5.0
 """Seconds that a program which ends waits for its collector; one that is dead may not keep it."""
 
@@ -86,10 +87,18 @@ class _Farewell:
             for each in threads:
                 each.start()
         self._is_due.set()
-        end = time.monotonic() + _LONGEST_FAREWELL
+        end = time.monotonic() + _longest_farewell()
         for each in threads:
             each.join(max(0.0, end - time.monotonic()))
         self._threads = []
+
+
+def _longest_farewell() -> float:
+    """Seconds; whoever gives a collector less time for one export gives it no more at the end."""
+    try:
+        return min(_LONGEST_FAREWELL, float(os.environ[_TIMEOUT]))
+    except (KeyError, ValueError):
+        return _LONGEST_FAREWELL
 
 
 _farewell = _Farewell()

@@ -460,7 +460,7 @@ def test_outside_of_trials_nobody_decides_what_assertlib_draws():
     outside = [asyncio.run(choices(None)) for _ in range(2)]
     assert outside[0] != outside[1]
     assert inside not in outside
-    assert source is assertlib.random._system
+    assert source is assertlib.random._usual
     random.setstate(state)
 
 
@@ -527,7 +527,7 @@ def test_after_a_trial_that_was_interrupted_all_is_as_it_was(error):
         outcome_of(scenario)
     assert changed() == []
     assert asyncio._get_running_loop() is None
-    assert assertlib.random._source is assertlib.random._system
+    assert assertlib.random._source is assertlib.random._usual
     assert outcome_of(peaceful).failure is None
 
 

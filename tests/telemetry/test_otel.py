@@ -139,6 +139,41 @@ def test_values_equal_the_counters_of_the_run(measured, project):
             assert by_name[row["message"]] == {True: row["true"], False: row["false"]}
 
 
+def test_cumulative_and_delta_readers_of_one_process_agree(told):
+    source = """
+import json, store
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+
+delta = InMemoryMetricReader({ObservableCounter: AggregationTemporality.DELTA})
+cumulative = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([delta, cumulative]))
+
+def values(reader):
+    return {
+        str(sorted(point.attributes.items())): point.value
+        for resource in reader.get_metrics_data().resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in metric.data.data_points
+    }
+
+added = {}
+for part in range(1, 4):
+    for number in range(part * 10):
+        store.put(number % 3)
+        store.twice(number)
+    for key, value in values(delta).items():
+        added[key] = added.get(key, 0) + value
+    last = values(cumulative)
+print(json.dumps([added, last]))
+"""
+    added, last = told(source, ASSERTLIB_SINKS="otel")
+    assert added == last
+    assert sum(last.values()) == 120
+
+
 def test_a_violation_is_an_error_event(emitted):
     (violated,) = [each for each in emitted() if each["event"] == "assertlib.assertion.violated"]
     assert violated["severity"] == "ERROR"

@@ -277,9 +277,10 @@ def test_a_forked_child_does_not_wait_for_a_collector_that_hangs(children, proto
         os.wait()
         print(time.monotonic() - began)
     """
-    waited = children.run(program, env=receivers.environment_for(receiver)).value
+    variables = receivers.environment_for(receiver, OTEL_EXPORTER_OTLP_TIMEOUT="2")
+    waited = children.run(program, env=variables).value
     receiver.close()
-    assert waited < 10
+    assert waited < 8
 
 
 # -- collectors that are dead -----------------------------------------------------------------
@@ -291,7 +292,8 @@ def test_a_dead_collector_costs_the_store_no_request_and_no_long_goodbye(tmp_pat
     receiver = receivers.start(protocol, hang=how == "hangs")
     if how == "refuses":
         receiver.close()
-    with serving(tmp_path, **receivers.environment_for(receiver)) as process:
+    variables = receivers.environment_for(receiver, OTEL_EXPORTER_OTLP_TIMEOUT="1")
+    with serving(tmp_path, **variables) as process:
 
         def die(done):
             if how == "dies" and done == ACTIONS // 2:
@@ -303,7 +305,7 @@ def test_a_dead_collector_costs_the_store_no_request_and_no_long_goodbye(tmp_pat
         goodbye = time.monotonic() - began
     receiver.close()
     assert "Traceback" not in err
-    assert goodbye < 15
+    assert goodbye < 10
     assert shard_counts(tmp_path)["ack follows fsync"][0] > 0
 
 
