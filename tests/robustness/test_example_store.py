@@ -2,7 +2,7 @@
 A campaign against the example store, through the adapter that stands beside it.
 """
 
-from .campaigns import campaign_of, robustness, violated
+from .campaigns import campaign_of, judged, robustness, violated
 
 STORE = ("run", "kvstore.adapter:KvStore")
 
@@ -35,8 +35,6 @@ def test_the_example_store_gives_no_cause_for_alarm(tmp_path):
 def test_leases_that_end_by_themselves_are_judged(tmp_path):
     configure(tmp_path)
     # A restart gives every lease its time anew, so nothing is killed.
-    done = robustness(
-        tmp_path, *STORE, "--traffic", "lease-expiry", "--faults", "none", "--for", "8s"
-    )
+    done = judged(tmp_path, *STORE, "--traffic", "lease-expiry", "--faults", "none", "--for", "8s")
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'reached  "a lease with keys ends by itself"' in done.stdout
