@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import grpc
 import grpc.aio
@@ -161,6 +162,10 @@ class Etcd(Store):
         return told.stdout.partition("\n")[0].rpartition(" ")[2]
 
 
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+"""Whose turn it is to compact."""
+
+
 class EtcdConnection(Connection):
     """A channel to one member."""
 
@@ -212,9 +217,22 @@ class EtcdConnection(Connection):
             case KeepAlive(lease):
                 return await self._keep_alive(lease)
             case Compact(revision):
-                done = await self._kv.Compact(pb.CompactionRequest(revision=revision))
-                return Acknowledged(done.header.revision)
+                return await self._compact(revision)
         raise NotAppliedError(f"etcd knows no {request!r}")
+
+    async def _compact(self, revision: int) -> Response:
+        """
+        One at a time: the answer gets the revision that the member has when it is sent, so two
+        may be answered in another order than they took effect.
+
+        Source: etcd, server/etcdserver/v3_server.go, Compact.
+        """
+        turn = _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+        if turn.locked():
+            raise NotAppliedError("not sent: another compaction is under way")
+        async with turn:
+            done = await self._kv.Compact(pb.CompactionRequest(revision=revision))
+        return Acknowledged(done.header.revision)
 
     async def _keep_alive(self, lease: int) -> Response:
         async def requests() -> AsyncIterator[Any]:
