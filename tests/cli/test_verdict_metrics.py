@@ -48,8 +48,9 @@ def test_a_report_that_is_not_asked_to_sends_nothing(project, receiver):
     assert receiver.received.gauges == []
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-@pytest.mark.parametrize("how", ["refuses", "hangs"])
+@pytest.mark.parametrize(
+    ("protocol", "how"), [("grpc", "hangs"), ("http/protobuf", "hangs"), ("grpc", "refuses")]
+)
 def test_a_report_that_could_not_be_sent_says_so(project, protocol, how):
     receiver = receivers.start(protocol, hang=how == "hangs")
     if how == "refuses":
