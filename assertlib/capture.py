@@ -10,6 +10,7 @@ from .model import Location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from .recording.hits import Captured
@@ -18,10 +19,19 @@ if TYPE_CHECKING:
 _is_wanted = False
 
 
+def _capturing() -> Callable[[FrameType], Captured | None]:
+    """What captures, imported when the first assertion is false: stores start faster without."""
+    global _is_wanted
+    _is_wanted = True
+    from .condition import captured
+
+    return captured
+
+
 def _before_fork() -> None:
     """A child can never import what another thread was importing when it was made."""
     if _is_wanted:
-        pass
+        _capturing()
 
 
 os.register_at_fork(before=_before_fork)
@@ -45,12 +55,8 @@ class Caller:
         """Condition and values; None when the source is not at hand."""
         if not self._capture:
             return None
-        global _is_wanted
-        _is_wanted = True
         try:
-            from .condition import captured
-
-            return captured(self._frame)
+            return _capturing()(self._frame)
         except Exception:
             # Source that changed on disk, exotic frames: the hit counts without it.
             return None

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from ..evidence.runs import RUNS
 from ..recording.rundir import KNOWN, OUTPUTS, find_commit
 from ..recording.settings import COMMIT_ENV, FEATURES_ENV, RUN_DIR_ENV, parse_features
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV
+from ..recording.trials import from_environment
 from .common import USAGE, command
 
 
@@ -52,16 +52,10 @@ def exec(
 
 def _facts() -> dict[str, object]:
     """What a shard has to tell besides what the SDK does."""
+    trial = from_environment(os.environ.get(TRIAL_ENV))
     return {
         "run": os.path.basename(os.environ.get(RUN_DIR_ENV, "")),
         "commit": os.environ.get(COMMIT_ENV) or find_commit(os.getcwd()),
         "features": parse_features(os.environ.get(FEATURES_ENV, "")),
-        "trial": _trial(),
+        "trial": None if trial is None else trial.as_dict(),
     }
-
-
-def _trial() -> object:
-    try:
-        return json.loads(os.environ.get(TRIAL_ENV) or "null")
-    except ValueError:
-        return None

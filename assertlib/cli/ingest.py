@@ -54,7 +54,7 @@ def ingest(
     Exit code 1 if an assertion was violated, 2 if a line could not be read, 3 if there was none.
 
     Example: assertlib ingest node-*.jsonl
-    """  # fmt: skip
+    """
     config, checked = project(target)
     run = new_run(config) if into is None else find_runs(config, [into])[0]
     try:

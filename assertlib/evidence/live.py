@@ -122,9 +122,8 @@ class LiveRun:
         except OSError as error:
             raise UnreadableRunError(f"{self._path}: {error.strerror}") from error
         # One that was removed is gone.
-        self._followed = {path: it for path, it in self._followed.items() if path in set(paths)}
-        for path in paths:
-            followed = self._followed.setdefault(path, _Followed(path))
+        self._followed = {path: self._followed.get(path) or _Followed(path) for path in paths}
+        for followed in self._followed.values():
             yield followed.look(self._table)
 
     def _rates(self, summary: Summary) -> dict[str, float] | None:

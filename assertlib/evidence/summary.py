@@ -311,8 +311,8 @@ class _Judging:
         name = self._parts.get(message)
         if name is None:
             return None
-        found = [self._tallies[key] for key in [(SOMETIMES, name)] if key in self._tallies]
-        return (sum(tally.true for tally in found), sum(tally.false for tally in found))
+        tally = self._tallies.get((SOMETIMES, name))
+        return (0, 0) if tally is None else (tally.true, tally.false)
 
     def _out_of_model(self, tally: Tally, entry: Entry | None) -> set[TrialKey]:
         """Trials whose first violation came after a fault that the invariant assumes away."""

@@ -29,6 +29,7 @@ from . import shard
 from .counters import FALSE_CELL, TRUE_CELL, Counters, message_hash
 from .encode import DetailsEncoder, line, line_with_details
 from .guidance import BOOLEAN, NUMERIC, closeness, worth_writing
+from .reading import ASSERT, GUIDANCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from .hot import Pair
     from .records import Record
 
-ASSERT, GUIDANCE, SDK = "antithesis_assert", "antithesis_guidance", "antithesis_sdk"
+SDK = "antithesis_sdk"
 _LIFECYCLE = ("antithesis_setup",)
 _DIAGNOSTICS = ("antithesis_error", "antithesis_warning")
 

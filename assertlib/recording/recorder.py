@@ -557,11 +557,13 @@ class Recorder:
 
     def before_fork(self) -> None:
         """Keep other threads out while the process is copied."""
+        self.sinks.before_fork()
         self._lock.acquire()
 
     def after_fork_in_parent(self) -> None:
         """Let them in again."""
         self._lock.release()
+        self.sinks.after_fork()
 
     def after_fork_in_child(self) -> None:
         """A child counts from zero, into a shard of its own, for the trial it was born in."""
@@ -572,7 +574,7 @@ class Recorder:
         self._stack = []
         self._begun = {}
         self._past = {}
-        self.sinks.after_fork()
+        self.sinks.after_fork_in_child()
         self._start_anew()
 
 

@@ -4,7 +4,7 @@ Who is told of violations, of first true hits, and of trouble with recording.
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+from _thread import allocate_lock, get_ident
 
 from .reprs import bounded_repr
 from .troubles import warn_once
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from .loader import Subscriber
 
 
+_PATIENCE = 10.0
+"""Seconds that a fork waits for a thread which loads sinks."""
+
+
 class Sinks:
     """Sinks by name or as objects; those that are named are loaded when they are first needed."""
 
@@ -24,6 +28,8 @@ class Sinks:
         self._named = list(named)
         self._loaded: list[Subscriber] | None = None
         self._loading = allocate_lock()
+        self._loader = 0
+        self._is_held = False
         self._late: list[Hit] = []
 
     def loaded(self) -> list[Subscriber]:
@@ -33,10 +39,19 @@ class Sinks:
         Nothing while they are loaded, which may take a while, and may itself assert: nobody waits.
         """
         if self._loaded is None and self._loading.acquire(blocking=False):
+            self._loader = get_ident()
+            try:
+                self._load()
+            finally:
+                self._loader = 0
+                self._loading.release()
+        return [] if self._loaded is None else self._loaded
+
+    def _load(self) -> None:
+        if self._loaded is None:
             found = [loaded for sink in self._named for loaded in _loaded(sink)]
             # A typing error must not make violations silent.
             self._loaded = found or (_loaded("log") if self._named else [])
-        return [] if self._loaded is None else self._loaded
 
     def add(self, name: str) -> None:
         """Tell the sink called *name*, too, from now on."""
@@ -60,10 +75,23 @@ class Sinks:
             for subscriber in list(self._loaded):
                 _tell(subscriber, late)
 
+    def before_fork(self) -> None:
+        """Wait for who loads them: a child can never import what another thread was importing."""
+        is_mine = self._loader == get_ident()
+        self._is_held = not is_mine and self._loading.acquire(timeout=_PATIENCE)
+
     def after_fork(self) -> None:
-        """In a child nobody goes on loading what a thread of its parent began to load."""
-        if self._loaded is None:
+        """Let them be loaded again."""
+        if self._is_held:
+            self._is_held = False
+            self._loading.release()
+
+    def after_fork_in_child(self) -> None:
+        """The same; what came while they were loaded is the parent's to tell."""
+        self._late = []
+        if not self._is_held and self._loader != get_ident():
             self._loading = allocate_lock()
+        self.after_fork()
 
     def tell_trouble(self, text: str) -> bool:
         """Tell those that want to know what is wrong with recording; whether there are any."""

@@ -22,6 +22,39 @@ def by_shard(outcome):
     )
 
 
+SLOW_IMPORT = """
+import importlib.abc, os, signal, sys, threading, time
+import assertlib
+
+class Slow(importlib.abc.MetaPathFinder):
+    begun, forked = threading.Event(), False
+    def find_spec(self, name, path, target=None):
+        if name == {module!r} and not Slow.forked:
+            Slow.begun.set()
+            time.sleep(0.5)
+
+sys.meta_path.insert(0, Slow())
+thread = threading.Thread(target=lambda: assertlib.always(False, "in a thread"))
+thread.start()
+Slow.begun.wait()
+child = os.fork()
+if child == 0:
+    Slow.forked = True
+    signal.alarm(20)
+    assertlib.always(False, "in the child")
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+thread.join()
+"""
+
+
+@pytest.mark.parametrize("module", ["assertlib.condition", "assertlib.telemetry.log"])
+def test_a_fork_in_the_middle_of_a_first_record_hangs_no_child(children, module):
+    outcome = children.run(SLOW_IMPORT.format(module=module))
+    assert outcome.value == 0
+    assert outcome.counts == {"in a thread": (0, 1), "in the child": (0, 1)}
+
+
 def test_a_forked_child_counts_from_zero_into_a_shard_of_its_own(children):
     def scenario():
         import os

@@ -29,10 +29,11 @@ def fingerprint(
 ) -> str:
     """Sixteen hex digits for *operation* over the *conditions*, each in its scope."""
     shapes = [_Shape(scope, resolver).condition(node) for node, scope in conditions]
-    return _digest("\n".join([operation, *shapes]))
+    return digest_of("\n".join([operation, *shapes]))
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """Sixteen hex digits for *text*."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
@@ -105,7 +106,7 @@ class _Shape:
         known = self._resolver.bodies
         if key not in known:
             inner = _Shape(target.scope, self._resolver, self._depth - 1)
-            known[key] = _digest(inner.body(target.node))
+            known[key] = digest_of(inner.body(target.node))
         return "{" + known[key] + "}"
 
     def _attribute(self, node: ast.Attribute, scope: Scope) -> str:

@@ -12,7 +12,6 @@ name of a variable does not.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ from ...model import ALWAYS, REACHABLE, Kind, Site
 from ..findings import Finding
 from ..rules import RULES
 from .calls import parts_of, signature
+from .fingerprint import digest_of
 from .references import PRIMITIVES
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _RUST_FORMS = {f"assert_{form}": form for form in PRIMITIVES}
 _TRUTHS = ("true", "false")
 
 
-def has_assertions(name: str, data: bytes) -> bool:
+def _has_assertions(name: str, data: bytes) -> bool:
     """Whether the file *name* may hold one, and is not somebody else's."""
     suffix = name[name.rfind(".") :]
     return is_own(name) and any(mark in data for mark in _MARKS.get(suffix, ()))
@@ -55,7 +55,7 @@ def is_own(name: str) -> bool:
 
 def scan_foreign(sources: dict[str, bytes]) -> tuple[list[Site], list[Finding]]:
     """The sites in *sources*, by file name, and what cannot be catalogued."""
-    wanted = {name: data for name, data in sources.items() if has_assertions(name, data)}
+    wanted = {name: data for name, data in sources.items() if _has_assertions(name, data)}
     sites: list[Site] = []
     findings: list[Finding] = []
     if not wanted:
@@ -189,8 +189,7 @@ def _text(nodes: Nodes) -> str:
 
 def _fingerprint(form: str, conditions: Iterable[Nodes]) -> str:
     parts = ["\0".join(token for node in nodes for token in _tokens(node)) for nodes in conditions]
-    text = "\n".join([form, *parts])
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return digest_of("\n".join([form, *parts]))
 
 
 def _tokens(node: Node) -> Iterator[str]:
