@@ -32,10 +32,7 @@ from .model import (
 from .recording import hot
 from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
-from .recording.settings import (
-    OFF,
-    RAISE,
-)
+from .recording.settings import OFF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -307,7 +304,7 @@ def record_at(
     except Exception as error:
         recorder.trouble(message, f"it could not be recorded: {bounded_repr(error)}", where)
         return outcome
-    if hit is not None and hit.is_violation and recorder.mode == RAISE:
+    if hit is not None and hit.is_violation and recorder.raises_here:
         raise InvariantViolation(hit)
     return outcome
 

@@ -3,9 +3,13 @@ Counters that stay exact when the process is killed.
 
 A counter file is a sequence of 64-bit unsigned integers in the byte order of
 the machine: a header of `HEADER_CELLS`, then one *slot* of `SLOT_CELLS` for
-each assertion: hash of its message, code of its kind, true hits, false hits.
+each assertion: hash of its message, its kind, true hits, false hits.
 It is mapped into memory, so a hit is one addition and the kernel keeps the
 sum whatever happens to the process.
+
+The cell of the kind also says which outcomes have been seen.  That is set before the first hit
+is counted, on the slow path, so it costs the hot path nothing, and it makes a count that was
+zeroed, or appeared from a flipped bit, contradict the file itself.
 
 The accelerator adds to a cell atomically.  Python's ``cells[i] += 1`` on a
 memoryview is exact for threads under the GIL: between its load and its store
@@ -16,13 +20,17 @@ from __future__ import annotations
 
 import mmap
 import os
+from contextlib import suppress
 
+from ..model import KINDS
 from .hot import Pair
 from .shard import close_own, identity_of
+from .system import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 MAGIC = int.from_bytes(b"ALCOUNTS", "little")
 VERSION = 1
@@ -41,17 +49,43 @@ HEADER_CELLS = 8
 
 SLOT_CELLS = 4
 HASH_CELL, KIND_CELL, TRUE_CELL, FALSE_CELL = range(SLOT_CELLS)
+KIND_BITS = 0xFF
+SEEN_TRUE, SEEN_FALSE = 1 << 8, 1 << 9
+"""Of the cell of the kind: its code, and which outcomes have been seen."""
+
+
+IN_MEMORY = bytes(1)
+"""What the file of counters holds that could not be put there."""
+
+
+def seen_bit(condition: bool) -> int:
+    """The bit that says that this outcome has been seen."""
+    return SEEN_TRUE if condition else SEEN_FALSE
+
 
 CELL_BYTES = 8
 _LARGEST_CHUNK_BYTES = 1 << 20
+_PAGE = 4096
+"""Of which the pages of every machine are multiples."""
+
+
+_hashlib: ModuleType | None = None
+
+
+def load_hashing() -> ModuleType:
+    """The module hashlib, kept: a finaliser at interpreter exit can import nothing."""
+    global _hashlib
+    if _hashlib is None:
+        import hashlib
+
+        _hashlib = hashlib
+    return _hashlib
 
 
 def message_hash(message: str) -> int:
     """The 64-bit name of *message* in a counter file."""
-    import hashlib
-
     encoded = message.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "little")
+    return int.from_bytes(load_hashing().blake2b(encoded, digest_size=8).digest(), "little")
 
 
 class Counters:
@@ -83,7 +117,7 @@ class Counters:
 
     def _open(self, path: str) -> None:
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            self._fd = system.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         except OSError:
             return
         self._identity = identity_of(self._fd)
@@ -96,6 +130,8 @@ class Counters:
             chunk = memoryview(bytearray(size)).cast("Q")
             if self._chunks:
                 self._chunks[0][VOLATILE_CELL] = 1
+            else:
+                self._leave_mark()
             self.durable = False
         first = 0 if self._chunks else HEADER_CELLS
         self._chunks.append(chunk)
@@ -106,12 +142,18 @@ class Counters:
         ]
         self._free = iter(list(enumerate(self._slots))[known:])
 
+    def _leave_mark(self) -> None:
+        """Let readers know that counts were in memory only; a hole takes no space on a full disk."""
+        if self._fd is not None and identity_of(self._fd) == self._identity:
+            with suppress(OSError):
+                system.ftruncate(self._fd, len(IN_MEMORY))
+
     def _map(self, size: int) -> memoryview[int] | None:
         if self._fd is None or identity_of(self._fd) != self._identity:
             return None
         try:
-            os.posix_fallocate(self._fd, self._bytes, size)
-            mapped = mmap.mmap(self._fd, size, offset=self._bytes)
+            system.posix_fallocate(self._fd, self._bytes, size)
+            mapped = system.mmap(self._fd, size, offset=self._bytes)
         except (OSError, ValueError):
             return None
         self._maps.append(mapped)
@@ -161,32 +203,74 @@ class Counters:
 
 
 class CounterFile:
-    """What a counter file holds, read back."""
+    """
+    What a counter file holds, read back.
+
+    Attributes:
+        slots: Hash of the message, code of the kind, true hits and false hits.
+        named: How many of the slots name an assertion.
+        damage: What the file contradicts, in words; its counts are then lower bounds.
+    """
 
     def __init__(self, data: bytes) -> None:
         """
         Raises:
-            ValueError: *data* is no counter file, or one of another version.
+            ValueError: *data* is not a counter file, is cut inside its header, or is of another
+                version.
         """
         whole = len(data) - len(data) % CELL_BYTES
         cells = memoryview(data)[:whole].cast("Q")
         if len(cells) < HEADER_CELLS or cells[MAGIC_CELL] != MAGIC:
-            msg = "not a counter file of assertlib (or cut inside its header)"
-            raise ValueError(msg)
+            raise ValueError("not a counter file, or cut inside its header")
         if cells[VERSION_CELL] != VERSION:
-            msg = f"counter file of version {cells[VERSION_CELL]}, this assertlib reads {VERSION}"
-            raise ValueError(msg)
+            raise ValueError(f"version {cells[VERSION_CELL]}, this assertlib reads {VERSION}")
         self.lost_records = cells[LOST_CELL]
         self.troubles = cells[TROUBLE_CELL]
         self.truncated_details = cells[TRUNCATED_CELL]
         self.dropped_records = cells[DROPPED_CELL]
         self.durable = not cells[VOLATILE_CELL]
         present = (len(cells) - HEADER_CELLS) // SLOT_CELLS
-        self.is_whole = cells[SLOTS_CELL] <= present
-        used = min(cells[SLOTS_CELL], present)
         # The first chunk is the header and whole slots, so all slots are contiguous.
-        columns = (
-            cells[HEADER_CELLS + column : HEADER_CELLS + used * SLOT_CELLS : SLOT_CELLS].tolist()
+        hashes, kinds, true, false = (
+            cells[HEADER_CELLS + column : HEADER_CELLS + present * SLOT_CELLS : SLOT_CELLS].tolist()
             for column in range(SLOT_CELLS)
         )
-        self.slots: list[tuple[int, int, int, int]] = list(zip(*columns, strict=True))
+        used = cells[SLOTS_CELL]
+        self.damage = list(self._damage(len(data), used, present, kinds, true, false))
+        if self.damage:
+            used = max(used, *(n + 1 for n in range(present) if true[n] or false[n]), 0)
+        del hashes[used:], kinds[used:], true[used:], false[used:]
+        # An outcome that was seen counts as one hit: a kill may have come before the count.
+        for number, kind in enumerate(kinds):
+            if not true[number] and kind & SEEN_TRUE:
+                true[number] = 1
+            if not false[number] and kind & SEEN_FALSE:
+                false[number] = 1
+        codes = [kind & KIND_BITS for kind in kinds]
+        self.named = sum(map(bool, codes))
+        self.slots: list[tuple[int, int, int, int]] = list(
+            zip(hashes, codes, true, false, strict=True)
+        )
+
+    def _damage(
+        self,
+        size: int,
+        used: int,
+        present: int,
+        kinds: list[int],
+        true: list[int],
+        false: list[int],
+    ) -> Iterator[str]:
+        if size % _PAGE or (used > present and self.durable):
+            yield f"cut to {size:,} bytes"
+        if any(true[used:]) or any(false[used:]):
+            yield f"hits of assertions behind the {used} that its header counts"
+        for number in range(min(used, present)):
+            kind, counted = kinds[number], true[number] or false[number]
+            # An exception between taking a slot and naming it leaves one that is all zeros.
+            if kind >= SEEN_FALSE << 1 or kind & KIND_BITS > len(KINDS) or (counted and not kind):
+                yield f"slot {number} has no kind"
+            elif (true[number] and not kind & SEEN_TRUE) or (
+                false[number] and not kind & SEEN_FALSE
+            ):
+                yield f"slot {number} counts an outcome that was never seen"

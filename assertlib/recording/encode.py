@@ -12,6 +12,7 @@ from .reprs import REDACTED, bounded_repr, is_redacted, redacts
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 DETAILS_LIMIT = 64 * 1024
 """Bytes of serialised details a record may hold; more is cut, and says so."""
@@ -29,6 +30,24 @@ _WARNINGS = {
     ),
     NON_FINITE_OPERAND: "no guidance for {!r}: an operand is not finite",
 }
+
+
+_json: ModuleType | None = None
+
+
+def load_json() -> ModuleType:
+    """The module json, kept: a finaliser at interpreter exit can import nothing."""
+    global _json
+    if _json is None:
+        import json
+
+        _json = json
+    return _json
+
+
+def _dumps(value: object, default: Callable[[object], object] | None = None) -> str:
+    text: str = load_json().dumps(value, default=default)
+    return text
 
 
 class Encoded:
@@ -53,26 +72,20 @@ class Encoded:
 
 def json_text(text: str) -> str:
     """*text* as a JSON string."""
-    import json
-
-    return json.dumps(text)
+    return _dumps(text)
 
 
 def line(key: str, body: object) -> str:
     """One record as a line; its kind can be told from the first characters."""
-    import json
-
-    return json.dumps({key: body}) + "\n"
+    return _dumps({key: body}) + "\n"
 
 
 def line_with_details(key: str, body: dict[str, object], name: str, encoded: str | None) -> str:
     """Like `line`, with details that are JSON already under *name*."""
-    import json
-
     if encoded is None:
         return line(key, body)
-    head = json.dumps(body)[:-1]
-    return f"{{{json.dumps(key)}: {head}, {json.dumps(name)}: {encoded}}}}}\n"
+    head = _dumps(body)[:-1]
+    return f"{{{_dumps(key)}: {head}, {_dumps(name)}: {encoded}}}}}\n"
 
 
 class DetailsEncoder:
@@ -100,7 +113,6 @@ class DetailsEncoder:
         return encoded
 
     def _dump(self, value: object, context: str, encoded: Encoded) -> str | None:
-        import json
         from collections.abc import Mapping
 
         if value is None:
@@ -108,18 +120,18 @@ class DetailsEncoder:
         if not isinstance(value, Mapping):
             value = {"value": value}
         seen: set[int] = set()
-        text = json.dumps(value, default=_mapping_as_dict)
+        text = _dumps(value, default=_mapping_as_dict)
         if len(text) <= DETAILS_LIMIT and _depth(text) > _DEPTH_LIMIT:
             raise ValueError(f"nested deeper than {_DEPTH_LIMIT} levels")
         if len(text) <= DETAILS_LIMIT and _may_hold_odd_numbers(text):
             # Reading the text back, not the data again: the caller's objects
             # are looked at once.
-            plain = json.loads(
+            plain = load_json().loads(
                 text, parse_int=_int_noting(seen), parse_constant=_constant_noting(seen)
             )
-            text = json.dumps(plain)
+            text = _dumps(plain)
         if redacts():
-            text = json.dumps(json.loads(text, object_hook=_without_redacted))
+            text = _dumps(load_json().loads(text, object_hook=_without_redacted))
         for code in sorted(seen):
             encoded.diagnostics.extend(self.warning(code, context))
         return text
@@ -198,6 +210,4 @@ def _diagnostic(key: str, code: int, text: str, context: str) -> str:
 
 
 def _cut(text: str) -> str:
-    import json
-
-    return json.dumps({"assertlib_truncated": {"bytes": len(text), "head": text[:_HEAD]}})
+    return _dumps({"assertlib_truncated": {"bytes": len(text), "head": text[:_HEAD]}})

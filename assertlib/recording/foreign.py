@@ -26,7 +26,7 @@ from ..model import (
     kind_displayed,
 )
 from . import shard
-from .counters import FALSE_CELL, TRUE_CELL, Counters, message_hash
+from .counters import FALSE_CELL, KIND_CELL, TRUE_CELL, Counters, message_hash, seen_bit
 from .encode import DetailsEncoder, line, line_with_details
 from .guidance import BOOLEAN, NUMERIC, closeness, worth_writing
 from .reading import ASSERT, GUIDANCE
@@ -164,6 +164,8 @@ def _is_whole(text: bytes, loads: Callable[[bytes], object]) -> bool:
 def _unknown_facts(path: str) -> dict[str, object]:
     return {
         "time": os.stat(path).st_mtime_ns,
+        "clock": None,
+        "clock_id": "",
         "command": [],
         "commit": None,
         "features": {},
@@ -267,6 +269,7 @@ class _Assertion:
 
     def count(self, condition: bool) -> int:
         """Count one hit; returns how many there are with this outcome."""
+        self._cells[self._index + KIND_CELL] |= seen_bit(condition)
         cell = self._index + (TRUE_CELL if condition else FALSE_CELL)
         self._cells[cell] += 1
         return self._cells[cell]
@@ -362,11 +365,13 @@ class _Process:
             "condition": outcome,
             "count": count,
             "time": self._time,
+            "clock": None,
             "trial": self._trial.get("id"),
             "seed": self._trial.get("seed"),
+            "nth": count if kind.violated_by_false and not outcome else 0,
         }
         self._file.write(line_with_details(ASSERT, record, "details", encoded.text))
-        self._file.write(line(shard.HIT, extra))
+        self._file.write(line(shard.VIOLATION if extra["nth"] else shard.HIT, extra))
 
     def take_guidance(self, body: Record) -> str:
         """Take how close an assertion came; returns what is wrong with it."""

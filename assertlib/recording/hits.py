@@ -20,6 +20,9 @@ if TYPE_CHECKING:
         def captured(self) -> Captured | None:
             """Condition and values at this moment; None when they can't be told."""
 
+    LateHit = tuple[Kind, bool, str, object, str | None, Where, int]
+    """A hit to be recorded later: kind, outcome, message, details, invariant, place, clock."""
+
 
 class Elsewhere:
     """A place that is told instead of found."""
@@ -60,7 +63,11 @@ class Hit:
     Attributes:
         condition: What it evaluated to.
         count: How many hits with this outcome this process has seen.
-        time: Nanoseconds since the epoch.
+        time: Nanoseconds since the epoch, for people.
+        clock: When it was evaluated, in nanoseconds of the boot-time clock; None if unknown.
+        line: Its place in the file of its process, from 1; 0 before it is read back.
+        nth: How many violations of it this process had seen in this trial, with this one; 0 if
+            it is none.
         trial: Id of the trial it belongs to.
         seed: Seed of that trial.
         details: JSON text of the details, None without; a ``repr`` if they have no JSON.
@@ -69,13 +76,16 @@ class Hit:
 
     __slots__ = (
         "captured",
+        "clock",
         "condition",
         "count",
         "details",
         "invariant",
         "kind",
+        "line",
         "location",
         "message",
+        "nth",
         "seed",
         "time",
         "trial",
@@ -95,6 +105,9 @@ class Hit:
         location: Location,
         details: str | None,
         captured: Captured | None,
+        clock: int | None = None,
+        line: int = 0,
+        nth: int = 0,
     ) -> None:
         self.kind = kind
         self.message = message
@@ -107,6 +120,9 @@ class Hit:
         self.location = location
         self.details = details
         self.captured = captured
+        self.clock = clock
+        self.line = line
+        self.nth = nth
 
     @property
     def source(self) -> str | None:

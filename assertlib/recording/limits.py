@@ -6,8 +6,7 @@ What goes beyond is dropped and counted; counters stay exact.
 
 from __future__ import annotations
 
-import time
-
+from .system import system
 from .troubles import warn_once
 
 TYPE_CHECKING = False
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 RECORDS_ENV = "ASSERTLIB_MAX_RECORDS_PER_SECOND"
 BYTES_ENV = "ASSERTLIB_MAX_SHARD_BYTES"
 
+_SECOND = 10**9
 FEWEST_BYTES = 1 << 16
 """No shard is useful below that."""
 
@@ -47,14 +47,14 @@ class Limits:
         self.records_per_second = records_per_second
         self.shard_bytes = shard_bytes
         self._left = float(records_per_second)
-        self._looked = time.monotonic()
+        self._looked = system.clock()
 
     def allow_a_record(self) -> bool:
         """Whether one more may be written now; if so, it is taken off what is left."""
         if not self.records_per_second:
             return True
-        now = time.monotonic()
-        gained = (now - self._looked) * self.records_per_second
+        now = system.clock()
+        gained = (now - self._looked) / _SECOND * self.records_per_second
         self._left = min(self._left + gained, self.records_per_second)
         self._looked = now
         if self._left < 1:

@@ -12,8 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..model import Kind
-    from .hits import Where
+    from .hits import LateHit
 
 
 class PatientLock:
@@ -29,7 +28,7 @@ class PatientLock:
         self._owner = 0
         self._depth = 0
         self._do = do
-        self.late: list[tuple[Kind, bool, str, object, str | None, Where]] = []
+        self.late: list[LateHit] = []
 
     def is_mine(self) -> bool:
         """Whether this thread holds it."""

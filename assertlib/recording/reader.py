@@ -14,16 +14,18 @@ import os
 
 from ..model import UsageError
 from . import shard
-from .counters import CounterFile
+from .counters import IN_MEMORY, CounterFile
 from .reading import ASSERT, GUIDANCE, DetailsReading, Reading
 from .records import Record, Shard
 from .rundir import RUN_FILE, shard_paths
+from .system import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    Takers = Mapping[str, Callable[[Record], None]]
+    from .reading import Takers
+
     Loads = Callable[[bytes], object]
 
 
@@ -40,8 +42,7 @@ def read_run_file(run_dir: str) -> Record | None:
     """
     path = os.path.join(run_dir, RUN_FILE)
     try:
-        with open(path, encoding="utf-8") as file:
-            data = json.load(file)
+        data = json.loads(system.read_text(path))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -72,7 +73,7 @@ def shard_names(run_dir: str) -> list[str]:
         names = {os.path.basename(path)[: -len(shard.SUFFIX)] for path in shard_paths(run_dir)}
         names |= {
             name[: -len(shard.COUNTS_SUFFIX)]
-            for name in os.listdir(run_dir)
+            for name in system.listdir(run_dir)
             if name.endswith(shard.COUNTS_SUFFIX)
         }
     except OSError as error:
@@ -90,23 +91,34 @@ def read_shard(path: str, loads: Loads = json.loads) -> Shard:
     Raises:
         UnreadableRunError: A line that is not its last cannot be read.
     """
-    lines, counts = path + shard.SUFFIX, _counter_file(path + shard.COUNTS_SUFFIX)
+    lines, declared = path + shard.SUFFIX, 0
     reading = Reading(Shard(os.path.basename(path), lambda: _details(lines).finish(counts)))
-    if os.path.exists(lines):
-        _take_lines(lines, reading.takers(), _HITS, loads)
+    if system.exists(lines):
+        declared = _take_lines(lines, reading.takers(), _HITS, loads)
         reading.shard.torn = _is_torn(lines)
-    _join(reading, counts, lambda: _details(lines))
+    # Last, so that those of a living process are never behind its lines.
+    counts, damage = _counter_file(path + shard.COUNTS_SUFFIX)
+    _join(reading, counts, damage, lambda: _details(lines), declared)
     return reading.shard
 
 
 def _join(
-    reading: Reading, counts: CounterFile | None, details: Callable[[], DetailsReading]
+    reading: Reading,
+    counts: CounterFile | None,
+    damage: str,
+    details: Callable[[], DetailsReading],
+    declared: int,
 ) -> None:
     """Join lines and counters; hits are looked at only where counters do not tell all."""
-    is_counted = counts is not None and counts.durable and counts.is_whole
+    target = reading.shard
+    target.damage = [] if counts is None else list(counts.damage)
+    in_memory = damage == _IN_MEMORY
+    if counts is None and not in_memory and (damage or target.header.get("durable") is True):
+        target.damage.append(damage or "its counters are missing")
+    is_counted = counts is not None and counts.durable and not counts.damage
     if counts is not None and is_counted:
-        reading.shard.identities = [slot[:2] for slot in counts.slots]
-    reading.finish(counts, None if is_counted else details())
+        target.identities = [slot[:2] for slot in counts.slots]
+    reading.finish(counts, None if is_counted else details(), declared, in_memory=in_memory)
 
 
 def guidance_of(path: str) -> dict[str, Record]:
@@ -117,22 +129,27 @@ def guidance_of(path: str) -> dict[str, Record]:
         UnreadableRunError: A line cannot be read.
     """
     reading = DetailsReading()
+    if not system.exists(path):
+        return {}
     _take_lines(path, {GUIDANCE: reading.takers()[GUIDANCE]}, _ALL_BUT_GUIDANCE)
     return reading.details.guidance
 
 
 def _details(path: str) -> DetailsReading:
     reading = DetailsReading()
-    if os.path.exists(path):
+    if system.exists(path):
         _take_lines(path, reading.takers(), _OTHERS)
     return reading
 
 
 def _take_lines(
     path: str, takers: Takers, passed_over: tuple[bytes, ...], loads: Loads = json.loads
-) -> None:
-    with open(path, "rb", buffering=_BUFFER) as file:
+) -> int:
+    """Hand each record to its taker; how many declare an assertion."""
+    declared = 0
+    with system.open_binary(path, _BUFFER) as file:
         for number, text in enumerate(file, 1):
+            declared += text.startswith(_SLOT)
             # What is passed over must at least look whole, with no other record glued to it.
             if (
                 text.startswith(passed_over)
@@ -141,6 +158,7 @@ def _take_lines(
             ):
                 continue
             _take_line(path, number, text, takers, loads)
+    return declared
 
 
 def _take_line(
@@ -149,7 +167,7 @@ def _take_line(
     if not text.endswith(b"\n"):
         return
     try:
-        _take_record(loads(text), takers)
+        _take_record(loads(text), number, takers)
     except _BAD as error:
         if loads is json.loads:
             raise _bad_line(path, number, error) from error
@@ -161,7 +179,7 @@ _BUFFER = 1 << 16
 _BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
-def _take_record(record: object, takers: Takers) -> None:
+def _take_record(record: object, number: int, takers: Takers) -> None:
     if not isinstance(record, dict) or not record:
         raise ValueError("not a record")
     key, body = next(iter(record.items()))
@@ -169,7 +187,7 @@ def _take_record(record: object, takers: Takers) -> None:
     if key in _KEYS and not isinstance(body, dict):
         raise TypeError(f"{key} is not an object")
     if key in takers:
-        takers[key](body)
+        takers[key](body, number)
 
 
 class Follower:
@@ -182,7 +200,8 @@ class Follower:
         details = self._details = DetailsReading()
         self.shard = Shard(os.path.basename(path)[: -len(shard.SUFFIX)], lambda: details.details)
         self._reading = Reading(self.shard)
-        self._takers = {**self._reading.takers(), **details.takers()}
+        self._takers = _both(self._reading.takers(), details.takers())
+        self._declared = 0
 
     def read(self) -> None:
         """
@@ -191,7 +210,10 @@ class Follower:
         Raises:
             UnreadableRunError: One of them cannot be read.
         """
-        with open(self._path, "rb") as file:
+        if not system.exists(self._path):
+            # Counters alone are a shard, too.
+            return
+        with system.open_binary(self._path) as file:
             if file.seek(0, os.SEEK_END) == self._offset:
                 return
             file.seek(self._offset)
@@ -199,17 +221,33 @@ class Follower:
         whole = data[: data.rfind(b"\n") + 1]
         lines = whole.splitlines(keepends=True)
         for number, text in enumerate(lines, self._lines + 1):
+            self._declared += text.startswith(_SLOT)
             _take_line(self._path, number, text, self._takers)
         self._offset += len(whole)
         self._lines += len(lines)
 
     def count(self) -> None:
         """Take what the counters tell now."""
-        counts = _counter_file(self._path[: -len(shard.SUFFIX)] + shard.COUNTS_SUFFIX)
+        path = self._path[: -len(shard.SUFFIX)] + shard.COUNTS_SUFFIX
+        counts, damage = _counter_file(path)
         self._details.finish(counts)
-        _join(self._reading, counts, lambda: self._details)
+        _join(self._reading, counts, damage, lambda: self._details, self._declared)
 
 
+def _both(first: Takers, second: Takers) -> Takers:
+    """What takes a record by each of two that want it."""
+
+    def twice(key: str) -> Callable[[Record, int], None]:
+        def take(body: Record, line: int) -> None:
+            first[key](body, line)
+            second[key](body, line)
+
+        return take
+
+    return {**first, **second, **{key: twice(key) for key in first.keys() & second.keys()}}
+
+
+_SLOT = f'{{"{shard.SLOT}": '.encode()
 _HIT_KEYS = (ASSERT, GUIDANCE, shard.SLOT, shard.HIT)
 _OTHER_KEYS = (
     shard.HEADER,
@@ -222,7 +260,7 @@ _OTHER_KEYS = (
     shard.LIMIT,
     shard.EXIT,
 )
-_KEYS = frozenset((*_HIT_KEYS, *_OTHER_KEYS))
+_KEYS = frozenset((*_HIT_KEYS, *_OTHER_KEYS, shard.VIOLATION))
 _HITS, _OTHERS = (
     tuple(f'{{"{key}": '.encode() for key in keys) for keys in (_HIT_KEYS, _OTHER_KEYS)
 )
@@ -237,7 +275,7 @@ def _bad_line(path: str, number: int, error: Exception) -> UnreadableRunError:
 
 
 def _is_torn(path: str) -> bool:
-    with open(path, "rb") as file:
+    with system.open_binary(path) as file:
         size = file.seek(0, os.SEEK_END)
         if size == 0:
             return False
@@ -245,10 +283,21 @@ def _is_torn(path: str) -> bool:
         return file.read(1) != b"\n"
 
 
-def _counter_file(path: str) -> CounterFile | None:
+_IN_MEMORY = "its counts were in memory only"
+
+
+def _counter_file(path: str) -> tuple[CounterFile | None, str]:
+    """The counters at *path*, or why there are none; empty where their process had just begun."""
     try:
-        with open(path, "rb") as file:
-            return CounterFile(file.read())
-    except (OSError, ValueError):
-        # Missing, or cut inside its header: the lines tell what they can.
-        return None
+        with system.open_binary(path) as file:
+            data = file.read()
+    except FileNotFoundError:
+        return None, ""
+    except OSError as error:
+        return None, f"its counters cannot be read: {error.strerror}"
+    if data == IN_MEMORY:
+        return None, _IN_MEMORY
+    try:
+        return CounterFile(data), ""
+    except ValueError as error:
+        return None, f"its counters cannot be read: {error}" if any(data) else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from operator import gt
 
 from ..model import ALWAYS, Location, kind_coded, kind_displayed, kind_named
 from . import shard, trials
@@ -29,7 +30,10 @@ from .records import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    Takers = Mapping[str, Callable[[Record, int], None]]
+    """What takes each kind of record, given its body and the number of its line."""
 
 ASSERT = "antithesis_assert"
 GUIDANCE = "antithesis_guidance"
@@ -45,19 +49,20 @@ class DetailsReading:
         self._numbered: dict[int, SlotRecord] = {}
         self._numbers: dict[str, int] = {}
 
-    def takers(self) -> dict[str, Callable[[Record], None]]:
+    def takers(self) -> Takers:
         """What takes each kind of record."""
         return {
             ASSERT: self._take_assert,
             GUIDANCE: self._take_guidance,
             shard.SLOT: self._take_slot,
             shard.HIT: self._take_hit,
+            shard.VIOLATION: self._take_hit,
         }
 
-    def _take_assert(self, body: Record) -> None:
+    def _take_assert(self, body: Record, _: int) -> None:
         self._last_assert = body
 
-    def _take_slot(self, body: Record) -> None:
+    def _take_slot(self, body: Record, _: int) -> None:
         slot = SlotRecord(
             kind_named(_str(body["kind"])),
             int(_str(body["hash"]), 16),
@@ -69,7 +74,7 @@ class DetailsReading:
         self._numbers[f"{slot.kind.name} {slot.message}"] = _int(body["slot"])
         self._by_name[f"{slot.kind.name} {slot.message}"] = slot
 
-    def _take_hit(self, body: Record) -> None:
+    def _take_hit(self, body: Record, line: int) -> None:
         kind = kind_displayed(_str(self._last_assert["display_type"]))
         if kind is None:
             raise ValueError(f"unknown display_type {self._last_assert['display_type']!r}")
@@ -97,10 +102,13 @@ class DetailsReading:
                 location=_location(self._last_assert.get("location")),
                 details=text or _optional(body.get("details_repr")),
                 captured=_captured(body),
+                clock=_optional_int(body["clock"]),
+                line=line,
+                nth=_int(body["nth"]),
             )
         )
 
-    def _take_guidance(self, body: Record) -> None:
+    def _take_guidance(self, body: Record, _: int) -> None:
         if body.get("hit") is True:
             self.details.guidance[_str(body["id"])] = body
 
@@ -133,8 +141,9 @@ class Reading:
         self._exit: Record | None = None
         self._has_left = False
         self._rest: str | None = None
+        self._violations: dict[int, int] = {}
 
-    def takers(self) -> dict[str, Callable[[Record], None]]:
+    def takers(self) -> Takers:
         """What takes each kind of record."""
         return {
             shard.HEADER: self._take_header,
@@ -146,24 +155,27 @@ class Reading:
             shard.PROOF: self._take_proof,
             shard.LIMIT: self._take_limit,
             shard.EXIT: self._take_exit,
+            shard.VIOLATION: self._take_violation,
         }
 
-    def _take_header(self, body: Record) -> None:
+    def _take_header(self, body: Record, _: int) -> None:
         if body["schema"] != shard.SCHEMA:
             raise ValueError(
                 f"shard of schema {body['schema']}, this assertlib reads {shard.SCHEMA}: update it"
             )
         self.shard.header = body
         self.shard.start = _int(body["time"])
+        self.shard.clock = _optional_int(body["clock"])
+        self.shard.clock_id = _str(body["clock_id"])
         base = body["trial"]
         self.shard.base = trials.from_dict(base) if isinstance(base, dict) else None
         self._features(None, body["features"])
 
-    def _take_trial(self, body: Record) -> None:
+    def _take_trial(self, body: Record, _: int) -> None:
         identifier, time = _str(body["id"]), _int(body["time"])
         if body["state"] == "begin":
             features = body.get("features")
-            record = TrialRecord(trials.from_dict(body), time)
+            record = TrialRecord(trials.from_dict(body), time, _optional_int(body["clock"]))
             record.features = features if isinstance(features, dict) else None
             self.shard.trials[identifier] = record
             self._open.append(identifier)
@@ -172,34 +184,35 @@ class Reading:
             self._has_left = True
         elif identifier in self._open:
             record = self.shard.trials[identifier]
-            record.end = time
+            record.ended = _optional_int(body["clock"])
             outlived = body["outlived"]
             record.outlived = frozenset(outlived if isinstance(outlived, list) else ())
             del self._open[self._open.index(identifier) :]
 
-    def _take_delta(self, body: Record) -> None:
+    def _take_delta(self, body: Record, _: int) -> None:
         self.shard.told.append(
             Delta(_optional(body["trial"]), _ints(body["true"]), _ints(body["false"]))
         )
 
-    def _take_faults(self, body: Record) -> None:
+    def _take_faults(self, body: Record, line: int) -> None:
         self.shard.faults.append(
             FaultRecord(
                 _optional(body["trial"]),
-                _int(body["time"]),
+                _optional_int(body["clock"]),
+                line,
                 _strs(body["active"]),
                 _strs(body["breaks"]),
             )
         )
 
-    def _take_features(self, body: Record) -> None:
+    def _take_features(self, body: Record, _: int) -> None:
         self._features(_optional(body["trial"]), body["features"])
 
     def _features(self, trial: str | None, features: object) -> None:
         if isinstance(features, dict):
             self.shard.features.setdefault(trial, {}).update(features)
 
-    def _take_trouble(self, body: Record) -> None:
+    def _take_trouble(self, body: Record, _: int) -> None:
         self.shard.troubles.append(
             TroubleRecord(
                 _str(body["message"]),
@@ -209,17 +222,22 @@ class Reading:
             )
         )
 
-    def _take_proof(self, body: Record) -> None:
+    def _take_proof(self, body: Record, _: int) -> None:
         self.shard.proofs.append(
             ProofRecord(_str(body["defect"]), _str(body["message"]), _optional(body["commit"]))
         )
 
-    def _take_limit(self, _: Record) -> None:
+    def _take_limit(self, _: Record, __: int) -> None:
         """Of what was counted later, nobody knows the trial."""
         self._rest, self._has_left = None, True
         self._open.clear()
 
-    def _take_exit(self, body: Record) -> None:
+    def _take_violation(self, body: Record, _: int) -> None:
+        """How many violations the records tell of, whatever the counters say."""
+        slot, count = _int(body["slot"]), _int(body["count"])
+        self._violations[slot] = max(count, self._violations.get(slot, 0))
+
+    def _take_exit(self, body: Record, _: int) -> None:
         self._exit = body
         self.shard.exited = True
         self.shard.lost_records = _int(body["lost"])
@@ -227,12 +245,24 @@ class Reading:
         self.shard.truncated_details = _int(body["truncated"])
         self.shard.dropped_records = _int(body.get("dropped", 0))
 
-    def finish(self, counts: CounterFile | None, details: DetailsReading | None) -> None:
+    def finish(
+        self,
+        counts: CounterFile | None,
+        details: DetailsReading | None,
+        declared: int,
+        *,
+        in_memory: bool,
+    ) -> None:
         """
         Join lines and counters, and give the rest to the trial that was open.
 
+        Of counters and records that contradict each other the stricter holds, and the
+        contradiction is damage.
+
         Args:
             details: What the hits tell, where the counters do not tell all.
+            declared: How many assertions the lines declare.
+            in_memory: Whether no counter could be put into a file.
         """
         target = self.shard
         if counts is not None and details is None:
@@ -241,11 +271,42 @@ class Reading:
             self._add_up(counts)
         if details is not None:
             details.count_at_least(target.true, target.false)
+        if counts is not None and counts.durable:
+            self._compare(counts, declared)
+        was_in_memory = (
+            in_memory
+            or target.header.get("durable") is False
+            or (counts is not None and not counts.durable)
+        )
+        if was_in_memory and "true" not in (self._exit or {}):
+            target.damage.append("its counts were in memory only, and were never written")
         open_trial = self._open[-1] if self._open else None
         if open_trial is None:
             born_in = None if target.base is None else target.base.id
             open_trial = self._rest if self._has_left else born_in
         target.open_trial = open_trial
+
+    def _compare(self, counts: CounterFile, declared: int) -> None:
+        """Hold the counters against the lines."""
+        target = self.shard
+        if declared > counts.named:
+            target.damage.append(
+                f"its lines declare {declared} assertions, its counters {counts.named}"
+            )
+        for name, counted, told in (
+            ("true", target.true, added([delta.true for delta in target.told])),
+            ("false", target.false, added([delta.false for delta in target.told])),
+        ):
+            if _exceeds(told, counted):
+                target.damage.append(f"its trials count more {name} hits than its counters")
+                counted[:] = _larger(told, counted)
+        recorded = [
+            self._violations.get(n, 0) for n in range(max(self._violations, default=-1) + 1)
+        ]
+        if _exceeds(recorded, target.false):
+            target.damage.append("its records hold violations that its counters lack")
+            target.false = _larger(recorded, target.false)
+            target.true += [0] * (len(target.false) - len(target.true))
 
     def _take_counts(self, counts: CounterFile) -> None:
         """The counters tell all."""
@@ -273,6 +334,11 @@ class Reading:
         target.true, target.false = true, false
 
 
+def _exceeds(told: Sequence[int], counted: Sequence[int]) -> bool:
+    """Whether anything is more often in *told* than in *counted*."""
+    return any(map(gt, told, counted)) or any(told[len(counted) :])
+
+
 def _larger(left: Sequence[int], right: Sequence[int]) -> list[int]:
     size = max(len(left), len(right))
     padded = ([*row, *[0] * (size - len(row))] for row in (left, right))
@@ -289,6 +355,10 @@ def _int(value: object) -> int:
     if not isinstance(value, int):
         raise TypeError(f"an integer was expected, not {value!r}")
     return value
+
+
+def _optional_int(value: object) -> int | None:
+    return None if value is None else _int(value)
 
 
 def _ints(value: object) -> Sequence[int]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import time
+from _thread import get_ident
 
 from ..model import Kind, Location, assert_record
 from . import hot, shard, trials
-from .counters import DROPPED_CELL, TROUBLE_CELL, TRUNCATED_CELL
-from .encode import DetailsEncoder, json_text, line, line_with_details
+from .counters import DROPPED_CELL, TROUBLE_CELL, TRUNCATED_CELL, load_hashing
+from .encode import DetailsEncoder, json_text, line, line_with_details, load_json
 from .guidance import Guide, worth_writing
 from .hits import Elsewhere, Hit
 from .limits import Limits, limits_of
@@ -41,16 +41,18 @@ from .settings import (
     working_directory,
 )
 from .sinks import Sinks
+from .system import system
 from .troubles import told_by, warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, MutableMapping
 
-    from .hits import Captured, Where
+    from .hits import Captured, LateHit, Where
     from .loader import Explainer, Platform, Subscriber
 
 _TROUBLES_WRITTEN = 100
+_UNCOUNTED_KEPT = 1000
 
 
 class Recorder:
@@ -60,7 +62,8 @@ class Recorder:
     Attributes:
         mode: ``record``, ``raise`` or ``off``.
         run_dir: Where it records; None if hits are only counted.
-        sinks: Who is told besides.
+        sinks: What hits are handed to besides.
+        refusals: How many evaluations came to nothing, since their condition had no truth value.
         root: Directory that file names in records are relative to.
     """
 
@@ -83,6 +86,8 @@ class Recorder:
         self._bases: list[trials.Trial] = [] if born_in is None else [born_in]
         self._stack: list[trials.Trial] = []
         self._begun: dict[str, int] = {}
+        self._raising_thread: int | None = None
+        self._uncounted: list[LateHit] = []
         self._past: dict[tuple[Kind, str], tuple[str | None, int, int]] = {}
         self._start_anew()
 
@@ -90,7 +95,8 @@ class Recorder:
         self._session: Session | None = None
         self._encoder = DetailsEncoder()
         self._guide = Guide(self._encoder, self._write_now, whole=self._platform is not None)
-        self._troubles = 0
+        self._violated: dict[str | None, dict[tuple[Kind, str], int]] = {}
+        self.refusals = 0
         hot.reset()
 
     def _opened(self) -> Session:
@@ -148,9 +154,11 @@ class Recorder:
             if (max_records_per_second, max_shard_bytes) != (None, None):
                 self._limit(limits)
             if sinks is not None:
-                self.sinks = Sinks(sinks)
+                self.sinks = Sinks(sinks, self.sinks.subscribers)
             if run_dir is not None:
-                self.close()
+                self._write_exit()
+                if self._session is not None:
+                    self._session.drop()
                 self._past = self._totals()
                 self.run_dir = os.path.abspath(os.fspath(run_dir))
                 os.environ[RUN_DIR_ENV] = self.run_dir
@@ -175,6 +183,32 @@ class Recorder:
         if self._session is not None:
             body = {"trial": self.trial_id, "features": self.features}
             self._session.write([line(shard.FEATURES, body)])
+
+    def raise_only_here(self) -> None:
+        """
+        In mode ``raise``, raise in the calling thread alone; elsewhere a violation is recorded.
+
+        A test fails at its end for what its other threads violate.  Raising there would kill a
+        worker, and with it whoever waits for its answer.
+        """
+        self._raising_thread = get_ident()
+
+    @property
+    def raises_here(self) -> bool:
+        """Whether a violation in this thread raises."""
+        return self.mode == RAISE and self._raising_thread in (None, get_ident())
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Hand *subscriber* every violation and first true hit of this process from now on."""
+        self.sinks.subscribers.append(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Hand it no more."""
+        self.sinks.subscribers.remove(subscriber)
+
+    def explained_by(self, explainer: Explainer) -> None:
+        """Explain violations with *explainer*, instead of with what is found where they happen."""
+        self._explainer, self._explainer_sought = explainer, True
 
     # -- assertions ------------------------------------------------------
 
@@ -211,48 +245,92 @@ class Recorder:
         details: object,
         invariant: str | None,
         where: Where,
+        clock: int | None = None,
     ) -> Hit | None:
         """
-        Count a hit and write it if it tells something new.
+        Count a hit and write it if it is news.
+
+        Args:
+            clock: When it was evaluated; now, if not given.
 
         Returns:
-            The record, None if there was no need of one.
+            The record, None if none was needed.
         """
+        if clock is None:
+            clock = system.clock()
         if self._lock.is_mine():
             # A signal handler or a finaliser, in the middle of a record: it must wait.
             place = Elsewhere(where.location())
-            self._lock.late.append((kind, condition, message, details, invariant, place))
+            self._lock.late.append((kind, condition, message, details, invariant, place, clock))
             return None
-        slot = self._slot(kind, message, invariant, where)
+        if self._uncounted:
+            self._count_again()
+        try:
+            slot = self._slot(kind, message, invariant, where)
+            if not slot.has_seen(condition):
+                with self._lock:
+                    slot.mark(condition)
+        except Exception:
+            self._keep(kind, condition, message, invariant, where, clock)
+            raise
         count = slot.count(condition)
-        violation = kind.violated_by_false and not condition
-        if not self._is_due(slot, count, condition=condition, violation=violation):
-            self._publish(slot, condition, count, violation=violation)
+        nth = self._number(slot) if kind.violated_by_false and not condition else 0
+        if not self._is_due(count, nth, condition=condition):
+            self._publish(slot, condition, count, violation=nth > 0)
             return None
         # The first violation of a trial is what the trial is judged by.
-        is_first = count == 1 or (violation and slot.trial != self.trial_id)
-        if violation:
-            slot.trial = self.trial_id
-        if not is_first and self.mode != RAISE and not self._limits.allow_a_record():
-            self._drop(slot, condition, count, violation=violation)
+        is_first = count == 1 or nth == 1
+        if not is_first and not self.raises_here and not self._limits.allow_a_record():
+            self._drop(slot, condition, count, violation=nth > 0)
             return None
         captured = None if condition else where.captured()
-        hit = self._write_hit(slot, condition, count, details, where.location(), captured)
-        self._publish(slot, condition, count, violation=violation)
+        location = where.location()
+        hit = self._write_hit(slot, condition, count, nth, clock, details, location, captured)
+        self._publish(slot, condition, count, violation=nth > 0)
         self.sinks.tell(hit)
         return hit
+
+    def _keep(
+        self,
+        kind: Kind,
+        condition: bool,
+        message: str,
+        invariant: str | None,
+        where: Where,
+        clock: int,
+    ) -> None:
+        """Keep a hit that could not even be counted: for want of descriptors, nothing imports."""
+        if len(self._uncounted) < _UNCOUNTED_KEPT:
+            place = Elsewhere(where.location())
+            self._uncounted.append((kind, condition, message, None, invariant, place, clock))
+
+    def _count_again(self) -> None:
+        kept, self._uncounted = self._uncounted, []
+        for number, hit in enumerate(kept):
+            try:
+                self.hit(*hit)
+            except Exception:
+                # It has kept itself; those behind it would fare no better.
+                self._uncounted += kept[number + 1 :]
+                return
+
+    def _number(self, slot: Slot) -> int:
+        """Count a violation in its trial; how many there are now."""
+        with self._lock:
+            numbers = self._violated.setdefault(self.trial_id, {})
+            key = slot.kind, slot.message
+            numbers[key] = numbers.get(key, 0) + 1
+            return numbers[key]
 
     def _drop(self, slot: Slot, condition: bool, count: int, *, violation: bool) -> None:
         with self._lock:
             self._opened().counters.bump(DROPPED_CELL)
         self._publish(slot, condition, count, violation=violation)
 
-    def _is_due(self, slot: Slot, count: int, *, condition: bool, violation: bool) -> bool:
+    def _is_due(self, count: int, nth: int, *, condition: bool) -> bool:
         if condition:
             return count == 1
-        if violation and (self.mode == RAISE or slot.trial != self.trial_id):
-            return True
-        return worth_writing(count)
+        return nth == 1 or (nth > 0 and self.raises_here) or worth_writing(count)
 
     def _publish(self, slot: Slot, condition: bool, count: int, *, violation: bool) -> None:
         """Let the hot path count hits like this one by itself from now on."""
@@ -278,6 +356,8 @@ class Recorder:
         slot: Slot,
         condition: bool,
         count: int,
+        nth: int,
+        clock: int,
         details: object,
         location: Location,
         captured: Captured | None,
@@ -290,12 +370,14 @@ class Recorder:
             invariant=slot.invariant,
             condition=condition,
             count=count,
-            time=time.time_ns(),
+            time=system.wall_clock(),
             trial=None if trial is None else trial.id,
             seed=None if trial is None else trial.seed,
             location=location,
             details=encoded.text or encoded.fallback,
             captured=captured,
+            clock=clock,
+            nth=nth,
         )
         with self._lock:
             session = self._opened()
@@ -306,7 +388,8 @@ class Recorder:
                     slot.kind, slot.message, location, hit=True, condition=condition
                 )
                 body = line_with_details("antithesis_assert", record, "details", encoded.text)
-                extra = line(shard.HIT, _hit_body(slot, hit, encoded.fallback))
+                key = shard.VIOLATION if nth else shard.HIT
+                extra = line(key, _hit_body(slot, hit, encoded.fallback))
                 session.write([*encoded.diagnostics, body, extra], is_news=count == 1)
         return hit
 
@@ -318,8 +401,8 @@ class Recorder:
             location = where.location()
             with self._lock:
                 self._opened().counters.bump(TROUBLE_CELL)
-                self._troubles += 1
-                if self._troubles <= _TROUBLES_WRITTEN:
+                self.refusals += 1
+                if self.refusals <= _TROUBLES_WRITTEN:
                     self._write_trouble(message, reason, location)
             warn_once(f"{location}: assertion {bounded_repr(message)}: {reason}")
         except Exception:  # the last line of defence of the store
@@ -332,7 +415,7 @@ class Recorder:
             "message": message if isinstance(message, str) else bounded_repr(message),
             "reason": reason,
             "location": location.wire(),
-            "time": time.time_ns(),
+            "time": system.wall_clock(),
             "trial": self.trial_id,
         }
         self._opened().write([line(shard.TROUBLE, body)])
@@ -420,6 +503,16 @@ class Recorder:
         return around[-1] if around else None
 
     @property
+    def around(self) -> tuple[trials.Trial, ...]:
+        """The trials that are under way, the innermost last."""
+        return (*self._bases, *self._stack)
+
+    @property
+    def shard_name(self) -> str:
+        """Name of the shard that this process writes now; empty if it writes none."""
+        return "" if self._session is None else self._session.name
+
+    @property
     def trial_id(self) -> str | None:
         """Id of the trial that gets the hits now."""
         return None if self._current is None else self._current.id
@@ -450,7 +543,8 @@ class Recorder:
         body = {
             **trial.as_dict(),
             "state": "begin",
-            "time": time.time_ns(),
+            "time": system.wall_clock(),
+            "clock": system.clock(),
             "features": self.features,
         }
         session.write([*before, line(shard.TRIAL, body)])
@@ -471,11 +565,18 @@ class Recorder:
             lines = self._delta_lines()
             del self._bases[self._bases.index(trial) :]
             self._export_trial()
-            body = {"id": trial.id, "state": "left", "around": self.trial_id}
-            self._write_now([*lines, line(shard.TRIAL, {**body, "time": time.time_ns()})])
+            body = {
+                "id": trial.id,
+                "state": "left",
+                "around": self.trial_id,
+                "time": system.wall_clock(),
+            }
+            self._write_now([*lines, line(shard.TRIAL, body)])
 
     def _end_open_trial(self, trial: trials.Trial) -> None:
         lines = self._delta_lines()
+        for ended in self._stack[self._stack.index(trial) :]:
+            self._violated.pop(ended.id, None)
         del self._stack[self._stack.index(trial) :]
         self._export_trial()
         session = self._session
@@ -484,7 +585,8 @@ class Recorder:
             body = {
                 "id": trial.id,
                 "state": "end",
-                "time": time.time_ns(),
+                "time": system.wall_clock(),
+                "clock": system.clock(),
                 "outlived": session.others_alive(),
             }
             session.write([*lines, line(shard.TRIAL, body)])
@@ -506,7 +608,8 @@ class Recorder:
             "trial": self.trial_id,
             "active": sorted(map(str, active)),
             "breaks": sorted(map(str, breaks)),
-            "time": time.time_ns(),
+            "time": system.wall_clock(),
+            "clock": system.clock(),
         }
         self.note(shard.FAULTS, body)
 
@@ -548,12 +651,20 @@ class Recorder:
 
     # -- end of the process, and its children ------------------------------
 
-    def close(self) -> None:
-        """Write what is only in memory; counters go on counting, nothing more is written."""
+    def at_exit(self) -> None:
+        """Write what is only in memory, and make ready for finalisers, which cannot import."""
+        if self._uncounted:
+            self._count_again()
         with self._lock:
-            if self._session is not None and self._session.is_written:
-                self._guide.flush()
-                self._session.close()
+            self._write_exit()
+        if self.run_dir is not None and self.mode != OFF:
+            load_json()
+            load_hashing()
+
+    def _write_exit(self) -> None:
+        if self._session is not None and self.run_dir is not None:
+            self._guide.flush()
+            self._session.write_exit()
 
     def before_fork(self) -> None:
         """Keep other threads out while the process is copied."""
@@ -574,6 +685,10 @@ class Recorder:
         self._stack = []
         self._begun = {}
         self._past = {}
+        self._uncounted = []
+        if self._raising_thread is not None:
+            # The thread that runs the test is the parent's.
+            self._raising_thread = 0
         self.sinks.after_fork_in_child()
         self._start_anew()
 
@@ -592,8 +707,10 @@ def _hit_body(slot: Slot, hit: Hit, fallback: str | None) -> dict[str, object]:
         "condition": hit.condition,
         "count": hit.count,
         "time": hit.time,
+        "clock": hit.clock,
         "trial": hit.trial,
         "seed": hit.seed,
+        "nth": hit.nth,
     }
     if hit.captured is not None:
         body["source"] = hit.captured.source
@@ -611,4 +728,4 @@ os.register_at_fork(
     after_in_parent=lambda: recorder.after_fork_in_parent(),
     after_in_child=lambda: recorder.after_fork_in_child(),
 )
-atexit.register(lambda: recorder.close())
+atexit.register(lambda: recorder.at_exit())

@@ -36,14 +36,21 @@ class SlotRecord:
 
 
 class TrialRecord:
-    """A trial that this shard began."""
+    """
+    A trial that this shard began.
 
-    __slots__ = ("begin", "end", "features", "outlived", "trial")
+    Attributes:
+        begin: Nanoseconds since the epoch, for people.
+        began, ended: Readings of the boot-time clock; None where there is none.
+    """
 
-    def __init__(self, trial: Trial, begin: int) -> None:
+    __slots__ = ("began", "begin", "ended", "features", "outlived", "trial")
+
+    def __init__(self, trial: Trial, begin: int, began: int | None = None) -> None:
         self.trial = trial
         self.begin = begin
-        self.end: int | None = None
+        self.began = began
+        self.ended: int | None = None
         self.outlived: frozenset[str] = frozenset()
         self.features: dict[str, bool] | None = None
 
@@ -60,13 +67,27 @@ class Delta:
 
 
 class FaultRecord:
-    """Faults that were injected from *time* on."""
+    """
+    Faults that were injected from then on.
 
-    __slots__ = ("active", "breaks", "time", "trial")
+    Attributes:
+        clock: When, by the boot-time clock; None if unknown.
+        line: Its place in the file of its process, from 1.
+    """
 
-    def __init__(self, trial: str | None, time: int, active: list[str], breaks: list[str]) -> None:
+    __slots__ = ("active", "breaks", "clock", "line", "trial")
+
+    def __init__(
+        self,
+        trial: str | None,
+        clock: int | None,
+        line: int,
+        active: list[str],
+        breaks: list[str],
+    ) -> None:
         self.trial = trial
-        self.time = time
+        self.clock = clock
+        self.line = line
         self.active = active
         self.breaks = breaks
 
@@ -134,6 +155,9 @@ class Shard:
         exited: Whether it came to a regular end.
         identities: Hash of the message and code of the kind by slot, as the counters tell;
             None if there are no counters.
+        clock: When the process began to record, by the boot-time clock; None if unknown.
+        clock_id: What its readings of that clock may be compared with; empty if with none.
+        damage: What is missing or contradicts itself, in words: counts are then lower bounds.
     """
 
     def __init__(self, name: str, details: Callable[[], Details] = Details) -> None:
@@ -148,6 +172,9 @@ class Shard:
         self.header: Record = {}
         self.base: Trial | None = None
         self.start = 0
+        self.clock: int | None = None
+        self.clock_id = ""
+        self.damage: list[str] = []
         self.true: list[int] = []
         self.false: list[int] = []
         self.told: list[Delta] = []
@@ -180,6 +207,11 @@ class Shard:
         if self._details is None:
             self._details = self._read_details()
         return self._details
+
+    @property
+    def has_details(self) -> bool:
+        """Whether anybody has asked for them."""
+        return self._details is not None
 
     @property
     def slots(self) -> list[SlotRecord]:

@@ -5,9 +5,9 @@ Run directories: where they are, what they are called, who lives in them.
 from __future__ import annotations
 
 import os
-import time
 
 from .shard import SUFFIX, is_alive
+from .system import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ _CLOCK_GRAIN = 100_000_000  # nanoseconds; file systems round times to no more t
 
 def shard_name() -> str:
     """A name for this process's shard that no other process has."""
-    return f"{os.getpid()}-{os.urandom(4).hex()}"
+    return f"{system.getpid()}-{system.urandom(4).hex()}"
 
 
 def shard_paths(run_dir: str) -> list[str]:
     """The shards in *run_dir*, sorted by name."""
     return sorted(
-        os.path.join(run_dir, name) for name in os.listdir(run_dir) if name.endswith(SUFFIX)
+        os.path.join(run_dir, name) for name in system.listdir(run_dir) if name.endswith(SUFFIX)
     )
 
 
@@ -51,28 +51,36 @@ class LiveShards:
         self._dead: set[str] = {own}
         self._alive: set[str] = set()
         self._changed = -1
+        self._noticed = 0
 
     def names(self) -> list[str]:
         """Names of the shards, without suffix, whose processes run."""
-        for name in self._candidates():
+        self.changing()
+        return sorted(self._alive)
+
+    def changing(self) -> list[str]:
+        """Names of the shards whose processes run, or have ended since this was asked last."""
+        examined = list(self._candidates())
+        for name in examined:
             if is_alive(os.path.join(self._run_dir, name + self._suffix)):
                 self._alive.add(name)
             else:
                 self._alive.discard(name)
                 self._dead.add(name)
-        return sorted(self._alive)
+        return examined
 
     def _candidates(self) -> Iterable[str]:
         try:
-            changed = os.stat(self._run_dir).st_mtime_ns
-            # A time that is not past yet may be the time of another change, too.
-            is_settled = time.time_ns() - changed > _CLOCK_GRAIN
-            if changed == self._changed and is_settled:
+            changed = system.stat(self._run_dir).st_mtime_ns
+            now = system.clock()
+            if changed != self._changed:
+                self._changed, self._noticed = changed, now
+            elif now - self._noticed > _CLOCK_GRAIN:
+                # Until then, another change may have got the same time.
                 return sorted(self._alive)
-            names = os.listdir(self._run_dir)
+            names = system.listdir(self._run_dir)
         except OSError:
             return ()
-        self._changed = changed
         suffix = self._suffix
         shards = {name[: -len(suffix)] for name in names if name.endswith(suffix)}
         return sorted(shards - self._dead)
@@ -102,7 +110,7 @@ def _git_above(start: str) -> str | None:
     directory = start
     while True:
         git = os.path.join(directory, ".git")
-        if os.path.exists(git):
+        if system.exists(git):
             return git
         parent = os.path.dirname(directory)
         if parent == directory:
@@ -119,7 +127,7 @@ def _head_commit(git: str) -> str | None:
         name = head[len("ref: ") :]
         for directory in (git, common):
             path = os.path.join(directory, name)
-            if os.path.exists(path):
+            if system.exists(path):
                 return _read(path)
         return _packed(os.path.join(common, "packed-refs"), name)
     except (OSError, UnicodeDecodeError):
@@ -133,7 +141,7 @@ def _git_directories(git: str) -> tuple[str, str]:
         target = _read(git).removeprefix("gitdir: ")
         git = os.path.join(os.path.dirname(git), target)
     common = os.path.join(git, "commondir")
-    return git, os.path.join(git, _read(common)) if os.path.exists(common) else git
+    return git, os.path.join(git, _read(common)) if system.exists(common) else git
 
 
 def _packed(path: str, name: str) -> str | None:
@@ -145,5 +153,4 @@ def _packed(path: str, name: str) -> str | None:
 
 
 def _read(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.read().strip()
+    return system.read_text(path).strip()

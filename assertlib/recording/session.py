@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 from ..model import PROTOCOL_VERSION, Kind, Location, assert_record
 from . import hot, shard
 from .counters import (
     DROPPED_CELL,
     FALSE_CELL,
+    KIND_CELL,
     LOST_CELL,
     TROUBLE_CELL,
     TRUE_CELL,
     TRUNCATED_CELL,
     Counters,
     message_hash,
+    seen_bit,
 )
 from .encode import line
 from .rundir import KNOWN, OUTPUTS, LiveShards, shard_name
+from .system import system
 from .troubles import warn_later
 
 TYPE_CHECKING = False
@@ -42,14 +44,9 @@ _END_BYTES, _SLOT_BYTES = 1024, 48
 
 
 class Slot:
-    """
-    An assertion that this process has met, and its counters.
+    """An assertion that this process has met, and its counters."""
 
-    Attributes:
-        trial: The trial whose first violation is recorded already.
-    """
-
-    __slots__ = ("cells", "index", "invariant", "kind", "location", "message", "number", "trial")
+    __slots__ = ("cells", "index", "invariant", "kind", "location", "message", "number")
 
     def __init__(
         self,
@@ -66,7 +63,14 @@ class Slot:
         self.invariant = invariant
         self.location = location
         self.cells, self.index = first
-        self.trial: str | None = ""
+
+    def mark(self, condition: bool) -> None:
+        """Note in the counter file that this outcome was seen; under the recorder's lock."""
+        self.cells[self.index + KIND_CELL] |= seen_bit(condition)
+
+    def has_seen(self, condition: bool) -> bool:
+        """Whether that was noted."""
+        return bool(self.cells[self.index + KIND_CELL] & seen_bit(condition))
 
     def count(self, condition: bool) -> int:
         """Count one hit; returns how many there are now with this outcome."""
@@ -112,36 +116,49 @@ class Session:
         self._writer: shard.ShardWriter | None = None
         self._live: list[LiveShards] = []
         self._told: tuple[list[int], list[int]] = ([], [])
+        self._run_dir = run_dir
+        self._facts = facts
         path = None if run_dir is None else os.path.join(run_dir, self.name)
         if run_dir is not None and path is not None:
             self._open(run_dir, path)
         self.counters = Counters(None if path is None else path + shard.COUNTS_SUFFIX)
         if self._writer is not None or platform is not None:
-            self.write([_sdk_line(), self._header_line(facts)])
+            self.write([_sdk_line(), self._header_line()])
         if path is not None and not self.counters.durable:
             warn_later(f"counts of {path} are kept in memory only: no space or no permission")
 
     def _open(self, run_dir: str, path: str) -> None:
         try:
-            os.makedirs(run_dir, exist_ok=True)
+            system.makedirs(run_dir)
             self._writer = shard.ShardWriter(path + shard.SUFFIX)
         except OSError as error:
             warn_later(f"cannot record into {run_dir}, hits are only counted: {error}")
         outputs = os.path.join(run_dir, OUTPUTS)
         self._live = [LiveShards(run_dir, self.name), LiveShards(outputs, suffix=KNOWN)]
 
-    def _header_line(self, facts: Mapping[str, object]) -> str:
+    def _open_again(self) -> None:
+        """What could not be opened, for want of descriptors or space, may be possible by now."""
+        if self._run_dir is None:
+            return
+        self._open(self._run_dir, os.path.join(self._run_dir, self.name))
+        if self._writer is not None:
+            declared = [text for slot in self.slots.values() for text in _declaration(slot)]
+            self._put([_sdk_line(), self._header_line(), *declared])
+
+    def _header_line(self) -> str:
         own = {
             "schema": shard.SCHEMA,
             "shard": self.name,
-            "pid": os.getpid(),
-            "parent": os.getppid(),
+            "pid": system.getpid(),
+            "parent": system.getppid(),
             "python": sys.version.split()[0],
             "platform": sys.platform,
             "durable": self.counters.durable,
-            "time": time.time_ns(),
+            "time": system.wall_clock(),
+            "clock": system.clock(),
+            "clock_id": system.clock_id(),
         }
-        return line(shard.HEADER, {**own, **facts})
+        return line(shard.HEADER, {**own, **self._facts})
 
     @property
     def is_written(self) -> bool:
@@ -169,6 +186,8 @@ class Session:
         self._is_full = False
 
     def _put(self, lines: list[str]) -> None:
+        if self._writer is None and self._wants_records:
+            self._open_again()
         if self._writer is None:
             if self._wants_records:
                 self.counters.bump(LOST_CELL)
@@ -188,7 +207,7 @@ class Session:
         if self._is_full or free >= self.most_bytes // 8:
             return self._is_full
         self._is_full = True
-        body = {"bytes": self.most_bytes, "time": time.time_ns()}
+        body = {"bytes": self.most_bytes, "time": system.wall_clock()}
         self._put([*self.delta(), line(shard.LIMIT, body)])
         warn_later(
             f"{self._writer.path} has reached max_shard_bytes; hits are counted, and nothing more"
@@ -201,15 +220,7 @@ class Session:
         hashed = message_hash(message)
         number, first = self.counters.add_slot(hashed, kind.code)
         slot = self.slots[kind, message] = Slot(number, kind, message, invariant, location, first)
-        body = {
-            "slot": slot.number,
-            "id": message,
-            "kind": kind.name,
-            "invariant": invariant,
-            "hash": f"{hashed:016x}",
-        }
-        declaration = assert_record(kind, message, location, hit=False, condition=False)
-        self.write([line("antithesis_assert", declaration), line(shard.SLOT, body)], is_news=True)
+        self.write(_declaration(slot), is_news=True)
         return slot
 
     def delta(self) -> list[str]:
@@ -225,12 +236,14 @@ class Session:
         """Names of the shards of this run whose processes still run, without this one."""
         return [name for live in self._live for name in live.names()]
 
-    def close(self) -> None:
-        """Write what is only in memory, and stop writing; counters go on counting."""
-        if self._writer is None:
-            return
+    def write_exit(self) -> None:
+        """
+        Write what is only in memory.
+
+        Writing may go on after that: finalisers assert until the interpreter is gone.
+        """
         body: dict[str, object] = {
-            "time": time.time_ns(),
+            "time": system.wall_clock(),
             "lost": self.counters.header(LOST_CELL),
             "troubles": self.counters.header(TROUBLE_CELL),
             "truncated": self.counters.header(TRUNCATED_CELL),
@@ -239,14 +252,26 @@ class Session:
         if not self.counters.durable:
             body["true"], body["false"] = self.counters.totals()
         self._put([line(shard.EXIT, body)])
-        self.drop()
 
     def drop(self) -> None:
         """Give all descriptors back without a word, as in a forked child."""
+        self._wants_records = False
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         self.counters.close()
+
+
+def _declaration(slot: Slot) -> list[str]:
+    body = {
+        "slot": slot.number,
+        "id": slot.message,
+        "kind": slot.kind.name,
+        "invariant": slot.invariant,
+        "hash": f"{message_hash(slot.message):016x}",
+    }
+    declared = assert_record(slot.kind, slot.message, slot.location, hit=False, condition=False)
+    return [line("antithesis_assert", declared), line(shard.SLOT, body)]
 
 
 def _sdk_line() -> str:

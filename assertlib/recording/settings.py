@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 
+from .system import system
 from .troubles import warn_once
 
 TYPE_CHECKING = False
@@ -49,7 +50,7 @@ def wants_otel(environ: Mapping[str, str]) -> bool:
 def working_directory() -> str:
     """The working directory, ``/`` where it has been removed."""
     try:
-        return os.getcwd()
+        return system.getcwd()
     except OSError:
         return "/"
 

@@ -7,13 +7,16 @@ and a reader never meets half a record but at the very end.
 
 from __future__ import annotations
 
+import fcntl
 import os
+
+from .system import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of assertlib's own records in a shard."""
 
 SUFFIX = ".jsonl"
@@ -23,6 +26,7 @@ COUNTS_SUFFIX = ".counts"
 HEADER = "assertlib_shard"
 SLOT = "assertlib_slot"
 HIT = "assertlib_hit"
+VIOLATION = "assertlib_violation"
 TRIAL = "assertlib_trial"
 DELTA = "assertlib_delta"
 FAULTS = "assertlib_faults"
@@ -41,19 +45,17 @@ class ShardWriter:
         Raises:
             OSError: The file cannot be created.
         """
-        import fcntl
-
         # The name appears only once the lock is held, so that whoever sees the
         # file can tell from the lock whether its process lives.
         hidden = f"{path}.new"
-        self._fd = os.open(
+        self._fd = system.open(
             hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
-            os.rename(hidden, path)
+            system.flock(self._fd, fcntl.LOCK_EX)
+            system.rename(hidden, path)
         except OSError:
-            os.close(self._fd)
+            system.close(self._fd)
             raise
         self.path = path
         self._identity = identity_of(self._fd)
@@ -72,7 +74,7 @@ class ShardWriter:
         if self._is_torn and not self._cut_back():
             return False
         try:
-            written = os.write(self._fd, data)
+            written = system.write(self._fd, data)
         except OSError:
             written = 0
         if written == len(data):
@@ -90,7 +92,7 @@ class ShardWriter:
     def _cut_back(self) -> bool:
         """Take half a line away; until that works, nothing may be written behind it."""
         try:
-            os.ftruncate(self._fd, self._end)
+            system.ftruncate(self._fd, self._end)
         except OSError:
             return False
         self._is_torn = False
@@ -104,7 +106,7 @@ class ShardWriter:
 def identity_of(fd: int) -> tuple[int, int] | None:
     """Device and inode behind a descriptor; None if it is closed."""
     try:
-        status = os.fstat(fd)
+        status = system.fstat(fd)
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -113,21 +115,19 @@ def identity_of(fd: int) -> tuple[int, int] | None:
 def close_own(fd: int, identity: tuple[int, int] | None) -> None:
     """Close *fd* unless it is no longer the file it was."""
     if identity is not None and identity_of(fd) == identity:
-        os.close(fd)
+        system.close(fd)
 
 
 def is_alive(path: str) -> bool:
     """Whether the process that writes the shard at *path* still runs."""
-    import fcntl
-
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = system.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        system.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
     finally:
-        os.close(fd)
+        system.close(fd)
     return False

@@ -22,10 +22,18 @@ _PATIENCE = 10.0
 
 
 class Sinks:
-    """Sinks by name or as objects; those that are named are loaded when they are first needed."""
+    """
+    Sinks by name or as objects; those that are named are loaded when they are first needed.
 
-    def __init__(self, named: Iterable[str | Subscriber]) -> None:
+    Subscribers are handed each hit before any sink is loaded, in the thread of the hit, and stay
+    when the sinks are configured anew: tests and simulations must miss none.
+    """
+
+    def __init__(
+        self, named: Iterable[str | Subscriber], subscribers: Iterable[Subscriber] = ()
+    ) -> None:
         self._named = list(named)
+        self.subscribers = list(subscribers)
         self._loaded: list[Subscriber] | None = None
         self._loading = allocate_lock()
         self._loader = 0
@@ -33,11 +41,7 @@ class Sinks:
         self._late: list[Hit] = []
 
     def loaded(self) -> list[Subscriber]:
-        """
-        All of them; one that is put into this list is told as well.
-
-        Nothing while they are loaded, which may take a while, and may itself assert: nobody waits.
-        """
+        """The sinks; an empty list while another thread loads them, which may itself assert."""
         if self._loaded is None and self._loading.acquire(blocking=False):
             self._loader = get_ident()
             try:
@@ -62,9 +66,12 @@ class Sinks:
 
     def tell(self, hit: Hit) -> None:
         """Tell them of *hit*, if it is one to be told of."""
+        is_news = hit.condition or hit.is_violation
+        for each in list(self.subscribers) if is_news else ():
+            _tell(each, hit)
         # They are loaded at the first record of any kind: some read the counters.
         self.loaded()
-        if hit.condition or hit.is_violation:
+        if is_news:
             self._late.append(hit)
         # Whoever loads them tells what came meanwhile.
         while self._late and self._loaded is not None:
