@@ -7,10 +7,9 @@ Loaded after an assertion has come out false, never before.
 from __future__ import annotations
 
 import ast
-import linecache
-from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
+from .loaded_source import ChangedError, call_source
 from .recording.hits import Captured
 from .recording.reprs import REDACTED, bounded_repr, is_redacted
 from .values import Evaluator, Names, Quantified, Unknown, is_a
@@ -18,13 +17,16 @@ from .values import Evaluator, Names, Quantified, Unknown, is_a
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import CodeType, FrameType
+    from types import FrameType
 
 SOURCE_LIMIT = 500
 """Characters of a condition that are shown."""
 
 VALUES_LIMIT = 20
 """Values of a condition that are shown."""
+
+CHANGED = "(not shown: the source has changed since the process loaded it)"
+"""What is shown for a condition whose file no longer holds what runs."""
 
 NOT_EVALUATED = "(not evaluated)"
 """What is shown for a part that it would take the store's code to evaluate."""
@@ -41,7 +43,10 @@ _Comprehension = ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp
 
 def captured(frame: FrameType) -> Captured | None:
     """Condition and values of the call that *frame* is at; None without source."""
-    text = _call_source(frame)
+    try:
+        text = call_source(frame.f_code, frame.f_lasti)
+    except ChangedError:
+        return Captured(CHANGED, {})
     if text is None:
         return None
     source = f"({text}\n)"
@@ -60,32 +65,6 @@ def captured(frame: FrameType) -> Captured | None:
 
 
 # -- the source ------------------------------------------------------------------
-
-
-def _call_source(frame: FrameType) -> str | None:
-    position = _position(frame.f_code, frame.f_lasti)
-    if position is None:
-        return None
-    first, last, start, end = position
-    lines = [
-        linecache.getline(frame.f_code.co_filename, number) for number in range(first, last + 1)
-    ]
-    if not all(lines):
-        return None
-    encoded = [line.encode() for line in lines]
-    encoded[-1] = encoded[-1][:end]
-    encoded[0] = encoded[0][start:]
-    return b"".join(encoded).decode()
-
-
-def _position(code: CodeType, instruction: int) -> tuple[int, int, int, int] | None:
-    found = next(islice(code.co_positions(), instruction // 2, None), None)
-    if found is None:
-        return None
-    first, last, start, end = found
-    if first is None or last is None or start is None or end is None:
-        return None
-    return first, last, start, end
 
 
 def _conditions(call: ast.Call) -> list[ast.expr]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import builtins
 import operator
+from itertools import pairwise
 from types import MemberDescriptorType
 
 TYPE_CHECKING = False
@@ -71,6 +72,15 @@ class Names:
                     break
                 return scope[name]
         raise Unknown
+
+    def mangled(self, name: str) -> str:
+        """*name* as the compiler has it: a private one begins with that of its class."""
+        if not name.startswith("__") or name.endswith("__"):
+            return name
+        parts = self._frame.f_code.co_qualname.split(".")
+        classes = [one for one, inner in pairwise(parts) if "<locals>" not in (one, inner)]
+        owner = classes[-1].lstrip("_") if classes else ""
+        return f"_{owner}{name}" if owner else name
 
     def is_gone(self, name: str) -> bool:
         """Whether it belonged to the condition itself."""
@@ -151,9 +161,9 @@ class Evaluator:
             case ast.Constant():
                 return node.value
             case ast.Name():
-                return names.value(node.id)
+                return names.value(names.mangled(node.id))
             case ast.Attribute():
-                return _attribute(self.value(node.value, names), node.attr)
+                return _attribute(self.value(node.value, names), names.mangled(node.attr))
             case ast.Subscript(slice=ast.Constant(value=key)):
                 return _item(self.value(node.value, names), key)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):

@@ -487,3 +487,65 @@ def test_a_violation_is_shown_in_the_log_of_the_process(children):
     logged = children.run(scenario).err
     assert logged.startswith("assertlib ERROR")
     assert "number = 3" in logged
+
+
+def test_private_attributes_are_found_under_the_name_of_their_class(children):
+    def scenario():
+        class Cache:
+            def __init__(self):
+                self.__size, self._max = 3, 2
+
+            def put(self):
+                always(self.__size <= self._max, "claim")
+
+        Cache().put()
+
+    source, values = captured(children.run(scenario))
+    assert source == "self.__size <= self._max"
+    assert values == {"self.__size": "3", "self._max": "2"}
+
+
+CHANGED = "(not shown: the source has changed since the process loaded it)"
+STORE = """
+from assertlib import always
+def put(index, synced):
+    always(index <= synced, "claim", {"index": index})
+"""
+EDITS = {
+    "the relation": STORE.replace("<=", ">="),
+    "a name": STORE.replace("index <= synced", "index <= index"),
+    "the message": STORE.replace('"claim"', '"other"'),
+    "the lines": STORE.replace("def put", "# moved\ndef put"),
+    "all of it": "garbage (",
+    "nothing left": "\n",
+}
+
+
+def edited(children, before, after):
+    def scenario():
+        import os
+        import pathlib
+        import sys
+
+        sys.path.insert(0, os.getcwd())
+        path = pathlib.Path("edited.py")
+        path.write_text(os.environ["BEFORE"])
+        import edited
+
+        path.write_text(os.environ["AFTER"])
+        edited.put(5, 3)
+
+    return captured(children.run(scenario, env={"BEFORE": before, "AFTER": after}), "claim")
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_source_that_was_edited_under_the_process_explains_nothing(children, edit):
+    assert edited(children, STORE, EDITS[edit]) == (CHANGED, {})
+
+
+def test_a_source_that_was_written_again_unchanged_explains_all(children):
+    assert edited(children, STORE, STORE)[0] == "index <= synced"
+
+
+def test_an_edit_behind_the_call_changes_nothing(children):
+    assert edited(children, STORE, STORE + "\nlater = 1\n")[0] == "index <= synced"

@@ -1,0 +1,163 @@
+"""
+The source of a call as the running process has it, or nothing.
+
+A file may change under a process: an edit, a checkout, a deployment.  What stands there now is
+shown as the reason of a violation only if it still compiles to the instructions that ran.
+
+Loaded after an assertion has come out false, never before.
+"""
+
+from __future__ import annotations
+import __future__
+
+import dis
+import io
+import linecache
+import tokenize
+from itertools import chain, islice
+from types import CodeType
+
+from .recording.system import system
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Span = tuple[int, int, int, int]
+    """First and last line, first and last column in bytes."""
+
+_FUTURES = 0
+for _name in __future__.all_feature_names:
+    _FUTURES |= getattr(__future__, _name).compiler_flag
+
+_IDLE = ("CACHE", "EXTENDED_ARG", "NOP", "RESUME")
+_TELLING = ("COMPARE_OP", "BINARY_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT", "LOAD_CONST")
+_REWRITTEN = "@py_"
+"""What pytest names the variables that it adds to the code of a test."""
+
+
+class ChangedError(Exception):
+    """The file no longer holds what the process runs."""
+
+
+def call_source(code: CodeType, instruction: int) -> str | None:
+    """
+    The text of the call at *instruction* of *code*; None where there is no source.
+
+    Raises:
+        ChangedError: The file has changed since it was loaded.
+    """
+    span = _span_at(code, instruction)
+    source = None if span is None else _source_of(code.co_filename)
+    if span is None or source is None:
+        return None
+    if not _holds(source, code, span):
+        raise ChangedError(code.co_filename)
+    first, last, start, end = span
+    lines = [line.encode() for line in source.splitlines(keepends=True)[first - 1 : last]]
+    lines[-1] = lines[-1][:end]
+    lines[0] = lines[0][start:]
+    return b"".join(lines).decode()
+
+
+def _span_at(code: CodeType, instruction: int) -> Span | None:
+    found = next(islice(code.co_positions(), instruction // 2, None), None)
+    if found is None:
+        return None
+    first, last, start, end = found
+    if first is None or last is None or start is None or end is None:
+        return None
+    return first, last, start, end
+
+
+_files: dict[str, tuple[tuple[int, int, int], str]] = {}
+
+
+def _source_of(filename: str) -> str | None:
+    """The text of *filename* as it is now; from `linecache` where it is not a file."""
+    try:
+        status = system.stat(filename)
+        signature = status.st_mtime_ns, status.st_size, status.st_ino
+        known = _files.get(filename)
+        if known is None or known[0] != signature:
+            with system.open_binary(filename) as file:
+                data = file.read()
+            encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+            text = io.TextIOWrapper(io.BytesIO(data), encoding).read()
+            known = _files[filename] = signature, text
+        return known[1]
+    except (OSError, ValueError):
+        return "".join(linecache.getlines(filename)) or None
+    except (SyntaxError, UnicodeError):
+        return None
+
+
+_compiled: dict[tuple[str, int], tuple[str, CodeType | None]] = {}
+
+
+def _holds(source: str, code: CodeType, span: Span) -> bool:
+    """Whether *source* compiles to the same instructions in *span* as *code*."""
+    flags = code.co_flags & _FUTURES
+    known = _compiled.get((code.co_filename, flags))
+    if known is None or known[0] != source:
+        known = _compiled[code.co_filename, flags] = source, _compile(source, code, flags)
+    root = known[1]
+    if root is None:
+        return False
+    mine = list(_instructions(code, span))
+    return any(_is_same(mine, list(_instructions(each, span))) for each in _alike(root, code))
+
+
+def _compile(source: str, code: CodeType, flags: int) -> CodeType | None:
+    try:
+        made: CodeType = compile(source, code.co_filename, "exec", flags, dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return None
+    return made
+
+
+def _alike(root: CodeType, code: CodeType) -> Iterator[CodeType]:
+    """The code objects in *root* that stand where *code* does."""
+    place = code.co_qualname, code.co_firstlineno
+    waiting = [root]
+    while waiting:
+        each = waiting.pop()
+        if (each.co_qualname, each.co_firstlineno) == place:
+            yield each
+        waiting += [inner for inner in each.co_consts if isinstance(inner, CodeType)]
+
+
+def _instructions(code: CodeType, span: Span | None) -> Iterator[tuple[str, object]]:
+    """Name and operand of each instruction in *span*; jumps go wherever they go."""
+    jumps = {*dis.hasjrel, *dis.hasjabs}
+    for each in dis.get_instructions(code):
+        if each.opname in _IDLE or (span is not None and not _is_in(each, span)):
+            continue
+        if isinstance(each.argval, CodeType):
+            yield each.opname, tuple(_instructions(each.argval, None))
+        else:
+            yield each.opname, None if each.opcode in jumps else each.argrepr
+
+
+def _is_in(instruction: dis.Instruction, span: Span) -> bool:
+    at = instruction.positions
+    if at is None or at.lineno is None or at.end_lineno is None:
+        return False
+    begin, end = (at.lineno, at.col_offset or 0), (at.end_lineno, at.end_col_offset or 0)
+    return (span[0], span[2]) <= begin and end <= (span[1], span[3])
+
+
+def _is_same(mine: list[tuple[str, object]], theirs: list[tuple[str, object]]) -> bool:
+    if mine == theirs:
+        return True
+    if not any(_REWRITTEN in str(operand) for _, operand in mine):
+        return False
+    # A rewritten assert adds instructions; its operators, constants and names stay.
+    return set(_telling(mine)) == set(_telling(theirs))
+
+
+def _telling(instructions: list[tuple[str, object]]) -> Iterator[tuple[str, object]]:
+    names = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FAST", "LOAD_DEREF", "LOAD_ATTR", "LOAD_METHOD")
+    for name, operand in instructions:
+        if name in chain(_TELLING, names) and _REWRITTEN not in str(operand):
+            yield name, operand
