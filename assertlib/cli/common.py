@@ -17,10 +17,12 @@ import typer
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
 from ..catalog.findings import UNREAD_CATALOG, UNREAD_SOURCE, Finding
+from ..evidence.revision import find_revision
+from ..evidence.summary import Summary
 from ..model import NoDataError, UsageError
-from ..recording.rundir import find_commit
 from ..recording.settings import COMMIT_ENV, ROOT_ENV, RUN_DIR_ENV
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV
+from .signals import SIGNALLED, Interrupted
 
 OK, WRONG, USAGE, NO_DATA = 0, 1, 2, 3
 
@@ -44,6 +46,8 @@ def command(function: Callable[P, int]) -> Callable[P, None]:
             code = _say(error, NO_DATA)
         except UsageError as error:
             code = _say(error, USAGE)
+        except Interrupted as error:
+            code = SIGNALLED + error.number
         except BrokenPipeError:
             # The reader, such as head, has seen enough; nothing may be flushed at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,6 +58,17 @@ def command(function: Callable[P, int]) -> Callable[P, None]:
         raise typer.Exit(code)
 
     return run
+
+
+def verdict_code(summary: Summary) -> int:
+    """The exit code of a face that has judged a run."""
+    if summary.is_violated:
+        return WRONG
+    for text in summary.damage:
+        print(f"assertlib: damaged: {text}; record the run anew", file=sys.stderr)
+    if summary.damage:
+        return USAGE
+    return NO_DATA if summary.is_empty else OK
 
 
 def _say(error: object, code: int) -> int:
@@ -126,7 +141,7 @@ def recording_environment(root: Path, run_dir: Path) -> dict[str, str]:
     environment = {**os.environ, RUN_DIR_ENV: str(run_dir), ROOT_ENV: str(root)}
     # A trial of another run is none of this one's business.
     environment.pop(TRIAL_ENV, None)
-    commit = find_commit(str(root))
+    commit = find_revision(root)
     if commit is not None:
         environment[COMMIT_ENV] = commit
     return environment

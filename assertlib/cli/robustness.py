@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import os
 import random
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from .. import lifecycle
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
 from ..evidence.gather import read_evidence
-from ..evidence.runs import describe_run, find_runs, finish_run, new_run
+from ..evidence.runs import describe_run, find_runs, finish_run, new_run, runs_in_order
 from ..evidence.summary import summarise
 from ..history.history import History
 from ..history.timeline import timeline
@@ -37,6 +37,7 @@ from ..robustness.scene import unavailable
 from ..robustness.traffic import PROFILES
 from .common import OK, WRONG, TargetOption, command, seconds_of
 from .history import exit_code, in_words, read
+from .signals import SIGNALLED, run_until_signalled
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -255,10 +256,10 @@ def _directory(config: Config, run: str | None) -> Path:
         if not (path / CAMPAIGN / FILE).exists():
             raise NoDataError(f"{path} holds no campaign: there is no {CAMPAIGN}/{FILE} in it")
         return path / CAMPAIGN
-    runs = sorted((config.root / ".assertlib" / "runs").glob(f"*/{CAMPAIGN}/{FILE}"))
+    runs = [run for run in runs_in_order(config) if (run / CAMPAIGN / FILE).exists()]
     if not runs:
         raise NoDataError("there is no campaign here; make one with `assertlib robustness etcd`")
-    return runs[-1].parent
+    return runs[-1] / CAMPAIGN
 
 
 # -- doing it ---------------------------------------------------------------------------------
@@ -275,15 +276,13 @@ def _run(plan: Plan, target: str | None, *, keep_data: bool) -> int:
     lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
     about = ", ".join(f"{key} {value}" for key, value in plan.about().items())
     print(f"assertlib: {about}", file=sys.stderr)
-    try:
-        asyncio.run(Campaign(plan, directory, Progress(tell=_teller())).run())
-    except KeyboardInterrupt:
-        print(
-            "\nassertlib: interrupted; `assertlib robustness validate` judges what there is",
-            file=sys.stderr,
-        )
-        raise
+    stopped = run_until_signalled(Campaign(plan, directory, Progress(tell=_teller())).run())
+    if stopped is not None:
+        name = signal.Signals(stopped).name
+        print(f"\nassertlib: {name}; judging partial results", file=sys.stderr)
     code = _conclude(checked, run_dir, directory, read(directory / FILE))
+    if stopped is not None:
+        return SIGNALLED + stopped
     if code == OK and not keep_data:
         shutil.rmtree(directory / "data", ignore_errors=True)
     return code

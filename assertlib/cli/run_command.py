@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -22,17 +20,15 @@ from ..evidence.verdicts import Verdict
 from ..recording.settings import FEATURES_ENV, RUN_DIR_ENV
 from .accounts import trouble
 from .common import (
-    NO_DATA,
     OK,
     USAGE,
-    WRONG,
     TargetOption,
     command,
     project,
     recording_environment,
+    verdict_code,
 )
-
-_SIGNALLED = 128
+from .signals import SIGNALLED, supervised
 
 
 @command
@@ -53,6 +49,8 @@ def run(
 
     The exit code is CMD's; 1 if it succeeded but an assertion was violated, 3 if
     it succeeded and no assertion was hit, 2 if what an SDK wrote cannot be read.
+    TERM, HUP, INT and QUIT are passed on; what has not ended 10 s later is killed,
+    and what was recorded until then is judged.
 
     Example: assertlib run --full -- python -m kvstore.torture --seconds 20
     """
@@ -65,13 +63,15 @@ def run(
     run_dir = Path(given).absolute() if given else new_run(config)
     run_dir.mkdir(parents=True, exist_ok=True)
     describe_run(run_dir, checked, config, cmd)
-    code = _execute(cmd, _environment(config.root, run_dir, feature or []))
-    if code is None:
+    try:
+        ended = supervised(cmd, _environment(config.root, run_dir, feature or []))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        print(f"assertlib: cannot run {cmd[0]!r}: {reason}", file=sys.stderr)
         if not given:
             shutil.rmtree(run_dir)
         return USAGE
-    # One that was killed did not get through all it could.
-    accounts = finish_run(run_dir, full=full and code < _SIGNALLED)
+    accounts = finish_run(run_dir, full=full and not ended.was_stopped)
     for line in (line for account in accounts for line in trouble(account)):
         print(f"assertlib: {line}", file=sys.stderr)
     for pid in still_running(run_dir):
@@ -80,12 +80,13 @@ def run(
             f" now on is judged by `assertlib report {run_dir.name}`",
             file=sys.stderr,
         )
+    code = ended.code or (SIGNALLED + ended.signal if ended.signal else OK)
     if code == OK and any(account.unreadable_count for account in accounts):
         code = USAGE
     evidence = read_evidence([run_dir])
     summary = summarise(evidence, checked.catalog, checked.name, checked.scan.sites)
     print(one_line(run_dir.name, summary), file=sys.stderr)
-    return code or _judged(summary)
+    return code or verdict_code(summary)
 
 
 def _environment(root: Path, run_dir: Path, features: list[str]) -> dict[str, str]:
@@ -93,28 +94,6 @@ def _environment(root: Path, run_dir: Path, features: list[str]) -> dict[str, st
     if features:
         environment[FEATURES_ENV] = ",".join(features)
     return environment
-
-
-def _execute(cmd: list[str], environment: dict[str, str]) -> int | None:
-    """The exit code of *cmd*, as a shell would tell it; None if it cannot be run."""
-    try:
-        process = subprocess.Popen(cmd, env=environment)
-    except OSError as error:
-        print(f"assertlib: cannot run {cmd[0]!r}: {error.strerror}", file=sys.stderr)
-        return None
-    # Ctrl-C reaches the whole group: the command ends as it likes, and then is judged.
-    interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        code = process.wait()
-    finally:
-        signal.signal(signal.SIGINT, interrupted)
-    return code if code >= 0 else _SIGNALLED - code
-
-
-def _judged(summary: Summary) -> int:
-    if summary.is_violated:
-        return WRONG
-    return NO_DATA if summary.is_empty else OK
 
 
 def one_line(name: str, summary: Summary) -> str:

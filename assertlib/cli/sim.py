@@ -21,10 +21,10 @@ from ..catalog.config import Config, ConfigError, find_config
 from ..catalog.loader import load
 from ..challenge import Defect, Result, challenge, read_defects, read_page, table
 from ..evidence.gather import read_evidence
-from ..evidence.runs import describe_run, finish_run, new_run, write_replays
+from ..evidence.revision import find_revision
+from ..evidence.runs import describe_run, finish_run, new_run, runs_in_order, write_replays
 from ..evidence.summary import Summary, summarise
 from ..model import NoDataError
-from ..recording.rundir import find_commit
 from ..report.base import FORMATS, Format
 from ..sim.engine import Engine, local
 from ..sim.explore import Exploration, Found, Plan
@@ -45,6 +45,7 @@ from .common import (
     recording_environment,
     seconds_of,
 )
+from .signals import Interrupted, interruptible
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -198,8 +199,9 @@ def challenge_all(
     )
     kept = read_defects(project.defects, defects or ())
     page = None if output is None else read_page(output)
-    results = [_challenged(defect, plan, repeats) for defect in kept]
-    commit = find_commit(str(project.config.root)) or ""
+    with interruptible():
+        results = [_challenged(defect, plan, repeats) for defect in kept]
+    commit = find_revision(project.config.root) or ""
     text = table(results, commit, repeats)
     print(text)
     if output is not None and page is not None:
@@ -352,7 +354,7 @@ def _part(text: str) -> tuple[int, int]:
 
 def _tape_directories(config: Config) -> Iterator[Path]:
     """Where tapes may lie, the newest run first."""
-    yield from sorted((config.root / ".assertlib" / "runs").glob(f"*/{DIRECTORY}"), reverse=True)
+    yield from (run / DIRECTORY for run in reversed(runs_in_order(config)))
     yield config.root / ".assertlib" / DIRECTORY
 
 
@@ -391,12 +393,13 @@ class _Campaign:
     def run(self) -> int:
         describe_run(self._run_dir, self._checked, self._config, sys.argv)
         try:
-            self._exploration.run()
+            with interruptible():
+                self._exploration.run()
         except TargetError:
             shutil.rmtree(self._run_dir)
             raise
-        except KeyboardInterrupt:
-            print("\nassertlib: interrupted; what there is, is judged", file=sys.stderr)
+        except Interrupted as error:
+            print(f"\nassertlib: {error}; judging partial results", file=sys.stderr)
             self._conclude(full=False)
             raise
         return self._conclude(full=True)

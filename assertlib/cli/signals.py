@@ -1,0 +1,221 @@
+"""
+Signals that end a command: it passes them on, waits, judges what there is, and ends as a shell does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+SIGNALLED = 128
+"""What a shell adds to the number of the signal that ended a command."""
+
+GRACE = 10.0
+"""Seconds from a signal until what has not ended is killed."""
+
+_FOREVER = 86_400.0
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Interrupted(BaseException):
+    """
+    A signal asked this command to end.
+
+    Attributes:
+        number: Which.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """
+    Raise `Interrupted` in the block at the first signal that asks to end.
+
+    A second one has its usual effect, whatever is being cleaned up.
+    """
+    before = {each: signal.getsignal(each) for each in _wanted()}
+
+    def restore() -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        restore()
+        raise Interrupted(number)
+
+    for each in before:
+        signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def run_until_signalled(work: Coroutine[Any, Any, None]) -> int | None:
+    """Run *work* to its end, or cancel it at the first signal; the number of that signal."""
+    return asyncio.run(_cancelled_by_signals(work))
+
+
+async def _cancelled_by_signals(work: Coroutine[Any, Any, None]) -> int | None:
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    received: list[int] = []
+
+    def stop(number: int) -> None:
+        if not received:
+            task.cancel()
+        received.append(number)
+
+    for each in _wanted():
+        loop.add_signal_handler(each, stop, each)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not received:
+            raise
+    return received[0] if received else None
+
+
+def _wanted() -> list[signal.Signals]:
+    """Those that are not ignored, as SIGHUP is under nohup."""
+    return [each for each in STOPPING if signal.getsignal(each) is not signal.SIG_IGN]
+
+
+# -- a command of the user's ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ended:
+    """
+    How a command ended.
+
+    Attributes:
+        code: Its exit code, as a shell has it.
+        signal: The signal that was passed on to it first, if any.
+    """
+
+    code: int
+    signal: int | None
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it did not get through all that it would have done."""
+        return self.signal is not None or self.code >= SIGNALLED
+
+
+def supervised(cmd: Sequence[str], environment: Mapping[str, str]) -> Ended:
+    """
+    Run *cmd* to its end, passing on signals.
+
+    A signal from the keyboard reaches the whole group of processes and is left to *cmd*.  Any
+    other is passed on, and what *cmd* started and left behind gets it as well; what has not ended
+    after `GRACE`, or at a second signal, is killed.
+
+    Raises:
+        OSError: *cmd* cannot be started.
+    """
+    _adopt_orphans()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, signal.SIGCHLD})
+    try:
+        child = os.posix_spawnp(cmd[0], list(cmd), dict(environment), setsigmask=before)
+        return _Supervisor(child).wait()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Supervisor:
+    """Waits for one process, and for its descendants once they have been told to end."""
+
+    def __init__(self, child: int) -> None:
+        self._child = child
+        self._code: int | None = None
+        self._signal: int | None = None
+        self._until = time.monotonic() + _FOREVER
+
+    def wait(self) -> Ended:
+        while not self._has_ended():
+            left = max(0.0, self._until - time.monotonic())
+            received = signal.sigtimedwait({*STOPPING, signal.SIGCHLD}, left)
+            if received is None:
+                self._send(signal.SIGKILL)
+                self._until = time.monotonic() + GRACE
+            elif received.si_signo != signal.SIGCHLD and received.si_code <= 0:
+                # A positive code is the kernel's: the keyboard's, which the group has got already.
+                self._stop(received.si_signo)
+        assert self._code is not None
+        return Ended(self._code, self._signal)
+
+    def _stop(self, number: int) -> None:
+        if self._signal is not None:
+            self._send(signal.SIGKILL)
+            return
+        self._signal = number
+        self._until = time.monotonic() + GRACE
+        with suppress(ProcessLookupError):
+            os.kill(self._child, number)
+
+    def _has_ended(self) -> bool:
+        """Whether all that has to end has."""
+        had_ended = self._code is not None
+        self._reap()
+        if self._code is None:
+            return False
+        if self._signal is None:
+            # It ended by itself; what it leaves running is its own business.
+            return True
+        if not had_ended:
+            self._send(self._signal)
+        return not descendants(os.getpid())
+
+    def _reap(self) -> None:
+        with suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid == self._child:
+                    code = os.waitstatus_to_exitcode(status)
+                    self._code = code if code >= 0 else SIGNALLED - code
+
+    def _send(self, number: int) -> None:
+        for pid in descendants(os.getpid()):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of what our descendants leave behind, where the kernel has that."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def descendants(pid: int) -> Collection[int]:
+    """The processes that *pid* started, those that they started, and so on; zombies left out."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError):
+            # The name of the command, in parentheses, may hold anything.
+            state, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            if state != "Z":
+                children.setdefault(int(parent), []).append(int(stat.parent.name))
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        mine = children.get(waiting.pop(), [])
+        found += mine
+        waiting += mine
+    return found
