@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from .evidence.revision import short
 from .model import UsageError
 from .sim.engine import unrecorded
 from .sim.explore import Exploration, Found, Plan, shrunk
@@ -250,7 +251,7 @@ def _row(result: Result, commit: str) -> str:
         _spread(result.guided),
         "" if best is None or best.failure.after is None else f"{best.failure.after:.3f} s",
         "" if best is None else f"{len(best.recipe.choices):,}",
-        "" if best is None else commit[:10],
+        "" if best is None else short(commit, 10),
     )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

@@ -104,8 +104,8 @@ def _first_hits(lines: Sequence[str]) -> Iterator[str]:
     seen: set[tuple[str, bool]] = set()
     before = ""
     for text in lines:
-        if text.startswith('{"assertlib_hit'):
-            body = json.loads(text)["assertlib_hit"]
+        if text.startswith(('{"assertlib_hit', '{"assertlib_violation')):
+            (body,) = json.loads(text).values()
             key = body["id"], body["condition"]
             if key not in seen:
                 seen.add(key)

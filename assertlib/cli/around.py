@@ -13,6 +13,7 @@ from ..catalog.config import SHIPPED, Config, find_config
 from ..catalog.scan.scanner import source_file
 from ..evidence.combine import Evidence
 from ..evidence.reach import trials_by_assertion
+from ..evidence.revision import is_dirty
 from ..evidence.store import DEFAULT, ENVIRONMENT
 from ..evidence.summary import Summary
 from ..recording.trials import SEED_RANDOM
@@ -67,7 +68,7 @@ def _is_plain(file: str) -> bool:
 def _text(root: Path, commit: str | None, file: str) -> str:
     if not _is_plain(file):
         return ""
-    if commit is not None:
+    if commit is not None and not is_dirty(commit):
         shown = subprocess.run(
             ["git", "show", f"{commit}:./{file}"], cwd=root, capture_output=True, check=False
         )

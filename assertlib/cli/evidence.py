@@ -18,11 +18,12 @@ from ..catalog.config import Config, ConfigError, find_config
 from ..evidence.combine import Evidence
 from ..evidence.gather import read_evidence
 from ..evidence.record import Result, RunRecord, from_dict, record_of
-from ..evidence.runs import find_runs
+from ..evidence.revision import short
+from ..evidence.runs import find_runs, runs_in_order
 from ..evidence.store import DEFAULT, ENVIRONMENT, Store
 from ..evidence.wording import counted, one_line, percent
 from ..model import NoDataError
-from ..recording.rundir import find_branch
+from ..recording.rundir import RUN_FILE, find_branch
 from ..report.content import quoted
 from .common import OK, TargetOption, command
 from .progress import progress
@@ -64,11 +65,20 @@ def take_in(store: Store, config: Config, paths: list[Path]) -> int:
     return taken
 
 
-def keep(store: Store, config: Config, evidence: Evidence) -> int:
-    """Add the runs of *evidence*; how many brought something new."""
+def keep(store: Store, config: Config, evidence: Evidence, *, newest: bool = False) -> int:
+    """
+    Add the runs of *evidence*.
+
+    Args:
+        newest: Whether those that are new to the store come after all that it holds, whatever
+            the clock said when they were recorded.
+
+    Returns:
+        How many brought something new.
+    """
     branch = find_branch(str(config.root)) or ""
     records = (record_of(evidence, run, branch) for run in evidence.runs)
-    return sum(store.add(record) for record in records if record.shards)
+    return sum(store.add(record, newest=newest) for record in records if record.shards)
 
 
 @app.command("add")
@@ -87,7 +97,7 @@ def add(
     """
     config = find_config(Path.cwd())
     if every:
-        paths = sorted(each.parent for each in (config.root / ".assertlib/runs").glob("*/run.json"))
+        paths = [run for run in runs_in_order(config) if (run / RUN_FILE).exists()]
     else:
         paths = find_runs(config, runs or [])
     if not paths:
@@ -114,9 +124,9 @@ def list_runs(
     if not runs:
         raise NoDataError("the store holds no runs; add some with `assertlib evidence add`")
     for run in runs:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started / 1e9))
+        when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(run.started / 1e9))
         extent = "full" if run.full else "partial"
-        line = f"{run.id}  {when}  {run.target}  {run.commit[:10] or '-'}  {run.branch or '-'}"
+        line = f"{run.id}  {when}  {run.target}  {short(run.commit) or '-'}  {run.branch or '-'}"
         print(one_line(f"{line}  {extent}  {run.command}", 200))
     return OK
 

@@ -13,8 +13,9 @@ import typer
 
 from ..catalog.config import find_config
 from ..evidence.foreign import OUTPUT_ENV, new_output
+from ..evidence.revision import find_revision
 from ..evidence.runs import RUNS
-from ..recording.rundir import KNOWN, OUTPUTS, find_commit
+from ..recording.rundir import KNOWN, OUTPUTS
 from ..recording.settings import COMMIT_ENV, FEATURES_ENV, RUN_DIR_ENV, parse_features
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV
 from ..recording.trials import from_environment
@@ -55,7 +56,7 @@ def _facts() -> dict[str, object]:
     trial = from_environment(os.environ.get(TRIAL_ENV))
     return {
         "run": os.path.basename(os.environ.get(RUN_DIR_ENV, "")),
-        "commit": os.environ.get(COMMIT_ENV) or find_commit(os.getcwd()),
+        "commit": os.environ.get(COMMIT_ENV) or find_revision(Path.cwd()),
         "features": parse_features(os.environ.get(FEATURES_ENV, "")),
         "trial": None if trial is None else trial.as_dict(),
     }

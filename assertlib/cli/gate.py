@@ -14,8 +14,10 @@ import typer
 
 from ..catalog.config import Config, ConfigError, find_config
 from ..catalog.files import read_as_is, write_whole
+from ..evidence.combine import Evidence
 from ..evidence.gate import WINDOW, Baseline, Gate, history_of, judge_gate
 from ..evidence.record import Result
+from ..evidence.revision import is_dirty, short
 from ..evidence.runs import find_runs
 from ..evidence.store import StoredRun
 from ..evidence.summary import Summary
@@ -25,7 +27,7 @@ from ..model import NoDataError, UsageError
 from ..report.gate import in_badge, in_junit, in_markdown_summary, in_text
 from ..sim.replay import replay
 from ..sim.tapes import stored_witness
-from .common import OK, WRONG, TargetOption, command, put
+from .common import WRONG, TargetOption, command, put, verdict_code
 from .evidence import keep, open_store
 from .judging import judged
 from .progress import progress
@@ -61,6 +63,13 @@ def gate(
     badge: Annotated[
         Path | None, typer.Option("--badge", metavar="FILE", help="An endpoint for shields.io.")
     ] = None,
+    allow_dirty: Annotated[
+        bool,
+        typer.Option(
+            "--allow-dirty",
+            help="Let runs of a modified work tree update the baseline, or begin --since.",
+        ),
+    ] = False,
     target: TargetOption = None,
 ) -> int:
     """
@@ -78,11 +87,13 @@ def gate(
     evidence, summary = judged([str(path) for path in paths], target)
     if summary.is_empty:
         raise NoDataError(f"no assertion was hit in {', '.join(summary.runs)}: that is no pass")
+    if update and not allow_dirty:
+        _check_clean(evidence)
     path = baseline_file(config, summary.target)
     baseline = read_baseline(path)
     with open_store(config) as store:
-        keep(store, config, evidence)
-        kept = _since(config, store.runs(summary.target), since)
+        keep(store, config, evidence, newest=True)
+        kept = _since(config, store.runs(summary.target), since, allow_dirty=allow_dirty)
         ids = [run.id for run in kept]
         with progress("judging", len(kept)) as step:
             results = _stepping(store.results(ids), step)
@@ -105,7 +116,7 @@ def gate(
         put(in_badge(summary), badge)
     if update:
         _update(path, baseline, found)
-    return WRONG if found.fails else OK
+    return WRONG if found.fails else verdict_code(summary)
 
 
 def _stepping(results: Iterator[Result], step: Callable[[], None]) -> Iterator[Result]:
@@ -118,16 +129,33 @@ def _stepping(results: Iterator[Result], step: Callable[[], None]) -> Iterator[R
         yield each
 
 
-def _since(config: Config, runs: list[StoredRun], commit: str | None) -> list[StoredRun]:
+def _check_clean(evidence: Evidence) -> None:
+    """
+    Raises:
+        ConfigError: One of the runs was recorded from a work tree with changes.
+    """
+    for info in evidence.runs.values():
+        if is_dirty(info.commit):
+            raise ConfigError(
+                f"run {info.id} was recorded from {short(info.commit or '')}, which nobody else can"
+                " check out: commit, record a run, and update the baseline from that; or pass"
+                " --allow-dirty"
+            )
+
+
+def _since(
+    config: Config, runs: list[StoredRun], commit: str | None, *, allow_dirty: bool
+) -> list[StoredRun]:
     if commit is None:
         return runs
     command = ["git", "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"]
     named = subprocess.run(command, cwd=config.root, capture_output=True, text=True, check=False)
     wanted = named.stdout.strip() or commit
     for number, run in enumerate(runs):
-        if run.commit.startswith(wanted):
+        if run.commit.startswith(wanted) and (allow_dirty or not is_dirty(run.commit)):
             return runs[number:]
-    raise ConfigError(f"--since {commit}: no run in the store is of that commit")
+    clean = "" if allow_dirty else ", with a clean work tree; see --allow-dirty"
+    raise ConfigError(f"--since {commit}: no run in the store is of that commit{clean}")
 
 
 def baseline_file(config: Config, target: str) -> Path:

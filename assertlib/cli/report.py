@@ -14,7 +14,7 @@ from ..report.base import FORMATS, Format
 from ..report.html_format import render as in_html
 from ..report.questions import answer
 from .around import around
-from .common import OK, WRONG, TargetOption, command, put
+from .common import TargetOption, command, put, verdict_code
 from .judging import judged
 from .verdict_metrics import send
 
@@ -61,7 +61,7 @@ def report(
     Tell what runs proved, what was violated and what never happened.
 
     Several runs are judged together.  Exit code 1 only if an assertion was
-    violated, 3 if there is no data.
+    violated, 2 if what was recorded is damaged, 3 if there is no data.
     With --assertion, --invariant or --test it answers that question, in text.
 
     Example: assertlib report --format markdown -o report.md
@@ -80,4 +80,4 @@ def report(
         put(FORMATS[format](summary), output)
     if otel:
         send(summary)
-    return WRONG if summary.is_violated else OK
+    return verdict_code(summary)

@@ -31,13 +31,13 @@ class TrialFacts:
 
     Attributes:
         records: When it began and ended, as each process that ran it tells.
-        faults: Time and names of what was injected, with the assumptions broken.
+        faults: What was injected, and by which process.
         features: What was declared on or off by the processes of the trial.
     """
 
     trial: Trial
     records: list[TrialRecord] = field(default_factory=list)
-    faults: list[tuple[int, frozenset[str], frozenset[str]]] = field(default_factory=list)
+    faults: list[tuple[Digest, FaultRecord]] = field(default_factory=list)
     features: dict[str, set[bool]] = field(default_factory=lambda: defaultdict(set))
 
 
@@ -93,9 +93,9 @@ class Evidence:
         return self._by_run.get(run, [])
 
     def newest(self) -> RunInfo | None:
-        """The run whose scan is the denominator: the last by id that has one."""
+        """The run whose scan is the denominator: the last to start that has one."""
         scanned = [info for info in self.runs.values() if info.scan is not None]
-        return max(scanned, key=lambda info: info.id, default=None)
+        return max(scanned, key=lambda info: (info.started, info.id), default=None)
 
     # -- trials --------------------------------------------------------------------------
 
@@ -154,15 +154,30 @@ class Evidence:
             trial = (trial[0], facts.trial.parent)
             facts = self.facts_of(trial)
 
+    def owner_of(self, run: str, shard: Digest, trial: str) -> str | None:
+        """The process that began *trial*, in which *shard* takes part; None if that is unknown."""
+        seen: set[str] = set()
+        while shard.begun.get(trial) is None:
+            owner = None if shard.base is None else shard.base.owner
+            known = self.shards.get((run, owner or ""))
+            if owner is None or owner in seen:
+                return None
+            if known is None:
+                return owner if shard.base is not None and shard.base.id == trial else None
+            seen.add(owner)
+            shard = known
+        return shard.name
+
     def trial_of(self, run: str, shard: Digest, trial: str | None) -> str | None:
         """The trial that hits of *shard* belong to: none for those of a child that outlived it."""
         if trial is None or shard.base is None or trial != shard.base.id:
             return trial
         facts = self.facts_of((run, trial))
         for record in () if facts is None else facts.records:
-            if record.end is None or record.trial.owner != shard.base.owner:
+            if record.ended is None or record.trial.owner != shard.base.owner:
                 continue
-            if shard.process in record.outlived or shard.start > record.end:
+            owner = self.shards.get((run, record.trial.owner or ""))
+            if shard.process in record.outlived or not _began_before(shard, owner, record.ended):
                 return None
         return trial
 
@@ -183,7 +198,7 @@ class Evidence:
         for run in sorted(self.runs):
             RunTally(self, run, self._names_in(run, sites, now), now).add_to(tallies)
         for tally in tallies.values():
-            tally.violations.sort(key=lambda item: item[1].time)
+            tally.violations.sort(key=lambda each: (each.run, each.hit.clock or 0))
         return tallies
 
     def guidance(self) -> Iterator[tuple[str, Record]]:
@@ -226,12 +241,12 @@ class _TrialIndex:
 
     def __init__(self, shards: Sequence[Digest]) -> None:
         self._begun: dict[str, list[Digest]] = defaultdict(list)
-        self._faults: dict[str | None, list[FaultRecord]] = defaultdict(list)
+        self._faults: dict[str | None, list[tuple[Digest, FaultRecord]]] = defaultdict(list)
         for shard in shards:
             for identifier in shard.begun.ids:
                 self._begun[identifier].append(shard)
             for fault in shard.faults:
-                self._faults[fault.trial].append(fault)
+                self._faults[fault.trial].append((shard, fault))
 
     def facts_of(self, identifier: str | None) -> TrialFacts | None:
         records = [
@@ -242,11 +257,14 @@ class _TrialIndex:
         ]
         if not records:
             return None
-        faults = [
-            (fault.time, frozenset(fault.active), frozenset(fault.breaks))
-            for fault in self._faults.get(identifier, ())
-        ]
-        return TrialFacts(records[0].trial, records, faults)
+        return TrialFacts(records[0].trial, records, self._faults.get(identifier, []))
+
+
+def _began_before(shard: Digest, owner: Digest | None, ended: int) -> bool:
+    """Whether a process is known to have begun before a trial of *owner* ended."""
+    if owner is None or shard.clock is None or shard.clock_id != owner.clock_id:
+        return False
+    return bool(shard.clock_id) and shard.clock <= ended
 
 
 def _features(shard: Digest, trial: str | None) -> dict[str, bool]:

@@ -118,8 +118,10 @@ class Begun:
 
     def __init__(self, records: dict[str, TrialRecord]) -> None:
         self.ids = tuple(records)
+        self._place = {identifier: number for number, identifier in enumerate(self.ids)}
         self._begin = array("q", (each.begin for each in records.values()))
-        self._end = array("q", (-1 if each.end is None else each.end for each in records.values()))
+        self._began = array("q", (_or_none(each.began) for each in records.values()))
+        self._ended = array("q", (_or_none(each.ended) for each in records.values()))
         self._seeds = tuple(each.trial.seed for each in records.values())
         frames: dict[Frame, int] = {}
         self._frame = array(
@@ -139,13 +141,19 @@ class Begun:
             if frame[-1]:
                 yield dict(frame[-1])
 
+    @property
+    def ended(self) -> int:
+        """How many came to their end."""
+        return sum(clock >= 0 for clock in self._ended)
+
     def __iter__(self) -> Iterator[tuple[str, TrialRecord]]:
         for number, identifier in enumerate(self.ids):
             yield identifier, self._record(number)
 
     def get(self, identifier: str | None) -> TrialRecord | None:
         """The record of one, if it was begun here."""
-        return self._record(self.ids.index(identifier)) if identifier in self.ids else None
+        number = self._place.get(identifier or "")
+        return None if number is None else self._record(number)
 
     def _record(self, number: int) -> TrialRecord:
         parent, population, sampler, owner, outlived, features = self._frames[self._frame[number]]
@@ -157,11 +165,16 @@ class Begun:
             parent=parent,
             owner=owner,
         )
-        record = TrialRecord(trial, self._begin[number])
-        record.end = None if self._end[number] < 0 else self._end[number]
+        began, ended = self._began[number], self._ended[number]
+        record = TrialRecord(trial, self._begin[number], None if began < 0 else began)
+        record.ended = None if ended < 0 else ended
         record.outlived = outlived
         record.features = None if features is None else dict(features)
         return record
+
+
+def _or_none(clock: int | None) -> int:
+    return -1 if clock is None else clock
 
 
 Sample = tuple[str, str]
@@ -201,6 +214,8 @@ class Digest:
         counts: In how many trials each was true, false, hit at all; None left out.
         broken: How often what must hold was false, by trial and number.
         violations: The hits among these that were recorded.
+        clock, clock_id: When the process began to record, and what that may be compared with.
+        damage: What of it is missing or contradicts itself: counts are then lower bounds.
         samples: How often each was true and false by population and sampler, where the process
             ran trials of several.
         lines: Where its lines are, for what is looked up later; empty if they are not in a file.
@@ -211,6 +226,9 @@ class Digest:
     header: Record
     base: Trial | None
     start: int
+    clock: int | None
+    clock_id: str
+    damage: list[str]
     exited: bool
     durable: bool
     lost_records: int
@@ -250,7 +268,7 @@ class Digest:
     def weight(self) -> tuple[int, int, int]:
         """How much it tells: of a shard read twice, the later reading tells more."""
         records = len(self.violations) + len(self.troubles) + len(self.proofs) + len(self.trials)
-        ended = sum(record.end is not None for _, record in self.begun)
+        ended = self.begun.ended
         return sum(self.true) + sum(self.false), records + len(self.begun.ids) + ended, self.exited
 
     @property
@@ -284,6 +302,9 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
         header=shard.header,
         base=shard.base,
         start=shard.start,
+        clock=shard.clock,
+        clock_id=shard.clock_id,
+        damage=[*shard.damage, *_misnamed(shard)],
         exited=shard.exited,
         durable=shard.durable,
         lost_records=shard.lost_records,
@@ -309,6 +330,16 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
         lines=lines,
         sites=tuple(_declared_sites(shard)),
     )
+
+
+def _misnamed(shard: Shard) -> Iterator[str]:
+    """Where lines and counters call a slot by different names."""
+    # Names that the scan knows are what the counters say; the lines need not be read for them.
+    if shard.identities is None or not shard.has_details:
+        return
+    for number, (slot, known) in enumerate(zip(shard.slots, shard.identities, strict=False)):
+        if slot.message is not None and slot.hash and (slot.hash, slot.kind.code) != known:
+            yield f"slot {number} of its counters is not {slot.message!r}, as its lines declare it"
 
 
 def language_of(header: Record) -> str:

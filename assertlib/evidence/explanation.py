@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..catalog.config import ConfigError, find_config
 from ..catalog.loader import Catalog, Entry, load
 from ..model import invariant_and_clause
 from ..recording.hits import Hit
-from .wording import one_line
+from .wording import counted, one_line
+
+if TYPE_CHECKING:
+    from .summary import AssertionResult
+    from .tally import Broken
 
 _WIDTH = 96
 _LIMIT = 1000
@@ -32,10 +37,23 @@ def explain(hit: Hit, entry: Entry | None) -> str:
         lines += [f"    {name} = {value}" for name, value in hit.values.items()]
     if hit.details is not None:
         lines += _details(hit.details)
-    lines += _replay(hit.trial, hit.seed)
+    lines += _trial(hit.trial, hit.seed)
     if hit.invariant is not None:
         lines += _knowledge(hit.invariant, entry)
     return "\n".join(one_line(each, _LIMIT) for each in lines)
+
+
+def unrecorded(result: AssertionResult, where: Sequence[Broken]) -> str:
+    """A violation of which the counters know and no record is left."""
+    times = sum(each.times for each in where)
+    trials = [each.trial for each in where if each.trial is not None]
+    place = "" if result.site is None else f"\n  at {result.site.file}:{result.site.line}"
+    return (
+        f"{result.kind.name} {result.message!r} is violated{place}\n"
+        f"  {counted(times, 'hit')} came out false"
+        f"{' in ' + trials[0] if trials else ''}, as the counters say; the record could not be written:"
+        " a full disk, a limit on file sizes, or a kill in between"
+    )
 
 
 def _details(text: str) -> Iterator[str]:
@@ -62,9 +80,9 @@ def _is_lines(value: object) -> bool:
     )
 
 
-def _replay(trial: str | None, seed: int | None) -> Iterator[str]:
+def _trial(trial: str | None, seed: int | None) -> Iterator[str]:
     if trial is not None:
-        yield f"  replay: trial {trial}" + ("" if seed is None else f", seed {seed}")
+        yield f"  trial: {trial}" + ("" if seed is None else f" (seed {seed})")
 
 
 def _knowledge(invariant: str, entry: Entry | None) -> Iterator[str]:

@@ -25,6 +25,7 @@ from ..model import UsageError
 from ..recording.foreign import Account, convert
 from ..recording.rundir import KNOWN, OUTPUTS, LiveShards
 from ..recording.shard import HEADER, SUFFIX
+from ..recording.system import system
 from ..recording.trials import from_dict
 
 OUTPUT_ENV = "ANTITHESIS_SDK_LOCAL_OUTPUT"
@@ -112,7 +113,14 @@ def new_output(directory: Path, command: Sequence[str], facts: Mapping[str, obje
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{os.getpid()}-{os.urandom(4).hex()}.jsonl"
-    known = {**facts, "time": time.time_ns(), "pid": os.getpid(), "command": list(command)}
+    known = {
+        **facts,
+        "time": time.time_ns(),
+        "clock": system.clock(),
+        "clock_id": system.clock_id(),
+        "pid": os.getpid(),
+        "command": list(command),
+    }
     # Whoever wants to know whether the process lives tries to lock this; it stays open in it.
     hidden = path.with_suffix(f"{KNOWN}.new")
     fd = os.open(hidden, os.O_RDWR | os.O_CREAT, 0o644)
@@ -127,11 +135,14 @@ def take_outputs(run: Path) -> list[Account]:
     """What processes of *run* left in files of their own, as shards."""
     accounts = []
     for path in sorted((run / OUTPUTS).glob("*.jsonl")):
-        made = run / f"{path.stem}-1{SUFFIX}"
-        if not path.is_file() or (made.exists() and _is_newer(made, path)):
+        if not path.is_file():
             continue
         try:
-            facts = _facts(path.with_suffix(KNOWN))
+            # By content: times of files follow a clock that may have been set back.
+            content = _content(path)
+            if _content_of(run / f"{path.stem}-1{SUFFIX}") == content:
+                continue
+            facts = {**_facts(path.with_suffix(KNOWN)), "content": content}
             accounts.append(convert(str(path), str(run), path.stem, facts, orjson.loads))
         except (UsageError, OSError) as error:
             account = Account(str(path))
@@ -147,13 +158,11 @@ def still_running(run: Path) -> list[int]:
     return sorted(int(pid) for pid in pids if pid.isdecimal())
 
 
-def _is_newer(made: Path, source: Path) -> bool:
-    return made.stat().st_mtime_ns > source.stat().st_mtime_ns
-
-
 _FACTS: dict[str, type | UnionType] = {
     "pid": int,
     "time": int,
+    "clock": int,
+    "clock_id": str,
     "command": list,
     "commit": str | None,
     "run": str,

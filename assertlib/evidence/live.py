@@ -15,9 +15,8 @@ from pathlib import Path
 
 from ..catalog.check import Checked
 from ..recording.hits import Hit
-from ..recording.reader import Follower, UnreadableRunError
-from ..recording.rundir import shard_paths
-from ..recording.shard import is_alive
+from ..recording.reader import Follower, shard_names
+from ..recording.shard import SUFFIX, is_alive
 from ..recording.trials import Trial, ancestry
 from .combine import Evidence
 from .digest import Digest, Table, digest
@@ -113,14 +112,11 @@ class LiveRun:
             processes=sum(each.is_alive for each in self._followed.values()),
             shards=len(self._followed),
             rates=self._rates(summary),
-            violations=tuple(nlargest(NEWEST, self._violations(), key=lambda hit: hit.time)),
+            violations=tuple(nlargest(NEWEST, self._violations(), key=lambda hit: hit.clock or 0)),
         )
 
     def _digests(self) -> Iterator[Digest]:
-        try:
-            paths = shard_paths(str(self._path))
-        except OSError as error:
-            raise UnreadableRunError(f"{self._path}: {error.strerror}") from error
+        paths = [str(self._path / name) + SUFFIX for name in shard_names(str(self._path))]
         # One that was removed is gone.
         self._followed = {path: self._followed.get(path) or _Followed(path) for path in paths}
         for followed in self._followed.values():

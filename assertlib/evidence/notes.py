@@ -13,6 +13,9 @@ from .wording import counted
 
 def notes_on(evidence: Evidence) -> Iterator[str]:
     """Each thing that readers of *evidence* should know."""
+    for (_, name), shard in sorted(evidence.shards.items()):
+        for text in shard.damage:
+            yield f"Damaged: shard {name}: {text}; its counts are lower bounds, and the run cannot pass."
     shards = evidence.shards.values()
     lost = sum(shard.lost_records for shard in shards)
     if lost:

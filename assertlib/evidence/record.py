@@ -15,6 +15,7 @@ from operator import add
 from typing import Any, NamedTuple
 
 from ..model import Kind
+from ..recording.records import TrialRecord
 from ..recording.trials import EXPECTS_VIOLATION
 from .combine import Evidence
 from .digest import Digest, Sample, numbers_in
@@ -102,7 +103,8 @@ class RunRecord:
     A run.
 
     Attributes:
-        started: When its first process was, in nanoseconds since 1970.
+        started: When, in nanoseconds since 1970, and after all runs that were there: the order
+            of runs.
         assertions: What the bits and totals stand for, in order.
         replays: By message, the token that replays what it did.
     """
@@ -128,7 +130,7 @@ class RunRecord:
         place = [known[identity] for identity in other.assertions]
         self.assertions = tuple(known)
         self.full |= other.full
-        self.started = min(filter(None, (self.started, other.started)), default=0)
+        self.started = max(self.started, other.started)
         self.commit, self.branch = self.commit or other.commit, self.branch or other.branch
         self.features = {**other.features, **self.features}
         self.replays = {**other.replays, **self.replays}
@@ -320,7 +322,7 @@ def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
         commit=info.commit or next((str(d.header.get("commit") or "") for d in digests), ""),
         branch=branch,
         full=info.full,
-        started=min((each.start for each in digests), default=0),
+        started=info.started or min((each.start for each in digests), default=0),
         command=storable(" ".join(info.command)),
         features=dict(info.features),
         replays=dict(info.replays),
@@ -341,12 +343,19 @@ def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
             parent=storable(facts.trial.parent or ""),
             seed="" if facts.trial.seed is None else str(facts.trial.seed),
             begin=min(each.begin for each in facts.records),
-            end=max(-1 if each.end is None else each.end for each in facts.records),
+            end=max(map(_end, facts.records)),
         )
     for digest in digests:
         _take(evidence, run, digest, record, known, prints)
     record.assertions = tuple(known)
     return record
+
+
+def _end(record: TrialRecord) -> int:
+    """When a trial ended, reckoned from its begin so that no step of the wall clock counts."""
+    if record.began is None or record.ended is None:
+        return -1
+    return record.begin + record.ended - record.began
 
 
 def _take(

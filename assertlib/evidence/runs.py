@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,12 +20,14 @@ from ..model import NoDataError, Site, site_from_dict
 from ..recording.foreign import Account
 from ..recording.reader import UnreadableRunError, read_run_file
 from ..recording.records import Record
-from ..recording.rundir import RUN_FILE, find_commit
+from ..recording.rundir import RUN_FILE
+from ..recording.shard import COUNTS_SUFFIX, SUFFIX
 from .foreign import take_outputs
+from .revision import find_revision
 
 RUNS = Path(".assertlib") / "runs"
 REPLAYS = "replays.json"
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,9 @@ class RunInfo:
 
     Attributes:
         full: Whether it covered all it could, so that absence means something.
-        scan: The assertions of its target when it started; None if nobody scanned.
+        commit: What it was recorded from, as `revision` writes it.
+        started: When, in nanoseconds since 1970, and after all runs that were there.
+        scan: The assertions of its target when it started; None if it was not scanned.
         replays: Tokens that replay what assertions, or errors, were seen to do, by message.
     """
 
@@ -44,16 +49,16 @@ class RunInfo:
     full: bool
     commit: str | None
     command: tuple[str, ...]
+    started: int = 0
     features: dict[str, bool] = field(default_factory=dict)
     scan: tuple[Site, ...] | None = None
     replays: dict[str, str] = field(default_factory=dict)
 
 
 def new_run(config: Config) -> Path:
-    """A fresh run directory in the project."""
-    # Sorted by name they are sorted by time.
+    """A fresh run directory in the project, named after the time in UTC."""
     now = time.time_ns()
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now // 10**9))
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 10**9))
     path = config.root / RUNS / f"{stamp}-{now // 1000 % 10**6:06}-{os.urandom(2).hex()}"
     path.mkdir(parents=True)
     ignore = config.root / RUNS.parts[0] / ".gitignore"
@@ -68,8 +73,10 @@ def describe_run(path: Path, checked: Checked, config: Config, command: list[str
     body: Record = {
         "schema": SCHEMA,
         "run": path.name,
+        # Near the beginning, where `started_at` looks.
+        "started": _next_start(config),
         "command": command,
-        "commit": find_commit(str(config.root)),
+        "commit": find_revision(config.root),
         "config": None if config.file is None else str(config.file),
         "features": {},
         "target": checked.name,
@@ -78,6 +85,51 @@ def describe_run(path: Path, checked: Checked, config: Config, command: list[str
         "scan": [site.as_dict() for site in checked.scan.sites],
     }
     _write(path, body)
+
+
+def _next_start(config: Config) -> int:
+    """Now, or just after the newest run, if the clock has been set back since."""
+    newest = max(map(started_at, _run_directories(config)), default=0)
+    return max(time.time_ns(), newest + 1)
+
+
+def started_at(path: Path) -> int:
+    """
+    When the run at *path* started, as `RunInfo.started`; 0 if it does not say.
+
+    A run that was not described started with the first of its processes.
+    """
+    try:
+        with (path / RUN_FILE).open("rb") as file:
+            found = _STARTED.search(file.read(_HEAD))
+        return int(found[1]) if found else 0
+    except FileNotFoundError:
+        return min(filter(None, map(_shard_start, path.glob(f"*{SUFFIX}"))), default=0)
+    except OSError:
+        return 0
+
+
+_STARTED = re.compile(rb'"started": ([0-9]+)')
+_SHARD_TIME = re.compile(rb'"assertlib_shard".*?"time": ([0-9]+)')
+_HEAD = 4096
+
+
+def _shard_start(path: Path) -> int:
+    try:
+        with path.open("rb") as file:
+            found = _SHARD_TIME.search(file.read(_HEAD))
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def _run_directories(config: Config) -> list[Path]:
+    return [path for path in (config.root / RUNS).glob("*") if path.is_dir()]
+
+
+def runs_in_order(config: Config) -> list[Path]:
+    """The directories of the project's runs, oldest first: by what they say, not by their names."""
+    return sorted(_run_directories(config), key=lambda path: (started_at(path), path.name))
 
 
 def finish_run(path: Path, *, full: bool) -> list[Account]:
@@ -115,7 +167,8 @@ def read_info(path: Path) -> RunInfo:
     """
     body = read_run_file(str(path))
     if body is None:
-        return RunInfo(path.name, path, None, full=False, commit=None, command=())
+        started = started_at(path)
+        return RunInfo(path.name, path, None, full=False, commit=None, command=(), started=started)
     if body.get("schema") != SCHEMA:
         raise UnreadableRunError(
             f"{path / RUN_FILE}: schema {body.get('schema')!r}, this assertlib reads {SCHEMA};"
@@ -126,7 +179,7 @@ def read_info(path: Path) -> RunInfo:
         sites = [site_from_dict(site) for site in scan] if isinstance(scan, list) else None
     except (KeyError, ValueError, TypeError) as error:
         raise UnreadableRunError(f"{path / RUN_FILE}: bad scan: {error}") from error
-    command, features = body.get("command"), body.get("features")
+    command, features, start = (body.get(name) for name in ("command", "features", "started"))
     return RunInfo(
         id=path.name,
         path=path,
@@ -134,6 +187,7 @@ def read_info(path: Path) -> RunInfo:
         full=body.get("full") is True,
         commit=_text(body.get("commit")),
         command=tuple(map(str, command)) if isinstance(command, list) else (),
+        started=start if isinstance(start, int) else 0,
         features=features if isinstance(features, dict) else {},
         scan=None if sites is None else tuple(sites),
         replays=_replays(path),
@@ -161,7 +215,7 @@ def _text(value: object) -> str | None:
 
 def all_runs(config: Config) -> Iterator[RunInfo]:
     """What is known of all runs of the project; those that cannot be read are passed over."""
-    for path in sorted((config.root / RUNS).glob("*")):
+    for path in runs_in_order(config):
         with suppress(UnreadableRunError, OSError):
             yield read_info(path)
 
@@ -175,7 +229,7 @@ def find_runs(config: Config, names: list[str]) -> list[Path]:
         NoDataError: There is none.
     """
     directory = config.root / RUNS
-    known = sorted(path for path in directory.glob("*") if path.is_dir())
+    known = runs_in_order(config)
     if not names:
         if not known:
             raise NoDataError(
@@ -187,7 +241,9 @@ def find_runs(config: Config, names: list[str]) -> list[Path]:
 
 
 def _looks_like_a_run(path: Path) -> bool:
-    return (path / RUN_FILE).exists() or any(path.glob("*.jsonl"))
+    return (path / RUN_FILE).exists() or any(
+        any(path.glob(f"*{suffix}")) for suffix in (SUFFIX, COUNTS_SUFFIX)
+    )
 
 
 def _find_run(directory: Path, known: list[Path], name: str) -> Path:

@@ -140,9 +140,12 @@ class Store:
 
     # -- adding --------------------------------------------------------------------------
 
-    def add(self, record: RunRecord) -> bool:
+    def add(self, record: RunRecord, *, newest: bool = False) -> bool:
         """
         Take in a run, or more of one that is there; whether that changed anything.
+
+        Args:
+            newest: Whether a run that is new comes after all that are there.
 
         Raises:
             StoreError: It could not be written; the store is as it was.
@@ -156,6 +159,8 @@ class Store:
             if known is not None:
                 merged = known
                 merged.merge(record)
+            elif newest:
+                merged.started = max(record.started, _last_start(connection) + 1)
             self._replace(connection, merged)
             return True
 
@@ -357,6 +362,11 @@ def _holds(known: RunRecord, record: RunRecord) -> bool:
         )
         and record.trials.keys() <= known.trials.keys()
     )
+
+
+def _last_start(connection: sa.Connection) -> int:
+    last: int | None = connection.scalar(sa.select(sa.func.max(runs.c.started)))
+    return last or 0
 
 
 def _remove(connection: sa.Connection, ids: Sequence[str]) -> None:

@@ -25,9 +25,10 @@ from .combine import Evidence
 from .explanation import entry_of
 from .nearest import nearest
 from .notes import notes_on
+from .order import comes_before
 from .runs import RunInfo
 from .statistics import rate_bound_when_never_seen
-from .tally import Tally, TrialKey
+from .tally import Broken, Tally, TrialKey, Violation
 from .verdicts import Claim, Facts, Standing, Verdict, judge_assertion, judge_invariant
 
 
@@ -42,6 +43,9 @@ class AssertionResult:
             false, came out true.
         antecedent: True and false hits of the antecedent of an ``always_if``.
         example: A recorded hit that broke it, the first in the model if there is one.
+        broken: Where it was broken in the model: trial by trial and process by process.
+        violations: The records of that which are left.
+        expected: How many hits were false on purpose, and count nowhere else.
         nearest: How near a rich assertion came, in words.
         rate_bounds: For a sometimes that was never true, an upper bound of its
             rate by population.
@@ -61,6 +65,9 @@ class AssertionResult:
     trials_true: int = 0
     antecedent: tuple[int, int] | None = None
     example: Hit | None = None
+    broken: list[Broken] = field(default_factory=list, compare=False)
+    violations: list[Violation] = field(default_factory=list, compare=False)
+    expected: int = 0
     nearest: str = ""
     rate_bounds: dict[str, float] = field(default_factory=dict)
     replay: str = ""
@@ -111,6 +118,7 @@ class Summary:
         undeclared: Messages that were hit and stand in no scan.
         troubles: Assertions that could not be evaluated, with why and how often.
         notes: What limits the evidence, in whole sentences.
+        damage: What of it is missing or contradicts itself: it cannot pass, whatever the rest says.
         renamed: What an assertion is called today, by what it was called then.
     """
 
@@ -125,6 +133,7 @@ class Summary:
     undeclared: list[str]
     troubles: list[tuple[str, str, int]]
     notes: list[str]
+    damage: list[str] = field(default_factory=list)
     renamed: Callable[[str], str] = field(default=str, compare=False)
 
     def with_verdict(self, *verdicts: Verdict) -> list[AssertionResult]:
@@ -138,8 +147,8 @@ class Summary:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no process evaluated any assertion, in or out of the target."""
-        return not self.hits and not self.undeclared
+        """Whether no process evaluated any assertion of the target."""
+        return not self.hits and not any(result.expected for result in self.assertions)
 
     @property
     def is_violated(self) -> bool:
@@ -174,6 +183,11 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         undeclared=judging.undeclared(scan),
         troubles=_troubles(evidence),
         notes=[*notes_on(evidence), *_unmatched(evidence, catalog, scan)],
+        damage=[
+            f"shard {name}: {text}"
+            for (_, name), shard in sorted(evidence.shards.items())
+            for text in shard.damage
+        ],
         renamed=renames.now,
     )
 
@@ -264,7 +278,7 @@ class _Judging:
         invariant = site.invariant if site is not None else tally.invariant
         entry = self._entry(invariant)
         outside = self._out_of_model(tally, entry)
-        out_of_model = sum(tally.false_by[trial] for trial in outside)
+        out_of_model = sum(broken.times for broken in outside)
         violations = tally.false - out_of_model
         dormant = self._dormant_features(entry)
         facts = Facts(
@@ -292,6 +306,9 @@ class _Judging:
             trials_false=tally.trials_false,
             antecedent=facts.antecedent,
             example=_example(tally, outside),
+            broken=_inside(tally, outside),
+            violations=tally.violations,
+            expected=tally.expected,
             nearest="" if verdict is Verdict.SATISFIED else self._nearest.get(message, ""),
             rate_bounds=self._rate_bounds(site) if verdict is Verdict.NEVER_TRUE else {},
             replay=self._replays.get(message, ""),
@@ -314,21 +331,33 @@ class _Judging:
         tally = self._tallies.get((SOMETIMES, name))
         return (0, 0) if tally is None else (tally.true, tally.false)
 
-    def _out_of_model(self, tally: Tally, entry: Entry | None) -> set[TrialKey]:
-        """Trials whose first violation came after a fault that the invariant assumes away."""
-        if entry is None or not entry.invariant.assumes:
-            return set()
-        first: dict[TrialKey, int] = {}
-        for trial, hit in tally.violations:
-            first[trial] = min(hit.time, first.get(trial, hit.time))
-        assumed = frozenset(entry.invariant.assumes)
-        return {trial for trial, time in first.items() if self._was_broken(trial, time, assumed)}
+    def _out_of_model(self, tally: Tally, entry: Entry | None) -> list[Broken]:
+        """
+        What was broken after a fault that the invariant assumes away.
 
-    def _was_broken(self, trial: TrialKey, time: int, assumed: frozenset[str]) -> bool:
+        That the fault came first has to be known of the first violation of the trial, process by
+        process; where its record was lost it is not.
+        """
+        if entry is None or not entry.invariant.assumes:
+            return []
+        assumed = frozenset(entry.invariant.assumes)
+        first = {each.key: each.hit for each in tally.violations if each.hit.nth == 1}
+        return [
+            broken
+            for broken in tally.broken
+            if broken.key in first and self._was_broken(broken, first[broken.key], assumed)
+        ]
+
+    def _was_broken(self, broken: Broken, hit: Hit, assumed: frozenset[str]) -> bool:
+        evidence, run = self._evidence, broken.run
         return any(
-            injected <= time and assumed & (active | breaks)
-            for facts in self._evidence.around(trial)
-            for injected, active, breaks in facts.faults
+            assumed.intersection((*fault.active, *fault.breaks))
+            for facts in evidence.around((run, broken.effective))
+            for owner in [evidence.owner_of(run, broken.shard, facts.trial.id)]
+            for shard, fault in facts.faults
+            # Trials of one name that two processes began are two trials.
+            if owner is not None and owner == evidence.owner_of(run, shard, facts.trial.id)
+            if comes_before(fault, shard, hit, broken.shard)
         )
 
     def _dormant_features(self, entry: Entry | None) -> tuple[str, ...]:
@@ -444,9 +473,15 @@ def _declared_without_trials(evidence: Evidence) -> dict[str, set[bool]]:
     return declared
 
 
-def _example(tally: Tally, outside: set[TrialKey]) -> Hit | None:
-    inside = [hit for trial, hit in tally.violations if trial not in outside]
-    every = inside or [hit for _, hit in tally.violations]
+def _inside(tally: Tally, outside: list[Broken]) -> list[Broken]:
+    beyond = {each.key for each in outside}
+    return [each for each in tally.broken if each.key not in beyond]
+
+
+def _example(tally: Tally, outside: list[Broken]) -> Hit | None:
+    beyond = {each.key for each in outside}
+    every = [each.hit for each in tally.violations if each.key not in beyond]
+    every = every or [each.hit for each in tally.violations]
     return every[0] if every else None
 
 

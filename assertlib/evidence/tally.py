@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import add
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..model import Kind
 from ..recording.hits import Hit
@@ -28,6 +28,45 @@ Known = tuple[Kind, str, str | None]
 """These, and the invariant."""
 
 
+Place = tuple[str, str, str | None]
+"""Run, shard, and the trial as that process knows it."""
+
+
+class Broken(NamedTuple):
+    """
+    How often an assertion that must hold was false in a trial, in one process.
+
+    Attributes:
+        trial: As the process knows it.
+        effective: Where that belongs; no trial if the process outlived it.
+    """
+
+    run: str
+    shard: Digest
+    trial: str | None
+    effective: str | None
+    times: int
+
+    @property
+    def key(self) -> Place:
+        """Where it happened."""
+        return self.run, self.shard.name, self.trial
+
+
+class Violation(NamedTuple):
+    """A recorded hit that broke an assertion, and the process that recorded it."""
+
+    run: str
+    shard: Digest
+    effective: str | None
+    hit: Hit
+
+    @property
+    def key(self) -> Place:
+        """Where it happened."""
+        return self.run, self.shard.name, self.hit.trial
+
+
 @dataclass
 class Tally:
     """
@@ -35,9 +74,10 @@ class Tally:
 
     Attributes:
         true, false: How many, in and out of trials.
+        expected: How many were false on purpose, and count nowhere else.
         trials_true, trials_false, trials_hit: In how many trials there was one.
-        false_by: How many were false by trial, of an assertion that must hold.
-        violations: Recorded hits that broke it, in order of time.
+        broken: How many were false by trial and process, of an assertion that must hold.
+        violations: Recorded hits that broke it, run by run in order of time.
         at_least: Whether some of its hits were told by who tells the first ones only.
     """
 
@@ -49,9 +89,10 @@ class Tally:
     trials_true: int = 0
     trials_false: int = 0
     trials_hit: int = 0
-    false_by: dict[TrialKey, int] = field(default_factory=lambda: defaultdict(int))
-    violations: list[tuple[TrialKey, Hit]] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
     at_least: bool = False
+    expected: int = 0
 
     @property
     def hits(self) -> int:
@@ -210,9 +251,11 @@ class RunTally:
                 continue
             if self._expected(shard, trial) == known[1]:
                 sums.columns[1][number] -= count
+                tallies[known[:2]].expected += count
                 continue
             effective = self._evidence.trial_of(self._run, shard, trial)
-            tallies[known[:2]].false_by[self._run, effective] += count
+            broken = Broken(self._run, shard, trial, effective, count)
+            tallies[known[:2]].broken.append(broken)
 
     def _add_violations(self, shard: Digest, tallies: dict[Key, Tally]) -> None:
         for hit in shard.violations:
@@ -221,7 +264,7 @@ class RunTally:
                 continue
             if self._expected(shard, hit.trial) != tally.message:
                 effective = self._evidence.trial_of(self._run, shard, hit.trial)
-                tally.violations.append(((self._run, effective), hit))
+                tally.violations.append(Violation(self._run, shard, effective, hit))
 
     def _add_columns(self, sums: _Sum, tallies: dict[Key, Tally]) -> None:
         for number in numbers_in(sums.declared):

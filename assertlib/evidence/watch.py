@@ -6,28 +6,47 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from ..recording.hits import Hit
 from ..recording.reader import Follower, UnreadableRunError
 from ..recording.records import TroubleRecord
-from ..recording.rundir import shard_paths
+from ..recording.rundir import LiveShards
+from ..recording.shard import SUFFIX
+from ..recording.system import system
 from ..recording.trials import Trial, ancestry
+
+
+class Seen(NamedTuple):
+    """A violation, and the name of the shard that holds its record."""
+
+    shard: str
+    hit: Hit
 
 
 class RunWatch:
     """
     Follows all shards of a run.
 
+    A shard is read until its process has ended, so that a run of many processes is read once.
+
     Attributes:
         violations: Unexpected violations that were not taken yet.
         troubles: Assertions that could not be evaluated, likewise.
     """
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, *, but: int | None = None) -> None:
+        """
+        Args:
+            but: Id of a process whose violations are left out.
+        """
         self._run_dir = str(run_dir)
+        self._live = LiveShards(self._run_dir)
+        self._but = but
         self._followers: dict[str, Follower] = {}
-        self._seen: dict[str, tuple[int, int]] = {}
-        self.violations: list[Hit] = []
+        self._taken: dict[str, tuple[int, int]] = {}
+        self._trials: dict[str, Trial] = {}
+        self.violations: list[Seen] = []
         self.troubles: list[TroubleRecord] = []
 
     def update(self) -> None:
@@ -35,65 +54,48 @@ class RunWatch:
         Read what was written since.
 
         Raises:
-            UnreadableRunError: A shard is damaged.
+            UnreadableRunError: A shard is damaged, or the run's directory is gone.
         """
-        try:
-            paths = shard_paths(self._run_dir)
-        except OSError as error:
-            raise UnreadableRunError(f"{self._run_dir}: {error.strerror}") from error
-        for path in paths:
-            name = os.path.basename(path)
-            follower = self._followers.setdefault(name, Follower(path))
+        if not system.exists(self._run_dir):
+            raise UnreadableRunError(f"{self._run_dir}: the run's directory is gone")
+        for name in self._live.changing():
+            path = os.path.join(self._run_dir, name + SUFFIX)
+            follower = self._followers.get(name) or Follower(path)
+            self._followers[name] = follower
             follower.read()
-            hits, troubles = self._seen.get(name, (0, 0))
-            self.violations += [hit for hit in follower.shard.hits[hits:] if hit.is_violation]
-            self.troubles += follower.shard.troubles[troubles:]
-            self._seen[name] = (len(follower.shard.hits), len(follower.shard.troubles))
+            self._take_over(name, follower)
 
-    def take(self, root: str | None) -> tuple[list[Hit], list[TroubleRecord]]:
+    def _take_over(self, name: str, follower: Follower) -> None:
+        shard = follower.shard
+        hits, troubles = self._taken.get(name, (0, 0))
+        self._taken[name] = (len(shard.hits), len(shard.troubles))
+        self._trials.update((id, record.trial) for id, record in shard.trials.items())
+        self.troubles += shard.troubles[troubles:]
+        if self._but is None or shard.header.get("pid") != self._but:
+            self.violations += [Seen(name, hit) for hit in shard.hits[hits:] if hit.is_violation]
+
+    def take(self, root: str | None) -> tuple[list[Seen], list[TroubleRecord]]:
         """Remove and return what belongs to the trial *root* or to trials inside it."""
-        trials = self._trials()
-        violations = [hit for hit in self.violations if _is_inside(hit.trial, root, trials)]
-        troubles = [each for each in self.troubles if _is_inside(each.trial, root, trials)]
-        self.violations = [hit for hit in self.violations if hit not in violations]
-        self.troubles = [each for each in self.troubles if each not in troubles]
-        wanted = [hit for hit in violations if not _is_on_purpose(hit, trials)]
-        return wanted, troubles
+        mine = [seen for seen in self.violations if self._is_inside(seen.hit.trial, root)]
+        troubles = [each for each in self.troubles if self._is_inside(each.trial, root)]
+        if mine:
+            taken = set(map(id, mine))
+            self.violations = [seen for seen in self.violations if id(seen) not in taken]
+        if troubles:
+            taken = set(map(id, troubles))
+            self.troubles = [each for each in self.troubles if id(each) not in taken]
+        return [seen for seen in mine if not self._is_on_purpose(seen.hit)], troubles
 
-    def take_late(self) -> list[Hit]:
-        """Remove and return what belongs to no trial, or was violated after its trial's end."""
-        trials = self._trials()
-        ends = {
-            identifier: record.end
-            for follower in self._followers.values()
-            for identifier, record in follower.shard.trials.items()
-        }
-        late = []
-        for hit in self.violations:
-            root = self._root(hit.trial, trials)
-            end = None if root is None else ends.get(root)
-            is_late = root is None or (end is not None and hit.time > end)
-            if is_late and not _is_on_purpose(hit, trials):
-                late.append(hit)
-        self.violations = [hit for hit in self.violations if hit not in late]
-        return late
+    def was_violated(self, message: str, root: str) -> bool:
+        """Whether the assertion called *message* was violated in the trial *root*, by any process."""
+        return any(
+            seen.hit.message == message and self._is_inside(seen.hit.trial, root)
+            for seen in self.violations
+        )
 
-    def _trials(self) -> dict[str, Trial]:
-        return {
-            identifier: record.trial
-            for follower in self._followers.values()
-            for identifier, record in follower.shard.trials.items()
-        }
+    def _is_inside(self, trial: str | None, outer: str | None) -> bool:
+        return trial == outer or any(each.id == outer for each in ancestry(trial, self._trials))
 
-    def _root(self, trial: str | None, trials: dict[str, Trial]) -> str | None:
-        for ancestor in ancestry(trial, trials):
-            trial = ancestor.id
-        return trial
-
-
-def _is_inside(trial: str | None, outer: str | None, trials: dict[str, Trial]) -> bool:
-    return trial == outer or any(each.id == outer for each in ancestry(trial, trials))
-
-
-def _is_on_purpose(hit: Hit, trials: dict[str, Trial]) -> bool:
-    return any(each.expects_violation_of(hit.message) for each in ancestry(hit.trial, trials))
+    def _is_on_purpose(self, hit: Hit) -> bool:
+        around = ancestry(hit.trial, self._trials)
+        return any(each.expects_violation_of(hit.message) for each in around)

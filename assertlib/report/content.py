@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..evidence.explanation import entry_of, explain
+from ..evidence.revision import short
 from ..evidence.summary import (
     AssertionResult,
     InvariantResult,
@@ -89,7 +90,7 @@ def content_of(summary: Summary) -> Content:
 
 def title(summary: Summary, *, is_running: bool = False) -> str:
     """The first line of a report."""
-    commit = f" @{summary.commit[:7]}" if summary.commit else ""
+    commit = f" @{short(summary.commit)}" if summary.commit else ""
     runs = f"run {summary.runs[-1]}" if len(summary.runs) == 1 else f"{len(summary.runs)} runs"
     if is_running:
         runs += " (running)"

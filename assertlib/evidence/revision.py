@@ -1,0 +1,91 @@
+"""
+The commit that a run was recorded from, and whether the work tree differed from it.
+
+``46c8d08…`` is that commit, ``46c8d08…+dirty.1f0c9e2a7b`` a work tree with changes; the digest after
+``dirty.`` stands for what the changes are, so that two runs of one digest ran the same source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from ..recording.rundir import find_commit
+
+_DIRTY = "+dirty"
+_DIGEST_CHARACTERS = 10
+# Settings of a repository must not run programs here: it may be anybody's.
+_GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
+_DIFFERENCE = ("diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color")
+_UNTRACKED = ("ls-files", "-z", "--others", "--exclude-standard", "--exclude=__pycache__/")
+_WITHIN = 60
+"""Seconds that git may take."""
+
+
+@cache
+def find_revision(root: Path) -> str | None:
+    """The commit at *root* or above, marked if the work tree differs from it; None without one."""
+    commit = find_commit(str(root))
+    if commit is None:
+        return None
+    difference = _difference(root)
+    if not difference:
+        return commit
+    return f"{commit}{_DIRTY}.{difference}"
+
+
+def is_dirty(revision: str | None) -> bool:
+    """Whether *revision* names a work tree with changes."""
+    return _DIRTY in (revision or "")
+
+
+def commit_of(revision: str) -> str:
+    """The commit that *revision* is, or differs from."""
+    return revision.partition(_DIRTY)[0]
+
+
+def short(revision: str, characters: int = 7) -> str:
+    """*revision* for people: ``46c8d08`` or ``46c8d08+dirty``."""
+    return commit_of(revision)[:characters] + (_DIRTY if is_dirty(revision) else "")
+
+
+def _difference(root: Path) -> str:
+    """A digest of what the work tree has and its commit lacks; empty if they are the same."""
+    changed = _git(root, *_DIFFERENCE)
+    untracked = _git(root, *_UNTRACKED)
+    if changed is None or untracked is None:
+        # Without git, or in a repository it does not trust, the commit is all that is known.
+        return ""
+    if not changed and not untracked:
+        return ""
+    made = hashlib.sha256(changed)
+    for name in sorted(untracked.split(b"\0")):
+        made.update(b"\0" + name + b"\0" + _content(root, name))
+    return made.hexdigest()[:_DIGEST_CHARACTERS]
+
+
+def _content(root: Path, name: bytes) -> bytes:
+    path = os.path.join(os.fsencode(root), name)
+    try:
+        if not os.path.isfile(path) or os.path.islink(path):
+            return b""
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return b""
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        done = subprocess.run(
+            [*_GIT, *arguments],
+            cwd=root, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=_WITHIN, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
