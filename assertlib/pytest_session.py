@@ -1,6 +1,13 @@
 """
 A pytest session that records: a run directory for it, a trial for each test,
-and a failure for each violation, whoever caught it.
+and a failure for each violation, whatever caught it.
+
+A violation fails its test as soon as it is known.  At the end of the session the evidence decides:
+what was violated and made no test fail (because its record was lost, it came late, or the test was
+run again and passed) fails the session.
+
+What runs between the hooks of a test may be patched by it: functions of the operating system are
+those of `recording.system`, and nothing is imported there.
 """
 
 from __future__ import annotations
@@ -9,25 +16,31 @@ import functools
 import itertools
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from .catalog.check import Checked, check
 from .catalog.config import ConfigError, find_config
-from .evidence.explanation import entry_of, explain
-from .evidence.gather import read_evidence
-from .evidence.runs import describe_run, finish_run, new_run
-from .evidence.summary import summarise
-from .evidence.watch import RunWatch
+from .evidence.combine import Evidence
+from .evidence.explanation import entry_of, explain, unrecorded
+from .evidence.gather import read_digests
+from .evidence.revision import find_revision
+from .evidence.runs import describe_run, finish_run, new_run, read_info
+from .evidence.summary import AssertionResult, Summary, summarise
+from .evidence.tally import Broken
+from .evidence.verdicts import Verdict
+from .evidence.watch import RunWatch, Seen
+from .evidence.wording import counted
 from .lifecycle import trial
 from .primitives import InvariantViolation
 from .recording.hits import Hit
-from .recording.reader import UnreadableRunError
+from .recording.reader import UnreadableRunError, shard_names
 from .recording.recorder import recorder
 from .recording.records import TroubleRecord
-from .recording.rundir import RUN_FILE, find_commit
+from .recording.rundir import RUN_FILE
 from .recording.settings import (
     COMMIT_ENV,
     MODE_ENV,
@@ -40,6 +53,17 @@ from .report.content import content_of
 
 _TRIAL = pytest.StashKey[str]()
 _DESELECTED = "assertlib_deselected"
+_CLAIMS = "assertlib_claims"
+"""Of a report: the violations that its phase knew of."""
+
+NOTHING_JUDGED = 3
+"""Exit code of a session that passed and evaluated no assertion."""
+
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+Claim = tuple[str, str | None, str]
+"""Shard, trial and message of a violation."""
+
 _NARROWING = (
     "collectonly",
     "keyword",
@@ -69,13 +93,47 @@ def start(config: pytest.Config) -> Session:
     except (OSError, UnreadableRunError) as error:
         raise pytest.UsageError(f"assertlib: {error}") from None
     os.environ.setdefault(ROOT_ENV, str(project.root))
-    commit = find_commit(str(project.root))
+    commit = find_revision(project.root)
     if commit is not None:
         os.environ.setdefault(COMMIT_ENV, commit)
     mode = None if MODE_ENV in os.environ else RAISE
     recorder.root = os.environ[ROOT_ENV]
     recorder.configure(mode=mode, run_dir=run_dir)
+    if mode is not None:
+        recorder.raise_only_here()
     return Session(config, checked, run_dir, owns_run=not given)
+
+
+class _OwnViolations:
+    """
+    Collects what this process violates as it happens, whether or not its record can be written.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = str(run_dir)
+        self._seen: list[tuple[frozenset[str], Seen]] = []
+
+    def handle(self, hit: Hit) -> None:
+        """Keep *hit* if it is an unexpected violation in this run."""
+        around = recorder.around
+        if not hit.is_violation or recorder.run_dir != self._run_dir:
+            return
+        if not any(each.expects_violation_of(hit.message) for each in around):
+            trials = frozenset(each.id for each in around)
+            self._seen.append((trials, Seen(recorder.shard_name, hit)))
+
+    def take(self, trial: str) -> list[Seen]:
+        """Remove and return what was violated in *trial* or in trials inside it."""
+        taken = [seen for trials, seen in self._seen if trial in trials]
+        self._seen = [each for each in self._seen if trial not in each[0]]
+        return taken
+
+
+class _Unclaimed(NamedTuple):
+    """A violation that no test failed for."""
+
+    result: AssertionResult
+    where: list[Broken]
 
 
 class Session:
@@ -88,21 +146,43 @@ class Session:
         self._checked = checked
         self._run_dir = run_dir
         self._owns_run = owns_run
-        self._watch = RunWatch(run_dir)
+        self._before = frozenset(() if owns_run else shard_names(str(run_dir)))
+        self._watch = RunWatch(run_dir, but=os.getpid())
+        self._own = _OwnViolations(run_dir)
+        self._refusals = 0
         self._deselected = 0
         self._partial = ""
-        self._orphans: list[Hit] = []
+        self._claims: list[Claim] = []
+        self._claimed: set[Claim] = set()
+        self._unclaimed: list[_Unclaimed] = []
+        self._summary: Summary | None = None
+        self._unreadable = ""
         self._finished: set[str] = set()
         self._is_worker = hasattr(config, "workerinput")
+        recorder.subscribe(self._own)
+        recorder.explained_by(self._explained)
 
     # -- tests -----------------------------------------------------------
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """A trial around set-up, call and tear-down."""
+        self._refusals = recorder.refusals
         with trial(item.nodeid) as unit:
             item.stash[_TRIAL] = unit.id
             return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Note in the report which violations it knows of; if it fails, it answers for them."""
+        if call.when == "setup" and call.excinfo is not None:
+            self._taken(item)
+        report = yield
+        setattr(report, _CLAIMS, self._claims)
+        self._claims = []
+        return report
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -130,7 +210,11 @@ class Session:
 
     def _taken(self, item: pytest.Item) -> tuple[list[Hit], list[TroubleRecord]]:
         self._watch.update()
-        return self._watch.take(item.stash[_TRIAL])
+        trial = item.stash[_TRIAL]
+        violations, troubles = self._watch.take(trial)
+        violations = [*self._own.take(trial), *violations]
+        self._claims += [(seen.shard, seen.hit.trial, seen.hit.message) for seen in violations]
+        return [seen.hit for seen in violations], troubles
 
     def _fail_if_violated(self, item: pytest.Item) -> None:
         violations, troubles = self._taken(item)
@@ -140,6 +224,12 @@ class Session:
             f"  at {trouble.location}\n  {trouble.reason}"
             for trouble in troubles
         ]
+        refused, self._refusals = recorder.refusals - self._refusals, recorder.refusals
+        if refused > 0 and not troubles:
+            texts.append(
+                f"{counted(refused, 'assertion')} could not be evaluated, and no record of that could"
+                " be written"
+            )
         if texts:
             pytest.fail("\n\n".join(texts), pytrace=False)
 
@@ -178,10 +268,42 @@ class Session:
         if self._owns_run:
             self._partial = self._partial_because(session, exitstatus)
             finish_run(self._run_dir, full=not self._partial)
-        self._watch.update()
-        self._orphans = self._watch.take_late()
-        if self._orphans and exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        try:
+            self._judge()
+        except UnreadableRunError as error:
+            self._unreadable = str(error)
+        if exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = self._exit_status(session)
+
+    def _judge(self) -> None:
+        info = read_info(self._run_dir)
+        digests = read_digests(info, self._run_dir)
+        evidence = Evidence()
+        evidence.add_digests(info, (each for each in digests if each.name not in self._before))
+        checked = self._checked
+        summary = summarise(evidence, checked.catalog, checked.name, checked.scan.sites)
+        self._summary = summary
+        self._unclaimed = [
+            _Unclaimed(result, where)
+            for result in summary.with_verdict(Verdict.VIOLATED)
+            for where in [list(self._not_claimed(result))]
+            if where
+        ]
+
+    def _not_claimed(self, result: AssertionResult) -> Iterator[Broken]:
+        names = {result.message, *(each.hit.message for each in result.violations)}
+        for broken in result.broken:
+            if all((broken.shard.name, broken.trial, name) not in self._claimed for name in names):
+                yield broken
+
+    def _exit_status(self, session: pytest.Session) -> int:
+        """Of a session whose tests all passed."""
+        summary = self._summary
+        if self._unclaimed or summary is None or summary.damage:
+            return pytest.ExitCode.TESTS_FAILED
+        if summary.is_empty and not self._partial and self._owns_run:
+            return NOTHING_JUDGED
+        return pytest.ExitCode.OK
 
     def _partial_because(self, session: pytest.Session, exitstatus: int) -> str:
         """Why what did not happen means nothing; empty if it does."""
@@ -212,9 +334,13 @@ class Session:
         return all(path.resolve() in given or given & set(path.resolve().parents) for path in whole)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count the tests that came to their end, in whichever process."""
+        """Count the tests that came to their end, and the violations that made one fail."""
         if report.when == "teardown":
             self._finished.add(report.nodeid)
+        # An expected failure answers for what it violates, as it does for any other error.
+        if report.failed or hasattr(report, "wasxfail"):
+            claims: Iterable[Claim] = getattr(report, _CLAIMS, ())
+            self._claimed.update((shard, trial, message) for shard, trial, message in claims)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Tests that could not be collected did not run."""
@@ -224,9 +350,11 @@ class Session:
         """A short coverage section."""
         if self._is_worker:
             return
-        evidence = read_evidence([self._run_dir])
-        sites = self._checked.scan.sites
-        summary = summarise(evidence, self._checked.catalog, self._checked.name, sites)
+        summary = self._summary
+        if summary is None:
+            if self._unreadable:
+                terminalreporter.write_line(f"assertlib: {self._unreadable}", red=True)
+            return
         content = content_of(summary)
         terminalreporter.section("assertlib")
         if summary.is_empty:
@@ -236,11 +364,21 @@ class Session:
         terminalreporter.write_line(" · ".join(content.counts))
         if self._partial:
             terminalreporter.write_line(f"partial, since {self._partial}")
-        for hit in self._orphans:
+        for text in summary.damage:
+            terminalreporter.write_line(f"damaged: {text}")
+        for unclaimed in self._unclaimed:
             terminalreporter.write_line("")
-            terminalreporter.write_line("Violated outside of every test:")
-            terminalreporter.write_line(self._explained(hit))
+            terminalreporter.write_line("Violated, and no test failed for it:")
+            terminalreporter.write_line(self._story(unclaimed))
         terminalreporter.write_line(f"assertlib report {self._run_dir.name}")
+
+    def _story(self, unclaimed: _Unclaimed) -> str:
+        """The violation by one of its records, or by what the counters hold where there is none."""
+        keys = {broken.key for broken in unclaimed.where}
+        known = [each.hit for each in unclaimed.result.violations if each.key in keys]
+        if known:
+            return self._explained(known[0])
+        return unrecorded(unclaimed.result, unclaimed.where)
 
 
 def _by_message(hits: list[Hit]) -> list[list[Hit]]:
@@ -252,10 +390,9 @@ def _by_message(hits: list[Hit]) -> list[list[Hit]]:
 
 def _hide_our_frames(violation: InvariantViolation) -> None:
     """Let the traceback end at the call of the assertion."""
-    ours = Path(__file__).parent
     last = trace = violation.__traceback__
     while trace is not None:
-        if ours not in Path(trace.tb_frame.f_code.co_filename).parents:
+        if not trace.tb_frame.f_code.co_filename.startswith(_OURS):
             last = trace
         trace = trace.tb_next
     if last is not None:

@@ -8,15 +8,17 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from .evidence.watch import RunWatch
 from .primitives import InvariantViolation
 from .recording import shard
 from .recording.hits import Hit
-from .recording.reader import read_shards
 from .recording.recorder import recorder
 from .recording.rundir import find_commit
 from .recording.settings import COMMIT_ENV
-from .recording.trials import EXPECTS_VIOLATION, Trial, ancestry
+from .recording.system import system
+from .recording.trials import EXPECTS_VIOLATION, Trial
 
 __all__ = ["ExpectedViolation", "caught", "expect_violation"]
 
@@ -62,8 +64,7 @@ def expect_violation(message: str) -> Iterator[ExpectedViolation]:
     expected = ExpectedViolation(message)
     name = f"{recorder.trial_id or os.getpid()} [expects {next(_numbers)}]"
     trial = Trial(name, population=message, sampler=EXPECTS_VIOLATION)
-    subscribers = recorder.sinks.loaded()
-    subscribers.append(expected)
+    recorder.subscribe(expected)
     recorder.begin_trial(trial)
     try:
         yield expected
@@ -73,23 +74,22 @@ def expect_violation(message: str) -> Iterator[ExpectedViolation]:
         expected.error = violation
     finally:
         recorder.end_trial(trial)
-        subscribers.remove(expected)
+        recorder.unsubscribe(expected)
     if not expected.hits and not _violated_by_a_child(message, name):
         raise AssertionError(f"the assertion {message!r} was not violated")
 
 
+_watches: dict[str, RunWatch] = {}
+"""By run directory: one that was followed so far is not read again."""
+
+
 def _violated_by_a_child(message: str, trial: str) -> bool:
-    if recorder.run_dir is None:
+    run_dir = recorder.run_dir
+    if run_dir is None or not system.exists(run_dir):
         return False
-    shards = read_shards(recorder.run_dir)
-    known = {name: record.trial for left in shards for name, record in left.trials.items()}
-    return any(
-        hit.is_violation
-        and hit.message == message
-        and any(each.id == trial for each in ancestry(hit.trial, known))
-        for left in shards
-        for hit in left.hits
-    )
+    watch = _watches.setdefault(run_dir, RunWatch(Path(run_dir)))
+    watch.update()
+    return watch.was_violated(message, trial)
 
 
 def caught(defect: str, message: str) -> None:

@@ -80,8 +80,22 @@ def test_the_output_ends_with_a_section_on_coverage(project):
     assert remedy == f"assertlib report {project.runs()[-1].name}"
 
 
-def test_what_was_never_reached_does_not_fail_the_session(project):
+def test_a_full_session_that_passes_and_evaluates_no_assertion_exits_with_3(project):
     project.write("test_store.py", "import store\ndef test_nothing(): pass\n")
+    done = project.pytest()
+    assert done.returncode == 3, done.stdout
+    assert "no assertion was hit; this proves nothing" in done.stdout
+
+
+def test_a_selected_test_that_evaluates_no_assertion_may_pass(project):
+    project.write("test_store.py", "import store\ndef test_nothing(): pass\n")
+    done = project.pytest("test_store.py::test_nothing")
+    assert done.returncode == 0, done.stdout
+    assert "no assertion was hit; this proves nothing" in done.stdout
+
+
+def test_what_was_never_reached_does_not_fail_the_session(project):
+    project.write("test_store.py", "import store\ndef test_put(): store.put(1)\n")
     assert project.pytest().returncode == 0
 
 
@@ -363,7 +377,7 @@ def test_a_violation_in_a_server_that_outlives_its_test_fails_the_session(projec
     project.write("test_store.py", SERVER + tests)
     done = project.pytest()
     assert done.returncode == 1, done.stdout
-    assert "Violated outside of every test:" in done.stdout
+    assert "Violated, and no test failed for it:" in done.stdout
     assert "Every revision that is handed out is greater than zero." in done.stdout
 
 
@@ -392,7 +406,7 @@ def test_a_violation_while_modules_are_imported_fails_the_session(project):
     )
     done = project.pytest()
     assert done.returncode == 1
-    assert "Violated outside of every test:" in done.stdout
+    assert "Violated, and no test failed for it:" in done.stdout
 
 
 # -- Hypothesis -----------------------------------------------------------------------------
@@ -641,4 +655,4 @@ def test_inside_assertlib_run_it_records_into_that_run(project):
 def test_recording_that_is_off_stays_off(project):
     project.write("test_store.py", "import store\ndef test_put(): store.put(-1)\n")
     done = project.pytest(ASSERTLIB="off")
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 3, done.stdout

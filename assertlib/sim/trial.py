@@ -295,12 +295,11 @@ def _features(
 
 @contextmanager
 def _subscribed(watcher: _Watcher) -> Iterator[None]:
-    subscribers = recorder.sinks.loaded()
-    subscribers.append(watcher)
+    recorder.subscribe(watcher)
     try:
         yield
     finally:
-        subscribers.remove(watcher)
+        recorder.unsubscribe(watcher)
 
 
 @contextmanager
