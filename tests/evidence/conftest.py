@@ -2,9 +2,11 @@
 Runs made by hand, shard by shard, and what is made of them.
 """
 
+import itertools
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -34,13 +36,16 @@ HERE = Location("store.py", "put", "Store", 7)
 
 
 class ShardMaker:
-    """What one process left, told call by call."""
+    """What one process left, call by call: each call is a line, and times are the clock's."""
 
-    def __init__(self, name, *, start=0, base=None):
+    def __init__(self, name, *, start=0, base=None, clock_id="boot", owner=None):
         self.shard = Shard(name)
-        self.shard.start = start
+        self.shard.start = self.shard.clock = start
+        self.shard.clock_id = clock_id
+        self.lines = itertools.count(1)
+        self.violations = Counter()
         self.shard.durable = True
-        self.shard.base = None if base is None else Trial(base)
+        self.shard.base = None if base is None else Trial(base, owner=owner)
 
     def slot(self, kind, message, invariant=None):
         for number, slot in enumerate(self.shard.slots):
@@ -59,7 +64,11 @@ class ShardMaker:
         counted = self.shard.true if condition else self.shard.false
         counted[number] += times
         self.shard.told.append(Delta(trial, counts, []) if condition else Delta(trial, [], counts))
-        body = {"details": None, "captured": None, "seed": None, **told}
+        nth = 0
+        if kind.violated_by_false and not condition:
+            self.violations[kind, message, trial] += 1
+            nth = self.violations[kind, message, trial]
+        body = {"details": None, "captured": None, "seed": None, "nth": nth, "clock": time, **told}
         self.shard.hits.append(
             Hit(
                 kind=kind,
@@ -70,20 +79,22 @@ class ShardMaker:
                 time=time,
                 trial=trial,
                 location=HERE,
+                line=next(self.lines),
                 **body,
             )
         )
         return self
 
     def trial(self, id, *, begin=0, end=None, outlived=(), **fields):
-        record = TrialRecord(Trial(id, **fields), begin)
-        record.end = end
+        record = TrialRecord(Trial(id, **fields), begin, begin)
+        record.ended = end
         record.outlived = frozenset(outlived)
         self.shard.trials[id] = record
         return self
 
     def faults(self, *active, trial=None, time=0, breaks=()):
-        self.shard.faults.append(FaultRecord(trial, time, list(active), list(breaks)))
+        line = next(self.lines)
+        self.shard.faults.append(FaultRecord(trial, time, line, list(active), list(breaks)))
         return self
 
     def features(self, features, trial=None):

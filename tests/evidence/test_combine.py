@@ -204,8 +204,8 @@ def test_of_two_readings_of_a_run_the_finished_one_counts(world, first):
 def outliving(world, *, start=0, outlived=()):
     world.site(ALWAYS, ACK)
     run = world.run()
-    run.process("1-a").trial("seed-1", begin=1, end=10, outlived=outlived)
-    run.process("2-b", start=start, base="seed-1").hit(ALWAYS, ACK, trial="seed-1")
+    run.process("1-a").trial("seed-1", begin=1, end=10, outlived=outlived, owner="1-a")
+    run.process("2-b", start=start, base="seed-1", owner="1-a").hit(ALWAYS, ACK, trial="seed-1")
     return world.result(ACK).trials_hit
 
 

@@ -55,7 +55,7 @@ def test_it_names_assertion_place_condition_values_details_and_replay():
         "acked = 1042",
         "synced = 1040",
         'details: {"entry": 7}',
-        "trial seed-7, seed 7",
+        "trial: seed-7 (seed 7)",
     ):
         assert part in story()
 

@@ -219,7 +219,7 @@ def test_a_fault_is_recorded_by_whichever_process_injects_it(world):
     run = with_assumption(world, "fsync-honest")
     injector = run.process("1-a").trial("seed-1")
     injector.faults("fsync-lies", breaks=["fsync-honest"], trial="seed-1", time=1)
-    run.process("2-b", base="seed-1").hit(ALWAYS, ACK, False, trial="seed-1", time=10)
+    run.process("2-b", base="seed-1", owner="1-a").hit(ALWAYS, ACK, False, trial="seed-1", time=10)
     assert world.verdict(ACK) == "out-of-model"
 
 

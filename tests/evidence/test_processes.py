@@ -272,7 +272,8 @@ def only(run_dir, pattern):
 
 
 def hit_lines(data):
-    return data[: data.rfind(b"\n") + 1].count(b'{"assertlib_hit"')
+    whole = data[: data.rfind(b"\n") + 1]
+    return whole.count(b'{"assertlib_hit"') + whole.count(b'{"assertlib_violation"')
 
 
 def test_a_shard_cut_at_any_byte_keeps_every_earlier_line(world, small_run):

@@ -2,10 +2,12 @@
 Violations as they are written, and to which trial they belong.
 """
 
+import fcntl
+
 import pytest
 
 from assertlib.evidence.watch import RunWatch
-from assertlib.recording.reader import UnreadableRunError
+from assertlib.recording.reader import Follower, UnreadableRunError
 
 
 @pytest.fixture
@@ -16,12 +18,7 @@ def watch(run_dir):
 
 def taken(watch, trial):
     watch.update()
-    return [hit.message for hit in watch.take(trial)[0]]
-
-
-def late(watch):
-    watch.update()
-    return [hit.message for hit in watch.take_late()]
+    return [seen.hit.message for seen in watch.take(trial)[0]]
 
 
 def test_a_violation_is_taken_by_its_trial_and_once_only(watch, child):
@@ -87,26 +84,7 @@ def test_a_false_sometimes_is_no_violation(watch, child):
     assert taken(watch, "test_put") == []
 
 
-def test_a_violation_outside_of_every_trial_is_late(watch, child):
-    child("from assertlib import always; always(False, 'ack follows fsync')")
-    assert late(watch) == ["ack follows fsync"]
-
-
-def test_a_violation_after_the_end_of_its_trial_is_late(watch, child):
-    child("""
-        import subprocess, sys
-        from assertlib import trial
-        source = "from assertlib import always; input(); always(False, 'ack follows fsync')"
-        with trial("test_put"):
-            server = subprocess.Popen(
-                [sys.executable, "-c", source], stdin=subprocess.PIPE, text=True
-            )
-        server.communicate("go on\\n")
-    """)
-    assert late(watch) == ["ack follows fsync"]
-
-
-def test_an_expected_violation_is_neither_taken_nor_late(watch, child):
+def test_an_expected_violation_is_not_taken(watch, child):
     child("""
         from assertlib import always, trial
         from assertlib.testing import expect_violation
@@ -116,7 +94,6 @@ def test_an_expected_violation_is_neither_taken_nor_late(watch, child):
             always(False, "ack follows fsync")
     """)
     assert taken(watch, "test_put") == []
-    assert late(watch) == []
 
 
 def test_what_is_written_between_two_updates_is_seen_at_the_second(watch, child):
@@ -137,9 +114,11 @@ def test_half_a_line_waits_for_its_other_half(watch, child, run_dir):
     """)
     (path,) = run_dir.glob("*.jsonl")
     whole = path.read_bytes()
-    path.write_bytes(whole[: whole.index(b'{"assertlib_hit') + 20])
-    assert taken(watch, "test_put") == []
-    path.write_bytes(whole)
+    with path.open("r+b") as living:
+        fcntl.flock(living, fcntl.LOCK_EX)
+        living.truncate(whole.index(b'{"assertlib_violation') + 20)
+        assert taken(watch, "test_put") == []
+        living.write(whole)
     assert taken(watch, "test_put") == ["ack follows fsync"]
 
 
@@ -147,3 +126,13 @@ def test_a_damaged_shard_is_an_error_that_names_file_and_line(watch, run_dir):
     (run_dir / "1-a.jsonl").write_text("garbage\n")
     with pytest.raises(UnreadableRunError, match=r"1-a\.jsonl:1:"):
         watch.update()
+
+
+def test_a_shard_whose_process_has_ended_is_read_once(watch, child, monkeypatch):
+    read = []
+    update = Follower.read
+    monkeypatch.setattr(Follower, "read", lambda self: (read.append(self), update(self)))
+    for number in range(3):
+        child(f"from assertlib import always; always({number} < 9, 'small')")
+        watch.update()
+    assert len(read) == 3

@@ -87,6 +87,10 @@ def test_what_nothing_hit_has_a_row(tmp_path):
     )
 
 
+def hits_in(data):
+    return data.count(b'{"assertlib_hit"') + data.count(b'{"assertlib_violation"')
+
+
 def test_a_shard_cut_at_any_byte_keeps_its_lines(tmp_path):
     _, (shard,) = recorded_run(tmp_path, processes=1)
     whole = (tmp_path / f"{shard.name}.jsonl").read_bytes()
@@ -95,13 +99,9 @@ def test_a_shard_cut_at_any_byte_keeps_its_lines(tmp_path):
     for size in range(len(whole) + 1):
         (cut / "1-cut.jsonl").write_bytes(whole[:size])
         left = read_shard(str(cut / "1-cut"))
-        lines = whole[:size].count(b'{"assertlib_hit"')
+        lines = hits_in(whole[:size])
         ends_whole = whole[:size].endswith(b"\n") or size == 0
-        complete = (
-            lines
-            if ends_whole
-            else whole[: whole[:size].rfind(b"\n") + 1].count(b'{"assertlib_hit"')
-        )
+        complete = lines if ends_whole else hits_in(whole[: whole[:size].rfind(b"\n") + 1])
         CUT.always(len(left.hits) == complete, "every whole line before a cut is read")
         CUT.sometimes(left.torn, "a cut leaves a torn line")
         assert len(left.hits) == complete

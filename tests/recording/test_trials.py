@@ -104,7 +104,8 @@ def test_a_trial_has_a_beginning_and_an_end_in_time(children):
     outcome = children.run(scenario)
     before, after = outcome.value
     one = outcome.shard.trials["one"]
-    assert before <= one.begin <= one.end <= after
+    assert before <= one.begin <= after
+    assert one.began <= one.ended
 
 
 def test_each_trial_has_a_record_of_a_violation_of_its_own(children):
@@ -154,7 +155,7 @@ def test_an_exception_ends_its_trials(children):
         ("inner", "claim", True): 1,
         (None, "claim", True): 1,
     }
-    assert all(record.end is not None for record in outcome.shard.trials.values())
+    assert all(record.ended is not None for record in outcome.shard.trials.values())
 
 
 def test_the_open_trial_of_a_killed_process_gets_what_was_not_yet_told(children):
@@ -177,7 +178,7 @@ def test_the_open_trial_of_a_killed_process_gets_what_was_not_yet_told(children)
         ("outer", "claim", True): 2,
         ("inner", "claim", True): 100,
     }
-    assert outcome.shard.trials["inner"].end is None
+    assert outcome.shard.trials["inner"].ended is None
     assert_deltas_sum_up(outcome.shard)
 
 
@@ -508,7 +509,8 @@ def test_faults_are_recorded_with_the_trial_they_were_injected_in(children):
     assert (injected.trial, injected.active) == ("one", ["drop", "kill"])
     assert injected.breaks == ["clocks", "synced disks"]
     assert (ended.trial, ended.active, ended.breaks) == ("one", [], [])
-    assert early.time <= injected.time <= ended.time
+    assert early.clock <= injected.clock <= ended.clock
+    assert early.line < injected.line < ended.line
 
 
 def test_faults_injected_by_a_child_belong_to_the_trial_it_was_born_in(children):
