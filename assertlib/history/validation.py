@@ -144,7 +144,7 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
     assumed = _assumptions(history)
     if assumed.status is not Status.SUCCESS:
         reason = "the test itself is not what it has to be"
-        names = (LOAD, FAULTS, RECOVERY, LINEARIZABLE, *((*_PAST, REPLICAS) if has_past else ()))
+        names = (LOAD, RECOVERY, LINEARIZABLE, *((*_PAST, REPLICAS) if has_past else ()))
         skipped = [Check(name, Status.NOT_CHECKED, reason) for name in names]
         return Validation((assumed, *skipped))
     operations = history.operations
@@ -154,7 +154,7 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
     found = judge.check(operations, budget)
     core = None if found.stuck is None else judge.minimal(operations, found, history.found)
     linearizable = _linearizable(history, found, core)
-    checks = [assumed, _load(history), _faults(history), _recovery(history), linearizable]
+    checks = [assumed, _load(history), *_faults(history), _recovery(history), linearizable]
     replay = None
     if has_past:
         replay = Replay(operations, history.found)
@@ -409,19 +409,19 @@ def _differing(group: Sequence[Hashed]) -> Iterator[Complaint]:
 # -- faults -------------------------------------------------------------------------------------
 
 
-def _faults(history: History) -> Check:
+def _faults(history: History) -> Iterator[Check]:
     """Whether each kind of fault that was asked for had an effect at least once."""
-    asked = str(history.header.about.get("faults", _NO_FAULTS)).split(",")
-    if asked == [_NO_FAULTS]:
-        return Check(FAULTS, Status.NOTHING, "no fault was asked for")
+    if "faults" not in history.header.about:
+        return
+    asked = str(history.header.about["faults"]).split(",")
+    if asked == ["none"]:
+        yield Check(FAULTS, Status.NOTHING, "no fault was asked for")
+        return
     effective = [fault.name for fault in history.effective_faults]
     missing = [name for name in asked if name not in effective]
     reason = "; ".join(f"{name} {_why_without_effect(history, name)}" for name in missing)
     status = Status.UNKNOWN if missing else Status.SUCCESS
-    return Check(FAULTS, status, reason, judged=len(effective))
-
-
-_NO_FAULTS = "none"
+    yield Check(FAULTS, status, reason, judged=len(effective))
 
 
 def _why_without_effect(history: History, name: str) -> str:

@@ -38,6 +38,7 @@ class Process:
     Attributes:
         member: Whose it is.
         log: Where its output goes, one file over all restarts.
+        mark: What its processes carry in their environment.
     """
 
     def __init__(self, member: Member, command: Sequence[str], log: Path) -> None:
@@ -45,7 +46,7 @@ class Process:
         self.log = log
         self._command = list(command)
         self._process: subprocess.Popen[bytes] | None = None
-        self._mark = f"{member.name}-{secrets.token_hex(8)}"
+        self.mark = f"{member.name}-{secrets.token_hex(8)}"
 
     @property
     def is_running(self) -> bool:
@@ -59,7 +60,7 @@ class Process:
 
     def pids(self) -> set[int]:
         """All its processes: the first, those it has started, and those these have started."""
-        return processes.find(self._mark, self.pid) if self._process is not None else set()
+        return processes.find(self.mark, self.pid) if self._process is not None else set()
 
     def start(self) -> None:
         """
@@ -92,7 +93,7 @@ class Process:
     def _environment(self) -> dict[str, str]:
         port = self.member.failpoints
         failpoints = {} if port is None else {"GOFAIL_HTTP": f"127.0.0.1:{port}"}
-        return {**os.environ, processes.MARK: self._mark, **failpoints}
+        return {**os.environ, processes.MARK: self.mark, **failpoints}
 
     def kill(self) -> int:
         """
@@ -107,9 +108,10 @@ class Process:
         if self._process is None:
             return 0
         alive = self.pids()
-        if not processes.kill(self._mark, self.pid):
+        if not processes.kill(self.mark, self.pid):
+            rest = sorted(self.pids())
             raise HarnessError(
-                f"the processes {sorted(self.pids())} of {self.member.name} do not end on SIGKILL"
+                f"{len(rest)} processes of {self.member.name} survive SIGKILL, as: {rest[:5]}"
             )
         self._process.wait()
         return len(alive)
@@ -126,16 +128,16 @@ class Process:
     def pause(self) -> None:
         """Stop all its processes, until they are resumed."""
         if self._process is not None:
-            processes.stop(self._mark, self.pid)
+            processes.stop(self.mark, self.pid)
 
     def running(self) -> set[int]:
         """Those of its processes that are not stopped."""
-        return processes.running(self._mark, self.pid) if self._process is not None else set()
+        return processes.running(self.mark, self.pid) if self._process is not None else set()
 
     def resume(self) -> None:
         """Let all its processes go on."""
         if self._process is not None:
-            processes.resume(self._mark, self.pid)
+            processes.resume(self.mark, self.pid)
 
     @property
     def code(self) -> int | None:
@@ -176,6 +178,7 @@ class Cluster:
 
     def __init__(self, store: Store, members: Sequence[Member], logs: Path) -> None:
         self.store = store
+        self._guard: subprocess.Popen[bytes] | None = None
         self.members = list(members)
         self._problem = ""
         logs.mkdir(parents=True, exist_ok=True)
@@ -201,6 +204,7 @@ class Cluster:
         Raises:
             ClusterError: They do not.
         """
+        self._guard = processes.guard(each.mark for each in self._processes.values())
         for process in self._processes.values():
             process.start()
         await self.ready()
@@ -263,5 +267,7 @@ class Cluster:
             HarnessError: Some are still alive.
         """
         with ExitStack() as stack:
+            if self._guard is not None:
+                stack.callback(self._guard.communicate)
             for process in self._processes.values():
                 stack.callback(process.kill)

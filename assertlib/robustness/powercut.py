@@ -124,10 +124,11 @@ class PowerCutDisk:
         Raises:
             PowerCutError: Something else than `stop` ended it.
         """
-        if self._process is None or self._process.poll() is not None:
-            raise PowerCutError(f"the process of the disk at {self.mountpoint} ended: {self.log}")
-        if not self._serves():
-            raise PowerCutError(f"the disk at {self.mountpoint} is no longer mounted")
+        if self._process is None or self._process.poll() is not None or not self._serves():
+            raise PowerCutError(
+                f"the disk at {self.mountpoint} vanished: it was unmounted, or its process ended"
+                f" (output in {self.log})"
+            )
 
     def cut(self) -> None:
         """

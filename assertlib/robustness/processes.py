@@ -5,16 +5,18 @@ The command of a member may be a script that starts the server as its child, and
 detach itself from it.  A signal to one process, or to one group, misses the rest, and a fault
 that misses the process with the sockets does nothing.  So each member is started with a mark in
 its environment.  Its processes are those below its first one and those that carry the mark,
-which survives setsid, a double fork and the end of every parent.  Only a process that does both,
-leaves its parents and drops its environment, escapes.
+which survives setsid, a double fork and the end of every parent.  A process escapes only if it
+leaves its parents and drops its environment, too.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 MARK = "ASSERTLIB_MEMBER"
@@ -60,6 +62,20 @@ def kill(mark: str, root: int | None = None) -> bool:
     """Kill them all, stopped first so that none starts another; whether none is left."""
     stop(mark, root)
     return _repeat(lambda: find(mark, root), signal.SIGKILL, KILLED_WITHIN)
+
+
+def guard(marks: Iterable[str]) -> subprocess.Popen[bytes]:
+    """
+    A process that kills all that carry one of *marks* once its standard input is closed.
+
+    The kernel closes it when this process ends, however it does.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__, *marks],
+        stdin=subprocess.PIPE,
+        # An interrupt at the terminal is not for it.
+        start_new_session=True,
+    )
 
 
 def _repeat(rest: Callable[[], set[int]], number: signal.Signals, within: float) -> bool:
@@ -117,3 +133,9 @@ def _carries(pid: int, mark: str) -> bool:
             return f"{MARK}={mark}".encode() in file.read().split(b"\0")
     except OSError:
         return False
+
+
+if __name__ == "__main__":
+    sys.stdin.buffer.read()
+    for each in sys.argv[1:]:
+        kill(each)

@@ -54,7 +54,7 @@ async def network(echo):
     """A network to the echo, which knows this process as ``us``."""
     target, pid = echo
     (port,) = free_ports(1)
-    pids = {"us": os.getpid(), "echo": pid}
+    pids = {"us": {os.getpid()}, "echo": {pid}}
     async with Network([Route("echo", port, target)], lambda: pids, random.Random(1)) as made:
         yield made, port
 
@@ -214,4 +214,4 @@ def test_delays_are_never_negative(delay, jitter, loss):
 
 def test_nobody_owns_a_port_that_is_free():
     (port,) = free_ports(1)
-    assert owner_of(port, {"us": os.getpid(), "gone": 2**22 - 1}) is None
+    assert owner_of(port, {"us": {os.getpid()}, "gone": {2**22 - 1}}) is None
