@@ -34,7 +34,21 @@ needs_iptables = pytest.mark.skipif(
 
 # The first member holds the values; the others pass on what clients ask them.
 STORE = """
-import asyncio, json, sys
+import asyncio, json, os, sys
+
+# As gofail answers; of its failpoints one is passed twice, one ends the process, one is missed.
+HITS = {"passed": 2, "missed": 0, "fatal": 0}
+
+async def failpoints(reader, writer):
+    method, path, _ = (await reader.readline()).decode().split()
+    if method == "PUT" and path == "/fatal":
+        asyncio.get_running_loop().call_later(0.2, os._exit, 2)
+    name, _, what = path[1:].partition("/")
+    names = "".join(f"{each}=\\n" for each in HITS)
+    text = str(HITS[name]) if what == "count" else names if method == "GET" else ""
+    status = "200 OK" if method == "GET" else "204 No Content"
+    writer.write(f"HTTP/1.0 {status}\\r\\nContent-Length: {len(text)}\\r\\n\\r\\n{text}".encode())
+    writer.close()
 
 async def main(log, port, peer_port, first):
     file = open(log, "a+")
@@ -69,6 +83,8 @@ async def main(log, port, peer_port, first):
         finally:
             writer.close()
 
+    if "GOFAIL_HTTP" in os.environ:
+        await asyncio.start_server(failpoints, *os.environ["GOFAIL_HTTP"].split(":"))
     await asyncio.start_server(relay if first else serve, "127.0.0.1", port)
     await asyncio.start_server(serve, "127.0.0.1", peer_port)
     await asyncio.Event().wait()
@@ -259,6 +275,17 @@ def test_a_campaign_too_short_for_all_its_faults_is_not_judged_for_the_rest(proj
     done = campaign(project, "PLAIN", "--nodes", 2, "--faults", "kill,reset", seconds=0.5)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "was never injected: the campaign was too short" in done.stdout
+
+
+def test_failpoints_count_if_they_were_hit_or_ended_the_process(project):
+    kinds = [f"gofail:{name}=sleep(1)" for name in ("passed", "missed", "fatal")]
+    done = campaign(project, "PLAIN", "--faults", ",".join(kinds), seconds=9)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "gofail:missed=sleep(1) had no effect in 1 of 1 injections" in done.stdout
+    assert "the failpoint was never hit" in done.stdout
+    found = {each["name"]: (each["effect"], each["measured"]) for each in faults(project)}
+    assert found[kinds[0]] == (2, "hits")
+    assert found[kinds[2]] == (1, "process ended")
 
 
 @needs_fuse
