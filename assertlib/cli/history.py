@@ -50,7 +50,7 @@ def check(file: FileArgument, model: ModelOption = None, budget: BudgetOption = 
     """
     history = read(file, model)
     validation = validate(history, budget=budget)
-    sys.stdout.write(in_words(validation))
+    sys.stdout.write(in_words(validation, validation.status))
     return exit_code(validation.status)
 
 
@@ -98,11 +98,11 @@ def exit_code(status: Status) -> int:
     return {Status.SUCCESS: OK, Status.FAILURE: WRONG}.get(status, NO_DATA)
 
 
-def in_words(validation: Validation) -> str:
-    """All checks, one line each, and what failed below it."""
+def in_words(validation: Validation, ending: Status) -> str:
+    """All checks, one line each, what failed below it, and the *ending*."""
     width = max(len(each.name) for each in validation.checks)
     lines = [line for each in validation.checks for line in _lines(each, width)]
-    return "\n".join([*lines, str(validation.status).upper(), ""])
+    return "\n".join([*lines, str(ending).upper(), ""])
 
 
 _SHOWN = 3

@@ -33,9 +33,9 @@ from ..robustness.campaign import Campaign, Plan, Progress
 from ..robustness.faults import FAULTS, Failpoint, FaultKind, faults_named
 from ..robustness.journal import FILE
 from ..robustness.judge import judge
-from ..robustness.scene import unavailable
+from ..robustness.scene import Means, unavailable
 from ..robustness.traffic import PROFILES
-from .common import OK, WRONG, TargetOption, command, seconds_of
+from .common import OK, TargetOption, command, seconds_of
 from .history import exit_code, in_words, read
 from .signals import SIGNALLED, run_until_signalled
 
@@ -194,7 +194,7 @@ def _plan(
             f"the traffic {profile.name!r} is for stores with the model {profile.model!r},"
             f" and {store.name} has {store.model!r}"
         )
-    names = [name.strip() for name in faults.split(",")]
+    names = list(dict.fromkeys(name.strip() for name in faults.split(",")))
     if names == ["none"]:
         names = []
     try:
@@ -204,8 +204,14 @@ def _plan(
     for kind in kinds:
         if kind.needs > nodes:
             raise ConfigError(f"the fault {kind.name!r} needs {kind.needs} nodes, not {nodes}")
-    kinds = [kind for kind in kinds if not _is_left_out(kind)]
-    if names and not kinds:
+    left_out = _left_out(kinds)
+    kinds = [kind for kind in kinds if kind.name not in left_out]
+    if {kind.means for kind in kinds} >= {Means.NETWORK, Means.USERS}:
+        raise ConfigError(
+            "the fault 'isolate' acts on direct connections between members, and the other faults"
+            " of the network lead these through a proxy: test them in a campaign of their own"
+        )
+    if left_out and not kinds:
         raise ConfigError("none of the faults can be injected here")
     return Plan(
         store,
@@ -214,14 +220,19 @@ def _plan(
         profile,
         seconds_of(duration),
         random.SystemRandom().getrandbits(32) if seed is None else seed,
+        left_out,
     )
 
 
-def _is_left_out(kind: FaultKind) -> bool:
-    reason = None if kind.means is None else unavailable(kind.means)
-    if reason is not None:
-        print(f"assertlib: the fault {kind.name!r} is left out: {reason}", file=sys.stderr)
-    return reason is not None
+def _left_out(kinds: list[FaultKind]) -> dict[str, str]:
+    """The faults that cannot be injected here, with the reasons."""
+    found: dict[str, str] = {}
+    for kind in kinds:
+        reason = None if kind.means is None else unavailable(kind.means)
+        if reason is not None:
+            found[kind.name] = reason
+            print(f"assertlib: the fault {kind.name!r} is left out: {reason}", file=sys.stderr)
+    return found
 
 
 def _load(name: str) -> Store:
@@ -300,19 +311,27 @@ def _conclude(checked: Checked, run_dir: Path, directory: Path, history: History
     judge(history, validation, f"campaign {history.header.about.get('seed', '')}".strip())
     finish_run(run_dir, full=bool(history.noted("end")))
     summary = summarise(read_evidence([run_dir]), checked.catalog, checked.name, checked.scan.sites)
-    sys.stdout.write(in_words(validation) + "\n")
+    status = _ending(history, validation, is_violated=summary.is_violated)
+    sys.stdout.write(in_words(validation, status) + "\n")
     sys.stdout.write(FORMATS[Format.TEXT](summary))
     page = directory / "timeline.html"
     page.write_text(timeline(history, validation), encoding="utf-8")
     (directory / "report.md").write_text(FORMATS[Format.MARKDOWN](summary), encoding="utf-8")
-    _say_where(directory, page, validation)
-    return WRONG if summary.is_violated else exit_code(validation.status)
+    _say_where(directory, page, status)
+    return exit_code(status)
 
 
-def _say_where(directory: Path, page: Path, validation: Validation) -> None:
+def _ending(history: History, validation: Validation, *, is_violated: bool) -> Status:
+    """How the campaign ended, with what the store's own processes asserted."""
+    if is_violated and not history.noted("harness failed"):
+        return Status.FAILURE
+    return validation.status
+
+
+def _say_where(directory: Path, page: Path, status: Status) -> None:
     def shown(path: Path) -> str:
         return os.path.relpath(path, Path.cwd())
 
     print(f"\nhistory, logs, report: {shown(directory)}", file=sys.stderr)
-    if validation.status is not Status.SUCCESS:
+    if status is not Status.SUCCESS:
         print(f"timeline:              {shown(page)}", file=sys.stderr)

@@ -47,13 +47,21 @@ class Stream:
 
 @dataclass(slots=True)
 class Band:
-    """A fault from its beginning to its end; None if it did not end."""
+    """
+    A fault from its beginning to its end; None if it did not end.
+
+    Attributes:
+        effect: How much it was measured to do; a fault without effect is no evidence.
+        measured: What was counted, or why it had no effect.
+    """
 
     name: str
     begin: int
     end: int | None
     targets: tuple[str, ...]
     breaks: tuple[str, ...]
+    effect: int = 0
+    measured: str = ""
 
 
 @dataclass(slots=True)
@@ -77,6 +85,11 @@ class History:
     shown_by: dict[int, str] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     end: int = 0
+
+    @property
+    def effective_faults(self) -> list[Band]:
+        """Those with a measured effect."""
+        return [fault for fault in self.faults if fault.effect > 0]
 
     def noted(self, name: str) -> list[Note]:
         """The notes called *name*."""
@@ -178,7 +191,8 @@ class _Assembly:
     def _fault(self, record: Fault) -> None:
         key = (record.name, record.targets)
         if record.phase == "end":
-            self._faults.pop(key).end = record.time
+            band = self._faults.pop(key)
+            band.end, band.effect, band.measured = record.time, record.effect, record.measured
             return
         band = Band(record.name, record.time, None, record.targets, record.breaks)
         self._faults[key] = band

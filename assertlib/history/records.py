@@ -102,6 +102,8 @@ class Fault:
     Attributes:
         targets: The members it is about.
         breaks: Assumptions that it breaks, in the words of the catalog.
+        effect: At its end: how much it was measured to do; 0 is no effect, or none measured.
+        measured: What was counted, or why it had no effect.
     """
 
     time: int
@@ -109,6 +111,8 @@ class Fault:
     phase: Literal["begin", "end"]
     targets: tuple[str, ...] = ()
     breaks: tuple[str, ...] = ()
+    effect: int = 0
+    measured: str = ""
     type: Literal["fault"] = "fault"
 
 

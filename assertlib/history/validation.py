@@ -116,6 +116,7 @@ class Validation:
 
 ASSUMPTIONS = "assumptions"
 LOAD = "load"
+FAULTS = "faults"
 RECOVERY = "recovery"
 LINEARIZABLE = "linearizable"
 READS = "reads of the past"
@@ -153,7 +154,7 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
     found = judge.check(operations, budget)
     core = None if found.stuck is None else judge.minimal(operations, found, history.found)
     linearizable = _linearizable(history, found, core)
-    checks = [assumed, _load(history), _recovery(history), linearizable]
+    checks = [assumed, _load(history), *_faults(history), _recovery(history), linearizable]
     replay = None
     if has_past:
         replay = Replay(operations, history.found)
@@ -178,6 +179,8 @@ def _assumptions(history: History) -> Check:
 
 
 def _wrong_with_the_test(history: History) -> Iterator[str]:
+    for note in history.noted("harness failed"):
+        yield f"the harness failed, not the store: {note.details.get('error')}"
     if history.header.model == Etcd.name and not any(
         isinstance(each.response, Ranged) and each.response.revision == 1
         for each in history.operations
@@ -401,3 +404,32 @@ def _differing(group: Sequence[Hashed]) -> Iterator[Complaint]:
             name = {"compacted": "compacted revision"}.get(what, what)
             yield Complaint(REPLICAS, f"members differ in their {name}: {told}", time=group[0].time)
             return
+
+
+# -- faults -------------------------------------------------------------------------------------
+
+
+def _faults(history: History) -> Iterator[Check]:
+    """Whether each kind of fault that was asked for had an effect at least once."""
+    if "faults" not in history.header.about:
+        return
+    asked = str(history.header.about["faults"]).split(",")
+    if asked == ["none"]:
+        yield Check(FAULTS, Status.NOTHING, "no fault was asked for")
+        return
+    effective = [fault.name for fault in history.effective_faults]
+    missing = [name for name in asked if name not in effective]
+    reason = "; ".join(f"{name} {_why_without_effect(history, name)}" for name in missing)
+    status = Status.UNKNOWN if missing else Status.SUCCESS
+    yield Check(FAULTS, status, reason, judged=len(effective))
+
+
+def _why_without_effect(history: History, name: str) -> str:
+    for note in history.noted("left out"):
+        if note.details.get("fault") == name:
+            return f"was left out: {note.details.get('reason')}"
+    injected = [fault for fault in history.faults if fault.name == name]
+    if not injected:
+        return "was never injected: the campaign was too short"
+    why = injected[-1].measured or "it did not end, or its effect was not measured"
+    return f"had no effect in {len(injected)} of {len(injected)} injections: {why}"

@@ -12,22 +12,20 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..history.etcd import deletion
-from ..history.records import Found, Hashed, Header
+from ..history.records import Fault, Found, Hashed, Header
 from ..history.requests import NO_END, Event, KeyValue, Range, Ranged, Watch, prefix_end
 from .adapter import Connection, Member, Status, Store
 from .client import Client
-from .cluster import ClusterError
+from .cluster import ClusterError, HarnessError
 from .faults import FaultKind
 from .gofail import GofailError
 from .journal import Journal
-from .netfilter import NetfilterError
-from .powercut import PowerCutError
 from .scene import Means, Scene
 from .traffic import FREE, Profile, Session, Shared
 
@@ -49,6 +47,7 @@ class Plan:
     Attributes:
         seconds: For how long; the round that is under way is finished.
         seed: What all choices are made from; time and the scheduler have their say, too.
+        left_out: Faults that were asked for and cannot be injected here, with the reasons.
     """
 
     store: Store
@@ -57,6 +56,7 @@ class Plan:
     profile: Profile
     seconds: float
     seed: int
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def means(self) -> set[Means]:
@@ -66,10 +66,11 @@ class Plan:
     def about(self) -> dict[str, str | int | float]:
         """The plan in words, for the header of the history."""
         version = self.store.version()
+        asked = [*(fault.name for fault in self.faults), *self.left_out]
         return {
             "store": f"{self.store.name} {version}".strip(),
             "nodes": self.nodes,
-            "faults": ",".join(fault.name for fault in self.faults) or "none",
+            "faults": ",".join(asked) or "none",
             "traffic": self.profile.name,
             "seconds": self.seconds,
             "seed": self.seed,
@@ -114,6 +115,7 @@ class Campaign:
         # Not the same dice: when clients throw theirs is up to the scheduler.
         self._shared = Shared(random.Random(self._rng.getrandbits(32)))
         self._groups = 0
+        self._due: list[FaultKind] = []
 
     async def run(self) -> None:
         """
@@ -129,15 +131,19 @@ class Campaign:
                 plan.store, plan.nodes, plan.means, self._directory, self._journal, self._rng
             )
             self._cluster = self._scene.cluster
+            for name, reason in plan.left_out.items():
+                self._journal.note("left out", fault=name, reason=reason)
             try:
                 async with self._scene:
                     await self._cluster.start()
-                    await self._rounds()
-            except (GofailError, NetfilterError, PowerCutError) as error:
+                    completed = await self._rounds()
+            except (GofailError, HarnessError) as error:
                 raise ClusterError(str(error)) from None
-            self._journal.note("end")
+            if completed:
+                self._journal.note("end")
 
-    async def _rounds(self) -> None:
+    async def _rounds(self) -> bool:
+        """Round after round; False if the harness failed, so that the store cannot be judged."""
         plan = self._plan
         ends = time.monotonic() + plan.seconds
         await self._set_up()
@@ -150,19 +156,34 @@ class Campaign:
             for _ in clients
         ]
         try:
-            while time.monotonic() < ends:
-                self._progress.rounds += 1
-                await self._round(clients, sessions)
-                if not await self._compare():
-                    self._progress.tell("replicas differ: the campaign ends here")
-                    return
-        except ClusterError as error:
-            # It served clients once, so this is what the fault has come to.
-            self._journal.note("not recovered", error=str(error)[:2000])
-            self._progress.tell(f"the campaign ends here: {error}")
+            await self._until(ends, clients, sessions)
+        except HarnessError as error:
+            self._journal.note("harness failed", error=str(error)[:2000])
+            self._progress.tell(f"the harness failed, not the store: {error}")
+            return False
         finally:
             for client in clients:
                 await client.close()
+        return True
+
+    async def _until(
+        self, ends: float, clients: Sequence[Client], sessions: Sequence[Session]
+    ) -> None:
+        try:
+            while time.monotonic() < ends:
+                self._progress.rounds += 1
+                await self._round(clients, sessions)
+                agree = await self._compare()
+                self._scene.check()
+                if not agree:
+                    self._progress.tell("replicas differ: the campaign ends here")
+                    return
+        except ClusterError as error:
+            # Without its disk or network a store cannot serve.
+            self._scene.check()
+            # It served clients once, so this is what the fault has come to.
+            self._journal.note("not recovered", error=str(error)[:2000])
+            self._progress.tell(f"the campaign ends here: {error}")
 
     def _spread(self, count: int) -> list[Member]:
         members = self._cluster.members
@@ -212,14 +233,22 @@ class Campaign:
         self._journal.note("load", rate=rate, needed=self._plan.profile.needed)
         self._cluster.check_alive()
         if self._plan.faults:
-            fault = self._rng.choice(self._plan.faults)
-            self._progress.tell(f"round {self._progress.rounds}: {rate:,.0f} ops/s, {fault.name}")
-            await fault.inject(self._scene)
+            kind = self._next_kind()
+            self._progress.tell(f"round {self._progress.rounds}: {rate:,.0f} ops/s, {kind.name}")
+            fault = await kind.inject(self._scene)
+            self._progress.tell(_in_words(fault))
             await self._cluster.ready()
-            self._journal.note("recovered", fault=fault.name)
+            if fault.effect:
+                self._journal.note("recovered", fault=fault.name)
         else:
             self._progress.tell(f"round {self._progress.rounds}: {rate:,.0f} ops/s")
         await asyncio.sleep(AFTER_FAULT)
+
+    def _next_kind(self) -> FaultKind:
+        """Each kind once, in a random order, before any comes again."""
+        if not self._due:
+            self._due = self._rng.sample(self._plan.faults, len(self._plan.faults))
+        return self._due.pop()
 
     async def _work(
         self, client: Client, session: Session, pace: _Pace, stop: asyncio.Event
@@ -327,6 +356,14 @@ class Campaign:
             client = Client(f"last-{member.name}", self._plan.store, member, self._journal)
             await client.do(Range(FREE, prefix_end(FREE)))
             await client.close()
+
+
+def _in_words(fault: Fault) -> str:
+    """The effect of *fault*."""
+    struck = f"{fault.name} of {', '.join(fault.targets)}"
+    if fault.effect:
+        return f"{struck} ({fault.measured}: {fault.effect:,})"
+    return f"warning: fault {struck} had no effect: {fault.measured}"
 
 
 async def _statuses(connections: dict[str, Connection]) -> dict[str, Status]:

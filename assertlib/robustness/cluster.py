@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from ..model import UsageError
+from . import processes
 from .adapter import Member, Store
 
 READY_WITHIN = 30.0
@@ -26,13 +27,18 @@ class ClusterError(UsageError):
     """A cluster does not do what it has to before it can be tested; the text says where to look."""
 
 
+class HarnessError(Exception):
+    """What the campaign put around the store no longer works; the text names the piece."""
+
+
 class Process:
     """
-    A member's process.
+    A member's process, with all that it has started.
 
     Attributes:
         member: Whose it is.
         log: Where its output goes, one file over all restarts.
+        mark: What its processes carry in their environment.
     """
 
     def __init__(self, member: Member, command: Sequence[str], log: Path) -> None:
@@ -40,26 +46,32 @@ class Process:
         self.log = log
         self._command = list(command)
         self._process: subprocess.Popen[bytes] | None = None
-        self._is_paused = False
+        self.mark = f"{member.name}-{secrets.token_hex(8)}"
 
     @property
     def is_running(self) -> bool:
-        """Whether there is a process, paused or not."""
+        """Whether its first process lives, paused or not."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int | None:
-        """Its number, while it runs."""
+        """The number of its first process, while that runs."""
         return self._process.pid if self._process is not None and self.is_running else None
+
+    def pids(self) -> set[int]:
+        """All its processes: the first, those it has started, and those these have started."""
+        return processes.find(self.mark, self.pid) if self._process is not None else set()
 
     def start(self) -> None:
         """
         Start it, for the first time or again.
 
         Raises:
-            ClusterError: There is no such program.
+            ClusterError: The program cannot be started.
+            HarnessError: A process is left of the last start, and cannot be killed.
         """
         assert not self.is_running
+        self.kill()
         self.member.data.mkdir(parents=True, exist_ok=True)
         if self.member.uid is not None:
             os.chown(self.member.data, self.member.uid, -1)
@@ -72,7 +84,7 @@ class Process:
                     stderr=log,
                     user=self.member.uid,
                     env=self._environment(),
-                    # A group of its own, for a store may be started through a script.
+                    # An interrupt at the terminal is for the campaign alone.
                     start_new_session=True,
                 )
             except OSError as error:
@@ -80,14 +92,29 @@ class Process:
 
     def _environment(self) -> dict[str, str]:
         port = self.member.failpoints
-        return {**os.environ} | ({} if port is None else {"GOFAIL_HTTP": f"127.0.0.1:{port}"})
+        failpoints = {} if port is None else {"GOFAIL_HTTP": f"127.0.0.1:{port}"}
+        return {**os.environ, processes.MARK: self.mark, **failpoints}
 
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        self._signal(signal.SIGKILL)
-        if self._process is not None:
-            self._process.wait()
-        self._is_paused = False
+    def kill(self) -> int:
+        """
+        Kill all its processes at once, as a crash would.
+
+        Returns:
+            How many were alive.
+
+        Raises:
+            HarnessError: Some are still alive.
+        """
+        if self._process is None:
+            return 0
+        alive = self.pids()
+        if not processes.kill(self.mark, self.pid):
+            rest = sorted(self.pids())
+            raise HarnessError(
+                f"{len(rest)} processes of {self.member.name} survive SIGKILL, as: {rest[:5]}"
+            )
+        self._process.wait()
+        return len(alive)
 
     def ends(self, within: float) -> bool:
         """Wait until it has ended by itself; False if it has not in *within* seconds."""
@@ -99,15 +126,18 @@ class Process:
         return True
 
     def pause(self) -> None:
-        """Let it do nothing, until it is resumed."""
-        self._signal(signal.SIGSTOP)
-        self._is_paused = True
+        """Stop all its processes, until they are resumed."""
+        if self._process is not None:
+            processes.stop(self.mark, self.pid)
+
+    def running(self) -> set[int]:
+        """Those of its processes that are not stopped."""
+        return processes.running(self.mark, self.pid) if self._process is not None else set()
 
     def resume(self) -> None:
-        """Let it go on."""
-        if self._is_paused:
-            self._signal(signal.SIGCONT)
-        self._is_paused = False
+        """Let all its processes go on."""
+        if self._process is not None:
+            processes.resume(self.mark, self.pid)
 
     @property
     def code(self) -> int | None:
@@ -121,11 +151,6 @@ class Process:
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 16_384))
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
-
-    def _signal(self, number: int) -> None:
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
 
 
 def ends_with_us(by: str) -> list[str]:
@@ -153,6 +178,7 @@ class Cluster:
 
     def __init__(self, store: Store, members: Sequence[Member], logs: Path) -> None:
         self.store = store
+        self._guard: subprocess.Popen[bytes] | None = None
         self.members = list(members)
         self._problem = ""
         logs.mkdir(parents=True, exist_ok=True)
@@ -167,13 +193,9 @@ class Cluster:
         """The process of *member*."""
         return self._processes[member.name]
 
-    def pids(self) -> dict[str, int]:
-        """The processes that run, by the names of their members."""
-        return {
-            name: process.pid
-            for name, process in self._processes.items()
-            if process.pid is not None
-        }
+    def pids(self) -> dict[str, set[int]]:
+        """All processes of each member, by its name."""
+        return {name: process.pids() for name, process in self._processes.items()}
 
     async def start(self) -> None:
         """
@@ -182,6 +204,7 @@ class Cluster:
         Raises:
             ClusterError: They do not.
         """
+        self._guard = processes.guard(each.mark for each in self._processes.values())
         for process in self._processes.values():
             process.start()
         await self.ready()
@@ -237,6 +260,14 @@ class Cluster:
                 return
 
     def stop(self) -> None:
-        """End all processes."""
-        for process in self._processes.values():
-            process.kill()
+        """
+        End all processes.
+
+        Raises:
+            HarnessError: Some are still alive.
+        """
+        with ExitStack() as stack:
+            if self._guard is not None:
+                stack.callback(self._guard.communicate)
+            for process in self._processes.values():
+                stack.callback(process.kill)

@@ -1,5 +1,9 @@
 """
-Faults: what is done to members, and how it is taken back.
+Faults: what is done to members, how it is taken back, and what effect it had.
+
+A fault can miss: the sockets may belong to another process, members may reach each other past
+the proxy, or may exchange nothing while it lasts.  So each kind measures its effect, and one
+without effect is not counted as evidence.
 """
 
 from __future__ import annotations
@@ -8,11 +12,29 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from ..history.records import Fault
 from .adapter import Member
-from .gofail import Failpoints, terms
-from .proxy import BLACKHOLE, CUT, WHOLE, Rule, Way
+from .gofail import Failpoints, GofailError, terms
+from .proxy import BLACKHOLE, CUT, WHOLE, Network, Rule, Way
 from .scene import Means, Scene
+
+
+class Effect(NamedTuple):
+    """
+    What a fault was measured to do.
+
+    Attributes:
+        amount: How much; 0 is no effect.
+        measured: What was counted, or why there was nothing to count.
+    """
+
+    amount: int
+    measured: str
+
+
+INTERRUPTED = Effect(0, "it was interrupted")
 
 
 class FaultKind(ABC):
@@ -31,9 +53,34 @@ class FaultKind(ABC):
     needs: int = 1
     means: Means | None = None
 
+    async def inject(self, scene: Scene) -> Fault:
+        """
+        Strike some members and recover, with both in the journal; returns the record of the end.
+
+        Raises:
+            HarnessError: What the fault needs around the cluster is gone.
+        """
+        members = self.members(scene)
+        names = tuple(member.name for member in members)
+        scene.journal.fault_begins(self.name, names, self.breaks)
+        effect = INTERRUPTED
+        try:
+            effect = await self.strike(scene, members)
+        finally:
+            ended = scene.journal.fault_ends(self.name, names, *effect)
+        return ended
+
+    def members(self, scene: Scene) -> list[Member]:
+        """The members to strike."""
+        return scene.some()
+
     @abstractmethod
-    async def inject(self, scene: Scene) -> None:
-        """Let it happen, and take it back."""
+    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+        """Let it happen to *members*, and take it back."""
+
+
+def _killed(count: int) -> Effect:
+    return Effect(count, "processes killed" if count else "no process was alive")
 
 
 class Kill(FaultKind):
@@ -42,14 +89,13 @@ class Kill(FaultKind):
     name = "kill"
     about = "kill -9 one member, and start it again"
 
-    async def inject(self, scene: Scene) -> None:
-        (member,) = scene.some()
+    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+        (member,) = members
         process = scene.cluster.process(member)
-        scene.journal.fault_begins(self.name, (member.name,), self.breaks)
-        process.kill()
+        killed = process.kill()
         await asyncio.sleep(scene.rng.uniform(0.0, 0.5))
         process.start()
-        scene.journal.fault_ends(self.name, (member.name,))
+        return _killed(killed)
 
 
 class KillAll(FaultKind):
@@ -59,15 +105,14 @@ class KillAll(FaultKind):
     about = "kill -9 all members, and start them again"
     needs = 2
 
-    async def inject(self, scene: Scene) -> None:
-        members = scene.some(len(scene.cluster.members))
-        names = tuple(member.name for member in members)
-        scene.journal.fault_begins(self.name, names, self.breaks)
-        for member in members:
-            scene.cluster.process(member).kill()
+    def members(self, scene: Scene) -> list[Member]:
+        return scene.some(len(scene.cluster.members))
+
+    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+        killed = [scene.cluster.process(member).kill() for member in members]
         for member in members:
             scene.cluster.process(member).start()
-        scene.journal.fault_ends(self.name, names)
+        return _killed(sum(killed) if all(killed) else 0)
 
 
 class Pause(FaultKind):
@@ -76,16 +121,18 @@ class Pause(FaultKind):
     name = "pause"
     about = "SIGSTOP one member for 1 to 3 seconds"
 
-    async def inject(self, scene: Scene) -> None:
-        (member,) = scene.some()
+    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+        (member,) = members
         process = scene.cluster.process(member)
-        scene.journal.fault_begins(self.name, (member.name,), self.breaks)
         process.pause()
         try:
             await asyncio.sleep(scene.rng.uniform(1.0, 3.0))
+            count, running = len(process.pids()), sorted(process.running())
         finally:
             process.resume()
-            scene.journal.fault_ends(self.name, (member.name,))
+        if running:
+            return Effect(0, f"processes {running} did not stop")
+        return Effect(count, "processes stopped" if count else "no process was alive")
 
 
 class NetworkFault(FaultKind):
@@ -95,23 +142,42 @@ class NetworkFault(FaultKind):
     means = Means.NETWORK
     seconds = (1.0, 3.0)
     rule = CUT
+    done = "held up"
+    """What happens to bytes, in the past tense."""
 
     def ways(self, name: str, others: Sequence[str], rng: random.Random) -> list[Way]:
         """Which ways are bad, if it hits the member *name*: to it and from it."""
-        return [(name, other) for other in others] + [(other, name) for other in others]
+        return _both_ways(name, others)
 
-    async def inject(self, scene: Scene) -> None:
+    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
         assert scene.network is not None
-        (member,) = scene.some()
-        others = [each.name for each in scene.cluster.members if each is not member]
-        ways = self.ways(member.name, others, scene.rng)
-        scene.journal.fault_begins(self.name, (member.name,), self.breaks)
+        (member,) = members
+        ways = self.ways(member.name, _others(scene, member), scene.rng)
+        size, waiting = _affected(scene.network, ways)
         await scene.network.set(ways, self.rule)
         try:
             await asyncio.sleep(scene.rng.uniform(*self.seconds))
         finally:
             await scene.network.set(ways, WHOLE)
-            scene.journal.fault_ends(self.name, (member.name,))
+        now_size, now_waiting = _affected(scene.network, ways)
+        if now_size > size:
+            return Effect(now_size - size, f"bytes {self.done}")
+        if now_waiting > waiting:
+            return Effect(now_waiting - waiting, "connections held up")
+        return Effect(0, scene.network.why_idle(ways))
+
+
+def _affected(network: Network, ways: Sequence[Way]) -> tuple[int, int]:
+    """Bytes and connections, since the campaign began."""
+    return sum(network.affected[way] for way in ways), sum(network.waiting[way] for way in ways)
+
+
+def _others(scene: Scene, member: Member) -> list[str]:
+    return [each.name for each in scene.cluster.members if each is not member]
+
+
+def _both_ways(name: str, others: Sequence[str]) -> list[Way]:
+    return [(name, other) for other in others] + [(other, name) for other in others]
 
 
 class Partition(NetworkFault):
@@ -139,6 +205,7 @@ class Blackhole(NetworkFault):
     name = "blackhole"
     about = "lose all bytes between one member and the others for 1 to 3 seconds"
     rule = BLACKHOLE
+    done = "lost"
 
 
 class Delay(NetworkFault):
@@ -147,6 +214,7 @@ class Delay(NetworkFault):
     name = "delay"
     about = "delay all bytes between one member and the others by 25 to 125 ms"
     rule = Rule(delay=0.075, jitter=0.05)
+    done = "delayed"
 
 
 class Loss(NetworkFault):
@@ -155,6 +223,7 @@ class Loss(NetworkFault):
     name = "loss"
     about = "lose half of the packets between one member and the others: they come late"
     rule = Rule(loss=0.5)
+    done = "sent again"
 
 
 class Reset(FaultKind):
@@ -165,12 +234,13 @@ class Reset(FaultKind):
     needs = 2
     means = Means.NETWORK
 
-    async def inject(self, scene: Scene) -> None:
+    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
         assert scene.network is not None
-        (member,) = scene.some()
-        scene.journal.fault_begins(self.name, (member.name,), self.breaks)
-        scene.network.reset(member.name)
-        scene.journal.fault_ends(self.name, (member.name,))
+        (member,) = members
+        broken = scene.network.reset(member.name)
+        if broken:
+            return Effect(broken, "connections broken")
+        return Effect(0, scene.network.why_idle(_both_ways(member.name, _others(scene, member))))
 
 
 class Isolate(FaultKind):
@@ -181,18 +251,17 @@ class Isolate(FaultKind):
     needs = 2
     means = Means.USERS
 
-    async def inject(self, scene: Scene) -> None:
+    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
         assert scene.filter is not None
-        (member,) = scene.some()
-        scene.journal.fault_begins(self.name, (member.name,), self.breaks)
+        (member,) = members
         try:
-            for other in scene.cluster.members:
-                if other is not member:
-                    scene.filter.cut(member.name, other.name)
+            for other in _others(scene, member):
+                scene.filter.cut(member.name, other)
             await asyncio.sleep(scene.rng.uniform(1.0, 3.0))
+            dropped = scene.filter.dropped()
         finally:
             scene.filter.heal()
-            scene.journal.fault_ends(self.name, (member.name,))
+        return Effect(dropped, "packets dropped" if dropped else "the members exchanged no packet")
 
 
 class PowerCut(FaultKind):
@@ -202,20 +271,17 @@ class PowerCut(FaultKind):
     about = "cut the power of one member: all that it has not synced is gone (needs FUSE)"
     means = Means.DISK
 
-    def members(self, scene: Scene) -> list[Member]:
-        """Whom it hits."""
-        return scene.some()
-
-    async def inject(self, scene: Scene) -> None:
-        members = self.members(scene)
-        names = tuple(member.name for member in members)
-        scene.journal.fault_begins(self.name, names, self.breaks)
-        for member in members:
-            scene.cluster.process(member).kill()
+    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+        # A disk that vanished before would be mounted again by the cut.
+        scene.check()
+        killed = [scene.cluster.process(member).kill() for member in members]
+        unused = [each.name for each in members if scene.disks[each.name].is_empty]
         for member in members:
             scene.disks[member.name].cut()
             scene.cluster.process(member).start()
-        scene.journal.fault_ends(self.name, names)
+        if unused:
+            return Effect(0, f"{', '.join(unused)} kept no file below member.data")
+        return _killed(sum(killed) if all(killed) else 0)
 
 
 class PowerCutAll(PowerCut):
@@ -245,18 +311,18 @@ class Failpoint(FaultKind):
         self._point = point
         self._text = terms(text)
 
-    async def inject(self, scene: Scene) -> None:
-        (member,) = scene.some()
+    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+        (member,) = members
         process = scene.cluster.process(member)
         points = Failpoints(f"127.0.0.1:{member.failpoints}")
-        scene.journal.fault_begins(self.name, (member.name,), self.breaks)
         name = await asyncio.to_thread(self._full_name, points)
         await asyncio.to_thread(points.enable, name, self._text)
         if await asyncio.to_thread(process.ends, FIRES_WITHIN):
             process.start()
-        else:
-            await asyncio.to_thread(points.disable, name)
-        scene.journal.fault_ends(self.name, (member.name,))
+            return Effect(1, "process ended")
+        effect = await asyncio.to_thread(_hits, points, name)
+        await asyncio.to_thread(points.disable, name)
+        return effect
 
     def _full_name(self, points: Failpoints) -> str:
         """Failpoints of older programs are called by package and name."""
@@ -264,6 +330,14 @@ class Failpoint(FaultKind):
             if name == self._point or name.endswith(f"/{self._point}"):
                 return name
         return self._point
+
+
+def _hits(points: Failpoints, name: str) -> Effect:
+    try:
+        count = points.count(name)
+    except GofailError as error:
+        return Effect(0, str(error))
+    return Effect(count, "hits" if count else "the failpoint was never hit")
 
 
 FIRES_WITHIN = 3.0

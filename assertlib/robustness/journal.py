@@ -91,9 +91,11 @@ class Journal:
         """A fault is about to be injected."""
         self.write(Fault(self.now(), name, "begin", targets, breaks))
 
-    def fault_ends(self, name: str, targets: tuple[str, ...]) -> None:
-        """A fault was taken back."""
-        self.write(Fault(self.now(), name, "end", targets))
+    def fault_ends(self, name: str, targets: tuple[str, ...], effect: int, measured: str) -> Fault:
+        """A fault was taken back; returns the record."""
+        record = Fault(self.now(), name, "end", targets, effect=effect, measured=measured)
+        self.write(record)
+        return record
 
     def note(self, name: str, **details: str | float | bool | None) -> None:
         """Anything else worth knowing."""

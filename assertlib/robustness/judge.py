@@ -33,6 +33,7 @@ from ..history.requests import (
 )
 from ..history.told import Told
 from ..history.validation import (
+    ASSUMPTIONS,
     LINEARIZABLE,
     LOAD,
     READS,
@@ -82,22 +83,24 @@ def judge(history: History, validation: Validation, name: str) -> None:
     """
     Assert what *validation* found out about *history*, as the trial *name*.
 
-    Faults count from its beginning: which of them came before a violation cannot be told.
+    Faults without effect do not count, the others from its beginning: which of them came before a violation cannot be told.
     """
     about = history.header.about
     seed = about.get("seed")
     population = ", ".join(f"{key} {value}" for key, value in about.items() if key != "seed")
     with lifecycle.trial(name, population=population, seed=seed if isinstance(seed, int) else None):
         lifecycle.faults(
-            sorted({band.name for band in history.faults}),
-            breaks=sorted({broken for band in history.faults for broken in band.breaks}),
+            sorted({band.name for band in history.effective_faults}),
+            breaks=sorted({broken for band in history.effective_faults for broken in band.breaks}),
         )
         _operations(validation)
         _states(history, validation)
         _recovery(validation)
         _replicas(validation)
         _faults(history)
-        if history.header.model == "etcd":
+        # Of a test that was not what it has to be nothing is concluded.
+        is_sound = validation.named(ASSUMPTIONS).status is Status.SUCCESS
+        if history.header.model == "etcd" and is_sound:
             _revisions(history, validation)
             _watches(history, validation)
 
@@ -185,7 +188,7 @@ def _replicas(validation: Validation) -> None:
 
 
 def _faults(history: History) -> None:
-    for band in history.faults:
+    for band in history.effective_faults:
         LINEARIZABLE_KV.sometimes_each(
             band.name,
             "a fault is injected",

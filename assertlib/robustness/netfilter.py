@@ -30,9 +30,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from .cluster import HarnessError
+
 _PREFIX = "assertlib"
 _CHAIN = re.compile(rf"{_PREFIX}-(?P<pid>\d+)-\d+-(?:out|in)")
 _MARKS = re.compile(rf"-A (?P<chain>{_CHAIN.pattern}) .*--uid-owner (?P<uid>\d+) ")
+_DROPPED = re.compile(r" -c (?P<packets>\d+) \d+ -j DROP")
 _WITHIN = "10"
 """Seconds to wait for others who change rules."""
 _MOST = 16
@@ -42,8 +45,8 @@ _OURS = 0xFFFF0000
 _numbers = itertools.count()
 
 
-class NetfilterError(Exception):
-    """The packet filter does not do what was asked; the text says why."""
+class NetfilterError(HarnessError):
+    """The packet filter does not do what was asked, or rules vanished; the text says why."""
 
 
 def unavailable() -> str | None:
@@ -79,6 +82,7 @@ class Netfilter:
         base = f"{_PREFIX}-{os.getpid()}-{next(_numbers)}"
         self._out, self._in = f"{base}-out", f"{base}-in"
         self._is_started = False
+        self._installed: set[str] = set()
 
     def start(self) -> None:
         """
@@ -104,6 +108,26 @@ class Netfilter:
             f"-I INPUT -j {self._in}",
         )
         self._is_started = True
+        self._installed = self._present()
+
+    def check(self) -> None:
+        """
+        Verify that all rules are in force, those of cuts included.
+
+        Raises:
+            NetfilterError: It was not started, or something else than `stop` removed some.
+        """
+        if not self._is_started:
+            raise NetfilterError("there is nothing to cut or heal yet: call start() before")
+        missing = sorted(self._installed - self._present())
+        if missing:
+            raise NetfilterError(
+                f"{len(missing)} of {len(self._installed)} rules of the packet filter were"
+                f" removed from outside, as: {missing[0]}"
+            )
+
+    def _present(self) -> set[str]:
+        return {rule for rule in _rules() if self._out in rule or self._in in rule}
 
     def cut(self, a: str, b: str) -> None:
         """
@@ -119,18 +143,31 @@ class Netfilter:
             )
         if a == b:
             raise NetfilterError(f"{a} cannot be cut off from itself: name two members")
-        self._check_started()
+        self.check()
         _apply(f"-A {self._in} -m connmark --mark {self._mark(a, b)} -j DROP")
+        self._installed = self._present()
+
+    def dropped(self) -> int:
+        """
+        How many packets were dropped by the cuts that are in force.
+
+        Raises:
+            NetfilterError: It was not started, or rules were removed.
+        """
+        self.check()
+        rules = map(_DROPPED.search, _rules(self._in, "--verbose"))
+        return sum(int(each["packets"]) for each in rules if each is not None)
 
     def heal(self) -> None:
         """
         Let everything pass again; connections that still exist go on.
 
         Raises:
-            NetfilterError: It was not started, or the kernel does not allow it.
+            NetfilterError: It was not started, rules were removed, or the kernel does not allow it.
         """
-        self._check_started()
+        self.check()
         _apply(f"-F {self._in}")
+        self._installed = self._present()
 
     def stop(self) -> None:
         """
@@ -158,10 +195,6 @@ class Netfilter:
     def _mark(self, *names: str) -> str:
         bits = sum(self._bits[name] for name in names)
         return f"{self._tag | bits:#x}/{_OURS | bits:#x}"
-
-    def _check_started(self) -> None:
-        if not self._is_started:
-            raise NetfilterError("there is nothing to cut or heal yet: call start() before")
 
     def _check_others(self) -> None:
         for marks in filter(None, map(_MARKS.match, _rules())):
@@ -206,9 +239,9 @@ def _remove(chains: set[str]) -> None:
         _apply(*jumps, *(f"-F {name}" for name in present), *(f"-X {name}" for name in present))
 
 
-def _rules() -> list[str]:
+def _rules(*options: str) -> list[str]:
     """The chains and rules of the table, in the words that add them."""
-    return _run("iptables", "--table", "mangle", "--list-rules").splitlines()
+    return _run("iptables", "--table", "mangle", "--list-rules", *options).splitlines()
 
 
 def _apply(*lines: str) -> None:

@@ -34,7 +34,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .cluster import ends_with_us
+from .cluster import HarnessError, ends_with_us
 from .filesystem import FileSystem
 
 MOUNTED_WITHIN = 15.0
@@ -44,8 +44,8 @@ _CAP_SYS_ADMIN = 1 << 21
 _RENAME_NOREPLACE = 1
 
 
-class PowerCutError(Exception):
-    """The disk cannot be mounted or unmounted; the text says why."""
+class PowerCutError(HarnessError):
+    """The disk cannot be mounted or unmounted, or vanished; the text says why."""
 
 
 def unavailable() -> str | None:
@@ -111,6 +111,24 @@ class PowerCutDisk:
         if _is_mounted(self.mountpoint):
             raise PowerCutError(f"something is mounted at {self.mountpoint}: unmount it")
         self._mount()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no files."""
+        return not os.listdir(self.mountpoint)
+
+    def check(self) -> None:
+        """
+        Verify that it is mounted and answers.
+
+        Raises:
+            PowerCutError: Something else than `stop` ended it.
+        """
+        if self._process is None or self._process.poll() is not None or not self._serves():
+            raise PowerCutError(
+                f"the disk at {self.mountpoint} vanished: it was unmounted, or its process ended"
+                f" (output in {self.log})"
+            )
 
     def cut(self) -> None:
         """

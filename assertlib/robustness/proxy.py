@@ -12,9 +12,11 @@ import os
 import random
 import socket
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -50,6 +52,7 @@ CUT = Rule(is_cut=True)
 BLACKHOLE = Rule(is_lost=True)
 
 Way = tuple[str, str]
+UNKNOWN = "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +73,26 @@ class Network:
         routes: How each process is reached.
         pids: The processes that may call, by name, as they are now.
         rng: Decides about jitter and loss.
+
+    Attributes:
+        carried: Bytes that were sent on each way; a caller that is in none of *pids* is
+            `UNKNOWN`.
+        affected: Those of them that a rule held up, delayed or threw away.
+        waiting: How many new connections a rule held up.
     """
 
     def __init__(
         self,
         routes: Iterable[Route],
-        pids: Callable[[], Mapping[str, int]],
+        pids: Callable[[], Mapping[str, Collection[int]]],
         rng: random.Random,
     ) -> None:
+        self.carried: Counter[Way] = Counter()
+        self.affected: Counter[Way] = Counter()
+        self.waiting: Counter[Way] = Counter()
         self._routes = list(routes)
         self._pids = pids
+        self._known: Mapping[str, Collection[int]] = {}
         self._rng = rng
         self._rules: dict[Way, Rule] = {}
         self._changed = asyncio.Condition()
@@ -122,16 +135,35 @@ class Network:
         async with self._changed:
             self._changed.notify_all()
 
-    def reset(self, name: str) -> None:
-        """Break all connections of the process *name*."""
-        for connection in list(self._connections):
-            if name in connection.ways[0]:
-                connection.abort()
+    def reset(self, name: str) -> int:
+        """Break all connections of the process *name*; how many there were."""
+        broken = [each for each in self._connections if name in each.ways[0]]
+        for connection in broken:
+            connection.abort()
+        return len(broken)
+
+    def why_idle(self, ways: Sequence[Way]) -> str:
+        """Why a rule on *ways* had nothing to act on."""
+        if not self.carried:
+            return "no bytes passed through the proxy; does the adapter use peer_address?"
+        callers = {to for caller, to in self.carried if caller == UNKNOWN}
+        if not any(self.carried[way] for way in ways) and callers:
+            return f"{', '.join(sorted(callers))} was called by processes of no member"
+        return "the members exchanged nothing while it lasted"
 
     def _abort(self, way: Way) -> None:
         for connection in list(self._connections):
             if way in connection.ways:
                 connection.abort()
+
+    def late(self, way: Way, size: int) -> float | None:
+        """Count so many bytes on *way*; by how many seconds they are late, None if forever."""
+        rule = self.rule(way)
+        delay = self.delay(way)
+        self.carried[way] += size
+        if rule.is_cut or rule.is_lost or delay:
+            self.affected[way] += size
+        return None if rule.is_lost else delay
 
     async def passable(self, way: Way) -> None:
         """Wait until *way* is not cut."""
@@ -159,13 +191,21 @@ class Network:
     async def _serve(
         self, route: Route, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        caller = owner_of(writer.get_extra_info("peername")[1], self._pids()) or "?"
+        caller = self._caller(writer.get_extra_info("peername")[1])
         connection = _Connection(self, (caller, route.name), writer)
         self._connections.add(connection)
         try:
             await connection.serve(reader, route.target)
         finally:
             self._connections.discard(connection)
+
+    def _caller(self, port: int) -> str:
+        """Whose socket has the local *port*; all processes are listed only if it is a new one."""
+        caller = owner_of(port, self._known)
+        if caller is None:
+            self._known = self._pids()
+            caller = owner_of(port, self._known)
+        return caller or UNKNOWN
 
 
 class _Connection:
@@ -185,6 +225,8 @@ class _Connection:
         """Carry bytes both ways until one side closes."""
         there, back = self.ways
         try:
+            if self._network.rule(there).is_cut:
+                self._network.waiting[there] += 1
             # Whoever cannot be reached must not notice that somebody listens in his place.
             await self._network.passable(there)
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
@@ -216,9 +258,10 @@ class _Connection:
         due = 0.0
         try:
             while data := await reader.read(_CHUNK):
-                if not self._network.rule(way).is_lost:
+                late = self._network.late(way, len(data))
+                if late is not None:
                     # What was sent later does not arrive earlier.
-                    due = max(due, now() + self._network.delay(way))
+                    due = max(due, now() + late)
                     await queue.put((due, data))
             await queue.join()
         finally:
@@ -249,15 +292,15 @@ class _Connection:
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
-def owner_of(port: int, pids: Mapping[str, int]) -> str | None:
+def owner_of(port: int, pids: Mapping[str, Collection[int]]) -> str | None:
     """
-    Which of the processes *pids* holds the socket with the local *port*; None if none does.
+    Whose processes hold the socket with the local *port*; None if none do.
 
     Source: proc(5), /proc/net/tcp and /proc/PID/fd.
     """
     inodes = {f"socket:[{inode}]" for inode in _inodes(port)}
-    for name, pid in pids.items():
-        if not inodes.isdisjoint(_sockets(pid)):
+    for name, each in pids.items():
+        if not inodes.isdisjoint(chain.from_iterable(map(_sockets, each))):
             return name
     return None
 

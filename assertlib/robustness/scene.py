@@ -84,6 +84,18 @@ class Scene:
         """So many members, chosen by chance."""
         return self.rng.sample(self.cluster.members, count)
 
+    def check(self) -> None:
+        """
+        Verify that everything put around the cluster still works.
+
+        Raises:
+            HarnessError: A disk or a rule of the packet filter vanished.
+        """
+        for disk in self.disks.values():
+            disk.check()
+        if self.filter is not None:
+            self.filter.check()
+
     def _place_of_data(self) -> Path:
         if Means.USERS not in self._means:
             return self._directory / "data"

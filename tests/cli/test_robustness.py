@@ -2,6 +2,7 @@
 ``assertlib robustness``: what can be told without a campaign.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,10 +97,17 @@ def told(number, request, answer, at):
     ]
 
 
-def campaign(directory, *more):
+def fault(name, effect, breaks=()):
+    """A fault with this effect, or without an end if that is None."""
+    yield line(Fault(700, name, "begin", ("m1",), breaks))
+    if effect is not None:
+        yield line(Fault(710, name, "end", ("m1",), effect=effect, measured="why"))
+
+
+def campaign(directory, *more, **about):
     """A campaign that left a history, with *more* records at its end."""
     lines = [
-        line(Header("etcd", {"store": "etcd 9.9", "seed": 7})),
+        line(Header("etcd", {"store": "etcd 9.9", "seed": 7, **about})),
         *told(1, Range("\0", "\0"), Ranged(1, (), 0), 1),
         *told(2, Put("a", "1"), Committed(2, results=(Done(),)), 2),
         *more,
@@ -138,11 +146,92 @@ def test_a_member_that_fell_behind_violates_durability(tmp_path):
 
 
 def test_a_fault_that_breaks_what_is_assumed_puts_it_out_of_model(tmp_path):
-    fault = line(Fault(700, "power-cut", "begin", ("m1",), ("fsync-honest",)))
     behind = line(Hashed(800, 1, "m1", 1, -1, 5))
-    done = robustness(tmp_path, "validate", campaign(tmp_path, fault, behind, END))
+    cut = fault("power-cut", effect=1, breaks=("fsync-honest",))
+    done = robustness(tmp_path, "validate", campaign(tmp_path, *cut, behind, END))
     assert "VIOLATED   kv.durable-ack" not in done.stdout
     assert "OUT OF MODEL 1" in done.stdout
+
+
+def test_a_fault_without_effect_excuses_nothing(tmp_path):
+    behind = line(Hashed(800, 1, "m1", 1, -1, 5))
+    cut = fault("power-cut", effect=0, breaks=("fsync-honest",))
+    done = robustness(tmp_path, "validate", campaign(tmp_path, *cut, behind, END))
+    assert done.returncode == 1
+    assert "VIOLATED   kv.durable-ack" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("injected", "told"),
+    [
+        ([], "kill was never injected: the campaign was too short; pause was never injected"),
+        ([("kill", 3), ("kill", 0)], "pause was never injected: the campaign was too short"),
+        (
+            [("kill", 1), ("pause", 0), ("pause", 0)],
+            "pause had no effect in 2 of 2 injections: why",
+        ),
+        (
+            [("kill", 1), ("pause", None)],
+            "pause had no effect in 1 of 1 injections: it did not end",
+        ),
+    ],
+)
+def test_a_kind_of_fault_that_never_had_an_effect_leaves_the_campaign_unjudged(
+    tmp_path, injected, told
+):
+    faults = [each for name, effect in injected for each in fault(name, effect)]
+    about = {"faults": "kill,pause"}
+    done = robustness(tmp_path, "validate", campaign(tmp_path, *faults, END, **about))
+    assert done.returncode == 3, done.stdout
+    assert told in done.stdout
+    assert "UNKNOWN" in done.stdout
+    for name, effect in injected:
+        counted = f'reached  "a fault is injected [bucket={name}]"' in done.stdout
+        assert counted == any(effect for other, effect in injected if other == name)
+
+
+def test_a_fault_that_was_left_out_leaves_the_campaign_unjudged(tmp_path):
+    note = line(Note(1, "left out", {"fault": "isolate", "reason": "no iptables"}))
+    history = campaign(tmp_path, note, *fault("kill", 1), END, faults="kill,isolate")
+    done = robustness(tmp_path, "validate", history)
+    assert done.returncode == 3
+    assert "isolate was left out: no iptables" in done.stdout
+
+
+def test_faults_that_all_had_an_effect_are_judged(tmp_path):
+    faults = [*fault("pause", 0), *fault("kill", 1), *fault("pause", 2)]
+    history = campaign(tmp_path, *faults, END, faults="kill,pause")
+    done = robustness(tmp_path, "validate", history)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"faults +success +2 judged", done.stdout)
+
+
+def test_a_violation_outweighs_a_fault_without_effect(tmp_path):
+    hashes = [line(Hashed(800, 1, f"m{n}", 2, -1, 100 + n)) for n in (1, 2)]
+    history = campaign(tmp_path, *fault("kill", 0), *hashes, END, faults="kill")
+    done = robustness(tmp_path, "validate", history)
+    assert done.returncode == 1
+    assert "FAILURE" in done.stdout
+
+
+def test_no_campaign_ends_as_a_success_over_a_violation(tmp_path):
+    # No check of the history fails, an assertion about it does.
+    behind = line(Hashed(800, 1, "m1", 1, -1, 5))
+    done = robustness(tmp_path, "validate", campaign(tmp_path, behind, END))
+    assert done.returncode == 1
+    assert "VIOLATED   kv.durable-ack" in done.stdout
+    assert "FAILURE" in done.stdout
+    assert "SUCCESS" not in done.stdout
+
+
+def test_nothing_is_held_against_a_store_whose_harness_failed(tmp_path):
+    hashes = [line(Hashed(800, 1, f"m{n}", n, -1, 100 + n)) for n in (1, 2)]
+    note = line(Note(850, "harness failed", {"error": "the disk at /m1 vanished"}))
+    done = robustness(tmp_path, "validate", campaign(tmp_path, *hashes, note))
+    assert done.returncode == 3
+    assert "the harness failed, not the store: the disk at /m1 vanished" in done.stdout
+    for word in ("SUCCESS", "FAILURE", "VIOLATED"):
+        assert word not in done.stdout
 
 
 def test_a_campaign_that_was_killed_proves_no_absence(tmp_path):

@@ -117,7 +117,7 @@ def campaign(project, name, *arguments, seconds=3):
 
 
 def test_a_store_that_does_well_passes(project):
-    done = campaign(project, "WELL", "--faults", "kill,pause")
+    done = campaign(project, "WELL", "--faults", "kill,pause", seconds=5)
     assert done.returncode == 0, done.stdout + done.stderr
     assert violated(done.stdout) == set()
 

@@ -264,6 +264,33 @@ def test_a_cut_is_one_rule():
 
 
 @works
+def test_packets_that_a_cut_drops_are_counted_until_it_is_healed(abc):
+    filter, a, b, c = abc
+    assert filter.dropped() == 0
+    filter.cut("a", "b")
+    assert a.ask(c, "not cut")
+    assert filter.dropped() == 0
+    assert not a.ask(b, "cut", within=0.5)
+    assert filter.dropped() > 0
+    filter.heal()
+    assert filter.dropped() == 0
+
+
+@works
+@pytest.mark.parametrize("ask", [Netfilter.check, Netfilter.heal, Netfilter.dropped])
+def test_rules_that_were_removed_from_outside_are_reported(ask):
+    with Netfilter(ABC) as filter:
+        filter.check()
+        filter.cut("a", "b")
+        filter.check()
+        (drop,) = (rule for rule in rules_of(os.getpid()) if rule.endswith("DROP"))
+        change("-D", *drop.split()[1:])
+        with pytest.raises(NetfilterError, match=r"1 of 8 rules .* were removed .*: -A .*DROP"):
+            ask(filter)
+    assert rules_of(os.getpid()) == []
+
+
+@works
 def test_nothing_is_left_after_stop_and_stopping_again_is_no_error():
     filter = Netfilter(ABC)
     filter.stop()

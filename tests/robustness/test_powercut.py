@@ -628,6 +628,23 @@ def test_a_mount_whose_process_was_killed_is_replaced(tmp_path):
 
 
 @works
+def test_a_disk_that_was_unmounted_from_outside_is_reported(tmp_path):
+    with PowerCutDisk(tmp_path / "disk", tmp_path / "durable") as disk:
+        disk.check()
+        subprocess.run(["umount", "--lazy", disk.mountpoint], check=True)
+        with pytest.raises(PowerCutError, match=r"the disk at .*/disk vanished: it was unmounted"):
+            disk.check()
+
+
+@works
+def test_a_disk_whose_process_was_killed_is_reported(tmp_path):
+    with PowerCutDisk(tmp_path / "disk", tmp_path / "durable") as disk:
+        os.kill(disk._process.pid, signal.SIGKILL)
+        with pytest.raises(PowerCutError, match="vanished"):
+            until(disk.check)
+
+
+@works
 def test_who_has_a_file_open_gets_errors_from_it_after_a_cut(disk, path):
     file = opened(path)
     disk.cut()

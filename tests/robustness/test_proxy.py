@@ -54,7 +54,7 @@ async def network(echo):
     """A network to the echo, which knows this process as ``us``."""
     target, pid = echo
     (port,) = free_ports(1)
-    pids = {"us": os.getpid(), "echo": pid}
+    pids = {"us": {os.getpid()}, "echo": {pid}}
     async with Network([Route("echo", port, target)], lambda: pids, random.Random(1)) as made:
         yield made, port
 
@@ -74,6 +74,14 @@ async def say(streams, text=b"hello"):
     writer.write(text)
     await writer.drain()
     return await asyncio.wait_for(reader.readexactly(len(text)), PATIENCE)
+
+
+async def until(condition):
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.01)
 
 
 async def is_silent(streams):
@@ -212,6 +220,73 @@ def test_delays_are_never_negative(delay, jitter, loss):
     assert all(made.delay(("a", "b")) >= 0 for _ in range(20))
 
 
+@pytest.mark.parametrize(
+    ("rule", "affected"),
+    [(WHOLE, 0), (CUT, 5), (BLACKHOLE, 5), (Rule(delay=0.01), 5), (Rule(loss=0.9999), 5)],
+)
+def test_what_a_rule_does_to_bytes_is_counted_on_its_way_alone(echo, rule, affected):
+    async def run():
+        async with network(echo) as (made, port), AsyncExitStack() as stack:
+            streams = await stack.enter_async_context(connected(port))
+            await say(streams)
+            assert not made.affected
+            await made.set([("us", "echo")], rule)
+            streams[1].write(b"later")
+            await until(lambda: made.carried["us", "echo"] == 10)
+            assert made.affected["us", "echo"] == affected
+            assert made.affected["echo", "us"] == 0
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_has_to_wait_is_counted(echo):
+    async def run():
+        async with network(echo) as (made, port), AsyncExitStack() as stack:
+            await made.set([("us", "echo")], CUT)
+            await stack.enter_async_context(connected(port))
+            await until(lambda: made.waiting["us", "echo"] == 1)
+
+    asyncio.run(run())
+
+
+def test_a_reset_counts_the_connections_it_breaks(echo):
+    async def run():
+        async with network(echo) as (made, port), AsyncExitStack() as stack:
+            assert made.reset("us") == 0
+            for _ in range(3):
+                await say(await stack.enter_async_context(connected(port)))
+            assert made.reset("us") == 3
+
+    asyncio.run(run())
+
+
+def test_why_nothing_was_affected_is_reported(echo):
+    ways = [("us", "echo"), ("echo", "us")]
+
+    async def run():
+        async with network(echo) as (made, port), AsyncExitStack() as stack:
+            assert "does the adapter use peer_address?" in made.why_idle(ways)
+            await say(await stack.enter_async_context(connected(port)))
+            assert made.why_idle(ways) == "the members exchanged nothing while it lasted"
+            assert made.why_idle([("us", "other")]) == made.why_idle(ways)
+        async with stranger(echo) as (made, port), AsyncExitStack() as stack:
+            await say(await stack.enter_async_context(connected(port)))
+            assert made.why_idle(ways) == "echo was called by processes of no member"
+
+    asyncio.run(run())
+
+
+@asynccontextmanager
+async def stranger(echo):
+    """The same network, which does not know this process."""
+    target, pid = echo
+    (port,) = free_ports(1)
+    async with Network(
+        [Route("echo", port, target)], lambda: {"echo": {pid}}, random.Random(1)
+    ) as made:
+        yield made, port
+
+
 def test_nobody_owns_a_port_that_is_free():
     (port,) = free_ports(1)
-    assert owner_of(port, {"us": os.getpid(), "gone": 2**22 - 1}) is None
+    assert owner_of(port, {"us": {os.getpid()}, "gone": {2**22 - 1}}) is None

@@ -107,7 +107,7 @@ def test_a_watch_from_a_compacted_deletion_loses_it_every_time(tmp_path, binary)
 @needs_debian_etcd
 def test_3_4_23_under_faults_gives_no_cause_for_alarm(tmp_path):
     faults = "kill,partition,one-way,delay,reset"
-    done = robustness(tmp_path, "etcd", "--faults", faults, "--for", "12s", "--binary", DEBIAN)
+    done = robustness(tmp_path, "etcd", "--faults", faults, "--for", "20s", "--binary", DEBIAN)
     assert violated(done.stdout) == set(), done.stdout
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'reached  "clients keep the store as busy' in done.stdout
