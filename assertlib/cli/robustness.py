@@ -22,7 +22,7 @@ from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
 from ..evidence.gather import read_evidence
 from ..evidence.runs import describe_run, find_runs, finish_run, new_run, runs_in_order
-from ..evidence.summary import summarise
+from ..evidence.summary import Summary, summarise
 from ..history.history import History
 from ..history.timeline import timeline
 from ..history.validation import MODELS, Status, Validation, validate
@@ -311,7 +311,7 @@ def _conclude(checked: Checked, run_dir: Path, directory: Path, history: History
     judge(history, validation, f"campaign {history.header.about.get('seed', '')}".strip())
     finish_run(run_dir, full=bool(history.noted("end")))
     summary = summarise(read_evidence([run_dir]), checked.catalog, checked.name, checked.scan.sites)
-    status = _ending(history, validation, is_violated=summary.is_violated)
+    status = _ending(history, validation, summary)
     sys.stdout.write(in_words(validation, status) + "\n")
     sys.stdout.write(FORMATS[Format.TEXT](summary))
     page = directory / "timeline.html"
@@ -321,10 +321,12 @@ def _conclude(checked: Checked, run_dir: Path, directory: Path, history: History
     return exit_code(status)
 
 
-def _ending(history: History, validation: Validation, *, is_violated: bool) -> Status:
+def _ending(history: History, validation: Validation, summary: Summary) -> Status:
     """How the campaign ended, with what the store's own processes asserted."""
-    if is_violated and not history.noted("harness failed"):
+    if summary.is_violated and not history.noted("harness failed"):
         return Status.FAILURE
+    if summary.damage and validation.status is Status.SUCCESS:
+        return Status.UNKNOWN
     return validation.status
 
 

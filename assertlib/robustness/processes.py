@@ -37,9 +37,19 @@ def find(mark: str, root: int | None = None) -> set[int]:
     """
     parents = _parents()
     found = {pid for pid in parents if pid == root or _carries(pid, mark)}
-    while below := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= below
-    return found
+    return found | _below(found, parents)
+
+
+def descendants(pid: int) -> set[int]:
+    """The living processes that *pid* started, those that these started, and so on."""
+    return _below({pid}, _parents()) - {pid}
+
+
+def _below(found: set[int], parents: dict[int, int]) -> set[int]:
+    every = set(found)
+    while below := {pid for pid, parent in parents.items() if parent in every} - every:
+        every |= below
+    return every
 
 
 def stop(mark: str, root: int | None = None) -> bool:
