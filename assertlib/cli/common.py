@@ -19,6 +19,7 @@ from ..catalog.config import Config, ConfigError, find_config
 from ..catalog.findings import UNREAD_CATALOG, UNREAD_SOURCE, Finding
 from ..evidence.revision import find_revision
 from ..evidence.summary import Summary
+from ..evidence.wording import counted
 from ..model import NoDataError, UsageError
 from ..recording.settings import COMMIT_ENV, ROOT_ENV, RUN_DIR_ENV
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV
@@ -68,6 +69,14 @@ def verdict_code(summary: Summary) -> int:
         print(f"assertlib: damaged: {text}; record the run anew", file=sys.stderr)
     if summary.damage:
         return USAGE
+    if summary.refusals:
+        # What a condition without a truth value stands for may be violated.
+        print(
+            f"assertlib: {counted(summary.refusals, 'evaluation')} of a condition without a truth"
+            " value; see the findings of `assertlib report`",
+            file=sys.stderr,
+        )
+        return WRONG
     return NO_DATA if summary.is_empty else OK
 
 

@@ -214,6 +214,7 @@ class Digest:
         counts: In how many trials each was true, false, hit at all; None left out.
         broken: How often what must hold was false, by trial and number.
         violations: The hits among these that were recorded.
+        refusals: How many evaluations came to nothing.
         clock, clock_id: When the process began to record, and what that may be compared with.
         damage: What of it is missing or contradicts itself: counts are then lower bounds.
         samples: How often each was true and false by population and sampler, where the process
@@ -234,6 +235,7 @@ class Digest:
     lost_records: int
     truncated_details: int
     dropped_records: int
+    refusals: int
     begun: Begun
     faults: list[FaultRecord]
     features: dict[str | None, dict[str, bool]]
@@ -310,6 +312,7 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
         lost_records=shard.lost_records,
         truncated_details=shard.truncated_details,
         dropped_records=shard.dropped_records,
+        refusals=max(shard.trouble_count, len(shard.troubles)),
         begun=begun,
         faults=shard.faults,
         features=shard.features,

@@ -118,6 +118,7 @@ class Summary:
         undeclared: Messages that were hit and stand in no scan.
         troubles: Assertions that could not be evaluated, with why and how often.
         notes: What limits the evidence, in whole sentences.
+        refusals: How many evaluations came to nothing, recorded or not.
         damage: What of it is missing or contradicts itself: it cannot pass, whatever the rest says.
         renamed: What an assertion is called today, by what it was called then.
     """
@@ -133,6 +134,7 @@ class Summary:
     undeclared: list[str]
     troubles: list[tuple[str, str, int]]
     notes: list[str]
+    refusals: int = 0
     damage: list[str] = field(default_factory=list)
     renamed: Callable[[str], str] = field(default=str, compare=False)
 
@@ -183,6 +185,7 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         undeclared=judging.undeclared(scan),
         troubles=_troubles(evidence),
         notes=[*notes_on(evidence), *_unmatched(evidence, catalog, scan)],
+        refusals=sum(shard.refusals for shard in evidence.shards.values()),
         damage=[
             f"shard {name}: {text}"
             for (_, name), shard in sorted(evidence.shards.items())
@@ -232,8 +235,8 @@ class _Judging:
         self._tallies = evidence.tallies(scan, now)
         self._is_scanned = evidence.newest() is not None
         self._replays = {
-            now(message): token
-            for _, info in sorted(evidence.runs.items())
+            (run, now(message)): token
+            for run, info in sorted(evidence.runs.items())
             for message, token in info.replays.items()
         }
         self._refused = Counter(
@@ -293,6 +296,7 @@ class _Judging:
             antecedent=self._antecedent(message),
         )
         verdict = judge_assertion(facts)
+        example = _example(tally, outside)
         return AssertionResult(
             kind=kind,
             message=message,
@@ -305,16 +309,22 @@ class _Judging:
             trials_true=tally.trials_true,
             trials_false=tally.trials_false,
             antecedent=facts.antecedent,
-            example=_example(tally, outside),
+            example=None if example is None else example.hit,
             broken=_inside(tally, outside),
             violations=tally.violations,
             expected=tally.expected,
             nearest="" if verdict is Verdict.SATISFIED else self._nearest.get(message, ""),
             rate_bounds=self._rate_bounds(site) if verdict is Verdict.NEVER_TRUE else {},
-            replay=self._replays.get(message, ""),
+            replay=self._replay(message, example),
             dormant_features=dormant,
             at_least=tally.at_least,
         )
+
+    def _replay(self, message: str, example: Violation | None) -> str:
+        """The token of the run that the example is from; without one, of the newest that has one."""
+        runs = sorted(self._evidence.runs) if example is None else [example.run]
+        tokens = (self._replays.get((run, message), "") for run in reversed(runs))
+        return next(filter(None, tokens), "")
 
     def _could_be_absent(self, site: Site | None) -> bool:
         """Whether a full run had this assertion, so that no hit of it means something."""
@@ -478,11 +488,10 @@ def _inside(tally: Tally, outside: list[Broken]) -> list[Broken]:
     return [each for each in tally.broken if each.key not in beyond]
 
 
-def _example(tally: Tally, outside: list[Broken]) -> Hit | None:
+def _example(tally: Tally, outside: list[Broken]) -> Violation | None:
     beyond = {each.key for each in outside}
-    every = [each.hit for each in tally.violations if each.key not in beyond]
-    every = every or [each.hit for each in tally.violations]
-    return every[0] if every else None
+    inside = (each for each in tally.violations if each.key not in beyond)
+    return next(inside, next(iter(tally.violations), None))
 
 
 def _commit(evidence: Evidence) -> str | None:

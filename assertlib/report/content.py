@@ -164,8 +164,8 @@ def _example(result: AssertionResult) -> Iterator[str]:
     if result.replay:
         parts.append(f"replay: assertlib sim replay {result.replay}")
     elif hit.trial is not None:
-        seed = "" if hit.seed is None else f", seed {hit.seed}"
-        parts.append(f"replay: trial {hit.trial}{seed}")
+        seed = "" if hit.seed is None else f" (seed {hit.seed})"
+        parts.append(f"trial: {hit.trial}{seed}")
     yield "   ".join(part for part in parts if part)
 
 

@@ -165,9 +165,12 @@ def test_a_shard_that_is_a_directory_is_2(copied):
     assert "1-a.jsonl" in done.stderr
 
 
-def test_a_damaged_counter_file_is_passed_over(copied):
+def test_a_damaged_counter_file_is_a_finding_and_never_a_pass(copied):
     shard(copied).with_suffix(".counts").write_bytes(b"garbage")
-    assert copied.cli("report", "aaaa").returncode == 0
+    done = copied.cli("report", "aaaa")
+    assert done.returncode == 2
+    assert "Damaged: shard" in done.stdout
+    assert "its counters cannot be read" in done.stderr
 
 
 def test_a_broken_configuration_is_2_and_names_its_file(copied):
@@ -298,7 +301,9 @@ def test_an_assertion_that_could_not_be_evaluated_is_a_finding(project):
 
 def test_an_assertion_outside_of_the_target_is_a_finding(project):
     project.record("from assertlib import always; always(True, 'from elsewhere')")
-    assert 'FINDING    "from elsewhere" was hit' in project.cli("report").stdout
+    done = project.cli("report")
+    assert 'FINDING    "from elsewhere" was hit' in done.stdout
+    assert done.returncode == 3
 
 
 def test_hostile_messages_stay_in_their_lines(project):

@@ -81,7 +81,7 @@ def summary_of(count=6, messages=None):
     for seed in range(40):
         name = f"seed {seed}"
         shard.trials[name] = TrialRecord(Trial(name, population="swarm", seed=seed), seed)
-        shard.trials[name].end = seed + 1
+        shard.trials[name].ended = seed + 1
     evidence = Evidence()
     info = RunInfo(
         "run-1", Path("run-1"), "store", full=True, commit="c0ffee", command=(), scan=tuple(sites)
