@@ -16,7 +16,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from ..model import UsageError, origin_and_part
-from .files import write_whole
+from ..utf8 import REMEDY, EncodingError
+from .files import read_text, write_whole
 from .findings import Finding
 from .positions import nearest, positions
 from .words import in_words_of_toml
@@ -87,10 +88,12 @@ def read_renames(path: Path, shown: str) -> Renames:
         shown: How findings name the file.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         data = tomllib.loads(text)
     except FileNotFoundError:
         return Renames()
+    except EncodingError as error:
+        return Renames(findings=[Finding(shown, 0, 0, "AL105", error.found, REMEDY)])
     except (OSError, ValueError, RecursionError) as error:
         return _wrong(shown, (0, 0), f"cannot be read: {error}")
     places = positions(text)

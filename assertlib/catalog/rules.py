@@ -217,7 +217,7 @@ RULES = _rules(
     ),
     Rule(
         "AL120",
-        _WARNING,
+        _ERROR,
         "Source in Go or Rust is not read",
         "Assertions in it would be missed.",
         "pip install 'assertlib-sdk[polyglot]', or exclude it from the target",

@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ..catalog.config import SHIPPED, Config, find_config
-from ..catalog.scan.scanner import source_file
+from ..catalog.scan.tree import source_file
 from ..evidence.combine import Evidence
 from ..evidence.reach import trials_by_assertion
 from ..evidence.store import DEFAULT, ENVIRONMENT
@@ -89,7 +89,8 @@ def _sources(config: Config, summary: Summary) -> dict[str, str]:
     sites = [each.site for each in summary.assertions if each.site is not None]
     for site in sites[:_MOST_SOURCES]:
         if site.file not in lines:
-            lines[site.file] = _text(config.root, summary.commit, site.file).splitlines()
+            text = _text(config.root, summary.commit, site.file)
+            lines[site.file] = text.removeprefix("\ufeff").splitlines()
         start = max(0, site.line - _LINES)
         part = lines[site.file][start : site.line + _LINES]
         if part:

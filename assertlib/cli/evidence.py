@@ -24,6 +24,7 @@ from ..evidence.wording import counted, one_line, percent
 from ..model import NoDataError
 from ..recording.rundir import find_branch
 from ..report.content import quoted
+from ..utf8 import decoded
 from .common import OK, TargetOption, command
 from .progress import progress
 
@@ -328,7 +329,7 @@ def import_runs(files: Annotated[list[Path], typer.Argument(metavar="FILE...")])
     taken = read = 0
     with open_store(find_config(Path.cwd())) as store:
         for file in files:
-            with file.open(encoding="utf-8") as lines:
+            with file.open("rb") as lines:
                 for number, line in enumerate(lines, 1):
                     taken += store.add(_imported(line, f"{file}:{number}:1"))
                     read += 1
@@ -336,9 +337,9 @@ def import_runs(files: Annotated[list[Path], typer.Argument(metavar="FILE...")])
     return OK
 
 
-def _imported(line: str, place: str) -> RunRecord:
+def _imported(line: bytes, place: str) -> RunRecord:
     try:
-        data = json.loads(line)
+        data = json.loads(decoded(line))
         if not isinstance(data, dict):
             raise ValueError("no run: not an object")
         return from_dict(data)

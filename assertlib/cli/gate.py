@@ -25,6 +25,7 @@ from ..model import NoDataError, UsageError
 from ..report.gate import in_badge, in_junit, in_markdown_summary, in_text
 from ..sim.replay import replay
 from ..sim.tapes import stored_witness
+from ..utf8 import EncodingError
 from .common import OK, WRONG, TargetOption, command, put
 from .evidence import keep, open_store
 from .judging import judged
@@ -156,8 +157,8 @@ def read_baseline(path: Path) -> Baseline | None:
         return None
     try:
         lines = read_as_is(path).splitlines()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: no baseline: {error}") from None
+    except EncodingError as error:
+        raise ConfigError(f"{path}: {error}") from None
     satisfied: set[str] = set()
     pending: set[str] = set()
     for number, line in enumerate(filter(None, lines), 1):

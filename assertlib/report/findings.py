@@ -16,11 +16,12 @@ from urllib.parse import quote
 
 from ..catalog.check import Checked, is_error
 from ..catalog.config import ConfigError
-from ..catalog.files import write_whole
+from ..catalog.files import read_text, write_whole
 from ..catalog.findings import UNREAD_CATALOG, UNREAD_SOURCE, Finding
 from ..catalog.rules import RULES
 from ..evidence.wording import counted, one_line
 from ..recording.session import VERSION
+from ..utf8 import EncodingError
 
 SCHEMA = 1
 _ANNOTATIONS = 10
@@ -87,9 +88,9 @@ def read_known(path: Path) -> set[str]:
         OSError: It cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: no baseline of findings: {error}") from None
+        lines = read_text(path).splitlines()
+    except EncodingError as error:
+        raise ConfigError(f"{path}: {error}") from None
     known = set()
     for number, line in enumerate(lines, 1):
         mark = line.partition(" ")[0]
