@@ -26,6 +26,7 @@ from .loader import Catalog, Entry, load
 from .review import Lock, gone, read_lock, suspects
 from .rules import RULES
 from .scan import Scan, scan_target
+from .spelling import misspelt
 
 
 class Checked:
@@ -49,6 +50,7 @@ class Checked:
         found.update((*lock.findings, *gone(lock, catalog)) if lock else ())
         found.update(others)
         found.update(_used_again(catalog, scan.sites))
+        found.update(misspelt(catalog, scan.sites))
         self.findings = sorted(_without_consequences(found))
 
     def errors(self, *, strict: bool) -> list[Finding]:

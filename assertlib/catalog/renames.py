@@ -44,10 +44,12 @@ class Renames:
     New messages by old ones.
 
     Attributes:
+        places: File, line and column of each, by the old message.
         findings: What is wrong with the files.
     """
 
     messages: dict[str, str] = field(default_factory=dict)
+    places: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def now(self, message: str) -> str:
@@ -69,6 +71,7 @@ class Renames:
 
     def add(self, other: Renames) -> None:
         """Take in those of another file, where they do not lead in a circle."""
+        self.places = other.places | self.places
         for old, new in other.messages.items():
             self.messages.setdefault(old, new)
             if _leads_back(self.messages, old):
@@ -108,7 +111,8 @@ def read_renames(path: Path, shown: str) -> Renames:
             return _wrong(
                 shown, nearest(places, ("messages", old)), f"{old!r} leads back to itself"
             )
-    return Renames(dict(known))
+    at = {old: (shown, *nearest(places, ("messages", old))) for old in known}
+    return Renames(dict(known), at)
 
 
 def _wrong(shown: str, at: tuple[int, int], text: str) -> Renames:

@@ -225,6 +225,29 @@ RULES = _rules(
         "pip install 'assertlib-sdk[polyglot]'",
     ),
     Rule(
+        "AL121",
+        _ERROR,
+        "A message is not in Unicode normal form C (NFC)",
+        "Unicode can write é as one character or as e with an accent behind it.  They look alike,"
+        " and are two messages: evidence, reviews and the baseline of one are not found under the"
+        " other.  One form for all messages leaves no doubt, and NFC is what keyboards produce."
+        "  To keep evidence of the other form, run `assertlib catalog rename OLD NEW`.",
+        "write it in NFC, as most editors can",
+        'always(ok, "cafe\\u0301 is open")',
+        'always(ok, "caf\\u00e9 is open")',
+    ),
+    Rule(
+        "AL122",
+        _ERROR,
+        "Two messages look alike and are not the same",
+        "They differ in characters that Unicode calls compatible, such as a space and a"
+        " no-break space, or … and three dots.  Nobody can tell them apart in a report, and what"
+        " was meant to match does not.",
+        "write both with the same characters, or change a word of one",
+        'always(a, "log is\\u00a0sorted")\nsometimes(b, "log is sorted")',
+        'always(a, "log is sorted")\nsometimes(b, "log gets sorted")',
+    ),
+    Rule(
         "AL201",
         _ERROR,
         "No assertion names an active invariant",
