@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import posixpath
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 _LINES = re.compile(r"(?<=\.py):\d+$|\(at line \d+, column \d+\)")
@@ -56,6 +57,10 @@ class Finding:
     def place(self) -> str:
         """``file:line:column``, or the file alone."""
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    def seen_from(self, place: str) -> Finding:
+        """It, with the file named from where the project lies at *place*."""
+        return replace(self, file=posixpath.join(place, self.file))
 
     @property
     def fingerprint(self) -> str:

@@ -37,8 +37,8 @@ def misspelt(catalog: Catalog, sites: Iterable[Site]) -> Iterator[Finding]:
     for each in (*used, *_given_up(catalog)):
         if not each.is_normal:
             normal = normalize("NFC", each.message)
-            text = f"the message {ascii(each.message)} is not in Unicode normal form C (NFC)"
-            yield each.finding("AL121", text, f"write it as {normal!r}, {ascii(normal)}")
+            text = f"the message {each.message!a} is not in Unicode normal form C (NFC)"
+            yield each.finding("AL121", text, f"write it as {normal!r}, {normal!a}")
     yield from _look_alikes(each for each in used if each.is_normal)
 
 
@@ -48,7 +48,7 @@ def _look_alikes(spellings: Iterable[_Spelling]) -> Iterator[Finding]:
         other = first.setdefault(normalize("NFKC", each.message), each)
         if other.message != each.message:
             place = f"{other.file}:{other.line}"
-            text = f"{ascii(each.message)} looks like {ascii(other.message)} at {place}"
+            text = f"{each.message!a} looks like {other.message!a} at {place}"
             yield each.finding("AL122", text, RULES["AL122"].remedy)
 
 

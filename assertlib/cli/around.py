@@ -9,7 +9,7 @@ import subprocess
 from collections import defaultdict
 from pathlib import Path
 
-from ..catalog.config import SHIPPED, Config, find_config
+from ..catalog.config import SHIPPED, Config
 from ..catalog.scan.tree import source_file
 from ..evidence.combine import Evidence
 from ..evidence.reach import trials_by_assertion
@@ -27,15 +27,14 @@ _MOST_SOURCES = 2000
 """Beyond, the page would be slow to open; the conditions are shown all the same."""
 
 
-def around(evidence: Evidence, summary: Summary, against: str | None) -> Around:
+def around(config: Config, evidence: Evidence, summary: Summary, against: str | None) -> Around:
     """
     All that is to be had, without the store where there is none yet.
 
     Raises:
         UsageError: There is no run *against*.
     """
-    config = find_config(Path.cwd())
-    before = judged([against], summary.target)[1] if against else None
+    before = judged(config, [against], summary.target)[1] if against else None
     return Around(
         trends=_trends(config, summary),
         reached=trials_by_assertion(evidence, summary.renamed, _TRIALS),

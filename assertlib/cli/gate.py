@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ..catalog.config import Config, ConfigError, find_config
+from ..catalog.config import Config, ConfigError
 from ..catalog.files import read_as_is, write_whole
 from ..evidence.gate import WINDOW, Baseline, Gate, history_of, judge_gate
 from ..evidence.record import Result
@@ -26,7 +26,7 @@ from ..report.gate import in_badge, in_junit, in_markdown_summary, in_text
 from ..sim.replay import replay
 from ..sim.tapes import stored_witness
 from ..utf8 import EncodingError
-from .common import OK, WRONG, TargetOption, command, put
+from .common import OK, WRONG, ProjectOption, TargetOption, command, configuration, put
 from .evidence import keep, open_store
 from .judging import judged
 from .progress import progress
@@ -63,6 +63,7 @@ def gate(
         Path | None, typer.Option("--badge", metavar="FILE", help="An endpoint for shields.io.")
     ] = None,
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Judge runs by all runs before: nothing may be violated, leave the baseline, or get rarer.
@@ -74,9 +75,9 @@ def gate(
 
     Example: assertlib gate --junit gate.xml --summary "$GITHUB_STEP_SUMMARY"
     """
-    config = find_config(Path.cwd())
+    config = configuration(project)
     paths = find_runs(config, runs or [])
-    evidence, summary = judged([str(path) for path in paths], target)
+    evidence, summary = judged(config, [str(path) for path in paths], target)
     if summary.is_empty:
         raise NoDataError(f"no assertion was hit in {', '.join(summary.runs)}: that is no pass")
     path = baseline_file(config, summary.target)

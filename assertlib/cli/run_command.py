@@ -26,9 +26,11 @@ from .common import (
     OK,
     USAGE,
     WRONG,
+    ProjectOption,
     TargetOption,
+    check_readable,
     command,
-    project,
+    configuration,
     recording_environment,
 )
 
@@ -39,6 +41,7 @@ _SIGNALLED = 128
 def run(
     cmd: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="What to run.")],
     target: TargetOption = None,
+    project: ProjectOption = None,
     full: Annotated[
         bool,
         typer.Option("--full", help="CMD covers all it can, so that absence means something."),
@@ -60,7 +63,8 @@ def run(
         if word.partition("=")[2] not in ("on", "off"):
             print(f"assertlib: --feature takes NAME=on or NAME=off, not {word!r}", file=sys.stderr)
             return USAGE
-    config, checked = project(target)
+    config = configuration(project)
+    checked = check_readable(config, target)
     given = os.environ.get(RUN_DIR_ENV)
     run_dir = Path(given).absolute() if given else new_run(config)
     run_dir.mkdir(parents=True, exist_ok=True)
