@@ -1,5 +1,5 @@
 """
-Text that people and their tools write: UTF-8, with or without a byte order mark.
+Text files of users: UTF-8, with or without a byte order mark.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class EncodingError(ValueError):
     A text is not UTF-8.
 
     Attributes:
-        found: What it is instead, without the remedy.
+        found: The encoding, or the first bad byte, without the remedy.
     """
 
     def __init__(self, found: str) -> None:

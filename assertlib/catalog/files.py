@@ -1,5 +1,5 @@
 """
-Files of a project: which ones count, how they are read, and how they are written whole.
+Project files: listing, decoding, and atomic writes.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ def in_line_ends_of(before: str, text: str) -> str:
 
 def is_hidden(name: str) -> bool:
     """
-    Whether a file or directory called *name* belongs to a tool and not to the project.
+    Whether the name marks a file or directory of a tool: hidden, or an autosave.
 
-    Such are locks (``.#wal.toml``) and autosaves (``#wal.toml#``) of editors, AppleDouble files
-    (``._wal.toml``), and whatever else is hidden.  Backups (``wal.toml~``, ``wal.toml.bak``) have
-    another suffix than the files that they back up.
+    Editors leave locks (``.#wal.toml``) and autosaves (``#wal.toml#``), macOS leaves AppleDouble
+    files (``._wal.toml``).  Backups (``wal.toml~``, ``wal.toml.bak``) change the suffix instead.
     """
     return name.startswith((".", "#"))
 
@@ -40,7 +39,7 @@ def files_in(directory: Path, suffix: str) -> list[Path]:
     """
     The files in *directory* whose names end with *suffix*, sorted, without hidden ones.
 
-    Empty where there is no such directory.
+    Empty if the directory does not exist.
 
     Raises:
         OSError: The directory cannot be read.

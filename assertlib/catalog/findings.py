@@ -59,7 +59,7 @@ class Finding:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
     def seen_from(self, place: str) -> Finding:
-        """It, with the file named from where the project lies at *place*."""
+        """A copy for a working directory from which *place* leads to the project."""
         return replace(self, file=posixpath.join(place, self.file))
 
     @property

@@ -26,7 +26,7 @@ from .words import in_words_of_toml
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _MOST_BYTES = 1_000_000
 _NOT_AREAS = (RENAMES,)
-_AREA_REMEDY = "name the file area.toml, in small ASCII letters, digits and hyphens"
+_AREA_REMEDY = "name the file area.toml, in lowercase ASCII letters, digits and hyphens"
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _load_root(catalog: Catalog, root: Path, base: Path) -> None:
         paths = [path for path in files_in(root, ".toml") if path.name not in _NOT_AREAS]
     except OSError as error:
         catalog.is_missing = True
-        _find(catalog, shown, (0, 0), f"cannot be read: {error.strerror}", "mend its permissions")
+        _find(catalog, shown, (0, 0), f"cannot be read: {error.strerror}", "fix its permissions")
         return
     if not paths:
         _find(catalog, shown, (0, 0), "holds no catalog files", "write one, named area.toml")
@@ -172,7 +172,7 @@ def _load_file(catalog: Catalog, path: Path, shown: str) -> None:
         text = read_text(path)
     except OSError as error:
         text = f"cannot be read: {error.strerror}"
-        _find(catalog, shown, (0, 0), text, "mend its permissions")
+        _find(catalog, shown, (0, 0), text, "fix its permissions")
         return
     except EncodingError as error:
         _find(catalog, shown, (0, 0), error.found, REMEDY)
@@ -207,7 +207,7 @@ class _FileReader:
 
     def read(self, data: dict[str, object]) -> None:
         if not _NAME.match(self._area):
-            self._find((), f"{self._area!r} is no name of an area", _AREA_REMEDY)
+            self._find((), f"{self._area!r} is not a valid area name", _AREA_REMEDY)
             return
         version = data.pop("schema", None)
         if version != SCHEMA_VERSION or isinstance(version, bool):

@@ -239,10 +239,10 @@ RULES = _rules(
     Rule(
         "AL122",
         _ERROR,
-        "Two messages look alike and are not the same",
+        "Two different messages look the same",
         "They differ in characters that Unicode calls compatible, such as a space and a"
-        " no-break space, or … and three dots.  Nobody can tell them apart in a report, and what"
-        " was meant to match does not.",
+        " no-break space, or … and three dots.  A report shows no difference, and a catalog entry"
+        " for one does not match the other.",
         "write both with the same characters, or change a word of one",
         'always(a, "log is\\u00a0sorted")\nsometimes(b, "log is sorted")',
         'always(a, "log is sorted")\nsometimes(b, "log gets sorted")',

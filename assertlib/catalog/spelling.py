@@ -1,5 +1,5 @@
 """
-Messages that look alike and differ as sequences of characters.
+Findings about messages that look the same and differ in their characters.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class _Spelling:
 
 
 def misspelt(catalog: Catalog, sites: Iterable[Site]) -> Iterator[Finding]:
-    """Messages of code and catalog that are not in NFC, and those that only look the same."""
+    """Report messages that are not in NFC, and different messages that look the same."""
     used = [*_in_code(sites), *_in_catalog(catalog)]
     for each in (*used, *_given_up(catalog)):
         if not each.is_normal:
             normal = normalize("NFC", each.message)
             text = f"the message {each.message!a} is not in Unicode normal form C (NFC)"
-            yield each.finding("AL121", text, f"write it as {normal!r}, {normal!a}")
+            yield each.finding("AL121", text, f"write it as {normal!r} ({normal!a})")
     yield from _look_alikes(each for each in used if each.is_normal)
 
 
@@ -70,7 +70,7 @@ def _in_catalog(catalog: Catalog) -> Iterator[_Spelling]:
 
 
 def _given_up(catalog: Catalog) -> Iterator[_Spelling]:
-    """Old messages of renames, but for those that were renamed to their normal form."""
+    """Old messages of renames, except those renamed to their own normal form."""
     for old, new in catalog.renames.messages.items():
         if normalize("NFC", old) != new:
             yield _Spelling(old, *catalog.renames.places[old])

@@ -38,7 +38,7 @@ ProjectOption = Annotated[
     typer.Option(
         "--project",
         metavar="DIR",
-        help="Directory of the pyproject.toml to use; if not given, the nearest from here upwards.",
+        help="Project directory; default: the nearest one from the working directory upwards.",
     ),
 ]
 
@@ -91,7 +91,7 @@ def configuration(project: Path | None) -> Config:
         return find_config(Path.cwd())
     root = Path(os.path.abspath(project))
     if not root.is_dir():
-        raise ConfigError(f"--project {project}: there is no such directory")
+        raise ConfigError(f"--project {project}: no such directory")
     config = find_config(root)
     if config.file is None or config.root != root:
         hint = f"begin one with `assertlib init {shlex.quote(str(project))}`"
@@ -102,7 +102,7 @@ def configuration(project: Path | None) -> Config:
 
 
 def place_from_here(config: Config) -> str:
-    """Where the project lies from the working directory; empty when that is inside the project."""
+    """The path from the working directory to the project; empty inside the project."""
     here = Path.cwd()
     return "" if here.is_relative_to(config.root) else os.path.relpath(config.root, here)
 
@@ -112,8 +112,8 @@ def check_readable(config: Config, name: str | None) -> Checked:
     Check the target called *name*, or the default one.
 
     Raises:
-        ConfigError: There is no such target, or its catalog cannot be read: what is said of the
-            rest would be wrong.
+        ConfigError: The target does not exist, or part of its catalog cannot be read, which
+            would falsify the results for the rest.
     """
     checked = check(config, *config.target(name))
     broken = [each.seen_from(place_from_here(config)) for each in broken_parts(checked)]

@@ -251,7 +251,7 @@ def _is_ours(path: Path) -> bool:
 
 def _read(path: Path) -> bytes:
     """
-    The page as it is written; a checkout may have given it other line ends, an editor a mark.
+    The page as generated: without the line ends of a checkout and the mark of an editor.
 
     Raises:
         UsageError: It is UTF-16 or UTF-32.

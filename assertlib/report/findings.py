@@ -42,7 +42,7 @@ class Checks:
         strict: Whether warnings are errors.
         known: How many more there are that a baseline knows.
         below: Where in its repository the project lies, for those that show findings there.
-        place: Where the project lies from the working directory, for those that read findings here.
+        place: Path from the working directory to the project; text and JSON prefix files with it.
         findings: Of all targets, each once.
     """
 

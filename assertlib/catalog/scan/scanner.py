@@ -94,7 +94,7 @@ def _scan(sources: dict[str, bytes], foreign: dict[str, bytes], scan: Scan) -> S
     scan.sites, found = scan_foreign(dict(_in_utf8(foreign, scan)))
     scan.findings += found
     with deep_recursion():
-        # The parser of Python wants to see the byte order mark itself.
+        # Python's parser compares the byte order mark with the coding declaration.
         return _scan_deeply({name: sources[name] for name, _ in _in_utf8(sources, scan)}, scan)
 
 

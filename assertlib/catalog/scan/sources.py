@@ -14,7 +14,7 @@ from .references import DECLARES, HOMES, endings
 from .scopes import Binding, Definition, FunctionNode, Import, Module, Parameter, module_name
 
 LANGUAGES = {".py": "Python", ".go": "Go", ".rs": "Rust"}
-"""What is read, by the suffix of its files."""
+"""The languages of the scanner, by file suffix."""
 
 _REMEMBERED = 512
 _MARKS = (b"assertlib", b"antithesis")

@@ -19,11 +19,11 @@ from .sources import LANGUAGES
 
 def source_files(root: Path, target: Target, findings: list[Finding]) -> Iterator[Path]:
     """
-    The files of *target* in languages that are read, without hidden ones.
+    The source files of *target* in all languages of the scanner, without hidden ones.
 
     Args:
         root: Directory that its paths are relative to.
-        findings: Takes what *target* names and is not there, or cannot be read.
+        findings: Receives a finding for each path that is missing or cannot be read.
     """
     for name in target.source:
         start = source_path(root, name)
@@ -46,7 +46,7 @@ def source_files(root: Path, target: Target, findings: list[Finding]) -> Iterato
             if path.is_file():
                 yield path
             else:
-                findings.append(unreadable(shown, ": it is no file, or a link to none"))
+                findings.append(unreadable(shown, ": not a regular file, or a dangling link"))
 
 
 def _files_below(
