@@ -26,10 +26,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from .catalog.files import files_in, read_text
 from .evidence.revision import short
 from .model import UsageError
 from .sim.engine import unrecorded
 from .sim.explore import Exploration, Found, Plan, shrunk
+from .utf8 import EncodingError
 
 __all__ = [
     "Attempt",
@@ -112,7 +114,7 @@ def read_defects(directory: Path, names: Sequence[str] = ()) -> list[Defect]:
     Raises:
         ChallengeError: There is none, or one lacks what it has to say.
     """
-    paths = sorted(directory.glob("*.patch"))
+    paths = files_in(directory, ".patch")
     unknown = set(names) - {path.stem for path in paths}
     if unknown or not paths:
         missing = ", ".join(sorted(unknown)) or "*.patch"
@@ -121,7 +123,7 @@ def read_defects(directory: Path, names: Sequence[str] = ()) -> list[Defect]:
 
 
 def _read(path: Path) -> Defect:
-    head, found, _ = path.read_text(encoding="utf-8").partition("\n--- ")
+    head, found, _ = _text(path).partition("\n--- ")
     trailers = dict(_TRAILER.findall(head))
     about = " ".join(head.split("\n\n", 1)[0].split())
     if not found or not about or set(trailers) != {"Issue", "Invariant"}:
@@ -129,6 +131,13 @@ def _read(path: Path) -> Defect:
             f"{path}: begin with a sentence, an empty line, and `Issue:` and `Invariant:`"
         )
     return Defect(path.stem, path, about, trailers["Issue"], trailers["Invariant"])
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_text(path)
+    except EncodingError as error:
+        raise ChallengeError(f"{path}: {error}") from None
 
 
 @contextmanager
@@ -219,9 +228,9 @@ def read_page(path: Path) -> tuple[str, str]:
     What the Markdown file at *path* holds before and after its table.
 
     Raises:
-        ChallengeError: It has no marks.
+        ChallengeError: It has no marks, or is not UTF-8.
     """
-    page = path.read_text(encoding="utf-8")
+    page = _text(path)
     begin, end = page.find(_BEGIN), page.find(_END)
     if not 0 <= begin < end:
         raise ChallengeError(f"{path}: put the lines {_BEGIN} and {_END} where the table belongs")
@@ -231,7 +240,7 @@ def read_page(path: Path) -> tuple[str, str]:
 def read_record(path: Path) -> dict[str, str]:
     """At which commit each defect was last caught, by the table of the page at *path*."""
     try:
-        page = path.read_text(encoding="utf-8")
+        page = _text(path)
     except OSError:
         return {}
     rows = page.partition(_BEGIN)[2].partition(_END)[0].splitlines()

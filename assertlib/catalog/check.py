@@ -20,11 +20,13 @@ from ..model import (
     invariant_and_clause,
 )
 from .config import Config, Target
+from .files import files_in
 from .findings import UNREAD_SOURCE, Finding, Severity, did_you_mean
 from .loader import Catalog, Entry, load
 from .review import Lock, gone, read_lock, suspects
 from .rules import RULES
 from .scan import Scan, scan_target
+from .spelling import misspelt
 
 
 class Checked:
@@ -48,6 +50,7 @@ class Checked:
         found.update((*lock.findings, *gone(lock, catalog)) if lock else ())
         found.update(others)
         found.update(_used_again(catalog, scan.sites))
+        found.update(misspelt(catalog, scan.sites))
         self.findings = sorted(_without_consequences(found))
 
     def errors(self, *, strict: bool) -> list[Finding]:
@@ -210,7 +213,7 @@ def _claimed(site: Site, messages: Collection[str]) -> frozenset[str]:
 def _check_reproductions(config: Config, catalog: Catalog) -> Iterator[Finding]:
     """Names of kept defects and tests that are not there, in catalogs of this project."""
     directories = [config.root / each.defects for each in config.targets.values() if each.defects]
-    defects = {path.stem for each in directories for path in each.glob("*.patch")}
+    defects = {path.stem for each in directories for path in files_in(each, ".patch")}
     for entry in catalog.entries.values():
         if Path(entry.file).is_absolute():
             continue

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ..model import UsageError
+from .files import read_text
 from .findings import did_you_mean
 from .positions import nearest, positions
 from .words import in_words_of_toml
@@ -173,9 +174,11 @@ def is_toml(text: str) -> bool:
 
 def _read(file: Path) -> Config | None:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
         data = tomllib.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: {error}") from error
     tool = data.get("tool", {})
     if not isinstance(tool, dict) or "assertlib" not in tool:

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from ..model import UsageError
+from ..utf8 import EncodingError
 from .config import is_toml
 from .files import in_line_ends_of, read_as_is, write_whole
 
@@ -44,8 +45,8 @@ def add_draft(
     path = root / f"{area}.toml"
     try:
         before = read_as_is(path) or _HEADER
-    except UnicodeDecodeError as error:
-        raise DraftError(f"{path}: not UTF-8: {error}") from None
+    except EncodingError as error:
+        raise DraftError(f"{path}: {error}") from None
     drafted = f"{before.rstrip()}\n\n{_draft(name, title, statement, ref, note)}"
     after = in_line_ends_of(before, drafted)
     if not is_toml(before) or not is_toml(after):

@@ -1,11 +1,13 @@
 """
-Files that are written whole or not at all.
+Project files: listing, decoding, and atomic writes.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+
+from ..utf8 import decoded
 
 
 def place_in_repository(directory: Path) -> str:
@@ -23,16 +25,55 @@ def in_line_ends_of(before: str, text: str) -> str:
     return text.replace("\r\n", "\n").replace("\n", "\r\n") if is_dos else text
 
 
-def read_as_is(path: Path) -> str:
+def is_hidden(name: str) -> bool:
     """
-    The text of a file with its line ends; empty if there is none.
+    Whether the name marks a file or directory of a tool: hidden, or an autosave.
+
+    Editors leave locks (``.#wal.toml``) and autosaves (``#wal.toml#``), macOS leaves AppleDouble
+    files (``._wal.toml``).  Backups (``wal.toml~``, ``wal.toml.bak``) change the suffix instead.
+    """
+    return name.startswith((".", "#"))
+
+
+def files_in(directory: Path, suffix: str) -> list[Path]:
+    """
+    The files in *directory* whose names end with *suffix*, sorted, without hidden ones.
+
+    Empty if the directory does not exist.
 
     Raises:
-        UnicodeDecodeError: It is not UTF-8.
+        OSError: The directory cannot be read.
+    """
+    if not directory.is_dir():
+        return []
+    return sorted(
+        path
+        for path in directory.iterdir()
+        if path.name.endswith(suffix) and not is_hidden(path.name)
+    )
+
+
+def read_text(path: Path) -> str:
+    r"""
+    The text of a file, without a byte order mark, its lines ended by ``\n``.
+
+    Raises:
+        EncodingError: It is not UTF-8.
+        OSError: It cannot be read.
+    """
+    return decoded(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_as_is(path: Path) -> str:
+    """
+    The text of a file with its line ends, without a byte order mark; empty if there is none.
+
+    Raises:
+        EncodingError: It is not UTF-8.
         OSError: It cannot be read.
     """
     try:
-        return path.read_bytes().decode("utf-8")
+        return decoded(path.read_bytes())
     except FileNotFoundError:
         return ""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from .files import is_hidden
 from .model import Invariant
 
 
@@ -69,13 +70,13 @@ def _entries(
         names = _git(root, "ls-tree", "--name-only", commit, "--", f"{directory.rstrip('/')}/")
         for name in names.splitlines():
             path = Path(name)
-            if path.suffix == ".toml":
+            if path.suffix == ".toml" and not is_hidden(path.name):
                 yield from _read(path.stem, _git(root, "show", f"{commit}:./{name}"))
 
 
 def _read(area: str, text: str) -> Iterator[tuple[str, Invariant]]:
     try:
-        data = tomllib.loads(text)
+        data = tomllib.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return
     for name, table in data.items():

@@ -13,6 +13,8 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from ..model import Site, invariant_and_clause
+from ..utf8 import REMEDY, EncodingError
+from .files import files_in, read_text
 from .findings import Finding, did_you_mean
 from .model import SCHEMA_VERSION, Assigned, Incident, Invariant, Source, State
 from .positions import Path as KeyPath
@@ -24,6 +26,7 @@ from .words import in_words_of_toml
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _MOST_BYTES = 1_000_000
 _NOT_AREAS = (RENAMES,)
+_AREA_REMEDY = "name the file area.toml, in lowercase ASCII letters, digits and hyphens"
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,12 @@ def _load_root(catalog: Catalog, root: Path, base: Path) -> None:
             )
         )  # fmt: skip
         return
-    paths = [path for path in sorted(root.glob("*.toml")) if path.name not in _NOT_AREAS]
+    try:
+        paths = [path for path in files_in(root, ".toml") if path.name not in _NOT_AREAS]
+    except OSError as error:
+        catalog.is_missing = True
+        _find(catalog, shown, (0, 0), f"cannot be read: {error.strerror}", "fix its permissions")
+        return
     if not paths:
         _find(catalog, shown, (0, 0), "holds no catalog files", "write one, named area.toml")
     for path in paths:
@@ -161,9 +169,13 @@ def _load_file(catalog: Catalog, path: Path, shown: str) -> None:
         _find(catalog, shown, (0, 0), text, "is this a catalog? split it into areas")
         return
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        _find(catalog, shown, (0, 0), f"cannot be read: {error}", "catalog files are UTF-8")
+        text = read_text(path)
+    except OSError as error:
+        text = f"cannot be read: {error.strerror}"
+        _find(catalog, shown, (0, 0), text, "fix its permissions")
+        return
+    except EncodingError as error:
+        _find(catalog, shown, (0, 0), error.found, REMEDY)
         return
     try:
         data = tomllib.loads(text)
@@ -195,7 +207,7 @@ class _FileReader:
 
     def read(self, data: dict[str, object]) -> None:
         if not _NAME.match(self._area):
-            self._find((), f"{self._area!r} is no name of an area", "name the file area.toml")
+            self._find((), f"{self._area!r} is not a valid area name", _AREA_REMEDY)
             return
         version = data.pop("schema", None)
         if version != SCHEMA_VERSION or isinstance(version, bool):

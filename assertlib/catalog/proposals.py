@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .config import Target
 from .deep import deep_recursion
-from .scan import Scan, source_files
+from .scan import source_files
 
 _TELLS = re.compile(r"\b(?:invariants?|must|never|always|guarantee[sd]?)\b", re.IGNORECASE)
 _TELLS_ALONE = re.compile(r"\b(?:invariants?|must|never|guarantee[sd]?)\b", re.IGNORECASE)
@@ -54,7 +54,7 @@ def proposals(root: Path, target: Target) -> list[Proposal]:
     """What the source of *target* says, in order of file and line; unreadable files say nothing."""
     found: list[Proposal] = []
     names: set[str] = set()
-    for path in sorted(set(source_files(root, target, Scan()))):
+    for path in sorted(set(source_files(root, target, []))):
         shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
         for said, condition, qualname in _readable(path):
             statement = said or f"`{condition}`"

@@ -16,7 +16,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from ..model import UsageError, origin_and_part
-from .files import write_whole
+from ..utf8 import REMEDY, EncodingError
+from .files import read_text, write_whole
 from .findings import Finding
 from .positions import nearest, positions
 from .words import in_words_of_toml
@@ -43,10 +44,12 @@ class Renames:
     New messages by old ones.
 
     Attributes:
+        places: File, line and column of each, by the old message.
         findings: What is wrong with the files.
     """
 
     messages: dict[str, str] = field(default_factory=dict)
+    places: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def now(self, message: str) -> str:
@@ -68,6 +71,7 @@ class Renames:
 
     def add(self, other: Renames) -> None:
         """Take in those of another file, where they do not lead in a circle."""
+        self.places = other.places | self.places
         for old, new in other.messages.items():
             self.messages.setdefault(old, new)
             if _leads_back(self.messages, old):
@@ -87,10 +91,12 @@ def read_renames(path: Path, shown: str) -> Renames:
         shown: How findings name the file.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         data = tomllib.loads(text)
     except FileNotFoundError:
         return Renames()
+    except EncodingError as error:
+        return Renames(findings=[Finding(shown, 0, 0, "AL105", error.found, REMEDY)])
     except (OSError, ValueError, RecursionError) as error:
         return _wrong(shown, (0, 0), f"cannot be read: {error}")
     places = positions(text)
@@ -105,7 +111,8 @@ def read_renames(path: Path, shown: str) -> Renames:
             return _wrong(
                 shown, nearest(places, ("messages", old)), f"{old!r} leads back to itself"
             )
-    return Renames(dict(known))
+    at = {old: (shown, *nearest(places, ("messages", old))) for old in known}
+    return Renames(dict(known), at)
 
 
 def _wrong(shown: str, at: tuple[int, int], text: str) -> Renames:

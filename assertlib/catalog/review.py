@@ -29,7 +29,8 @@ from ..model import (
     invariant_and_clause,
     origin_and_part,
 )
-from .files import write_whole
+from ..utf8 import REMEDY, EncodingError
+from .files import read_text, write_whole
 from .findings import Finding
 from .loader import Catalog, Entry
 from .model import KindName
@@ -151,9 +152,13 @@ def read_lock(root: Path, shown: str) -> Lock:
     """
     lock = Lock(root / LOCK, f"{shown}/{LOCK}")
     try:
-        text = lock.path.read_text(encoding="utf-8")
+        text = read_text(lock.path)
         data = tomllib.loads(text)
     except FileNotFoundError:
+        return lock
+    except EncodingError as error:
+        lock.exists = True
+        lock.findings.append(Finding(lock.shown, 0, 0, "AL105", error.found, REMEDY))
         return lock
     except (OSError, ValueError, RecursionError) as error:
         lock.exists = True

@@ -217,12 +217,35 @@ RULES = _rules(
     ),
     Rule(
         "AL120",
-        _WARNING,
+        _ERROR,
         "Source in Go or Rust is not read",
         "Assertions in it would be missed.",
         "pip install 'assertlib-sdk[polyglot]', or exclude it from the target",
         'source = ["server"]   # with server/wal.go, and without the extra',
         "pip install 'assertlib-sdk[polyglot]'",
+    ),
+    Rule(
+        "AL121",
+        _ERROR,
+        "A message is not in Unicode normal form C (NFC)",
+        "Unicode can write é as one character or as e with an accent behind it.  They look alike,"
+        " and are two messages: evidence, reviews and the baseline of one are not found under the"
+        " other.  One form for all messages leaves no doubt, and NFC is what keyboards produce."
+        "  To keep evidence of the other form, run `assertlib catalog rename OLD NEW`.",
+        "write it in NFC, as most editors can",
+        'always(ok, "cafe\\u0301 is open")',
+        'always(ok, "caf\\u00e9 is open")',
+    ),
+    Rule(
+        "AL122",
+        _ERROR,
+        "Two different messages look the same",
+        "They differ in characters that Unicode calls compatible, such as a space and a"
+        " no-break space, or … and three dots.  A report shows no difference, and a catalog entry"
+        " for one does not match the other.",
+        "write both with the same characters, or change a word of one",
+        'always(a, "log is\\u00a0sorted")\nsometimes(b, "log is sorted")',
+        'always(a, "log is sorted")\nsometimes(b, "log gets sorted")',
     ),
     Rule(
         "AL201",

@@ -9,8 +9,8 @@ import subprocess
 from collections import defaultdict
 from pathlib import Path
 
-from ..catalog.config import SHIPPED, Config, find_config
-from ..catalog.scan.scanner import source_file
+from ..catalog.config import SHIPPED, Config
+from ..catalog.scan.tree import source_file
 from ..evidence.combine import Evidence
 from ..evidence.reach import trials_by_assertion
 from ..evidence.revision import is_dirty
@@ -28,15 +28,14 @@ _MOST_SOURCES = 2000
 """Beyond, the page would be slow to open; the conditions are shown all the same."""
 
 
-def around(evidence: Evidence, summary: Summary, against: str | None) -> Around:
+def around(config: Config, evidence: Evidence, summary: Summary, against: str | None) -> Around:
     """
     All that is to be had, without the store where there is none yet.
 
     Raises:
         UsageError: There is no run *against*.
     """
-    config = find_config(Path.cwd())
-    before = judged([against], summary.target)[1] if against else None
+    before = judged(config, [against], summary.target)[1] if against else None
     return Around(
         trends=_trends(config, summary),
         reached=trials_by_assertion(evidence, summary.renamed, _TRIALS),
@@ -90,7 +89,8 @@ def _sources(config: Config, summary: Summary) -> dict[str, str]:
     sites = [each.site for each in summary.assertions if each.site is not None]
     for site in sites[:_MOST_SOURCES]:
         if site.file not in lines:
-            lines[site.file] = _text(config.root, summary.commit, site.file).splitlines()
+            text = _text(config.root, summary.commit, site.file)
+            lines[site.file] = text.removeprefix("\ufeff").splitlines()
         start = max(0, site.line - _LINES)
         part = lines[site.file][start : site.line + _LINES]
         if part:

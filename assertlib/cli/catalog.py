@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ..catalog.check import Checked
-from ..catalog.config import Config, find_config
+from ..catalog.config import Config
 from ..catalog.drafts import add_draft
 from ..catalog.findings import did_you_mean
 from ..catalog.loader import load
@@ -22,7 +22,17 @@ from ..catalog.review import rename as rename_link
 from ..catalog.wire import declarations
 from ..docgen.pages import sites_of
 from ..evidence.runs import all_runs
-from .common import OK, USAGE, TargetOption, command, project, put, sharing_targets
+from .common import (
+    OK,
+    USAGE,
+    ProjectOption,
+    TargetOption,
+    check_readable,
+    command,
+    configuration,
+    put,
+    sharing_targets,
+)
 from .review import review
 
 app = typer.Typer(
@@ -50,13 +60,13 @@ def schema_text() -> str:
 
 @app.command("list")
 @command
-def list_invariants(target: TargetOption = None) -> int:
+def list_invariants(target: TargetOption = None, project: ProjectOption = None) -> int:
     """
     List the invariants: id, status, how many assertions name them, title.
 
     Example: assertlib catalog list
     """
-    _, checked = project(target)
+    checked = check_readable(configuration(project), target)
     entries = sorted(checked.catalog.entries.values(), key=lambda each: each.id)
     width = max((len(entry.id) for entry in entries), default=0)
     for entry in entries:
@@ -73,13 +83,14 @@ def new(
     id: Annotated[str, typer.Argument(help="Such as wal.fsync-before-ack.")],
     title: Annotated[str, typer.Option(help="The invariant in one line.")] = "",
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Add a draft of an invariant to its area's file, for you to fill in.
 
     Example: assertlib catalog new wal.fsync-before-ack --title "A write is synced before its ack"
     """
-    config = find_config(Path.cwd())
+    config = configuration(project)
     _, found = config.target(target)
     own = config.own_catalog(found)
     if own is None:
@@ -99,6 +110,7 @@ def rename(
     old: Annotated[str, typer.Argument(help="The message that an assertion had.")],
     new: Annotated[str, typer.Argument(help="The one that it has in the code now.")],
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Say that an assertion has a new message: evidence, witnesses and reviews follow.
@@ -107,7 +119,7 @@ def rename(
 
     Example: assertlib catalog rename "ack follows fsync" "acks follow their fsync"
     """
-    config = find_config(Path.cwd())
+    config = configuration(project)
     sharing = sharing_targets(config, target)
     own = config.own_catalog(config.target(target)[1])
     if own is None:
@@ -154,6 +166,7 @@ def export(
         Path | None, typer.Option("--output", "-o", help="File to write, - for the terminal.")
     ] = None,
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Write the assertions of the source for other tools.
@@ -165,7 +178,7 @@ def export(
     """
     if not antithesis:
         return _usage("say in which form: --antithesis")
-    _, checked = project(target)
+    checked = check_readable(configuration(project), target)
     put("".join(declarations(checked.scan.sites)), output)
     return OK
 
@@ -180,6 +193,7 @@ def _usage(text: str) -> int:
 def show(
     id: Annotated[str, typer.Argument(help="Such as wal.fsync-before-ack.")],
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Print the page of one invariant.
@@ -188,7 +202,7 @@ def show(
     """
     from ..docgen.pages import page_name, render_pages
 
-    checked, *others = sharing_targets(find_config(Path.cwd()), target)
+    checked, *others = sharing_targets(configuration(project), target)
     entry = checked.catalog.entries.get(id)
     if entry is None:
         hint = did_you_mean(id, checked.catalog.entries) or "`assertlib catalog list` lists all"

@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 
 from ..catalog.check import check as check_target
-from ..catalog.config import ConfigError, find_config
+from ..catalog.config import FILE, ConfigError
 from ..catalog.files import place_in_repository
 from ..evidence.wording import counted
+from ..model import NoDataError
 from ..report.findings import (
     FINDING_FORMATS,
     Checks,
@@ -22,7 +23,16 @@ from ..report.findings import (
     read_known,
     write_known,
 )
-from .common import OK, WRONG, TargetOption, command, put
+from .common import (
+    OK,
+    WRONG,
+    ProjectOption,
+    TargetOption,
+    command,
+    configuration,
+    place_from_here,
+    put,
+)
 
 
 @command
@@ -45,23 +55,26 @@ def check(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write, - for the terminal.")
     ] = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Join catalog and code, and print where they disagree.
 
     Without --target, all targets.  Nothing is imported or run.
-    Exit code 1 if there is an error; `assertlib explain AL101` tells more of a rule.
+    Exit code 1 if there is an error, 3 if a target has no source file;
+    `assertlib explain AL101` explains a rule.
     A project that starts with many writes them down once, with --baseline-findings FILE --update:
     from then on that file only ever gets shorter.
 
     Example: assertlib check --strict
     """
-    config = find_config(Path.cwd())
+    config = configuration(project)
     names = [config.target(target)[0]] if target or not config.targets else list(config.targets)
     checks = checks_of(
         (check_target(config, *config.target(name)) for name in names),
         strict=strict,
         below=place_in_repository(config.root),
+        place=place_from_here(config),
     )
     if update and baseline is None:
         raise typer.BadParameter("say which file with --baseline-findings FILE")
@@ -71,7 +84,14 @@ def check(
         is_part = target is not None
         checks = _without_known(checks, baseline, update=update, is_part=is_part)
     put(FINDING_FORMATS[format](checks), output)
-    return WRONG if checks.errors else OK
+    if checks.errors:
+        return WRONG
+    empty = ", ".join(each.name for each in checks.targets if not each.scan.files)
+    if empty:
+        raise NoDataError(
+            f"{empty}: no source file, so nothing was checked; see `source` in {FILE}"
+        )
+    return OK
 
 
 def _without_known(checks: Checks, path: Path, *, update: bool, is_part: bool) -> Checks:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -32,6 +33,16 @@ P = ParamSpec("P")
 TargetOption = Annotated[
     str | None,
     typer.Option("--target", "-t", metavar="NAME", help="Target of pyproject.toml."),
+]
+
+
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--project",
+        metavar="DIR",
+        help="Project directory; default: the nearest one from the working directory upwards.",
+    ),
 ]
 
 
@@ -93,26 +104,43 @@ def put(text: str, output: Path | None) -> None:
         output.write_text(text, encoding="utf-8")
 
 
-def project(target: str | None) -> tuple[Config, Checked]:
+def configuration(project: Path | None) -> Config:
     """
-    The configuration here and its target, checked.
+    Read the configuration of *project*, or of the nearest project from here upwards.
 
     Raises:
-        ConfigError: It is missing or wrong, or the catalog cannot be read.
+        ConfigError: The configuration is wrong, or *project* holds none.
     """
-    config = find_config(Path.cwd())
-    name, found = config.target(target)
-    return config, _readable(check(config, name, found))
+    if project is None:
+        return find_config(Path.cwd())
+    root = Path(os.path.abspath(project))
+    if not root.is_dir():
+        raise ConfigError(f"--project {project}: no such directory")
+    config = find_config(root)
+    if config.file is None or config.root != root:
+        hint = f"begin one with `assertlib init {shlex.quote(str(project))}`"
+        raise ConfigError(
+            f"--project {project}: holds no pyproject.toml with [tool.assertlib]; {hint}"
+        )
+    return config
 
 
-def _readable(checked: Checked) -> Checked:
+def place_from_here(config: Config) -> str:
+    """The path from the working directory to the project; empty inside the project."""
+    here = Path.cwd()
+    return "" if here.is_relative_to(config.root) else os.path.relpath(config.root, here)
+
+
+def check_readable(config: Config, name: str | None) -> Checked:
     """
-    *checked*, if all of its catalog could be read.
+    Check the target called *name*, or the default one.
 
     Raises:
-        ConfigError: It could not: what is said of the rest would be wrong.
+        ConfigError: The target does not exist, or part of its catalog cannot be read, which
+            would falsify the results for the rest.
     """
-    broken = broken_parts(checked)
+    checked = check(config, *config.target(name))
+    broken = [each.seen_from(place_from_here(config)) for each in broken_parts(checked)]
     if broken:
         raise ConfigError("\n".join(map(str, broken)))
     return checked
@@ -123,9 +151,10 @@ def broken_parts(checked: Checked) -> list[Finding]:
     return [each for each in checked.catalog.findings if each.code in UNREAD_CATALOG]
 
 
-def unread_source(checked: Iterable[Checked]) -> list[Finding]:
+def unread_source(config: Config, checked: Iterable[Checked]) -> list[Finding]:
     """What of the source could not be read."""
-    return [each for one in checked for each in one.findings if each.code in UNREAD_SOURCE]
+    found = (each for one in checked for each in one.findings if each.code in UNREAD_SOURCE)
+    return [each.seen_from(place_from_here(config)) for each in found]
 
 
 def sharing_targets(config: Config, name: str | None) -> list[Checked]:
@@ -142,7 +171,7 @@ def sharing_targets(config: Config, name: str | None) -> list[Checked]:
         for other, found in config.targets.items()
         if other != name and own and config.own_catalog(found) == own
     ]
-    return [_readable(check(config, *config.target(each))) for each in (name, *others)]
+    return [check_readable(config, each) for each in (name, *others)]
 
 
 def recording_environment(root: Path, run_dir: Path) -> dict[str, str]:

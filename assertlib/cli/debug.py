@@ -8,16 +8,15 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Iterator
-from pathlib import Path
 
-from ..catalog.config import Config, find_config
+from ..catalog.config import Config
 from ..evidence.runs import find_runs, read_info
 from ..model import NoDataError
 from ..recording import limits, loader, settings, twin
 from ..recording.reader import read_shards
 from ..recording.records import Shard
 from ..recording.session import VERSION
-from .common import OK, command
+from .common import OK, ProjectOption, command, configuration
 
 _PACKAGES = (
     "pydantic",
@@ -46,18 +45,18 @@ _DEFAULTS = {
 
 
 @command
-def debug() -> int:
+def debug(project: ProjectOption = None) -> int:
     """
     Print versions, the configuration and where it comes from, and what the newest run holds.
 
     Example: assertlib debug
     """
-    for name, value in _facts():
+    for name, value in _facts(configuration(project)):
         print(f"{name:<{_WIDTH}} {value}")
     return OK
 
 
-def _facts() -> Iterator[tuple[str, object]]:
+def _facts(config: Config) -> Iterator[tuple[str, object]]:
     yield "assertlib", VERSION
     yield "python", f"{platform.python_version()} on {platform.system()}"
     for package in _PACKAGES:
@@ -68,7 +67,6 @@ def _facts() -> Iterator[tuple[str, object]]:
             yield name, f"{os.environ[name]} (from the environment)"
         else:
             yield name, f"{default} (default)"
-    config = find_config(Path.cwd())
     yield from _configuration(config)
     yield from _newest_run(config)
 

@@ -10,11 +10,21 @@ from typing import Annotated
 
 import typer
 
-from ..catalog.config import Config, find_config
+from ..catalog.config import Config
 from ..catalog.history import history
 from ..challenge import read_record
 from ..docgen.pages import Live, differing_pages, foreign_pages, render_pages, write_pages
-from .common import OK, USAGE, WRONG, TargetOption, command, sharing_targets, unread_source
+from .common import (
+    OK,
+    USAGE,
+    WRONG,
+    ProjectOption,
+    TargetOption,
+    command,
+    configuration,
+    sharing_targets,
+    unread_source,
+)
 
 
 @command
@@ -38,6 +48,7 @@ def docs(
         ),
     ] = False,
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Write a page for each invariant, and an index.
@@ -47,9 +58,9 @@ def docs(
 
     Example: assertlib docs -o docs/invariants --check
     """
-    config = find_config(Path.cwd())
+    config = configuration(project)
     checked, *others = sharing_targets(config, target)
-    unread = unread_source([checked, *others])
+    unread = unread_source(config, [checked, *others])
     if unread:
         print(f"assertlib: {unread[0]}; what stands there would be missing", file=sys.stderr)
         return USAGE

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from ..catalog.config import Config, ConfigError, find_config
+from ..catalog.config import Config, ConfigError
 from ..evidence.combine import Evidence
 from ..evidence.gather import read_evidence
 from ..evidence.record import Result, RunRecord, from_dict, record_of
@@ -25,7 +25,8 @@ from ..evidence.wording import counted, one_line, percent
 from ..model import NoDataError
 from ..recording.rundir import RUN_FILE, find_branch
 from ..report.content import quoted
-from .common import OK, TargetOption, command
+from ..utf8 import decoded
+from .common import OK, ProjectOption, TargetOption, command, configuration
 from .progress import progress
 
 app = typer.Typer(
@@ -89,13 +90,14 @@ def add(
         typer.Argument(metavar="[RUN]...", help="Ids or directories; the newest run if none."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All runs that lie here.")] = False,
+    project: ProjectOption = None,
 ) -> int:
     """
     Take runs into the store; adding one twice changes nothing.
 
     Example: assertlib evidence add
     """
-    config = find_config(Path.cwd())
+    config = configuration(project)
     if every:
         paths = [run for run in runs_in_order(config) if (run / RUN_FILE).exists()]
     else:
@@ -113,13 +115,14 @@ def add(
 def list_runs(
     target: TargetOption = None,
     last: Annotated[int, typer.Option("--last", help="How many of the newest.", min=1)] = 20,
+    project: ProjectOption = None,
 ) -> int:
     """
     List the runs in the store, the newest last.
 
     Example: assertlib evidence list --last 5
     """
-    with open_store(find_config(Path.cwd())) as store:
+    with open_store(configuration(project)) as store:
         runs = store.runs(target, last)
     if not runs:
         raise NoDataError("the store holds no runs; add some with `assertlib evidence add`")
@@ -133,13 +136,16 @@ def list_runs(
 
 @app.command("show")
 @command
-def show(run: Annotated[str, typer.Argument(help="A run, or how its id begins or ends.")]) -> int:
+def show(
+    run: Annotated[str, typer.Argument(help="A run, or how its id begins or ends.")],
+    project: ProjectOption = None,
+) -> int:
     """
     Show what each assertion did in a run.
 
     Example: assertlib evidence show 3f2a
     """
-    with open_store(find_config(Path.cwd())) as store:
+    with open_store(configuration(project)) as store:
         results = list(store.results([_id_of(store, run)]))
     for each in sorted(results, key=lambda each: (each.identity.message, each.sample)):
         print(one_line(_in_words(each)))
@@ -175,13 +181,14 @@ def _in_words(each: Result) -> str:
 def diff(
     first: Annotated[str, typer.Argument(help="A run.")],
     second: Annotated[str, typer.Argument(help="Another.")],
+    project: ProjectOption = None,
 ) -> int:
     """
     Show what two runs satisfied and what not, where they differ.
 
     Example: assertlib evidence diff 3f2a 8c01
     """
-    with open_store(find_config(Path.cwd())) as store:
+    with open_store(configuration(project)) as store:
         sides = [_by_assertion(store, _id_of(store, name)) for name in (first, second)]
     shown = 0
     for key in sorted({*sides[0], *sides[1]}):
@@ -223,6 +230,7 @@ def together(
     second: Annotated[str, typer.Argument(help="That of another.")],
     target: TargetOption = None,
     last: Annotated[int, typer.Option("--last", help="How many of the newest runs.", min=1)] = 100,
+    project: ProjectOption = None,
 ) -> int:
     """
     Tell in how many trials two states came true together: "partition" and "compaction" in one.
@@ -233,7 +241,7 @@ def together(
     """
     both = one = other = trials = 0
     example = ""
-    with open_store(find_config(Path.cwd())) as store:
+    with open_store(configuration(project)) as store:
         for run in store.runs(target, last):
             record = store.run(run.id)
             bits = _bits_of(record, first, second) if record else None
@@ -275,6 +283,7 @@ def prune(
         int | None, typer.Option("--older-than", metavar="DAYS", help="Only those.", min=0)
     ] = None,
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Forget old runs.
@@ -283,7 +292,7 @@ def prune(
     """
     if keep is None and days is None:
         raise typer.BadParameter("say what to forget with --keep or --older-than")
-    with open_store(find_config(Path.cwd())) as store:
+    with open_store(configuration(project)) as store:
         runs = store.runs(target)
         old = runs[: max(0, len(runs) - keep)] if keep is not None else runs
         if days is not None:
@@ -299,13 +308,14 @@ def prune(
 def export(
     output: Annotated[Path, typer.Argument(metavar="FILE", help="- for the terminal.")],
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Write all runs of the store, a line of JSON each.
 
     Example: assertlib evidence export evidence.jsonl
     """
-    with open_store(find_config(Path.cwd())) as store:
+    with open_store(configuration(project)) as store:
         lines = _exported(store, target)
         if str(output) == "-":
             sys.stdout.writelines(lines)
@@ -329,16 +339,19 @@ def _exported(store: Store, target: str | None) -> Iterator[str]:
 
 @app.command("import")
 @command
-def import_runs(files: Annotated[list[Path], typer.Argument(metavar="FILE...")]) -> int:
+def import_runs(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
+    project: ProjectOption = None,
+) -> int:
     """
     Take in what `export` wrote, here or elsewhere; importing it twice changes nothing.
 
     Example: assertlib evidence import evidence.jsonl
     """
     taken = read = 0
-    with open_store(find_config(Path.cwd())) as store:
+    with open_store(configuration(project)) as store:
         for file in files:
-            with file.open(encoding="utf-8") as lines:
+            with file.open("rb") as lines:
                 for number, line in enumerate(lines, 1):
                     taken += store.add(_imported(line, f"{file}:{number}:1"))
                     read += 1
@@ -346,9 +359,9 @@ def import_runs(files: Annotated[list[Path], typer.Argument(metavar="FILE...")])
     return OK
 
 
-def _imported(line: str, place: str) -> RunRecord:
+def _imported(line: bytes, place: str) -> RunRecord:
     try:
-        data = json.loads(line)
+        data = json.loads(decoded(line))
         if not isinstance(data, dict):
             raise ValueError("no run: not an object")
         return from_dict(data)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ..catalog.config import Config, ConfigError, find_config
+from ..catalog.config import Config, ConfigError
 from ..catalog.files import read_as_is, write_whole
 from ..evidence.combine import Evidence
 from ..evidence.gate import WINDOW, Baseline, Gate, history_of, judge_gate
@@ -27,7 +27,16 @@ from ..model import NoDataError, UsageError
 from ..report.gate import in_badge, in_junit, in_markdown_summary, in_text
 from ..sim.replay import replay
 from ..sim.tapes import stored_witness
-from .common import WRONG, TargetOption, command, put, verdict_code
+from ..utf8 import EncodingError
+from .common import (
+    WRONG,
+    ProjectOption,
+    TargetOption,
+    command,
+    configuration,
+    put,
+    verdict_code,
+)
 from .evidence import keep, open_store
 from .judging import judged
 from .progress import progress
@@ -71,6 +80,7 @@ def gate(
         ),
     ] = False,
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Judge runs by all runs before: nothing may be violated, leave the baseline, or get rarer.
@@ -82,9 +92,9 @@ def gate(
 
     Example: assertlib gate --junit gate.xml --summary "$GITHUB_STEP_SUMMARY"
     """
-    config = find_config(Path.cwd())
+    config = configuration(project)
     paths = find_runs(config, runs or [])
-    evidence, summary = judged([str(path) for path in paths], target)
+    evidence, summary = judged(config, [str(path) for path in paths], target)
     if summary.is_empty and not summary.undeclared and not summary.damage:
         raise NoDataError(f"no assertion was hit in {', '.join(summary.runs)}: that is no pass")
     if update and not allow_dirty:
@@ -184,8 +194,8 @@ def read_baseline(path: Path) -> Baseline | None:
         return None
     try:
         lines = read_as_is(path).splitlines()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: no baseline: {error}") from None
+    except EncodingError as error:
+        raise ConfigError(f"{path}: {error}") from None
     satisfied: set[str] = set()
     pending: set[str] = set()
     for number, line in enumerate(filter(None, lines), 1):

@@ -17,6 +17,7 @@ from ..history.linearizability import BUDGET
 from ..history.records import HistoryError
 from ..history.timeline import timeline as rendered
 from ..history.validation import MODELS, Check, Status, Validation, validate
+from ..utf8 import EncodingError, unmarked_lines
 from .common import NO_DATA, OK, WRONG, command
 
 app = typer.Typer(
@@ -87,7 +88,10 @@ def read(file: Path, model: str | None = None) -> History:
         HistoryError: It cannot be read.
     """
     with file.open("rb") as lines:
-        history = read_history(lines, str(file))
+        try:
+            history = read_history(unmarked_lines(lines), str(file))
+        except EncodingError as error:
+            raise HistoryError(f"{file}: {error}") from None
     if model is not None:
         history.header = replace(history.header, model=model)
     return history

@@ -19,7 +19,16 @@ from ..evidence.summary import summarise
 from ..model import NoDataError
 from ..recording.foreign import Account
 from .accounts import told
-from .common import OK, USAGE, WRONG, TargetOption, command, project
+from .common import (
+    OK,
+    USAGE,
+    WRONG,
+    ProjectOption,
+    TargetOption,
+    check_readable,
+    command,
+    configuration,
+)
 from .run_command import one_line
 
 
@@ -44,6 +53,7 @@ def ingest(
         typer.Option("--full", help="They cover all there is, so that absence means something."),
     ] = False,
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Take the local output of any Antithesis SDK as shards of a run.
@@ -55,7 +65,8 @@ def ingest(
 
     Example: assertlib ingest node-*.jsonl
     """
-    config, checked = project(target)
+    config = configuration(project)
+    checked = check_readable(config, target)
     run = new_run(config) if into is None else find_runs(config, [into])[0]
     try:
         if into is None:

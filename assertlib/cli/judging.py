@@ -5,20 +5,19 @@ Runs, judged against the target that they were recorded for.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from ..catalog.check import check
-from ..catalog.config import find_config
+from ..catalog.config import Config, find_config
 from ..evidence.combine import Evidence
 from ..evidence.foreign import take_outputs
 from ..evidence.gather import count_shards, read_evidence
 from ..evidence.runs import find_runs
 from ..evidence.summary import Summary, summarise
-from .common import broken_parts
+from .common import broken_parts, place_from_here
 from .progress import progress
 
 
-def judged(names: list[str], target: str | None) -> tuple[Evidence, Summary]:
+def judged(config: Config, names: list[str], target: str | None) -> tuple[Evidence, Summary]:
     """
     The runs called *names*, judged against their own target unless one is given.
 
@@ -27,7 +26,6 @@ def judged(names: list[str], target: str | None) -> tuple[Evidence, Summary]:
         NoDataError: There is no such run.
         UnreadableRunError: A run is damaged.
     """
-    config = find_config(Path.cwd())
     paths = find_runs(config, names)
     if config.file is None:
         config = find_config(paths[0].resolve())
@@ -41,5 +39,5 @@ def judged(names: list[str], target: str | None) -> tuple[Evidence, Summary]:
     name, found = config.target(target or recorded)
     checked = check(config, name, found)
     for finding in broken_parts(checked):
-        print(f"assertlib: {finding}", file=sys.stderr)
+        print(f"assertlib: {finding.seen_from(place_from_here(config))}", file=sys.stderr)
     return evidence, summarise(evidence, checked.catalog, name, checked.scan.sites)

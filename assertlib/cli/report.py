@@ -14,7 +14,7 @@ from ..report.base import FORMATS, Format
 from ..report.html_format import render as in_html
 from ..report.questions import answer
 from .around import around
-from .common import TargetOption, command, put, verdict_code
+from .common import ProjectOption, TargetOption, command, configuration, put, verdict_code
 from .judging import judged
 from .verdict_metrics import send
 
@@ -56,6 +56,7 @@ def report(
         ),
     ] = False,
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Tell what runs proved, what was violated and what never happened.
@@ -66,7 +67,8 @@ def report(
 
     Example: assertlib report --format markdown -o report.md
     """
-    evidence, summary = judged(runs or [], target)
+    config = configuration(project)
+    evidence, summary = judged(config, runs or [], target)
     if summary.is_empty and not summary.undeclared and not summary.damage:
         raise NoDataError(
             f"no assertion was hit in {', '.join(summary.runs)}; record a run with"
@@ -75,7 +77,7 @@ def report(
     if assertion or invariant or test:
         put(answer(evidence, summary, assertion, invariant, test), output)
     elif format is Format.HTML:
-        put(in_html(summary, around(evidence, summary, against)), output)
+        put(in_html(summary, around(config, evidence, summary, against)), output)
     else:
         put(FORMATS[format](summary), output)
     if otel:

@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..catalog.check import Checked
-from ..catalog.config import find_config
 from ..catalog.findings import did_you_mean
 from ..catalog.loader import Entry
 from ..catalog.review import (
@@ -26,7 +24,17 @@ from ..catalog.review import (
 )
 from ..evidence.wording import counted
 from ..model import Site
-from .common import OK, USAGE, WRONG, TargetOption, command, sharing_targets, unread_source
+from .common import (
+    OK,
+    USAGE,
+    WRONG,
+    ProjectOption,
+    TargetOption,
+    command,
+    configuration,
+    sharing_targets,
+    unread_source,
+)
 
 
 @command
@@ -42,6 +50,7 @@ def review(
         bool, typer.Option("--new", help="Take in all links that were never reviewed.")
     ] = False,
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Show links whose ends have changed since somebody read both; acknowledge them by name.
@@ -51,14 +60,14 @@ def review(
 
     Example: assertlib catalog review wal.fsync-before-ack --reason "an equal index is synced too"
     """
-    config = find_config(Path.cwd())
+    config = configuration(project)
     sharing = sharing_targets(config, target)
     lock = sharing[0].lock
     if lock is None:
         return _usage("the target has no catalog of its own to keep a review.lock in")
     if lock.findings:
         return _usage(str(lock.findings[0]))
-    unread = unread_source(sharing)
+    unread = unread_source(config, sharing)
     if unread:
         return _usage(f"{unread[0]}; what stands there would count as gone")
     entries = sharing[0].catalog.entries

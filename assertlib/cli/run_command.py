@@ -22,9 +22,11 @@ from .accounts import trouble
 from .common import (
     OK,
     USAGE,
+    ProjectOption,
     TargetOption,
+    check_readable,
     command,
-    project,
+    configuration,
     recording_environment,
     verdict_code,
 )
@@ -35,6 +37,7 @@ from .signals import SIGNALLED, supervised
 def run(
     cmd: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="What to run.")],
     target: TargetOption = None,
+    project: ProjectOption = None,
     full: Annotated[
         bool,
         typer.Option("--full", help="CMD covers all it can, so that absence means something."),
@@ -58,7 +61,8 @@ def run(
         if word.partition("=")[2] not in ("on", "off"):
             print(f"assertlib: --feature takes NAME=on or NAME=off, not {word!r}", file=sys.stderr)
             return USAGE
-    config, checked = project(target)
+    config = configuration(project)
+    checked = check_readable(config, target)
     given = os.environ.get(RUN_DIR_ENV)
     run_dir = Path(given).absolute() if given else new_run(config)
     run_dir.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,11 +20,11 @@ from rich.console import Console
 from rich.live import Live
 
 from ..catalog.check import check
-from ..catalog.config import find_config
+from ..catalog.config import Config, find_config
 from ..evidence.live import LiveRun, Look
 from ..evidence.runs import find_runs, read_info
 from ..report.top import as_dict, picture
-from .common import OK, TargetOption, command
+from .common import OK, ProjectOption, TargetOption, command, configuration
 
 _QUIT = ("q", "Q", "\x1b")
 _PRINTED = 50
@@ -51,6 +50,7 @@ def top(
         bool, typer.Option("--json", help="A line of JSON for each look, instead of a picture.")
     ] = False,
     target: TargetOption = None,
+    project: ProjectOption = None,
 ) -> int:
     """
     Watch a run while it is recorded: how far each invariant has come, hits a second, violations.
@@ -60,7 +60,7 @@ def top(
 
     Example: assertlib top
     """
-    live, console = _live(run, target), Console()
+    live, console = _live(configuration(project), run, target), Console()
     # Ctrl-C is as good an end as any.
     with suppress(KeyboardInterrupt):
         if json:
@@ -82,8 +82,7 @@ def _show(looks: Iterable[Look], console: Console) -> None:
             shown.update(picture(look, console.height), refresh=True)
 
 
-def _live(name: str | None, target: str | None) -> LiveRun:
-    config = find_config(Path.cwd())
+def _live(config: Config, name: str | None, target: str | None) -> LiveRun:
     path = find_runs(config, [name] if name else [])[0]
     if config.file is None:
         config = find_config(path.resolve())

@@ -16,12 +16,13 @@ from pathlib import Path
 import jinja2
 
 from ..catalog.check import Checked, kinds_of
-from ..catalog.files import write_whole
+from ..catalog.files import files_in, write_whole
 from ..catalog.history import Change
 from ..catalog.loader import Entry
 from ..catalog.model import Incident
 from ..evidence.wording import in_markdown
-from ..model import Site, invariant_and_clause
+from ..model import Site, UsageError, invariant_and_clause
+from ..utf8 import EncodingError, unmarked
 
 INDEX = "index.md"
 _INDEX_TITLE = "# Invariants of "
@@ -238,8 +239,7 @@ def write_pages(pages: dict[str, str], directory: Path) -> list[str]:
 
 def foreign_pages(directory: Path) -> list[str]:
     """Markdown files that we did not write: replacing or removing them would lose work."""
-    present = sorted(directory.glob("*.md")) if directory.is_dir() else []
-    return [path.name for path in present if not _is_ours(path)]
+    return [path.name for path in files_in(directory, ".md") if not _is_ours(path)]
 
 
 def _is_ours(path: Path) -> bool:
@@ -250,13 +250,21 @@ def _is_ours(path: Path) -> bool:
 
 
 def _read(path: Path) -> bytes:
-    """The page as it is written; a checkout may have given it other line ends."""
-    return path.read_bytes().replace(b"\r\n", b"\n")
+    """
+    The page as generated: without the line ends of a checkout and the mark of an editor.
+
+    Raises:
+        UsageError: It is UTF-16 or UTF-32.
+    """
+    try:
+        return unmarked(path.read_bytes()).replace(b"\r\n", b"\n")
+    except EncodingError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def differing_pages(pages: dict[str, str], directory: Path) -> list[str]:
     """Names of the pages that are missing, different, or no longer wanted."""
-    present = {path.name: path for path in directory.glob("*.md")} if directory.is_dir() else {}
+    present = {path.name: path for path in files_in(directory, ".md")}
     different = {
         name
         for name, text in pages.items()

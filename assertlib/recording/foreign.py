@@ -25,6 +25,7 @@ from ..model import (
     assert_record,
     kind_displayed,
 )
+from ..utf8 import EncodingError, unmarked_lines
 from . import shard
 from .counters import FALSE_CELL, KIND_CELL, TRUE_CELL, Counters, message_hash, seen_bit
 from .encode import DetailsEncoder, line, line_with_details
@@ -119,14 +120,15 @@ def convert(
         loads: A faster reader of JSON; what it cannot read, the standard one is asked for.
 
     Raises:
-        UsageError: It is the shard of a process of assertlib, which needs no conversion.
+        UsageError: It is the shard of a process of assertlib, which needs no conversion, or it
+            is not UTF-8.
         OSError: It cannot be read, or the run cannot be written.
     """
     account = Account(path)
     reading = _Reading(account, run_dir, name, {**_unknown_facts(path), **(facts or {})})
     try:
         with open(path, "rb") as file:
-            for number, text in enumerate(_lines(file), 1):
+            for number, text in enumerate(unmarked_lines(_lines(file)), 1):
                 if not text.endswith(b"\n") and not _is_whole(text, loads):
                     account.is_torn = True
                 elif text.strip():
@@ -134,6 +136,9 @@ def convert(
                 else:
                     account.understood["empty line"] += 1
         reading.finish()
+    except EncodingError as error:
+        reading.undo()
+        raise UsageError(f"{path}: {error}") from None
     except BaseException:
         reading.undo()
         raise

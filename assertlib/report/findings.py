@@ -16,11 +16,12 @@ from urllib.parse import quote
 
 from ..catalog.check import Checked, is_error
 from ..catalog.config import ConfigError
-from ..catalog.files import write_whole
+from ..catalog.files import read_text, write_whole
 from ..catalog.findings import UNREAD_CATALOG, UNREAD_SOURCE, Finding
 from ..catalog.rules import RULES
 from ..evidence.wording import counted, one_line
 from ..recording.session import VERSION
+from ..utf8 import EncodingError
 
 SCHEMA = 1
 _ANNOTATIONS = 10
@@ -41,6 +42,7 @@ class Checks:
         strict: Whether warnings are errors.
         known: How many more there are that a baseline knows.
         below: Where in its repository the project lies, for those that show findings there.
+        place: Path from the working directory to the project; text and JSON prefix files with it.
         findings: Of all targets, each once.
     """
 
@@ -49,6 +51,7 @@ class Checks:
     strict: bool
     known: int = 0
     below: str = ""
+    place: str = ""
 
     def level(self, finding: Finding) -> str:
         """``error`` or ``warning``."""
@@ -87,9 +90,9 @@ def read_known(path: Path) -> set[str]:
         OSError: It cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: no baseline of findings: {error}") from None
+        lines = read_text(path).splitlines()
+    except EncodingError as error:
+        raise ConfigError(f"{path}: {error}") from None
     known = set()
     for number, line in enumerate(lines, 1):
         mark = line.partition(" ")[0]
@@ -113,7 +116,8 @@ def write_known(path: Path, checks: Checks, before: set[str] | None) -> set[str]
         if before is not None and mark not in before and each.code in _UNREAD
     ]
     if hiding:
-        raise ConfigError(f"{hiding[0]}; what the baseline knows of it would be forgotten")
+        first = hiding[0].seen_from(checks.place)
+        raise ConfigError(f"{first}; what the baseline knows of it would be forgotten")
     kept = {mark: each for each, mark in checks.numbered() if before is None or mark in before}
     lines = sorted(
         f"{mark} {one_line(f'{each.code} {each.file}: {each.message}')}\n"
@@ -123,16 +127,21 @@ def write_known(path: Path, checks: Checks, before: set[str] | None) -> set[str]
     return set(kept)
 
 
-def checks_of(targets: Iterable[Checked], *, strict: bool, below: str = "") -> Checks:
+def checks_of(
+    targets: Iterable[Checked], *, strict: bool, below: str = "", place: str = ""
+) -> Checks:
     """The findings of *targets*; what several of them show is there once."""
     checked = list(targets)
     findings = sorted({finding for each in checked for finding in each.findings})
-    return Checks(checked, findings, strict, below=below)
+    return Checks(checked, findings, strict, below=below, place=place)
 
 
 def in_text(checks: Checks) -> str:
     """One line for each finding, and one for each target."""
-    lines = [f"{one_line(str(each))} [{checks.level(each)}]" for each in checks.findings]
+    lines = [
+        f"{one_line(str(each.seen_from(checks.place)))} [{checks.level(each)}]"
+        for each in checks.findings
+    ]
     new = set(checks.findings)
     for checked in checks.targets:
         found = [each for each in checked.findings if each in new]
@@ -169,7 +178,7 @@ def in_json(checks: Checks) -> str:
                     "severity": checks.level(each),
                     "message": each.message,
                     "remedy": each.remedy,
-                    "file": each.file,
+                    "file": each.seen_from(checks.place).file,
                     "line": each.line,
                     "column": each.column,
                     "fingerprint": mark,

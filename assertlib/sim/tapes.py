@@ -186,5 +186,7 @@ def read(path: Path) -> Recipe:
 
 def stored_witness(directories: Iterator[Path], messages: Collection[str]) -> Recipe | None:
     """The first tape in *directories* that was kept for the assertion of one of *messages*."""
-    paths = (path for directory in directories for path in sorted(directory.glob(f"*{_SUFFIX}")))
+    paths = (
+        path for directory in directories for path in sorted(directory.glob(f"[!.#]*{_SUFFIX}"))
+    )
     return next((recipe for recipe in map(read, paths) if recipe.shows in messages), None)

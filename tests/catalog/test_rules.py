@@ -117,6 +117,16 @@ def test_the_examples_of_retired_invariants_hold(tmp_path):
     assert codes(RULES["AL204"].good) == []
 
 
+@pytest.mark.parametrize("code", ["AL121", "AL122"])
+def test_the_examples_of_spelling_hold(tmp_path, code):
+    def codes(example):
+        found = joined(tmp_path, HEAD, f"from assertlib import *\n{example}")
+        return {finding.code for finding in found} - {"AL205"}
+
+    assert codes(RULES[code].bad) == {code}
+    assert codes(RULES[code].good) == set()
+
+
 def test_each_finding_that_the_code_makes_is_a_rule():
     package = Path(assertlib.catalog.__file__).parent
     used = {

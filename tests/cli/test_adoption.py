@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
+from assertlib.catalog.scan import LANGUAGES
+
+from ..support import clean_environment
 from .test_review import Project
 
 STORE = '''\
@@ -359,11 +366,154 @@ def test_a_witness_follows_its_assertion(tmp_path):
     assert "no run here has a witness" not in done.stderr
 
 
-def test_the_hooks_are_what_pre_commit_expects():
-    text = (Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text()
-    for key in ("- id: assertlib-check", "entry: assertlib check", "language: python"):
-        assert key in text
-    done = subprocess.run(
-        [Path(sys.executable).parent / "assertlib", "check", "--help"], capture_output=True
-    )
-    assert done.returncode == 0
+# -- hooks --------------------------------------------------------------------------------------
+
+HOOKS = yaml.safe_load((Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text("utf-8"))
+PRE_COMMIT = shutil.which("pre-commit", path=Path(sys.executable).parent)
+CHECKED = {"python", "go", "rust", "toml"}
+"""Tags of `identify` for what `assertlib check` reads."""
+
+
+def test_the_hooks_run_for_all_languages_that_are_scanned():
+    identify = pytest.importorskip("identify.identify")
+    tags = {
+        tag
+        for suffix in (*LANGUAGES, ".toml")
+        for tag in identify.tags_from_filename(f"x{suffix}") - {"text"}
+    }
+    assert tags == CHECKED
+    types = {hook["id"]: set(hook["types_or"]) for hook in HOOKS}
+    assert types == {"assertlib-check": CHECKED, "assertlib-docs": CHECKED | {"markdown"}}
+
+
+def test_the_hooks_install_what_reads_these_languages():
+    pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    metadata = tomllib.loads(pyproject.read_text("utf-8"))["project"]
+    for hook in HOOKS:
+        (needed,) = hook["additional_dependencies"]
+        name, _, extras = needed.rstrip("]").partition("[")
+        assert name == metadata["name"]
+        assert (
+            set(extras.split(","))
+            == {"tools", "polyglot"}
+            <= set(metadata["optional-dependencies"])
+        )
+
+
+GO = """\
+package store
+
+import "github.com/antithesishq/antithesis-sdk-go/assert"
+
+func f(x int) { assert.Always(x > 1, "x is large", nil) }
+"""
+RUST = 'use antithesis_sdk::prelude::*;\nfn f(x: i64) { assert_always!(x > 1, "x is small"); }\n'
+ASSIGNED = """
+[[assertion]]
+message = "x is large"
+invariant = "kv.durable-ack"
+
+[[assertion]]
+message = "x is small"
+invariant = "kv.durable-ack"
+"""
+
+
+class Repository(Project):
+    """A store in three languages that pre-commit checks, with the commands of this environment."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.write("store/store.go", GO)
+        self.write("store/store.rs", RUST)
+        self.write("catalog/kv.toml", (root / "catalog/kv.toml").read_text("utf-8") + ASSIGNED)
+        self.run("docs")
+
+    def begin(self, top: Path, *arguments: str) -> None:
+        """Make *top* a repository whose hooks are given *arguments*, and commit all."""
+        self.top = top
+        hooks = [
+            {**hook, "language": "system", "args": list(arguments), "verbose": True}
+            for hook in HOOKS
+        ]
+        for hook in hooks:
+            del hook["additional_dependencies"]
+        config = {"repos": [{"repo": "local", "hooks": hooks}]}
+        (top / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
+        self.git("init", "-q")
+        self.git("add", "-A")
+        self.git("commit", "-qm", "c")
+
+    def git(self, *words: str) -> None:
+        names = ("-c", "user.name=n", "-c", "user.email=a@b")
+        subprocess.run(["git", *names, *words], cwd=self.top, check=True, capture_output=True)
+
+    def hooks(self) -> dict[str, str]:
+        """What became of each hook, for all that is changed now."""
+        self.git("add", "-A")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            [PRE_COMMIT, "run", "--color", "never"],
+            cwd=self.top,
+            env={**clean_environment(), "PATH": path, "PRE_COMMIT_HOME": str(self.top / ".git/pc")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.said = done.stdout + done.stderr
+        line = r"^(assertlib (?:check|docs))\b.*(Passed|Failed|Skipped)$"
+        return dict(re.findall(line, self.said, re.MULTILINE))
+
+
+@pytest.fixture(name="repository")
+def _repository(tmp_path):
+    if PRE_COMMIT is None:
+        pytest.skip("pre-commit is not installed")
+    repository = Repository(tmp_path)
+    repository.begin(tmp_path)
+    return repository
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("store/store.go", "x > 1", "true"),
+        ("store/store.rs", "x > 1", "true"),
+        ("store/reply.py", "acked > 0", "True"),
+        ("catalog/kv.toml", "durable-ack]", "durable-akc]"),
+    ],
+)
+def test_a_commit_of_one_language_is_checked(repository, name, old, new):
+    repository.change(name, old, new)
+    assert repository.hooks()["assertlib check"] == "Failed"
+    assert repository.said.count("AL107") or name.startswith("catalog")
+
+
+def test_a_commit_of_a_page_is_checked(repository):
+    page = "docs/invariants/kv.ordered.md"
+    repository.change(page, "No reply", "Every reply")
+    found = repository.hooks()
+    assert found == {"assertlib check": "Skipped", "assertlib docs": "Failed"}
+    assert "kv.ordered.md is stale" in repository.said
+
+
+def test_a_commit_that_agrees_passes(repository):
+    repository.change("store/store.go", "x > 1", "x > 2")
+    assert repository.hooks() == {"assertlib check": "Passed", "assertlib docs": "Passed"}
+
+
+def test_a_commit_of_other_files_is_not_checked(repository):
+    repository.write("store/notes.txt", "nothing\n")
+    assert repository.hooks() == {"assertlib check": "Skipped", "assertlib docs": "Skipped"}
+
+
+def test_hooks_are_told_which_project_of_a_repository_to_check(tmp_path):
+    if PRE_COMMIT is None:
+        pytest.skip("pre-commit is not installed")
+    repository = Repository(tmp_path / "services/store")
+    repository.begin(tmp_path, "--project", "services/store")
+    repository.change("store/store.go", "x > 1", "x > 2")
+    assert repository.hooks() == {"assertlib check": "Passed", "assertlib docs": "Passed"}
+    repository.change("store/store.go", "x > 2", "true")
+    assert repository.hooks()["assertlib check"] == "Failed"
+    assert "services/store/store/store.go:5:17: AL107" in repository.said

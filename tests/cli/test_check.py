@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,7 @@ def reply(acked, synced):
 CONFIG = "[tool.assertlib.targets.store]\nsource = ['store']\n"
 
 
-def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(directory: Path, *arguments: str, **more) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [ASSERTLIB, "check", *arguments],
         cwd=directory,
@@ -46,6 +47,7 @@ def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=60,
         check=False,
+        **more,
     )
     assert "Traceback" not in done.stdout + done.stderr
     return done
@@ -200,6 +202,46 @@ def test_a_source_outside_of_the_project_is_read(project, tmp_path_factory):
     done = run(project)
     assert done.returncode == 0
     assert "2 assertions in 3 files" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "more", ["source = ['docs']", "source = ['store']\nexclude = ['store/*']", "source = []"]
+)
+def test_a_target_without_source_files_is_no_pass(project, more):
+    (project / "docs").mkdir()
+    (project / "docs" / "wal.txt").write_text("no source\n")
+    change(project, "catalog/kv.toml", '"active"', '"draft"')
+    empty = f"[tool.assertlib.targets.empty]\n{more}\n"
+    change(project, "pyproject.toml", CONFIG, CONFIG + empty)
+    assert run(project, "--target", "store").returncode == 0
+    for arguments in (), ("--target", "empty"), ("--strict", "--format", "json"):
+        done = run(project, *arguments)
+        assert done.returncode == 3
+        assert done.stderr == (
+            "assertlib: empty: no source file, so nothing was checked; see `source` in"
+            " pyproject.toml\n"
+        )
+    assert "empty: 0 assertions in 0 files, 1 invariant" in run(project).stdout
+
+
+def test_an_error_weighs_more_than_a_target_without_source_files(project):
+    change(project, "store/reply.py", "durable-ack", "durable-akc")
+    empty = "[tool.assertlib.targets.empty]\nsource = ['catalog']\n"
+    change(project, "pyproject.toml", CONFIG, CONFIG + empty)
+    assert run(project).returncode == 1
+
+
+def test_source_that_is_not_read_for_want_of_an_extra_is_no_pass(project):
+    (project / "store" / "wal.go").write_text("package a // gofail: var synced struct{}\n")
+    (project / "sitecustomize.py").write_text("import sys; sys.modules['tree_sitter_go'] = None\n")
+    done = run(project, env={**os.environ, "PYTHONPATH": str(project)})
+    assert done.returncode == 1
+    assert done.stdout.startswith("store/wal.go: AL120 Go and Rust are not read (files: 1): ")
+
+
+def test_a_lock_of_an_editor_is_no_part_of_the_catalog(project):
+    (project / "catalog" / ".#kv.toml").symlink_to("me@host.1234:1")
+    assert run(project).returncode == 0
 
 
 def test_a_missing_catalog_is_a_finding(project):

@@ -124,6 +124,29 @@ def test_a_page_that_is_no_text_fails_the_check_in_one_line(project):
     assert "kv.full.md" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_page_that_an_editor_has_saved_is_fresh_or_named(project, encoding):
+    project.cli("docs")
+    page = project.root / "docs" / "invariants" / "kv.full.md"
+    page.write_bytes(page.read_text("utf-8").encode(encoding))
+    for words in ("docs", "--check"), ("docs",):
+        done = project.cli(*words)
+        if encoding == "utf-8-sig":
+            assert done.returncode == 0
+        else:
+            assert done.returncode == 2
+            assert done.stderr.endswith("kv.full.md: is UTF-16; save it as UTF-8\n")
+
+
+def test_the_lock_of_an_editor_is_no_page(project):
+    project.cli("docs")
+    lock = project.root / "docs" / "invariants" / ".#kv.full.md"
+    lock.symlink_to("me@host.1234:1")
+    assert project.cli("docs", "--check").returncode == 0
+    assert project.cli("docs").returncode == 0
+    assert lock.is_symlink()
+
+
 def test_a_file_in_place_of_the_directory_is_2_in_one_line(project):
     project.write("pages", "a file")
     done = project.cli("docs", "-o", "pages")

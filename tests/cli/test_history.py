@@ -75,7 +75,8 @@ def test_what_takes_too_many_steps_is_unknown(tmp_path):
         (b"", "it is empty"),
         (b"not json\n", "history.jsonl:1: no record of a history"),
         (line(Header("kv")), "there are no operations"),
-        (b"\xff\xfe\n", "history.jsonl:1: no record of a history"),
+        (b"\xff\n", "history.jsonl:1: no record of a history"),
+        (b"\xff\xfe\n", "history.jsonl: is UTF-16; save it as UTF-8"),
     ],
 )
 def test_files_that_are_no_history_end_in_one_line(tmp_path, text, told):

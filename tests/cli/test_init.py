@@ -143,6 +143,8 @@ def test_the_source_may_be_given(tmp_path):
     (tmp_path / "tools").mkdir()
     assert run(tmp_path, "init", "--source", "lib", "--source", "tools").returncode == 0
     assert targets(tmp_path)["store"]["source"] == ["lib", "tools"]
+    assert run(tmp_path, "check").returncode == 3
+    (tmp_path / "lib" / "log.py").write_text("")
     assert run(tmp_path, "check").returncode == 0
 
 
@@ -151,6 +153,7 @@ def test_a_source_with_odd_characters_is_written_as_toml(tmp_path):
     (tmp_path / name).mkdir()
     assert run(tmp_path, "init", "--source", name).returncode == 0
     assert targets(tmp_path)["store"]["source"] == [name]
+    (tmp_path / name / "log.py").write_text("")
     assert run(tmp_path, "check").returncode == 0
 
 

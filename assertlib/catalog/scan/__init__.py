@@ -1,7 +1,9 @@
 """
-Finds every assertion in Python source, by reading it; nothing is imported.
+Finds every assertion in source, by reading it; nothing is imported.
 """
 
-from .scanner import Scan, scan_sources, scan_target, source_files
+from .scanner import Scan, scan_sources, scan_target
+from .sources import LANGUAGES
+from .tree import source_files
 
-__all__ = ["Scan", "scan_sources", "scan_target", "source_files"]
+__all__ = ["LANGUAGES", "Scan", "scan_sources", "scan_target", "source_files"]

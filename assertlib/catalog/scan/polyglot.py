@@ -20,17 +20,19 @@ from typing import TYPE_CHECKING
 
 from ...model import ALWAYS, REACHABLE, Kind, Site
 from ..findings import Finding
+from ..positions import Position
 from ..rules import RULES
 from .calls import parts_of, signature
 from .fingerprint import digest_of
 from .references import PRIMITIVES
+from .sources import LANGUAGES
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Tree
 
     Nodes = Sequence[Node]
 
-SUFFIXES = (".go", ".rs")
+SUFFIXES = tuple(suffix for suffix in LANGUAGES if suffix != ".py")
 _MARKS = {".go": (b"antithesis", b"gofail:", b"verify."), ".rs": (b"antithesis",)}
 _SKIPPED = {".go": "vendor", ".rs": "target"}
 """Directories of other people's code, and of what was built."""
@@ -63,12 +65,12 @@ def scan_foreign(sources: dict[str, bytes]) -> tuple[list[Site], list[Finding]]:
     try:
         languages = {".go": _go(), ".rs": _rust()}
     except ImportError as error:
-        text = f"{len(wanted)} files of Go or Rust are not read: {error.name} is not installed"
+        text = f"Go and Rust are not read (files: {len(wanted)}): {error.name} is not installed"
         findings.append(Finding(min(wanted), 0, 0, "AL120", text, RULES["AL120"].remedy))
         return sites, findings
     for name, data in sorted(wanted.items()):
         language = languages[name[name.rfind(".") :]]
-        _File(name, language, sites, findings).take(language.parse(data))
+        _File(name, data, language, sites, findings).take(language.parse(data))
     return sites, findings
 
 
@@ -108,9 +110,15 @@ class _File:
     """Finds the assertions of one file."""
 
     def __init__(
-        self, name: str, language: _Language, sites: list[Site], findings: list[Finding]
+        self,
+        name: str,
+        data: bytes,
+        language: _Language,
+        sites: list[Site],
+        findings: list[Finding],
     ) -> None:
         self._name = name
+        self._data = data
         self._language = language
         self._sites = sites
         self._findings = findings
@@ -140,15 +148,15 @@ class _File:
             return
         if len(conditions) == 1 and _text(conditions[0]) in _TRUTHS:
             self._find("AL107", call.node, f"the condition is the constant {_text(conditions[0])}")
-        line, column = call.node.start_point
+        line, column = self._place(call.node)
         self._sites.append(
             Site(
                 kind=kind,
                 message=message,
                 file=self._name,
                 qualname=f"{call.owner}.{call.function}" if call.owner else call.function,
-                line=line + 1,
-                column=column + 1,
+                line=line,
+                column=column,
                 condition=", ".join(map(_text, conditions))[:_CONDITION_LIMIT],
                 fingerprint=_fingerprint(call.form, conditions),
                 form=call.form,
@@ -170,9 +178,14 @@ class _File:
         return place, None
 
     def _find(self, code: str, node: Node, text: str) -> None:
-        line, column = node.start_point
         remedy = RULES[code].remedy.partition(";")[0]
-        self._findings.append(Finding(self._name, line + 1, column + 1, code, text, remedy))
+        self._findings.append(Finding(self._name, *self._place(node), code, text, remedy))
+
+    def _place(self, node: Node) -> Position:
+        """Line, and column in characters, from 1; the parser counts bytes."""
+        row, column = node.start_point
+        before = self._data[node.start_byte - column : node.start_byte]
+        return row + 1, len(before.decode("utf-8", "replace")) + 1
 
 
 def _text(nodes: Nodes) -> str:

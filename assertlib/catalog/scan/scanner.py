@@ -5,8 +5,7 @@ From source files to sites, and to findings about what cannot be catalogued.
 from __future__ import annotations
 
 import ast
-import fnmatch
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,13 +18,14 @@ from ...model import (
     bucket_of,
     kind_displayed,
 )
-from ..config import SHIPPED, Target, source_path
+from ...utf8 import REMEDY, EncodingError, unmarked
+from ..config import Target
 from ..deep import deep_recursion
-from ..findings import Finding, did_you_mean
+from ..findings import Finding, did_you_mean, unreadable
 from ..rules import RULES
 from .calls import Argument, Assertion, Expander, Part, parts_of
 from .fingerprint import fingerprint
-from .polyglot import SUFFIXES, is_own, scan_foreign
+from .polyglot import SUFFIXES, scan_foreign
 from .references import (
     ASSERTIONS,
     DECLARES,
@@ -38,7 +38,8 @@ from .references import (
     is_property_of,
 )
 from .scopes import Module, Scope
-from .sources import parse_all, unreadable
+from .sources import not_python, parse_all
+from .tree import shown_from, source_files
 
 _CONDITION_LIMIT = 300
 _NEVER_CALLABLE = (ast.Compare, ast.BoolOp, ast.Constant, ast.UnaryOp, ast.BinOp)
@@ -72,14 +73,12 @@ def scan_target(root: Path, target: Target) -> Scan:
     scan = Scan()
     sources: dict[str, bytes] = {}
     foreign: dict[str, bytes] = {}
-    for path in sorted(set(source_files(root, target, scan))):
-        shown = _shown(path, root)
-        if not is_own(shown):
-            continue
+    for path in sorted(set(source_files(root, target, scan.findings))):
+        shown = shown_from(root, path)
         try:
             (foreign if path.suffix in SUFFIXES else sources)[shown] = path.read_bytes()
         except OSError as error:
-            scan.findings.append(unreadable(shown, 0, str(error.strerror)))
+            scan.findings.append(unreadable(shown, f": {error.strerror}"))
     return _scan(sources, foreign, scan)
 
 
@@ -90,54 +89,23 @@ def scan_sources(sources: dict[str, str]) -> Scan:
     return _scan(data, foreign, Scan())
 
 
-def source_files(root: Path, target: Target, scan: Scan) -> Iterator[Path]:
-    """The files of *target*; what it names and is not there becomes a finding of *scan*."""
-    for name in target.source:
-        start = source_path(root, name)
-        if start.is_dir():
-            found: Iterable[Path] = (
-                path for path in start.rglob("*") if path.suffix in (".py", *SUFFIXES)
-            )
-        elif start.is_file():
-            found = [start]
-        else:
-            scan.findings.append(
-                Finding(
-                    name, 0, 0, "AL110", "there is no such source file or directory",
-                    RULES["AL110"].remedy,
-                )
-            )  # fmt: skip
-            continue
-        for path in found:
-            if path.is_file() and not _is_excluded(_shown(path, root), target):
-                yield path
-
-
-def _shown(path: Path, root: Path) -> str:
-    """*path* from *root*, or, for what ships with assertlib, as its modules are called."""
-    base = next((base for base in (root, SHIPPED) if path.is_relative_to(base)), None)
-    return path.as_posix() if base is None else path.relative_to(base).as_posix()
-
-
-def source_file(root: Path, shown: str) -> Path:
-    """Where the file is that a site calls *shown*."""
-    path = root / shown
-    return path if path.exists() else SHIPPED / shown
-
-
-def _is_excluded(name: str, target: Target) -> bool:
-    return any(
-        fnmatch.fnmatch(name, pattern) or name.startswith(pattern.rstrip("/") + "/")
-        for pattern in target.exclude
-    )
-
-
 def _scan(sources: dict[str, bytes], foreign: dict[str, bytes], scan: Scan) -> Scan:
     scan.files = len(sources) + len(foreign)
-    scan.sites, found = scan_foreign(foreign)
+    scan.sites, found = scan_foreign(dict(_in_utf8(foreign, scan)))
     scan.findings += found
     with deep_recursion():
-        return _scan_deeply(sources, scan)
+        # Python's parser compares the byte order mark with the coding declaration.
+        return _scan_deeply({name: sources[name] for name, _ in _in_utf8(sources, scan)}, scan)
+
+
+def _in_utf8(sources: dict[str, bytes], scan: Scan) -> Iterator[tuple[str, bytes]]:
+    """*sources* without byte order marks; those in UTF-16 become findings of *scan*."""
+    for name, data in sources.items():
+        try:
+            yield name, unmarked(data)
+        except EncodingError as error:
+            finding = Finding(name, 0, 0, "AL109", error.found, REMEDY)
+            scan.findings.append(finding)
 
 
 def _scan_deeply(sources: dict[str, bytes], scan: Scan) -> Scan:
@@ -175,7 +143,7 @@ class _ModuleScan:
                 self._take_call(call, scope)
             self._find_values()
         except RecursionError:
-            self._scan.findings.append(unreadable(self._module.file, 0, "it is nested too deeply"))
+            self._scan.findings.append(not_python(self._module.file, 0, "it is nested too deeply"))
 
     def _take_call(self, call: ast.Call, scope: Scope) -> None:
         self._callees.add(call.func)

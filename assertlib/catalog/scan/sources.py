@@ -8,21 +8,21 @@ import ast
 import re
 from functools import lru_cache
 
-from ..findings import Finding
+from ..findings import Finding, unreadable
 from .modules import read_module
 from .references import DECLARES, HOMES, endings
 from .scopes import Binding, Definition, FunctionNode, Import, Module, Parameter, module_name
+
+LANGUAGES = {".py": "Python", ".go": "Go", ".rs": "Rust"}
+"""The languages of the scanner, by file suffix."""
 
 _REMEMBERED = 512
 _MARKS = (b"assertlib", b"antithesis")
 
 
-def unreadable(file: str, line: int, reason: str) -> Finding:
-    """The finding about a file that cannot be read as Python."""
-    return Finding(
-        file, line, 1 if line else 0, "AL109", f"cannot be read as Python: {reason}",
-        "mend it, or exclude it from the target",
-    )  # fmt: skip
+def not_python(file: str, line: int, reason: str) -> Finding:
+    """The finding about a file that cannot be parsed as Python."""
+    return unreadable(file, f" as Python: {reason}", line)
 
 
 def parse_all(sources: dict[str, bytes], findings: list[Finding]) -> list[Module]:
@@ -138,11 +138,11 @@ def _parse(name: str, data: bytes) -> Module | Finding:
         source = data.decode(_encoding(data))
         return read_module(name, source, tree)
     except SyntaxError as error:
-        return unreadable(name, error.lineno or 0, error.msg)
+        return not_python(name, error.lineno or 0, error.msg)
     except RecursionError:
-        return unreadable(name, 0, "it is nested too deeply")
+        return not_python(name, 0, "it is nested too deeply")
     except (ValueError, MemoryError, LookupError) as error:
-        return unreadable(name, 0, str(error))
+        return not_python(name, 0, str(error))
 
 
 def _encoding(data: bytes) -> str:
