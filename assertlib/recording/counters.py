@@ -64,6 +64,7 @@ def seen_bit(condition: bool) -> int:
 
 
 CELL_BYTES = 8
+_BROKEN_BY_FALSE = frozenset(kind.code for kind in KINDS if kind.violated_by_false)
 _LARGEST_CHUNK_BYTES = 1 << 20
 _PAGE = 4096
 """Of which the pages of every machine are multiples."""
@@ -240,13 +241,12 @@ class CounterFile:
         if self.damage:
             used = max(used, *(n + 1 for n in range(present) if true[n] or false[n]), 0)
         del hashes[used:], kinds[used:], true[used:], false[used:]
-        # An outcome that was seen counts as one hit: a kill may have come before the count.
-        for number, kind in enumerate(kinds):
-            if not true[number] and kind & SEEN_TRUE:
-                true[number] = 1
-            if not false[number] and kind & SEEN_FALSE:
-                false[number] = 1
         codes = [kind & KIND_BITS for kind in kinds]
+        # A violation that was seen is one, though a kill came before its count, or the count is
+        # gone.  A state that was seen and not counted is not: that is the stricter reading.
+        for number, code in enumerate(codes):
+            if kinds[number] & SEEN_FALSE and not false[number] and code in _BROKEN_BY_FALSE:
+                false[number] = 1
         self.named = sum(map(bool, codes))
         self.slots: list[tuple[int, int, int, int]] = list(
             zip(hashes, codes, true, false, strict=True)
