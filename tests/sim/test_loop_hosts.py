@@ -741,8 +741,7 @@ def test_what_is_collected_after_the_trial_adds_nothing_to_it(children):
             await asyncio.sleep(1)
             assert task.done()
 
-            more = []
-
+        more = []
         for seed in range(6):
             told.clear()
             outcome = run_trial(main, Tape(seed), Options(), name="trial", keep_log=True)
