@@ -211,13 +211,9 @@ class Exceptions:
                 # It has just failed, and its callbacks have not run.
                 if task.raised is None and _exception_of(task) is not None:
                     self.note(task, process)
-        is_any_left = False
-        for future in list(self._unretrieved()):
-            if future.is_kept:
-                self._give_up(future)
-            else:
-                is_any_left = True
-        if is_any_left:
+        for future in [each for each in self._unretrieved() if each.is_kept]:
+            self._give_up(future)
+        if any(True for _ in self._unretrieved()):
             # Those that only refer to themselves are dropped now, and asyncio reports them.
             gc.collect()
 
