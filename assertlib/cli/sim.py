@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -24,6 +25,7 @@ from ..challenge import Defect, Result, challenge, read_defects, read_page, tabl
 from ..evidence.gather import read_evidence
 from ..evidence.runs import describe_run, finish_run, new_run, write_replays
 from ..evidence.summary import Summary, summarise
+from ..evidence.verdicts import Verdict
 from ..model import NoDataError
 from ..recording.rundir import find_commit
 from ..report.base import FORMATS, Format
@@ -104,7 +106,8 @@ def explore(
     """
     Run a trial for each seed, and keep what replays the failures.
 
-    Exit code 1 if anything failed, 3 if no trial came to its end.
+    Exit code 1 if anything failed, 3 if no trial came to its end, or none evaluated an assertion
+    of the target.
 
     Example: assertlib sim explore kvstore.simulation:rounds --for 60s --jobs 2
     """
@@ -445,8 +448,9 @@ class _Campaign:
         finish_run(self._run_dir, full=full)
         summary = self._summary()
         sys.stdout.write(FORMATS[Format.TEXT](summary))
+        explained = {result.message for result in summary.with_verdict(Verdict.VIOLATED)}
         for name, found in exploration.found.items():
-            print(_failure(found, tokens[name], exploration.trials))
+            print(_failure(found, tokens[name], exploration.trials, is_explained=name in explained))
         if exploration.found or summary.is_violated:
             return WRONG
         return OK if self._is_judged(summary) else NO_DATA
@@ -479,10 +483,12 @@ def _status(exploration: Exploration) -> str:
     )
 
 
-def _failure(found: Found, token: str, trials: int) -> str:
+def _failure(found: Found, token: str, trials: int, *, is_explained: bool) -> str:
     outcome = "FLAKY" if found.is_flaky else "FAILED"
     times = f"{found.times:,} of {trials:,} trials (first: trial {found.trial:,})"
     lines = ["", f"{outcome} in {times}: {found.failure.name}"]
+    if not is_explained:
+        lines.append(textwrap.indent(found.failure.text.rstrip(), "  "))
     if found.is_flaky:
         lines.append(f"  its tape does not reproduce it: {CAUSES}")
     lines.append(f"  replay: assertlib sim replay {token} --trace")

@@ -4,6 +4,8 @@ An event loop of asyncio whose time is virtual and whose order is on a tape.
 Tasks, futures and everything that asyncio builds on them work as they are.  Of the tasks that are
 ready any may run next; plain callbacks run in the order in which they were asked for, as asyncio
 promises.  When nothing is ready, time jumps to the next timer.
+
+The module is long because the interface of asyncio's loop is, which one class has to have.
 """
 
 from __future__ import annotations

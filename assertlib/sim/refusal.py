@@ -59,11 +59,10 @@ class Refusal:
 
     @property
     def name(self) -> str:
-        """The same on every machine: files as the import path finds them."""
+        """What is the same on every machine: without the remedy, files by the import path."""
         through = f" (called in {_from_import_path(self.library)})" if self.library else ""
-        return (
-            f"NotSimulatedError: {_from_import_path(self.place)}: {self.what} {self.why}{through}"
-        )
+        what = f"{self.what} {self.why.partition(';')[0]}"
+        return f"NotSimulatedError: {_from_import_path(self.place)}: {what}{through}"
 
 
 class NotSimulatedError(RuntimeError):

@@ -116,9 +116,7 @@ def replays(directory):
 
 def endings(done):
     """By name, the token that the end of an exploration prints for each failure."""
-    pattern = (
-        r"(?:FAILED|FLAKY) in .*?\): (.*)\n(?:  its tape.*\n)?  replay: assertlib sim replay (\S+)"
-    )
+    pattern = r"(?:FAILED|FLAKY) in .*?\): (.*)\n(?:  .*\n)*?  replay: assertlib sim replay (\S+)"
     return dict(re.findall(pattern, done.stdout))
 
 
@@ -126,17 +124,26 @@ def endings(done):
 
 
 @pytest.mark.parametrize(
-    ("scenario", "name"),
+    ("scenario", "name", "story"),
     [
-        ("refused", "NotSimulatedError: store.py:9: time.time reads the wall clock"),
-        ("bypassing", "NotSimulatedError: store.py:19: open writes a real file"),
-        ("dead", "KeyError in dying on server: 'key'"),
+        (
+            "refused",
+            "NotSimulatedError: store.py:9: time.time reads the wall clock",
+            "take a clock as an argument",
+        ),
+        (
+            "bypassing",
+            "NotSimulatedError: store.py:19: open writes a real file",
+            "write through assertlib.disk and give the store Host.disk",
+        ),
+        ("dead", "KeyError in dying on server: 'key'", "Traceback (most recent call last):"),
     ],
 )
-def test_what_a_host_loses_fails_every_trial(store, scenario, name):
+def test_what_a_host_loses_fails_every_trial(store, scenario, name, story):
     done = sim(store, "explore", f"store:{scenario}", "--seeds", "20")
     assert done.returncode == 1, done.stdout
     assert f"FAILED in 20 of 20 trials (first: trial 1): {name}" in done.stdout
+    assert story in done.stdout
     (token,) = endings(done).values()
     again = sim(store, "replay", token)
     assert again.returncode == 1
