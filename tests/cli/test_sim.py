@@ -216,6 +216,9 @@ def test_a_violation_that_the_invariant_assumes_away_is_out_of_model(bank):
     done = sim(bank, "explore", "--seeds", "50")
     assert done.returncode == 0, done.stdout
     assert "OUT OF MODEL  bank.total" in done.stdout
+    replayed = [sim(bank, "replay", f"bank:scenario@{seed}") for seed in range(4)]
+    assert any("out of model after" in each.stdout for each in replayed)
+    assert [each.returncode for each in replayed] == [0] * 4
 
 
 ERROR = 'scenario(world):\n    raise ValueError("no such bank")'
