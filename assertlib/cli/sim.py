@@ -319,7 +319,7 @@ class _Project:
 
     @cached_property
     def assumes(self) -> dict[str, tuple[str, ...]]:
-        """The assumptions under which invariants hold; none where there is no target."""
+        """The assumptions under which invariants hold; empty without a target."""
         if self._target is None:
             return {}
         _, target = self.config.target(self._target)
@@ -461,7 +461,7 @@ class _Campaign:
             return True
         print(
             f"assertlib: no assertion of target {self._checked.name!r} was evaluated in"
-            f" {self._exploration.trials:,} trials: that is no pass",
+            f" {self._exploration.trials:,} trials: nothing was proved",
             file=sys.stderr,
         )
         return False

@@ -21,7 +21,7 @@ _QUERY = 0xFFFFFFFF
 
 @cache
 def _personality() -> Callable[[int], int]:
-    """The system call: the personality before, or -1 if it is refused or there is none."""
+    """The system call: the personality before, or -1 where it is refused or missing."""
     try:
         call = ctypes.CDLL(None).personality
     except (OSError, AttributeError, TypeError):

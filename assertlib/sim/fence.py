@@ -61,7 +61,7 @@ _TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _MAY_WRITE = (
     "assertlib.recording", "assertlib.telemetry", "coverage", "importlib", "logging", "_pytest",
 )  # fmt: skip
-"""Packages whose files are none of the store's: records, logs, compiled modules."""
+"""Packages that write records, logs and compiled modules, which are not data of the store."""
 
 
 _Alias = tuple[object, str, object, object]

@@ -1,9 +1,9 @@
 """
 Futures and tasks of a trial: they hash alike in every run, and lose no exception.
 
-asyncio reports an exception that nobody retrieves when its future is dropped, which depends on
-who still refers to it, and on the collector of garbage.  Here every exception is noted when it is
-raised, and what has not been retrieved at the end of the trial is reported.
+asyncio reports an unretrieved exception when its future is freed, which depends on remaining
+references and on the garbage collector.  Here every exception is registered when it is raised, and
+those still unretrieved at the end of the trial are reported.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ class Raised:
 @dataclass(frozen=True, slots=True)
 class Unhandled:
     """
-    An exception that nobody retrieved, or that left a callback.
+    An unretrieved exception, or one that left a callback.
 
     Attributes:
-        message: What asyncio has to say of it.
+        message: The description that asyncio gives.
         raised: Where and when.
     """
 
@@ -105,7 +105,7 @@ class SimFuture(asyncio.Future[T], metaclass=_AnyFuture):
 
     def set_exception(self, exception: type[BaseException] | BaseException, /) -> None:
         super().set_exception(exception)
-        # asyncio's own futures come to somebody who waits inside of asyncio, or are dropped.
+        # Futures that asyncio fails by itself have a waiter inside asyncio, or are freed.
         if self.is_kept or not _is_of_asyncio(sys._getframe(1)):
             _note_raised(self, self.process)
 
@@ -146,10 +146,10 @@ class SimTask(asyncio.Task[T]):
 
 class Exceptions:
     """
-    The exceptions of a trial that nobody has retrieved yet.
+    The exceptions of a trial that have not been retrieved yet.
 
     Attributes:
-        on_unhandled: Called with every exception that nobody handles.
+        on_unhandled: Called with every unhandled exception.
     """
 
     def __init__(self, loop: SimLoop) -> None:
@@ -179,7 +179,7 @@ class Exceptions:
                 yield future
 
     def excuse(self, process: Process) -> None:
-        """*process* ends now: whoever was about to retrieve an exception there never will."""
+        """*process* ends now: excuse exceptions that it had no time to retrieve."""
         moment = process.paused_at if process.state == PAUSED else self._loop.now
         for future in self._unretrieved():
             raised = future.raised
@@ -189,7 +189,7 @@ class Exceptions:
 
     def report(self, context: dict[str, Any]) -> None:
         """
-        Report an exception that nobody handles.
+        Report an unhandled exception.
 
         Args:
             context: As for the exception handlers of asyncio.
@@ -205,7 +205,7 @@ class Exceptions:
             self.on_unhandled(Unhandled(error, str(context.get("message")), raised))
 
     def end(self, processes: Iterable[Process]) -> None:
-        """Report, at the end of the trial, what nobody has retrieved in *processes* either."""
+        """Report, at the end of the trial, what is still unretrieved, in *processes* too."""
         for process in processes:
             for task in list(process.tasks):
                 # It has just failed, and its callbacks have not run.
@@ -281,7 +281,7 @@ def _hash(thing: Any) -> int:
 
 
 def cancel_outside(task: SimTask[Any]) -> None:
-    """Cancel *task* for whoever waits for it; its coroutine is left alone."""
+    """Cancel *task* for its waiters; its coroutine is left alone."""
     _FUTURE.cancel(task)
 
 

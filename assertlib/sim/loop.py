@@ -56,7 +56,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         network: The network of the world.
         deadline: The time at which the trial is over, whoever still waits.
         after_step: What is to be done as soon as the step under way has come to its end.
-        exceptions: Those of the trial that nobody handles.
+        exceptions: The registry of unretrieved exceptions.
     """
 
     network: Network

@@ -70,7 +70,7 @@ class NotSimulatedError(RuntimeError):
     Code of a trial reached for what the simulator does not decide; the text names the place.
 
     Attributes:
-        is_reported: Whether the trial under way has failed by it, whoever catches it.
+        is_reported: Whether it has failed the trial under way, caught or not.
     """
 
     is_reported = False
@@ -95,7 +95,7 @@ def overseen(report: Callable[[NotSimulatedError, Refusal], bool]) -> Iterator[N
 
 
 def refused(what: str, why: str) -> NotSimulatedError:
-    """The error that says where code has reached out; the trial under way is failed by it."""
+    """The error that names the place where code reached out; it fails the trial under way."""
     refusal = Refusal(what, why, *_places())
     error = NotSimulatedError(str(refusal))
     if _overseers:
@@ -104,7 +104,7 @@ def refused(what: str, why: str) -> NotSimulatedError:
 
 
 def _places() -> tuple[str, str]:
-    """The innermost line of the project, and that of a library in between, if there is one."""
+    """The innermost line of the project, and that of a library in between; empty without one."""
     frame: FrameType | None = sys._getframe(2)
     library = standard = ""
     while frame is not None and not _is_the_loop(frame):
@@ -130,7 +130,7 @@ def project_stack() -> str:
 
 
 def _is_the_loop(frame: FrameType) -> bool:
-    """Whether *frame* runs the steps of a trial: whoever called it reached for nothing."""
+    """Whether *frame* runs the steps of a trial: its callers are outside of the trial."""
     return frame.f_code.co_name == "_run" and frame.f_globals.get("__name__") == _LOOP
 
 

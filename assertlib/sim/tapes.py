@@ -205,7 +205,7 @@ def _whole(data: list[Any] | None) -> tuple[int | None, tuple[int, ...]] | None:
 
 def _choices(data: list[Any]) -> tuple[int, ...]:
     if not all(isinstance(value, int) and value >= 0 for value in data):
-        raise ValueError("a choice is no number")
+        raise ValueError("a choice must be a natural number")
     return tuple(data)
 
 

@@ -171,7 +171,7 @@ class _Watcher:
         return True
 
     def unhandled(self, found: Unhandled) -> None:
-        """Nobody handles an exception."""
+        """An exception was left unhandled."""
         raised = found.raised
         error = _unexplained(found.error, (*raised.process.allowed, asyncio.CancelledError))
         if error is not None:

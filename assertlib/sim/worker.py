@@ -90,7 +90,7 @@ def _failed(failures: Sequence[Failure]) -> frozenset[str]:
 
 
 def lost(error: object) -> Failure:
-    """The failure of a trial with which a worker was lost, as *error* says."""
+    """The failure of a trial that took its worker with it."""
     text = f"{error}: the trial ended its process, or took over {HANGS_AFTER:.0f} s"
     return Failure("a trial ends its process, or hangs", None, 0.0, None, 0, text)
 

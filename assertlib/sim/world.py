@@ -235,7 +235,7 @@ class World:
         A new host, which is down.
 
         An exception that its code leaves unhandled fails the trial: one that ends its main function
-        and that nobody gets from `Host.ended`, one of a task that nobody awaits, one of a callback.
+        and is not received from `Host.ended`, one of a task never awaited, one of a callback.
 
         Args:
             main: What it does when it boots.

@@ -151,7 +151,7 @@ def test_what_a_host_loses_fails_every_trial(store, scenario, name, story):
     assert not (store / "log").exists()
 
 
-def test_an_exploration_that_evaluates_no_assertion_is_no_pass(store):
+def test_an_exploration_that_evaluates_no_assertion_ends_with_exit_code_3(store):
     done = sim(store, "explore", "store:empty", "--seeds", "3")
     assert done.returncode == 3
     assert "no assertion of target 'store' was evaluated in 3 trials" in done.stderr

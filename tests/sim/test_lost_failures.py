@@ -1,5 +1,5 @@
 """
-Random programs that refuse, raise and swallow: a trial fails exactly if a model says so.
+Random programs that refuse, raise and swallow: a trial fails exactly if a model predicts it.
 """
 
 import asyncio
@@ -143,7 +143,7 @@ def run_through(work):
 
 
 class Starts:
-    """How a statement is begun; nobody looks at what comes of it."""
+    """How a statement is begun, without looking at its result."""
 
     async def main(host, work):
         await do(work)

@@ -1,5 +1,5 @@
 """
-A refusal fails the trial, whoever catches it, and names the line that reached out.
+A refusal fails the trial, caught or not, and names the line that reached out.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ def ask():
 ASKED = f"{__file__}:{ask.__code__.co_firstlineno + 2}: time.monotonic reads the wall clock"
 
 
-# -- who may catch it ---------------------------------------------------------------------------
+# -- where it is caught -------------------------------------------------------------------------
 
 
 async def in_except_exception(host):
@@ -68,7 +68,7 @@ async def in_a_group(host):
         pass
 
 
-async def in_a_task_that_somebody_looks_at(host):
+async def in_a_task_that_is_looked_at(host):
     async def work():
         ask()
 
@@ -127,7 +127,7 @@ SWALLOWED = [
     in_a_finally_that_returns,
     in_a_gathering,
     in_a_group,
-    in_a_task_that_somebody_looks_at,
+    in_a_task_that_is_looked_at,
     in_a_callback,
     in_a_thread,
     in_a_protocol,
@@ -153,7 +153,7 @@ def test_a_scenario_that_catches_it_fails_too():
     assert failure_of(scenario).text.startswith(ASKED)
 
 
-def test_what_nobody_catches_is_one_failure_not_two():
+def test_an_uncaught_refusal_is_one_failure_not_two():
     async def scenario(world):
         ask()
 

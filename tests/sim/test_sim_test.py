@@ -112,7 +112,7 @@ def test_a_failure_that_does_not_replay_fails_the_test_as_flaky(project):
     assert "FLAKY: its tape does not reproduce it" in done.stdout
 
 
-def test_an_exception_that_nobody_handles_fails_the_test(project):
+def test_an_unhandled_exception_fails_the_test(project):
     done = pytest_in(project, "-k", "dying")
     assert done.returncode == 1
     assert "KeyError in main on server: 'lost'" in done.stdout

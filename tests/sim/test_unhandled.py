@@ -1,5 +1,5 @@
 """
-An exception that nobody handles fails the trial, and says of which host it is.
+An unhandled exception fails the trial, and the failure names the host.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ def test_a_main_function_that_dies_fails_the_trial(policy):
     assert names_of(broken, policy=policy) == [NAME]
 
 
-def test_the_failure_tells_host_time_and_traceback():
+def test_the_failure_has_host_time_and_traceback():
     async def main(host):
         await asyncio.sleep(0.5)
         fail()
@@ -170,7 +170,7 @@ async def task_of_the_host_that_the_scenario_starts(host):
     await asyncio.sleep(5)
 
 
-async def gathering_that_nobody_awaits(host):
+async def gathering_that_is_never_awaited(host):
     host.gathering = asyncio.gather(broken(), asyncio.sleep(0.1))
     await asyncio.sleep(5)
 
@@ -249,7 +249,7 @@ LOST = [
     task_beside_a_main_function_that_has_returned,
     task_with_a_callback_of_its_own,
     task_of_the_host_that_the_scenario_starts,
-    gathering_that_nobody_awaits,
+    gathering_that_is_never_awaited,
     work_in_a_thread,
     future_that_is_dropped,
     future_that_refers_to_itself,
@@ -264,7 +264,7 @@ every_way = pytest.mark.parametrize("main", LOST, ids=lambda main: main.__name__
 
 
 @every_way
-def test_what_nobody_handles_fails_the_trial_once(main):
+def test_what_is_left_unhandled_fails_the_trial_once(main):
     (name,) = names_of(main, seconds=2)
     assert name.startswith("BrokenError ")
     assert name.endswith(" on server: on purpose")
@@ -294,7 +294,7 @@ def test_what_it_does_not_expect_fails_all_the_same(main):
     assert len(names_of(main, seconds=2, allow_failures=(OSError,))) == 1
 
 
-def test_a_task_of_the_scenario_that_nobody_awaits_fails_the_trial():
+def test_a_task_of_the_scenario_that_is_never_awaited_fails_the_trial():
     async def scenario(world):
         asyncio.create_task(broken())  # noqa: RUF006
         await asyncio.sleep(1)
@@ -414,7 +414,7 @@ def test_what_is_handled_fails_nothing(main, policy):
 
 
 @ENDS
-def test_who_was_about_to_look_when_its_host_ended_has_lost_nothing(end):
+def test_an_exception_that_the_end_of_its_host_left_no_time_to_retrieve_fails_nothing(end):
     async def scenario(world):
         async def main(host):
             task = asyncio.create_task(broken_at_one())
