@@ -30,7 +30,7 @@ from .catalog.files import files_in, read_text
 from .evidence.revision import short
 from .model import UsageError
 from .sim.engine import unrecorded
-from .sim.explore import Exploration, Found, Plan, shrunk
+from .sim.explore import Exploration, Found, Plan, reproduced
 from .utf8 import EncodingError
 
 __all__ = [
@@ -103,8 +103,9 @@ class Result:
 
     @property
     def is_caught(self) -> bool:
-        """Whether every try caught it."""
-        return all(each.found for each in (*self.random, *self.guided))
+        """Whether every try caught it, with a tape that replays."""
+        is_sure = self.best is not None and not self.best.is_flaky
+        return is_sure and all(each.found for each in (*self.random, *self.guided))
 
 
 def read_defects(directory: Path, names: Sequence[str] = ()) -> list[Defect]:
@@ -188,7 +189,8 @@ def challenge(
         found = [each.found for each in attempts if each.found]
         best = min(found, key=lambda each: len(each.recipe.choices), default=None)
         if best is not None:
-            best.recipe = shrunk(best.recipe, _SHRINK_SECONDS, here[0].path)
+            best.recipe, failed = reproduced(best.recipe, _SHRINK_SECONDS, here[0].path)
+            best.is_flaky = best.failure.name not in failed
     return Result(defect, attempts[:repeats], attempts[repeats:], best)
 
 

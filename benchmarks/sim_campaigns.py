@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from assertlib.catalog.check import check
@@ -69,7 +70,8 @@ def survival(seeds: int, jobs: int, plot: Path | None) -> int:
             flush=True,
         )
         for found in exploration.found.values():
-            print(f"  FAILED {found.failure.name}: {found.seed_recipe.token}")
+            seed = replace(found.recipe.unshrunk(), shows="")
+            print(f"  FAILED {found.failure.name}: {seed.token}")
     print(f"\nstates seen, of {states}")
     print("| after | random | guided |")
     print("|---|---|---|")

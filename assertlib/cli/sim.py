@@ -7,8 +7,10 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -18,19 +20,20 @@ import typer
 from .. import lifecycle
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
-from ..catalog.loader import load
+from ..catalog.loader import Catalog, load
 from ..challenge import Defect, Result, challenge, read_defects, read_page, table
 from ..evidence.gather import read_evidence
 from ..evidence.revision import find_revision
 from ..evidence.runs import describe_run, finish_run, new_run, runs_in_order, write_replays
 from ..evidence.summary import Summary, summarise
+from ..evidence.verdicts import Verdict
 from ..model import NoDataError
 from ..report.base import FORMATS, Format
 from ..sim.engine import Engine, local
 from ..sim.explore import Exploration, Found, Plan
 from ..sim.faults import FAULTS, faults_named
 from ..sim.policy import SWARM, policy_named
-from ..sim.replay import Replay, replay
+from ..sim.replay import CAUSES, Replay, replay
 from ..sim.tape import Tape
 from ..sim.tapes import DIRECTORY, Recipe, find, stored_witness, write
 from ..sim.target import TargetError
@@ -104,7 +107,8 @@ def explore(
     """
     Run a trial for each seed, and keep what replays the failures.
 
-    Exit code 1 if anything failed, 3 if no trial came to its end.
+    Exit code 1 if anything failed, 3 if no trial came to its end, or none evaluated an assertion
+    of the target.
 
     Example: assertlib sim explore kvstore.simulation:rounds --for 60s --jobs 2
     """
@@ -137,17 +141,23 @@ def replay_token(
     trace: Annotated[
         bool, typer.Option("--trace", help="Print who ran, messages, disk, faults and hits.")
     ] = False,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Run the whole trial that the tape was shrunk from.")
+    ] = False,
     target: TargetOption = None,
 ) -> int:
     """
     Run the trial of a token again.
 
-    Exit code 1 if it fails, as a token of a failure should; for a witness, if it has gone stale.
+    Exit code 1 if it fails, as a token of a failure should; if a failure does not replay though
+    nothing has changed, which makes it flaky; or if a witness no longer reaches its state.
 
     Example: assertlib sim replay --assertion "a slow watcher becomes a victim and catches up"
     """
     project = _Project(None, target)
-    done = replay(_recipe(project.config, token, assertion), trace=trace, path=project.path)
+    recipe = _recipe(project.config, token, assertion)
+    recipe = replace(recipe, options=replace(recipe.options, assumes=project.assumes))
+    done = replay(recipe.unshrunk() if whole else recipe, trace=trace, path=project.path)
     for line in done.answer.trace:
         print(line)
     for difference in done.differences:
@@ -155,10 +165,10 @@ def replay_token(
     for failure in done.answer.failures:
         label = "out of model" if failure.out_of_model else "failed"
         print(f"{label} after {failure.at:.6f} virtual seconds: {failure.text.rstrip()}\n")
-    print(_in_a_line(done))
-    if assertion is not None:
-        return OK if done.shows else WRONG
-    return WRONG if done.answer.failure else OK
+    print(_summary_line(done))
+    for line in _verdict(done):
+        print(line)
+    return WRONG if done.is_wrong else OK
 
 
 @app.command("challenge")
@@ -214,10 +224,13 @@ def _challenged(defect: Defect, plan: Plan, repeats: int) -> Result:
     began = time.monotonic()
     result = challenge(defect, plan, repeats)
     best = result.best
-    told = (
-        "GOT AWAY" if not result.is_caught else f"caught by {best.failure.name!r}" if best else ""
-    )
-    print(f"{time.monotonic() - began:7.1f} s  {defect.name}: {told}", file=sys.stderr, flush=True)
+    outcome = "GOT AWAY"
+    if best is not None and best.is_flaky:
+        outcome = f"FLAKY, the tape does not reproduce {best.failure.name!r}: {CAUSES}"
+    elif best is not None and result.is_caught:
+        outcome = f"caught by {best.failure.name!r}"
+    seconds = time.monotonic() - began
+    print(f"{seconds:7.1f} s  {defect.name}: {outcome}", file=sys.stderr, flush=True)
     return result
 
 
@@ -228,7 +241,7 @@ def _record(project: _Project, results: list[Result]) -> None:
     lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
     replays = {}
     for result in results:
-        if result.best is not None:
+        if result.best is not None and not result.best.is_flaky:
             caught(result.defect.name, result.best.failure.name)
             replays[result.defect.name] = write(run_dir / DIRECTORY, result.best.recipe)
     write_replays(run_dir, replays)
@@ -306,6 +319,14 @@ class _Project:
         """Its catalog and its scan."""
         return check(self.config, *self.config.target(self._target))
 
+    @cached_property
+    def assumes(self) -> dict[str, tuple[str, ...]]:
+        """The assumptions under which invariants hold; empty without a target."""
+        if self._target is None:
+            return {}
+        _, target = self.config.target(self._target)
+        return _assumptions(load(self.config.catalog_roots(target), self.config.root))
+
     def options(self, faults: str, policy: str) -> Options:
         """
         What decides besides the tape.
@@ -318,12 +339,15 @@ class _Project:
             policy_named(policy, Tape(None))
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        assumes = {
-            entry.id: tuple(entry.invariant.assumes)
-            for entry in self.checked.catalog.entries.values()
-            if entry.invariant.assumes
-        }
-        return Options(policy, allowed, assumes=assumes)
+        return Options(policy, allowed, assumes=_assumptions(self.checked.catalog))
+
+
+def _assumptions(catalog: Catalog) -> dict[str, tuple[str, ...]]:
+    return {
+        entry.id: tuple(entry.invariant.assumes)
+        for entry in catalog.entries.values()
+        if entry.invariant.assumes
+    }
 
 
 MakesEngine = Callable[[Plan, Mapping[str, str]], Engine]
@@ -419,18 +443,31 @@ class _Campaign:
             message: write(self._tapes, recipe)
             for message, recipe in exploration.witnesses().items()
         }
-        for name, found in exploration.found.items():
-            replays[name] = write(self._tapes, found.recipe)
-        write_replays(self._run_dir, replays)
+        tokens = {
+            name: write(self._tapes, found.recipe) for name, found in exploration.found.items()
+        }
+        sure = {name for name, found in exploration.found.items() if not found.is_flaky}
+        write_replays(self._run_dir, {**replays, **{name: tokens[name] for name in sure}})
         finish_run(self._run_dir, full=full)
         summary = self._summary()
         sys.stdout.write(FORMATS[Format.TEXT](summary))
-        for found in exploration.found.values():
-            whole = write(self._tapes, found.seed_recipe)
-            print(_failure(found, replays[found.failure.name], whole))
+        explained = {result.message for result in summary.with_verdict(Verdict.VIOLATED)}
+        for name, found in exploration.found.items():
+            print(_failure(found, tokens[name], exploration.trials, is_explained=name in explained))
         if exploration.found or summary.is_violated:
             return WRONG
-        return OK if exploration.trials else NO_DATA
+        return OK if self._is_judged(summary) else NO_DATA
+
+    def _is_judged(self, summary: Summary) -> bool:
+        """Whether any assertion of the target was evaluated in a trial."""
+        if summary.hits and self._exploration.trials:
+            return True
+        print(
+            f"assertlib: no assertion of target {self._checked.name!r} was evaluated in"
+            f" {self._exploration.trials:,} trials: nothing was proved",
+            file=sys.stderr,
+        )
+        return False
 
     def _summary(self) -> Summary:
         evidence = read_evidence([self._run_dir])
@@ -449,25 +486,38 @@ def _status(exploration: Exploration) -> str:
     )
 
 
-def _failure(found: Found, token: str, whole: str) -> str:
-    failure = found.failure
-    return "\n".join(
-        (
-            "",
-            f"FAILED in {found.times:,} trials, the first the {found.trial:,}.: {failure.name}",
-            f"  replay:           assertlib sim replay {token} --trace",
-            f"  the whole trial:  assertlib sim replay {whole}",
-        )
-    )
+def _failure(found: Found, token: str, trials: int, *, is_explained: bool) -> str:
+    outcome = "FLAKY" if found.is_flaky else "FAILED"
+    times = f"{found.times:,} of {trials:,} trials (first: trial {found.trial:,})"
+    lines = ["", f"{outcome} in {times}: {found.failure.name}"]
+    if not is_explained:
+        lines.append(textwrap.indent(found.failure.text.rstrip(), "  "))
+    if found.is_flaky:
+        lines.append(f"  its tape does not reproduce it: {CAUSES}")
+    lines.append(f"  replay: assertlib sim replay {token} --trace")
+    return "\n".join(lines)
 
 
-def _in_a_line(done: Replay) -> str:
+def _summary_line(done: Replay) -> str:
     answer = done.answer
-    text = (
+    return (
         f"{answer.steps:,} steps, {len(answer.choices):,} choices, {answer.seconds:.3f} virtual"
         f" seconds, faults: {', '.join(answer.faults) or 'none'}, log {answer.digest[:16]}"
     )
+
+
+def _verdict(done: Replay) -> Iterator[str]:
+    """Whether what the tape was kept for has shown again."""
+    name = done.recipe.shows
     if done.shows is None:
-        return text
-    verdict = "shows it" if done.shows else "STALE, does not show it any more"
-    return f"{text}\n{verdict}: {done.recipe.shows}"
+        return
+    if done.shows:
+        yield f"reproduced: {name}" if done.recipe.fails else f"reached: {name}"
+    elif done.is_flaky:
+        yield f"FLAKY, not reproduced: {name}"
+        yield f"  the source has not changed: {CAUSES}"
+    elif done.recipe.fails:
+        yield f"not reproduced: {name}"
+        yield f"  changed since it was recorded: {'; '.join(done.differences)}"
+    else:
+        yield f"STALE, no longer reached: {name}"

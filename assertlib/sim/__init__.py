@@ -2,9 +2,9 @@
 
 from .decorator import SimulationFailedError, test
 from .disk import SimDisk
-from .fence import NotSimulatedError
 from .loop import DeadlockError
 from .network import Mailbox, Network
+from .refusal import NotSimulatedError
 from .tape import Tape
 from .trial import Failure, Options, Outcome, run_trial
 from .world import Host, World

@@ -15,6 +15,7 @@ from .engine import Engine, local
 from .explore import Exploration, Found, Plan
 from .faults import faults_named
 from .policy import SWARM
+from .replay import CAUSES
 from .tapes import DIRECTORY, write
 from .target import HASH_SEED, Stamp, stamp
 from .trial import Options, Scenario
@@ -118,20 +119,21 @@ def _explore(plan: Plan, *, inline: bool, root: Path) -> None:
     if exploration.found:
         found = next(iter(exploration.found.values()))
         tapes = root / ".assertlib" / DIRECTORY
-        tokens = write(tapes, found.recipe), write(tapes, found.seed_recipe)
-        raise SimulationFailedError(_told(found, *tokens, inline=inline))
+        token = write(tapes, found.recipe)
+        raise SimulationFailedError(_story(found, token, inline=inline))
 
 
-def _told(found: Found, token: str, whole: str, *, inline: bool) -> str:
+def _story(found: Found, token: str, *, inline: bool) -> str:
     lines = [
         (
             f"trial {found.trial} failed after {found.failure.at:.6f} virtual seconds:"
             f" {found.failure.name}"
         ),
         found.failure.text.rstrip(),
-        f"replay: assertlib sim replay {token} --trace",
-        f"the whole trial: assertlib sim replay {whole}",
     ]
+    if found.is_flaky:
+        lines.append(f"FLAKY: its tape does not reproduce it; {CAUSES}")
+    lines.append(f"replay: assertlib sim replay {token} --trace")
     if inline:
         lines.append(f"(inline: the hash seed is not {HASH_SEED}, so a replay may differ)")
     return "\n".join(lines)

@@ -20,7 +20,8 @@ import os
 import posixpath
 from typing import TYPE_CHECKING
 
-from .loop import DEAD, PROCESS, SimLoop
+from .loop import SimLoop
+from .process import DEAD, PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

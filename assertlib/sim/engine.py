@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from ..model import UsageError
 from ..recording.settings import RUN_DIR_ENV
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV
+from .addresses import fixed
 from .target import HASH_SEED, Stamp, TargetError
 from .trial import Options
 from .worker import Answer, Job, answer_from
@@ -67,16 +68,17 @@ class LocalWorker:
         Raises:
             TargetError: The scenario cannot be loaded.
         """
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "assertlib.sim"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**environment, "PYTHONHASHSEED": HASH_SEED},
-            # Ctrl-C is the campaign's to handle.
-            start_new_session=True,
-            text=True,
-            encoding="utf-8",
-        )
+        with fixed():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "assertlib.sim"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**environment, "PYTHONHASHSEED": HASH_SEED},
+                # Ctrl-C is the campaign's to handle.
+                start_new_session=True,
+                text=True,
+                encoding="utf-8",
+            )
         first = {"target": target, "options": as_plain(options), "path": [*path, *import_path()]}
         said = self._ask(first)
         if "error" in said:

@@ -14,12 +14,13 @@ from ..recording.trials import GUIDED, SEED_RANDOM
 from .corpus import Corpus
 from .engine import Engine, LostWorkerError, Worker, unrecorded
 from .faults import faults_in_words
+from .replay import replay
 from .tapes import Recipe
 from .target import Stamp
 from .trial import Failure, Options
-from .worker import HANGS_AFTER, Answer, Job
+from .worker import Answer, Job, lost
 
-__all__ = ["Exploration", "Found", "Plan", "shrunk"]
+__all__ = ["Exploration", "Found", "Plan", "reproduced"]
 
 _MOST_LOST = 20
 _SHRINK_SECONDS = 20.0
@@ -40,7 +41,8 @@ class Plan:
         stops: Which way to fail ends it.
         path: Where to look for modules before all other places.
         digests: Whether every trial keeps a log and tells its digest.
-        shrinks: Seconds to make the tape of each failure shorter; zero for not at all.
+        shrinks: Seconds to make the tape of each failure shorter; zero for neither replaying nor
+            shrinking it.
     """
 
     target: str
@@ -78,31 +80,43 @@ class Found:
         trial: The trial that showed it first, counted from 1.
         times: In how many trials.
         recipe: What replays it, shrunk if there was time.
-        seed_recipe: What replays the whole trial.
+        is_flaky: Whether its tape did not show it again.
     """
 
     failure: Failure
     trial: int
     times: int
     recipe: Recipe
-    seed_recipe: Recipe
+    is_flaky: bool = False
 
 
-def shrunk(recipe: Recipe, seconds: float, path: Sequence[str] = ()) -> Recipe:
+def reproduced(
+    recipe: Recipe, seconds: float, path: Sequence[str] = ()
+) -> tuple[Recipe, frozenset[str]]:
     """
-    *recipe* with the shortest tape that still shows the same, as far as time allows.
+    Replay *recipe*, and shorten its tape as far as time allows while it fails the same way.
 
-    It is sought by a worker that records nowhere, since what it tries are no trials.
+    That is done by workers that record nowhere, since what they try are no trials; that the
+    shortest tape fails is checked by one that has tried no other.
+
+    Returns:
+        The recipe with the shortest tape, and how *recipe* itself failed.
 
     Raises:
-        LostWorkerError: The worker ended.
+        LostWorkerError: A worker ended before its first trial.
     """
     job = Job("shrinking", None, recipe.choices, "shrink", shows=recipe.shows, limit=seconds)
     worker = unrecorded(recipe.target, recipe.options, path)
     try:
-        return replace(recipe, choices=tuple(worker.do(job).choices))
+        answer = worker.do(job)
+    except LostWorkerError:
+        # This tape, or a shorter one, ends its process.
+        return recipe, replay(recipe, trace=False, path=path).answer.failed
     finally:
         worker.close()
+    shorter = replace(recipe, choices=tuple(answer.choices))
+    is_sure = recipe.shows in answer.failed and replay(shorter, trace=False, path=path).shows
+    return (shorter if is_sure else recipe), answer.failed
 
 
 @dataclass
@@ -225,9 +239,7 @@ class Exploration:
                 self._again.append(job)
                 self.tell(f"lost: {error}; its trial {job.name!r} is run again")
         if is_second:
-            text = f"{error}: it ended its process twice, or took over {HANGS_AFTER:.0f} s"
-            failure = Failure("a trial ends its process, or hangs", None, 0.0, None, 0, text)
-            self._learn(job, Answer(list(job.choices), [failure]))
+            self._learn(job, Answer(list(job.choices), [lost(error)]))
         if self.lost >= _MOST_LOST:
             raise LostWorkerError(f"{self.lost} workers were lost, the last: {error}")
 
@@ -271,8 +283,7 @@ class Exploration:
                     self._tell_new(name, number)
         new = [each for each in answer.failures if self._is_new(job, answer, each, number)]
         if new and answer.steps and self.plan.shrinks:
-            # The others of the same trial are mostly the same thing seen from elsewhere.
-            self._shrink(self.found[new[0].name])
+            self._check([self.found[each.name] for each in new])
 
     def _tell_new(self, name: str, number: int) -> None:
         kind, _, message = name.partition(" ")
@@ -291,23 +302,33 @@ class Exploration:
             if known is not None:
                 known.times += 1
                 return False
-            seed = Recipe(
-                plan.target, plan.options, job.seed, job.choices, self.stamp, failure.name
+            recipe = Recipe(
+                plan.target, plan.options, job.seed, job.choices, self.stamp, failure.name, True
             )
-            tape = replace(seed, seed=None, choices=tuple(answer.choices)) if answer.steps else seed
-            found = self.found[failure.name] = Found(failure, number, 1, tape, seed)
+            if answer.steps:
+                whole = job.seed, job.choices
+                recipe = replace(recipe, seed=None, choices=tuple(answer.choices), whole=whole)
+            found = self.found[failure.name] = Found(failure, number, 1, recipe)
             self.tell(f"FAILED: {failure.name}, in trial {job.name!r}")
             if plan.stops(found):
                 self._over.set()
         return True
 
-    def _shrink(self, found: Found) -> None:
+    def _check(self, new: list[Found]) -> None:
+        """Replay the trial that has shown what is *new*; shorten the tape of the first."""
+        # The others are mostly the same thing seen from elsewhere: they keep the whole tape.
+        first = new[0]
         try:
-            found.recipe = shrunk(found.recipe, self.plan.shrinks, self.plan.path)
+            first.recipe, failed = reproduced(first.recipe, self.plan.shrinks, self.plan.path)
         except LostWorkerError as error:
-            self.tell(f"not shrunk: {error}")
+            self.tell(f"not replayed: {error}")
             return
-        self.tell(f"shrunk to {len(found.recipe.choices):,} choices: {found.failure.name}")
+        for found in new:
+            found.is_flaky = found.failure.name not in failed
+            if found.is_flaky:
+                self.tell(f"FLAKY, its tape does not reproduce it: {found.failure.name}")
+        if not first.is_flaky:
+            self.tell(f"shrunk to {len(first.recipe.choices):,} choices: {first.failure.name}")
 
     def witnesses(self) -> dict[str, Recipe]:
         """For each sometimes and reachable that was seen, the shortest tape that shows it."""

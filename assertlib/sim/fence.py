@@ -2,8 +2,9 @@
 Keeps the outside world out of a trial: whatever it must not ask raises, and says where.
 
 The wall clock, real sockets, child processes, threads and unseeded randomness would make two runs
-of one tape differ.  The functions are replaced while a trial runs, also under the names that
-modules of the project imported them by; sockets and processes are caught by an audit hook.
+of one tape differ; real files that a host writes outlive the power cuts of its world.  The
+functions are replaced while a trial runs, also under the names that modules of the project
+imported them by; sockets, processes and files are caught by an audit hook.
 """
 
 from __future__ import annotations
@@ -14,21 +15,20 @@ import copyreg
 import datetime as dt
 import os
 import random
+import stat
 import sys
-import sysconfig
 import threading
 import time
 import uuid
 from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
-__all__ = ["NotSimulatedError", "call_site", "fenced"]
+from .process import PROCESS
+from .refusal import INSTALLED, OURS, STANDARD, refused
 
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_STANDARD = sysconfig.get_path("stdlib") + os.sep
-_INSTALLED = os.sep + "site-packages" + os.sep
+__all__ = ["REPLACED", "fenced"]
 
 _MAY_ASK = frozenset(("assertlib", "logging", "warnings", "traceback", "linecache", "importlib"))
 """Packages whose use of the clock is none of the store's business."""
@@ -53,6 +53,16 @@ _EVENTS = {
     "os.forkpty": "starts a process; make it a host of the world",
 }
 
+_WRITES = (
+    "writes a real file, which a power cut of the world does not touch;"
+    " write through assertlib.disk and give the store Host.disk"
+)
+_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_MAY_WRITE = (
+    "assertlib.recording", "assertlib.telemetry", "coverage", "importlib", "logging", "_pytest",
+)  # fmt: skip
+"""Packages that write records, logs and compiled modules, which are not data of the store."""
+
 
 _Alias = tuple[object, str, object, object]
 """What has a name, the name, what it shall stand for in a trial, and what it does elsewhere."""
@@ -60,24 +70,6 @@ _Alias = tuple[object, str, object, object]
 
 REPLACED: list[tuple[Any, str, object, object]] = []
 """What others want replaced in a trial: what has a name, the name, what it stands for, and shall."""
-
-
-class NotSimulatedError(RuntimeError):
-    """Code of a trial reached for what the simulator does not decide; the text names the place."""
-
-
-def call_site() -> str:
-    """File and line of the innermost code that is neither ours nor a library's."""
-    frame: FrameType | None = sys._getframe(1)
-    first = None
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith((_OURS, "<frozen")):
-            first = first or frame
-            if not name.startswith(_STANDARD) and _INSTALLED not in name:
-                return f"{name}:{frame.f_lineno}"
-        frame = frame.f_back
-    return "?" if first is None else f"{first.f_code.co_filename}:{first.f_lineno}"
 
 
 class _Fence:
@@ -149,7 +141,7 @@ class _Fence:
                 return real(*args)
             if self._is_other() or _may_ask(sys._getframe(1)):
                 return real(*args)
-            raise self.refused(
+            raise refused(
                 name,
                 "reads the wall clock; take a clock as an argument and give it the loop's or the host's",
             )
@@ -164,7 +156,7 @@ class _Fence:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             if real is not None and self._is_other():
                 return real(*args, **kwargs)
-            raise self.refused(name, why)
+            raise refused(name, why)
 
         return guarded
 
@@ -173,7 +165,7 @@ class _Fence:
             if self._is_other() or _may_ask(sys._getframe(1)):
                 real(thread)
                 return
-            raise self.refused("Thread.start", "starts a thread; use asyncio.to_thread")
+            raise refused("Thread.start", "starts a thread; use asyncio.to_thread")
 
         return start
 
@@ -181,7 +173,7 @@ class _Fence:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             if self._is_seeded or self._is_other():
                 return real(*args, **kwargs)
-            raise self.refused(
+            raise refused(
                 name, "is unseeded randomness; use assertlib.random, or a random.Random with a seed"
             )
 
@@ -190,7 +182,7 @@ class _Fence:
     def _seeding(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def seed(a: Any = None, version: int = 2) -> None:
             if a is None and not self._is_other():
-                raise self.refused("random.seed()", "is unseeded randomness; give it a seed")
+                raise refused("random.seed()", "is unseeded randomness; give it a seed")
             real(a, version)
             self._is_seeded = True
 
@@ -199,7 +191,7 @@ class _Fence:
     def _seed(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
             if a is None and not (self._is_other() or _is_copied() or _may_ask(sys._getframe(1))):
-                raise self.refused(
+                raise refused(
                     "random.Random()",
                     "is unseeded randomness; give it a seed, or use assertlib.random",
                 )
@@ -211,17 +203,17 @@ class _Fence:
         def guarded(size: int) -> bytes:
             if self._is_other() or _may_ask(sys._getframe(1)):
                 return real(size)
-            raise self.refused(name, "is unseeded randomness; use assertlib.random")
+            raise refused(name, "is unseeded randomness; use assertlib.random")
 
         return guarded
 
-    def refused(self, name: str, why: str) -> NotSimulatedError:
-        """The error that says where code has reached out."""
-        return NotSimulatedError(f"{call_site()}: {name} {why}")
-
-    def _audit(self, event: str, args: object) -> None:
-        if self.depth and event in _EVENTS and threading.get_ident() == self._owner:
-            raise self.refused(event, _EVENTS[event])
+    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self.depth or threading.get_ident() != self._owner:
+            return
+        if event in _EVENTS:
+            raise refused(event, _EVENTS[event])
+        if event in _FILE_EVENTS and _is_in_host() and _writes_file(event, args):
+            raise refused(event, _WRITES)
 
     # -- putting it there -------------------------------------------------------------------
 
@@ -232,7 +224,7 @@ class _Fence:
                 continue
             self._seen[name] = module
             file = getattr(module, "__file__", None) or ""
-            if file.startswith((_OURS, _STANDARD)) or _INSTALLED in file or not file:
+            if file.startswith((OURS, STANDARD)) or INSTALLED in file or not file:
                 continue
             for attribute, value in list(vars(module).items()):
                 self._take_alias(module, attribute, value)
@@ -292,7 +284,7 @@ class _Fence:
 
 def _all_tasks(real: Any) -> Any:
     def all_tasks(loop: Any = None) -> set[Any]:
-        from .loop import PROCESS, SimLoop
+        from .loop import SimLoop
 
         loop = loop or asyncio.get_running_loop()
         if type(loop) is not SimLoop:
@@ -334,6 +326,62 @@ def _is_of(frame: FrameType, packages: Container[str]) -> bool:
     )
 
 
+def _is_in_host() -> bool:
+    """Whether the code that runs is a host's; a scenario may write what it likes."""
+    process = PROCESS.get(None)
+    return process is not None and process.is_host
+
+
+def _may_write(frame: FrameType | None) -> bool:
+    """Whether a package that may has asked for it, itself or through the standard library."""
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        if any(module == each or module.startswith(f"{each}.") for each in _MAY_WRITE):
+            return True
+        name = frame.f_code.co_filename
+        if INSTALLED in name or not name.startswith((STANDARD, "<frozen")):
+            return False
+        frame = frame.f_back
+    return False
+
+
+def _writes_file(event: str, args: tuple[Any, ...]) -> bool:
+    """Whether the audit *event* is a write to a real file by code that must not."""
+    return _FILE_EVENTS[event](*args) and not _may_write(sys._getframe(2))
+
+
+def _opens_to_write(path: object, mode: str | None, flags: int) -> bool:
+    writes = flags & _TO_WRITE or any(letter in (mode or "") for letter in "wax+")
+    return bool(writes) and not _is_no_file(path)
+
+
+def _is_no_file(path: Any) -> bool:
+    """Whether *path*, or the descriptor, is a device, a terminal, a pipe or a socket."""
+    with suppress(OSError, ValueError, TypeError):
+        mode = os.stat(path).st_mode
+        return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    return False
+
+
+def _opens_database(database: object) -> bool:
+    name = os.fsdecode(database) if isinstance(database, str | bytes | os.PathLike) else ""
+    in_memory = (
+        name in ("", ":memory:") or "mode=memory" in name or name.startswith("file::memory:")
+    )
+    return not in_memory and not (name.startswith("file:") and "mode=ro" in name)
+
+
+_FILE_EVENTS: dict[str, Callable[..., bool]] = {
+    "open": _opens_to_write,
+    "sqlite3.connect": _opens_database,
+    **dict.fromkeys(
+        ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink"),
+        lambda *_: True,
+    ),
+}
+"""By audit event, whether its arguments write a real file."""
+
+
 def _is_copied() -> bool:
     """Whether a generator is made to be given the state of another one."""
     frame = sys._getframe(3)
@@ -363,19 +411,19 @@ def _datetime_without_now(fence: _Fence) -> type:
         def now(cls, tz: Any = None) -> Any:
             if fence._is_other():
                 return real.now(tz)
-            raise fence.refused("datetime.now", why)
+            raise refused("datetime.now", why)
 
         @classmethod
         def utcnow(cls) -> Any:
             if fence._is_other():
                 return real.utcnow()
-            raise fence.refused("datetime.utcnow", why)
+            raise refused("datetime.utcnow", why)
 
         @classmethod
         def today(cls) -> Any:
             if fence._is_other():
                 return real.today()
-            raise fence.refused("datetime.today", why)
+            raise refused("datetime.today", why)
 
     Fenced.__module__ = "datetime"
     Fenced.__name__ = Fenced.__qualname__ = "datetime"

@@ -4,6 +4,8 @@ An event loop of asyncio whose time is virtual and whose order is on a tape.
 Tasks, futures and everything that asyncio builds on them work as they are.  Of the tasks that are
 ready any may run next; plain callbacks run in the order in which they were asked for, as asyncio
 promises.  When nothing is ready, time jumps to the next timer.
+
+The module is long because the interface of asyncio's loop is, which one class has to have.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from .fence import REPLACED, NotSimulatedError, call_site
+from .futures import Exceptions, SimFuture, SimTask, cancel_outside, end_task
 from .policy import Fifo, Policy
+from .process import DEAD, PAUSED, PROCESS, RUNNING, Handle, Process, nothing
+from .refusal import refused
 from .tape import Tape
 
 if TYPE_CHECKING:
@@ -27,140 +31,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["PROCESS", "DeadlockError", "Handle", "Process", "SimFuture", "SimLoop", "SimTask"]
-
-RUNNING, PAUSED, DEAD = 0, 1, 2
+__all__ = ["DeadlockError", "SimLoop"]
 
 _STEPS = (None, "task_wakeup")
 """Names of what asyncio has called for a step of a task; the first step has none."""
 
 _THREAD_TAKES = 0.002
-_STEPS_BETWEEN_MARKS = 32
 """Seconds that work in a thread takes at most, besides what it does to virtual time itself."""
+_STEPS_BETWEEN_MARKS = 32
 
 
 class DeadlockError(RuntimeError):
     """Nothing will ever happen again, or far too much does; the text says which."""
-
-
-class Process:
-    """
-    One life of a host, from boot to crash; the world outside of all hosts is one, too.
-
-    Attributes:
-        state: Whether it runs, is paused or dead.
-        busy_until: Until when it does nothing else, since a call of its has not come back.
-        parked: What it would have done while it was paused.
-    """
-
-    __slots__ = ("busy_until", "name", "parked", "state", "tasks")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.state = RUNNING
-        self.busy_until = 0.0
-        self.parked: list[Handle] = []
-        self.tasks: dict[SimTask[Any], None] = {}
-
-    def __repr__(self) -> str:
-        return f"<Process {self.name}>"
-
-
-PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("assertlib.sim.process")
-"""Whose code runs; callbacks and tasks inherit it with their context."""
-
-
-class Handle:
-    """
-    A callback that waits for its turn, or for its time.
-
-    Attributes:
-        lane: The number of the task whose next step it is; 0 for a plain callback.
-    """
-
-    __slots__ = ("_args", "_callback", "_cancelled", "_context", "_when", "lane")
-
-    def __init__(
-        self,
-        callback: Callable[..., object],
-        args: tuple[object, ...],
-        context: contextvars.Context | None,
-        when: float = 0.0,
-    ) -> None:
-        """
-        Args:
-            context: What it runs in; None for the world's own doings.
-        """
-        self._callback = callback
-        self._args = args
-        self._context = context
-        self._when = when
-        self._cancelled = False
-        self.lane = 0
-
-    def cancel(self) -> None:
-        """Do not run it."""
-        self._cancelled = True
-
-    def cancelled(self) -> bool:
-        """Whether it will not run."""
-        return self._cancelled
-
-    def when(self) -> float:
-        """The time it waits for, in seconds."""
-        return self._when
-
-    def __repr__(self) -> str:
-        return f"<Handle {self._callback!r}>"
-
-
-class _AnyFuture(type):
-    """In a trial `SimFuture` stands for asyncio.Future, of which tasks are instances, too."""
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, _FUTURE)
-
-    def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, _FUTURE)
-
-
-_FUTURE = asyncio.Future
-
-
-class SimFuture(asyncio.Future[T], metaclass=_AnyFuture):
-    """
-    A future that hashes by a number, so that sets of futures iterate alike in every run.
-
-    It gets the number when it is asked for, as hardly any future is ever hashed.
-    """
-
-    def __hash__(self) -> int:
-        return _hash(self)
-
-
-class SimTask(asyncio.Task[T]):
-    """
-    A task that hashes by its number.
-
-    Attributes:
-        step: The handle of its next step, the same for all, as only one ever waits.
-    """
-
-    def __init__(
-        self,
-        number: int,
-        coro: Coroutine[Any, Any, T],
-        loop: SimLoop,
-        name: str | None,
-        context: contextvars.Context | None,
-    ) -> None:
-        self.number = number
-        self.step = Handle(_nothing, (), None)
-        self.step.lane = number
-        super().__init__(coro, loop=loop, name=name or f"task-{number}", context=context)
-
-    def __hash__(self) -> int:
-        return self.number
 
 
 class SimLoop(asyncio.AbstractEventLoop):
@@ -174,6 +56,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         network: The network of the world.
         deadline: The time at which the trial is over, whoever still waits.
         after_step: What is to be done as soon as the step under way has come to its end.
+        exceptions: The registry of unretrieved exceptions.
     """
 
     network: Network
@@ -199,6 +82,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.outside = Process("world")
         self.after_step: Callable[[], None] | None = None
         self.buried: list[SimTask[Any]] = []
+        self.exceptions = Exceptions(self)
         self._policy = policy
         self._max_steps = max_steps
         self._next_mark = 0 if on_mark else max_steps
@@ -217,6 +101,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._running = False
         self._closed = False
         self._handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
+        self._is_handled_outside = False
         self.context = contextvars.Context()
         self.context.run(PROCESS.set, self.outside)
 
@@ -311,7 +196,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             callback = handle._callback
             if handle.lane:
                 # Or else a task and its step would keep each other alive.
-                handle._callback = _nothing
+                handle._callback = nothing
             try:
                 if context is None:
                     callback(*handle._args)
@@ -360,6 +245,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     def pause(self, process: Process) -> None:
         """Let *process* do nothing until it is resumed."""
         process.state = PAUSED
+        process.paused_at = self.now
 
     def resume(self, process: Process) -> None:
         """Let a paused process go on with all that has come up meanwhile."""
@@ -380,6 +266,7 @@ class SimLoop(asyncio.AbstractEventLoop):
 
         Its tasks are kept until the trial is over, or dropping them would run their blocks.
         """
+        self.exceptions.excuse(process)
         process.state = DEAD
         process.parked.clear()
         running = asyncio.current_task(self)
@@ -392,7 +279,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                 # Whoever waits for it outside is told; the coroutine is not, as a task would.
                 # One that ends its own host has a result of its own in a moment.
                 if task is not running:
-                    _FUTURE.cancel(task)
+                    cancel_outside(task)
 
     # -- the interface of asyncio: callbacks and time ---------------------------------------
 
@@ -456,7 +343,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._numbers += 1
         return self._numbers
 
-    def create_future(self) -> asyncio.Future[Any]:
+    def create_future(self) -> SimFuture[Any]:
         return SimFuture(loop=self)
 
     def create_task(  # type: ignore[override]
@@ -472,19 +359,20 @@ class SimLoop(asyncio.AbstractEventLoop):
         if context is not None and PROCESS not in context:
             context.run(PROCESS.set, PROCESS.get(self.outside))
         self._numbers += 1
-        task = SimTask(self._numbers, coro, self, name, context)
         process = (
             PROCESS.get(self.outside) if context is None else context.get(PROCESS, self.outside)
         )
+        task = SimTask(self._numbers, coro, self, name, context, process)
         process.tasks[task] = None
-        task.add_done_callback(lambda done: process.tasks.pop(done, None))
+        task.add_done_callback(end_task)
         return task
 
     def run_in_executor(
         self, executor: object, func: Callable[..., T], *args: object
     ) -> asyncio.Future[T]:
         """Run *func* as a step of its own, some time from now, and hand its result over later."""
-        future: asyncio.Future[T] = self.create_future()
+        future: SimFuture[T] = self.create_future()
+        future.is_kept = True
         self.call_later(self.tape.between(0.0, _THREAD_TAKES), self._work, future, func, args)
         return future
 
@@ -542,7 +430,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     def set_task_factory(self, factory: Any) -> None:
         """Tasks are the loop's own."""
         if factory is not None:
-            raise NotSimulatedError(f"{call_site()}: loop.set_task_factory() is not simulated")
+            raise refused("loop.set_task_factory()", "is not simulated; tasks are the loop's own")
 
     def get_task_factory(self) -> None:
         return None
@@ -569,6 +457,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         self, handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None
     ) -> None:
         self._handler = handler
+        # A scenario that asks for exceptions handles them; a host's handler gets those of others.
+        self._is_handled_outside = handler is not None and not PROCESS.get(self.outside).is_host
 
     def get_exception_handler(self) -> Any:
         return self._handler
@@ -580,6 +470,8 @@ class SimLoop(asyncio.AbstractEventLoop):
             self.note(re.sub("0x[0-9a-f]{6,}", "0x...", text))
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if not (self._is_handled_outside or self._closed):
+            self.exceptions.report(context)
         if self._handler is None:
             self.default_exception_handler(context)
         else:
@@ -588,9 +480,9 @@ class SimLoop(asyncio.AbstractEventLoop):
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as error:
-                self.default_exception_handler(
-                    {"message": "the exception handler failed", "exception": error}
-                )
+                failed = {"message": "the exception handler failed", "exception": error}
+                self.exceptions.report(failed)
+                self.default_exception_handler(failed)
 
     # -- the interface of asyncio: the network ----------------------------------------------
 
@@ -628,7 +520,7 @@ class SimLoop(asyncio.AbstractEventLoop):
 
 def _not_simulated(name: str) -> Callable[..., Any]:
     def refuse(*_: object, **__: object) -> NoReturn:
-        raise NotSimulatedError(f"{call_site()}: loop.{name}() reaches outside of the simulator")
+        raise refused(f"loop.{name}()", "reaches outside of the simulator")
 
     return refuse
 
@@ -643,29 +535,10 @@ for _name in (
     setattr(SimLoop, _name, _not_simulated(_name))
 
 
-def _number_of(thing: Any, loop: SimLoop) -> int:
-    """The number that *thing* hashes by, which it gets when it is asked for first."""
-    number: int | None = getattr(thing, "_number", None)
-    if number is None:
-        number = thing._number = loop.next_number()
-    return number
-
-
-def _hash(thing: Any) -> int:
-    """Futures of asyncio.gather and writers of streams may be put into sets, too."""
-    loop = thing._loop
-    return _number_of(thing, loop) if type(loop) is SimLoop else object.__hash__(thing)
-
-
-REPLACED.append((asyncio, "Future", _FUTURE, SimFuture))
-asyncio.tasks._GatheringFuture.__hash__ = _hash  # type: ignore[attr-defined]
-asyncio.StreamWriter.__hash__ = _hash  # type: ignore[assignment, method-assign]
-
-
 def _refuse(options: dict[str, Any], what: str) -> None:
     for name in ("ssl", "sock", "local_addr"):
         if options.get(name) is not None:
-            raise NotSimulatedError(f"{call_site()}: {what}({name}=...) is not simulated")
+            raise refused(f"{what}({name}=...)", "is not simulated")
 
 
 def _hand_over(future: asyncio.Future[Any], done: object, error: BaseException | None) -> None:
@@ -675,10 +548,6 @@ def _hand_over(future: asyncio.Future[Any], done: object, error: BaseException |
         future.set_result(done)
     else:
         future.set_exception(error)
-
-
-def _nothing() -> None:
-    """What a task does whose next step is not known yet."""
 
 
 def _described(handle: Handle) -> str:

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from .loop import DEAD, PROCESS, Handle, Process, SimLoop
+from .loop import SimLoop
+from .process import DEAD, PROCESS, Handle, Process
 
 if TYPE_CHECKING:
     from .tape import Tape

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from .tape import Tape
 
 if TYPE_CHECKING:
-    from .loop import Handle
+    from .process import Handle
 
 __all__ = ["SWARM", "Policy", "policy_named"]
 

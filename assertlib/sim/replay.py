@@ -7,11 +7,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .engine import unrecorded
+from .engine import LostWorkerError, unrecorded
 from .tapes import Recipe
-from .worker import Answer, Job
+from .worker import Answer, Job, lost
 
-__all__ = ["Replay", "replay"]
+__all__ = ["CAUSES", "Replay", "replay"]
+
+CAUSES = (
+    "the trial depends on something that is not on its tape: an order or a hash by address, real"
+    " time, threads, or state that outlives a trial (module globals, real files)"
+)
+"""Why a failure may not replay."""
 
 
 @dataclass
@@ -21,13 +27,25 @@ class Replay:
 
     Attributes:
         shows: Whether it showed what its tape was kept for; None if it was kept for nothing.
-        differences: In what Python, hash seed or source are others than when it was recorded.
+        differences: In what Python, hash seed, addresses or source are others than when it was
+            recorded.
     """
 
     recipe: Recipe
     answer: Answer
     shows: bool | None
     differences: list[str]
+
+    @property
+    def is_flaky(self) -> bool:
+        """Whether a failure is gone though nothing has changed."""
+        return self.recipe.fails and self.shows is False and not self.differences
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the trial fails, or does not show what it must: a failure may have been mended."""
+        is_gone = self.shows is False and (self.is_flaky or not self.recipe.fails)
+        return is_gone or self.answer.failure is not None
 
 
 def replay(recipe: Recipe, *, trace: bool = True, path: Sequence[str] = ()) -> Replay:
@@ -36,21 +54,22 @@ def replay(recipe: Recipe, *, trace: bool = True, path: Sequence[str] = ()) -> R
 
     Raises:
         TargetError: Its scenario cannot be loaded.
-        LostWorkerError: The process that ran it ended.
+        LostWorkerError: The process that loads it ended.
     """
+    job = Job("replay", recipe.seed, recipe.choices, "set", trace=trace, digest=True)
     worker = unrecorded(recipe.target, recipe.options, path)
     try:
-        answer = worker.do(
-            Job("replay", recipe.seed, recipe.choices, "set", trace=trace, digest=True)
-        )
-        return Replay(recipe, answer, _shows(recipe, answer), recipe.differences(worker.stamp))
+        answer = worker.do(job)
+    except LostWorkerError as error:
+        answer = Answer(list(recipe.choices), [lost(error)])
     finally:
         worker.close()
+    return Replay(recipe, answer, _shows(recipe, answer), recipe.differences(worker.stamp))
 
 
 def _shows(recipe: Recipe, answer: Answer) -> bool | None:
     if not recipe.shows:
         return None
-    if any(failure.name == recipe.shows for failure in answer.failures):
-        return True
+    if recipe.fails:
+        return recipe.shows in answer.failed
     return any(f"{kind} {recipe.shows}" in answer.features for kind in ("sometimes", "reachable"))

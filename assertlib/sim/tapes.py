@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..model import UsageError
 from .faults import faults_in_words, faults_named
@@ -42,8 +43,10 @@ class Recipe:
     Attributes:
         seed: What decides after `choices`; None for the plainest.
         choices: The choices to make first.
-        stamp: Python, hash seed and source that it was recorded with; empty if unknown.
+        stamp: Python, hash seed, addresses and source that it was recorded with; empty if unknown.
         shows: The message of the assertion, or the error, that it was kept for.
+        fails: Whether that is a failure, not a state that is to be reached.
+        whole: Seed and first choices of the whole trial, if the tape is shorter.
     """
 
     target: str
@@ -52,11 +55,19 @@ class Recipe:
     choices: tuple[int, ...] = ()
     stamp: Stamp = field(default_factory=dict)
     shows: str = ""
+    fails: bool = False
+    whole: tuple[int | None, tuple[int, ...]] | None = None
 
     @property
     def is_tape(self) -> bool:
         """Whether a token alone does not say it all."""
-        return bool(self.choices) or self.seed is None
+        return bool(self.choices or self.shows) or self.seed is None
+
+    def unshrunk(self) -> Recipe:
+        """What replays the whole trial."""
+        if self.whole is None:
+            return self
+        return replace(self, seed=self.whole[0], choices=self.whole[1], whole=None)
 
     @property
     def token(self) -> str:
@@ -83,10 +94,12 @@ class Recipe:
                 "schema": _SCHEMA,
                 "target": self.target,
                 "shows": self.shows,
+                "fails": self.fails,
                 "options": {name: getattr(self.options, name) for name in _OPTIONS},
                 "stamp": self.stamp,
                 "seed": self.seed,
                 "choices": self.choices,
+                "whole": self.whole,
             }
         )
 
@@ -169,19 +182,31 @@ def read(path: Path) -> Recipe:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema"] != _SCHEMA:
             raise TokenError(f"{path}: schema {data['schema']!r}, this assertlib reads {_SCHEMA}")
-        choices = tuple(data["choices"])
-        if not all(isinstance(value, int) and value >= 0 for value in choices):
-            raise ValueError("a choice is no number")
         return Recipe(
             str(data["target"]),
             _options(data["options"]),
             data["seed"],
-            choices,
+            _choices(data["choices"]),
             {str(key): str(value) for key, value in data["stamp"].items()},
             str(data["shows"]),
+            data["fails"] is True,
+            _whole(data["whole"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TokenError(f"{path} is no tape: {error!r}") from None
+
+
+def _whole(data: list[Any] | None) -> tuple[int | None, tuple[int, ...]] | None:
+    if data is None:
+        return None
+    seed, choices = data
+    return seed, _choices(choices)
+
+
+def _choices(data: list[Any]) -> tuple[int, ...]:
+    if not all(isinstance(value, int) and value >= 0 for value in data):
+        raise ValueError("a choice must be a natural number")
+    return tuple(data)
 
 
 def stored_witness(directories: Iterator[Path], messages: Collection[str]) -> Recipe | None:
@@ -189,4 +214,5 @@ def stored_witness(directories: Iterator[Path], messages: Collection[str]) -> Re
     paths = (
         path for directory in directories for path in sorted(directory.glob(f"[!.#]*{_SUFFIX}"))
     )
-    return next((recipe for recipe in map(read, paths) if recipe.shows in messages), None)
+    recipes = (recipe for recipe in map(read, paths) if not recipe.fails)
+    return next((recipe for recipe in recipes if recipe.shows in messages), None)

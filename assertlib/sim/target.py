@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..model import UsageError
+from .addresses import are_fixed
 from .trial import Scenario
 
 __all__ = ["HASH_SEED", "Stamp", "TargetError", "load", "stamp"]
@@ -31,7 +32,7 @@ class TargetError(UsageError):
 
 
 Stamp = dict[str, str]
-"""What a replay depends on besides the tape: Python, the hash seed, the source."""
+"""What a replay depends on besides the tape: Python, hash seed, layout of memory, source."""
 
 
 def load(name: str) -> Scenario:
@@ -78,6 +79,7 @@ def stamp() -> Stamp:
     return {
         "python": platform.python_version(),
         "hash": os.environ.get("PYTHONHASHSEED", "random"),
+        "addresses": "fixed" if are_fixed() else "random",
         "source": _source_digest(),
     }
 

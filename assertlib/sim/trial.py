@@ -5,6 +5,7 @@ One trial: a scenario in a world of its own, from a tape to an outcome.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import hashlib
 import os
@@ -12,6 +13,7 @@ import re
 import traceback
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,11 @@ from ..recording.hits import Hit
 from ..recording.recorder import recorder
 from ..recording.settings import OFF
 from .fence import fenced
+from .futures import SimTask, Unhandled
 from .loop import SimLoop
 from .policy import SWARM, policy_named
+from .process import DEAD, PROCESS, Process
+from .refusal import NotSimulatedError, Refusal, overseen, project_stack
 from .tape import Tape
 from .world import World
 
@@ -127,7 +132,7 @@ class Outcome:
 
 
 class _Watcher:
-    """A subscriber: turns violations into failures, and keeps what is told for the trace."""
+    """Makes failures of violations, refusals and unhandled exceptions; keeps hits for the trace."""
 
     def __init__(self, world: World, options: Options) -> None:
         self.failures: list[Failure] = []
@@ -139,23 +144,70 @@ class _Watcher:
         """Take note of *hit*."""
         loop = self._world.loop
         self.hits.append((len(loop.log), f"{hit.kind.name} {hit.message!r} is {hit.condition}"))
-        if hit.is_violation and all(hit.message != known.name for known in self.failures):
-            assumed = self._options.assumes.get((hit.invariant or "").partition("#")[0], ())
-            self.add(
-                hit.message,
-                hit.invariant,
-                recorder.explain(hit) or _told(hit),
-                out_of_model=bool(self._world.breaks & set(assumed)),
-            )
+        if not hit.is_violation or self._knows(hit.message):
+            return
+        assumed = self._options.assumes.get((hit.invariant or "").partition("#")[0], ())
+        # What replays it is the tape of its failure, not the id of its trial.
+        hit = copy(hit)
+        hit.trial = hit.seed = None
+        self._add(
+            hit.message,
+            hit.invariant,
+            recorder.explain(hit) or _story(hit),
+            self._world.now,
+            self._made(),
+            out_of_model=bool(self._world.breaks & set(assumed)),
+        )
 
-    def add(
-        self, name: str, invariant: str | None, text: str, *, out_of_model: bool = False
+    def refusal(self, error: NotSimulatedError, refusal: Refusal) -> bool:
+        """Code of the trial has reached outside; whether that is a failure."""
+        # What code does after the end of its process never happens in the world.
+        if PROCESS.get(self._world.loop.outside).state == DEAD:
+            return False
+        if not self._knows(refusal.name):
+            self._add(
+                refusal.name, None, f"{error}\n{project_stack()}", self._world.now, self._made()
+            )
+        return True
+
+    def unhandled(self, found: Unhandled) -> None:
+        """An exception was left unhandled."""
+        raised = found.raised
+        error = _unexplained(found.error, (*raised.process.allowed, asyncio.CancelledError))
+        if error is not None:
+            name = _name_of(error, raised.process.name if raised.process.is_host else "")
+            text = f"{raised.process.name}: {found.message}\n{_traceback(error)}"
+            self._add(name, None, text, raised.at, raised.choices)
+
+    def scenario_raised(self, error: BaseException) -> None:
+        """The scenario has ended with *error*."""
+        left = _unexplained(error)
+        if left is not None:
+            self._add(_name_of(left), None, _traceback(left), self._world.now, self._made())
+
+    def _made(self) -> int:
+        return len(self._world.tape.values)
+
+    def _knows(self, name: str) -> bool:
+        return any(name == known.name for known in self.failures)
+
+    def _add(
+        self,
+        name: str,
+        invariant: str | None,
+        text: str,
+        at: float,
+        choices: int,
+        *,
+        out_of_model: bool = False,
     ) -> None:
-        """Something is wrong now."""
-        world = self._world
-        after = world.now - world.faults[-1][0] if world.faults else None
-        made = len(world.tape.values)
-        self.failures.append(Failure(name, invariant, world.now, after, made, text, out_of_model))
+        if self._knows(name):
+            return
+        fault = max((when for when, _ in self._world.faults if when <= at), default=None)
+        after = None if fault is None else at - fault
+        self.failures.append(Failure(name, invariant, at, after, choices, text, out_of_model))
+        # Some are noticed at the end only, and may be the cause of all others.
+        self.failures.sort(key=lambda failure: failure.choices)
 
 
 def run_trial(
@@ -191,7 +243,8 @@ def run_trial(
         world = loop.context.run(World, tape, loop, options.faults)
         shown.begin()
         watcher = _Watcher(world, options)
-        with _subscribed(watcher):
+        loop.exceptions.on_unhandled = watcher.unhandled
+        with _subscribed(watcher), overseen(watcher.refusal):
             loop.context.copy().run(_play, scenario, world, watcher, options)
             features = shown.look()
         made = list(tape.values)
@@ -214,24 +267,46 @@ def _play(scenario: Scenario, world: World, watcher: _Watcher, options: Options)
     try:
         world.loop.deadline = options.seconds
         world.loop.run_until_complete(scenario(world))
-    except InvariantViolation:
-        # Told already, to the watcher.
-        pass
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        watcher.add(_name_of(error), None, "".join(traceback.format_exception(error)))
+        watcher.scenario_raised(error)
+    hosts = (host.process for host in world.hosts.values())
+    world.loop.exceptions.end([world.loop.outside, *hosts])
 
 
-def _name_of(error: BaseException) -> str:
+def _unexplained(
+    error: BaseException, allowed: tuple[type[BaseException], ...] = ()
+) -> BaseException | None:
+    """What is left of *error*, or of a group, without what is allowed or reported already."""
+
+    def is_known(each: BaseException) -> bool:
+        is_reported = isinstance(each, NotSimulatedError) and each.is_reported
+        return is_reported or isinstance(each, (InvariantViolation, *allowed))
+
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(is_known)[1]
+    return None if is_known(error) else error
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith(_NOT_THEIRS)
+
+
+def _name_of(error: BaseException, host: str = "") -> str:
     stack = traceback.extract_tb(error.__traceback__)
-    theirs = [each for each in stack if not each.filename.startswith(_NOT_THEIRS)]
+    theirs = [each for each in stack if not _is_ours(each.filename)]
     place = f" in {theirs[-1].name}" if theirs else ""
+    place += f" on {host}" if host else ""
     text = re.sub("0x[0-9a-f]{6,}", "0x...", str(error)).split("\n", 1)[0][:160]
     return f"{type(error).__name__}{place}: {text}" if text else f"{type(error).__name__}{place}"
 
 
-def _told(hit: Hit) -> str:
+def _story(hit: Hit) -> str:
     lines = [f"{hit.kind.name} {hit.message!r} is violated", f"  at {hit.location}"]
     if hit.source:
         lines.append(f"  condition: {hit.source}")
@@ -343,11 +418,14 @@ def _clean_up(world: World) -> None:
         recorder.configure(mode=mode)
 
 
-def _close(task: asyncio.Task[Any]) -> None:
+def _close(task: SimTask[Any]) -> None:
     coroutine = task.get_coro()
+    context = contextvars.Context()
+    # Blocks of a dead host run as of one that lives, whose disk is gone in a moment.
+    context.run(PROCESS.set, Process(task.process.name, is_host=task.process.is_host))
     for _ in range(100):
         try:
-            coroutine.close()
+            context.run(coroutine.close)
         except BaseException:
             # A block that awaits, or raises, while it is thrown away.
             pass

@@ -26,7 +26,7 @@ from .tape import Tape
 from .target import Stamp, TargetError, load, stamp
 from .trial import Failure, Features, Options, Outcome, Scenario, run_trial
 
-__all__ = ["Answer", "Job", "Laborer", "main"]
+__all__ = ["Answer", "Job", "Laborer", "lost", "main"]
 
 HANGS_AFTER = 60.0
 """Real seconds after which a trial is taken to hang, and its process ends."""
@@ -42,7 +42,8 @@ class Job:
     Attributes:
         name: Id of the trial in the run.
         seed: What decides after `choices`; None for the plainest.
-        sampler: As in `assertlib.trial`; ``shrink`` makes the tape of a failure shorter instead.
+        sampler: As in `assertlib.trial`; ``shrink`` replays the tape of a failure, and makes it
+            shorter if it shows it.
         shows: The failure to shrink.
         trace: Whether to send the log and what was told of assertions, too.
         digest: Whether to keep a log and send its digest.
@@ -78,6 +79,21 @@ class Answer:
         """The first thing that was wrong within the model."""
         return next((each for each in self.failures if not each.out_of_model), None)
 
+    @property
+    def failed(self) -> frozenset[str]:
+        """Names of all that was wrong within the model."""
+        return _failed(self.failures)
+
+
+def _failed(failures: Sequence[Failure]) -> frozenset[str]:
+    return frozenset(each.name for each in failures if not each.out_of_model)
+
+
+def lost(error: object) -> Failure:
+    """The failure of a trial that took its worker with it."""
+    text = f"{error}: the trial ended its process, or took over {HANGS_AFTER:.0f} s"
+    return Failure("a trial ends its process, or hangs", None, 0.0, None, 0, text)
+
 
 def answer_from(data: dict[str, Any]) -> Answer:
     """Read what a worker wrote."""
@@ -107,7 +123,7 @@ class Laborer:
     def do(self, job: Job) -> Answer:
         """Carry out *job*."""
         if job.sampler == "shrink":
-            return Answer(self._shrink(job))
+            return self._shrink(job)
         outcome = run_trial(
             self._scenario,
             Tape(job.seed, job.choices),
@@ -131,17 +147,20 @@ class Laborer:
             traced(outcome) if job.trace else [],
         )
 
-    def _shrink(self, job: Job) -> list[int]:
-        # What takes far longer than the failure itself is no simpler.
+    def _shrink(self, job: Job) -> Answer:
         whole = self._played(job.choices, self._options)
+        answer = Answer(list(job.choices), whole.failures)
+        if job.shows not in answer.failed:
+            return answer
+        # What takes far longer than the failure itself is no simpler.
         options = replace(self._options, steps=2 * whole.steps + _SOME_STEPS)
 
         def fails(choices: Sequence[int]) -> list[int] | None:
             outcome = self._played(choices, options)
-            shown = any(each.name == job.shows for each in outcome.failures)
-            return outcome.choices if shown else None
+            return outcome.choices if job.shows in _failed(outcome.failures) else None
 
-        return shrink(list(job.choices), fails, job.limit)
+        answer.choices = shrink(answer.choices, fails, job.limit)
+        return answer
 
     def _played(self, choices: Sequence[int], options: Options) -> Outcome:
         return run_trial(

@@ -23,8 +23,10 @@ from ..recording.recorder import recorder
 from ..recording.settings import OFF
 from .disk import PoweredOffError, SimDisk
 from .faults import FAULTS, Fault, Nemesis
-from .loop import DEAD, PAUSED, PROCESS, RUNNING, Process, SimLoop
+from .futures import SimFuture
+from .loop import SimLoop
 from .network import Mailbox, Network
+from .process import DEAD, PAUSED, PROCESS, RUNNING, Process
 from .tape import Tape
 
 __all__ = ["Host", "World"]
@@ -49,7 +51,11 @@ class Host:
     """
 
     def __init__(
-        self, world: World, name: str, main: Callable[[Host], Coroutine[Any, Any, object]] | None
+        self,
+        world: World,
+        name: str,
+        main: Callable[[Host], Coroutine[Any, Any, object]] | None,
+        allow_failures: tuple[type[BaseException], ...],
     ) -> None:
         self.name = name
         self.boots = 0
@@ -57,11 +63,15 @@ class Host:
         self._world = world
         self._loop = world.loop
         self._main = main
-        self.process = Process(name)
+        self._allowed = allow_failures
+        self.process = self._new_process()
         self.process.state = DEAD
         self._booted = 0.0
-        self._over: asyncio.Future[object] | None = None
+        self._over: SimFuture[object] | None = None
         self.disk = SimDisk(world.loop, world.tape, world.injected, self._crash_in_a_call)
+
+    def _new_process(self) -> Process:
+        return Process(self.name, self._allowed, is_host=True)
 
     @property
     def is_up(self) -> bool:
@@ -79,9 +89,10 @@ class Host:
             raise RuntimeError(f"{self!r} is up already")
         self.boots += 1
         self._booted = self._loop.time()
-        self.process = Process(self.name)
+        self.process = self._new_process()
         self._loop.note(f"{self.name} boots")
         self._over = over = self._loop.create_future()
+        over.process, over.is_kept, over.is_main = self.process, True, True
         if self._main is not None:
             task = self.run(self._main(self), name=f"{self.name}.{self.boots}")
             task.add_done_callback(lambda done: _pass_on(done, over))
@@ -100,7 +111,7 @@ class Host:
         Wait until its main function returns, or the host is down; what it returned.
 
         Raises:
-            Exception: What it raised.
+            Exception: What it raised; it is handled then, and fails the trial no more.
         """
         return None if self._over is None else await asyncio.shield(self._over)
 
@@ -178,8 +189,6 @@ def _pass_on(done: asyncio.Task[object], over: asyncio.Future[object]) -> None:
         over.set_result(None if done.cancelled() else done.result())
     else:
         over.set_exception(error)
-        # Nobody has to ask how a host has ended.
-        over.exception()
 
 
 def _as(process: Process, function: Callable[[], T]) -> T:
@@ -216,20 +225,28 @@ class World:
         return self.loop.now
 
     def host(
-        self, name: str, main: Callable[[Host], Coroutine[Any, Any, object]] | None = None
+        self,
+        name: str,
+        main: Callable[[Host], Coroutine[Any, Any, object]] | None = None,
+        *,
+        allow_failures: tuple[type[BaseException], ...] = (),
     ) -> Host:
         """
         A new host, which is down.
 
+        An exception that its code leaves unhandled fails the trial: one that ends its main function
+        and is not received from `Host.ended`, one of a task never awaited, one of a callback.
+
         Args:
             main: What it does when it boots.
+            allow_failures: Exceptions that it may leave unhandled.
 
         Raises:
             ValueError: There is one of that name.
         """
         if name in self.hosts:
             raise ValueError(f"there is a host {name!r} already")
-        self.hosts[name] = Host(self, name, main)
+        self.hosts[name] = Host(self, name, main, allow_failures)
         return self.hosts[name]
 
     def injected(self, name: str, breaks: tuple[str, ...]) -> None:

@@ -109,20 +109,18 @@ def test_a_store_that_does_nothing_wrong_passes(bank):
     assert "new: an account is overdrawn" in done.stderr
 
 
-def test_a_race_is_found_and_its_tokens_replay_it(bank):
+def test_a_race_is_found_and_its_token_replays_it_and_the_whole_trial(bank):
     careless(bank)
     done = sim(bank, "explore", "--seeds", "50", "--exitfirst")
     assert done.returncode == 1, done.stderr
     assert "VIOLATED   bank.total" in done.stdout
-    assert "replay: assertlib sim replay t1-" in done.stdout
-    shrunk, whole = tokens(done)[-2:]
-    for token in (shrunk, whole):
-        again = sim(bank, "replay", token)
+    (token,) = set(tokens(done))
+    for arguments in ((token,), (token, "--whole")):
+        again = sim(bank, "replay", *arguments)
         assert again.returncode == 1, again.stderr
         assert "failed after" in again.stdout
-        assert "the sum stays" in again.stdout
+        assert "reproduced: the sum stays" in again.stdout
         assert again.stderr == ""
-    assert "shows it: the sum stays" in sim(bank, "replay", shrunk).stdout
 
 
 def test_a_shrunk_tape_needs_the_race_and_nothing_else(bank):
@@ -154,7 +152,7 @@ def test_a_witness_shows_how_a_state_comes_about(bank):
     sim(bank, "explore", "--seeds", "30")
     done = sim(bank, "replay", "--assertion", "an account is overdrawn")
     assert done.returncode == 0, done.stderr
-    assert "shows it: an account is overdrawn" in done.stdout
+    assert "reached: an account is overdrawn" in done.stdout
 
 
 def test_a_witness_that_no_longer_shows_it_is_stale(bank):
@@ -191,19 +189,21 @@ def test_a_guided_search_finds_the_race_too(bank):
     assert done.returncode == 1
 
 
-def test_both_tokens_of_what_a_guided_search_found_replay_it(bank):
+def test_the_token_of_what_a_guided_search_found_replays_it_and_the_whole_trial(bank):
     # It takes a state that comes up late, after the search has begun to follow tapes.
     rare = BANK.replace("TOTAL.always(sum", "TOTAL.always(amounts[0] != 23 or sum")
     (bank / "bank.py").write_text(rare.replace("CAREFUL = True", "CAREFUL = False"))
     for first in range(0, 20_000, 1000):
         done = sim(bank, "explore", "--seeds", "1000", "--first", str(first), "--guided", "-x")
-        found = tokens(done)[-2:]
-        if done.returncode == 1 and found[1].startswith("t1-"):
+        if done.returncode == 1 and "in trial 'guided " in done.stderr:
             break
     else:
         pytest.fail("it was always found by a random trial; make it rarer")
-    for token in found:
-        assert sim(bank, "replay", token).returncode == 1
+    (token,) = set(tokens(done))
+    for arguments in ((token,), (token, "--whole")):
+        again = sim(bank, "replay", *arguments)
+        assert again.returncode == 1
+        assert "reproduced: the sum stays" in again.stdout
 
 
 def test_a_violation_that_the_invariant_assumes_away_is_out_of_model(bank):
@@ -216,6 +216,9 @@ def test_a_violation_that_the_invariant_assumes_away_is_out_of_model(bank):
     done = sim(bank, "explore", "--seeds", "50")
     assert done.returncode == 0, done.stdout
     assert "OUT OF MODEL  bank.total" in done.stdout
+    replayed = [sim(bank, "replay", f"bank:scenario@{seed}") for seed in range(4)]
+    assert any("out of model after" in each.stdout for each in replayed)
+    assert [each.returncode for each in replayed] == [0] * 4
 
 
 ERROR = 'scenario(world):\n    raise ValueError("no such bank")'
@@ -226,7 +229,8 @@ def test_an_error_of_the_scenario_is_a_failure_with_a_token(bank):
     done = sim(bank, "explore", "--seeds", "5")
     assert done.returncode == 1
     assert (
-        "FAILED in 5 trials, the first the 1.: ValueError in scenario: no such bank" in done.stdout
+        "FAILED in 5 of 5 trials (first: trial 1): ValueError in scenario: no such bank"
+        in done.stdout
     )
     assert "no such bank" in sim(bank, "replay", tokens(done)[0]).stdout
 

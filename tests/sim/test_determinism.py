@@ -3,6 +3,8 @@ A trial is the same in every process, however it is recorded and whatever ran be
 """
 
 import os
+import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -106,3 +108,80 @@ def test_a_tape_gives_what_its_seed_gave(known):
             assert recorded.digest == replayed.digest == known[seed]
     finally:
         worker.close()
+
+
+# -- hashes by address --------------------------------------------------------------------------
+
+VOTES = """
+import asyncio
+import dataclasses
+
+@dataclasses.dataclass(frozen=True)
+class Vote:
+    term: int
+    voted_for: int | None = None
+
+async def elect(world):
+    # Before Python 3.12, hash(None) is an address, and so decides the order of this set.
+    for vote in {Vote(term) for term in range(6)}:
+        world.loop.note(f"vote of term {vote.term}")
+        await asyncio.sleep(0.001 * (vote.term + 1))
+"""
+WITHOUT_PERSONALITY = """
+import ctypes
+import struct
+import sys
+
+# A filter of system calls that refuses personality(2), 135 on x86-64, with EPERM.
+program = b"".join(
+    struct.pack("HBBI", *instruction)
+    for instruction in (
+        (0x20, 0, 0, 0), (0x15, 0, 1, 135), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000)
+    )
+)
+held = ctypes.create_string_buffer(program)
+filter = struct.pack("HxxxxxxP", 4, ctypes.addressof(held))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+if libc.prctl(22, 2, ctypes.create_string_buffer(filter), 0, 0):
+    sys.exit(77)
+from assertlib.sim.engine import unrecorded
+from assertlib.sim.trial import Options
+from assertlib.sim.worker import Job
+
+worker = unrecorded("votes:elect", Options())
+assert worker.do(Job("one", 0)).steps
+print(worker.stamp["addresses"])
+worker.close()
+"""
+
+
+@pytest.fixture
+def votes(tmp_path, monkeypatch):
+    (tmp_path / "votes.py").write_text(VOTES)
+    monkeypatch.chdir(tmp_path)
+    return child_environment(PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+
+
+def test_sets_of_what_hashes_by_the_address_of_none_iterate_alike_in_every_process(votes):
+    found = set()
+    for _ in range(8):
+        worker = LocalWorker("votes:elect", Options(), votes)
+        try:
+            found.add(worker.do(job(0)).digest)
+        finally:
+            worker.close()
+        if worker.stamp["addresses"] != "fixed":
+            pytest.skip("this kernel refuses to fix addresses")
+    assert len(found) == 1
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls differ")
+def test_where_the_kernel_refuses_fixed_addresses_a_worker_starts_all_the_same(votes):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PERSONALITY],
+        env=votes, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    if done.returncode == 77:
+        pytest.skip("this kernel has no filters of system calls")
+    assert done.stdout == "random\n", done.stderr

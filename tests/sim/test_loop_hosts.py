@@ -118,17 +118,18 @@ def test_it_is_in_the_log_as_the_doing_of_its_host():
     assert process == "clumsy"
 
 
-def test_a_handler_that_fails_itself_ends_nothing():
+def test_a_handler_that_fails_itself_ends_nothing_and_fails_the_trial():
     async def scenario(world):
         def handle(loop, context):
-            raise ValueError
+            raise ValueError("clumsy")
 
         world.loop.set_exception_handler(handle)
         world.loop.call_soon(lambda: 1 / 0)
         await asyncio.sleep(1)
-        return world.now
 
-    assert result_of(scenario) == 1.0
+    outcome = outcome_of(scenario)
+    assert outcome.seconds == 1.0
+    assert [failure.name for failure in outcome.failures] == ["ValueError in handle: clumsy"]
 
 
 def test_nothing_is_told_to_the_handler_where_nothing_went_wrong():
@@ -685,14 +686,14 @@ def test_nothing_is_left_of_a_trial_and_nothing_is_said(children):
         async def leave(world, end):
             loops.append(weakref.ref(world.loop))
             for number in range(3):
-                world.host(f"host {number}", mess).boot()
+                world.host(f"host {number}", mess, allow_failures=(ValueError, OSError)).boot()
             await mess(world.hosts["host 0"]) if end == "timeout" else await asyncio.sleep(1)
             world.hosts["host 1"].crash()
             world.hosts["host 1"].boot()
             world.hosts["host 2"].pause()
             kept = [
                 asyncio.create_task(forever()),
-                asyncio.create_task(mess(world.hosts["host 0"])),
+                world.hosts["host 0"].run(mess(world.hosts["host 0"])),
             ]
             if end == "error":
                 raise KeyError(end)
@@ -719,7 +720,7 @@ def test_nothing_is_left_of_a_trial_and_nothing_is_said(children):
     assert outcome.err == ""
 
 
-def test_what_is_collected_after_the_trial_is_told_to_nobody(children):
+def test_what_is_collected_after_the_trial_adds_nothing_to_it(children):
     def scenario():
         import asyncio
         import gc
@@ -740,15 +741,17 @@ def test_what_is_collected_after_the_trial_is_told_to_nobody(children):
             await asyncio.sleep(1)
             assert task.done()
 
-        before = []
+        more = []
         for seed in range(6):
+            told.clear()
             outcome = run_trial(main, Tape(seed), Options(), name="trial", keep_log=True)
-            before.append(len(outcome.log))
+            before = len(outcome.log), len(outcome.failures) + len(told)
             gc.collect()
-            before[-1] -= len(outcome.log)
-        return before, told
+            after = len(outcome.log), len(outcome.failures) + len(told)
+            more.append((before[1], before == after))
+        return more
 
-    assert children.run(scenario).value == ([0] * 6, [])
+    assert children.run(scenario).value == [(1, True)] * 6
 
 
 def test_where_a_loop_runs_already_a_trial_cannot():

@@ -39,6 +39,21 @@ async def test_that_fails(world):
 async def test_that_raises(world):
     assert await counting(world, 1) == 3
 
+trials = 0
+
+@assertlib.sim.test(seeds=5)
+async def test_that_is_flaky(world):
+    global trials
+    trials += 1
+    always(trials != 4, "the fourth is well")
+
+@assertlib.sim.test(seeds=2)
+async def test_of_a_dying_host(world):
+    async def main(host):
+        raise KeyError("lost")
+    world.host("server", main).boot()
+    await asyncio.sleep(1)
+
 @assertlib.sim.test(seeds=3)
 async def test_inline(world):
     assert os.getpid() == int(os.environ["OUTER"])
@@ -79,13 +94,28 @@ def test_a_violation_fails_the_test_with_a_token_that_replays_it(project):
     done = pytest_in(project, "-k", "that_fails")
     assert done.returncode == 1
     assert "all is added" in done.stdout
-    for token in re.findall(r"assertlib sim replay (\S+)", done.stdout):
+    (token,) = set(re.findall(r"assertlib sim replay (\S+)", done.stdout))
+    assert not re.search("replay: (?!assertlib sim)", done.stdout)
+    for whole in ([], ["--whole"]):
         again = subprocess.run(
-            [sys.executable, "-c", "from assertlib.cli.entry import main; main()", "sim", "replay", token],
+            [sys.executable, "-c", "from assertlib.cli.entry import main; main()", "sim", "replay", token, *whole],
             cwd=project, env=child_environment(), capture_output=True, text=True,
         )  # fmt: skip
         assert again.returncode == 1, again.stderr
         assert "all is added" in again.stdout
+
+
+def test_a_failure_that_does_not_replay_fails_the_test_as_flaky(project):
+    done = pytest_in(project, "-k", "flaky")
+    assert done.returncode == 1
+    assert "the fourth is well" in done.stdout
+    assert "FLAKY: its tape does not reproduce it" in done.stdout
+
+
+def test_an_unhandled_exception_fails_the_test(project):
+    done = pytest_in(project, "-k", "dying")
+    assert done.returncode == 1
+    assert "KeyError in main on server: 'lost'" in done.stdout
 
 
 def test_an_assert_fails_the_test_too(project):

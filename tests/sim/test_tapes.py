@@ -3,6 +3,7 @@ Tapes and tokens: what is written is what is read, and nothing hostile gets far.
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -29,13 +30,35 @@ def test_a_token_of_a_seed_says_it_all(target, options, seed, stamp):
     assert parse(recipe.token) == recipe
 
 
-@given(NAMES, OPTIONS, st.lists(st.integers(0, 1 << 60)), st.text())
-def test_a_tape_is_read_as_it_was_written(tmp_path_factory, target, options, choices, shows):
+CHOICES = st.lists(st.integers(0, 1 << 60)).map(tuple)
+WHOLE = st.none() | st.tuples(st.none() | st.integers(), CHOICES)
+
+
+@given(NAMES, OPTIONS, CHOICES, st.text(), st.booleans(), WHOLE)
+def test_a_tape_is_read_as_it_was_written(
+    tmp_path_factory, target, options, choices, shows, fails, whole
+):
     directory = tmp_path_factory.mktemp("tapes")
-    recipe = Recipe(target, options, None, tuple(choices), {"python": "3"}, shows)
+    recipe = Recipe(target, options, None, choices, {"python": "3"}, shows, fails, whole)
     token = write(directory, recipe)
     assert find(token, iter([directory])) == recipe
-    assert stored_witness(iter([directory]), shows) == recipe
+    # The tape of a failure is no witness, even of an assertion of that message.
+    assert stored_witness(iter([directory]), [shows]) == (None if fails else recipe)
+
+
+@given(st.none() | st.integers(), CHOICES, CHOICES)
+def test_a_shrunk_tape_leads_back_to_the_whole_trial(seed, choices, shorter):
+    whole = Recipe("a:b", Options(), seed, choices, shows="it fails", fails=True)
+    shrunk = replace(whole, seed=None, choices=shorter, whole=(seed, choices))
+    assert shrunk.unshrunk() == whole
+    assert whole.unshrunk() == whole
+
+
+def test_the_seed_of_a_failure_is_kept_as_a_tape_that_says_which_failure(tmp_path):
+    recipe = Recipe("a:b", Options(), 7, shows="it ends its process", fails=True)
+    token = write(tmp_path, recipe)
+    assert token.startswith("t1-")
+    assert find(token, iter([tmp_path])) == recipe
 
 
 @pytest.mark.parametrize(
@@ -46,6 +69,8 @@ def test_a_tape_is_read_as_it_was_written(tmp_path_factory, target, options, cho
         {"choices": [-1]},
         {"choices": [1.5]},
         {"choices": None},
+        {"whole": [1]},
+        {"whole": [1, [-1]]},
         {"options": {"colour": "red"}},
         {"options": [1]},
         {"stamp": []},

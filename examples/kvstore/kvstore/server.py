@@ -210,7 +210,9 @@ class _Connection:
 
     async def _send(self, data: bytes) -> None:
         self._writer.write(data)
-        await self._writer.drain()
+        # Whoever reads finds the connection broken, too, and ends all that runs for the client.
+        with suppress(ConnectionError):
+            await self._writer.drain()
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

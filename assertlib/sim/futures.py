@@ -1,0 +1,292 @@
+"""
+Futures and tasks of a trial: they hash alike in every run, and lose no exception.
+
+asyncio reports an unretrieved exception when its future is freed, which depends on remaining
+references and on the garbage collector.  Here every exception is registered when it is raised, and
+those still unretrieved at the end of the trial are reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import sys
+import weakref
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .fence import REPLACED
+from .process import DEAD, PAUSED, PROCESS, Handle, Process, nothing
+
+if TYPE_CHECKING:
+    from .loop import SimLoop
+
+__all__ = [
+    "Exceptions",
+    "Raised",
+    "SimFuture",
+    "SimTask",
+    "Unhandled",
+    "cancel_outside",
+    "end_task",
+]
+
+T = TypeVar("T")
+
+_MANY = 256
+"""Futures with exceptions that are kept in mind before those that were retrieved are forgotten."""
+
+
+@dataclass(slots=True)
+class Raised:
+    """
+    An exception that a future holds, for somebody to retrieve.
+
+    Attributes:
+        process: Whose code raised it.
+        at: Seconds, by then, of the time of that process.
+        choices: How many were on the tape.
+        is_excused: Whether its process ended before anyone there could look.
+    """
+
+    process: Process
+    at: float
+    choices: int
+    is_excused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unhandled:
+    """
+    An unretrieved exception, or one that left a callback.
+
+    Attributes:
+        message: The description that asyncio gives.
+        raised: Where and when.
+    """
+
+    error: BaseException
+    message: str
+    raised: Raised
+
+
+class _AnyFuture(type):
+    """In a trial `SimFuture` stands for asyncio.Future, of which tasks are instances, too."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, _FUTURE)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, _FUTURE)
+
+
+_FUTURE = asyncio.Future
+
+
+class SimFuture(asyncio.Future[T], metaclass=_AnyFuture):
+    """
+    A future that hashes by a number, so that sets of futures iterate alike in every run.
+
+    It gets the number when it is asked for, as hardly any future is ever hashed.
+
+    Attributes:
+        process: Whose exceptions it holds, if not of the process that sets them.
+        is_kept: Whether an exception counts as lost at the end of the trial though the future is
+            still referred to; else only if it is not.
+        is_main: Whether the scenario is to retrieve it, which outlives the process.
+    """
+
+    process: Process | None = None
+    is_kept = is_main = False
+    raised: Raised | None = None
+
+    def set_exception(self, exception: type[BaseException] | BaseException, /) -> None:
+        super().set_exception(exception)
+        # Futures that asyncio fails by itself have a waiter inside asyncio, or are freed.
+        if self.is_kept or not _is_of_asyncio(sys._getframe(1)):
+            _note_raised(self, self.process)
+
+    def __hash__(self) -> int:
+        return _hash(self)
+
+
+class SimTask(asyncio.Task[T]):
+    """
+    A task that hashes by its number.
+
+    Attributes:
+        process: Whose task it is.
+        step: The handle of its next step, the same for all, as only one ever waits.
+    """
+
+    is_kept = True
+    raised: Raised | None = None
+
+    def __init__(
+        self,
+        number: int,
+        coro: Coroutine[Any, Any, T],
+        loop: asyncio.AbstractEventLoop,
+        name: str | None,
+        context: contextvars.Context | None,
+        process: Process,
+    ) -> None:
+        self.number = number
+        self.process = process
+        self.step = Handle(nothing, (), None)
+        self.step.lane = number
+        super().__init__(coro, loop=loop, name=name or f"task-{number}", context=context)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class Exceptions:
+    """
+    The exceptions of a trial that have not been retrieved yet.
+
+    Attributes:
+        on_unhandled: Called with every unhandled exception.
+    """
+
+    def __init__(self, loop: SimLoop) -> None:
+        self.on_unhandled: Callable[[Unhandled], None] = lambda _: None
+        self._loop = loop
+        self._held: list[weakref.ref[Any]] = []
+        self._prune_at = _MANY
+
+    def note(self, future: Any, process: Process) -> None:
+        """*future* holds an exception of *process*, which somebody has to retrieve."""
+        future.raised = self._raised_now(process)
+        self._held.append(weakref.ref(future))
+        if len(self._held) > self._prune_at:
+            self._held = [weakref.ref(each) for each in self._unretrieved()]
+            self._prune_at = _MANY + 2 * len(self._held)
+
+    def _raised_now(self, process: Process) -> Raised:
+        loop = self._loop
+        at = max(loop.now, process.busy_until)
+        return Raised(process, at, len(loop.tape.values), is_excused=process.state == DEAD)
+
+    def _unretrieved(self) -> Iterator[Any]:
+        """The futures in question, in the order of their exceptions."""
+        for reference in self._held:
+            future = reference()
+            if future is not None and future._log_traceback:
+                yield future
+
+    def excuse(self, process: Process) -> None:
+        """*process* ends now: excuse exceptions that it had no time to retrieve."""
+        moment = process.paused_at if process.state == PAUSED else self._loop.now
+        for future in self._unretrieved():
+            raised = future.raised
+            is_late = raised.at > moment or (raised.at == moment and not _is_main(future))
+            if raised.process is process and is_late:
+                raised.is_excused = True
+
+    def report(self, context: dict[str, Any]) -> None:
+        """
+        Report an unhandled exception.
+
+        Args:
+            context: As for the exception handlers of asyncio.
+        """
+        error, source = context.get("exception"), context.get("task") or context.get("future")
+        if error is None:
+            return
+        raised: Raised | None = getattr(source, "raised", None)
+        if raised is None:
+            process = getattr(source, "process", None) or PROCESS.get(self._loop.outside)
+            raised = self._raised_now(process)
+        if not raised.is_excused:
+            self.on_unhandled(Unhandled(error, str(context.get("message")), raised))
+
+    def end(self, processes: Iterable[Process]) -> None:
+        """Report, at the end of the trial, what is still unretrieved, in *processes* too."""
+        for process in processes:
+            for task in list(process.tasks):
+                # It has just failed, and its callbacks have not run.
+                if task.raised is None and _exception_of(task) is not None:
+                    self.note(task, process)
+        for future in [each for each in self._unretrieved() if each.is_kept]:
+            self._give_up(future)
+        if any(True for _ in self._unretrieved()):
+            # Those that only refer to themselves are dropped now, and asyncio reports them.
+            gc.collect()
+
+    def _give_up(self, future: Any) -> None:
+        future._log_traceback = False
+        kind = "task" if isinstance(future, SimTask) else "future"
+        self._loop.call_exception_handler(
+            {
+                "message": f"{kind.capitalize()} exception was never retrieved",
+                "exception": _exception_of(future),
+                kind: future,
+            }
+        )
+
+
+def _exception_of(future: Any) -> BaseException | None:
+    """What *future* holds, which is not retrieved by that."""
+    error: BaseException | None = future._exception
+    return error
+
+
+def _is_main(future: Any) -> bool:
+    return getattr(future, "is_main", False)
+
+
+def end_task(task: SimTask[Any]) -> None:
+    """Its callback: the first that runs when *task* is done."""
+    task.process.tasks.pop(task, None)
+    if _exception_of(task) is not None:
+        _note_raised(task, task.process)
+
+
+def _note_raised(future: Any, process: Process | None) -> None:
+    loop = future._loop
+    if _is_simulated(loop):
+        loop.exceptions.note(future, process or PROCESS.get(loop.outside))
+
+
+def _is_simulated(loop: Any) -> bool:
+    return isinstance(getattr(loop, "exceptions", None), Exceptions)
+
+
+def _fail_gathering(future: Any, exception: Any) -> None:
+    """What `asyncio.gather` returns is kept like a task."""
+    _FUTURE.set_exception(future, exception)
+    _note_raised(future, None)
+
+
+def _is_of_asyncio(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith("asyncio.")
+
+
+def _number_of(thing: Any, loop: Any) -> int:
+    """The number that *thing* hashes by, which it gets when it is asked for first."""
+    number: int | None = getattr(thing, "_number", None)
+    if number is None:
+        number = thing._number = loop.next_number()
+    return number
+
+
+def _hash(thing: Any) -> int:
+    """Futures of asyncio.gather and writers of streams may be put into sets, too."""
+    loop = thing._loop
+    return _number_of(thing, loop) if _is_simulated(loop) else object.__hash__(thing)
+
+
+def cancel_outside(task: SimTask[Any]) -> None:
+    """Cancel *task* for its waiters; its coroutine is left alone."""
+    _FUTURE.cancel(task)
+
+
+REPLACED.append((asyncio, "Future", _FUTURE, SimFuture))
+asyncio.tasks._GatheringFuture.__hash__ = _hash  # type: ignore[attr-defined]
+asyncio.tasks._GatheringFuture.set_exception = _fail_gathering  # type: ignore[attr-defined]
+asyncio.tasks._GatheringFuture.is_kept = True  # type: ignore[attr-defined]
+asyncio.StreamWriter.__hash__ = _hash  # type: ignore[assignment, method-assign]

@@ -1,0 +1,140 @@
+"""
+Refusals: code of a trial reached for what the simulator does not decide.
+
+A refusal is an exception, which code may swallow: so each is also reported to the trial under way,
+at the moment it is made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import takewhile
+from types import FrameType
+
+__all__ = [
+    "INSTALLED",
+    "OURS",
+    "STANDARD",
+    "NotSimulatedError",
+    "Refusal",
+    "overseen",
+    "project_stack",
+    "refused",
+]
+
+OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+STANDARD = sysconfig.get_path("stdlib") + os.sep
+INSTALLED = os.sep + "site-packages" + os.sep
+"""Where files are ours, the standard library's, and those of installed packages."""
+
+_LOOP = f"{__package__}.loop"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """
+    An attempt to reach outside.
+
+    Attributes:
+        what: The function or audit event.
+        why: What is wrong with it, and the remedy.
+        place: File and line of the project that led to it.
+        library: File and line of the installed library in between; empty without one.
+    """
+
+    what: str
+    why: str
+    place: str
+    library: str
+
+    def __str__(self) -> str:
+        through = f" (called in {self.library})" if self.library else ""
+        return f"{self.place}: {self.what} {self.why}{through}"
+
+    @property
+    def name(self) -> str:
+        """What is the same on every machine: without the remedy, files by the import path."""
+        through = f" (called in {_from_import_path(self.library)})" if self.library else ""
+        what = f"{self.what} {self.why.partition(';')[0]}"
+        return f"NotSimulatedError: {_from_import_path(self.place)}: {what}{through}"
+
+
+class NotSimulatedError(RuntimeError):
+    """
+    Code of a trial reached for what the simulator does not decide; the text names the place.
+
+    Attributes:
+        is_reported: Whether it has failed the trial under way, caught or not.
+    """
+
+    is_reported = False
+
+
+_overseers: list[Callable[[NotSimulatedError, Refusal], bool]] = []
+
+
+@contextmanager
+def overseen(report: Callable[[NotSimulatedError, Refusal], bool]) -> Iterator[None]:
+    """
+    Report every refusal of the block, at the moment it is raised.
+
+    Args:
+        report: Called with it; whether it counts.
+    """
+    _overseers.append(report)
+    try:
+        yield
+    finally:
+        _overseers.pop()
+
+
+def refused(what: str, why: str) -> NotSimulatedError:
+    """The error that names the place where code reached out; it fails the trial under way."""
+    refusal = Refusal(what, why, *_places())
+    error = NotSimulatedError(str(refusal))
+    if _overseers:
+        error.is_reported = _overseers[-1](error, refusal)
+    return error
+
+
+def _places() -> tuple[str, str]:
+    """The innermost line of the project, and that of a library in between; empty without one."""
+    frame: FrameType | None = sys._getframe(2)
+    library = standard = ""
+    while frame is not None and not _is_the_loop(frame):
+        name = frame.f_code.co_filename
+        place = f"{name}:{frame.f_lineno}"
+        if INSTALLED in name:
+            library = library or place
+        elif name.startswith(STANDARD):
+            standard = standard or place
+        elif not name.startswith((OURS, "<frozen")):
+            return place, library
+        frame = frame.f_back
+    return library or standard or "?", ""
+
+
+def project_stack() -> str:
+    """The calls of the trial that are under way, without the simulator's."""
+    frames = list(takewhile(lambda each: not _is_the_loop(each[0]), traceback.walk_stack(None)))
+    calls = traceback.StackSummary.extract(iter(frames[::-1]))
+    return "".join(
+        traceback.format_list([each for each in calls if not each.filename.startswith(OURS)])
+    )
+
+
+def _is_the_loop(frame: FrameType) -> bool:
+    """Whether *frame* runs the steps of a trial: its callers are outside of the trial."""
+    return frame.f_code.co_name == "_run" and frame.f_globals.get("__name__") == _LOOP
+
+
+def _from_import_path(place: str) -> str:
+    entries = [os.path.join(os.path.abspath(entry), "") for entry in sys.path]
+    longest = max((each for each in entries if place.startswith(each)), key=len, default="")
+    return place.removeprefix(longest)

@@ -1,0 +1,217 @@
+"""
+A host that writes real files fails its trial: no power cut of the world would touch them.
+"""
+# ruff: noqa: ASYNC240, SIM115
+
+import asyncio
+import dbm.dumb
+import io
+import os
+import shutil
+import sqlite3
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from assertlib.disk import RealDisk
+from assertlib.sim import NotSimulatedError
+
+from .running import outcome_of, result_of
+
+REMEDY = "writes a real file, which a power cut of the world does not touch"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A directory with a file, a second name and a directory in it; the working directory, too."""
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "directory").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def contents(directory):
+    return {
+        str(path.relative_to(directory)): path.read_text() if path.is_file() else None
+        for path in directory.rglob("*")
+    }
+
+
+def outcome_in_host(function):
+    """The outcome of a trial in which a host calls *function* and swallows what it raises."""
+
+    async def main(host):
+        with suppress(Exception):
+            function()
+
+    async def scenario(world):
+        host = world.host("store", main)
+        host.boot()
+        await asyncio.sleep(1)
+        host.crash()
+
+    return outcome_of(scenario)
+
+
+def named(functions):
+    """Functions of one line, each with its text as the name of the case."""
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    texts = [lines[each.__code__.co_firstlineno - 1].strip(" ,") for each in functions]
+    return [
+        pytest.param(each, id=text.removeprefix("lambda: "))
+        for each, text in zip(functions, texts, strict=True)
+    ]
+
+
+WRITES = [
+    lambda: open("new", "w").close(),
+    lambda: open("file", "a").close(),
+    lambda: open("file", "r+").close(),
+    lambda: open("new", "xb").close(),
+    lambda: io.FileIO("new", "w").close(),
+    lambda: os.open("new", os.O_WRONLY | os.O_CREAT),
+    lambda: os.open("file", os.O_RDWR),
+    lambda: os.open("file", os.O_RDONLY | os.O_TRUNC),
+    lambda: os.open("new", os.O_RDONLY | os.O_CREAT),
+    lambda: Path("new").write_text("new"),
+    lambda: Path("new").touch(),
+    lambda: Path("file").unlink(),
+    lambda: Path("new/directory").mkdir(parents=True),
+    lambda: os.makedirs("new/directory"),
+    lambda: os.rename("file", "new"),
+    lambda: os.replace("file", "new"),
+    lambda: os.remove("file"),
+    lambda: os.unlink("file"),
+    lambda: os.rmdir("directory"),
+    lambda: os.truncate("file", 1),
+    lambda: os.link("file", "new"),
+    lambda: os.symlink("file", "new"),
+    lambda: shutil.copy("file", "new"),
+    lambda: shutil.move("file", "new"),
+    lambda: shutil.rmtree("directory"),
+    lambda: tempfile.mkdtemp(dir=".", prefix="new"),
+    lambda: sqlite3.connect("new"),
+    lambda: sqlite3.connect("file:new?mode=rwc", uri=True),
+    lambda: dbm.dumb.open("new", "c"),
+    lambda: RealDisk().open("new"),
+    lambda: RealDisk().rename("file", "new"),
+    lambda: RealDisk().make_directory("new"),
+]
+
+
+@pytest.mark.parametrize("function", named(WRITES))
+def test_a_host_that_writes_fails_the_trial_and_nothing_is_written(here, function):
+    before = contents(here)
+    (failure,) = outcome_in_host(function).failures
+    assert failure.text.startswith(f"{__file__}:{function.__code__.co_firstlineno}: ")
+    assert REMEDY in failure.text or "unseeded" in failure.text
+    assert "Host.disk" in failure.text or "unseeded" in failure.text
+    assert contents(here) == before
+
+
+def test_a_thread_of_the_loop_is_the_hosts(here):
+    async def main(host):
+        with suppress(NotSimulatedError):
+            await asyncio.to_thread(Path("new").write_text, "new")
+
+    async def scenario(world):
+        world.host("store", main).boot()
+        await asyncio.sleep(1)
+
+    (failure,) = outcome_of(scenario).failures
+    assert REMEDY in failure.text
+    assert not Path("new").exists()
+
+
+READS = [
+    lambda: open("file").close(),
+    lambda: Path("file").read_bytes(),
+    lambda: os.close(os.open("file", os.O_RDONLY)),
+    lambda: os.close(os.open("directory", os.O_RDONLY | os.O_DIRECTORY)),
+    lambda: os.listdir(".") and os.stat("file"),
+    lambda: list(Path().rglob("*")),
+    lambda: sqlite3.connect(":memory:").execute("create table t (x)"),
+    lambda: sqlite3.connect("file:shared?mode=memory", uri=True).execute("create table t (x)"),
+    lambda: open(os.devnull, "w").close(),
+    lambda: os.close(os.open(os.devnull, os.O_WRONLY)),
+    lambda: print("printed", flush=True),
+]
+
+
+@pytest.mark.parametrize("function", named(READS))
+def test_a_host_may_read_and_write_what_is_no_file(here, function):
+    before = contents(here)
+
+    async def main(host):
+        function()
+
+    async def scenario(world):
+        host = world.host("store", main)
+        host.boot()
+        await host.ended()
+        return True
+
+    assert result_of(scenario)
+    assert contents(here) == before
+
+
+def test_a_scenario_may_write_outside_of_its_hosts(here):
+    async def scenario(world):
+        Path("new").write_text("report")
+        os.replace("new", "newer")
+        return Path("newer").read_text()
+
+    assert result_of(scenario) == "report"
+
+
+def test_blocks_of_a_host_that_are_thrown_away_write_nothing(here):
+    async def main(host):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            Path("new").write_text("new")
+
+    async def scenario(world):
+        world.host("store", main).boot()
+        await asyncio.sleep(1)
+
+    assert outcome_of(scenario).failures == []
+    assert not Path("new").exists()
+
+
+def test_logs_records_and_compiled_modules_are_not_the_stores(children):
+    (children.directory / "lazy.py").write_text("VALUE = 7\n")
+
+    def scenario():
+        import logging
+        import pathlib
+        import sys
+
+        from assertlib import always
+        from assertlib.sim import Options, Tape, run_trial
+
+        sys.dont_write_bytecode = False
+        logger = logging.getLogger("store")
+        logger.addHandler(logging.FileHandler("open.log"))
+        logger.addHandler(logging.FileHandler("late.log", delay=True))
+
+        async def main(host):
+            import lazy
+
+            logger.warning("it works")
+            always(lazy.VALUE == 7, "the first hit opens the shard")
+
+        async def trial(world):
+            host = world.host("store", main)
+            host.boot()
+            await host.ended()
+
+        outcome = run_trial(trial, Tape(1), Options(), name="trial")
+        logs = [pathlib.Path(name).read_text() for name in ("open.log", "late.log")]
+        return outcome.failures, logs, len(list(pathlib.Path("__pycache__").glob("lazy.*")))
+
+    outcome = children.run(scenario, env={"PYTHONDONTWRITEBYTECODE": ""})
+    assert outcome.value == ([], ["it works\n"] * 2, 1)
+    assert any(shard.hits for shard in children.shards)
