@@ -290,7 +290,7 @@ def _run(plan: Plan, target: str | None, *, keep_data: bool) -> int:
     stopped = run_until_signalled(Campaign(plan, directory, Progress(tell=_teller())).run())
     if stopped is not None:
         name = signal.Signals(stopped).name
-        print(f"\nassertlib: {name}; judging partial results", file=sys.stderr)
+        print(f"\nassertlib: interrupted by {name}; judging partial results", file=sys.stderr)
     code = _conclude(checked, run_dir, directory, read(directory / FILE))
     if stopped is not None:
         return SIGNALLED + stopped

@@ -423,7 +423,7 @@ class _Campaign:
             shutil.rmtree(self._run_dir)
             raise
         except Interrupted as error:
-            print(f"\nassertlib: {error}; judging partial results", file=sys.stderr)
+            print(f"\nassertlib: interrupted by {error}; judging partial results", file=sys.stderr)
             self._conclude(full=False)
             raise
         return self._conclude(full=True)
