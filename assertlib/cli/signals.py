@@ -129,13 +129,14 @@ def supervised(cmd: Sequence[str], environment: Mapping[str, str]) -> Ended:
     Raises:
         OSError: *cmd* cannot be started.
     """
-    _adopt_orphans()
+    _adopt_orphans(1)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, signal.SIGCHLD})
     try:
         child = os.posix_spawnp(cmd[0], list(cmd), dict(environment), setsigmask=before)
         return _Supervisor(child).wait()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _adopt_orphans(0)
 
 
 class _Supervisor:
@@ -198,7 +199,7 @@ class _Supervisor:
                 os.kill(pid, number)
 
 
-def _adopt_orphans() -> None:
-    """Become the parent of what our descendants leave behind, where the kernel has that."""
+def _adopt_orphans(flag: int) -> None:
+    """Become the parent of what our descendants leave behind, or no longer, on Linux."""
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, flag)
