@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from .linearizability import Linearization, Search, Verdict
+from .linearizability import Linearization
 from .model import ILLEGAL, Model, Step
 from .operations import Operation, Outcome
 from .requests import Event, expected, seen, shown, written
+from .search import Search, Verdict
 
 S = TypeVar("S")
 
@@ -93,7 +94,7 @@ class _Reduction(Generic[S]):
         self._until = until
         self._stuck = found.stuck
         end = found.stuck.returned or 0
-        part = dict(model.partitions(operations))[found.partition]
+        part = dict(model.partitions(operations))[found.partitions[0]]
         self._steps = {each.id: model.step(each) for each in part}
         reached = model.version(self._after(found.order)[0])
         self._relevant = [

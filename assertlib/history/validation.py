@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 
 from .etcd import Etcd
 from .history import History
-from .linearizability import BUDGET, Linearization, Verdict, check
+from .linearizability import BUDGET, Linearization, check
 from .minimal import Core, minimal
 from .model import Model
 from .operations import ClientId, Operation, Outcome
@@ -25,6 +25,7 @@ from .records import Hashed, HistoryError
 from .register import CasRegister, KeyValueStore, Register
 from .replay import Replay, resolve
 from .requests import Acknowledged, Event, Grant, KeepAlive, Range, Ranged, Refused, Revoke
+from .search import Verdict
 from .watches import BY_REPLAY, BY_STREAM, Complaint, check_against, check_stream
 from .wording import event_in_words, response_in_words
 

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assertlib.history.etcd import Etcd
-from assertlib.history.linearizability import Verdict, check
+from assertlib.history.linearizability import check
 from assertlib.history.model import UnsupportedRequestError
 from assertlib.history.operations import Operation, Outcome
 from assertlib.history.register import CasRegister, KeyValueStore, Register
 from assertlib.history.requests import Append, Done, Get, Put, Range, Ranged, Swap, Swapped, Value
+from assertlib.history.search import Verdict
 
 from .making import ETCD_REQUESTS, KV_REQUESTS, REGISTER_REQUESTS, histories
 from .porcupine import jepsen_histories, kv_histories
@@ -173,7 +174,7 @@ def test_the_partition_at_fault_is_named_though_another_is_harder():
     hard.append(told(9, Get("x"), 101, 102, Value("876543210")))
     wrong = [told(10, Get("y"), 0, 1, Value("a"))]
     found = check(KeyValueStore(), hard + wrong)
-    assert (found.verdict, found.partition) == (Verdict.ILLEGAL, "y")
+    assert (found.verdict, found.partitions) == (Verdict.ILLEGAL, ("y",))
 
 
 def test_what_takes_more_steps_than_allowed_is_unknown_and_says_so():

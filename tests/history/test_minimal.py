@@ -5,7 +5,7 @@ The smallest part of an illegal history.
 from hypothesis import given, settings
 
 from assertlib.history.etcd import Etcd
-from assertlib.history.linearizability import Verdict, check
+from assertlib.history.linearizability import check
 from assertlib.history.minimal import let_off, minimal
 from assertlib.history.operations import Operation, Outcome
 from assertlib.history.register import CasRegister, Register
@@ -19,6 +19,7 @@ from assertlib.history.requests import (
     Ranged,
     Value,
 )
+from assertlib.history.search import Verdict
 
 from .making import ETCD_REQUESTS, REGISTER_REQUESTS, histories
 from .second_opinion import etcd, registers
