@@ -101,7 +101,20 @@ class Joined(Generic[S]):
         return [("", list(operations))]
 
     def step(self, operation: Operation) -> Step[tuple[S, ...]] | None:
-        step = self._model.step(operation)
+        return self._joined(operation, self._model.step(operation))
+
+    def steps(self, operations: Sequence[Operation]) -> list[Step[tuple[S, ...]] | None]:
+        parts: dict[int, list[Operation]] = defaultdict(list)
+        for each in operations:
+            parts[self._home[each.id]].append(each)
+        steps = {
+            each.id: step
+            for part in parts.values()
+            for each, step in zip(part, self._model.steps(part), strict=True)
+        }
+        return [self._joined(each, steps[each.id]) for each in operations]
+
+    def _joined(self, operation: Operation, step: Step[S] | None) -> Step[tuple[S, ...]] | None:
         if step is None:
             return None
         at, inner = self._home[operation.id], step.apply

@@ -14,6 +14,8 @@ looked at again.  What keeps it short:
   another one is known to have made.
 - *No waste*: what nobody saw the effect of before it was overwritten need not have happened, so
   after an operation of unknown outcome nothing is placed that overwrites it unseen.
+- *No use*: what leaves a state whose difference no answer can show need not have happened either;
+  the model knows such states.
 - *Less is more*: an operation of unknown outcome need never be placed, so a configuration that
   used up more of them than another one, alike in all else, is given up.
 
@@ -140,7 +142,7 @@ class Search(Generic[S]):
     # -- what does not depend on how the search goes -----------------------------------
 
     def _lay_out(self, operations: Sequence[Operation]) -> None:
-        steps = [(each, self._model.step(each)) for each in operations]
+        steps = list(zip(operations, self._model.steps(operations), strict=True))
         known = [(each, step) for each, step in steps if step and each.outcome is Outcome.OK]
         known.sort(key=lambda pair: _returned(pair[0]))
         ends = [_returned(each) for each, _ in known]
