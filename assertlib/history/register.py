@@ -36,7 +36,7 @@ class Register:
         if len(keys) > 1:
             raise UnsupportedRequestError(
                 f"the model {self.name!r} has one register, and there are requests for the keys"
-                f" {keys[0]!r} and {keys[1]!r}; the model of several is {KeyValueStore.name!r}"
+                f" {keys[0]!r} and {keys[1]!r}; use the model {KeyValueStore.name!r}, which has many"
             )
         return [("", list(operations))]
 
