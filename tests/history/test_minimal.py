@@ -191,6 +191,21 @@ def test_two_reads_that_contradict_are_found_among_many_appends():
     assert [each.id for each in core.operations] == [200, 201]
 
 
+def test_an_answer_of_long_ago_is_told_with_one_that_came_before_it():
+    state, operations = None, []
+    for number in range(300):
+        put = Put("a", f"v{number}")
+        state, answer = etcd(state, put)
+        operations.append(told(number, put, 10 * number, 10 * number + 5, answer))
+    # Right at its revision, and that was over long before it was asked for.
+    answer = Ranged(3, (KeyValue("a", "v1", 2, 3, 2),), 1)
+    operations.append(told(300, Range("a"), 3000, 3005, answer))
+    core, _ = is_confirmed_of(Etcd(), operations)
+    assert core.is_minimal
+    assert len(core.operations) == 2
+    assert operations[-1] in core.operations
+
+
 def test_what_the_core_saw_is_shown_with_who_wrote_it():
     history = [
         told(1, Put("", "a"), 0, 1, Done()),
