@@ -77,7 +77,7 @@ def test_revisions_are_judged_as_by_trying_everything(_):
     ids=lambda each: getattr(each, "name", ""),
 )
 def test_by_a_coarse_clock_each_client_keeps_its_order(model, requests, store):
-    @settings(max_examples=400)
+    @settings(max_examples=600)
     @given(coarse_histories(requests, store))
     def judged(operations):
         agrees(model, store, operations)
