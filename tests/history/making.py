@@ -117,9 +117,9 @@ def coarse_histories(draw, requests, store, *, size=7):
     """
     unit = draw(st.sampled_from([10, 20, 40, 1000]))
     clients = draw(st.sampled_from([2, 2, 3]))
-    state, operations, free_at = None, [], dict.fromkeys(range(clients), 0)
+    state, operations, point, free_at = None, [], 0, dict.fromkeys(range(clients), 0)
     for number, request in enumerate(draw(st.lists(requests, min_size=1, max_size=size))):
-        point = 10 * number + 5
+        point = max(point + 10, min(free_at.values()))
         client = draw(st.sampled_from([each for each, free in free_at.items() if free <= point]))
         call = draw(st.integers(free_at[client], point))
         returned = free_at[client] = draw(st.integers(point, point + 25))
