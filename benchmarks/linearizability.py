@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from assertlib.history.etcd import Etcd, State, apply
-from assertlib.history.linearizability import Verdict, check
+from assertlib.history.linearizability import check
 from assertlib.history.operations import Operation, Outcome
 from assertlib.history.register import CasRegister
 from assertlib.history.requests import (
@@ -39,6 +39,7 @@ from assertlib.history.requests import (
     Txn,
     prefix_end,
 )
+from assertlib.history.search import Verdict
 from benchmarks.textbook import INFINITE, is_linearizable
 from tests.history.porcupine import DATA, LINEARIZABLE, read_jepsen
 

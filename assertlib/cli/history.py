@@ -45,7 +45,7 @@ def check(file: FileArgument, model: ModelOption = None, budget: BudgetOption = 
     """
     Find out whether a correct store can have given these answers.
 
-    Exit code 1 if it cannot, 3 if that could not be found out.
+    Exit code 1 if it cannot, 3 if that was not decided or no answer shows what the store held.
 
     Example: assertlib history check history.jsonl --model etcd
     """

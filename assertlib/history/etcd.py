@@ -105,6 +105,9 @@ class Etcd:
             f" that is answered by {operation.response!r}"
         )
 
+    def steps(self, operations: Sequence[Operation]) -> list[Step[State] | None]:
+        return [self.step(each) for each in operations]
+
 
 def as_txn(request: Request) -> Txn:
     """A put or a delete as the transaction it is."""

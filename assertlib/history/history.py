@@ -70,7 +70,10 @@ class History:
     All that is known of one campaign.
 
     Attributes:
-        operations: In the order in which they were called.
+        operations: In the order in which they were called; where stamps are equal, the order
+            of those of one client counts.
+        overlaps: Numbers of operations of one client of which, by the order of lines, the second
+            was called before the first returned.
         found: What revisions changed, as read from the store, by revision.
         shown_by: Which member showed it, by revision.
         end: The time of the last record.
@@ -84,6 +87,7 @@ class History:
     found: dict[int, tuple[Event, ...]] = field(default_factory=dict)
     shown_by: dict[int, str] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    overlaps: set[tuple[int, int]] = field(default_factory=set)
     end: int = 0
 
     @property
@@ -117,6 +121,7 @@ class _Assembly:
         self._operations: dict[int, Operation] = {}
         self._streams: dict[int, Stream] = {}
         self._faults: dict[tuple[str, tuple[str, ...]], Band] = {}
+        self._latest: dict[ClientId, int] = {}
 
     def of(self, records: Iterable[Record]) -> History:
         for record in records:
@@ -167,6 +172,10 @@ class _Assembly:
             raise HistoryError(f"{self._name}: operation {record.id}: numbers begin at 0")
         if record.id in self._operations:
             raise HistoryError(f"{self._name}: operation {record.id} is called a second time")
+        before = self._latest.get(record.client)
+        if before is not None and self._operations[before].returned is None:
+            self._history.overlaps.add((before, record.id))
+        self._latest[record.client] = record.id
         self._operations[record.id] = Operation(
             record.id, record.client, record.request, record.time, endpoint=record.endpoint
         )

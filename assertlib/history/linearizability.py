@@ -1,53 +1,28 @@
 """
 Is there one order of all operations that explains every answer?
 
-The search of Wing and Gong (1993) with the memory of Lowe (2017): operations are put one after
-the other, each between its call and its return, and a configuration that was met before is not
-looked at again.  What keeps it short:
-
-- *Just in time*: an operation is placed when it returns at the latest, so before each return
-  only as many others are placed as it needs.
-- *Eager reads*: what leaves the state as it is, and fits, is placed at once; that never spoils
-  anything.
-- *Versions*: where the store told the revision that an operation found, it is tried in no
-  other state, and an operation of unknown outcome cannot have made a revision that
-  another one is known to have made.
-- *No waste*: what nobody saw the effect of before it was overwritten need not have happened, so
-  after an operation of unknown outcome nothing is placed that overwrites it unseen.
-- *Less is more*: an operation of unknown outcome need never be placed, so a configuration that
-  used up more of them than another one, alike in all else, is given up.
-
+Partitions are judged one by one, and together where their orders contradict each other.
 Herlihy and Wing 1990 for what is asked; Horn and Kroening 2015 for judging parts by themselves.
 """
 
 from __future__ import annotations
 
-import sys
-from bisect import bisect_left
-from collections import defaultdict, deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from itertools import chain
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from .model import ILLEGAL, Model, Step
-from .operations import Operation, Outcome
+from .joining import Joined, Names, contradicting
+from .model import Model
+from .operations import Operation
+from .requests import Done
+from .search import Search, Verdict
 
 S = TypeVar("S")
 
 BUDGET = 20_000_000
 """Steps that a partition may take, by default; a step takes one to ten microseconds."""
 FIRST_TURN = 2_000
-NEVER = sys.maxsize
-
-
-class Verdict(StrEnum):
-    """What was found out about a history."""
-
-    OK = "ok"
-    ILLEGAL = "illegal"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +32,22 @@ class Linearization:
 
     Attributes:
         reason: Why, in words; empty if all is well.
-        partition: The part of the history that the rest is about.
+        partitions: What is illegal; several if each of these partitions is legal by itself.
         order: The longest order that was found, one partition after the other.
         stuck: Where it is illegal: the first operation that no order of those before it explains.
         steps: How many operations were tried in how many states.
+        answered: How many answers the model was held against.
+        observations: How many of them depend on the state; without one no history is illegal.
     """
 
     verdict: Verdict
     reason: str = ""
-    partition: str = ""
+    partitions: Names = ()
     order: tuple[Operation, ...] = ()
     stuck: Operation | None = None
     steps: int = 0
+    answered: int = 0
+    observations: int = 0
 
 
 def check(
@@ -85,355 +64,76 @@ def check(
     Raises:
         UnsupportedRequestError: The model does not know one of the requests.
     """
-    waiting = [
-        (len(part), name, Search(model, part)) for name, part in model.partitions(operations)
-    ]
-    waiting.sort(key=lambda each: each[:2])
-    orders: list[tuple[Operation, ...]] = []
-    unknown: list[str] = []
-    steps, turn = 0, FIRST_TURN
-    while waiting:
-        going_on = []
-        for size, name, search in waiting:
-            before = search.steps
-            verdict = search.run(min(turn, budget - search.steps))
-            steps += search.steps - before
-            if verdict is Verdict.ILLEGAL:
-                return search.illegal(name, steps)
-            if verdict is Verdict.OK:
-                orders.append(search.order())
-            elif search.steps >= budget:
-                unknown.append(name)
-            else:
-                going_on.append((size, name, search))
-        waiting, turn = going_on, turn * 2
-    if unknown:
-        names = ", ".join(repr(name) for name in unknown[:5])
-        where = f" in {len(unknown)} partitions: {names}" if any(unknown) else ""
-        reason = f"not decided within {budget:,} steps{where}; allow more of them"
-        return Linearization(Verdict.UNKNOWN, reason, steps=steps)
-    return Linearization(Verdict.OK, order=tuple(chain.from_iterable(orders)), steps=steps)
+    return _Judgement(model, operations, budget).whole()
 
 
-class _Item(Generic[S]):
-    """
-    An operation in the search.
+class _Judgement(Generic[S]):
+    """One call of `check`: each partition by itself, then those whose orders contradict."""
 
-    Attributes:
-        first: Number of the first return that comes after its call.
-        last: Number of its own return, or `NEVER`.
-        bit: Stands for it while it is open; then for another.
-    """
-
-    __slots__ = (
-        "after",
-        "apply",
-        "before",
-        "bit",
-        "first",
-        "is_blind",
-        "is_read",
-        "keeps_version",
-        "last",
-        "operation",
-    )
-
-    def __init__(self, operation: Operation, step: Step[S], first: int, last: int) -> None:
-        self.operation = operation
-        self.apply = step.apply
-        self.is_read = step.is_read
-        self.is_blind = step.is_blind
-        self.before = step.before
-        self.after = step.after
-        self.keeps_version = step.keeps_version
-        self.first = first
-        self.last = last
-        self.bit = 0
-
-
-_Trail = tuple[_Item[S], "_Trail[S]"] | None
-
-
-@dataclass(slots=True)
-class _Configuration(Generic[S]):
-    """
-    How far an order has come.
-
-    Attributes:
-        at: Number of the return that comes next.
-        placed: Bits of the operations that are in the order and have not returned.
-        used: Bits of the operations without a return that are in the order.
-        trail: The order, the last operation first.
-        length: How many operations are in the order.
-    """
-
-    at: int
-    state: S
-    placed: int
-    used: int
-    trail: _Trail[S]
-    length: int
-
-
-class Search(Generic[S]):
-    """
-    The search through one partition, which can be stopped and gone on with.
-
-    Attributes:
-        steps: How many operations were tried in how many states so far.
-    """
-
-    def __init__(
-        self, model: Model[S], operations: Sequence[Operation], start: S | None = None
-    ) -> None:
-        """
-        Args:
-            start: The state at the beginning, if it is not that of a new store.
-        """
-        self.steps = 0
+    def __init__(self, model: Model[S], operations: Sequence[Operation], budget: int) -> None:
         self._model = model
-        self._limit = 0
-        self._lay_out(operations)
-        self._seen: dict[Hashable, list[int]] = {}
-        self._stack: list[Iterator[_Configuration[S] | None]] = []
-        self._best: tuple[int, int, _Trail[S]] = (0, 0, None)
-        first = _Configuration(0, model.initial() if start is None else start, 0, 0, None, 0)
-        self._now: _Configuration[S] | None = first
-        if self._returning:
-            self._settle(first, self._open_reads[0])
+        self._operations = operations
+        self._budget = budget
+        self._steps = 0
+        self._orders: dict[Names, tuple[Operation, ...]] = {}
 
-    # -- what does not depend on how the search goes -----------------------------------
-
-    def _lay_out(self, operations: Sequence[Operation]) -> None:
-        steps = [(each, self._model.step(each)) for each in operations]
-        known = [(each, step) for each, step in steps if step and each.outcome is Outcome.OK]
-        known.sort(key=lambda pair: _returned(pair[0]))
-        ends = [_returned(each) for each, _ in known]
-
-        def item(operation: Operation, step: Step[S], last: int) -> _Item[S]:
-            # A call at the very time of a return comes before it: they overlap.
-            return _Item(operation, step, bisect_left(ends, operation.call), last)
-
-        self._returning = [item(each, step, last) for last, (each, step) in enumerate(known)]
-        unreturned = [
-            item(each, step, NEVER)
-            for each, step in sorted(steps, key=lambda pair: pair[0].call)
-            if step and each.outcome is Outcome.UNKNOWN and not step.is_read
-        ]
-        for number, each in enumerate(unreturned):
-            each.bit = 1 << number
-        self._at: dict[int, list[_Item[S]]] = defaultdict(list)
-        self._made: set[int] = set()
-        for each in (*self._returning, *unreturned):
-            if each.before is not None and not each.is_read:
-                self._at[each.before].append(each)
-                if each.after != each.before:
-                    self._made.add(each.before)
-        self._guesses = [each for each in unreturned if each.before is None]
-        self._quiet_guesses = [each for each in self._guesses if each.keeps_version]
-        self._seeing_guesses = [each for each in self._guesses if not each.is_blind]
-        self._lay_out_events()
-
-    def _lay_out_events(self) -> None:
-        """Which operations are open at each return."""
-        calls: dict[int, list[_Item[S]]] = defaultdict(list)
-        for each in self._returning:
-            calls[each.first].append(each)
-        free: list[int] = []
-        reads: tuple[_Item[S], ...] = ()
-        writes: tuple[_Item[S], ...] = ()
-        bits = 0
-        self._new_reads: list[tuple[_Item[S], ...]] = []
-        self._open_reads: list[tuple[_Item[S], ...]] = []
-        self._open_writes: list[tuple[_Item[S], ...]] = []
-        for at, returning in enumerate(self._returning):
-            new = calls[at]
-            for each in new:
-                if free:
-                    each.bit = free.pop()
-                else:
-                    each.bit = 1 << bits
-                    bits += 1
-            new_reads = tuple(each for each in new if each.is_read)
-            reads += new_reads
-            writes += tuple(each for each in new if not each.is_read and each.before is None)
-            self._new_reads.append(new_reads)
-            self._open_reads.append(reads)
-            self._open_writes.append(writes)
-            if returning.is_read:
-                reads = tuple(each for each in reads if each is not returning)
-            elif returning.before is None:
-                writes = tuple(each for each in writes if each is not returning)
-            free.append(returning.bit)
-
-    # -- going on --------------------------------------------------------------------------
-
-    def run(self, more: int) -> Verdict | None:
-        """Take about *more* steps; None if that was not enough."""
-        self._limit = self.steps + more
-        while True:
-            if self._now is None:
-                if not self._stack:
-                    return Verdict.ILLEGAL
-                self._take(self._stack[-1])
-            elif self._now.at == len(self._returning):
-                self._note(self._now)
-                return Verdict.OK
-            else:
-                self._advance(self._now)
-            if self.steps >= self._limit:
-                return None
-
-    def order(self) -> tuple[Operation, ...]:
-        """The longest order found so far."""
-        found, trail = [], self._best[2]
-        while trail is not None:
-            found.append(trail[0].operation)
-            trail = trail[1]
-        return tuple(reversed(found))
-
-    def illegal(self, partition: str, steps: int) -> Linearization:
-        """The result of a search that found no order."""
-        stuck = self._returning[self._best[0]].operation
-        where = f" of {partition!r}" if partition else ""
-        reason = f"no order of the operations{where} explains {stuck}"
-        return Linearization(
-            Verdict.ILLEGAL, reason, partition, self.order(), stuck=stuck, steps=steps
+    def whole(self) -> Linearization:
+        parts = sorted(self._model.partitions(self._operations), key=lambda each: len(each[1]))
+        searches: dict[Names, Search[Any]] = {
+            (name,): Search(self._model, part) for name, part in parts
+        }
+        answered = [each for search in searches.values() for each in search.answered]
+        found = self._judged(searches)
+        while found is None and (names := contradicting(self._operations, self._orders)):
+            found = self._together(names)
+        if found is None:
+            order = tuple(chain.from_iterable(self._orders.values()))
+            found = Linearization(Verdict.OK, order=order)
+        return replace(
+            found,
+            steps=self._steps,
+            answered=len(answered),
+            observations=sum(not isinstance(each.response, Done) for each in answered),
         )
 
-    def _take(self, others: Iterator[_Configuration[S] | None]) -> None:
-        """Go on with the next of the configurations that come from an open choice."""
-        try:
-            self._now = next(others)
-        except StopIteration:
-            self._stack.pop()
+    def _together(self, names: Names) -> Linearization | None:
+        for each in [each for each in self._orders if not set(names).isdisjoint(each)]:
+            del self._orders[each]
+        joined = Joined(self._model, self._operations, names)
+        return self._judged({names: Search(joined, joined.operations)})
 
-    def _advance(self, now: _Configuration[S]) -> None:
-        """Let the next operation return, or find out which have to be placed before it can."""
-        returning = self._returning[now.at]
-        if now.placed & returning.bit:
-            self._let_return(now, returning)
-            return
-        self._note(now)
-        if self._stack and self._met(now):
-            self._now = None
-            return
-        choices = self._choices(now, returning)
-        if len(choices) == 1 and self._place(now, choices[0]):
-            return
-        if len(choices) > 1:
-            self._stack.append(self._placements(now, returning))
-        self._now = None
+    def _judged(self, waiting: dict[Names, Search[Any]]) -> Linearization | None:
+        """What is wrong with one of those *waiting*; None if nothing is."""
+        unknown: list[Names] = []
+        turn = FIRST_TURN
+        while waiting:
+            for names, search in list(waiting.items()):
+                before = search.steps
+                verdict = search.run(min(turn, self._budget - search.steps))
+                self._steps += search.steps - before
+                if verdict is Verdict.ILLEGAL:
+                    return _illegal(names, search)
+                if verdict is Verdict.OK:
+                    self._orders[names] = waiting.pop(names).order()
+                elif search.steps >= self._budget:
+                    del waiting[names]
+                    unknown.append(names)
+            turn *= 2
+        return self._undecided(unknown) if unknown else None
 
-    def _note(self, now: _Configuration[S]) -> None:
-        """Keep what got furthest."""
-        if (now.at, now.length) > self._best[:2]:
-            self._best = (now.at, now.length, now.trail)
-
-    def _let_return(self, now: _Configuration[S], returning: _Item[S]) -> None:
-        now.placed ^= returning.bit
-        now.at += 1
-        if now.at < len(self._returning):
-            self._settle(now, self._new_reads[now.at])
-
-    def _place(self, now: _Configuration[S], item: _Item[S]) -> bool:
-        """Put *item* next in the order; False, and nothing done, if it does not fit."""
-        self.steps += 1
-        state = item.apply(now.state)
-        if state is ILLEGAL:
-            return False
-        now.state = state
-        now.trail = (item, now.trail)
-        now.length += 1
-        if item.last == NEVER:
-            now.used |= item.bit
-        else:
-            now.placed |= item.bit
-        self._settle(now, self._open_reads[now.at])
-        return True
-
-    def _settle(self, now: _Configuration[S], reads: tuple[_Item[S], ...]) -> None:
-        """Place those *reads* that fit the state."""
-        version = self._model.version(now.state) if reads else None
-        for read in reads:
-            if now.placed & read.bit or read.before not in (None, version):
-                continue
-            self.steps += 1
-            if read.apply(now.state) is not ILLEGAL:
-                now.placed |= read.bit
-                now.trail = (read, now.trail)
-                now.length += 1
-
-    def _choices(self, now: _Configuration[S], returning: _Item[S]) -> list[_Item[S]]:
-        """What may be placed next, the returning operation first."""
-        version = self._model.version(now.state)
-        if returning.before is not None and version is not None and version > returning.before:
-            return []
-        found = [] if returning.is_read or returning.before not in (None, version) else [returning]
-        found += [
-            each
-            for each in self._open_writes[now.at]
-            if each is not returning and not now.placed & each.bit
-        ]
-        if version is not None:
-            found += [
-                each
-                for each in self._at.get(version, ())
-                if each is not returning and each.first <= now.at and not self._is_in(now, each)
-            ]
-        # What was placed last and seen by nobody must not be overwritten.
-        is_unseen = now.trail is not None and now.trail[0].last == NEVER
-        if is_unseen:
-            found = [each for each in found if not each.is_blind]
-        # What is known to have made the next revision leaves no room for a guess that makes it.
-        if version is not None and version in self._made:
-            guesses = self._quiet_guesses
-        else:
-            guesses = self._seeing_guesses if is_unseen else self._guesses
-        for each in guesses:
-            if each.first > now.at:
-                break
-            if not now.used & each.bit:
-                found.append(each)
-        return found
-
-    def _is_in(self, now: _Configuration[S], item: _Item[S]) -> bool:
-        """Whether *item* is in the order already."""
-        if item.last == NEVER:
-            return bool(now.used & item.bit)
-        return item.last < now.at or bool(now.placed & item.bit)
-
-    def _placements(
-        self, start: _Configuration[S], returning: _Item[S]
-    ) -> Iterator[_Configuration[S] | None]:
-        """
-        The configurations in which *returning* is placed, those with the fewest others first.
-
-        Yields None, too, when the steps of this turn are used up.
-        """
-        queue = deque([start])
-        while queue:
-            now = queue.popleft()
-            for item in self._choices(now, returning):
-                then = replace(now)
-                if self._place(then, item):
-                    if then.placed & returning.bit:
-                        yield then
-                    elif not self._met(then):
-                        queue.append(then)
-                if self.steps >= self._limit:
-                    yield None
-
-    def _met(self, now: _Configuration[S]) -> bool:
-        """Whether this configuration, or one that is better off, was looked at before."""
-        key = (now.at, self._model.key(now.state), now.placed)
-        met = self._seen.setdefault(key, [])
-        if any(used & now.used == used for used in met):
-            return True
-        met.append(now.used)
-        return False
+    def _undecided(self, unknown: Sequence[Names]) -> Linearization:
+        shown = ", ".join(map(_in_words, unknown[:5]))
+        where = f" in {len(unknown)} partitions: {shown}" if shown else ""
+        reason = f"not decided within {self._budget:,} steps{where}; allow more of them"
+        return Linearization(Verdict.UNKNOWN, reason)
 
 
-def _returned(operation: Operation) -> int:
-    assert operation.returned is not None, f"operation {operation.id} is ok without a return"
-    return operation.returned
+def _illegal(names: Names, search: Search[Any]) -> Linearization:
+    where = f" of {_in_words(names)}" if any(names) else ""
+    reason = f"no order of the operations{where} explains {search.stuck}"
+    return Linearization(Verdict.ILLEGAL, reason, names, search.order(), search.stuck)
+
+
+def _in_words(names: Names) -> str:
+    """The partitions *names*; empty for the only one there is."""
+    return " and ".join(repr(name) for name in names if name)

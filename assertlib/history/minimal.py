@@ -1,34 +1,41 @@
 """
 The smallest part of an illegal history that is illegal by itself.
 
-An operation that was answered is let off rather than left out: its effect may then come at any
-time or never, at the revision it told if it told one, and nobody looks at its answer.  Letting one off never makes
-a legal history illegal, so what is left explains the whole; and of what is left, none can be let
-off without the rest being legal.
-Source: Zeller and Hildebrandt 2002 for the search (ddmin).
+An answered operation outside the part is relaxed rather than left out: its effect may come at any
+time or never, at the revision it named if it named one, and its answer is ignored.  Relaxing never
+makes a legal history illegal, so the part explains the whole; it is minimal if relaxing any one of
+its operations makes the rest legal.
+
+What is returned was found illegal by a complete search with all others relaxed.  Alone it is
+illegal as well, for a relaxed operation need not take effect.
+Source: Zeller and Hildebrandt 2002 for the way candidates shrink (ddmin).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from .linearizability import Linearization, Search, Verdict
+from .joining import Joined
+from .linearizability import Linearization
 from .model import ILLEGAL, Model, Step
 from .operations import Operation, Outcome
-from .requests import Event, expected, seen, shown, written
+from .requests import Event, Swapped, expected, seen, shown, written
+from .search import Search, Verdict
 
 S = TypeVar("S")
 
 SECONDS = 20.0
-"""How long the search for the smallest part may take; a step may be cheap or dear."""
-_SLICE = 2_000
+"""How long the search for the smallest part may take."""
 WINDOW = 64
-"""How many operations before the stuck one are looked at first."""
+"""How many operations before the stuck one are looked at first where states have versions."""
+_SLICE = 2_000
+_SHARE = 8
+"""One search may take this fraction of the time that is left; then it counts as legal."""
 _EARLIEST = -(2**63)
 
 
@@ -38,9 +45,7 @@ class Core:
     Operations that no order explains, whatever became of all others.
 
     Attributes:
-        is_minimal: Whether it was found out that each of them is needed.
-        among: All that were looked at: called before the end of the stuck operation, or claiming
-            a revision that is needed for it.
+        is_minimal: Whether each of them was shown to be needed.
         related: Others that claim a revision that these claim, showed the one before it, or
             wrote what was seen.
         revisions: Those that the core needs, and the one that no order gets to.
@@ -50,7 +55,6 @@ class Core:
     is_minimal: bool
     related: tuple[Operation, ...] = ()
     revisions: tuple[int, ...] = ()
-    among: tuple[Operation, ...] = ()
 
 
 class _OutOfTimeError(Exception):
@@ -66,122 +70,238 @@ def minimal(
     seconds: float = SECONDS,
 ) -> Core:
     """
-    The core of *operations*, of which *found* says that they are illegal.
+    The core of *operations*, which *found* says are illegal.
 
     Args:
-        contents: What revisions changed, as read from the store; used to tell what is related.
-        seconds: After this the best that was found has to do.
+        contents: What revisions changed, as read from the store; used to find what is related.
+        seconds: After this time the smallest part that was confirmed so far is returned.
     """
-    return _Reduction(model, operations, found, time.monotonic() + seconds).core(contents)
+    until = time.monotonic() + seconds
+    if len(found.partitions) > 1:
+        joined = Joined(model, operations, found.partitions)
+        return _Reduction(joined, joined.operations, found, until).core(contents)
+    part = dict(model.partitions(operations))[found.partitions[0]]
+    return _Reduction(model, part, found, until).core(contents)
+
+
+@dataclass(frozen=True, slots=True)
+class _World(Generic[S]):
+    """
+    What a part is held against.
+
+    Attributes:
+        state: The state at the beginning.
+        operations: All that can take effect after it.
+        given: What led to that state; empty if this is the whole partition.  Otherwise there are
+            fewer ways to explain a part, so what is illegal here may be legal.
+    """
+
+    state: S
+    operations: Sequence[Operation]
+    given: Sequence[Operation] = ()
 
 
 class _Reduction(Generic[S]):
     """
     One search for a core.
 
-    It looks at a window before the place where the order got stuck, taking what was in the
-    order before it as given.  That can only make more illegal than is, so a core found like
-    that is held against the whole, and the window grows until it stands.
+    Candidates grow from the stuck operation until they are illegal, then shrink.  Where states
+    have versions the way to the stuck operation is long, so that happens in a window before it,
+    after what the order had come to by then.  What is found there is held against the whole, and
+    the window grows until it stands.
     """
 
     def __init__(
-        self, model: Model[S], operations: Sequence[Operation], found: Linearization, until: float
+        self, model: Model[S], part: Sequence[Operation], found: Linearization, until: float
     ) -> None:
         assert found.stuck is not None
         self._model = model
+        self._part = part
         self._order = found.order
-        self._until = until
         self._stuck = found.stuck
-        end = found.stuck.returned or 0
-        part = dict(model.partitions(operations))[found.partition]
+        self._until = until
         self._steps = {each.id: model.step(each) for each in part}
-        reached = model.version(self._after(found.order)[0])
-        self._relevant = [
-            each for each in part if each.call <= end or self._claims_up_to(each, reached)
-        ]
-        told = [
-            each
-            for each in self._relevant
-            if each.outcome is Outcome.OK and self._steps[each.id] is not None
-        ]
-        told.sort(key=lambda each: (each.id != self._stuck.id, abs(end - (each.returned or end))))
-        self._told = told
+        self._answered = self._by_nearness()
+        # Illegal as a whole: that is what was found.
+        self._confirmed = self._answered
+        self._overhead = 0.0
+        start = model.initial()
+        self._whole = _World(start, part)
+        self._states: dict[int, S] = {}
+        if model.version(start) is not None:
+            self._states = self._look_back(start)
+        self._reached = model.version(self._states.get(len(self._order), start))
+        self._relevant = [each for each in part if self._may_explain(each)]
 
     def core(self, contents: Mapping[int, Sequence[Event]]) -> Core:
-        """The smallest part that could be found."""
-        best, is_minimal = self._told, False
-        window, is_lean = WINDOW, True
+        """The smallest part that was confirmed in time."""
+        is_minimal = False
         with suppress(_OutOfTimeError):
-            while not is_minimal:
-                state, given = self._after(self._order[:-window])
-                best = self._reduced(state, given, is_lean=is_lean)
-                is_minimal = self._is_illegal(self._bound(best, set()), self._model.initial())
-                if not given and not is_lean:
-                    break
-                window, is_lean = window * 8, is_lean and bool(given)
+            is_minimal = self._reduce()
+        best = self._confirmed
         steps = [step for each in best if (step := self._steps[each.id])]
         before = {step.before for step in steps if step.before is not None}
-        reached = self._model.version(self._after(self._order)[0])
-        if reached is not None:
-            before.add(reached + 1)
+        if self._reached is not None:
+            before.add(self._reached + 1)
         claimed = {step.after for step in steps if not step.is_read}
         related = self._related(best, claimed, before, contents)
         return Core(
-            _in_order(best),
-            is_minimal,
-            _in_order(related),
-            tuple(sorted(before)),
-            tuple(self._relevant),
+            self._in_order(best), is_minimal, self._in_order(related), tuple(sorted(before))
         )
 
-    def _after(self, order: Sequence[Operation]) -> tuple[S, set[int]]:
-        """The state after *order*, and which operations led to it."""
-        state, given = self._model.initial(), set()
-        for operation in order:
+    def _look_back(self, state: S) -> dict[int, S]:
+        """The states at the beginning of each window and at the end, by length of the order."""
+        count = len(self._order)
+        wanted, window = {count}, WINDOW
+        while window < count:
+            wanted.add(count - window)
+            window *= 8
+        found = {0: state}
+        for at, operation in enumerate(self._order, 1):
             step = self._steps[operation.id]
             after = state if step is None else step.apply(state)
-            if after is ILLEGAL:
-                break
+            assert after is not ILLEGAL, f"{operation} does not fit the order it is in"
             state = after
-            given.add(operation.id)
-        return state, given
+            if at in wanted:
+                found[at] = state
+        return found
 
-    def _reduced(self, state: S, given: set[int], *, is_lean: bool) -> list[Operation]:
-        """Leave out what is not needed, in parts that get smaller."""
-        kept = [each for each in self._told if each.id not in given]
+    def _by_nearness(self) -> list[Operation]:
+        """
+        The answered operations, the stuck one first.
+
+        Then come those about the same values and those that returned at about the same time;
+        last the swaps that failed, which say no more than what the state was not.
+        """
+        values, end = _about(self._stuck), self._stuck.returned or 0
+
+        def distance(each: Operation) -> tuple[bool, bool, bool, int]:
+            return (
+                each.id != self._stuck.id,
+                each.response == Swapped(False),
+                _about(each).isdisjoint(values),
+                abs(end - (each.returned or 0)),
+            )
+
+        return sorted(
+            (
+                each
+                for each in self._part
+                if each.outcome is Outcome.OK and self._steps[each.id] is not None
+            ),
+            key=distance,
+        )
+
+    # -- candidates ------------------------------------------------------------------------
+
+    def _reduce(self) -> bool:
+        """Look for smaller parts; whether the smallest that was confirmed is minimal."""
+        for world in self._worlds():
+            kept, is_minimal = self._shrunk(self._grown(world), world)
+            if not world.given:
+                return is_minimal
+            verdict = self._verdict(kept, self._whole, share=2)
+            if verdict is Verdict.ILLEGAL:
+                _, is_minimal = self._shrunk(kept, self._whole, share=max(len(kept), 2))
+                return is_minimal
+            if verdict is Verdict.UNKNOWN:
+                given = {each.id for each in world.given}
+                self._verdict([*kept, *(e for e in self._answered if e.id in given)], self._whole)
+        return False
+
+    def _worlds(self) -> Iterator[_World[S]]:
+        for count in sorted(self._states, reverse=True):
+            if 0 < count < len(self._order):
+                given = self._order[:count]
+                ids = {each.id for each in given}
+                rest = [each for each in self._relevant if each.id not in ids]
+                yield _World(self._states[count], rest, given)
+        yield self._whole
+
+    def _may_explain(self, each: Operation) -> bool:
+        """Whether *each* was called in time, or leaves no room for another one's revision."""
+        if each.call <= (self._stuck.returned or 0):
+            return True
+        step = self._steps[each.id]
+        if step is None or step.is_read or step.before is None or self._reached is None:
+            return False
+        return step.before <= self._reached
+
+    def _grown(self, world: _World[S]) -> list[Operation]:
+        """The nearest operations, twice as many until they are illegal in *world*."""
+        there = {each.id for each in world.operations}
+        answered = [each for each in self._answered if each.id in there]
+        size = 1
+        while size < len(answered) and self._verdict(answered[:size], world) is not Verdict.ILLEGAL:
+            size *= 2
+        return answered[:size]
+
+    def _shrunk(
+        self, kept: list[Operation], world: _World[S], share: int = _SHARE
+    ) -> tuple[list[Operation], bool]:
+        """
+        *kept* without what is not needed in *world*, tried in chunks that get smaller.
+
+        Returns:
+            What is left, and whether each of it is certain to be needed.
+        """
         size = max(len(kept) // 2, 1)
         while True:
-            at, before = 0, len(kept)
-            while at < len(kept):
-                # What is nearest to the stuck operation stands first, and goes last.
-                fewer = kept[: max(len(kept) - at - size, 0)] + kept[len(kept) - at :]
-                bound = self._bound(fewer, given)
-                if fewer and self._is_illegal(_lean(bound, fewer) if is_lean else bound, state):
+            at, before, is_certain = 0, len(kept), True
+            # The stuck operation stands first; it goes only if it is not needed at all.
+            first = min(size - 1, 1)
+            while at < len(kept) - first:
+                fewer = kept[: max(len(kept) - at - size, first)] + kept[len(kept) - at :]
+                verdict = self._verdict(fewer, world, share) if fewer else Verdict.OK
+                if verdict is Verdict.ILLEGAL:
                     kept = fewer
                 else:
                     at += size
+                    is_certain = is_certain and verdict is Verdict.OK
             if size == 1 and len(kept) == before:
-                return kept
+                return kept, is_certain
             size = max(size // 2, 1)
 
-    def _bound(self, kept: Sequence[Operation], given: set[int]) -> list[Operation]:
-        """*kept*, and all others but the *given* ones let off."""
-        held = {each.id for each in kept}
-        rest = [
-            each if each.id in held else let_off(each, self._steps[each.id])
-            for each in self._relevant
-            if each.id not in given
-        ]
-        return [each for each in rest if each is not None]
+    def _verdict(self, kept: Sequence[Operation], world: _World[S], share: int = _SHARE) -> Verdict:
+        """
+        Judge *kept* in *world* with all others relaxed.
 
-    def _is_illegal(self, operations: Sequence[Operation], state: S) -> bool:
-        search = Search(self._model, operations, state)
-        verdict = None
-        while verdict is None:
-            if time.monotonic() > self._until:
-                raise _OutOfTimeError
-            verdict = search.run(_SLICE)
-        return verdict is Verdict.ILLEGAL
+        Args:
+            share: Beyond this fraction of the time that is left the verdict is unknown.
+
+        Raises:
+            _OutOfTimeError: There is none left, or not enough to prepare another search.
+        """
+        began = time.monotonic()
+        if began + self._overhead >= self._until:
+            raise _OutOfTimeError
+        search = Search(self._model, self._bound(kept, world), world.state)
+        if not world.given:
+            self._overhead = time.monotonic() - began
+        until = began + (self._until - began) / share
+        while (verdict := search.run(_SLICE)) is None:
+            if time.monotonic() >= until:
+                return Verdict.UNKNOWN
+        is_smaller = len(kept) < len(self._confirmed)
+        if verdict is Verdict.ILLEGAL and is_smaller and not world.given:
+            self._confirmed = list(kept)
+        return verdict
+
+    def _bound(self, kept: Sequence[Operation], world: _World[S]) -> list[Operation]:
+        """All of *world*, with those that are not *kept* relaxed."""
+        held = {each.id for each in kept}
+        found = [
+            each if each.id in held else relaxed(each, self._steps[each.id])
+            for each in world.operations
+        ]
+        return [each for each in found if each is not None]
+
+    # -- what is shown with it -------------------------------------------------------------
+
+    def _in_order(self, operations: Sequence[Operation]) -> tuple[Operation, ...]:
+        held = {each.id for each in operations}
+        found = [each for each in self._part if each.id in held]
+        return tuple(sorted(found, key=lambda each: each.call))
 
     def _related(
         self,
@@ -190,12 +310,12 @@ class _Reduction(Generic[S]):
         before: set[int],
         contents: Mapping[int, Sequence[Event]],
     ) -> list[Operation]:
-        """Who claims the same revision, who showed the one before, and who wrote what was seen."""
+        """Claims of the same revisions, sights of the one before, and writes of what was seen."""
         witnesses: dict[int, int] = {}
         held = {each.id for each in core}
         values = {value for each in core for value in seen(each.response)}
         values |= {event.kv.value for at in before for event in contents.get(at, ())}
-        for each in self._told:
+        for each in self._answered:
             for kv in shown(each.response):
                 if kv.mod_revision in before and kv.mod_revision not in witnesses:
                     witnesses[kv.mod_revision] = each.id
@@ -211,13 +331,6 @@ class _Reduction(Generic[S]):
             )
         ]
 
-    def _claims_up_to(self, operation: Operation, reached: int | None) -> bool:
-        """Whether *operation*, though called later, leaves no room for another one's revision."""
-        step = self._steps[operation.id]
-        if step is None or step.is_read or step.before is None or reached is None:
-            return False
-        return step.before <= reached
-
     def _claims(self, operation: Operation, revisions: set[int | None]) -> bool:
         step = self._steps[operation.id]
         if step is None or step.is_read or step.after is None:
@@ -225,25 +338,12 @@ class _Reduction(Generic[S]):
         return step.after in revisions
 
 
-def _lean(operations: Sequence[Operation], kept: Sequence[Operation]) -> list[Operation]:
-    """
-    *operations* without those that are let off and write what none of the *kept* is about.
-
-    Like the window it can only make more illegal than is, and spares the search most of its way.
-    """
-    held = {each.id for each in kept}
-    about = {value for each in kept for value in seen(each.response) | expected(each.request)}
-    return [
-        each
-        for each in operations
-        if each.id in held
-        or each.call != _EARLIEST
-        or each.revision is not None
-        or not written(each.request).isdisjoint(about)
-    ]
+def _about(operation: Operation) -> set[str]:
+    request = operation.request
+    return written(request) | expected(request) | seen(operation.response)
 
 
-def let_off(operation: Operation, step: Step[S] | None) -> Operation | None:
+def relaxed(operation: Operation, step: Step[S] | None) -> Operation | None:
     """*operation*, bound by nothing; None if there is nothing left of it."""
     if operation.outcome is Outcome.UNKNOWN:
         # All that binds it is that it came after its call.
@@ -259,7 +359,3 @@ def let_off(operation: Operation, step: Step[S] | None) -> Operation | None:
         response=None,
         revision=made,
     )
-
-
-def _in_order(operations: Sequence[Operation]) -> tuple[Operation, ...]:
-    return tuple(sorted(operations, key=lambda each: each.call))

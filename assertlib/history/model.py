@@ -84,3 +84,14 @@ class Model(Protocol[S]):
             UnsupportedRequestError: The model does not know such requests.
         """
         ...
+
+    def steps(self, operations: Sequence[Operation]) -> list[Step[S] | None]:
+        """
+        What each of *operations* means where these are all there are.
+
+        One of unknown outcome may be refused states whose difference none of them can notice.
+
+        Raises:
+            UnsupportedRequestError: The model does not know one of the requests.
+        """
+        ...

@@ -4,6 +4,7 @@ Operations: what one client asked once, between which times, and how it ended.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -53,3 +54,25 @@ class Operation:
         ended = self.outcome if self.response is None else response_in_words(self.response)
         at = f" at {self.endpoint}" if self.endpoint else ""
         return f"#{self.id} client {self.client}{at}: {request_in_words(self.request)} → {ended}"
+
+
+def predecessors(operations: Iterable[Operation]) -> dict[int, Operation]:
+    """
+    Which answered operation of the same client each one follows without any time between them.
+
+    Args:
+        operations: Those of each client in the order in which it called them.
+
+    Returns:
+        The operation before, by the number of the one that was called at the very stamp of its
+        return; operations that time stamps alone put in order are not in it.
+    """
+    last: dict[ClientId, Operation] = {}
+    found: dict[int, Operation] = {}
+    for operation in operations:
+        before = last.get(operation.client)
+        if before is not None and before.returned == operation.call:
+            found[operation.id] = before
+        if operation.outcome is Outcome.OK:
+            last[operation.client] = operation
+    return found

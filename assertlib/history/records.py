@@ -18,6 +18,8 @@ from .operations import ClientId, Outcome
 from .requests import Delivery, Event, Request, Response, Watch
 
 SCHEMA = 1
+LATEST = 2**63 - 1
+"""The greatest time, in nanoseconds: 292 years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,18 +179,18 @@ def read_records(lines: Iterable[bytes], name: str) -> Iterator[Record]:
     """
     The records in *lines* of the file *name*, one by one.
 
-    A last line without an end was cut off when its writer was killed, and is left out.
+    A last line that is not complete was cut off when its writer was killed, and is left out.
 
     Raises:
         HistoryError: A line is no record, or the file is newer than this assertlib.
     """
     number = 0
     for number, text in enumerate(lines, 1):
-        if not text.endswith(b"\n"):
-            continue
         try:
             record = _RECORD.validate_json(text)
         except ValidationError as error:
+            if not text.endswith(b"\n") and _is_cut(error):
+                continue
             raise HistoryError(
                 f"{name}:{number}: no record of a history: {_first(error)}"
             ) from None
@@ -198,9 +200,19 @@ def read_records(lines: Iterable[bytes], name: str) -> Iterator[Record]:
             )
         if (number == 1) != isinstance(record, Header):
             raise HistoryError(f"{name}:{number}: the header, and nothing else, is the first line")
+        if not isinstance(record, Header) and not 0 <= record.time <= LATEST:
+            raise HistoryError(
+                f"{name}:{number}: time {record.time}: times are nanoseconds since the history"
+                f" began, from 0 to {LATEST}"
+            )
         yield record
     if not number:
         raise HistoryError(f"{name}: it is empty")
+
+
+def _is_cut(error: ValidationError) -> bool:
+    """Whether the text is not even JSON; the beginning of an object never is."""
+    return error.errors(include_url=False)[0]["type"] == "json_invalid"
 
 
 def _first(error: ValidationError) -> str:

@@ -123,7 +123,8 @@ class _Content:
         chosen = {each.id: each for each in (*before, *operations[first:last])}
         # The ends of leases are operations of nobody: shown where they explain something.
         ends_of_leases = (id for id in self._placed if id not in self._told)
-        wanted = {*self._core, *self._related, *ends_of_leases}
+        core = self._core if len(self._core) <= STILL_OPEN else ()
+        wanted = {*core, *self._related, *ends_of_leases}
         late = self._history.end if end is None else end
         chosen |= {each.id: each for each in judged if each.id in wanted and each.call <= late}
         self._shown = len(chosen.keys() & self._told.keys()), len(operations)

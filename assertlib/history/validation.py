@@ -8,6 +8,7 @@ not be, decided is never a success.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import NamedTuple, TypeVar
 
 from .etcd import Etcd
 from .history import History
-from .linearizability import BUDGET, Linearization, Verdict, check
+from .linearizability import BUDGET, Linearization, check
 from .minimal import Core, minimal
 from .model import Model
 from .operations import ClientId, Operation, Outcome
@@ -25,6 +26,7 @@ from .records import Hashed, HistoryError
 from .register import CasRegister, KeyValueStore, Register
 from .replay import Replay, resolve
 from .requests import Acknowledged, Event, Grant, KeepAlive, Range, Ranged, Refused, Revoke
+from .search import Verdict
 from .watches import BY_REPLAY, BY_STREAM, Complaint, check_against, check_stream
 from .wording import event_in_words, response_in_words
 
@@ -68,7 +70,7 @@ class Check:
     Attributes:
         reason: Why it is neither success nor failure, in words.
         complaints: What failed.
-        judged: How many things it was put to: operations, watches, reads, hashes.
+        judged: How many things it was put to: answered operations, watches, reads, hashes.
     """
 
     name: str
@@ -98,7 +100,7 @@ class Validation:
     @property
     def status(self) -> Status:
         """
-        Failure if anything failed, success if all that was to be judged was.
+        Failure if anything failed, success if the operations and all else to be judged passed.
 
         Of a test that was not what it has to be nothing is concluded.
         """
@@ -107,6 +109,8 @@ class Validation:
             return Status.UNKNOWN
         if Status.FAILURE in statuses:
             return Status.FAILURE
+        if (LINEARIZABLE, Status.SUCCESS) not in {(each.name, each.status) for each in self.checks}:
+            return Status.UNKNOWN
         return Status.SUCCESS if statuses <= {Status.SUCCESS, Status.NOTHING} else Status.UNKNOWN
 
     def named(self, name: str) -> Check:
@@ -189,7 +193,16 @@ def _wrong_with_the_test(history: History) -> Iterator[str]:
     last: dict[ClientId, Operation] = {}
     for operation in history.operations:
         before = last.get(operation.client)
-        if before is not None and (before.returned is None or operation.call <= before.returned):
+        if before is not None and operation.call < before.call:
+            yield (
+                f"{operation} comes after {before} and was called before it: the clock of its"
+                " client stepped back, or its lines are not in their order"
+            )
+        elif before is not None and (
+            before.returned is None
+            or operation.call < before.returned
+            or (before.id, operation.id) in history.overlaps
+        ):
             yield f"{operation} was called while {before} was still open"
         if operation.returned is not None and operation.returned < operation.call:
             yield f"{operation} ends before it begins"
@@ -256,29 +269,53 @@ def _expiries(history: History) -> Iterator[Operation]:
 
 
 def _linearizable(history: History, found: Linearization, core: Core | None) -> Check:
-    count = len(history.operations)
+    count = found.answered
+    if found.verdict is Verdict.OK and not found.observations:
+        return Check(LINEARIZABLE, Status.NOTHING, _nothing_seen(history, count), judged=count)
     if found.verdict is Verdict.OK:
         return Check(LINEARIZABLE, Status.SUCCESS, judged=count)
     if found.verdict is Verdict.UNKNOWN or found.stuck is None or core is None:
         return Check(LINEARIZABLE, Status.UNKNOWN, found.reason, judged=count)
-    complaint = Complaint(LINEARIZABLE, _why(history, found.reason, core), time=found.stuck.call)
+    text = "\n".join(_why(history, found.reason, core, found.stuck))
+    complaint = Complaint(LINEARIZABLE, text, time=found.stuck.call)
     return Check(LINEARIZABLE, Status.FAILURE, "", (complaint,), count)
 
 
-def _why(history: History, reason: str, core: Core) -> str:
-    smallest = "the smallest part that is illegal" if core.is_minimal else "a part that is illegal"
-    lines = [reason, f"{smallest}:", *(f"  {each}" for each in core.operations[:_SHOWN])]
-    if len(core.operations) > _SHOWN:
-        lines.append(f"  … and {len(core.operations) - _SHOWN} more")
+def _nothing_seen(history: History, answered: int) -> str:
+    """Why no order of the operations could have been illegal."""
+    count = len(history.operations)
+    if answered:
+        return f"{answered:,} writes were acknowledged, and no answer shows what the store held"
+    if any(each.outcome is Outcome.OK for each in history.operations):
+        return f"none of the {count:,} operations was answered with the state at that time"
+    return f"none of the {count:,} operations was answered"
+
+
+def _why(history: History, reason: str, core: Core, stuck: Operation) -> Iterator[str]:
+    yield reason
+    if core.is_minimal:
+        yield "the smallest part that is illegal:"
+    else:
+        yield f"a part that is illegal, not minimal, of {len(core.operations):,} operations:"
+    yield from _listed(core.operations, stuck.call)
     if core.related:
-        lines.append("who claims the same revision, showed the one before, or wrote what was seen:")
-        lines += [f"  {each}" for each in core.related[:_SHOWN]]
+        yield "related operations:"
+        yield from _listed(core.related, stuck.call)
     for revision in core.revisions[:_SHOWN]:
         events = ", ".join(map(event_in_words, history.found.get(revision, ())))
         if events:
             member = history.shown_by.get(revision) or "the store"
-            lines.append(f"revision {revision}, as {member} has it: {events}")
-    return "\n".join(lines)
+            yield f"revision {revision}, as {member} has it: {events}"
+
+
+def _listed(operations: Sequence[Operation], around: int) -> Iterator[str]:
+    """One line each; of many those called last until *around*, and how many others there are."""
+    until = bisect_right(operations, around, key=lambda each: each.call)
+    first = max(min(until, len(operations)) - _SHOWN, 0)
+    shown = operations[first : first + _SHOWN]
+    yield from (f"  {each}" for each in shown)
+    if len(operations) > len(shown):
+        yield f"  … and {len(operations) - len(shown):,} more"
 
 
 # -- what is held against the store's past ------------------------------------------------------

@@ -53,6 +53,30 @@ def test_a_stale_read_is_a_failure_and_explained(tmp_path):
     assert done.stdout.splitlines()[-1] == "FAILURE"
 
 
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.NOT_APPLIED])
+def test_a_history_without_any_answer_is_no_success(tmp_path, outcome):
+    file = tmp_path / "history.jsonl"
+    lines = [line(Header("kv"))]
+    for number in range(5):
+        lines.append(line(Call(number, "c", 10 * number, Get("x"))))
+        lines.append(line(Return(number, 10 * number + 5, outcome, error="timeout")))
+    file.write_bytes(b"".join(lines))
+    done = history(tmp_path, "check", file)
+    assert done.returncode == 3
+    assert "linearizable  nothing to judge  none of the 5 operations was answered" in done.stdout
+    assert done.stdout.splitlines()[-1] == "UNKNOWN"
+
+
+def test_keys_that_a_register_does_not_have_name_the_model_that_has_them(tmp_path):
+    file = written(tmp_path, "new", model="register")
+    call = Call(9, "d", 100, Put("y", "1"))
+    file.write_bytes(file.read_bytes() + line(call))
+    done = history(tmp_path, "check", file)
+    assert done.returncode == 2
+    assert "the keys 'x' and 'y'; use the model 'kv'" in done.stderr
+    assert history(tmp_path, "check", file, "--model", "kv").returncode == 0
+
+
 def test_the_model_can_be_another_one_than_the_file_says(tmp_path):
     file = written(tmp_path, "new", model="something")
     assert history(tmp_path, "check", file, "--model", "register").returncode == 0

@@ -14,6 +14,7 @@ from assertlib.history.requests import (
     Compact,
     Compare,
     Delete,
+    Done,
     Get,
     Grant,
     Put,
@@ -109,11 +110,40 @@ def histories(draw, requests, store, *, size=6, versions=False):
 
 
 @st.composite
-def bent(draw, operations):
+def coarse_histories(draw, requests, store, *, size=7):
+    """
+    What a few clients saw by a coarse clock: many stamps are equal, and most clients call again
+    at the stamp of their last return.  Then some answers are bent.
+    """
+    unit = draw(st.sampled_from([10, 20, 40, 1000]))
+    clients = draw(st.sampled_from([2, 2, 3]))
+    state, operations, point, free_at = None, [], 0, dict.fromkeys(range(clients), 0)
+    for number, request in enumerate(draw(st.lists(requests, min_size=1, max_size=size))):
+        point = max(point + 10, min(free_at.values()))
+        client = draw(st.sampled_from([each for each, free in free_at.items() if free <= point]))
+        call = draw(st.integers(free_at[client], point))
+        returned = free_at[client] = draw(st.integers(point, point + 25))
+        stamps = call // unit, returned // unit
+        fate = draw(st.integers(0, 9))
+        if fate == 0:
+            operations.append(Operation(number, client, request, *stamps, Outcome.NOT_APPLIED))
+            continue
+        if fate == 1:
+            # It may have happened, or not, or later.
+            operations.append(Operation(number, client, request, *stamps))
+            state = store(state, request)[0] if draw(st.booleans()) else state
+            continue
+        state, answer = store(state, request)
+        operations.append(Operation(number, client, request, *stamps, Outcome.OK, answer))
+    return draw(bent(operations, in_time=False))
+
+
+@st.composite
+def bent(draw, operations, *, in_time=True):
     told = [each for each in operations if each.outcome is Outcome.OK]
     for _ in range(draw(st.sampled_from([0, 1, 2, 4])) if told else 0):
         victim = draw(st.sampled_from(told))
-        change = draw(st.integers(0, 4))
+        change = draw(st.integers(0, 4)) if in_time else 2
         if change == 0:
             late = draw(st.integers(0, 40))
             new = dataclasses.replace(
@@ -153,3 +183,36 @@ def fits(operation):
     if not isinstance(request, Txn):
         return len(answer.results) == 1
     return len(answer.results) == len(request.then if answer.succeeded else request.otherwise)
+
+
+@st.composite
+def litmus_tests(draw, *, clients=3, size=2):
+    """
+    A few writes and reads of two keys by each client, almost all at one stamp.
+
+    Each key may look right by itself while no order explains both.
+    """
+    operations = []
+    for client in range(clients):
+        now = 0
+        for _ in range(draw(st.integers(0, size))):
+            number = len(operations)
+            request = draw(st.builds(Get, KEYS) | st.builds(Put, KEYS, st.just(f"{number}")))
+            call = now + draw(st.sampled_from([0, 0, 0, 0, 1]))
+            now = call + draw(st.sampled_from([0, 0, 0, 1]))
+            operations.append(Operation(number, client, request, call, now, Outcome.OK, Done()))
+    written = {
+        key: [each.request.value for each in operations if is_put(each, key)] for key in "xy"
+    }
+    return [
+        each
+        if isinstance(each.request, Put)
+        else dataclasses.replace(
+            each, response=Value(draw(st.sampled_from([None, *written[each.request.key]])))
+        )
+        for each in operations
+    ]
+
+
+def is_put(operation, key):
+    return isinstance(operation.request, Put) and operation.request.key == key

@@ -28,7 +28,15 @@ from assertlib.history.requests import (
 
 
 def is_linearizable(operations, store):
-    """Whether some order of *operations* fits, and is in keeping with real time."""
+    """
+    Whether some order of *operations* fits, and is in keeping with real time.
+
+    Operations of one client stand in the order in which it called them.
+    """
+    earlier = {
+        each.id: [other for other in operations[:at] if other.client == each.client]
+        for at, each in enumerate(operations)
+    }
     told = [each for each in operations if each.outcome is Outcome.OK]
     untold = [each for each in operations if each.outcome is Outcome.UNKNOWN]
     taken = {each.revision for each in untold}
@@ -46,15 +54,19 @@ def is_linearizable(operations, store):
             return True
         # Nothing may be put after what had been called when it had returned already.
         horizon = min(each.returned for each in told)
+
+        def may_come(each):
+            return each.call <= horizon and not any(other in told for other in earlier[each.id])
+
         for each in told:
-            if each.call <= horizon:
+            if may_come(each):
                 after, answer = store(state, each.request)
                 if answer == each.response and goes_on(
                     [other for other in told if other is not each], untold, after
                 ):
                     return True
         for each in untold:
-            if each.call <= horizon:
+            if may_come(each):
                 after, _ = store(state, each.request)
                 if can_be(each, state, after) and goes_on(
                     told, [other for other in untold if other is not each], after

@@ -9,13 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assertlib.history.etcd import Etcd
-from assertlib.history.linearizability import Verdict, check
+from assertlib.history.linearizability import check
 from assertlib.history.model import UnsupportedRequestError
 from assertlib.history.operations import Operation, Outcome
 from assertlib.history.register import CasRegister, KeyValueStore, Register
 from assertlib.history.requests import Append, Done, Get, Put, Range, Ranged, Swap, Swapped, Value
+from assertlib.history.search import Verdict
 
-from .making import ETCD_REQUESTS, KV_REQUESTS, REGISTER_REQUESTS, histories
+from .making import (
+    ETCD_REQUESTS,
+    KV_REQUESTS,
+    REGISTER_REQUESTS,
+    coarse_histories,
+    histories,
+    litmus_tests,
+)
 from .porcupine import jepsen_histories, kv_histories
 from .second_opinion import etcd, is_linearizable, registers
 
@@ -57,6 +65,30 @@ def test_revisions_are_judged_as_by_trying_everything(_):
         agrees(Etcd(), etcd, operations)
 
     judged()
+
+
+@pytest.mark.parametrize(
+    ("model", "requests", "store"),
+    [
+        (CasRegister(), REGISTER_REQUESTS, registers),
+        (KeyValueStore(), KV_REQUESTS, registers),
+        (Etcd(), ETCD_REQUESTS, etcd),
+    ],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_by_a_coarse_clock_each_client_keeps_its_order(model, requests, store):
+    @settings(max_examples=600)
+    @given(coarse_histories(requests, store))
+    def judged(operations):
+        agrees(model, store, operations)
+
+    judged()
+
+
+@settings(max_examples=1000)
+@given(litmus_tests())
+def test_the_order_of_a_client_holds_across_keys_within_one_stamp(operations):
+    agrees(KeyValueStore(), registers, operations)
 
 
 @settings(max_examples=400)
@@ -136,6 +168,55 @@ def test_operations_that_touch_overlap():
     assert check(Register(), history).verdict is Verdict.OK
 
 
+def at_once(*asked):
+    """Operations at one stamp: client, request and answer each."""
+    return [
+        Operation(number, client, request, 0, 0, Outcome.OK, answer)
+        for number, (client, request, answer) in enumerate(asked)
+    ]
+
+
+def test_what_a_client_wrote_is_there_when_it_reads_at_the_same_stamp():
+    wrote = ("a", Put("", "1"), Done())
+    old, new = ("a", Get(""), Value(None)), ("a", Get(""), Value("1"))
+    assert check(Register(), at_once(wrote, new)).verdict is Verdict.OK
+    assert check(Register(), at_once(wrote, old)).verdict is Verdict.ILLEGAL
+    # Asked the other way round it is the old value that is right.
+    assert check(Register(), at_once(old, wrote)).verdict is Verdict.OK
+    assert check(Register(), at_once(new, wrote)).verdict is Verdict.ILLEGAL
+
+
+def test_a_write_without_an_answer_comes_after_what_its_client_did_before():
+    read = Operation(0, "a", Get(""), 0, 5, Outcome.OK, Value("late"))
+    lost = Operation(1, "a", Put("", "late"), 5, 5)
+    assert check(Register(), [read, lost]).verdict is Verdict.ILLEGAL
+    assert check(Register(), [lost, replace(read, client="b", call=5)]).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize("clients", [2, 3])
+def test_keys_that_are_right_one_by_one_can_be_wrong_together(clients):
+    keys = [f"k{number}" for number in range(clients)]
+    asked = []
+    for client, key in enumerate(keys):
+        # Each writes one key and then finds nothing under the next.
+        asked.append((client, Put(key, "1"), Done()))
+        asked.append((client, Get(keys[(client + 1) % clients]), Value(None)))
+    found = check(KeyValueStore(), at_once(*asked))
+    assert found.verdict is Verdict.ILLEGAL
+    assert found.partitions == tuple(keys)
+    assert " and ".join(map(repr, keys)) in found.reason
+    (*others, (client, request, _)) = asked
+    seen = check(KeyValueStore(), at_once(*others, (client, request, Value("1"))))
+    assert seen.verdict is Verdict.OK
+
+
+def test_a_register_has_one_key():
+    history = [told(0, Put("x", "a"), 0, 1, Done()), told(1, Put("y", "a"), 2, 3, Done())]
+    for model in (Register(), CasRegister()):
+        with pytest.raises(UnsupportedRequestError, match=r"keys 'x' and 'y'; use the model 'kv'"):
+            check(model, history)
+
+
 def test_a_stale_read_is_named():
     history = [
         told(0, Put("", "a"), 0, 1, Done()),
@@ -173,7 +254,7 @@ def test_the_partition_at_fault_is_named_though_another_is_harder():
     hard.append(told(9, Get("x"), 101, 102, Value("876543210")))
     wrong = [told(10, Get("y"), 0, 1, Value("a"))]
     found = check(KeyValueStore(), hard + wrong)
-    assert (found.verdict, found.partition) == (Verdict.ILLEGAL, "y")
+    assert (found.verdict, found.partitions) == (Verdict.ILLEGAL, ("y",))
 
 
 def test_what_takes_more_steps_than_allowed_is_unknown_and_says_so():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from assertlib.history.history import read_history
 from assertlib.history.operations import Outcome
 from assertlib.history.records import (
+    LATEST,
     Call,
     Delivered,
     Fault,
@@ -45,7 +46,7 @@ from assertlib.history.requests import (
 )
 
 TEXT = st.text(max_size=5)
-NUMBERS = st.integers(0, 2**63)
+NUMBERS = st.integers(0, LATEST)
 KVS = st.builds(KeyValue, TEXT, TEXT, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
 EVENTS = st.builds(Event, st.sampled_from(["put", "delete"]), KVS, st.none() | KVS)
 RANGES = st.builds(Range, TEXT, TEXT, NUMBERS, NUMBERS, st.booleans())
@@ -121,7 +122,25 @@ def test_a_history_that_was_cut_off_anywhere_is_read_up_to_there(records, data):
     whole = b"".join([HEADER, *map(line, records)])
     cut = whole[: data.draw(st.integers(len(HEADER), len(whole)))]
     read = list(read_records(cut.splitlines(keepends=True), "history.jsonl"))
-    assert read[1:] == records[: cut.count(b"\n") - 1]
+    # A record that lacks nothing but the end of its line is complete.
+    lengths = [len(b"".join([HEADER, *map(line, records[:n])])) for n in range(len(records) + 1)]
+    assert read[1:] == records[: sum(length - 1 <= len(cut) for length in lengths) - 1]
+
+
+def test_a_last_line_without_its_end_is_read_if_it_is_complete():
+    call = line(Call(1, "c", 5, Put("a", "1")))
+    assert len(read_history([HEADER, call.removesuffix(b"\n")], "h.jsonl").operations) == 1
+    assert read_history([HEADER, call.removesuffix(b"}\n")], "h.jsonl").operations == []
+
+
+def test_a_last_line_that_is_json_and_no_record_was_not_cut_off():
+    assert refused(HEADER, b'{"type":"call"}').startswith("h.jsonl:2: no record of a history")
+
+
+@pytest.mark.parametrize("time", [-1, LATEST + 1, 10**400])
+def test_a_time_outside_of_a_history_is_refused_with_its_line(time):
+    told = refused(HEADER, line(Call(1, "c", 0, Get("a"))), line(Note(time, "late")))
+    assert told.startswith(f"h.jsonl:3: time {time}: ")
 
 
 @given(st.binary(max_size=40), st.integers(1, 2))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from assertlib.history.etcd import Etcd
 from assertlib.history.history import History, Stream
-from assertlib.history.linearizability import Verdict, check
+from assertlib.history.linearizability import check
 from assertlib.history.operations import Operation, Outcome
 from assertlib.history.records import Header
 from assertlib.history.replay import Replay, resolve
@@ -30,6 +30,7 @@ from assertlib.history.requests import (
     Revoke,
     Watch,
 )
+from assertlib.history.search import Verdict
 from assertlib.history.validation import Status, validate
 
 from .second_opinion import in_range

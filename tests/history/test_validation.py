@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from assertlib.history.history import History, Stream
+from assertlib.history.history import History, Stream, read_history
 from assertlib.history.operations import Operation, Outcome
-from assertlib.history.records import Hashed, Header, HistoryError, Note
+from assertlib.history.records import Call, Hashed, Header, HistoryError, Note, Return, line
 from assertlib.history.requests import (
     Acknowledged,
     Delete,
@@ -25,7 +25,7 @@ from assertlib.history.requests import (
     Value,
     Watch,
 )
-from assertlib.history.validation import MODELS, READS, REPLICAS, Status, validate
+from assertlib.history.validation import MODELS, READS, REPLICAS, Status, _why, validate
 
 from .worlds import MS, World
 
@@ -57,6 +57,57 @@ def test_no_operations_are_no_success():
     assert validate(History(Header("kv"))).status is Status.UNKNOWN
 
 
+def unanswered(outcome, count=3):
+    return [Operation(n, n, Put("x", f"{n}"), 10 * n, 10 * n + 5, outcome) for n in range(count)]
+
+
+WRITTEN = Operation(8, 8, Put("x", "1"), 80, 85, Outcome.OK, Done())
+
+
+@pytest.mark.parametrize(
+    ("operations", "reason"),
+    [
+        (unanswered(Outcome.UNKNOWN), "none of the 3 operations was answered"),
+        (unanswered(Outcome.NOT_APPLIED), "none of the 3 operations was answered"),
+        ([*unanswered(Outcome.UNKNOWN), WRITTEN], "1 writes were acknowledged, and no answer"),
+    ],
+)
+@pytest.mark.parametrize("model", ["register", "cas-register", "kv"])
+def test_answers_that_show_nothing_are_no_success(model, operations, reason):
+    found = validate(History(Header(model), operations))
+    assert found.status is Status.UNKNOWN
+    assert found.named("linearizable").status is Status.NOTHING
+    assert reason in found.named("linearizable").reason
+
+
+def test_only_answered_operations_count_as_judged():
+    read = Operation(9, 9, Get("x"), 90, 95, Outcome.OK, Value("1"))
+    found = validate(History(Header("kv"), [*unanswered(Outcome.UNKNOWN), WRITTEN, read]))
+    assert found.status is Status.SUCCESS
+    assert found.named("linearizable").judged == 2
+
+
+def test_a_key_that_was_never_written_is_judged():
+    for value, status in ((None, Status.SUCCESS), ("1", Status.FAILURE)):
+        read = Operation(0, 0, Get("x"), 0, 1, Outcome.OK, Value(value))
+        assert validate(History(Header("kv"), [read])).status is status
+
+
+def test_reads_of_the_past_alone_are_no_success():
+    read = Range("a", serializable=True)
+    answer = Ranged(1, (), 0)
+    operations = [Operation(n, n, read, 10 * n, 10 * n + 5, Outcome.OK, answer) for n in range(3)]
+    found = validate(History(Header("etcd"), operations))
+    assert found.named(READS).status is Status.SUCCESS
+    assert found.named("linearizable").status is Status.NOTHING
+    assert found.status is Status.UNKNOWN
+
+
+def test_watches_alone_are_no_success():
+    history = History(Header("etcd"), streams=[Stream(1, "w", Watch("a"), 0)])
+    assert validate(history).status is Status.UNKNOWN
+
+
 def test_a_store_that_was_not_empty_is_a_broken_test():
     world = some_world()
     del world.operations[0]
@@ -73,6 +124,49 @@ def test_a_client_that_asks_two_things_at_once_is_a_broken_test():
     world.operations[2] = replace(second, client=first.client, call=first.call + 1)
     (complaint,) = validate(world.history()).named("assumptions").complaints
     assert "was still open" in complaint.text
+
+
+def of_lines(*records):
+    return validate(read_history([line(Header("kv")), *map(line, records)], "h.jsonl"))
+
+
+def test_a_call_at_the_stamp_of_the_last_return_comes_after_it():
+    wrote = Call(1, "a", 0, Put("x", "1")), Return(1, 10, Outcome.OK, Done())
+    for seen, status in (("1", Status.SUCCESS), (None, Status.FAILURE)):
+        read = Call(2, "a", 10, Get("x")), Return(2, 10, Outcome.OK, Value(seen))
+        assert of_lines(*wrote, *read).status is status
+
+
+def test_a_call_before_the_return_is_a_broken_test_even_at_its_stamp():
+    first, second = Call(1, "a", 0, Put("x", "1")), Call(2, "a", 10, Get("x"))
+    done, seen = Return(1, 10, Outcome.OK, Done()), Return(2, 20, Outcome.OK, Value("1"))
+    found = of_lines(first, second, done, seen)
+    assert found.status is Status.UNKNOWN
+    assert "was still open" in found.named("assumptions").complaints[0].text
+
+
+def test_lines_of_clients_may_be_in_any_order_but_those_of_one():
+    wrote = Call(1, "a", 0, Put("x", "1")), Return(1, 10, Outcome.OK, Done())
+    read = Call(2, "b", 20, Get("x")), Return(2, 30, Outcome.OK, Value("1"))
+    assert of_lines(*read, *wrote).status is Status.SUCCESS
+    wrote_later = Call(3, "a", 40, Put("x", "2")), Return(3, 50, Outcome.OK, Done())
+    found = of_lines(*wrote_later, *read, *wrote)
+    assert found.status is Status.UNKNOWN
+    assert "the clock of its client stepped back" in found.named("assumptions").complaints[0].text
+
+
+def test_a_clock_that_steps_back_while_an_operation_runs_is_a_broken_test():
+    found = of_lines(Call(1, "a", 50, Get("x")), Return(1, 10, Outcome.OK, Value(None)))
+    assert found.status is Status.UNKNOWN
+    assert "ends before it begins" in found.named("assumptions").complaints[0].text
+
+
+def test_times_since_1970_are_as_good_as_any():
+    now = 1_790_000_000 * SECOND
+    wrote = Call(1, "a", now, Put("x", "1")), Return(1, now + 1, Outcome.OK, Done())
+    for seen, status in (("1", Status.SUCCESS), (None, Status.FAILURE)):
+        read = Call(2, "b", now + 2, Get("x")), Return(2, now + 3, Outcome.OK, Value(seen))
+        assert of_lines(*wrote, *read).status is status
 
 
 def test_an_operation_that_ends_before_it_begins_is_a_broken_test():
@@ -219,6 +313,23 @@ def test_an_illegal_history_names_its_smallest_part():
     (complaint,) = validate(History(Header("kv"), operations)).named("linearizable").complaints
     assert "the smallest part that is illegal:" in complaint.text
     assert "#2 client 1: get x → 1" in complaint.text
+
+
+def test_a_part_that_is_not_minimal_says_so_and_how_large_it_is():
+    found = validate(History(Header("kv"), LONG))
+    assert found.core is not None
+    large = replace(found.core, operations=tuple(LONG), is_minimal=False)
+    text = list(_why(History(Header("kv"), LONG), "why", large, LONG[-1]))
+    assert text[1] == "a part that is illegal, not minimal, of 41 operations:"
+    assert "  … and 29 more" in text
+    # The ones that are shown are the last before what cannot be explained.
+    assert f"  {LONG[-1]}" in text
+
+
+LONG = [
+    *(Operation(n, 0, Put("x", f"{n}"), 2 * n, 2 * n + 1, Outcome.OK, Done()) for n in range(40)),
+    Operation(40, 1, Get("x"), 98, 99, Outcome.OK, Value("7")),
+]
 
 
 def test_an_unknown_model_is_refused_with_those_there_are():
