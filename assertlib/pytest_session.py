@@ -273,7 +273,7 @@ class Session:
         except UnreadableRunError as error:
             self._unreadable = str(error)
         if exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = self._exit_status(session)
+            session.exitstatus = self._exit_status()
 
     def _judge(self) -> None:
         info = read_info(self._run_dir)
@@ -296,10 +296,11 @@ class Session:
             if all((broken.shard.name, broken.trial, name) not in self._claimed for name in names):
                 yield broken
 
-    def _exit_status(self, session: pytest.Session) -> int:
+    def _exit_status(self) -> int:
         """Of a session whose tests all passed."""
         summary = self._summary
-        if self._unclaimed or summary is None or summary.damage:
+        # A test fails for what it could not evaluate, so what is left belongs to no test.
+        if self._unclaimed or summary is None or summary.damage or summary.refusals:
             return pytest.ExitCode.TESTS_FAILED
         if summary.is_empty and not self._partial and self._owns_run:
             return NOTHING_JUDGED
@@ -366,6 +367,8 @@ class Session:
             terminalreporter.write_line(f"partial, since {self._partial}")
         for text in summary.damage:
             terminalreporter.write_line(f"damaged: {text}")
+        for message, reason, _ in summary.troubles:
+            terminalreporter.write_line(f"could not be evaluated: {message!r}: {reason}")
         for unclaimed in self._unclaimed:
             terminalreporter.write_line("")
             terminalreporter.write_line("Violated, and no test failed for it:")

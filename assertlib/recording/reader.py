@@ -14,7 +14,7 @@ import os
 
 from ..model import UsageError
 from . import shard
-from .counters import IN_MEMORY, CounterFile
+from .counters import CELL_BYTES, IN_MEMORY, CounterFile
 from .reading import ASSERT, GUIDANCE, DetailsReading, Reading
 from .records import Record, Shard
 from .rundir import RUN_FILE, shard_paths
@@ -283,6 +283,7 @@ def _is_torn(path: str) -> bool:
         return file.read(1) != b"\n"
 
 
+_BEGUN = 2 * CELL_BYTES
 _IN_MEMORY = "its counts were in memory only"
 
 
@@ -300,4 +301,5 @@ def _counter_file(path: str) -> tuple[CounterFile | None, str]:
     try:
         return CounterFile(data), ""
     except ValueError as error:
-        return None, f"its counters cannot be read: {error}" if any(data) else ""
+        # A process that has just begun has written its version and nothing else.
+        return None, f"its counters cannot be read: {error}" if any(data[_BEGUN:]) else ""
