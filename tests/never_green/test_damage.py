@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assertlib import Invariant
 from assertlib.catalog.check import check
 from assertlib.catalog.config import find_config
 from assertlib.cli.common import verdict_code
@@ -21,6 +22,8 @@ from assertlib.evidence.summary import summarise
 from assertlib.recording.reader import UnreadableRunError
 
 from .project import Project, outcome
+
+DAMAGE_IS_NAMED = Invariant("evidence.damage-is-named")
 
 PROGRAM = """
 from assertlib import sometimes
@@ -114,6 +117,7 @@ PROPERTY = settings(
 @given(damage=DAMAGE)
 def test_no_damage_to_the_counters_makes_a_violated_run_green(violated, damage):
     code, _ = judged(violated, damage)
+    DAMAGE_IS_NAMED.always(code != 0, "damage makes no violated run green")
     assert code != 0
 
 
@@ -121,6 +125,7 @@ def test_no_damage_to_the_counters_makes_a_violated_run_green(violated, damage):
 @given(damage=DAMAGE)
 def test_no_damage_to_the_counters_makes_a_state_reached_that_never_was(never_true, damage):
     code, verdicts = judged(never_true, damage)
+    DAMAGE_IS_NAMED.sometimes(code == 2, "damage is found where nothing is violated")
     assert code != 0 or verdicts["a large value"] == "never-true"
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from assertlib import Invariant
 from assertlib.catalog.check import check
 from assertlib.catalog.config import find_config
 from assertlib.cli.common import verdict_code
@@ -24,6 +25,7 @@ from ..evidence.projects import environment
 from .player import violations
 from .project import Project
 
+NEVER_GREEN = Invariant("evidence.never-green")
 PLAYER = Path(__file__).with_name("player.py")
 EXAMPLES = int(os.environ.get("NEVER_GREEN_EXAMPLES") or 60)
 
@@ -89,7 +91,9 @@ def test_a_violation_in_the_model_is_never_green(project, steps, pure):
     expected = set(violations(steps))
     event("violated" if expected else "not violated")
     code, found = judged(project, steps, pure)
+    NEVER_GREEN.sometimes(not expected and code == 0, "a random program is green")
     if expected:
+        NEVER_GREEN.always(code != 0, "a violation in the model is not green", {"steps": steps})
         assert code != 0
         assert code == 2 or expected <= found
     else:
