@@ -272,3 +272,39 @@ with expect_violation("a revision is positive") as expected:
 assert repr(expected) == "<ExpectedViolation 'a revision is positive': 1 hits>"
 """
     assert ran(project, body).returncode == 0
+
+
+def test_a_violation_is_seen_while_another_thread_loads_sinks(project):
+    project.write(
+        "sinks/slow.py",
+        """
+        import threading
+        begun, go_on = threading.Event(), threading.Event()
+        class Sink:
+            def handle(self, hit): pass
+        def sink():
+            begun.set()
+            go_on.wait(30)
+            return Sink()
+        """,
+    )
+    done = project.execute(
+        sys.executable,
+        "-c",
+        """if True:
+        import threading
+        from sinks import slow
+        from assertlib import always
+        from assertlib.testing import expect_violation
+        loading = threading.Thread(target=always, args=(True, "first"))
+        loading.start()
+        assert slow.begun.wait(30)
+        with expect_violation("second") as expected:
+            always(False, "second")
+        assert len(expected.hits) == 1
+        slow.go_on.set()
+        loading.join()
+        """,
+        ASSERTLIB_SINKS="sinks.slow",
+    )
+    assert done.returncode == 0, done.stderr

@@ -389,3 +389,20 @@ def test_shards_cut_at_any_byte_and_read_in_any_order_end_with_what_the_whole_on
     order = data.draw(st.permutations([whole, cut, whole]))
     assert expected == {("a promise", *RANDOM): (24, 0), ("a state", *RANDOM): (4, 20)}
     assert results_of(order) == expected
+
+
+def test_a_run_that_is_gated_comes_last_whatever_its_clock_said(url):
+    with Store(url) as store:
+        store.add(replace(part(ONE, run="now"), started=100))
+        gated = part(ONE, run="of a clock set back")
+        store.add(gated, newest=True)
+        assert [run.id for run in store.runs("store")] == ["now", "of a clock set back"]
+        assert not store.add(part(ONE, run="of a clock set back"))
+        assert [run.id for run in store.runs("store")] == ["now", "of a clock set back"]
+
+
+def test_a_run_that_is_added_later_keeps_its_place_in_history(url):
+    with Store(url) as store:
+        store.add(replace(part(ONE, run="now"), started=100))
+        store.add(part(ONE, run="before"))
+        assert [run.id for run in store.runs("store")] == ["before", "now"]
