@@ -118,6 +118,10 @@ def _compile(source: str, code: CodeType, flags: int) -> CodeType | None:
 
 def _alike(root: CodeType, code: CodeType) -> Iterator[CodeType]:
     """The code objects in *root* that stand where *code* does."""
+    if code.co_name == root.co_name:
+        # Code outside of functions may have been compiled in parts, as by a notebook.
+        yield root
+        return
     place = code.co_qualname, code.co_firstlineno
     waiting = [root]
     while waiting:

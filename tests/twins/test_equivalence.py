@@ -179,7 +179,9 @@ class Player:
             return [*told, *itertools.chain(*shards)]
 
 
-CHANGING = re.compile(r'"(time|pid|parent|shard|owner|run)": ("[^"]*"|\d+)| at 0x[0-9a-f]+')
+CHANGING = re.compile(
+    r'"(time|clock|clock_id|pid|parent|shard|owner|run)": ("[^"]*"|\d+)| at 0x[0-9a-f]+'
+)
 
 
 def unchanging(text):
