@@ -168,12 +168,14 @@ def challenge(
     plan: Plan,
     repeats: int,
     tell: Callable[[str], None] = lambda _: None,
+    tick: Callable[[], None] = lambda: None,
 ) -> Result:
     """
     Try to catch *defect*, *repeats* times at random and as often guided.
 
     Args:
         plan: How to explore, each time.
+        tick: Is called every now and then meanwhile.
 
     Raises:
         ChallengeError: The patch does not apply.
@@ -185,7 +187,7 @@ def challenge(
     ]
     with planted(defect) as copy:
         here = [replace(each, path=(str(copy), *each.path)) for each in plans]
-        attempts = tuple(_attempt(each, tell) for each in here)
+        attempts = tuple(_attempt(each, tell, tick) for each in here)
         found = [each.found for each in attempts if each.found]
         best = min(found, key=lambda each: len(each.recipe.choices), default=None)
         if best is not None:
@@ -198,9 +200,9 @@ def _is_catalogued(found: Found) -> bool:
     return found.failure.invariant is not None
 
 
-def _attempt(plan: Plan, tell: Callable[[str], None]) -> Attempt:
+def _attempt(plan: Plan, tell: Callable[[str], None], tick: Callable[[], None]) -> Attempt:
     engine = partial(unrecorded, plan.target, plan.options, plan.path)
-    exploration = Exploration(plan, engine, tell)
+    exploration = Exploration(plan, engine, tell, tick)
     exploration.run()
     catches = [found for found in exploration.found.values() if _is_catalogued(found)]
     found = min(catches, key=lambda each: each.trial, default=None)

@@ -9,7 +9,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -42,26 +42,32 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[Callable[[], None]]:
     """
-    Raise `Interrupted` in the block at the first signal that asks to end.
+    Note the first signal that asks to end; what the block gets raises `Interrupted` after that.
 
-    A second one has its usual effect, whatever is being cleaned up.
+    An exception out of the handler itself could break whatever it interrupts, such as the join of
+    a thread.  A second signal has its usual effect, whatever is being cleaned up.
     """
     before = {each: signal.getsignal(each) for each in _wanted()}
+    received: list[int] = []
 
     def restore() -> None:
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    def interrupt(number: int, _: FrameType | None) -> None:
+    def note(number: int, _: FrameType | None) -> None:
         restore()
-        raise Interrupted(number)
+        received.append(number)
+
+    def check() -> None:
+        if received:
+            raise Interrupted(received[0])
 
     for each in before:
-        signal.signal(each, interrupt)
+        signal.signal(each, note)
     try:
-        yield
+        yield check
     finally:
         restore()
 

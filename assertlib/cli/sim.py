@@ -209,8 +209,8 @@ def challenge_all(
     )
     kept = read_defects(project.defects, defects or ())
     page = None if output is None else read_page(output)
-    with interruptible():
-        results = [_challenged(defect, plan, repeats) for defect in kept]
+    with interruptible() as check_signals:
+        results = [_challenged(defect, plan, repeats, check_signals) for defect in kept]
     commit = find_revision(project.config.root) or ""
     text = table(results, commit, repeats)
     print(text)
@@ -220,9 +220,11 @@ def challenge_all(
     return OK if all(result.is_caught for result in results) else WRONG
 
 
-def _challenged(defect: Defect, plan: Plan, repeats: int) -> Result:
+def _challenged(
+    defect: Defect, plan: Plan, repeats: int, check_signals: Callable[[], None]
+) -> Result:
     began = time.monotonic()
-    result = challenge(defect, plan, repeats)
+    result = challenge(defect, plan, repeats, tick=check_signals)
     best = result.best
     outcome = "GOT AWAY"
     if best is not None and best.is_flaky:
@@ -417,7 +419,7 @@ class _Campaign:
     def run(self) -> int:
         describe_run(self._run_dir, self._checked, self._config, sys.argv)
         try:
-            with interruptible():
+            with interruptible() as self._check_signals:
                 self._exploration.run()
         except TargetError:
             shutil.rmtree(self._run_dir)
@@ -432,6 +434,7 @@ class _Campaign:
         print(f"{self._exploration.elapsed:7.1f} s  {text}", file=sys.stderr, flush=True)
 
     def _tick(self) -> None:
+        self._check_signals()
         if self._exploration.trials and time.monotonic() - self._told > _STATUS_EVERY:
             self._told = time.monotonic()
             self._tell(_status(self._exploration))

@@ -302,4 +302,5 @@ def _counter_file(path: str) -> tuple[CounterFile | None, str]:
         return CounterFile(data), ""
     except ValueError as error:
         # A process that has just begun has written its version and nothing else.
-        return None, f"its counters cannot be read: {error}" if any(data[_BEGUN:]) else ""
+        has_begun = not any(data) or (len(data) > _BEGUN and not any(data[_BEGUN:]))
+        return None, "" if has_begun else f"its counters cannot be read: {error}"

