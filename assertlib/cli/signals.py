@@ -4,8 +4,6 @@ Signals that end a command: it passes them on, waits, judges what there is, and 
 
 from __future__ import annotations
 
-import asyncio
-import ctypes
 import os
 import signal
 import time
@@ -74,10 +72,15 @@ def interruptible() -> Iterator[Callable[[], None]]:
 
 def run_until_signalled(work: Coroutine[Any, Any, None]) -> int | None:
     """Run *work* to its end, or cancel it at the first signal; the number of that signal."""
+    # All commands load this module; only campaigns need an event loop.
+    import asyncio
+
     return asyncio.run(_cancelled_by_signals(work))
 
 
 async def _cancelled_by_signals(work: Coroutine[Any, Any, None]) -> int | None:
+    import asyncio
+
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     received: list[int] = []
@@ -207,5 +210,7 @@ class _Supervisor:
 
 def _adopt_orphans(flag: int) -> None:
     """Become the parent of what our descendants leave behind, or no longer, on Linux."""
+    import ctypes
+
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, flag)
