@@ -1,5 +1,7 @@
 """
 All that a report shows, computed once; reporters only write it down.
+
+Over 500 lines, since the records that reporters read stand beside the one pass that makes them.
 """
 
 from __future__ import annotations

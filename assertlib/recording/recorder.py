@@ -3,6 +3,9 @@ The one recorder of a process: counts every hit, writes the telling ones.
 
 It must never raise into the store and never hold up one thread for another's
 details: user code (details, sinks) runs outside its lock.
+
+Over 500 lines, since all that the one lock protects is in one class: hits, trials, configuration,
+forks and the end of the process.
 """
 
 from __future__ import annotations
