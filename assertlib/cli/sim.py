@@ -1,5 +1,7 @@
 """
 ``assertlib sim``.
+
+Over 500 lines, as the commands of the group and their options stand together.
 """
 
 from __future__ import annotations
