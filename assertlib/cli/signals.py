@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -139,10 +139,11 @@ def supervised(cmd: Sequence[str], environment: Mapping[str, str]) -> Ended:
         OSError: *cmd* cannot be started.
     """
     _adopt_orphans(1)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, signal.SIGCHLD})
+    awaited = {*_wanted(), signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     try:
         child = os.posix_spawnp(cmd[0], list(cmd), dict(environment), setsigmask=before)
-        return _Supervisor(child).wait()
+        return _Supervisor(child, awaited).wait()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         _adopt_orphans(0)
@@ -151,8 +152,9 @@ def supervised(cmd: Sequence[str], environment: Mapping[str, str]) -> Ended:
 class _Supervisor:
     """Waits for one process, and for its descendants once they have been told to end."""
 
-    def __init__(self, child: int) -> None:
+    def __init__(self, child: int, awaited: Collection[int]) -> None:
         self._child = child
+        self._awaited = awaited
         self._code: int | None = None
         self._signal: int | None = None
         self._until = time.monotonic() + _FOREVER
@@ -160,7 +162,7 @@ class _Supervisor:
     def wait(self) -> Ended:
         while not self._has_ended():
             left = max(0.0, self._until - time.monotonic())
-            received = signal.sigtimedwait({*STOPPING, signal.SIGCHLD}, left)
+            received = signal.sigtimedwait(self._awaited, left)
             if received is None:
                 self._send(signal.SIGKILL)
                 self._until = time.monotonic() + GRACE

@@ -33,6 +33,11 @@ def project(tmp_path):
     return Project(tmp_path)
 
 
+def heed_hangups():
+    """These tests may run under nohup, whose children ignore the signal."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def started(project, program, *words):
     """The command once its program is ready, and the program's child."""
     project.write("program.py", program)
@@ -43,6 +48,7 @@ def started(project, program, *words):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_hangups,
     )
     ready = command.stdout.readline().split()
     assert ready[0] == "ready"
@@ -148,6 +154,7 @@ def test_an_exploration_that_is_ended_judges_the_trials_that_it_ran(project, nam
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_hangups,
     )
     workers = signals.descendants(command.pid)
     while not project.runs() or not any(project.runs()[-1].glob("*.jsonl")):
@@ -160,3 +167,22 @@ def test_an_exploration_that_is_ended_judges_the_trials_that_it_ran(project, nam
     assert f"interrupted by {name}; judging partial results" in err
     assert "store  run" in out
     assert all(map(gone, workers))
+
+
+def test_under_nohup_a_hangup_ends_nothing(project):
+    project.write(
+        "program.py",
+        """
+        import os, signal, store
+        store.put(1)
+        os.kill(os.getppid(), signal.SIGHUP)
+        print("went on")
+        """,
+    )
+    words = [BIN / "assertlib", "run", "--", sys.executable, "program.py"]
+    done = subprocess.run(
+        words, cwd=project.root, env=environment(), capture_output=True, text=True, check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "went on" in done.stdout
