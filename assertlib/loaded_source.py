@@ -42,7 +42,7 @@ class ChangedError(Exception):
 
 def call_source(code: CodeType, instruction: int) -> str | None:
     """
-    The text of the call at *instruction* of *code*; None where there is no source.
+    The text of the call at *instruction* of *code*; None without source.
 
     Raises:
         ChangedError: The file has changed since it was loaded.

@@ -150,7 +150,7 @@ def supervised(cmd: Sequence[str], environment: Mapping[str, str]) -> Ended:
 
 
 class _Supervisor:
-    """Waits for one process, and for its descendants once they have been told to end."""
+    """Waits for one process and, after a signal was forwarded, for its descendants."""
 
     def __init__(self, child: int, awaited: Collection[int]) -> None:
         self._child = child

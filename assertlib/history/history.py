@@ -51,7 +51,7 @@ class Band:
     A fault from its beginning to its end; None if it did not end.
 
     Attributes:
-        effect: How much it was measured to do; a fault without effect is no evidence.
+        effect: How much it was measured to do; a fault without effect is not evidence.
         measured: What was counted, or why it had no effect.
     """
 

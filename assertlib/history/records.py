@@ -104,7 +104,7 @@ class Fault:
     Attributes:
         targets: The members it is about.
         breaks: Assumptions that it breaks, in the words of the catalog.
-        effect: At its end: how much it was measured to do; 0 is no effect, or none measured.
+        effect: At its end: how much it was measured to do; 0 if none was measured.
         measured: What was counted, or why it had no effect.
     """
 

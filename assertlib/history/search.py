@@ -9,7 +9,7 @@ looked at again.  What keeps it short:
   only as many others are placed as it needs.
 - *Eager reads*: what leaves the state as it is, and fits, is placed at once; that never spoils
   anything.
-- *Versions*: where the store told the revision that an operation found, it is tried in no
+- *Versions*: an operation whose response gives the revision that it found is tried in no
   other state, and an operation of unknown outcome cannot have made a revision that
   another one is known to have made.
 - *No waste*: what nobody saw the effect of before it was overwritten need not have happened, so

@@ -233,7 +233,7 @@ class Reading:
         self._open.clear()
 
     def _take_violation(self, body: Record, _: int) -> None:
-        """How many violations the records tell of, whatever the counters say."""
+        """Count the violations that have records, whatever the counters hold."""
         slot, count = _int(body["slot"]), _int(body["count"])
         self._violations[slot] = max(count, self._violations.get(slot, 0))
 
