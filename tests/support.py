@@ -30,6 +30,14 @@ from assertlib import lifecycle
 """
 
 
+def until(holds, within=20):
+    """Wait until something holds."""
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.02)
+
+
 def clean_environment():
     """The environment without what a recording test session puts into it; the twin stays."""
     return {

@@ -21,6 +21,8 @@ from assertlib.robustness.adapter import Member
 from assertlib.robustness.cluster import Cluster, free_ports
 from assertlib.robustness.netfilter import Netfilter, NetfilterError
 
+from ..support import until
+
 works = pytest.mark.skipif(netfilter.unavailable() is not None, reason=str(netfilter.unavailable()))
 
 # As many tests may run at once as there are workers, and each has users of its own.
@@ -142,14 +144,6 @@ def abc():
         for each in found:
             assert all(each.connect(other) for other in found if other is not each)
         yield filter, *found
-
-
-def until(holds, within=20):
-    """Wait until something holds."""
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.02)
 
 
 # -- what is cut ----------------------------------------------------------------------------

@@ -28,6 +28,8 @@ from assertlib.robustness.cluster import READY_WITHIN, Cluster, ClusterError, fr
 from assertlib.robustness.filesystem import FileSystem
 from assertlib.robustness.powercut import PowerCutDisk, PowerCutError
 
+from ..support import until
+
 works = pytest.mark.skipif(powercut.unavailable() is not None, reason=str(powercut.unavailable()))
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -49,14 +51,6 @@ def opened(path, flags=0):
 
 def mounts():
     return Path("/proc/self/mountinfo").read_text(encoding="utf-8")
-
-
-def until(holds, within=20):
-    """Wait until something holds."""
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.02)
 
 
 # -- data -----------------------------------------------------------------------------------
