@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -78,7 +77,7 @@ class Process:
         with self.log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
-                    [*ends_with_us("KILL"), *self._command],
+                    self._command,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -151,12 +150,6 @@ class Process:
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 16_384))
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
-
-
-def ends_with_us(by: str) -> list[str]:
-    """A prefix that sends a process the signal *by* when we end, however we do, if there is one."""
-    setpriv = shutil.which("setpriv")
-    return [] if setpriv is None else [setpriv, "--pdeathsig", by, "--"]
 
 
 def free_ports(count: int) -> list[int]:

@@ -27,14 +27,16 @@ import importlib.util
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .cluster import HarnessError, ends_with_us
+from .cluster import HarnessError
 from .filesystem import FileSystem
 
 MOUNTED_WITHIN = 15.0
@@ -141,7 +143,7 @@ class PowerCutDisk:
         """
         assert self._process is not None, "start() comes before"
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()
         self._unmount()
         self._mount()
 
@@ -159,7 +161,7 @@ class PowerCutDisk:
             self._process.wait(MOUNTED_WITHIN)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+        self._process.communicate()
         self._process = None
         self._unmount()
 
@@ -179,9 +181,9 @@ class PowerCutDisk:
         program = [sys.executable, "-m", __name__, str(self.mountpoint), str(self.backing)]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                # Not killed: that would leave a dead mount behind.
-                [*ends_with_us("TERM"), *program],
-                stdin=subprocess.DEVNULL,
+                program,
+                # The kernel closes it when we end, however we do.
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 # An interrupt at the terminal is for us, and we stop it.
@@ -233,7 +235,8 @@ def _is_dead(mountpoint: Path) -> bool:
 
 
 def main(mountpoint: str, backing: str) -> None:
-    """Be the file system, until somebody unmounts it or ends this process."""
+    """Be the file system, until it is unmounted, or this process or its parent ends."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Given libfuse 2, writes would come in pieces of 4 KiB.
     os.environ["FUSE_LIBRARY_NAME"] = "fuse3"
     mfusepy: Any = importlib.import_module("mfusepy")
@@ -264,6 +267,13 @@ def main(mountpoint: str, backing: str) -> None:
     except RuntimeError as error:
         # 8 is what libfuse tells when a signal ended it; of all else it has told why.
         sys.exit(0 if error.args == (8,) else 1)
+
+
+def _end_with_parent() -> None:
+    """Unmount when standard input is closed; a killed process would leave a dead mount behind."""
+    # Not through sys.stdin, whose lock would be held when the interpreter exits.
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -146,6 +146,7 @@ def _carries(pid: int, mark: str) -> bool:
 
 
 if __name__ == "__main__":
+    # A child between fork and exec holds the other end, too, so that all carry their marks now.
     sys.stdin.buffer.read()
     for each in sys.argv[1:]:
         kill(each)

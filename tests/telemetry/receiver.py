@@ -204,7 +204,8 @@ class HangingReceiver:
         self._listener = socket.create_server((LOOPBACK, 0), backlog=64)
         self.port = self._listener.getsockname()[1]
         self._taken = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def _accept(self):
         while True:
@@ -214,7 +215,11 @@ class HangingReceiver:
                 return
 
     def close(self):
-        self._listener.close()
+        # Closing alone leaves the thread in accept.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for each in (self._listener, *self._taken):
+            each.close()
 
 
 def start(protocol, *, hang=False):
