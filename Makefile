@@ -26,7 +26,7 @@ SANITIZED_ENVIRONMENT = env PYTHONPATH=$(CURDIR)/$(SANITIZED) PYTHONMALLOC=mallo
 	ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)"
 
-.PHONY: help install services demo test check sanitize format bench campaigns kills simulations docs clean
+.PHONY: help install services demo test check sanitize format bench campaigns kills stepping simulations docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -127,6 +127,10 @@ bench: install ## what assertions, telemetry, histories, simulation and scanning
 
 campaigns: install services ## what campaigns find in real etcd servers; about ten minutes
 	$(BIN)/python benchmarks/real_etcd.py
+
+stepping: install ## something hostile at each line of the recorder, both twins: some three hours
+	$(BIN)/python -m tests.recording.stepping
+	ASSERTLIB_PURE=1 $(BIN)/python -m tests.recording.stepping
 
 kills: install ## the long form of the tests of kill -9: 1,000 kills, some 15 minutes
 	$(BIN)/python tests/never_green/kills.py --kills 1000

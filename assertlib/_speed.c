@@ -448,7 +448,33 @@ add_hit(PyObject *module, PyObject *argument)
     if (!PyArg_Parse(argument, "O!:add", &Cell_Type, &cell)) {
         return NULL;
     }
-    return PyLong_FromUnsignedLongLong(add(cell));
+    add(cell);
+    Py_RETURN_NONE;
+}
+
+/*
+ * add_noted(cells, index, evaluation): count it and set `evaluation.count`, a slot, to the sum.
+ * One C call, so that no signal handler runs in between; without memory, neither is done.
+ */
+static PyObject *
+add_noted(PyObject *module, PyObject *args)
+{
+    PyObject *cells, *index, *evaluation, *sum = NULL;
+    if (!PyArg_ParseTuple(args, "OOO:add_noted", &cells, &index, &evaluation)) {
+        return NULL;
+    }
+    Cell *cell = (Cell *)PyObject_CallFunctionObjArgs((PyObject *)&Cell_Type, cells, index, NULL);
+    if (cell == NULL) {
+        return NULL;
+    }
+    int failed = (sum = PyLong_FromUnsignedLongLong(add(cell))) == NULL
+                 || PyObject_SetAttrString(evaluation, "count", sum) < 0;
+    if (failed) {
+        __atomic_sub_fetch(cell->at, 1, __ATOMIC_RELAXED);
+    }
+    Py_XDECREF(sum);
+    Py_DECREF(cell);
+    return failed ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *
@@ -466,7 +492,9 @@ static PyMethodDef methods[] = {
      "A function that counts plain hits and leaves all others to its first argument."},
     {"bind", bind, METH_VARARGS, "bind(function, condition, cell)\n--\n\n"
      "Give a bound assertion the cell of its hits, or take it away with None."},
-    {"add", add_hit, METH_O, "add(cell)\n--\n\nAdd one; returns the sum."},
+    {"add", add_hit, METH_O, "add(cell)\n--\n\nAdd one."},
+    {"add_noted", add_noted, METH_VARARGS, "add_noted(cells, index, evaluation)\n--\n\n"
+     "Add one, and set the count of the evaluation to the sum."},
     {"add_untold", add_untold_hit, METH_O, "add_untold(cell)\n--\n\n"
      "Add one unless the sum is worth a record; returns whether it was added."},
     {NULL},

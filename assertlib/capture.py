@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 
 from .model import Location
+from .recording import interrupts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class Caller:
             return None
         try:
             return _capturing()(self._frame)
-        except Exception:
+        except Exception as error:
+            interrupts.reraise(error)
             # Source that changed on disk, exotic frames: the hit counts without it.
             return None
 

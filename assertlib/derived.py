@@ -28,6 +28,7 @@ from .primitives import (
     refuse,
     sometimes,
 )
+from .recording import interrupts
 from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
 from .recording.settings import OFF
@@ -114,6 +115,7 @@ def sometimes_each(
             _buckets[message] = names
         name = names.get(bucket_of(value))
     except Exception as error:
+        interrupts.reraise(error)
         return refuse(message, f"its value falls into no bucket: {bounded_repr(error)}")
     if name is None:
         other = bucket_message(message, OTHER_BUCKET)
@@ -175,6 +177,7 @@ class within:
         try:
             return float(self._clock())
         except Exception as error:
+            interrupts.reraise(error)
             refuse(self._message, f"its clock raised {bounded_repr(error)}")
             return None
 
@@ -198,6 +201,7 @@ class within:
         try:
             in_time = took <= self._seconds
         except Exception as trouble:
+            interrupts.reraise(trouble)
             refuse(self._message, f"its seconds are no number: {bounded_repr(trouble)}")
             return
         facts: dict[str, object] = {"seconds": took, "limit": self._seconds}

@@ -29,7 +29,7 @@ from .model import (
     UNREACHABLE,
     Kind,
 )
-from .recording import hot
+from .recording import hot, interrupts
 from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
 from .recording.settings import OFF
@@ -187,6 +187,7 @@ def evaluate(condition: Condition, message: str) -> bool | None:
         if reason is None:
             return _truth(condition() if callable(condition) else condition)
     except Exception as error:
+        interrupts.reraise(error)
         reason = f"its condition raised {bounded_repr(error)}"
     refuse(message, reason)
     return None
@@ -200,7 +201,8 @@ def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
         outcome = bool(condition)
         if not hot.counted(kind, outcome, message):
             recorder.ignore(kind, message, outcome)
-    except Exception:
+    except Exception as error:
+        interrupts.reraise(error)
         return False
     return outcome
 
@@ -302,6 +304,7 @@ def record_at(
     try:
         hit = recorder.hit(kind, outcome, message, details, invariant, where)
     except Exception as error:
+        interrupts.reraise(error)
         recorder.trouble(message, f"it could not be recorded: {bounded_repr(error)}", where)
         return outcome
     if hit is not None and hit.is_violation and recorder.raises_here:

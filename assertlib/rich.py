@@ -12,7 +12,7 @@ import operator
 from . import primitives
 from .model import ALWAYS, SOMETIMES, Kind
 from .primitives import caller, count, merged, refuse, truths
-from .recording import hot
+from .recording import hot, interrupts
 from .recording.guidance import BOOLEAN, NUMERIC
 from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
@@ -44,6 +44,7 @@ def _compare(
     try:
         outcome = bool(holds(left, right))
     except Exception as error:
+        interrupts.reraise(error)
         return refuse(message, f"its operands cannot be compared: {bounded_repr(error)}")
     if recorder.mode == OFF:
         return outcome
@@ -68,7 +69,8 @@ def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> 
             return
         data = {"left": left, "right": right}
         recorder.guide(message, NUMERIC, gap, data, caller(), maximize=maximize)
-    except Exception:
+    except Exception as error:
+        interrupts.reraise(error)
         # Not numbers, or a message that can't be a key: the comparison counts without guidance.
         return
 
@@ -207,6 +209,7 @@ def _combine(
     try:
         named = truths(named_bools)
     except Exception as error:
+        interrupts.reraise(error)
         return refuse(message, f"its propositions have no truth by name: {bounded_repr(error)}")
     outcome = together(named.values())
     if recorder.mode == OFF:
@@ -226,8 +229,8 @@ def _guide_frontier(message: str, named: Mapping[str, bool], *, maximize: bool) 
         if not _is_extreme(message, holding, maximize=maximize):
             return
         recorder.guide(message, BOOLEAN, holding, named, caller(), maximize=maximize)
-    except Exception:
-        return
+    except Exception as error:
+        interrupts.reraise(error)
 
 
 @hot.accelerated("propositions", ALWAYS, relation="gt", maximize=False)

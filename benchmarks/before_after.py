@@ -77,7 +77,7 @@ def hot_path(checkout: Path, pure: str) -> dict[str, float]:
 def pytest_session(checkout: Path, root: Path) -> dict[str, float]:
     command = [
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-        *("-p", "assertlib.pytest_plugin", "--assertlib"),
+        *("-p", "pytest_assertlib", "--assertlib"),
     ]
     more = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     shutil.rmtree(root / ".assertlib", ignore_errors=True)

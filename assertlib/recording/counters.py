@@ -99,10 +99,16 @@ class Counters:
     chunk is memory and `durable` turns false.
     """
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, descriptors: list[int], process: int) -> None:
+        """
+        Args:
+            path: The file; None to count in memory alone.
+            descriptors: Where its descriptor is kept until it is closed.
+            process: Which process they are to be made in.
+        """
         self.durable = False
+        self._descriptors = descriptors
         self._fd: int | None = None
-        self._maps: list[mmap.mmap] = []
         self._chunks: list[memoryview[int]] = []
         self._bytes = 0
         self._identity: tuple[int, int] | None = None
@@ -110,38 +116,43 @@ class Counters:
         self._slots: list[Pair] = []
         self._used = 0
         if path is not None:
-            self._open(path)
+            self._open(path, process)
         self._grow()
         self._header = self._chunks[0]
         self._header[VERSION_CELL] = VERSION
         self._header[MAGIC_CELL] = MAGIC
 
-    def _open(self, path: str) -> None:
+    def _open(self, path: str, process: int) -> None:
         try:
-            self._fd = system.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            system.create_into(self._descriptors, path, os.O_RDWR, process)
         except OSError:
             return
+        self._fd = self._descriptors[-1]
         self._identity = identity_of(self._fd)
         self.durable = self._identity is not None
 
     def _grow(self) -> None:
         size = min(max(mmap.ALLOCATIONGRANULARITY, self._bytes), _LARGEST_CHUNK_BYTES)
-        chunk = self._map(size) if self.durable else None
-        if chunk is None:
-            chunk = memoryview(bytearray(size)).cast("Q")
-            if self._chunks:
-                self._chunks[0][VOLATILE_CELL] = 1
-            else:
-                self._leave_mark()
-            self.durable = False
+        mapped = self._map(size) if self.durable else None
+        if mapped is None:
+            self._mark_volatile()
+        chunk = memoryview(bytearray(size) if mapped is None else mapped).cast("Q")
         first = 0 if self._chunks else HEADER_CELLS
-        self._chunks.append(chunk)
-        self._bytes += size
         known = len(self._slots)
-        self._slots += [
+        slots = self._slots + [
             (chunk, index) for index in range(first, len(chunk) - SLOT_CELLS + 1, SLOT_CELLS)
         ]
-        self._free = iter(list(enumerate(self._slots))[known:])
+        chunks, end = [*self._chunks, chunk], self._bytes + size
+        free = iter(list(enumerate(slots))[known:])
+        # One line: an exception in between would let two chunks claim the same slots.
+        self._chunks, self._bytes, self._slots, self._free = chunks, end, slots, free
+
+    def _mark_volatile(self) -> None:
+        if self._chunks:
+            self._chunks[0][VOLATILE_CELL] = 1
+        else:
+            self._leave_mark()
+        self.durable = False
 
     def _leave_mark(self) -> None:
         """Let readers know that counts were in memory only; a hole takes no space on a full disk."""
@@ -149,20 +160,18 @@ class Counters:
             with suppress(OSError):
                 system.ftruncate(self._fd, len(IN_MEMORY))
 
-    def _map(self, size: int) -> memoryview[int] | None:
+    def _map(self, size: int) -> mmap.mmap | None:
         if self._fd is None or identity_of(self._fd) != self._identity:
             return None
         try:
             system.posix_fallocate(self._fd, self._bytes, size)
-            mapped = system.mmap(self._fd, size, offset=self._bytes)
+            return system.mmap(self._fd, size, offset=self._bytes)
         except (OSError, ValueError):
             return None
-        self._maps.append(mapped)
-        return memoryview(mapped).cast("Q")
 
-    def add_slot(self, hashed: int, kind_code: int) -> tuple[int, Pair]:
+    def take_slot(self) -> tuple[int, Pair]:
         """
-        Take the next slot; returns its number and its first cell.
+        Take the next slot, which has no name yet; returns its number and its first cell.
 
         The number is its place in the file, so that an exception in between (a
         Ctrl-C) can waste a slot but not shift the others.
@@ -171,12 +180,15 @@ class Counters:
         if slot is None:
             self._grow()
             slot = next(self._free)
-        number, (cells, index) = slot
-        cells[index + KIND_CELL] = kind_code
+        return slot
+
+    def name_slot(self, number: int, hashed: int, kind_code: int) -> None:
+        """Write the name of a slot that was taken; may be repeated before its first hit."""
+        cells, index = self._slots[number]
+        cells[index + KIND_CELL] |= kind_code
         cells[index + HASH_CELL] = hashed
         self._used = max(self._used, number + 1)
         self._header[SLOTS_CELL] = self._used
-        return number, (cells, index)
 
     def bump(self, cell: int) -> None:
         """Add one to a cell of the header."""
@@ -198,8 +210,9 @@ class Counters:
         Give the descriptor back.  The memory stays mapped, because a hit may
         still be on its way.
         """
-        if self._fd is not None:
+        if self._fd in self._descriptors:
             close_own(self._fd, self._identity)
+            self._descriptors.remove(self._fd)
             self._fd = None
 
 

@@ -7,6 +7,7 @@ does not have: the Antithesis Python SDK 0.4.0 on the wire, protocol 1.1.0.
 
 from __future__ import annotations
 
+from . import interrupts
 from .reprs import REDACTED, bounded_repr, is_redacted, redacts
 
 TYPE_CHECKING = False
@@ -104,6 +105,7 @@ class DetailsEncoder:
             value = _call(details)
             encoded.text = self._dump(value, context, encoded)
         except Exception as error:
+            interrupts.reraise(error)
             encoded.diagnostics.append(_unserialisable(context, error))
             encoded.fallback = bounded_repr(value, _HEAD)
             return encoded

@@ -296,7 +296,7 @@ class _Process:
         self._encoder = DetailsEncoder()
         for suffix in (shard.SUFFIX, shard.COUNTS_SUFFIX):
             _unlink(path + suffix)
-        self._counters = Counters(path + shard.COUNTS_SUFFIX)
+        self._counters = Counters(path + shard.COUNTS_SUFFIX, [], os.getpid())
         self._file = open(  # noqa: SIM115
             f"{path}{_NEW}", "w", encoding="ascii", errors="backslashreplace"
         )
@@ -339,7 +339,8 @@ class _Process:
 
     def _declare(self, kind: Kind, name: str, location: Location) -> _Assertion:
         hashed = message_hash(name)
-        number, pair = self._counters.add_slot(hashed, kind.code)
+        number, pair = self._counters.take_slot()
+        self._counters.name_slot(number, hashed, kind.code)
         assertion = self._assertions[kind, name] = _Assertion(number, pair)
         self._account.names.add((kind, name))
         slot = {

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
+    from .hits import Evaluation
+
     F = TypeVar("F", bound=Callable[..., Any])
     Bind = Callable[[bool, "Cell | None"], None]
 
@@ -35,16 +37,20 @@ def _pair(cells: memoryview[int], index: int) -> Cell:
     return cells, index
 
 
-def _add(cell: Pair) -> int:
+def _add(cell: Pair) -> None:
     cells, index = cell
     # One line: a Python tracer may switch threads between lines.
-    cells[index] = counted = cells[index] + 1
-    return counted
+    cells[index] += 1
+
+
+def _add_noted(cells: memoryview[int], index: int, evaluation: Evaluation) -> None:
+    # One line: what interrupts comes before both or after both.
+    cells[index] = evaluation.count = cells[index] + 1
 
 
 def _add_untold(cell: Pair) -> bool:
     cells, index = cell
-    # One line, for the same reason.
+    # One line, as in `_add`.
     cells[index] = total = (seen := cells[index]) + ((seen + 1) & seen != 0)
     return total != seen
 
@@ -52,8 +58,13 @@ def _add_untold(cell: Pair) -> bool:
 make_cell: Callable[[memoryview[int], int], Cell] = _pair if speed is None else speed.Cell
 """The cell at an index of counters."""
 
-add: Callable[[Any], int] = _add if speed is None else speed.add
-"""Count one hit in a cell; returns the sum."""
+add: Callable[[Any], None] = _add if speed is None else speed.add
+"""Count one hit in a cell."""
+
+add_noted: Callable[[memoryview[int], int, Evaluation], None] = (
+    _add_noted if speed is None else speed.add_noted
+)
+"""Count an evaluation, and note the sum in it: nothing that interrupts can come in between."""
 
 add_untold: Callable[[Any], bool] = _add_untold if speed is None else speed.add_untold
 """Count one hit, unless the sum is a power of two and so worth a record; whether it was."""

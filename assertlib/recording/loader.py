@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 
+from . import interrupts
 from .troubles import warn_once
 
 TYPE_CHECKING = False
@@ -91,6 +92,7 @@ def _loaded_platform(path: str) -> Platform | None:
         )
         return factory(path)
     except Exception as error:
+        interrupts.reraise(error)
         warn_once(f"{path} is no library of Antithesis, and is not used: {error}")
         return None
 

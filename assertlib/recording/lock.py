@@ -1,59 +1,61 @@
 """
-The recorder's lock.
+A lock that nothing can leave held.
+
+An exception out of a signal handler may arrive between any two bytecodes of Python code, so a
+lock with an ``__enter__`` or a ``finally`` in Python can stay held for good.  This one is taken
+and given back by C functions only, at the two ends of one line.
 """
 
 from __future__ import annotations
 
-from _thread import RLock, get_ident
-
-from .troubles import say
+import os
+from _thread import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import ParamSpec, TypeVar
 
-    from .hits import LateHit
+    P = ParamSpec("P")
+    T = TypeVar("T")
 
 
-class PatientLock:
+class Lock:
     """
-    The recorder's lock; what had to wait for it is done when it is given back.
+    Runs functions one at a time; the thread that holds it may run more.
 
     Attributes:
-        late: Hits that came from inside, out of a signal handler or a finaliser.
+        is_mine: Whether this thread holds it.
     """
 
-    def __init__(self, do: Callable[..., object]) -> None:
+    def __init__(self) -> None:
         self._lock = RLock()
-        self._owner = 0
-        self._depth = 0
-        self._do = do
-        self.late: list[LateHit] = []
+        self.is_mine: Callable[[], bool] = self._lock._is_owned  # type: ignore[attr-defined]
 
-    def is_mine(self) -> bool:
-        """Whether this thread holds it."""
-        return self._owner == get_ident()
+    def hold_across_forks(self, in_child: Callable[[], object], patience: float = -1) -> None:
+        """
+        Keep all other threads out of `run` while the process is copied.
 
-    def acquire(self) -> None:
-        """Wait for it."""
-        self._lock.acquire()
-        self._owner = get_ident()
-        self._depth += 1
+        Args:
+            in_child: What to do in the child before it is released.
+            patience: Seconds that a fork waits for a thread in `run`; without limit if negative.
+        """
+        # All pairs of taking and giving back are C functions: however deeply forks nest, nothing
+        # that interrupts a hook in Python can upset them.
+        acquire, release = self._lock.acquire, self._lock.release
+        os.register_at_fork(
+            before=acquire if patience < 0 else lambda: acquire(timeout=patience),
+            after_in_parent=release,
+            after_in_child=in_child,
+        )
+        os.register_at_fork(after_in_child=lambda: release() if self.is_mine() else self._renew())
 
-    def release(self) -> None:
-        """Give it back."""
-        self._depth -= 1
-        if not self._depth:
-            self._owner = 0
-        self._lock.release()
+    def _renew(self) -> None:
+        """Begin anew in a child: a thread that only the parent has holds the lock."""
+        self._lock._at_fork_reinit()  # type: ignore[attr-defined]
 
-    def __enter__(self) -> None:
-        self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-        if self.is_mine():
-            return
-        while self.late:
-            self._do(*self.late.pop(0))
-        say()
+    def run(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Call *function* while no other thread is in `run`."""
+        # One line: the interpreter looks for signals after `function`, inside of the `with`, and
+        # then not before the lock is released; a tracer sees no line in between.
+        with self._lock: return function(*args, **named)  # fmt: skip  # noqa: E701

@@ -4,6 +4,10 @@ The one recorder of a process: counts every hit, writes the telling ones.
 It must never raise into the store and never hold up one thread for another's
 details: user code (details, sinks) runs outside its lock.
 
+Anything may interrupt it between two lines: an exception out of a signal handler, a fork in one,
+another assertion in one.  So what it does is made of steps that take effect at once, each with a
+note that it was taken, and whoever comes next completes what was begun.
+
 Over 500 lines, since all that the one lock protects is in one class: hits, trials, configuration,
 forks and the end of the process.
 """
@@ -16,14 +20,14 @@ import sys
 from _thread import get_ident
 
 from ..model import Kind, Location, assert_record
-from . import hot, shard, trials
+from . import hot, interrupts, shard, trials
 from .counters import DROPPED_CELL, TROUBLE_CELL, TRUNCATED_CELL, load_hashing
 from .encode import DetailsEncoder, json_text, line, line_with_details, load_json
 from .guidance import Guide, worth_writing
-from .hits import Elsewhere, Hit
+from .hits import Evaluation, Hit
 from .limits import Limits, limits_of
 from .loader import load_platform
-from .lock import PatientLock
+from .lock import Lock
 from .reprs import bounded_repr, redact
 from .rundir import find_commit
 from .session import Session, Slot
@@ -43,19 +47,23 @@ from .settings import (
     words,
     working_directory,
 )
-from .sinks import Sinks
+from .sinks import PATIENCE, Sinks, loading
 from .system import system
-from .troubles import told_by, warn_once
+from .troubles import say, told_by, warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, MutableMapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
+    from typing import ParamSpec, TypeVar
 
-    from .hits import Captured, LateHit, Where
+    from .hits import Where
     from .loader import Explainer, Platform, Subscriber
 
+    P = ParamSpec("P")
+    T = TypeVar("T")
+
 _TROUBLES_WRITTEN = 100
-_UNCOUNTED_KEPT = 1000
+_MOST_PENDING = 1000
 
 
 class Recorder:
@@ -71,7 +79,7 @@ class Recorder:
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
-        self._lock = PatientLock(self.hit)
+        self._lock = Lock()
         self.mode = mode_of(environ)
         self.run_dir: str | None = absolute(environ.get(RUN_DIR_ENV) or None)
         if self.run_dir is not None:
@@ -90,33 +98,63 @@ class Recorder:
         self._stack: list[trials.Trial] = []
         self._begun: dict[str, int] = {}
         self._raising_thread: int | None = None
-        self._uncounted: list[LateHit] = []
+        self._pending: list[Evaluation] = []
+        self._unreported = 0
         self._past: dict[tuple[Kind, str], tuple[str | None, int, int]] = {}
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self._session: Session | None = None
-        self._encoder = DetailsEncoder()
-        self._guide = Guide(self._encoder, self._write_now, whole=self._platform is not None)
+        hot.reset()
+        encoder = DetailsEncoder()
+        guide = Guide(encoder, self._write_now, whole=self._platform is not None)
+        self._process = object()
         self._violated: dict[str | None, dict[tuple[Kind, str], int]] = {}
         self.refusals = 0
-        hot.reset()
+        self._encoder, self._guide = encoder, guide
+        self._descriptors: list[int] = []
+        self._session: Session | None = None
+
+    def _locked(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Call *function* under the lock, and then resume what had to wait for it."""
+        try:
+            return self._lock.run(function, *args, **named)
+        finally:
+            if not self._lock.is_mine():
+                if self._pending:
+                    self._catch_up()
+                say()
 
     def _opened(self) -> Session:
         """The session, begun at its first use."""
-        if self._session is None:
-            self._session = Session(
+        session = self._session
+        if session is None:
+            while self._descriptors:
+                # Of a session whose making was interrupted.
+                system.close(self._descriptors[-1])
+                del self._descriptors[-1]
+            process = self._process
+            session = Session(
                 self.run_dir,
                 self._facts(),
                 lambda: self.trial_id,
                 self._limits.shard_bytes,
                 self._platform,
+                self._descriptors,
             )
-            for (kind, message), (invariant, location) in self._declared.items():
-                self._session.add_slot(kind, message, invariant, location)
+            if self._process is not process:
+                # A fork in the middle, in its child.
+                session.disown()
+                return self._opened()
+            self._session = session
+        if not session.is_ready:
+            session.begin()
+            for (kind, message), (invariant, location) in list(self._declared.items()):
+                session.slot(kind, message, invariant, location)
             for trial in self._stack:
-                self._write_begin(self._session, trial, [])
-        return self._session
+                if trial.owner != session.name:
+                    self._write_begin(session, trial)
+            session.is_ready = True
+        return session
 
     def _facts(self) -> dict[str, object]:
         return {
@@ -150,27 +188,34 @@ class Recorder:
             else max_records_per_second,
             self._limits.shard_bytes if max_shard_bytes is None else max_shard_bytes,
         )
-        with self._lock:
-            if mode is not None:
-                self.mode = mode
-                hot.reset()
-            if (max_records_per_second, max_shard_bytes) != (None, None):
-                self._limit(limits)
-            if sinks is not None:
-                self.sinks = Sinks(sinks, self.sinks.subscribers)
-            if run_dir is not None:
-                self._write_exit()
-                if self._session is not None:
-                    self._session.drop()
-                self._past = self._totals()
-                self.run_dir = os.path.abspath(os.fspath(run_dir))
-                os.environ[RUN_DIR_ENV] = self.run_dir
-                self._start_anew()
-            if features is not None:
-                self._declare_features(features)
-            if redacted is not None:
-                redact(redacted)
-                os.environ[REDACT_ENV] = ",".join(redacted)
+        if redacted is not None:
+            redact(redacted)
+            os.environ[REDACT_ENV] = ",".join(redacted)
+        if mode is not None:
+            self._locked(self._set_mode, mode)
+        if (max_records_per_second, max_shard_bytes) != (None, None):
+            self._locked(self._limit, limits)
+        if sinks is not None:
+            self.sinks = Sinks(sinks, self.sinks.subscribers)
+        if run_dir is not None:
+            self._locked(self._record_into, os.path.abspath(os.fspath(run_dir)))
+        if features is not None:
+            self._locked(self._declare_features, features)
+
+    def _set_mode(self, mode: str) -> None:
+        self.mode = mode
+        hot.reset()
+
+    def _record_into(self, run_dir: str) -> None:
+        self._write_exit()
+        before = self._session
+        # What hits the fast path counts until then is in the totals: it is emptied first.
+        hot.reset()
+        self._past, self._session, self.run_dir = self._totals(), None, run_dir
+        os.environ[RUN_DIR_ENV] = run_dir
+        if before is not None:
+            before.drop()
+        self._start_anew()
 
     def _limit(self, limits: Limits) -> None:
         self._limits = limits
@@ -218,27 +263,20 @@ class Recorder:
     def declare(self, kind: Kind, message: str, invariant: str | None, where: Where) -> None:
         """Make an assertion known before it is hit; written with the first record."""
         location = where.location()
-        with self._lock:
-            self._declared[kind, message] = (invariant, location)
-            if self._session is not None and (kind, message) not in self._session.slots:
-                self._session.add_slot(kind, message, invariant, location)
+        self._locked(self._declare, kind, message, invariant, location)
+
+    def _declare(self, kind: Kind, message: str, invariant: str | None, location: Location) -> None:
+        self._declared[kind, message] = (invariant, location)
+        if self._session is not None:
+            self._session.slot(kind, message, invariant, location)
 
     def declare_now(self, kind: Kind, message: str, where: Where) -> None:
         """Write the declaration of an assertion that may never be hit here."""
-        if self.mode == OFF:
-            return
-        self._slot(kind, message, None, where)
+        if self.mode != OFF:
+            self._locked(self._slot, kind, message, None, where.location())
 
-    def _slot(self, kind: Kind, message: str, invariant: str | None, where: Where) -> Slot:
-        session = self._session
-        slot = None if session is None else session.slots.get((kind, message))
-        if slot is not None:
-            return slot
-        location = where.location()
-        with self._lock:
-            session = self._opened()
-            slot = session.slots.get((kind, message))
-            return slot or session.add_slot(kind, message, _id_of(invariant), location)
+    def _slot(self, kind: Kind, message: str, invariant: str | None, location: Location) -> Slot:
+        return self._opened().slot(kind, message, _id_of(invariant), location)
 
     def hit(
         self,
@@ -248,153 +286,172 @@ class Recorder:
         details: object,
         invariant: str | None,
         where: Where,
-        clock: int | None = None,
     ) -> Hit | None:
         """
         Count a hit and write it if it is news.
 
-        Args:
-            clock: When it was evaluated; now, if not given.
-
         Returns:
             The record, None if none was needed.
         """
-        if clock is None:
-            clock = system.clock()
+        clock = system.clock()
+        it = Evaluation(kind, condition, message, details, invariant, where, clock, self._process)
         if self._lock.is_mine():
             # A signal handler or a finaliser, in the middle of a record: it must wait.
-            place = Elsewhere(where.location())
-            self._lock.late.append((kind, condition, message, details, invariant, place, clock))
+            it.where = None
+            self._pending.append(it)
             return None
-        if self._uncounted:
-            self._count_again()
+        if self._pending:
+            self._catch_up()
         try:
-            slot = self._slot(kind, message, invariant, where)
-            if not slot.has_seen(condition):
-                with self._lock:
-                    slot.mark(condition)
-        except Exception:
-            self._keep(kind, condition, message, invariant, where, clock)
-            raise
-        count = slot.count(condition)
-        nth = self._number(slot) if kind.violated_by_false and not condition else 0
-        if not self._is_due(count, nth, condition=condition):
-            self._publish(slot, condition, count, violation=nth > 0)
-            return None
-        # The first violation of a trial is what the trial is judged by.
-        is_first = count == 1 or nth == 1
-        if not is_first and not self.raises_here and not self._limits.allow_a_record():
-            self._drop(slot, condition, count, violation=nth > 0)
-            return None
-        captured = None if condition else where.captured()
-        location = where.location()
-        hit = self._write_hit(slot, condition, count, nth, clock, details, location, captured)
-        self._publish(slot, condition, count, violation=nth > 0)
-        self.sinks.tell(hit)
-        return hit
+            self._advance(it)
+        except BaseException as error:
+            # What was begun is completed before the exception goes on.
+            is_complete = self._complete(it)
+            interrupts.reraise(error)
+            if not is_complete:
+                raise
+        return it.hit
 
-    def _keep(
-        self,
-        kind: Kind,
-        condition: bool,
-        message: str,
-        invariant: str | None,
-        where: Where,
-        clock: int,
-    ) -> None:
-        """Keep a hit that could not even be counted: for want of descriptors, nothing imports."""
-        if len(self._uncounted) < _UNCOUNTED_KEPT:
-            place = Elsewhere(where.location())
-            self._uncounted.append((kind, condition, message, None, invariant, place, clock))
+    def _advance(self, it: Evaluation) -> None:
+        """Take the steps of an evaluation that are not taken yet."""
+        if it.process is not self._process:
+            # It was evaluated in the parent, or before the run directory changed.
+            return
+        if it.slot is None:
+            self._locked(self._count, it)
+        if it.count is None:
+            return
+        if it.is_wanted is None:
+            it.is_wanted = self._wants(it)
+        if it.is_wanted and it.hit is None:
+            it.hit, it.lines = self._described(it)
+        if it.lines:
+            self._locked(self._write_hit, it)
+        # From now on the fast path counts hits like this one by itself.
+        if not it.nth and (it.condition or (it.count or 0) >= 10):
+            self._locked(self._publish, it)
+        if it.hit is not None and not it.is_published:
+            it.is_published = True
+            self.sinks.tell(it.hit)
 
-    def _count_again(self) -> None:
-        kept, self._uncounted = self._uncounted, []
-        for number, hit in enumerate(kept):
+    def _count(self, it: Evaluation) -> None:
+        slot = self._slot(it.kind, it.message, it.invariant, it.location)
+        slot.mark(it.condition)
+        if it.process is self._process:
+            # Else this is a child, forked in the middle: the parent counts it.
+            slot.count(it)
+        if it.is_violation and not it.nth:
+            numbers = self._violated.setdefault(self.trial_id, {})
+            key = it.kind, it.message
+            # One line: what interrupts comes before both or after both.
+            numbers[key] = it.nth = numbers.get(key, 0) + 1
+        it.trial = self._current
+        it.slot = slot
+
+    def _complete(self, it: Evaluation) -> bool:
+        """Take the steps that an exception left out; one that it left uncounted is kept."""
+        try:
+            self._advance(it)
+        except BaseException:
+            if it.count is None and len(self._pending) < _MOST_PENDING:
+                it.where = it.details = None
+                self._pending.append(it)
+            return False
+        return True
+
+    def _catch_up(self) -> None:
+        """Resume the evaluations that had to wait, or for which something was missing."""
+        me = get_ident()
+        for it in tuple(self._pending):
             try:
-                self.hit(*hit)
-            except Exception:
-                # It has kept itself; those behind it would fare no better.
-                self._uncounted += kept[number + 1 :]
+                if self._lock.run(it.claim, me):
+                    self._advance(it)
+                    self._pending.remove(it)
+            except BaseException as error:
+                it.release(me)
+                interrupts.reraise(error)
+                # Those behind it would fare no better.
                 return
 
-    def _number(self, slot: Slot) -> int:
-        """Count a violation in its trial; how many there are now."""
-        with self._lock:
-            numbers = self._violated.setdefault(self.trial_id, {})
-            key = slot.kind, slot.message
-            numbers[key] = numbers.get(key, 0) + 1
-            return numbers[key]
+    def _wants(self, it: Evaluation) -> bool:
+        """Whether a record of it is due."""
+        if not self._is_due(it):
+            return False
+        # The first violation of a trial is what the trial is judged by.
+        is_first = it.count == 1 or it.nth == 1
+        if is_first or self.raises_here or self._limits.allow_a_record():
+            return True
+        self._locked(self._bump, DROPPED_CELL)
+        return False
 
-    def _drop(self, slot: Slot, condition: bool, count: int, *, violation: bool) -> None:
-        with self._lock:
-            self._opened().counters.bump(DROPPED_CELL)
-        self._publish(slot, condition, count, violation=violation)
+    def _bump(self, cell: int) -> None:
+        self._opened().counters.bump(cell)
 
-    def _is_due(self, count: int, nth: int, *, condition: bool) -> bool:
-        if condition:
-            return count == 1
-        return nth == 1 or (nth > 0 and self.raises_here) or worth_writing(count)
+    def _is_due(self, it: Evaluation) -> bool:
+        assert it.count is not None
+        if it.condition:
+            return it.count == 1
+        return it.nth == 1 or (it.nth > 0 and self.raises_here) or worth_writing(it.count)
 
-    def _publish(self, slot: Slot, condition: bool, count: int, *, violation: bool) -> None:
-        """Let the hot path count hits like this one by itself from now on."""
-        if violation or not (condition or count >= 10):
-            return
-        with self._lock:
-            if self._owns(slot) and self.mode != OFF:
-                hot.publish(slot.kind, slot.message, condition, slot.cell(condition))
+    def _publish(self, it: Evaluation) -> None:
+        slot = it.slot
+        if slot is not None and self._owns(slot) and self.mode != OFF:
+            hot.publish(slot.kind, slot.message, it.condition, slot.cell(it.condition))
 
     def _owns(self, slot: Slot) -> bool:
-        """Whether counters have not changed hands since *slot* was met."""
+        """Whether *slot* belongs to the session that is being written."""
         session = self._session
         return session is not None and session.slots.get((slot.kind, slot.message)) is slot
 
     def ignore(self, kind: Kind, message: str, condition: bool) -> None:
         """With recording off, let hits like this one go nowhere, at no cost."""
-        with self._lock:
-            if self.mode == OFF:
-                hot.publish(kind, message, condition, hot.SCRATCH)
+        self._locked(self._ignore, kind, message, condition)
 
-    def _write_hit(
-        self,
-        slot: Slot,
-        condition: bool,
-        count: int,
-        nth: int,
-        clock: int,
-        details: object,
-        location: Location,
-        captured: Captured | None,
-    ) -> Hit:
+    def _ignore(self, kind: Kind, message: str, condition: bool) -> None:
+        if self.mode == OFF:
+            hot.publish(kind, message, condition, hot.SCRATCH)
+
+    def _described(self, it: Evaluation) -> tuple[Hit, list[str]]:
+        """The record of an evaluation, for which code of the store may run, and its lines."""
+        slot = it.slot
+        assert slot is not None
+        assert it.count is not None
+        # Taken first: code of the store that was interrupted does not run a second time.
+        where, it.where = it.where, None
+        captured = None if it.condition or where is None else where.captured()
+        details, it.details = it.details, None
         encoded = self._encoder.encode(details, slot.message)
-        trial = self._current
+        if encoded.truncated:
+            self._locked(self._bump, TRUNCATED_CELL)
+        trial = it.trial
         hit = Hit(
             kind=slot.kind,
             message=slot.message,
             invariant=slot.invariant,
-            condition=condition,
-            count=count,
+            condition=it.condition,
+            count=it.count,
             time=system.wall_clock(),
             trial=None if trial is None else trial.id,
             seed=None if trial is None else trial.seed,
-            location=location,
+            location=it.location,
             details=encoded.text or encoded.fallback,
             captured=captured,
-            clock=clock,
-            nth=nth,
+            clock=it.clock,
+            nth=it.nth,
         )
-        with self._lock:
-            session = self._opened()
-            if encoded.truncated:
-                session.counters.bump(TRUNCATED_CELL)
-            if self._is_recorded and self._owns(slot):
-                record = assert_record(
-                    slot.kind, slot.message, location, hit=True, condition=condition
-                )
-                body = line_with_details("antithesis_assert", record, "details", encoded.text)
-                key = shard.VIOLATION if nth else shard.HIT
-                extra = line(key, _hit_body(slot, hit, encoded.fallback))
-                session.write([*encoded.diagnostics, body, extra], is_news=count == 1)
-        return hit
+        if not self._is_recorded:
+            return hit, []
+        record = assert_record(
+            slot.kind, slot.message, it.location, hit=True, condition=it.condition
+        )
+        body = line_with_details("antithesis_assert", record, "details", encoded.text)
+        key = shard.VIOLATION if it.nth else shard.HIT
+        extra = line(key, _hit_body(slot, hit, encoded.fallback))
+        return hit, [*encoded.diagnostics, body, extra]
+
+    def _write_hit(self, it: Evaluation) -> None:
+        if it.slot is not None and self._owns(it.slot):
+            self._opened().write(it.lines, is_news=it.count == 1)
 
     def trouble(self, message: object, reason: str, where: Where) -> None:
         """An assertion could not be evaluated: recorded, never a pass, never raised."""
@@ -402,17 +459,18 @@ class Recorder:
             return
         try:
             location = where.location()
-            with self._lock:
-                self._opened().counters.bump(TROUBLE_CELL)
-                self.refusals += 1
-                if self.refusals <= _TROUBLES_WRITTEN:
-                    self._write_trouble(message, reason, location)
+            self._locked(self._note_trouble, message, reason, location)
             warn_once(f"{location}: assertion {bounded_repr(message)}: {reason}")
-        except Exception:  # the last line of defence of the store
+        except Exception as error:  # the last line of defence of the store
+            self._unreported += 1
+            interrupts.reraise(error)
             warn_once("an assertion could neither be evaluated nor reported")
 
-    def _write_trouble(self, message: object, reason: str, location: Location) -> None:
-        if not self._is_recorded:
+    def _note_trouble(self, message: object, reason: str, location: Location) -> None:
+        session = self._opened()
+        session.counters.bump(TROUBLE_CELL)
+        self.refusals += 1
+        if self.refusals > _TROUBLES_WRITTEN or not self._is_recorded:
             return
         body = {
             "message": message if isinstance(message, str) else bounded_repr(message),
@@ -421,7 +479,7 @@ class Recorder:
             "time": system.wall_clock(),
             "trial": self.trial_id,
         }
-        self._opened().write([line(shard.TROUBLE, body)])
+        session.write([line(shard.TROUBLE, body)])
 
     def guide(
         self,
@@ -434,18 +492,16 @@ class Recorder:
         maximize: bool,
     ) -> None:
         """Note how close a rich assertion came."""
-        with self._lock:
-            self._guide.note(message, type, value, data, where, maximize=maximize)
+        note = self._guide.note
+        self._locked(note, message, type, value, data, where, maximize=maximize)
 
     def watermarks(self) -> dict[str, float]:
         """How near each rich assertion has come in this process; more is nearer."""
-        with self._lock:
-            return self._guide.extremes()
+        return self._locked(self._guide.extremes)
 
     def warn_not_finite(self, message: str) -> None:
         """Say once that an operand which is not finite gives no guidance."""
-        with self._lock:
-            self._guide.warn_not_finite(message)
+        self._locked(self._guide.warn_not_finite, message)
 
     @property
     def _platform(self) -> Platform | None:
@@ -465,23 +521,23 @@ class Recorder:
         Kind, message, invariant, true and false hits of all assertions this process has met, into
         whatever it recorded; they only grow.
         """
-        return [(*name, *told) for name, told in self._totals().items()]
+        return [(*name, *counted) for name, counted in self._locked(self._totals).items()]
 
     def _totals(self) -> dict[tuple[Kind, str], tuple[str | None, int, int]]:
-        with self._lock:
-            totals = dict(self._past)
-            session = self._session
-            if session is None:
-                return totals
-            true, false = session.counters.totals()
-            for name, slot in session.slots.items():
+        totals = dict(self._past)
+        session = self._session
+        if session is None:
+            return totals
+        true, false = session.counters.totals()
+        for name, slot in session.slots.items():
+            if slot.number < len(true):
                 _, before_true, before_false = totals.get(name, (None, 0, 0))
                 totals[name] = (
                     slot.invariant,
                     before_true + true[slot.number],
                     before_false + false[slot.number],
                 )
-            return totals
+        return totals
 
     # -- explaining ------------------------------------------------------
 
@@ -495,6 +551,7 @@ class Recorder:
         try:
             return None if self._explainer is None else self._explainer(hit)
         except Exception as error:
+            interrupts.reraise(error)
             warn_once(f"a violation could not be explained: {bounded_repr(error)}")
             return None
 
@@ -523,85 +580,111 @@ class Recorder:
     def begin_trial(self, trial: trials.Trial) -> None:
         """Give the hits from now on to *trial*; one that was begun before gets a number."""
         try:
-            with self._lock:
-                self._begin(trial)
-        except Exception as error:
+            self._locked(self._begin, trial)
+        except BaseException as error:
+            if interrupts.found_in(error) is not None:
+                # The block is not entered, so nobody else will end it.
+                self._locked(self._abandon, trial)
+            interrupts.reraise(error)
             # No descriptors left, for one: the trial goes on unrecorded.
             warn_once(f"trial {trial.id!r} is not recorded: {bounded_repr(error)}")
 
-    def _begin(self, trial: trials.Trial) -> None:
-        if self.mode != OFF:
-            times = self._begun[trial.id] = self._begun.get(trial.id, 0) + 1
-            if times > 1:
-                trial.id = f"{trial.id} ({times})"
-            trial.parent = self.trial_id
-            if self.run_dir is not None:
-                session = self._opened()
-                self._write_begin(session, trial, self._delta_lines())
+    def _abandon(self, trial: trials.Trial) -> None:
+        """End a trial whose beginning was interrupted, and may have been written."""
+        if trial not in self._stack:
             self._stack.append(trial)
-            self._export_trial()
+        trial.owner = self.shard_name
+        self._end(trial)
 
-    def _write_begin(self, session: Session, trial: trials.Trial, before: list[str]) -> None:
-        trial.owner = session.name
+    def _begin(self, trial: trials.Trial) -> None:
+        if self.mode == OFF:
+            return
+        times = self._begun[trial.id] = self._begun.get(trial.id, 0) + 1
+        if times > 1:
+            trial.id = f"{trial.id} ({times})"
+        trial.parent = self.trial_id
+        if self.run_dir is not None:
+            self._write_begin(self._opened(), trial)
+        self._stack.append(trial)
+        self._export_trial()
+
+    def _write_begin(self, session: Session, trial: trials.Trial) -> None:
         body = {
             **trial.as_dict(),
+            "owner": session.name,
             "state": "begin",
             "time": system.wall_clock(),
             "clock": system.clock(),
             "features": self.features,
         }
-        session.write([*before, line(shard.TRIAL, body)])
+        session.write_with_delta([line(shard.TRIAL, body)])
+        trial.owner = session.name
 
     def end_trial(self, trial: trials.Trial) -> None:
         """Close *trial* and what is still open inside it."""
         try:
-            with self._lock:
-                self._end(trial)
+            self._locked(self._end, trial)
+        except BaseException as error:
+            self._end_after_all(trial)
+            interrupts.reraise(error)
+
+    def _end_after_all(self, trial: trials.Trial) -> None:
+        """End a trial whose end was interrupted, or failed: later hits are not its own."""
+        try:
+            self._locked(self._end, trial)
         except Exception as error:
+            if trial in self._stack:
+                del self._stack[self._stack.index(trial) :]
+            interrupts.reraise(error)
             warn_once(f"the end of trial {trial.id!r} is not recorded: {bounded_repr(error)}")
 
     def _end(self, trial: trials.Trial) -> None:
         if trial in self._stack:
             self._end_open_trial(trial)
         elif trial in self._bases:
-            # A forked child left the block: the trial is its parent's to end.
-            lines = self._delta_lines()
-            del self._bases[self._bases.index(trial) :]
-            self._export_trial()
-            body = {
-                "id": trial.id,
-                "state": "left",
-                "around": self.trial_id,
-                "time": system.wall_clock(),
-            }
-            self._write_now([*lines, line(shard.TRIAL, body)])
+            self._leave(trial)
+        self._export_trial()
+
+    def _leave(self, trial: trials.Trial) -> None:
+        """A forked child left the block: the trial is its parent's to end."""
+        session = self._session
+        if session is not None:
+            session.write_with_delta([])
+        del self._bases[self._bases.index(trial) :]
+        body = {
+            "id": trial.id,
+            "state": "left",
+            "around": self.trial_id,
+            "time": system.wall_clock(),
+        }
+        self._write_now([line(shard.TRIAL, body)])
 
     def _end_open_trial(self, trial: trials.Trial) -> None:
-        lines = self._delta_lines()
+        session = self._session
+        if session is not None:
+            self._guide.flush()
+            session.write_with_delta(self._end_lines(session, trial))
         for ended in self._stack[self._stack.index(trial) :]:
             self._violated.pop(ended.id, None)
         del self._stack[self._stack.index(trial) :]
-        self._export_trial()
-        session = self._session
-        if session is not None and session.is_written and trial.owner == session.name:
-            self._guide.flush()
-            body = {
-                "id": trial.id,
-                "state": "end",
-                "time": system.wall_clock(),
-                "clock": system.clock(),
-                "outlived": session.others_alive(),
-            }
-            session.write([*lines, line(shard.TRIAL, body)])
+
+    def _end_lines(self, session: Session, trial: trials.Trial) -> list[str]:
+        if not session.is_written or trial.owner != session.name:
+            return []
+        body = {
+            "id": trial.id,
+            "state": "end",
+            "time": system.wall_clock(),
+            "clock": system.clock(),
+            "outlived": session.others_alive(),
+        }
+        return [line(shard.TRIAL, body)]
 
     def _export_trial(self) -> None:
         if self._current is None:
             os.environ.pop(trials.ENVIRONMENT, None)
         else:
             os.environ[trials.ENVIRONMENT] = trials.to_environment(self._current)
-
-    def _delta_lines(self) -> list[str]:
-        return [] if self._session is None else self._session.delta()
 
     # -- lifecycle -------------------------------------------------------
 
@@ -631,15 +714,14 @@ class Recorder:
                 text = f"{{{json_text(name)}: {encoded.text or '{}'}}}\n"
             else:
                 text = line_with_details(inside[0], inside[1], "details", encoded.text)
-            with self._lock:
-                session = self._opened()
-                if encoded.truncated:
-                    session.counters.bump(TRUNCATED_CELL)
-                if inside is None and not self._limits.allow_a_record():
-                    session.counters.bump(DROPPED_CELL)
-                else:
-                    session.write([*encoded.diagnostics, text])
+            if encoded.truncated:
+                self._locked(self._bump, TRUNCATED_CELL)
+            if inside is None and not self._limits.allow_a_record():
+                self._locked(self._bump, DROPPED_CELL)
+            else:
+                self._locked(self._write_now, [*encoded.diagnostics, text])
         except Exception as error:
+            interrupts.reraise(error)
             warn_once(f"event {name!r} is not recorded: {bounded_repr(error)}")
 
     def note(self, key: str, body: Mapping[str, object]) -> None:
@@ -647,19 +729,22 @@ class Recorder:
         if self.mode == OFF or self.run_dir is None:
             return
         try:
-            with self._lock:
-                self._opened().write([line(key, body)])
+            self._locked(self._write_now, [line(key, body)])
         except Exception as error:
+            interrupts.reraise(error)
             warn_once(f"{key} is not recorded: {bounded_repr(error)}")
 
     # -- end of the process, and its children ------------------------------
 
     def at_exit(self) -> None:
         """Write what is only in memory, and make ready for finalisers, which cannot import."""
-        if self._uncounted:
-            self._count_again()
-        with self._lock:
-            self._write_exit()
+        for it in self._pending:
+            # Whoever was to resume it will not come any more.
+            it.owner = 0
+        self._catch_up()
+        if self._unreported:
+            self._locked(self._bump, TROUBLE_CELL)
+        self._locked(self._write_exit)
         if self.run_dir is not None and self.mode != OFF:
             load_json()
             load_hashing()
@@ -669,30 +754,24 @@ class Recorder:
             self._guide.flush()
             self._session.write_exit()
 
-    def before_fork(self) -> None:
-        """Keep other threads out while the process is copied."""
-        self.sinks.before_fork()
-        self._lock.acquire()
-
-    def after_fork_in_parent(self) -> None:
-        """Let them in again."""
-        self._lock.release()
-        self.sinks.after_fork()
-
     def after_fork_in_child(self) -> None:
         """A child counts from zero, into a shard of its own, for the trial it was born in."""
-        self._lock = PatientLock(self.hit)
+        try:
+            self._leave_parent()
+        except BaseException:
+            # Half of it done, the child would count into the shard of its parent.
+            self._leave_parent()
+            raise
+
+    def _leave_parent(self) -> None:
+        hot.reset()
         if self._session is not None:
-            self._session.drop()
-        self._bases += self._stack
-        self._stack = []
-        self._begun = {}
-        self._past = {}
-        self._uncounted = []
+            self._session.disown()
+        self._bases, self._stack = [*self._bases, *self._stack], []
+        self._begun, self._past, self._pending, self._unreported = {}, {}, [], 0
         if self._raising_thread is not None:
             # The thread that runs the test is the parent's.
             self._raising_thread = 0
-        self.sinks.after_fork_in_child()
         self._start_anew()
 
 
@@ -726,9 +805,8 @@ def _hit_body(slot: Slot, hit: Hit, fallback: str | None) -> dict[str, object]:
 recorder = Recorder(os.environ)
 told_by(lambda text: recorder.sinks.tell_trouble(text))
 
-os.register_at_fork(
-    before=lambda: recorder.before_fork(),
-    after_in_parent=lambda: recorder.after_fork_in_parent(),
-    after_in_child=lambda: recorder.after_fork_in_child(),
-)
+recorder._lock.hold_across_forks(lambda: recorder.after_fork_in_child())
+# Hooks before a fork run in reverse order.  A thread that loads sinks takes the recorder's lock
+# when it asserts, so the lock of the sinks is taken first.
+loading.hold_across_forks(lambda: recorder.sinks.after_fork_in_child(), PATIENCE)
 atexit.register(lambda: recorder.at_exit())

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import reprlib
 
+from . import interrupts
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
@@ -49,6 +51,7 @@ def bounded_repr(value: object, limit: int = 200) -> str:
     try:
         text = shortener.repr(value)
     except Exception as error:
+        interrupts.reraise(error)
         text = f"<{type(value).__name__}, repr failed: {type(error).__name__}>"
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return text if text.isprintable() else _printable(text)[:limit]

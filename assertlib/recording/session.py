@@ -1,6 +1,6 @@
 """
-What a process records between two changes of hands: one shard, its counters,
-and the assertions met so far.
+What a process records between forks and changes of run directory: one shard, its counters, and
+the assertions met so far.
 
 A fork and a new run directory each begin a new session with counts from zero.
 """
@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 
 from ..model import PROTOCOL_VERSION, Kind, Location, assert_record
 from . import hot, shard
 from .counters import (
+    CELL_BYTES,
     DROPPED_CELL,
     FALSE_CELL,
     KIND_CELL,
     LOST_CELL,
+    SLOT_CELLS,
     TROUBLE_CELL,
     TRUE_CELL,
     TRUNCATED_CELL,
@@ -34,19 +37,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Final
 
+    from .hits import Evaluation
     from .hot import Cell, Pair
     from .loader import Platform
 
+    Totals = tuple[list[int], list[int]]
+
 VERSION: Final = "0.1.0"
+
+_MOST_OWED = 100_000
+"""How often lines are kept in memory until they can be written."""
 
 _END_BYTES, _SLOT_BYTES = 1024, 48
 """What the last lines of a shard may take: so much, and so much more for each assertion."""
 
 
 class Slot:
-    """An assertion that this process has met, and its counters."""
+    """
+    An assertion that this process has met, and its counters.
 
-    __slots__ = ("cells", "index", "invariant", "kind", "location", "message", "number")
+    Attributes:
+        declaration: The lines that declare it, until they are written.
+    """
+
+    __slots__ = (
+        "cells",
+        "declaration",
+        "index",
+        "invariant",
+        "kind",
+        "location",
+        "message",
+        "number",
+    )
 
     def __init__(
         self,
@@ -63,31 +86,38 @@ class Slot:
         self.invariant = invariant
         self.location = location
         self.cells, self.index = first
+        self.declaration: list[str] = _declaration(self)
 
     def mark(self, condition: bool) -> None:
         """Note in the counter file that this outcome was seen; under the recorder's lock."""
         self.cells[self.index + KIND_CELL] |= seen_bit(condition)
 
-    def has_seen(self, condition: bool) -> bool:
-        """Whether that was noted."""
-        return bool(self.cells[self.index + KIND_CELL] & seen_bit(condition))
-
-    def count(self, condition: bool) -> int:
-        """Count one hit; returns how many there are now with this outcome."""
-        return hot.add(self.cell(condition))
+    def count(self, evaluation: Evaluation) -> None:
+        """Count an evaluation, once; under the recorder's lock."""
+        column = TRUE_CELL if evaluation.condition else FALSE_CELL
+        if evaluation.count is None:
+            hot.add_noted(self.cells, self.index + column, evaluation)
 
     def cell(self, condition: bool) -> Cell:
         """Where hits with this outcome are counted."""
         return hot.make_cell(self.cells, self.index + (TRUE_CELL if condition else FALSE_CELL))
+
+    def disown(self) -> None:
+        """Count into memory of nobody from now on: the cells are the parent's, in a child."""
+        self.cells, self.index = memoryview(bytearray(SLOT_CELLS * CELL_BYTES)).cast("Q"), 0
 
 
 class Session:
     """
     A shard that is being written, or, without a run directory, just counters.
 
+    An exception that interrupts any of its methods leaves it such that the next call completes
+    what was begun.
+
     Attributes:
         name: Name of the shard; empty without one.
         is_written: Whether records go anywhere.
+        is_ready: Whether the recorder has declared in it what is known; set by the recorder.
     """
 
     def __init__(
@@ -97,55 +127,76 @@ class Session:
         trial: Callable[[], str | None],
         most_bytes: int,
         platform: Platform | None,
+        descriptors: list[int],
     ) -> None:
         """
         Args:
             run_dir: Where to record; nothing that is wrong with it raises.
             facts: What the shard's header shall say of the process.
-            trial: Tells the id of the trial that gets the hits now.
+            trial: Returns the id of the trial that gets the hits now.
             most_bytes: How large its lines may get; 0 is without limit.
             platform: What takes the records, too.
+            descriptors: Where those that it opens are kept until it is dropped.
         """
         self._platform = platform
+        self._descriptors = descriptors
+        self._pid = system.getpid()
         self._trial = trial
         self.most_bytes = most_bytes
         self._is_full = False
+        self.is_ready = False
         self.slots: dict[tuple[Kind, str], Slot] = {}
         self.name = "" if run_dir is None else shard_name()
         self._wants_records = run_dir is not None
         self._writer: shard.ShardWriter | None = None
+        self._owed: deque[list[str]] = deque()
+        self._is_behind = False
         self._live: list[LiveShards] = []
-        self._told: tuple[list[int], list[int]] = ([], [])
+        self._counted: Totals = ([], [])
+        self._delta: tuple[Totals, list[str]] | None = None
         self._run_dir = run_dir
         self._facts = facts
         path = None if run_dir is None else os.path.join(run_dir, self.name)
-        if run_dir is not None and path is not None:
-            self._open(run_dir, path)
-        self.counters = Counters(None if path is None else path + shard.COUNTS_SUFFIX)
-        if self._writer is not None or platform is not None:
-            self.write([_sdk_line(), self._header_line()])
+        self._make_run_dir()
+        counts = None if path is None else path + shard.COUNTS_SUFFIX
+        self.counters = Counters(counts, descriptors, self._pid)
         if path is not None and not self.counters.durable:
             warn_later(f"counts of {path} are kept in memory only: no space or no permission")
 
-    def _open(self, run_dir: str, path: str) -> None:
-        try:
-            system.makedirs(run_dir)
-            self._writer = shard.ShardWriter(path + shard.SUFFIX)
-        except OSError as error:
-            warn_later(f"cannot record into {run_dir}, hits are only counted: {error}")
-        outputs = os.path.join(run_dir, OUTPUTS)
-        self._live = [LiveShards(run_dir, self.name), LiveShards(outputs, suffix=KNOWN)]
+    def begin(self) -> None:
+        """Write the header, which names this process: not before it is known whose session it is."""
+        if self._platform is not None:
+            self._platform.write(self._header())
+        self._put([])
 
-    def _open_again(self) -> None:
-        """What could not be opened, for want of descriptors or space, may be possible by now."""
+    def _make_run_dir(self) -> None:
         if self._run_dir is None:
             return
-        self._open(self._run_dir, os.path.join(self._run_dir, self.name))
-        if self._writer is not None:
-            declared = [text for slot in self.slots.values() for text in _declaration(slot)]
-            self._put([_sdk_line(), self._header_line(), *declared])
+        try:
+            system.makedirs(self._run_dir)
+        except OSError as error:
+            self._warn_of(error)
+        outputs = os.path.join(self._run_dir, OUTPUTS)
+        self._live = [LiveShards(self._run_dir, self.name), LiveShards(outputs, suffix=KNOWN)]
 
-    def _header_line(self) -> str:
+    def _open(self) -> None:
+        """Open the shard; for want of descriptors or space that may be possible later only."""
+        if self._run_dir is None or not self._wants_records:
+            return
+        try:
+            system.makedirs(self._run_dir)
+            path = os.path.join(self._run_dir, self.name) + shard.SUFFIX
+            writer = shard.ShardWriter(path, self._descriptors, self._pid)
+        except OSError as error:
+            self._warn_of(error)
+        else:
+            self._owed.appendleft(self._header())
+            self._writer = writer
+
+    def _warn_of(self, error: OSError) -> None:
+        warn_later(f"cannot record into {self._run_dir}, hits are only counted: {error}")
+
+    def _header(self) -> list[str]:
         own = {
             "schema": shard.SCHEMA,
             "shard": self.name,
@@ -158,42 +209,77 @@ class Session:
             "clock": system.clock(),
             "clock_id": system.clock_id(),
         }
-        return line(shard.HEADER, {**own, **self._facts})
+        return [_sdk_line(), line(shard.HEADER, {**own, **self._facts})]
 
     @property
     def is_written(self) -> bool:
         return self._writer is not None
 
-    def write(self, lines: list[str], *, is_news: bool = False) -> None:
+    def write(self, lines: list[str], *, is_news: bool = False, must: bool = False) -> None:
         """
-        Write whole lines in one go; what cannot be written is counted as lost, what the limit
-        does not allow as dropped.
+        Write whole lines in one go and empty the list; what cannot be written is counted as
+        lost, what the limit does not allow as dropped.
 
         Args:
             is_news: Whether they declare an assertion or are its first true or false hit: for
                 these an eighth of the shard is kept free.
+            must: Whether readers need them to understand the rest: if they cannot be written,
+                they are kept until there is space.
         """
         if self._platform is not None:
-            self._platform.write(lines)
+            self._platform.write(list(lines))
         if self.most_bytes and self._has_no_room(lines, is_news=is_news):
             self.counters.bump(DROPPED_CELL)
+            lines.clear()
         else:
-            self._put(lines)
+            self._put(lines, must=must)
+
+    def _put(self, lines: list[str], *, must: bool = False) -> None:
+        if self._writer is None:
+            self._open()
+        if must and lines and len(self._owed) < _MOST_OWED:
+            # One line: they are in one of the two lists, whatever interrupts.
+            self._owed += (list(lines),); lines[:] = ()  # fmt: skip  # noqa: E702
+        # A violation matters more than what was kept, but the header precedes all.
+        writer = self._writer
+        has_header = writer is not None and writer.size > 0
+        is_whole = self._append(lines) if has_header else self._pay() and self._append(lines)
+        if not (is_whole and self._pay()) and self._wants_records:
+            self.counters.bump(LOST_CELL)
+        lines[:] = ()
+
+    def _append(self, lines: list[str]) -> bool:
+        writer = self._writer
+        if writer is None or not lines:
+            return not lines
+        is_whole = writer.write(lines)
+        if not is_whole:
+            warn_later(f"a record could not be written to {writer.path}: no space?")
+        return is_whole
+
+    def _pay(self) -> bool:
+        """Write what must not be lost, and was kept for want of space; whether all is written."""
+        while self._owed and (writer := self._writer) is not None:
+            first = self._owed[0]
+            kept = list(first)
+            if self._is_behind and not writer.has_space(self._reserve(kept)):
+                return False
+            if not self._append(first):
+                first[:] = kept
+                self._is_behind = True
+                return False
+            del self._owed[0]
+        self._is_behind = bool(self._owed)
+        return not self._owed
+
+    def _reserve(self, lines: list[str]) -> int:
+        """Bytes of *lines*, and of the last line of a shard whose counts are in memory."""
+        return sum(map(len, lines)) + _END_BYTES + _SLOT_BYTES * len(self.slots)
 
     def limit(self, most_bytes: int) -> None:
         """Let the lines get so large from now on; 0 is without limit."""
         self.most_bytes = most_bytes
         self._is_full = False
-
-    def _put(self, lines: list[str]) -> None:
-        if self._writer is None and self._wants_records:
-            self._open_again()
-        if self._writer is None:
-            if self._wants_records:
-                self.counters.bump(LOST_CELL)
-        elif not self._writer.write(lines):
-            self.counters.bump(LOST_CELL)
-            warn_later(f"a record could not be written to {self._writer.path}: no space?")
 
     def _has_no_room(self, lines: list[str], *, is_news: bool) -> bool:
         """Whether the shard is full; before it gets so it tells what was counted till then."""
@@ -208,29 +294,50 @@ class Session:
             return self._is_full
         self._is_full = True
         body = {"bytes": self.most_bytes, "time": system.wall_clock()}
-        self._put([*self.delta(), line(shard.LIMIT, body)])
+        self._put_delta([line(shard.LIMIT, body)])
         warn_later(
             f"{self._writer.path} has reached max_shard_bytes; hits are counted, and nothing more"
             " is written"
         )
         return True
 
-    def add_slot(self, kind: Kind, message: str, invariant: str | None, location: Location) -> Slot:
-        """Declare an assertion that is new."""
-        hashed = message_hash(message)
-        number, first = self.counters.add_slot(hashed, kind.code)
-        slot = self.slots[kind, message] = Slot(number, kind, message, invariant, location, first)
-        self.write(_declaration(slot), is_news=True)
+    def slot(self, kind: Kind, message: str, invariant: str | None, location: Location) -> Slot:
+        """The counters of an assertion, which is declared if it is new."""
+        slot = self.slots.get((kind, message))
+        if slot is None:
+            number, first = self.counters.take_slot()
+            slot = Slot(number, kind, message, invariant, location, first)
+            slot = self.slots.setdefault((kind, message), slot)
+        if slot.declaration:
+            self.counters.name_slot(slot.number, message_hash(message), kind.code)
+            self.write(slot.declaration, is_news=True, must=True)
         return slot
 
-    def delta(self) -> list[str]:
-        """What was counted since the last delta, as a line that gives it to the trial."""
+    def write_with_delta(self, lines: list[str]) -> None:
+        """Write what was counted since the last delta, for the trial that is open, and *lines*."""
+        batch = self._with_delta(lines)
+        self.write(batch, must=True)
+        self._settle()
+
+    def _put_delta(self, lines: list[str]) -> None:
+        batch = self._with_delta(lines)
+        self._put(batch, must=True)
+        self._settle()
+
+    def _with_delta(self, lines: list[str]) -> list[str]:
+        self._settle()
         totals = self.counters.totals()
-        true, false = map(_difference, totals, self._told)
-        self._told = totals
-        if not true and not false:
-            return []
-        return [line(shard.DELTA, {"trial": self._trial(), "true": true, "false": false})]
+        true, false = map(_difference, totals, self._counted)
+        delta = {"trial": self._trial(), "true": true, "false": false}
+        batch = [*([line(shard.DELTA, delta)] if true or false else []), *lines]
+        if batch:
+            self._delta = totals, batch
+        return batch
+
+    def _settle(self) -> None:
+        """Count on from the last delta if it was written, though its writer was interrupted."""
+        if self._delta is not None and not self._delta[1]:
+            self._counted, self._delta = self._delta[0], None
 
     def others_alive(self) -> list[str]:
         """Names of the shards of this run whose processes still run, without this one."""
@@ -254,12 +361,18 @@ class Session:
         self._put([line(shard.EXIT, body)])
 
     def drop(self) -> None:
-        """Give all descriptors back without a word, as in a forked child."""
+        """Give all descriptors back without a word."""
         self._wants_records = False
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         self.counters.close()
+
+    def disown(self) -> None:
+        """Drop it in a forked child; what was interrupted by the fork no longer counts in it."""
+        for slot in self.slots.values():
+            slot.disown()
+        self.drop()
 
 
 def _declaration(slot: Slot) -> list[str]:

@@ -1,7 +1,7 @@
 """
 The file one process leaves in a run directory: whole lines, or nothing.
 
-Each record is one ``os.write``, so that what was written survives a SIGKILL
+Each record is one ``pwrite``, so that what was written survives a SIGKILL
 and a reader never meets half a record but at the very end.
 """
 
@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 
 from .system import system
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 SCHEMA = 2
 """Version of assertlib's own records in a shard."""
@@ -38,61 +35,98 @@ EXIT = "assertlib_exit"
 
 
 class ShardWriter:
-    """Appends lines to one file and never raises."""
+    """
+    Appends lines to one file and never raises.
 
-    def __init__(self, path: str) -> None:
+    Lines are taken from the caller in one step and written at a fixed offset.  A write that is
+    interrupted after that step is repeated by whatever writes next, with the same bytes at the
+    same place, so that nothing is lost and nothing stands there twice.
+    """
+
+    def __init__(self, path: str, descriptors: list[int], process: int) -> None:
         """
+        Args:
+            process: Which process it is to be made in.
+            descriptors: Where its descriptor is kept until it is closed.  It outlives a writer
+                whose making is interrupted, whose lock would pass for a live process.
+
         Raises:
             OSError: The file cannot be created.
         """
+        self.path = path
+        self._descriptors = descriptors
+        self._identity: tuple[int, int] | None = None
+        self._end = 0
+        self._under_way = b""
+        self._is_torn = False
         # The name appears only once the lock is held, so that whoever sees the
         # file can tell from the lock whether its process lives.
         hidden = f"{path}.new"
-        self._fd = system.open(
-            hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
-        )
+        system.create_into(descriptors, hidden, os.O_WRONLY, process)
+        self._fd = descriptors[-1]
         try:
             system.flock(self._fd, fcntl.LOCK_EX)
             system.rename(hidden, path)
+            status = system.fstat(self._fd)
         except OSError:
             system.close(self._fd)
+            descriptors.remove(self._fd)
+            with suppress(OSError):
+                system.unlink(hidden)
             raise
-        self.path = path
-        self._identity = identity_of(self._fd)
-        self._end = 0
-        self._is_torn = False
+        self._identity = status.st_dev, status.st_ino
 
-    def write(self, lines: Iterable[str]) -> bool:
-        """Append whole *lines* in one write; False when they could not all be written."""
+    def write(self, lines: list[str]) -> bool:
+        """Append whole *lines* and empty the list; False when they cannot all be written."""
+        self._finish()
         data = "".join(lines).encode("ascii", "backslashreplace")
+        # One line: from here on they are written, whatever interrupts.
+        lines[:], self._under_way = (), data
+        return self._finish()
+
+    def _finish(self) -> bool:
+        """Write what was taken; False if it cannot be written."""
+        data, start = self._under_way, self._end
         if not data:
             return True
         # Whoever daemonises closes all descriptors, and the number may be a file of the
         # store's by now.
-        if self._identity is None or identity_of(self._fd) != self._identity:
-            return False
-        if self._is_torn and not self._cut_back():
-            return False
+        is_own = self._identity is not None and identity_of(self._fd) == self._identity
+        written = self._put(data, start) if is_own else 0
+        # A signal handler may have written meanwhile, and finished this write.
+        if self._under_way is data: self._end, self._under_way = start + written, b""  # fmt: skip  # noqa: E701
+        return written == len(data)
+
+    def _put(self, data: bytes, start: int) -> int:
+        """Write all or nothing; returns how many bytes."""
+        if self._is_torn and not self._cut_back(start):
+            return 0
         try:
-            written = system.write(self._fd, data)
+            if system.pwrite(self._fd, data, start) == len(data):
+                return len(data)
         except OSError:
-            written = 0
-        if written == len(data):
-            self._end += written
-            return True
+            pass
         self._is_torn = True
-        self._cut_back()
-        return False
+        self._cut_back(start)
+        return 0
+
+    def has_space(self, size: int) -> bool:
+        """Whether the file system has *size* bytes left."""
+        try:
+            status = system.fstatvfs(self._fd)
+        except OSError:
+            return False
+        return status.f_bavail * status.f_frsize >= size
 
     @property
     def size(self) -> int:
         """Bytes written so far."""
         return self._end
 
-    def _cut_back(self) -> bool:
+    def _cut_back(self, end: int) -> bool:
         """Take half a line away; until that works, nothing may be written behind it."""
         try:
-            system.ftruncate(self._fd, self._end)
+            system.ftruncate(self._fd, end)
         except OSError:
             return False
         self._is_torn = False
@@ -100,7 +134,12 @@ class ShardWriter:
 
     def close(self) -> None:
         """Give the descriptor, and with it the lock, back."""
-        close_own(self._fd, self._identity)
+        if self._fd in self._descriptors:
+            close_own(self._fd, self._identity)
+            self._descriptors.remove(self._fd)
+        # What a fork interrupted in the middle goes on in the child, with a number that may be
+        # another file's by then.
+        self._fd = -1
 
 
 def identity_of(fd: int) -> tuple[int, int] | None:

@@ -4,8 +4,10 @@ Who is told of violations, of first true hits, and of trouble with recording.
 
 from __future__ import annotations
 
-from _thread import allocate_lock, get_ident
+from _thread import get_ident
 
+from . import interrupts
+from .lock import Lock
 from .reprs import bounded_repr
 from .troubles import warn_once
 
@@ -17,8 +19,12 @@ if TYPE_CHECKING:
     from .loader import Subscriber
 
 
-_PATIENCE = 10.0
+PATIENCE = 10.0
 """Seconds that a fork waits for a thread which loads sinks."""
+
+loading = Lock()
+"""Held by a thread that loads sinks, and while one forks: a child cannot import what another
+thread was importing."""
 
 
 class Sinks:
@@ -35,27 +41,27 @@ class Sinks:
         self._named = list(named)
         self.subscribers = list(subscribers)
         self._loaded: list[Subscriber] | None = None
-        self._loading = allocate_lock()
         self._loader = 0
-        self._is_held = False
         self._late: list[Hit] = []
 
     def loaded(self) -> list[Subscriber]:
-        """The sinks; an empty list while another thread loads them, which may itself assert."""
-        if self._loaded is None and self._loading.acquire(blocking=False):
-            self._loader = get_ident()
-            try:
-                self._load()
-            finally:
-                self._loader = 0
-                self._loading.release()
+        """The sinks; an empty list while they are being loaded, which may itself assert."""
+        if self._loaded is None and self._loader in (0, get_ident()) and not loading.is_mine():
+            loading.run(self._load)
         return [] if self._loaded is None else self._loaded
 
     def _load(self) -> None:
-        if self._loaded is None:
+        if self._loaded is not None:
+            return
+        try:
+            self._loader = get_ident()
             found = [loaded for sink in self._named for loaded in _loaded(sink)]
             # A typing error must not make violations silent.
             self._loaded = found or (_loaded("log") if self._named else [])
+        except BaseException:
+            # Interrupted: whoever comes next loads them.
+            self._loader = 0
+            raise
 
     def add(self, name: str) -> None:
         """Tell the sink called *name*, too, from now on."""
@@ -82,23 +88,9 @@ class Sinks:
             for subscriber in list(self._loaded):
                 _tell(subscriber, late)
 
-    def before_fork(self) -> None:
-        """Wait for who loads them: a child can never import what another thread was importing."""
-        is_mine = self._loader == get_ident()
-        self._is_held = not is_mine and self._loading.acquire(timeout=_PATIENCE)
-
-    def after_fork(self) -> None:
-        """Let them be loaded again."""
-        if self._is_held:
-            self._is_held = False
-            self._loading.release()
-
     def after_fork_in_child(self) -> None:
-        """The same; what came while they were loaded is the parent's to tell."""
-        self._late = []
-        if not self._is_held and self._loader != get_ident():
-            self._loading = allocate_lock()
-        self.after_fork()
+        """What came while they were loaded is the parent's to publish."""
+        self._late, self._loader = [], 0
 
     def tell_trouble(self, text: str) -> bool:
         """Tell those that want to know what is wrong with recording; whether there are any."""
@@ -106,9 +98,9 @@ class Sinks:
         for listener in listeners:
             try:
                 listener.trouble(text)
-            except Exception:  # noqa: S112
-                # There is nobody left to tell.
-                continue
+            except Exception as error:
+                # Nobody is left to report it to.
+                interrupts.reraise(error)
         return bool(listeners)
 
 
@@ -116,6 +108,7 @@ def _tell(subscriber: Subscriber, hit: Hit) -> None:
     try:
         subscriber.handle(hit)
     except Exception as error:
+        interrupts.reraise(error)
         warn_once(f"sink {bounded_repr(subscriber)} failed: {bounded_repr(error)}")
 
 
@@ -127,5 +120,6 @@ def _loaded(sink: str | Subscriber) -> list[Subscriber]:
     try:
         return [load_sink(sink)]
     except Exception as error:
+        interrupts.reraise(error)
         warn_once(f"sink {sink!r} is not used: {bounded_repr(error)}")
         return []

@@ -37,11 +37,13 @@ class system:
     _open_file: Callable[..., Any] = staticmethod(open)
     open = staticmethod(os.open)
     close = staticmethod(os.close)
-    write = staticmethod(os.write)
+    pwrite = staticmethod(os.pwrite)
     fstat = staticmethod(os.fstat)
+    fstatvfs = staticmethod(os.fstatvfs)
     stat = staticmethod(os.stat)
     ftruncate = staticmethod(os.ftruncate)
     rename = staticmethod(os.rename)
+    unlink = staticmethod(os.unlink)
     mkdir = staticmethod(os.mkdir)
     listdir = staticmethod(os.listdir)
     readlink = staticmethod(os.readlink)
@@ -54,6 +56,28 @@ class system:
     mmap = mmap.mmap
     wall_clock = staticmethod(time.time_ns)
     _gettime = staticmethod(time.clock_gettime_ns)
+
+    @staticmethod
+    def create_into(descriptors: list[int], path: str, flags: int, process: int) -> None:
+        """
+        Create the file at *path*, for its owner only, and append its descriptor to *descriptors*.
+
+        That happens in one C call, so that no signal handler can raise between the two and leak
+        the descriptor.
+
+        Args:
+            process: Of which process it is; nothing is created in a child that was forked in the
+                middle.
+
+        Raises:
+            OSError: It cannot be created, or exists.
+        """
+        flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        before = len(descriptors)
+        # One line, for forks.
+        if system.getpid() == process: descriptors.extend(map(system.open, (path,), (flags,), (0o600,)))  # fmt: skip  # noqa: E701
+        if len(descriptors) == before:
+            raise OSError(errno.ECHILD, f"the file is to be made by process {process}", path)
 
     @staticmethod
     def clock() -> int:

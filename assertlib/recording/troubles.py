@@ -6,6 +6,8 @@ for the recorder.
 
 from __future__ import annotations
 
+from . import interrupts
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +37,8 @@ def say() -> None:
         try:
             if _tell is None or not _tell(text):
                 log(text)
-        except Exception:
+        except Exception as error:
+            interrupts.reraise(error)
             # Not even that works; the store must go on.
             return
 

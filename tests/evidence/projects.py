@@ -126,7 +126,7 @@ class Project:
         options = ["-p", "no:cacheprovider", "--assertlib"]
         if not plugins:
             more["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-            options = ["-p", "assertlib.pytest_plugin", *options]
+            options = ["-p", "pytest_assertlib", *options]
         return self.execute(sys.executable, "-m", "pytest", *options, *words, **more)
 
     def runs(self):

@@ -2,6 +2,7 @@
 What came first, whatever the wall clock says: faults and hits, runs and trials.
 """
 
+import os
 import sys
 import time
 
@@ -160,9 +161,9 @@ def test_a_process_that_begins_is_noticed_whatever_the_clock_does(tmp_path, odd_
     live = LiveShards(str(tmp_path))
     assert live.names() == []
     odd_clock()
-    first = ShardWriter(str(tmp_path / "1-a.jsonl"))
+    first = ShardWriter(str(tmp_path / "1-a.jsonl"), [], os.getpid())
     assert live.names() == ["1-a"]
-    second = ShardWriter(str(tmp_path / "2-b.jsonl"))
+    second = ShardWriter(str(tmp_path / "2-b.jsonl"), [], os.getpid())
     assert live.names() == ["1-a", "2-b"]
     first.close()
     second.close()

@@ -98,7 +98,7 @@ class Project:
         program = self.program(body)
         return self.assertlib("run", "--full", "--", sys.executable, program, **variables)
 
-    def pytest(self, *words, plugins=("assertlib.pytest_plugin",), **variables):
+    def pytest(self, *words, plugins=("pytest_assertlib",), **variables):
         """``pytest --assertlib``, with the plugins named and no others."""
         loaded = [word for name in plugins for word in ("-p", name)]
         return self.execute(

@@ -15,7 +15,7 @@ def test_the_session_is_red(tmp_path, name):
     session = SESSIONS[name]
     project = Project(tmp_path)
     project.write("test_it.py", textwrap.dedent(session.source))
-    plugins = ("assertlib.pytest_plugin", *session.plugins)
+    plugins = ("pytest_assertlib", *session.plugins)
     done = project.pytest(*session.options, plugins=plugins)
     assert outcome(done) == "red", done.stdout
     # What is judged later says the same.

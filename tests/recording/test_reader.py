@@ -204,7 +204,7 @@ KILLED_BETWEEN_CALLS = """
         return call
 
     import mmap
-    for name in ("open", "write", "rename", "mkdir", "posix_fallocate", "ftruncate"):
+    for name in ("open", "pwrite", "rename", "mkdir", "posix_fallocate", "ftruncate"):
         setattr(os, name, deadly(getattr(os, name)))
     mmap.mmap = deadly(mmap.mmap)
 

@@ -1,8 +1,8 @@
 """
 ``pytest --assertlib``: records the session, one trial a test.
 
-This module is imported by every pytest on the machine, so it loads nothing
-else of assertlib until it is asked to.
+Every pytest of an environment with assertlib imports this module, so it is outside of the package:
+nothing of that is imported, and no fork hook registered, without the option.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--assertlib"):
         return
     try:
-        from .pytest_session import start
+        from assertlib.pytest_session import start
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("assertlib"):
             raise

@@ -1,0 +1,45 @@
+"""
+The recorder, stopped at a sample of its lines and calls, with something hostile there.
+
+The long form takes all of them: `make stepping`.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .. import support
+
+ROOT = Path(__file__).parents[2]
+ACTIONS = ("raise", "raise base", "signal", "thread", "fork", "system call")
+SAMPLE = 12
+
+
+NO_MEMORY = pytest.param(
+    "no memory",
+    marks=pytest.mark.skipif(
+        importlib.util.find_spec("_testcapi") is None, reason="this Python has no _testcapi"
+    ),
+)
+
+
+@pytest.mark.parametrize("pure", [False, True], ids=["accelerated", "pure"])
+@pytest.mark.parametrize("action", [*ACTIONS, NO_MEMORY])
+def test_nothing_that_happens_inside_the_recorder_is_seen_outside(action, pure):
+    seed = os.environ.get("TEST_SEED") or str(int.from_bytes(os.urandom(3)))
+    print(f"TEST_SEED={seed}")
+    command = ["-m", "tests.recording.stepping", "--sample", str(SAMPLE), "--seed", seed]
+    done = subprocess.run(
+        [sys.executable, *command, "--action", action],
+        env={**support.clean_environment(), "ASSERTLIB_PURE": "1" if pure else ""},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "no failure" in done.stdout
