@@ -17,7 +17,10 @@
 #include <structmember.h>
 
 #include <math.h>
+#include <signal.h>
 #include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #if PY_VERSION_HEX < 0x030D0000
 static int
@@ -113,6 +116,80 @@ static PyTypeObject Cell_Type = {
     .tp_new = cell_new,
     .tp_dealloc = (destructor)cell_dealloc,
 };
+
+/* -- counter files that are cut ---------------------------------------------- */
+
+/*
+ * A store must not die because somebody truncates its counter file: a hit in a page that the file
+ * no longer has is a SIGBUS.  The handler puts a page of zeros there, and counting goes on in
+ * memory; that the file was cut is for its owner and its readers to find.  This costs a hit
+ * nothing.  What is not ours goes to the handler that was there before.
+ */
+enum { MOST_GUARDED = 1024 };
+static struct {
+    char *start;
+    size_t size;
+} guarded[MOST_GUARDED];
+static int guarded_count;
+static struct sigaction before_guard;
+static long page_size;
+
+static int
+is_guarded(const char *at)
+{
+    int count = __atomic_load_n(&guarded_count, __ATOMIC_ACQUIRE);
+    for (int i = 0; i < count; i++) {
+        if (at >= guarded[i].start && at < guarded[i].start + guarded[i].size) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Only what is safe in a signal handler: arithmetic, mmap and sigaction. */
+static void
+on_bus_error(int number, siginfo_t *info, void *context)
+{
+    if (is_guarded(info->si_addr)) {
+        void *page = (void *)((uintptr_t)info->si_addr & ~((uintptr_t)page_size - 1));
+        if (mmap(page, (size_t)page_size, PROT_READ | PROT_WRITE,
+                 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) {
+            return;
+        }
+    }
+    if (before_guard.sa_flags & SA_SIGINFO) {
+        before_guard.sa_sigaction(number, info, context);
+    }
+    else if (before_guard.sa_handler != SIG_DFL && before_guard.sa_handler != SIG_IGN) {
+        before_guard.sa_handler(number);
+    }
+    else {
+        sigaction(SIGBUS, &before_guard, NULL); /* The access is repeated, and meets that. */
+    }
+}
+
+/* guard(cells): let the mapped memory survive a file that is cut; it stays mapped for good. */
+static PyObject *
+guard(PyObject *module, PyObject *cells)
+{
+    Py_buffer memory;
+    if (PyObject_GetBuffer(cells, &memory, PyBUF_CONTIG) < 0) {
+        return NULL;
+    }
+    if (guarded_count == 0) {
+        struct sigaction ours = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+        sigemptyset(&ours.sa_mask);
+        page_size = sysconf(_SC_PAGESIZE);
+        sigaction(SIGBUS, &ours, &before_guard);
+    }
+    if (guarded_count < MOST_GUARDED) {
+        guarded[guarded_count].start = memory.buf;
+        guarded[guarded_count].size = (size_t)memory.len;
+        __atomic_store_n(&guarded_count, guarded_count + 1, __ATOMIC_RELEASE);
+    }
+    PyBuffer_Release(&memory);
+    Py_RETURN_NONE;
+}
 
 /* -- assertions ------------------------------------------------------------- */
 
@@ -495,6 +572,8 @@ static PyMethodDef methods[] = {
     {"add", add_hit, METH_O, "add(cell)\n--\n\nAdd one."},
     {"add_noted", add_noted, METH_VARARGS, "add_noted(cells, index, evaluation)\n--\n\n"
      "Add one, and set the count of the evaluation to the sum."},
+    {"guard", guard, METH_O, "guard(cells)\n--\n\n"
+     "Keep a hit in mapped memory from killing the process when the file is cut."},
     {"add_untold", add_untold_hit, METH_O, "add_untold(cell)\n--\n\n"
      "Add one unless the sum is worth a record; returns whether it was added."},
     {NULL},

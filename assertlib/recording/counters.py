@@ -23,7 +23,7 @@ import os
 from contextlib import suppress
 
 from ..model import KINDS
-from .hot import Pair
+from .hot import Pair, guard
 from .shard import close_own, identity_of
 from .system import system
 
@@ -110,7 +110,7 @@ class Counters:
         self._descriptors = descriptors
         self._fd: int | None = None
         self._chunks: list[memoryview[int]] = []
-        self._bytes = 0
+        self._bytes = self._mapped = 0
         self._identity: tuple[int, int] | None = None
         self._free: Iterator[tuple[int, Pair]] = iter(())
         self._slots: list[Pair] = []
@@ -131,12 +131,19 @@ class Counters:
         self._identity = identity_of(self._fd)
         self.durable = self._identity is not None
 
+    @property
+    def growth(self) -> int:
+        """Bytes by which they grow when the next chunk is needed."""
+        return min(max(mmap.ALLOCATIONGRANULARITY, self._bytes), _LARGEST_CHUNK_BYTES)
+
     def _grow(self) -> None:
-        size = min(max(mmap.ALLOCATIONGRANULARITY, self._bytes), _LARGEST_CHUNK_BYTES)
+        size = self.growth
         mapped = self._map(size) if self.durable else None
         if mapped is None:
             self._mark_volatile()
         chunk = memoryview(bytearray(size) if mapped is None else mapped).cast("Q")
+        if mapped is not None:
+            guard(chunk)
         first = 0 if self._chunks else HEADER_CELLS
         known = len(self._slots)
         slots = self._slots + [
@@ -146,6 +153,7 @@ class Counters:
         free = iter(list(enumerate(slots))[known:])
         # One line: an exception in between would let two chunks claim the same slots.
         self._chunks, self._bytes, self._slots, self._free = chunks, end, slots, free
+        self._mapped = self._mapped if mapped is None else end
 
     def _mark_volatile(self) -> None:
         if self._chunks:
@@ -161,7 +169,7 @@ class Counters:
                 system.ftruncate(self._fd, len(IN_MEMORY))
 
     def _map(self, size: int) -> mmap.mmap | None:
-        if self._fd is None or identity_of(self._fd) != self._identity:
+        if self._fd is None or identity_of(self._fd) != self._identity or self.is_cut():
             return None
         try:
             system.posix_fallocate(self._fd, self._bytes, size)
@@ -193,6 +201,15 @@ class Counters:
     def bump(self, cell: int) -> None:
         """Add one to a cell of the header."""
         self._header[cell] += 1
+
+    def is_cut(self) -> bool:
+        """Whether the file has lost what was mapped, so that counts were lost with it."""
+        if self._fd is None:
+            return False
+        try:
+            return system.fstat(self._fd).st_size < self._mapped
+        except OSError:
+            return False
 
     def header(self, cell: int) -> int:
         """Value of a cell of the header."""

@@ -69,6 +69,12 @@ add_noted: Callable[[memoryview[int], int, Evaluation], None] = (
 add_untold: Callable[[Any], bool] = _add_untold if speed is None else speed.add_untold
 """Count one hit, unless the sum is a power of two and so worth a record; whether it was."""
 
+guard: Callable[[memoryview[int]], None] = (lambda _: None) if speed is None else speed.guard
+"""Keep a hit in mapped memory from killing the process when its file is cut.
+
+Python alone cannot: there, the process ends by SIGBUS.
+"""
+
 true_tables: dict[Kind, dict[str, Cell]] = {kind: {} for kind in KINDS}
 false_tables: dict[Kind, dict[str, Cell]] = {kind: {} for kind in KINDS}
 

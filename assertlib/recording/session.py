@@ -150,7 +150,6 @@ class Session:
         self._wants_records = run_dir is not None
         self._writer: shard.ShardWriter | None = None
         self._owed: deque[list[str]] = deque()
-        self._is_behind = False
         self._live: list[LiveShards] = []
         self._counted: Totals = ([], [])
         self._delta: tuple[Totals, list[str]] | None = None
@@ -231,6 +230,14 @@ class Session:
         if self.most_bytes and self._has_no_room(lines, is_news=is_news):
             self.counters.bump(DROPPED_CELL)
             lines.clear()
+        elif (
+            not must
+            and self._writer is not None
+            and not self._writer.has_space(self._needed(lines))
+        ):
+            self.counters.bump(LOST_CELL)
+            warn_later(_no_space(self._writer))
+            lines.clear()
         else:
             self._put(lines, must=must)
 
@@ -254,7 +261,7 @@ class Session:
             return not lines
         is_whole = writer.write(lines)
         if not is_whole:
-            warn_later(f"a record could not be written to {writer.path}: no space?")
+            warn_later(_no_space(writer))
         return is_whole
 
     def _pay(self) -> bool:
@@ -262,19 +269,16 @@ class Session:
         while self._owed and (writer := self._writer) is not None:
             first = self._owed[0]
             kept = list(first)
-            if self._is_behind and not writer.has_space(self._reserve(kept)):
-                return False
-            if not self._append(first):
+            if not writer.has_space(self._needed(kept)) or not self._append(first):
                 first[:] = kept
-                self._is_behind = True
                 return False
             del self._owed[0]
-        self._is_behind = bool(self._owed)
         return not self._owed
 
-    def _reserve(self, lines: list[str]) -> int:
-        """Bytes of *lines*, and of the last line of a shard whose counts are in memory."""
-        return sum(map(len, lines)) + _END_BYTES + _SLOT_BYTES * len(self.slots)
+    def _needed(self, lines: list[str]) -> int:
+        """Bytes of *lines*, of the last lines, and of counters that grow: those decide verdicts."""
+        last = _END_BYTES + _SLOT_BYTES * len(self.slots)
+        return sum(map(len, lines)) + last + self.counters.growth
 
     def limit(self, most_bytes: int) -> None:
         """Let the lines get so large from now on; 0 is without limit."""
@@ -356,6 +360,8 @@ class Session:
             "truncated": self.counters.header(TRUNCATED_CELL),
             "dropped": self.counters.header(DROPPED_CELL),
         }
+        if self.counters.is_cut():
+            warn_later(f"the counter file of {self.name} was cut while it was written")
         if not self.counters.durable:
             body["true"], body["false"] = self.counters.totals()
         self._put([line(shard.EXIT, body)])
@@ -385,6 +391,10 @@ def _declaration(slot: Slot) -> list[str]:
     }
     declared = assert_record(slot.kind, slot.message, slot.location, hit=False, condition=False)
     return [line("antithesis_assert", declared), line(shard.SLOT, body)]
+
+
+def _no_space(writer: shard.ShardWriter) -> str:
+    return f"a record could not be written to {writer.path}: no space?"
 
 
 def _sdk_line() -> str:

@@ -59,6 +59,7 @@ class ShardWriter:
         self._end = 0
         self._under_way = b""
         self._is_torn = False
+        self._spacious_until = 0
         # The name appears only once the lock is held, so that whoever sees the
         # file can tell from the lock whether its process lives.
         hidden = f"{path}.new"
@@ -111,12 +112,16 @@ class ShardWriter:
         return 0
 
     def has_space(self, size: int) -> bool:
-        """Whether the file system has *size* bytes left."""
+        """Whether the file system has *size* bytes left; asked again when a quarter is used."""
+        if self._end + size <= self._spacious_until:
+            return True
         try:
             status = system.fstatvfs(self._fd)
         except OSError:
             return False
-        return status.f_bavail * status.f_frsize >= size
+        free = status.f_bavail * status.f_frsize
+        self._spacious_until = self._end + free // 4
+        return free >= size
 
     @property
     def size(self) -> int:

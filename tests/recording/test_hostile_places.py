@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from assertlib import Invariant, always, configure, lifecycle, reachable, sometimes, trial
+from assertlib.recording.twin import speed
 
 from ..support import Children, counts_of, trial_counts_of
 
@@ -441,3 +442,70 @@ def test_two_changes_of_a_directory_within_one_tick_of_its_clock_are_both_seen(c
     (child,) = [shard.name for shard in outcome.shards if shard.base is not None]
     (parent,) = [shard for shard in outcome.shards if shard.base is None]
     assert parent.trials["two"].outlived == {child}
+
+
+def test_counters_keep_the_last_space_so_that_every_hit_is_counted(mounted):
+    script = """
+    from assertlib import *
+    configure(sinks=[])
+    for _ in range(3):
+        for number in range(2000):
+            always(True, f"claim {number}")
+    """
+    outcome = on_disk(mounted("size=1m")).run(script)
+    shard = outcome.shard
+    assert shard.durable
+    assert sum(shard.true) == 6000
+    assert shard.lost_records > 0
+    assert_lines_are_whole(outcome)
+
+
+CUT = """
+import glob, os, signal
+from assertlib import *
+configure(sinks=[])
+for number in range(300):
+    always(True, f"claim {number}")
+(path,) = glob.glob(os.environ["ASSERTLIB_RUN_DIR"] + "/*.counts")
+CUT
+for number in range(600):
+    always(True, f"claim {number}")
+always(False, "broken")
+print("alive")
+"""
+
+
+@pytest.mark.skipif(speed is None, reason="Python alone ends by SIGBUS: docs/reliability.md")
+@pytest.mark.parametrize("size", [0, 100, 4096])
+def test_a_store_survives_that_its_counter_file_is_cut(children, size):
+    outcome = children.run(CUT.replace("CUT", f"os.truncate(path, {size})"))
+    assert outcome.out == "alive\n"
+    assert "was cut while it was written" in outcome.err
+    assert outcome.shard.damage
+    assert outcome.counts["broken"] == (0, 1)
+
+
+def test_a_store_survives_that_its_counter_file_is_deleted(children):
+    outcome = children.run(CUT.replace("CUT", "os.unlink(path)"))
+    assert outcome.out == "alive\n"
+    assert outcome.shard.damage
+    assert [hit.message for hit in outcome.shard.hits if hit.nth] == ["broken"]
+
+
+@pytest.mark.skipif(speed is None, reason="the accelerator guards")
+def test_a_bus_error_that_is_not_of_a_counter_file_goes_to_who_handled_it_before(children):
+    script = """
+    import faulthandler, mmap, os, tempfile
+    from assertlib import *
+    configure(sinks=[])
+    faulthandler.enable()
+    always(True, "mapped")
+    with tempfile.TemporaryFile() as file:
+        file.truncate(8192)
+        mapped = mmap.mmap(file.fileno(), 8192)
+        file.truncate(0)
+        mapped[5000] = 1
+    """
+    outcome = children.run(script, code=-signal.SIGBUS)
+    assert "Bus error" in outcome.err
+    assert outcome.counts["mapped"] == (1, 0)

@@ -1,0 +1,224 @@
+"""
+Signal handlers, time limits and forks that arrive while an assertion is being recorded.
+"""
+
+import pytest
+
+from assertlib.recording import interrupts
+
+SEEDED = """
+    import os, random, signal, sys, threading, time
+    from assertlib import *
+    configure(sinks=[])
+    seed = int(os.environ.get("TEST_SEED") or int.from_bytes(os.urandom(3)))
+    print(f"TEST_SEED={seed}", file=sys.stderr)
+    random.seed(seed)
+"""
+
+
+def test_time_limits_reach_the_job_and_leave_the_recorder_free(children):
+    script = f"""{SEEDED}
+    class TimeLimit(Exception):
+        pass
+
+    armed = False
+
+    def limit(number, frame):
+        global armed
+        if armed:
+            armed = False
+            raise TimeLimit
+
+    signal.signal(signal.SIGALRM, limit)
+    least = limits = 0
+    for job in range(400):
+        try:
+            armed = True
+            signal.setitimer(signal.ITIMER_REAL, random.random() * 0.0005 + 1e-6)
+            for number in range(8):
+                always(job < 0, "violated", {{"job": job}})
+                least += 1
+                always(True, f"new {{job}} {{number}}")
+            while armed:
+                pass
+        except TimeLimit:
+            limits += 1
+    thread = threading.Thread(target=lambda: always(True, "of a thread"), daemon=True)
+    thread.start()
+    thread.join(20)
+    print((limits, least, thread.is_alive()))
+    """
+    outcome = children.run(script)
+    limits, least, hangs = outcome.value
+    assert limits == 400
+    assert not hangs
+    counted = outcome.counts["violated"][1]
+    assert least <= counted <= least + limits
+    assert outcome.counts["of a thread"] == (1, 0)
+    assert not outcome.shard.damage
+
+
+def test_forks_in_a_handler_that_interrupts_forks_wait_for_nobody(children):
+    script = f"""{SEEDED}
+    always(True, "up")
+    left, slowest = 100, 0.0
+
+    def fork():
+        global slowest
+        begun = time.monotonic()
+        if os.fork() == 0:
+            os._exit(0)
+        slowest = max(slowest, time.monotonic() - begun)
+
+    def respawn(number, frame):
+        global left
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                if left:
+                    left -= 1
+                    fork()
+        except ChildProcessError:
+            pass
+
+    signal.signal(signal.SIGCHLD, respawn)
+    for _ in range(300):
+        fork()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    fork()
+    print(slowest)
+    """
+    assert children.run(script).value < 8
+
+
+def test_a_child_forked_in_a_handler_leaves_the_counts_of_its_parent_alone(children):
+    script = f"""{SEEDED}
+    children = []
+
+    def fork(number, frame):
+        children.append(os.fork())
+
+    signal.signal(signal.SIGALRM, fork)
+    parent = os.getpid()
+    for job in range(30):
+        signal.setitimer(signal.ITIMER_REAL, random.random() * 0.001 + 1e-6)
+        for number in range(20):
+            always(number < 0, "violated", {{"job": job}})
+            if os.getpid() != parent:
+                always(True, "of a child")
+                os._exit(0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for child in children:
+        os.waitpid(child, 0)
+    print((os.getpid(), len(children)))
+    """
+    outcome = children.run(script)
+    pid, forks = outcome.value
+    of_parent = [shard for shard in outcome.shards if shard.header["pid"] == pid]
+    assert [sum(shard.false) for shard in of_parent] == [600]
+    assert forks > 0
+    of_children = sum(sum(shard.true) for shard in outcome.shards if shard.header["pid"] != pid)
+    assert of_children == forks
+
+
+def test_hits_of_finalisers_at_the_exit_of_the_interpreter_are_counted(children):
+    script = """
+    from assertlib import *
+    configure(sinks=[])
+
+    class Connection:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            always(False, "closed before it is dropped")
+
+    pool = [Connection() for _ in range(100)]
+    always(True, "works")
+    """
+    assert children.run(script).counts["closed before it is dropped"] == (0, 100)
+
+
+# -- which exceptions are interrupts -------------------------------------------------------------
+
+
+def caught(function, *args):
+    try:
+        function(*args)
+    except Exception as error:
+        return interrupts.found_in(error)
+
+
+class TimeLimit(Exception):
+    pass
+
+
+def handler(number, frame):
+    raise TimeLimit
+
+
+def interrupted(call=handler):
+    import sys
+
+    call(14, sys._getframe())
+
+
+def varying(*arguments):
+    raise TimeLimit
+
+
+class Callable:
+    def __call__(self, number, frame):
+        raise TimeLimit
+
+
+@pytest.mark.parametrize("call", [handler, varying, Callable(), lambda n, frame: handler(n, frame)])
+def test_an_exception_of_a_function_called_with_its_callers_frame_is_an_interrupt(call):
+    assert isinstance(caught(interrupted, call), TimeLimit)
+
+
+def test_an_exception_of_the_stores_own_code_is_not_an_interrupt():
+    def details():
+        raise TimeLimit
+
+    assert caught(details) is None
+
+
+def test_an_interrupt_of_an_import_in_c_is_found_behind_the_error_of_the_import():
+    def imports():
+        try:
+            interrupted()
+        except TimeLimit as error:
+            raise SystemError("initialization of _x raised unreported exception") from error
+
+    assert isinstance(caught(imports), TimeLimit)
+
+
+def test_a_time_limit_in_details_reaches_the_job_and_the_violation_is_recorded(children):
+    script = """
+    import signal
+    from assertlib import *
+    configure(sinks=[])
+
+    class TimeLimit(Exception):
+        pass
+
+    def limit(number, frame):
+        raise TimeLimit
+
+    def details():
+        signal.raise_signal(signal.SIGALRM)
+        return {"never": "seen"}
+
+    signal.signal(signal.SIGALRM, limit)
+    seen = 0
+    try:
+        always(False, "broken", details)
+    except TimeLimit:
+        seen += 1
+    print(seen)
+    """
+    outcome = children.run(script)
+    assert outcome.value == 1
+    assert outcome.counts["broken"] == (0, 1)
+    (hit,) = outcome.shard.hits
+    assert (hit.message, hit.nth) == ("broken", 1)
