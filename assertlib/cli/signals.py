@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from ..robustness.processes import descendants
+from ..robustness.processes import descendants, send
 
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 SIGNALLED = 128
@@ -178,8 +178,8 @@ class _Supervisor:
             return
         self._signal = number
         self._until = time.monotonic() + GRACE
-        with suppress(ProcessLookupError):
-            os.kill(self._child, number)
+        # A child of ours that was not waited for, so nobody else has its number.
+        os.kill(self._child, number)
 
     def _has_ended(self) -> bool:
         """Whether all that has to end has."""
@@ -205,9 +205,8 @@ class _Supervisor:
                     self._code = code if code >= 0 else SIGNALLED - code
 
     def _send(self, number: int) -> None:
-        for pid in descendants(os.getpid()):
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
+        for each in descendants(os.getpid()):
+            send(each, number)
 
 
 def _adopt_orphans(flag: int) -> None:

@@ -26,6 +26,7 @@ from .cluster import ClusterError, HarnessError
 from .faults import FaultKind
 from .gofail import GofailError
 from .journal import Journal
+from .leftovers import sweep
 from .scene import Means, Scene
 from .traffic import FREE, Profile, Session, Shared
 
@@ -127,13 +128,14 @@ class Campaign:
         plan = self._plan
         header = Header(plan.store.model, plan.about(), time.time())
         with Journal(self._directory, header) as self._journal:
-            self._scene = Scene(
-                plan.store, plan.nodes, plan.means, self._directory, self._journal, self._rng
-            )
-            self._cluster = self._scene.cluster
             for name, reason in plan.left_out.items():
                 self._journal.note("left out", fault=name, reason=reason)
             try:
+                self._remove_leftovers()
+                self._scene = Scene(
+                    plan.store, plan.nodes, plan.means, self._directory, self._journal, self._rng
+                )
+                self._cluster = self._scene.cluster
                 async with self._scene:
                     await self._cluster.start()
                     completed = await self._rounds()
@@ -141,6 +143,12 @@ class Campaign:
                 raise ClusterError(str(error)) from None
             if completed:
                 self._journal.note("end")
+
+    def _remove_leftovers(self) -> None:
+        """Remove what campaigns that were killed have left."""
+        for text in sweep():
+            self._journal.note("leftovers", text=text)
+            self._progress.tell(text)
 
     async def _rounds(self) -> bool:
         """Round after round; False if the harness failed, so that the store cannot be judged."""

@@ -171,7 +171,6 @@ class Cluster:
 
     def __init__(self, store: Store, members: Sequence[Member], logs: Path) -> None:
         self.store = store
-        self._guard: subprocess.Popen[bytes] | None = None
         self.members = list(members)
         self._problem = ""
         logs.mkdir(parents=True, exist_ok=True)
@@ -186,6 +185,11 @@ class Cluster:
         """The process of *member*."""
         return self._processes[member.name]
 
+    @property
+    def marks(self) -> list[str]:
+        """What the processes of the members carry in their environment."""
+        return [process.mark for process in self._processes.values()]
+
     def pids(self) -> dict[str, set[int]]:
         """All processes of each member, by its name."""
         return {name: process.pids() for name, process in self._processes.items()}
@@ -197,7 +201,6 @@ class Cluster:
         Raises:
             ClusterError: They do not.
         """
-        self._guard = processes.guard(each.mark for each in self._processes.values())
         for process in self._processes.values():
             process.start()
         await self.ready()
@@ -260,7 +263,5 @@ class Cluster:
             HarnessError: Some are still alive.
         """
         with ExitStack() as stack:
-            if self._guard is not None:
-                stack.callback(self._guard.communicate)
             for process in self._processes.values():
                 stack.callback(process.kill)

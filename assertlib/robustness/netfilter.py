@@ -19,30 +19,28 @@ connects to it is refused even if they are cut off, where across a network it wo
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
+import secrets
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from .cluster import HarnessError
+from .processes import MARK
 
 _PREFIX = "assertlib"
-_CHAIN = re.compile(rf"{_PREFIX}-(?P<pid>\d+)-\d+-(?:out|in)")
-_MARKS = re.compile(rf"-A (?P<chain>{_CHAIN.pattern}) .*--uid-owner (?P<uid>\d+) ")
+_MARKS = re.compile(
+    rf"-A (?P<chain>{_PREFIX}-[0-9a-f]+-out) .*--uid-owner (?P<uid>\d+) ",
+)
 _DROPPED = re.compile(r" -c (?P<packets>\d+) \d+ -j DROP")
 _WITHIN = "10"
 """Seconds to wait for others who change rules."""
 _MOST = 16
 """Members that have a bit; the other half of the connmark tells whose bits they are."""
 _OURS = 0xFFFF0000
-
-_numbers = itertools.count()
 
 
 class NetfilterError(HarnessError):
@@ -69,6 +67,10 @@ class Netfilter:
     Args:
         uids: The user that each member runs as, by its name; nobody else's, and not ours.
 
+    Attributes:
+        name: What its chains are called, which nobody else's are; also the mark of processes
+            that change its rules.
+
     Raises:
         NetfilterError: The users cannot be told apart.
     """
@@ -79,8 +81,8 @@ class Netfilter:
         self._tag = min(uids.values(), default=0) << 16
         self._bits = {name: 1 << number for number, name in enumerate(uids)}
         self._uids = dict(uids)
-        base = f"{_PREFIX}-{os.getpid()}-{next(_numbers)}"
-        self._out, self._in = f"{base}-out", f"{base}-in"
+        self.name = f"{_PREFIX}-{secrets.token_hex(6)}"
+        self._out, self._in = _chains(self.name)
         self._is_started = False
         self._installed: set[str] = set()
 
@@ -88,15 +90,12 @@ class Netfilter:
         """
         Begin to tell connections apart, before the members are started.
 
-        Removes what processes that are gone have left.
-
         Raises:
             NetfilterError: The kernel or another run does not allow it.
         """
         assert not self._is_started
-        _remove_stale()
         self._check_others()
-        _apply(
+        self._apply(
             f":{self._out} - [0:0]",
             f":{self._in} - [0:0]",
             *(
@@ -144,7 +143,7 @@ class Netfilter:
         if a == b:
             raise NetfilterError(f"{a} cannot be cut off from itself: name two members")
         self.check()
-        _apply(f"-A {self._in} -m connmark --mark {self._mark(a, b)} -j DROP")
+        self._apply(f"-A {self._in} -m connmark --mark {self._mark(a, b)} -j DROP")
         self._installed = self._present()
 
     def dropped(self) -> int:
@@ -166,7 +165,7 @@ class Netfilter:
             NetfilterError: It was not started, rules were removed, or the kernel does not allow it.
         """
         self.check()
-        _apply(f"-F {self._in}")
+        self._apply(f"-F {self._in}")
         self._installed = self._present()
 
     def stop(self) -> None:
@@ -177,7 +176,7 @@ class Netfilter:
             NetfilterError: The kernel does not allow it.
         """
         if self._is_started:
-            _remove({self._out, self._in})
+            remove(self.name)
         self._is_started = False
 
     def __enter__(self) -> Self:
@@ -196,12 +195,15 @@ class Netfilter:
         bits = sum(self._bits[name] for name in names)
         return f"{self._tag | bits:#x}/{_OURS | bits:#x}"
 
+    def _apply(self, *lines: str) -> None:
+        _apply(*lines, mark=self.name)
+
     def _check_others(self) -> None:
-        for marks in filter(None, map(_MARKS.match, _rules())):
-            if int(marks["uid"]) in self._uids.values():
+        for uid, chain in users().items():
+            if uid in self._uids.values():
                 raise NetfilterError(
-                    f"user {marks['uid']} is a member of the run of process {marks['pid']} too"
-                    f" (chain {marks['chain']}): give this run other users"
+                    f"user {uid} is a member of another campaign too (chain {chain}):"
+                    " give this one other users"
                 )
 
 
@@ -220,23 +222,40 @@ def _check(uids: Mapping[str, int]) -> None:
 # -- iptables -------------------------------------------------------------------------------
 
 
-def _remove_stale() -> None:
-    chains = filter(None, (_CHAIN.search(rule) for rule in _rules()))
-    stale = {each[0] for each in chains if not Path("/proc", each["pid"]).exists()}
-    # Another run that starts now may be faster.
-    with suppress(NetfilterError):
-        _remove(stale)
+def users() -> dict[int, str]:
+    """
+    The users who are members of campaigns now, with the chains that know them.
+
+    Raises:
+        NetfilterError: The rules cannot be listed.
+    """
+    found = filter(None, map(_MARKS.match, _rules()))
+    return {int(each["uid"]): each["chain"] for each in found}
 
 
-def _remove(chains: set[str]) -> None:
-    """Remove *chains* and whatever jumps to them, as far as they are there."""
+def remove(name: str) -> list[str]:
+    """
+    Remove the rules of the `Netfilter` called *name*, as far as they are there.
+
+    Returns:
+        The chains that were removed.
+
+    Raises:
+        NetfilterError: The kernel does not allow it.
+    """
+    chains = _chains(name)
     rules = [rule.split() for rule in _rules()]
     jumps = [
         " ".join(["-D", *rule[1:]]) for rule in rules if rule[0] == "-A" and rule[-1] in chains
     ]
     present = [rule[1] for rule in rules if rule[0] == "-N" and rule[1] in chains]
     if present:
-        _apply(*jumps, *(f"-F {name}" for name in present), *(f"-X {name}" for name in present))
+        _apply(*jumps, *(f"-F {each}" for each in present), *(f"-X {each}" for each in present))
+    return present
+
+
+def _chains(name: str) -> tuple[str, str]:
+    return f"{name}-out", f"{name}-in"
 
 
 def _rules(*options: str) -> list[str]:
@@ -244,16 +263,23 @@ def _rules(*options: str) -> list[str]:
     return _run("iptables", "--table", "mangle", "--list-rules", *options).splitlines()
 
 
-def _apply(*lines: str) -> None:
+def _apply(*lines: str, mark: str = "") -> None:
     """Change the table, all of it or nothing."""
     text = "\n".join(["*mangle", *lines, "COMMIT", ""])
-    _run("iptables-restore", "--noflush", text=text)
+    _run("iptables-restore", "--noflush", text=text, mark=mark)
 
 
-def _run(program: str, *options: str, text: str = "") -> str:
+def _run(program: str, *options: str, text: str = "", mark: str = "") -> str:
     command: Sequence[str] = [program, "--wait", _WITHIN, *options]
     try:
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, MARK: mark},
+        )
     except subprocess.CalledProcessError as error:
         told = " ".join(error.stderr.split()) or f"exit code {error.returncode}"
         raise NetfilterError(

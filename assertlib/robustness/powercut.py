@@ -25,7 +25,9 @@ import errno
 import importlib
 import importlib.util
 import os
+import re
 import resource
+import secrets
 import shutil
 import signal
 import subprocess
@@ -38,12 +40,14 @@ from typing import Any, Self
 
 from .cluster import HarnessError
 from .filesystem import FileSystem
+from .processes import MARK
 
 MOUNTED_WITHIN = 15.0
 """Seconds in which the file system has to be there, and to be gone again."""
 _POLL = 0.01
 _CAP_SYS_ADMIN = 1 << 21
 _RENAME_NOREPLACE = 1
+_SUBTYPE = "powercut"
 
 
 class PowerCutError(HarnessError):
@@ -75,8 +79,7 @@ class PowerCutDisk:
     """
     A disk whose power can be cut.
 
-    Its process ends with the thread that started it or cut it last, if not before: do both in
-    one that lives long enough.
+    Its process ends with the one that started it, if not before.
 
     Args:
         mountpoint: Where it is used.
@@ -84,12 +87,14 @@ class PowerCutDisk:
 
     Attributes:
         log: Where its process tells what went wrong, beside the backing.
+        mark: What its process carries in its environment.
     """
 
     def __init__(self, mountpoint: Path, backing: Path) -> None:
         self.mountpoint = mountpoint.resolve()
         self.backing = backing.resolve()
         self.log = self.backing.with_name(f"{self.backing.name}.log")
+        self.mark = f"disk-{secrets.token_hex(8)}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -102,7 +107,7 @@ class PowerCutDisk:
         if (reason := unavailable()) is not None:
             raise PowerCutError(f"there can be no disk at {self.mountpoint}: {reason}")
         if _is_dead(self.mountpoint):
-            self._unmount()
+            _unmount(self.mountpoint)
         for directory in (self.mountpoint, self.backing):
             try:
                 directory.mkdir(parents=True, exist_ok=True)
@@ -144,7 +149,7 @@ class PowerCutDisk:
         assert self._process is not None, "start() comes before"
         self._process.kill()
         self._process.communicate()
-        self._unmount()
+        _unmount(self.mountpoint)
         self._mount()
 
     def stop(self) -> None:
@@ -163,7 +168,7 @@ class PowerCutDisk:
             self._process.kill()
         self._process.communicate()
         self._process = None
-        self._unmount()
+        _unmount(self.mountpoint)
 
     def __enter__(self) -> Self:
         self.start()
@@ -186,6 +191,7 @@ class PowerCutDisk:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, MARK: self.mark},
                 # An interrupt at the terminal is for us, and we stop it.
                 process_group=0,
             )
@@ -204,22 +210,59 @@ class PowerCutDisk:
         except OSError:
             return False
 
-    def _unmount(self) -> None:
-        command = ["umount", "--lazy"] if _may_mount() else ["fusermount3", "-uz"]
-        deadline = time.monotonic() + MOUNTED_WITHIN
-        while _is_mounted(self.mountpoint):
-            done = subprocess.run(
-                [*command, self.mountpoint], capture_output=True, text=True, check=False
-            )
-            if time.monotonic() > deadline:
-                raise PowerCutError(f"cannot unmount {self.mountpoint}: {done.stderr.strip()}")
-            time.sleep(_POLL)
+
+def remove(mountpoint: Path, backing: Path) -> bool:
+    """
+    Unmount the disk over *backing* that is mounted at *mountpoint*, and nothing else.
+
+    Returns:
+        Whether it was mounted.
+
+    Raises:
+        PowerCutError: It cannot be unmounted.
+    """
+    if _mounted(mountpoint) != (f"fuse.{_SUBTYPE}", _source(str(backing))):
+        return False
+    _unmount(mountpoint)
+    return True
+
+
+def _unmount(mountpoint: Path) -> None:
+    command = ["umount", "--lazy"] if _may_mount() else ["fusermount3", "-uz"]
+    deadline = time.monotonic() + MOUNTED_WITHIN
+    while _is_mounted(mountpoint):
+        done = subprocess.run([*command, mountpoint], capture_output=True, text=True, check=False)
+        if time.monotonic() > deadline:
+            raise PowerCutError(f"cannot unmount {mountpoint}: {done.stderr.strip()}")
+        time.sleep(_POLL)
 
 
 def _is_mounted(mountpoint: Path) -> bool:
-    escaped = str(mountpoint).replace("\\", r"\134").replace(" ", r"\040")
+    return _mounted(mountpoint) is not None
+
+
+def _mounted(mountpoint: Path) -> tuple[str, str] | None:
+    """
+    Type and source of what is mounted there, the last if there are several.
+
+    Source: proc(5), /proc/PID/mountinfo.
+    """
+    found = None
     mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    return any(line.split(" ")[4] == escaped for line in mounts)
+    for fields in (line.split(" ") for line in mounts):
+        if _unescaped(fields[4]) == str(mountpoint):
+            kind, source = fields[fields.index("-") + 1 :][:2]
+            found = kind, _unescaped(source)
+    return found
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
+
+
+def _source(backing: str) -> str:
+    """What a mount shows to be mounted; options are separated by commas."""
+    return backing.replace(",", "_")
 
 
 def _is_dead(mountpoint: Path) -> bool:
@@ -261,8 +304,8 @@ def main(mountpoint: str, backing: str) -> None:
             default_permissions=True,
             allow_other=os.geteuid() == 0,
             use_ino=True,
-            fsname=backing.replace(",", "_"),
-            subtype="powercut",
+            fsname=_source(backing),
+            subtype=_SUBTYPE,
         )
     except RuntimeError as error:
         # 8 is what libfuse tells when a signal ended it; of all else it has told why.

@@ -7,17 +7,21 @@ that misses the process with the sockets does nothing.  So each member is starte
 its environment.  Its processes are those below its first one and those that carry the mark,
 which survives setsid, a double fork and the end of every parent.  A process escapes only if it
 leaves its parents and drops its environment, too.
+
+A number may belong to another process by the time that a signal is sent.  So a process is
+identified by its number and its start, and signals go through a file descriptor of the process
+(pidfd, Linux 5.3) whose identity was verified after it was opened.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
 
 MARK = "ASSERTLIB_MEMBER"
 """The variable in the environment of all processes of a member."""
@@ -25,8 +29,34 @@ STOPPED_WITHIN = 1.0
 KILLED_WITHIN = 10.0
 """Seconds in which processes have to obey a signal that they cannot handle."""
 _POLL = 0.002
+_EMPTY_SCANS = 3
+"""Looks at all processes that have to find none; one that forks and ends can escape a look."""
 _DEAD = {"Z", "X"}
 _STOPPED = {"T", "t"}
+_PARENT, _STARTED = 1, 19
+"""Places in /proc/PID/stat, counted from the state."""
+
+
+class Identity(NamedTuple):
+    """
+    One process, and no later one with the same number.
+
+    Attributes:
+        pid: Its number.
+        started: When it started, in clock ticks since the machine did.
+    """
+
+    pid: int
+    started: int
+
+
+_Seen = Callable[[Identity], None]
+
+
+class _Process(NamedTuple):
+    parent: int
+    started: int
+    is_marked: bool
 
 
 def find(mark: str, root: int | None = None) -> set[int]:
@@ -35,86 +65,131 @@ def find(mark: str, root: int | None = None) -> set[int]:
 
     Source: proc(5), /proc/PID/stat and /proc/PID/environ.
     """
-    parents = _parents()
-    found = {pid for pid in parents if pid == root or _carries(pid, mark)}
-    return found | _below(found, parents)
+    return {each.pid for each in _find(mark, root)}
 
 
-def descendants(pid: int) -> set[int]:
+def _find(mark: str, root: int | None, seen: _Seen = lambda _: None) -> set[Identity]:
+    """The same; those with the mark are handed to *seen* at once, as they may soon be others."""
+    living = _living(mark, seen)
+    found = {pid for pid, each in living.items() if pid == root or each.is_marked}
+    return _with_all_below(found, living)
+
+
+def descendants(pid: int) -> set[Identity]:
     """The living processes that *pid* started, those that these started, and so on."""
-    return _below({pid}, _parents()) - {pid}
+    return {each for each in _with_all_below({pid}, _living()) if each.pid != pid}
 
 
-def _below(found: set[int], parents: dict[int, int]) -> set[int]:
-    every = set(found)
-    while below := {pid for pid, parent in parents.items() if parent in every} - every:
+def _with_all_below(found: set[int], living: dict[int, _Process]) -> set[Identity]:
+    every = found & living.keys()
+    while (
+        below := {
+            pid
+            for pid, process in living.items()
+            # A parent that is younger is another process with the number of the parent.
+            if process.parent in every and living[process.parent].started <= process.started
+        }
+        - every
+    ):
         every |= below
-    return every
+    return {Identity(pid, living[pid].started) for pid in every}
 
 
 def stop(mark: str, root: int | None = None) -> bool:
     """Stop them all; whether every thread of them stands still."""
-    return _repeat(lambda: running(mark, root), signal.SIGSTOP, STOPPED_WITHIN)
+    return _repeat(partial(_running, mark, root), signal.SIGSTOP, STOPPED_WITHIN)
 
 
 def running(mark: str, root: int | None = None) -> set[int]:
     """Those of them with a thread that does not stand still."""
-    return {pid for pid in find(mark, root) if not _states(pid) <= _STOPPED}
+    return {each.pid for each in _running(mark, root)}
+
+
+def _running(mark: str, root: int | None, seen: _Seen = lambda _: None) -> set[Identity]:
+    return {each for each in _find(mark, root, seen) if not _is_stopped(each.pid)}
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether all its threads are; one that has just ended was not."""
+    states = _states(pid)
+    return bool(states) and states <= _STOPPED
 
 
 def resume(mark: str, root: int | None = None) -> None:
     """Let them all go on."""
-    for pid in find(mark, root):
-        _send(pid, signal.SIGCONT)
+    for each in _find(mark, root):
+        send(each, signal.SIGCONT)
 
 
 def kill(mark: str, root: int | None = None) -> bool:
     """Kill them all, stopped first so that none starts another; whether none is left."""
     stop(mark, root)
-    return _repeat(lambda: find(mark, root), signal.SIGKILL, KILLED_WITHIN)
+    return _repeat(partial(_find, mark, root), signal.SIGKILL, KILLED_WITHIN)
 
 
-def guard(marks: Iterable[str]) -> subprocess.Popen[bytes]:
+def send(process: Identity, number: int) -> None:
     """
-    A process that kills all that carry one of *marks* once its standard input is closed.
+    Send a signal to *process*; to none if it is gone, whoever has its number now.
 
-    The kernel closes it when this process ends, however it does.
+    A process that may not be signalled gets none either: whoever has to know looks whether it
+    obeys.  Source: pidfd_open(2).
     """
-    return subprocess.Popen(
-        [sys.executable, "-m", __name__, *marks],
-        stdin=subprocess.PIPE,
-        # An interrupt at the terminal is not for it.
-        start_new_session=True,
-    )
+    with suppress(ProcessLookupError, PermissionError):
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            # Verified after it was opened: from here on the descriptor stands for this process.
+            if _identity(process.pid) == process:
+                signal.pidfd_send_signal(descriptor, number)
+        finally:
+            os.close(descriptor)
 
 
-def _repeat(rest: Callable[[], set[int]], number: signal.Signals, within: float) -> bool:
+def _repeat(rest: Callable[[_Seen], set[Identity]], number: signal.Signals, within: float) -> bool:
     """Send the signal to the *rest* that does not obey it yet; whether all did in the end."""
     deadline = time.monotonic() + within
-    while pids := rest():
-        if time.monotonic() > deadline:
+    empty = 0
+    while empty < _EMPTY_SCANS:
+        processes = rest(partial(send, number=number))
+        empty = 0 if processes else empty + 1
+        if processes and time.monotonic() > deadline:
             return False
-        for pid in pids:
-            _send(pid, number)
+        for each in processes:
+            send(each, number)
         time.sleep(_POLL)
     return True
 
 
-def _send(pid: int, number: signal.Signals) -> None:
-    # One that may not be signalled does not obey, which the caller finds out.
-    with suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
-
-
-def _parents() -> dict[int, int]:
-    """The parent of each living process."""
-    found: dict[int, int] = {}
-    for name in os.listdir("/proc"):
-        fields = _stat(f"/proc/{name}/stat") if name.isdecimal() else []
+def _living(mark: str | None = None, seen: _Seen = lambda _: None) -> dict[int, _Process]:
+    """All living processes; *seen* is called with each that carries *mark* when it is found."""
+    found: dict[int, _Process] = {}
+    for pid in _newest_first():
+        fields = _stat(f"/proc/{pid}/stat")
         # The first thread may have ended before the others.
-        if fields and (fields[0] not in _DEAD or _states(int(name))):
-            found[int(name)] = int(fields[1])
+        if fields and (fields[0] not in _DEAD or _states(pid)):
+            is_marked = mark is not None and _carries(pid, mark)
+            found[pid] = _Process(int(fields[_PARENT]), int(fields[_STARTED]), is_marked)
+            if is_marked:
+                seen(Identity(pid, found[pid].started))
     return found
+
+
+def _newest_first() -> list[int]:
+    """
+    The numbers of all processes; the newest are the likeliest to end before they are looked at.
+
+    Source: proc(5), /proc/loadavg, whose last field is the newest number.
+    """
+    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    with open("/proc/loadavg", encoding="ascii") as file:
+        newest = int(file.read().split()[-1])
+    # Numbers begin again at a limit.
+    return sorted(pids, key=lambda pid: (pid > newest, -pid))
+
+
+def _identity(pid: int) -> Identity | None:
+    """The process that has this number now."""
+    fields = _stat(f"/proc/{pid}/stat")
+    return Identity(pid, int(fields[_STARTED])) if fields else None
 
 
 def _states(pid: int) -> set[str]:
@@ -143,10 +218,3 @@ def _carries(pid: int, mark: str) -> bool:
             return f"{MARK}={mark}".encode() in file.read().split(b"\0")
     except OSError:
         return False
-
-
-if __name__ == "__main__":
-    # A child between fork and exec holds the other end, too, so that all carry their marks now.
-    sys.stdin.buffer.read()
-    for each in sys.argv[1:]:
-        kill(each)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
+import secrets
 import tempfile
 from collections.abc import Collection
 from contextlib import AsyncExitStack
@@ -19,9 +19,11 @@ from . import netfilter, powercut
 from .adapter import Member, Store
 from .cluster import Cluster, free_ports
 from .journal import Journal
+from .leftovers import Ledger
 from .netfilter import Netfilter
 from .powercut import PowerCutDisk
 from .proxy import Network, Route
+from .removal import bring_home
 
 _FIRST_USER = 20_000
 _RUNS = 2_500
@@ -73,12 +75,13 @@ class Scene:
         self.network: Network | None = None
         self.disks: dict[str, PowerCutDisk] = {}
         self.filter: Netfilter | None = None
-        self._directory = directory
         self._means = means
         self._stack = AsyncExitStack()
+        self._home = directory / "data"
         self._data = self._place_of_data()
         self._routes, members = self._lay_out(nodes)
         self.cluster = Cluster(store, members, directory / "logs")
+        self._ledger = Ledger(directory)
 
     def some(self, count: int = 1) -> list[Member]:
         """So many members, chosen by chance."""
@@ -89,8 +92,9 @@ class Scene:
         Verify that everything put around the cluster still works.
 
         Raises:
-            HarnessError: A disk or a rule of the packet filter vanished.
+            HarnessError: A disk, a rule of the packet filter or the guard vanished.
         """
+        self._ledger.check()
         for disk in self.disks.values():
             disk.check()
         if self.filter is not None:
@@ -98,15 +102,9 @@ class Scene:
 
     def _place_of_data(self) -> Path:
         if Means.USERS not in self._means:
-            return self._directory / "data"
+            return self._home
         # Other users may not be let into where we work.
-        place = Path(tempfile.mkdtemp(prefix="assertlib-data-"))
-        place.chmod(0o755)
-        self._stack.callback(self._bring_home, place)
-        return place
-
-    def _bring_home(self, place: Path) -> None:
-        shutil.move(place, self._directory / "data")
+        return Path(tempfile.gettempdir(), f"assertlib-data-{secrets.token_hex(8)}")
 
     def _lay_out(self, nodes: int) -> tuple[list[Route], list[Member]]:
         """How members reach each other: directly, or through a port of the network between."""
@@ -115,7 +113,7 @@ class Scene:
         routes = [Route(name, next(ports), next(ports)) for name in names]
         if Means.NETWORK not in self._means:
             routes = [Route(route.name, route.target, route.target) for route in routes]
-        first = _FIRST_USER + os.getpid() % _RUNS * _MOST
+        first = _first_user() if Means.USERS in self._means else 0
         members = [
             Member(
                 route.name,
@@ -140,6 +138,13 @@ class Scene:
 
     async def _set_up(self) -> None:
         enter = self._stack.enter_context
+        ledger = enter(self._ledger)
+        ledger.add_processes(self.cluster.marks)
+        if self._data != self._home:
+            ledger.add_directory(self._data, self._home)
+            self._stack.callback(bring_home, self._data, self._home)
+            self._data.mkdir()
+            self._data.chmod(0o755)
         if Means.NETWORK in self._means:
             # Dice of its own: how often they are thrown is up to the traffic.
             dice = random.Random(self.rng.getrandbits(32))
@@ -151,10 +156,14 @@ class Scene:
                 place.mkdir(parents=True)
                 if member.uid is not None:
                     os.chown(place, member.uid, -1)
-            self.disks[member.name] = enter(PowerCutDisk(member.data, backing))
+            disk = PowerCutDisk(member.data, backing)
+            ledger.add_disk(disk)
+            self.disks[member.name] = enter(disk)
         users = {each.name: each.uid for each in self.cluster.members if each.uid is not None}
         if users:
-            self.filter = enter(Netfilter(users))
+            rules = Netfilter(users)
+            ledger.add_filter(rules)
+            self.filter = enter(rules)
         # Processes go before what they stand on.
         self._stack.callback(self.cluster.stop)
 
@@ -165,3 +174,15 @@ class Scene:
         traceback: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
+
+
+def _first_user() -> int:
+    """
+    The first of as many users as there can be members, none of whom another campaign has.
+
+    Raises:
+        NetfilterError: The rules of other campaigns cannot be listed.
+    """
+    taken = {(uid - _FIRST_USER) // _MOST for uid in netfilter.users()}
+    free = [block for block in range(_RUNS) if block not in taken]
+    return _FIRST_USER + secrets.choice(free) * _MOST

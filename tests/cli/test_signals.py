@@ -166,7 +166,7 @@ def test_an_exploration_that_is_ended_judges_the_trials_that_it_ran(project, nam
     assert command.returncode == 128 + getattr(signal, name)
     assert f"interrupted by {name}; judging partial results" in err
     assert "store  run" in out
-    assert all(map(gone, workers))
+    assert all(gone(worker.pid) for worker in workers)
 
 
 def test_under_nohup_a_hangup_ends_nothing(project):

@@ -4,15 +4,11 @@ Real processes: killed, paused, started again, and gone when whoever started the
 
 import asyncio
 import os
-import signal
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
-from assertlib.robustness import processes
 from assertlib.robustness.adapter import Connection, Member, NotAppliedError, Status, Store
 from assertlib.robustness.cluster import Cluster, ClusterError, Process, free_ports
 
@@ -77,32 +73,6 @@ def test_a_program_that_is_not_there_is_named(tmp_path):
     process = Process(a_member(tmp_path), ["/no/such/program"], tmp_path / "log")
     with pytest.raises(ClusterError, match="/no/such/program"):
         process.start()
-
-
-def test_members_end_when_the_campaign_is_killed_just_after_they_were_started(tmp_path):
-    script = textwrap.dedent(
-        """
-        import asyncio, os, signal, sys
-        from pathlib import Path
-        from assertlib.robustness.adapter import Member, Store
-        from assertlib.robustness.cluster import Cluster
-        class Sleeper(Store):
-            def command(self, member, members):
-                return [sys.executable, "-c", "import time; time.sleep(600)"]
-            async def connect(self, member):
-                os.kill(os.getpid(), signal.SIGKILL)
-        here = Path(sys.argv[1])
-        member = Member("m1", here, 0, 0, "")
-        cluster = Cluster(Sleeper(), [member], here / "logs")
-        print(cluster.process(member).mark, flush=True)
-        asyncio.run(cluster.start())
-        """
-    )
-    harness = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    assert harness.returncode == -signal.SIGKILL
-    until(lambda: not processes.find(harness.stdout.strip()))
 
 
 class Sulking(Store):

@@ -367,13 +367,16 @@ def test_a_disk_that_is_unmounted_from_outside_is_no_failure_of_the_store(projec
 
 @needs_debian_etcd
 @needs_iptables
-def test_rules_that_are_removed_from_outside_are_no_failure_of_the_store():
+def test_rules_that_are_removed_from_outside_are_no_failure_of_the_store(monkeypatch):
     with tempfile.TemporaryDirectory() as name:
         os.chmod(name, 0o755)
+        monkeypatch.setenv("TMPDIR", name)
         arguments = ("etcd", "--faults", "isolate", "--for", "60s", "--binary", DEBIAN)
         with Running(Path(name), *arguments) as running:
             running.wait_for("packets dropped")
-            chain = f"assertlib-{running.process.pid}-0-out"
+            (ledger,) = Path(name).glob("*/*.campaign")
+            lines = map(json.loads, ledger.read_text().splitlines())
+            (chain,) = (f"{line['mark']}-out" for line in lines if line.get("kind") == "rules")
             flush = ["iptables", "--wait", "--table", "mangle", "--flush", chain]
             subprocess.run(flush, check=True)
             ended = running.end()
@@ -382,4 +385,4 @@ def test_rules_that_are_removed_from_outside_are_no_failure_of_the_store():
             is_no_verdict_on_the_store(ended, "")
             mangle = ["iptables", "--wait", "--table", "mangle", "--list-rules"]
             rules = subprocess.run(mangle, capture_output=True, text=True, check=True).stdout
-            assert f"assertlib-{running.process.pid}-" not in rules
+            assert chain.removesuffix("-out") not in rules

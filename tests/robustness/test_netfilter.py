@@ -36,8 +36,11 @@ def rules():
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def rules_of(pid):
-    return [rule for rule in rules() if f"assertlib-{pid}-" in rule]
+def rules_of(*filters):
+    """The rules of these, or else all that know users of this file."""
+    if filters:
+        return [rule for rule in rules() if any(each.name in rule for each in filters)]
+    return [rule for rule in rules() for uid in UIDS if f"--uid-owner {uid} " in rule]
 
 
 def change(*options):
@@ -249,12 +252,12 @@ def test_runs_side_by_side_do_not_cut_each_other():
 @works
 def test_a_cut_is_one_rule():
     with Netfilter(ABC) as filter:
-        before = rules_of(os.getpid())
+        before = rules_of(filter)
         assert len(before) == 2 + 2 + len(ABC)
         filter.cut("a", "b")
-        assert len(rules_of(os.getpid())) == len(before) + 1
+        assert len(rules_of(filter)) == len(before) + 1
         filter.heal()
-        assert rules_of(os.getpid()) == before
+        assert rules_of(filter) == before
 
 
 @works
@@ -277,11 +280,11 @@ def test_rules_that_were_removed_from_outside_are_reported(ask):
         filter.check()
         filter.cut("a", "b")
         filter.check()
-        (drop,) = (rule for rule in rules_of(os.getpid()) if rule.endswith("DROP"))
+        (drop,) = (rule for rule in rules_of(filter) if rule.endswith("DROP"))
         change("-D", *drop.split()[1:])
         with pytest.raises(NetfilterError, match=r"1 of 8 rules .* were removed .*: -A .*DROP"):
             ask(filter)
-    assert rules_of(os.getpid()) == []
+    assert rules_of(filter) == []
 
 
 @works
@@ -292,10 +295,10 @@ def test_nothing_is_left_after_stop_and_stopping_again_is_no_error():
     filter.cut("a", "b")
     filter.stop()
     filter.stop()
-    assert rules_of(os.getpid()) == []
+    assert rules_of(filter) == []
     filter.start()
     filter.stop()
-    assert rules_of(os.getpid()) == []
+    assert rules_of(filter) == []
 
 
 @works
@@ -303,32 +306,27 @@ def test_nothing_is_left_after_an_error():
     with pytest.raises(ZeroDivisionError), Netfilter(ABC) as filter:
         filter.cut("a", "b")
         raise ZeroDivisionError
-    assert rules_of(os.getpid()) == []
+    assert rules_of(filter) == []
 
 
 @works
 def test_stop_removes_the_rest_when_others_removed_some():
-    with Netfilter(ABC):
-        (jump,) = (rule for rule in rules_of(os.getpid()) if rule.startswith("-A OUTPUT"))
+    with Netfilter(ABC) as filter:
+        (jump,) = (rule for rule in rules_of(filter) if rule.startswith("-A OUTPUT"))
         change("-D", *jump.split()[1:])
-    assert rules_of(os.getpid()) == []
+    assert rules_of(filter) == []
 
 
 @works
-def test_what_dead_processes_left_is_removed_and_what_live_ones_have_stays():
-    with subprocess.Popen(["true"]) as dead:
-        pass
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as live:
-        for pid in (dead.pid, live.pid):
-            change("-N", f"assertlib-{pid}-0-out")
-            change("-A", f"assertlib-{pid}-0-out", "-m", "owner", "--uid-owner", "1", "-j", "DROP")
-            change("-A", "OUTPUT", "-j", f"assertlib-{pid}-0-out")
-        before = rules_of(live.pid)
-        with Netfilter(ABC):
-            assert rules_of(dead.pid) == []
-            assert rules_of(live.pid) == before
-    with Netfilter(ABC):
-        assert rules_of(live.pid) == []
+def test_rules_are_removed_by_their_name_and_those_of_others_stay():
+    others = dict(zip("abc", UIDS[3:], strict=False))
+    with Netfilter(ABC) as filter, Netfilter(others) as other:
+        filter.cut("a", "b")
+        before = rules_of(other)
+        assert netfilter.remove(filter.name) == [f"{filter.name}-{way}" for way in ("in", "out")]
+        assert netfilter.remove(filter.name) == []
+        assert rules_of(filter) == []
+        assert rules_of(other) == before
 
 
 # -- mistakes -------------------------------------------------------------------------------
@@ -356,9 +354,12 @@ def test_a_member_cannot_be_the_user_of_the_campaign(monkeypatch):
 
 @works
 def test_a_user_of_another_run_is_told_with_that_run():
-    with Netfilter(ABC), pytest.raises(NetfilterError, match=f"of process {os.getpid()} too"):
-        Netfilter({"x": ABC["c"]}).start()
-    assert rules_of(os.getpid()) == []
+    with Netfilter(ABC) as filter:
+        assert netfilter.users()[ABC["c"]] == f"{filter.name}-out"
+        told = rf"member of another campaign too \(chain {filter.name}-out\)"
+        with pytest.raises(NetfilterError, match=told):
+            Netfilter({"x": ABC["c"]}).start()
+    assert rules_of() == []
 
 
 @works
@@ -392,7 +393,7 @@ def test_what_the_kernel_turns_down_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(NetfilterError, match="owner is not supported; it needs root"):
         Netfilter(ABC).start()
-    assert rules_of(os.getpid()) == []
+    assert rules_of() == []
 
 
 # -- a real etcd ----------------------------------------------------------------------------
@@ -491,4 +492,4 @@ def test_a_real_etcd_elects_a_new_leader_when_the_leader_is_cut_off_and_is_one_a
     with Netfilter(ABC) as filter:
         asyncio.run(check(filter))
         cluster.stop()
-    assert rules_of(os.getpid()) == []
+    assert rules_of(filter) == []

@@ -5,19 +5,16 @@ All processes of a member, however they were started: real ones, stopped and kil
 import contextlib
 import os
 import signal
-import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
-from assertlib.robustness import processes
 from assertlib.robustness.adapter import Member
 from assertlib.robustness.cluster import Process
 
-PATIENCE = 20
+from ..support import until
 
 SLEEP = "import sys, time; print('up', flush=True); time.sleep(600)"
 # Counts in a file, so that anyone can see whether it goes on.
@@ -59,13 +56,6 @@ print("up", flush=True)
 # The first thread ends, the others go on.
 ctypes.CDLL(None).pthread_exit(None)
 """
-
-
-def until(condition):
-    ends = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < ends, "it did not happen"
-        time.sleep(0.01)
 
 
 def is_alive(pid):
@@ -207,26 +197,3 @@ def test_members_do_not_share_processes(tmp_path, started):
     assert mine.pids().isdisjoint(other.pids())
     mine.kill()
     assert other.is_running
-
-
-def test_detached_processes_end_when_the_campaign_is_killed(tmp_path):
-    script = textwrap.dedent(
-        """
-        import os, sys, time
-        from assertlib.robustness import processes
-        processes.guard(["m1-here"])
-        environment = {**os.environ, processes.MARK: "m1-here"}
-        os.spawnlpe(os.P_NOWAIT, "setsid", "setsid", "sleep", "600", environment)
-        while not (pids := processes.find("m1-here")):
-            pass
-        print(*pids, flush=True)
-        time.sleep(600)
-        """
-    )
-    harness = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    pids = [int(pid) for pid in harness.stdout.readline().split()]
-    assert len(pids) >= 1
-    harness.kill()
-    harness.communicate()
-    until(lambda: not any(map(is_alive, pids)))
-    assert processes.find("m1-here") == set()

@@ -1,0 +1,353 @@
+"""
+What a campaign leaves on this machine when it is killed, and how that is removed.
+
+Each campaign keeps a ledger, a file that lists its processes, disks, packet filter rules and
+directories, each before it is made.  The ledger is locked (flock) by the campaign and by its
+guard, a process of its own that removes all that is listed once the campaign has ended without
+doing so.  If the guard was killed, too, the kernel has released the lock, and the next campaign
+of the same user removes the rest.
+
+The lock is the proof: it holds across pid namespaces, where a number of a process means nothing,
+and it cannot be left behind.  What is removed carries a random name out of the ledger, so nothing
+is taken for a leftover because it looks like one.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .cluster import HarnessError
+from .netfilter import Netfilter
+from .powercut import PowerCutDisk
+from .removal import SETTLED_AFTER, Entry, remove
+
+_SUFFIX = ".campaign"
+_NAMESPACES = ("mnt", "net")
+_ENDED = b"ended"
+
+
+class LedgerError(HarnessError):
+    """A ledger cannot be kept or read, or its guard is gone; the text says why."""
+
+
+class Ledger:
+    """
+    What one campaign has on this machine.  A context manager, to be entered before anything
+    that is listed in it is made, and left after all of that is gone.
+
+    Args:
+        campaign: Its directory.
+
+    Raises:
+        LedgerError: The ledger cannot be kept.
+    """
+
+    def __init__(self, campaign: Path) -> None:
+        self._campaign = campaign
+        self._entries: list[Entry] = []
+        self._descriptor = -1
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    def add_processes(self, marks: Collection[str]) -> None:
+        """List processes that will carry one of *marks*."""
+        for mark in marks:
+            self._add(kind="process", mark=mark)
+
+    def add_disk(self, disk: PowerCutDisk) -> None:
+        """List *disk*, which will be mounted."""
+        places = {"mountpoint": str(disk.mountpoint), "backing": str(disk.backing)}
+        self._add(kind="disk", mark=disk.mark, **places)
+
+    def add_filter(self, rules: Netfilter) -> None:
+        """List *rules*, which will be added to the packet filter."""
+        self._add(kind="rules", mark=rules.name)
+
+    def add_directory(self, place: Path, home: Path) -> None:
+        """List the directory *place*, which will be moved to *home* in the end."""
+        self._add(kind="directory", place=str(place), home=str(home))
+
+    def check(self) -> None:
+        """
+        Verify that somebody cleans up if this process is killed.
+
+        Raises:
+            LedgerError: The guard was killed.
+        """
+        assert self._guard is not None, "start() comes before"
+        if self._guard.poll() is not None:
+            raise LedgerError(
+                f"the guard of this campaign vanished: process {self._guard.pid} ended with"
+                f" {self._guard.returncode}, so nobody cleans up if the campaign is killed;"
+                " run it again"
+            )
+
+    def start(self) -> None:
+        """
+        Begin to keep it, and start its guard.
+
+        Raises:
+            LedgerError: It cannot be kept here.
+        """
+        _check_kernel()
+        self._path, self._descriptor = _created()
+        self._write({"campaign": str(self._campaign), "boot": _boot(), **_namespaces()})
+        self._guard = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(self._path), str(self._descriptor)],
+            # The kernel closes it when this process ends, however it does.
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            # The guard holds the lock, too.
+            pass_fds=[self._descriptor],
+            # A signal from the terminal is not for it.
+            start_new_session=True,
+        )
+
+    def stop(self) -> None:
+        """
+        Verify that nothing is left, and end the guard; may be called again.
+
+        Raises:
+            LedgerError: Something was left, and cannot be removed.
+        """
+        if self._guard is None:
+            return
+        try:
+            removal = remove(self._entries, settle=0)
+            if removal.failed:
+                raise LedgerError(f"the campaign left something behind: {_listed(removal.failed)}")
+            self._path.unlink(missing_ok=True)
+            self._end_guard(_ENDED)
+        finally:
+            # A guard that is not told of the end tries to remove the rest.
+            self._end_guard(b"")
+
+    def _end_guard(self, message: bytes) -> None:
+        if self._guard is not None:
+            self._guard.communicate(message)
+            os.close(self._descriptor)
+        self._guard = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _add(self, **entry: str) -> None:
+        self._write(entry)
+        self._entries.append(entry)
+
+    def _write(self, record: Entry) -> None:
+        line = json.dumps(record).encode() + b"\n"
+        try:
+            if os.write(self._descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise LedgerError(
+                f"cannot write to {self._path}: {error.strerror}; free space, or set TMPDIR"
+            ) from None
+
+
+def sweep() -> list[str]:
+    """
+    Remove what dead campaigns of this user left; those that are alive keep all they have.
+
+    Returns:
+        What was removed and what could not be, by campaign, for people.
+
+    Raises:
+        LedgerError: There can be no ledgers here.
+    """
+    _check_kernel()
+    return [line for path in sorted(_directory().glob(f"*{_SUFFIX}")) for line in _sweep(path)]
+
+
+def _sweep(path: Path) -> Iterator[str]:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield f"cannot open {path}: {error.strerror}; remove it"
+        return
+    try:
+        if _locked(descriptor, path):
+            yield from _sweep_dead(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep_dead(path: Path, descriptor: int) -> Iterator[str]:
+    try:
+        header, entries = _read(path, descriptor)
+    except LedgerError as error:
+        yield str(error)
+        return
+    removal = remove(entries, SETTLED_AFTER)
+    whose = f"the campaign in {header.get('campaign', '?')}, which was killed"
+    if removal.removed:
+        yield f"removed leftovers of {whose}: {_listed(removal.removed)}"
+    if removal.failed:
+        yield f"cannot remove leftovers of {whose}: {_listed(removal.failed)}"
+    elif not _is_in_use_elsewhere(header):
+        path.unlink(missing_ok=True)
+
+
+def _listed(items: Sequence[str]) -> str:
+    return ", ".join(items)
+
+
+# -- the file ---------------------------------------------------------------------------------
+
+
+def _directory() -> Path:
+    """Where the ledgers of this user lie."""
+    path = Path(tempfile.gettempdir(), f"assertlib-campaigns-{os.geteuid()}")
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise LedgerError(
+            f"cannot make the directory {path}: {error.strerror}; set TMPDIR to another place"
+        ) from None
+    # What is listed in it gets killed and removed.
+    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise LedgerError(f"others can write to {path}: remove it, or set TMPDIR to another place")
+    return path
+
+
+def _created() -> tuple[Path, int]:
+    """A new ledger, locked."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+    while True:
+        path = _directory() / f"{secrets.token_hex(8)}{_SUFFIX}"
+        try:
+            descriptor = os.open(path, flags, 0o600)
+            if _locked(descriptor, path):
+                return path, descriptor
+        except OSError as error:
+            raise LedgerError(
+                f"cannot make or lock {path}: {error.strerror}; set TMPDIR to another place"
+            ) from None
+        # A campaign that starts at the same time has taken it for one of a dead campaign.
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, path: Path) -> bool:
+    """Lock the ledger; False if somebody else has, or it is there no more."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _read(path: Path, descriptor: int) -> tuple[dict[str, str], list[Entry]]:
+    """Its header and its entries; what was not written as a whole was never made."""
+    lines = os.pread(descriptor, os.fstat(descriptor).st_size, 0).split(b"\n")[:-1]
+    records = [_record(path, number, line) for number, line in enumerate(lines, start=1)]
+    return (records[0], [*records[1:]]) if records else ({}, [])
+
+
+_FIELDS = {
+    "process": {"mark"},
+    "disk": {"mark", "mountpoint", "backing"},
+    "rules": {"mark"},
+    "directory": {"place", "home"},
+}
+
+
+def _record(path: Path, number: int, line: bytes) -> dict[str, str]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and (
+        number == 1 or found.keys() - {"kind"} == _FIELDS.get(str(found.get("kind")))
+    ):
+        return {name: str(value) for name, value in found.items()}
+    raise LedgerError(
+        f"{path}:{number}: not a line of a ledger, so nothing that it lists was removed;"
+        " remove the file once nothing of that campaign is left"
+    )
+
+
+# -- where it holds ---------------------------------------------------------------------------
+
+
+def _check_kernel() -> None:
+    """Verify that processes can be found and signalled."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        raise LedgerError(
+            f"processes cannot be signalled safely: pidfd_open: {error.strerror};"
+            " campaigns need Linux 5.3, and a sandbox that lets them use its pidfd_open"
+        ) from None
+    if os.readlink("/proc/self") != str(os.getpid()):
+        raise LedgerError(
+            "/proc shows the processes of another pid namespace, so members cannot be found:"
+            " mount it anew, as `unshare --pid --fork --mount-proc` does"
+        )
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _namespaces(pid: int | str = "self") -> dict[str, str]:
+    """The namespaces of mounts and of the packet filter that a process is in."""
+    try:
+        return {name: os.readlink(f"/proc/{pid}/ns/{name}") for name in _NAMESPACES}
+    except OSError:
+        return {}
+
+
+def _is_in_use_elsewhere(header: Mapping[str, str]) -> bool:
+    """Whether disks or rules may be left that cannot be seen from here."""
+    if header.get("boot") != _boot():
+        return False
+    ours = _namespaces()
+    theirs = {(name, header.get(name)) for name in _NAMESPACES} - ours.items()
+    pids = [name for name in os.listdir("/proc") if name.isdecimal()] if theirs else []
+    return any(theirs & _namespaces(pid).items() for pid in pids)
+
+
+# -- the guard --------------------------------------------------------------------------------
+
+
+def main(path: str, descriptor: str) -> None:
+    """Wait until the campaign has ended, and remove what it left if it has not done so itself."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(each, signal.SIG_IGN)
+    if sys.stdin.buffer.read() == _ENDED:
+        return
+    ledger = Path(path)
+    _, entries = _read(ledger, int(descriptor))
+    failed = remove(entries, SETTLED_AFTER).failed
+    if failed:
+        sys.exit(f"assertlib: cannot remove leftovers of a campaign: {_listed(failed)}")
+    ledger.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

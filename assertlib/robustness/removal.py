@@ -1,0 +1,176 @@
+"""
+Removal of what a campaign had on this machine, as far as it is there.
+
+What is removed carries a random name that its campaign gave to it, so nothing is taken for a
+leftover because it looks like one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from . import netfilter, powercut, processes
+from .cluster import HarnessError
+
+SETTLED_AFTER = 0.5
+"""Seconds without a new process after a campaign was killed; one may just be starting."""
+DISKS_END_WITHIN = 5.0
+"""Seconds in which a disk has to end by itself, as it does when its campaign is gone."""
+_POLL = 0.02
+
+Entry = Mapping[str, str]
+"""One thing that a campaign has: its *kind*, and by what it is found."""
+
+
+class RemovalError(HarnessError):
+    """Something of a campaign cannot be removed; the text says what, and why."""
+
+
+@dataclass(slots=True)
+class Removal:
+    """
+    How the removal of leftovers went.
+
+    Attributes:
+        removed: What was there and is gone.
+        failed: What could not be removed, with the reasons.
+    """
+
+    removed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def remove(entries: Sequence[Entry], settle: float) -> Removal:
+    """
+    Remove what is listed in *entries*, as far as it is there.
+
+    Args:
+        settle: Seconds for which no process must have been found.
+    """
+    by_kind: dict[str, list[Entry]] = {"process": [], "disk": [], "rules": [], "directory": []}
+    for entry in entries:
+        by_kind[entry["kind"]].append(entry)
+    disks = [entry["mark"] for entry in by_kind["disk"]]
+    # What is under way to change rules goes before the rules.
+    others = [entry["mark"] for kind in ("process", "rules") for entry in by_kind[kind]]
+    removal = Removal()
+    # Processes that wait for a disk that hangs can be killed only after it.
+    _try(removal, *(partial(_kill, [mark]) for mark in others), partial(_settled, others, settle))
+    removal.failed.clear()
+    _try(removal, partial(_end_disks, disks), partial(_kill, others))
+    _try(removal, *(partial(_unmount, entry) for entry in by_kind["disk"]))
+    _try(removal, *(partial(_remove_rules, entry) for entry in by_kind["rules"]))
+    if not removal.failed:
+        _try(removal, *(partial(_bring_home, entry) for entry in by_kind["directory"]))
+    return removal
+
+
+def _try(removal: Removal, *steps: Callable[[], list[str]]) -> None:
+    """Take all *steps*, whatever becomes of those before."""
+    for step in steps:
+        try:
+            removal.removed += step()
+        except (HarnessError, OSError) as error:
+            removal.failed.append(str(error))
+
+
+def _settled(marks: Collection[str], seconds: float) -> list[str]:
+    """
+    Kill what carries one of *marks* until nothing new has appeared for so many *seconds*.
+
+    A child that was between fork and exec when the campaign was killed carries its mark later.
+    """
+    killed: list[str] = []
+    deadline = time.monotonic() + seconds
+    while marks and time.monotonic() < deadline:
+        if found := _kill(marks):
+            killed += found
+            deadline = time.monotonic() + seconds
+        time.sleep(_POLL)
+    return killed
+
+
+def _kill(marks: Collection[str]) -> list[str]:
+    found = {mark: pids for mark in marks if (pids := processes.find(mark))}
+    rest = sorted(pid for mark in found if not processes.kill(mark) for pid in processes.find(mark))
+    if rest:
+        raise RemovalError(f"{len(rest)} processes survive SIGKILL, as: {rest[:5]}")
+    return [f"process {pid}" for pids in found.values() for pid in sorted(pids)]
+
+
+def _end_disks(marks: Collection[str]) -> list[str]:
+    """Wait until disks have synced everything and ended, as they do by themselves."""
+    deadline = time.monotonic() + DISKS_END_WITHIN
+    while any(map(processes.find, marks)) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+    return _kill(marks)
+
+
+def _unmount(entry: Entry) -> list[str]:
+    mountpoint, backing = Path(entry["mountpoint"]), Path(entry["backing"])
+    return [f"the mount at {mountpoint}"] if powercut.remove(mountpoint, backing) else []
+
+
+def _remove_rules(entry: Entry) -> list[str]:
+    return [f"the packet filter chain {chain}" for chain in netfilter.remove(entry["mark"])]
+
+
+def _bring_home(entry: Entry) -> list[str]:
+    place, home = Path(entry["place"]), Path(entry["home"])
+    return [f"the directory {place}"] if bring_home(place, home) else []
+
+
+def bring_home(place: Path, home: Path) -> bool:
+    """
+    Move the directory *place* to *home*, so that *home* is there as a whole or not at all.
+
+    It is removed if *home* is there already, or has no directory to be in.
+
+    Returns:
+        Whether it was there.
+
+    Raises:
+        RemovalError: It cannot be moved.
+    """
+    if not place.exists():
+        return False
+    try:
+        if not home.exists() and home.parent.is_dir():
+            _move(place, home)
+        if place.exists():
+            shutil.rmtree(place)
+    except OSError as error:
+        raise RemovalError(f"cannot move {place} to {home}: {error}") from None
+    return True
+
+
+def _move(place: Path, home: Path) -> None:
+    try:
+        place.rename(home)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(place, home)
+
+
+def _copy(place: Path, home: Path) -> None:
+    unfinished = home.with_name(f"{home.name}.unfinished")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    # Sockets and pipes of members hold no data, and cannot be copied.
+    shutil.copytree(place, unfinished, symlinks=True, ignore=_special_files)
+    unfinished.rename(home)
+
+
+def _special_files(directory: str, names: list[str]) -> set[str]:
+    modes = {name: os.lstat(os.path.join(directory, name)).st_mode for name in names}
+    copied = (stat.S_ISREG, stat.S_ISDIR, stat.S_ISLNK)
+    return {name for name, mode in modes.items() if not any(each(mode) for each in copied)}
