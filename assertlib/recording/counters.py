@@ -156,10 +156,11 @@ class Counters:
         self._mapped = self._mapped if mapped is None else end
 
     def _mark_volatile(self) -> None:
-        if self._chunks:
-            self._chunks[0][VOLATILE_CELL] = 1
-        else:
+        if not self._chunks:
             self._leave_mark()
+        elif not self.is_cut():
+            # Of a file that was cut, readers must find that it is too short.
+            self._chunks[0][VOLATILE_CELL] = 1
         self.durable = False
 
     def _leave_mark(self) -> None:
