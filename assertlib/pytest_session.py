@@ -50,7 +50,7 @@ from .recording.settings import (
     RUN_DIR_ENV,
 )
 from .report.content import content_of
-from .report.screen import escaped
+from .steering import escaped
 
 _TRIAL = pytest.StashKey[str]()
 _DESELECTED = "assertlib_deselected"

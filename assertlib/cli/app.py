@@ -13,7 +13,8 @@ from typing import Annotated, Any, cast
 import typer
 
 from ..recording.session import VERSION
-from ..report.screen import escaped, install
+from ..report.screen import install
+from ..steering import escaped
 
 EPILOG = """Examples:
 

@@ -53,7 +53,7 @@ def open_store(config: Config) -> Store:
         ignore = path.parent / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
-        url = f"sqlite:///{path}"
+        return Store(path)
     return Store(url)
 
 

@@ -4,6 +4,7 @@ The address of the evidence store: read, checked, and shown without its password
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sa
@@ -31,12 +32,21 @@ class Address:
         shown: For people: without passwords and options.
     """
 
-    def __init__(self, text: str) -> None:
+    _secrets: list[str]
+
+    def __init__(self, where: str | Path) -> None:
         """
+        Args:
+            where: As SQLAlchemy writes it, or a file of SQLite.
+
         Raises:
             StoreError: It is malformed; the text holds nothing of it that may be a password.
         """
-        url = _parsed(text)
+        if isinstance(where, Path):
+            self.url, self._secrets = sa.URL.create("sqlite", database=str(where)), []
+            self.shown = f"sqlite:///{where}"
+            return
+        url = _parsed(where)
         if url.drivername == "postgresql":
             url = url.set(drivername="postgresql+psycopg")
         self.url = url

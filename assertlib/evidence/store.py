@@ -50,10 +50,10 @@ class StoredRun:
 class Store:
     """Keeps runs; every change of one is made whole or not at all."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | Path) -> None:
         """
         Args:
-            url: As SQLAlchemy writes it, such as ``postgresql://host/name``.
+            url: As SQLAlchemy writes it, such as ``postgresql://host/name``, or a file of SQLite.
 
         Raises:
             StoreError: There is no such database, or it is newer than this assertlib.

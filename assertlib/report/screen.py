@@ -9,30 +9,11 @@ whichever command prints it and wherever it comes from.
 from __future__ import annotations
 
 import io
-import re
 import sys
 from collections.abc import Iterable
 from typing import TextIO, cast
 
-_STEERING = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 without tab and newline, DEL, C1
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # the direction of text
-    "\u2028\u2029\ud800-\udfff]"  # more line ends, and what a locale may turn into bytes
-)
-
-
-def escaped(text: str) -> str:
-    r"""
-    *text* without a character that steers a terminal: ``\x1b``, ``\u202e`` is shown instead.
-
-    Newline and tab stay.  From DEL on an escape has four digits, so that JSON stays JSON.
-    """
-    return _STEERING.sub(_shown, text)
-
-
-def _shown(match: re.Match[str]) -> str:
-    number = ord(match[0])
-    return f"\\x{number:02x}" if number < 0x20 else f"\\u{number:04x}"
+from ..steering import escaped
 
 
 class Screen:

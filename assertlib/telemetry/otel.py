@@ -117,7 +117,7 @@ def _attributes(
 
 def _encodable(text: str) -> str:
     r"""*text* with ``\ud800`` for half a surrogate, which would fail the whole batch it is in."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def attributes_of(hit: Hit) -> Mapping[str, AnyValue]:

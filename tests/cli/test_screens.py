@@ -237,6 +237,13 @@ def test_a_run_in_the_store_shows_hostile_texts_and_obeys_none(project, typed):
         assert code in (0, 1), text
 
 
+def test_what_a_store_logs_steers_nothing(project):
+    log = (project / "log").read_text()
+    assert STEERING.findall(log) == []
+    for name in ("broken", "value", "detail", "trial", "trouble", "file"):
+        assert name in log
+
+
 def test_machine_formats_read_back_as_they_were_recorded(project, typed):
     report = json.loads(typed(project, "report", "-f", "json")[1])
     assert {each["message"] for each in report["assertions"]} == {STATE, BROKEN, TROUBLE}
@@ -323,6 +330,17 @@ def test_a_history_is_explained_without_being_obeyed(project, typed, fault):
     code, output = typed(project, "history", "check", file.name)
     assert code == 2
     assert "history" in check_harmless(output)
+
+
+def test_a_campaign_is_validated_without_being_obeyed(project):
+    campaign = project / hostile("campaign")
+    campaign.mkdir()
+    _history(campaign / "history.jsonl", fault=True)
+    words = ("robustness", "validate", campaign.name, "--target", TARGET)
+    code, output = child(project, *words)
+    text = check_harmless(output)
+    assert code in (1, 3), text
+    assert [name for name in ("campaign", "target", "key") if name not in text] == []
 
 
 def test_foreign_records_are_accounted_for_without_being_obeyed(project, typed):

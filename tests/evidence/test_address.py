@@ -100,6 +100,13 @@ def test_the_address_is_shown_without_its_options(postgres):
         assert f":{postgres.port}/" in repr(store)
 
 
+def test_a_file_may_be_called_as_it_likes(tmp_path):
+    path = tmp_path / "a ?b=c#d%20@e\n\udcff.db"
+    with Store(path) as store:
+        assert store.runs() == []
+    assert path.exists()
+
+
 # -- waiting ---------------------------------------------------------------------------------
 
 
