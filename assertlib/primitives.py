@@ -33,6 +33,7 @@ from .recording import hot, interrupts
 from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
 from .recording.settings import OFF
+from .steering import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def brief(hit: Hit) -> str:
     if hit.trial is not None:
         seed = "" if hit.seed is None else f" (seed {hit.seed})"
         lines.append(f"  trial: {hit.trial}{seed}")
-    return "\n".join(lines)
+    return escaped("\n".join(lines))
 
 
 # -- the caller --------------------------------------------------------------

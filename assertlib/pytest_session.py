@@ -33,7 +33,7 @@ from .evidence.summary import AssertionResult, Summary, summarise
 from .evidence.tally import Broken
 from .evidence.verdicts import Verdict
 from .evidence.watch import RunWatch, Seen
-from .evidence.wording import counted
+from .evidence.wording import counted, one_line
 from .lifecycle import trial
 from .primitives import InvariantViolation
 from .recording.hits import Hit
@@ -50,6 +50,7 @@ from .recording.settings import (
     RUN_DIR_ENV,
 )
 from .report.content import content_of
+from .steering import escaped
 
 _TRIAL = pytest.StashKey[str]()
 _DESELECTED = "assertlib_deselected"
@@ -83,7 +84,7 @@ def start(config: pytest.Config) -> Session:
         name, target = project.target(config.getoption("--assertlib-target"))
         checked = check(project, name, target)
     except ConfigError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(escaped(str(error))) from None
     given = os.environ.get(RUN_DIR_ENV)
     run_dir = Path(given) if given else new_run(project)
     try:
@@ -91,7 +92,7 @@ def start(config: pytest.Config) -> Session:
             run_dir.mkdir(parents=True, exist_ok=True)
             describe_run(run_dir, checked, project, ["pytest", *sys.argv[1:]])
     except (OSError, UnreadableRunError) as error:
-        raise pytest.UsageError(f"assertlib: {error}") from None
+        raise pytest.UsageError(escaped(f"assertlib: {error}")) from None
     os.environ.setdefault(ROOT_ENV, str(project.root))
     commit = find_revision(project.root)
     if commit is not None:
@@ -221,7 +222,7 @@ class Session:
         texts = [self._explained_once(hits) for hits in _by_message(violations)]
         texts += [
             f"assertion {trouble.message!r} could not be evaluated\n"
-            f"  at {trouble.location}\n  {trouble.reason}"
+            f"  at {one_line(str(trouble.location))}\n  {one_line(trouble.reason)}"
             for trouble in troubles
         ]
         refused, self._refusals = recorder.refusals - self._refusals, recorder.refusals
@@ -231,7 +232,7 @@ class Session:
                 " be written"
             )
         if texts:
-            pytest.fail("\n\n".join(texts), pytrace=False)
+            pytest.fail(escaped("\n\n".join(texts)), pytrace=False)
 
     def _explained_once(self, hits: list[Hit]) -> str:
         more = f"\nand {len(hits) - 1:,} more records of it" if len(hits) > 1 else ""
@@ -351,29 +352,31 @@ class Session:
         """A short coverage section."""
         if self._is_worker:
             return
-        summary = self._summary
-        if summary is None:
-            if self._unreadable:
-                terminalreporter.write_line(f"assertlib: {self._unreadable}", red=True)
-            return
+        if self._summary is not None:
+            terminalreporter.section("assertlib")
+            for line in self._section(self._summary):
+                terminalreporter.write_line(escaped(line))
+        elif self._unreadable:
+            terminalreporter.write_line(escaped(f"assertlib: {self._unreadable}"), red=True)
+
+    def _section(self, summary: Summary) -> Iterator[str]:
         content = content_of(summary)
-        terminalreporter.section("assertlib")
         if summary.is_empty:
             off = ": ASSERTLIB=off" if recorder.mode == OFF else ""
-            terminalreporter.write_line(f"no assertion was hit{off}; this proves nothing")
-        terminalreporter.write_line(content.title)
-        terminalreporter.write_line(" · ".join(content.counts))
+            yield f"no assertion was hit{off}; this proves nothing"
+        yield one_line(content.title)
+        yield " · ".join(content.counts)
         if self._partial:
-            terminalreporter.write_line(f"partial, since {self._partial}")
+            yield f"partial, since {self._partial}"
         for text in summary.damage:
-            terminalreporter.write_line(f"damaged: {text}")
+            yield one_line(f"damaged: {text}")
         for message, reason, _ in summary.troubles:
-            terminalreporter.write_line(f"could not be evaluated: {message!r}: {reason}")
+            yield one_line(f"could not be evaluated: {message!r}: {reason}")
         for unclaimed in self._unclaimed:
-            terminalreporter.write_line("")
-            terminalreporter.write_line("Violated, and no test failed for it:")
-            terminalreporter.write_line(self._story(unclaimed))
-        terminalreporter.write_line(f"assertlib report {self._run_dir.name}")
+            yield ""
+            yield "Violated, and no test failed for it:"
+            yield self._story(unclaimed)
+        yield f"assertlib report {self._run_dir.name}"
 
     def _story(self, unclaimed: _Unclaimed) -> str:
         """The violation by one of its records, or by what the counters hold where there is none."""

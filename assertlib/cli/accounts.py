@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..evidence.wording import counted
+from ..evidence.wording import counted, one_line
 from ..recording.foreign import Account
 
 _NAMED = 3
@@ -22,12 +22,16 @@ def told(accounts: Iterable[Account]) -> Iterator[str]:
             parts.append(f"{events} ({_named(account)})")
         known = ", ".join(parts) or "none of them understood"
         languages = f" ({', '.join(account.languages)})" if account.languages else ""
-        yield f"{account.path}{languages}: {counted(account.total, 'record')}: {known}"
+        yield one_line(f"{account.path}{languages}: {counted(account.total, 'record')}: {known}")
         yield from (f"  {line}" for line in trouble(account))
 
 
 def trouble(account: Account) -> Iterator[str]:
     """What of a file was not understood."""
+    return map(one_line, _trouble(account))
+
+
+def _trouble(account: Account) -> Iterator[str]:
     for name, count in account.unknown.most_common():
         yield f"{account.path}: unknown: {name}, {count:,}×"
     for number, reason in account.unreadable:

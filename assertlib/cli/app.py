@@ -5,15 +5,16 @@ The commands, put together; each is imported when it is asked for.
 from __future__ import annotations
 
 import importlib
-import io
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
 from ..recording.session import VERSION
+from ..report.screen import install
+from ..steering import escaped
 
 EPILOG = """Examples:
 
@@ -106,13 +107,23 @@ def command_line() -> Callable[[], int]:
     return partial(_run, app_with(asked or _COMMANDS))
 
 
+_ParseError = cast(type[Exception], typer.BadParameter.__mro__[2])
+"""``ClickException``, of click or of the copy that newer versions of typer bring along."""
+
+
 def _run(app: typer.Typer) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that knows only ASCII is no reason to fail.
-            stream.reconfigure(errors="backslashreplace")
+    install()
     try:
-        app(standalone_mode=True)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    return 0
+        code = app(standalone_mode=False)
+    except _ParseError as error:
+        return _show(error)
+    return code if isinstance(code, int) else 0
+
+
+def _show(error: Any) -> int:
+    """Print an error of the command line as typer does, with the words of its user escaped."""
+    from typer.rich_utils import rich_format_error
+
+    error.message = escaped(error.message)
+    rich_format_error(error)
+    return int(error.exit_code)

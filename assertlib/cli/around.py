@@ -11,10 +11,11 @@ from pathlib import Path
 
 from ..catalog.config import SHIPPED, Config
 from ..catalog.scan.tree import source_file
+from ..evidence.address import ENVIRONMENT
 from ..evidence.combine import Evidence
 from ..evidence.reach import trials_by_assertion
 from ..evidence.revision import is_dirty
-from ..evidence.store import DEFAULT, ENVIRONMENT
+from ..evidence.store import DEFAULT
 from ..evidence.summary import Summary
 from ..recording.trials import SEED_RANDOM
 from ..report.html_format import Around

@@ -22,6 +22,7 @@ from ..catalog.review import rename as rename_link
 from ..catalog.wire import declarations
 from ..docgen.pages import sites_of
 from ..evidence.runs import all_runs
+from ..evidence.wording import one_line
 from .common import (
     OK,
     USAGE,
@@ -71,9 +72,8 @@ def list_invariants(target: TargetOption = None, project: ProjectOption = None) 
     width = max((len(entry.id) for entry in entries), default=0)
     for entry in entries:
         count = len(sites_of(entry, checked.scan.sites))
-        print(
-            f"{entry.id:<{width}} {entry.invariant.status:<8} {count:>3}  {entry.invariant.title}"
-        )
+        row = f"{entry.id:<{width}} {entry.invariant.status:<8} {count:>3}  {entry.invariant.title}"
+        print(one_line(row))
     return OK
 
 

@@ -92,7 +92,8 @@ def verdict_code(summary: Summary) -> int:
 
 
 def _say(error: object, code: int) -> int:
-    print(f"assertlib: {error}", file=sys.stderr)
+    # A name with a line break in it does not begin a line.
+    print(f"assertlib: {error}".replace("\n", "\n  "), file=sys.stderr)
     return code
 
 

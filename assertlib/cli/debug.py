@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from ..catalog.config import Config
 from ..evidence.runs import find_runs, read_info
+from ..evidence.wording import one_line
 from ..model import NoDataError
 from ..recording import limits, loader, settings, twin
 from ..recording.reader import read_shards
@@ -52,7 +53,7 @@ def debug(project: ProjectOption = None) -> int:
     Example: assertlib debug
     """
     for name, value in _facts(configuration(project)):
-        print(f"{name:<{_WIDTH}} {value}")
+        print(one_line(f"{name:<{_WIDTH}} {value}"))
     return OK
 
 

@@ -14,6 +14,7 @@ from ..catalog.config import Config
 from ..catalog.history import history
 from ..challenge import read_record
 from ..docgen.pages import Live, differing_pages, foreign_pages, render_pages, write_pages
+from ..evidence.wording import one_line
 from .common import (
     OK,
     USAGE,
@@ -62,7 +63,8 @@ def docs(
     checked, *others = sharing_targets(config, target)
     unread = unread_source(config, [checked, *others])
     if unread:
-        print(f"assertlib: {unread[0]}; what stands there would be missing", file=sys.stderr)
+        told = f"assertlib: {unread[0]}; what stands there would be missing"
+        print(one_line(told), file=sys.stderr)
         return USAGE
     output = output or config.root / "docs" / "invariants"
     pages = render_pages(checked, others, _live(config, checked.name) if live else None)
@@ -71,18 +73,15 @@ def docs(
         for name in stale:
             is_there = (output / name).exists()
             wrong = ("stale" if is_there else "missing") if name in pages else "of no invariant"
-            print(f"{output / name} is {wrong}; run `assertlib docs -o {output}`")
+            print(one_line(f"{output / name} is {wrong}; run `assertlib docs -o {output}`"))
         return WRONG if stale else OK
     foreign = foreign_pages(output)
     if foreign:
-        print(
-            f"assertlib: {output} holds files that are no pages of invariants ({foreign[0]}, …);"
-            " choose another directory",
-            file=sys.stderr,
-        )
+        told = f"{output} holds files that are no pages of invariants ({foreign[0]}, …)"
+        print(one_line(f"assertlib: {told}; choose another directory"), file=sys.stderr)
         return USAGE
     changed = write_pages(pages, output)
-    print(f"{len(pages)} pages in {output}, {len(changed)} changed")
+    print(one_line(f"{len(pages)} pages in {output}, {len(changed)} changed"))
     return OK
 
 

@@ -15,12 +15,13 @@ from typing import Annotated
 import typer
 
 from ..catalog.config import Config, ConfigError
+from ..evidence.address import ENVIRONMENT
 from ..evidence.combine import Evidence
 from ..evidence.gather import read_evidence
 from ..evidence.record import Result, RunRecord, from_dict, record_of
 from ..evidence.revision import short
 from ..evidence.runs import find_runs, runs_in_order
-from ..evidence.store import DEFAULT, ENVIRONMENT, Store
+from ..evidence.store import DEFAULT, Store
 from ..evidence.wording import counted, one_line, percent
 from ..model import NoDataError
 from ..recording.rundir import RUN_FILE, find_branch
@@ -52,7 +53,7 @@ def open_store(config: Config) -> Store:
         ignore = path.parent / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
-        url = f"sqlite:///{path}"
+        return Store(path)
     return Store(url)
 
 

@@ -15,6 +15,7 @@ from ..catalog.config import find_config
 from ..evidence.foreign import OUTPUT_ENV, new_output
 from ..evidence.revision import find_revision
 from ..evidence.runs import RUNS
+from ..evidence.wording import one_line
 from ..recording.rundir import KNOWN, OUTPUTS
 from ..recording.settings import COMMIT_ENV, FEATURES_ENV, RUN_DIR_ENV, parse_features
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV
@@ -40,7 +41,7 @@ def exec(
     directory = Path(run_dir) / OUTPUTS if run_dir else here / OUTPUTS
     path = new_output(directory, cmd, _facts())
     if not run_dir:
-        print(f"assertlib: afterwards: assertlib ingest {path}", file=sys.stderr)
+        print(one_line(f"assertlib: afterwards: assertlib ingest {path}"), file=sys.stderr)
         sys.stderr.flush()
     try:
         os.execvpe(cmd[0], cmd, {**os.environ, OUTPUT_ENV: str(path)})  # noqa: S606

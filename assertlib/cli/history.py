@@ -76,7 +76,7 @@ def timeline(
     if output.resolve() == file.resolve():
         raise HistoryError(f"{file}: the page would overwrite the history; name another with -o")
     output.write_text(rendered(history, validate(history, budget=budget)), encoding="utf-8")
-    print(output)
+    print(one_line(str(output)))
     return OK
 
 
@@ -115,7 +115,7 @@ _SHOWN = 3
 def _lines(check: Check, width: int) -> list[str]:
     judged = f"{check.judged:,} judged" if check.judged else ""
     told = check.reason or judged
-    lines = [f"{check.name:{width}}  {check.status:16}  {told}".rstrip()]
+    lines = [one_line(f"{check.name:{width}}  {check.status:16}  {told}".rstrip())]
     for complaint in check.complaints[:_SHOWN]:
         lines += [f"    {one_line(line)}" for line in complaint.text.splitlines()]
     if len(check.complaints) > _SHOWN:

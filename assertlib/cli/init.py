@@ -15,7 +15,7 @@ from ..catalog.config import FILE, Target, find_config, is_toml
 from ..catalog.drafts import add_draft
 from ..catalog.files import in_line_ends_of, read_as_is, write_whole
 from ..catalog.proposals import proposals
-from ..evidence.wording import counted
+from ..evidence.wording import counted, one_line
 from .catalog import schema_text
 from .common import OK, USAGE, command
 
@@ -76,14 +76,13 @@ def init(
     """
     root = directory.resolve()
     if not root.is_dir():
-        print(f"assertlib: {directory} is no directory", file=sys.stderr)
+        print(one_line(f"assertlib: {directory} is no directory"), file=sys.stderr)
         return USAGE
     sources = source or _packages(root)
     if not sources:
-        print(
-            f"assertlib: no Python package or module in {root}; say where the code is with --source DIR",
-            file=sys.stderr,
-        )
+        remedy = "say where the code is with --source DIR"
+        told = f"assertlib: no Python package or module in {root}; {remedy}"
+        print(one_line(told), file=sys.stderr)
         return USAGE
     _write(root / "catalog" / "store.toml", _CATALOG)
     _write(root / "catalog" / "schema.json", schema_text())
@@ -98,7 +97,7 @@ def _propose(root: Path, sources: list[str]) -> None:
     """Drafts of what asserts and comments already say."""
     path = root / "catalog" / f"{_FOUND}.toml"
     if path.exists():
-        print(f"kept {path}")
+        print(one_line(f"kept {path}"))
         return
     found = proposals(root, Target(source=tuple(sources)))
     for each in found[:_MOST]:
@@ -113,9 +112,8 @@ def _propose(root: Path, sources: list[str]) -> None:
     if found:
         more = f", and left out {len(found) - _MOST} more" if len(found) > _MOST else ""
         shown = counted(min(len(found), _MOST), "draft")
-        print(
-            f"wrote {path}: {shown} from asserts, comments and docstrings{more}; keep what deserves it"
-        )
+        told = f"{shown} from asserts, comments and docstrings{more}; keep what deserves it"
+        print(one_line(f"wrote {path}: {told}"))
 
 
 def _in_one_line(text: str) -> str:
@@ -134,24 +132,25 @@ def _packages(root: Path) -> list[str]:
 
 def _write(path: Path, text: str) -> None:
     if path.exists():
-        print(f"kept {path}")
+        print(one_line(f"kept {path}"))
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    print(f"wrote {path}")
+    print(one_line(f"wrote {path}"))
 
 
 def _configure(root: Path, sources: list[str]) -> bool:
     path = root / FILE
     if path.exists() and find_config(root).file == path:
-        print(f"kept [tool.assertlib] in {path}")
+        print(one_line(f"kept [tool.assertlib] in {path}"))
         return True
     table = _TABLE.format(source=", ".join(json.dumps(name) for name in sources))
     before = read_as_is(path)
     after = before + in_line_ends_of(before, table if before else table.lstrip())
     if not is_toml(after):
-        print(f"assertlib: {path} takes no further table; add this by hand:\n{table}")
+        print(one_line(f"assertlib: {path} takes no further table; add this by hand:"))
+        print(table)
         return False
     write_whole(path, after)
-    print(f"added [tool.assertlib] to {path}")
+    print(one_line(f"added [tool.assertlib] to {path}"))
     return True

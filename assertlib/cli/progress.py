@@ -30,7 +30,9 @@ def _bar(doing: str, total: int) -> Iterator[Callable[[], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    bar = Progress(console=Console(stderr=True), transient=True)
+    bar = Progress(
+        console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
+    )
     start = time.monotonic()
     task = bar.add_task(doing, total=total)
     shown = False

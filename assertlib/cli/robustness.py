@@ -23,6 +23,7 @@ from ..catalog.config import Config, ConfigError, find_config
 from ..evidence.gather import read_evidence
 from ..evidence.runs import describe_run, find_runs, finish_run, new_run, runs_in_order
 from ..evidence.summary import Summary, summarise
+from ..evidence.wording import one_line
 from ..history.history import History
 from ..history.timeline import timeline
 from ..history.validation import MODELS, Status, Validation, validate
@@ -286,7 +287,7 @@ def _run(plan: Plan, target: str | None, *, keep_data: bool) -> int:
     # Members that assert something record it into this run.
     lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
     about = ", ".join(f"{key} {value}" for key, value in plan.about().items())
-    print(f"assertlib: {about}", file=sys.stderr)
+    print(one_line(f"assertlib: {about}"), file=sys.stderr)
     stopped = run_until_signalled(Campaign(plan, directory, Progress(tell=_teller())).run())
     if stopped is not None:
         name = signal.Signals(stopped).name
@@ -301,7 +302,11 @@ def _run(plan: Plan, target: str | None, *, keep_data: bool) -> int:
 
 def _teller() -> Callable[[str], None]:
     began = time.monotonic()
-    return lambda text: print(f"{time.monotonic() - began:6.1f} s  {text}", file=sys.stderr)
+
+    def tell(text: str) -> None:
+        print(one_line(f"{time.monotonic() - began:6.1f} s  {text}"), file=sys.stderr)
+
+    return tell
 
 
 def _conclude(checked: Checked, run_dir: Path, directory: Path, history: History) -> int:
@@ -332,7 +337,7 @@ def _ending(history: History, validation: Validation, summary: Summary) -> Statu
 
 def _say_where(directory: Path, page: Path, status: Status) -> None:
     def shown(path: Path) -> str:
-        return os.path.relpath(path, Path.cwd())
+        return one_line(os.path.relpath(path, Path.cwd()))
 
     print(f"\nhistory, logs, report: {shown(directory)}", file=sys.stderr)
     if status is not Status.SUCCESS:

@@ -29,6 +29,7 @@ from ..evidence.revision import find_revision
 from ..evidence.runs import describe_run, finish_run, new_run, runs_in_order, write_replays
 from ..evidence.summary import Summary, summarise
 from ..evidence.verdicts import Verdict
+from ..evidence.wording import one_line
 from ..model import NoDataError
 from ..report.base import FORMATS, Format
 from ..sim.engine import Engine, local
@@ -161,15 +162,16 @@ def replay_token(
     recipe = replace(recipe, options=replace(recipe.options, assumes=project.assumes))
     done = replay(recipe.unshrunk() if whole else recipe, trace=trace, path=project.path)
     for line in done.answer.trace:
-        print(line)
+        print(one_line(line))
     for difference in done.differences:
-        print(f"assertlib: not as it was recorded: {difference}", file=sys.stderr)
+        print(one_line(f"assertlib: not as it was recorded: {difference}"), file=sys.stderr)
     for failure in done.answer.failures:
         label = "out of model" if failure.out_of_model else "failed"
-        print(f"{label} after {failure.at:.6f} virtual seconds: {failure.text.rstrip()}\n")
+        text = failure.text.rstrip().replace("\n", "\n  ")
+        print(f"{label} after {failure.at:.6f} virtual seconds: {text}\n")
     print(_summary_line(done))
     for line in _verdict(done):
-        print(line)
+        print(one_line(line))
     return WRONG if done.is_wrong else OK
 
 
@@ -234,7 +236,8 @@ def _challenged(
     elif best is not None and result.is_caught:
         outcome = f"caught by {best.failure.name!r}"
     seconds = time.monotonic() - began
-    print(f"{seconds:7.1f} s  {defect.name}: {outcome}", file=sys.stderr, flush=True)
+    line = one_line(f"{seconds:7.1f} s  {defect.name}: {outcome}")
+    print(line, file=sys.stderr, flush=True)
     return result
 
 
@@ -433,7 +436,8 @@ class _Campaign:
         return self._conclude(full=True)
 
     def _tell(self, text: str) -> None:
-        print(f"{self._exploration.elapsed:7.1f} s  {text}", file=sys.stderr, flush=True)
+        line = one_line(f"{self._exploration.elapsed:7.1f} s  {text}")
+        print(line, file=sys.stderr, flush=True)
 
     def _tick(self) -> None:
         self._check_signals()
@@ -494,7 +498,7 @@ def _status(exploration: Exploration) -> str:
 def _failure(found: Found, token: str, trials: int, *, is_explained: bool) -> str:
     outcome = "FLAKY" if found.is_flaky else "FAILED"
     times = f"{found.times:,} of {trials:,} trials (first: trial {found.trial:,})"
-    lines = ["", f"{outcome} in {times}: {found.failure.name}"]
+    lines = ["", one_line(f"{outcome} in {times}: {found.failure.name}")]
     if not is_explained:
         lines.append(textwrap.indent(found.failure.text.rstrip(), "  "))
     if found.is_flaky:

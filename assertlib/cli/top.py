@@ -16,14 +16,16 @@ from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
+from rich.segment import Segment
 
 from ..catalog.check import check
 from ..catalog.config import Config, find_config
 from ..evidence.live import LiveRun, Look
 from ..evidence.runs import find_runs, read_info
 from ..report.top import as_dict, picture
+from ..steering import escaped
 from .common import OK, ProjectOption, TargetOption, command, configuration
 
 _QUIT = ("q", "Q", "\x1b")
@@ -60,7 +62,7 @@ def top(
 
     Example: assertlib top
     """
-    live, console = _live(configuration(project), run, target), Console()
+    live, console = _live(configuration(project), run, target), _Console()
     # Ctrl-C is as good an end as any.
     with suppress(KeyboardInterrupt):
         if json:
@@ -76,8 +78,26 @@ def top(
     return OK
 
 
+class _Console(Console):
+    """A console whose texts are escaped, and whose own sequences are not."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Render to segments, each text escaped."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else escaped(text), style, control)
+
+
 def _show(looks: Iterable[Look], console: Console) -> None:
-    with _keys(), Live(console=console, screen=True, auto_refresh=False) as shown:
+    live = Live(
+        console=console,
+        screen=True,
+        auto_refresh=False,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    with _keys(), live as shown:
         for look in looks:
             shown.update(picture(look, console.height), refresh=True)
 

@@ -47,13 +47,15 @@ def unrecorded(result: AssertionResult, where: Sequence[Broken]) -> str:
     """A violation of which the counters know and no record is left."""
     times = sum(each.times for each in where)
     trials = [each.trial for each in where if each.trial is not None]
-    place = "" if result.site is None else f"\n  at {result.site.file}:{result.site.line}"
-    return (
-        f"{result.kind.name} {result.message!r} is violated{place}\n"
-        f"  {counted(times, 'hit')} came out false"
-        f"{' in ' + trials[0] if trials else ''}, as the counters say; the record could not be written:"
-        " a full disk, a limit on file sizes, or a kill in between"
-    )
+    place = [f"  at {result.site.file}:{result.site.line}"] if result.site else []
+    false = f"{counted(times, 'hit')} came out false{' in ' + trials[0] if trials else ''}"
+    why = "a full disk, a limit on file sizes, or a kill in between"
+    lines = [
+        f"{result.kind.name} {result.message!r} is violated",
+        *place,
+        f"  {false}, as the counters say; the record could not be written: {why}",
+    ]
+    return "\n".join(map(one_line, lines))
 
 
 def _details(text: str) -> Iterator[str]:

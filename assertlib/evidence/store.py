@@ -14,26 +14,24 @@ from pathlib import Path
 from typing import Self
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..model import UsageError
 from . import schema
+from .address import Address, StoreError
 from .digest import Sample
 from .record import Identity, Result, RunRecord, ShardRecord, Totals, TrialRow
 from .schema import assertions, meta, results, runs, samples, shards, trials
 
 DEFAULT = Path(".assertlib") / "evidence.db"
-ENVIRONMENT = "ASSERTLIB_EVIDENCE_URL"
 _BUSY_SECONDS = 60
+_CONNECT_SECONDS = 10
+_LIMITS = {"statement_timeout": "120s", "lock_timeout": f"{_BUSY_SECONDS}s"}
+"""Of PostgreSQL, where neither the server nor its user's role nor the address sets one."""
 _WRITES = "assertlib_writes"
 _ROWS = 5_000
-_ADDRESSES = "write an address such as sqlite:////FILE or postgresql://HOST/NAME"
 _LOCK = 0x61737372
 """Whose turn it is to make or upgrade the tables, in PostgreSQL."""
-
-
-class StoreError(UsageError):
-    """The evidence store cannot be used; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -52,31 +50,27 @@ class StoredRun:
 class Store:
     """Keeps runs; every change of one is made whole or not at all."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | Path) -> None:
         """
         Args:
-            url: As SQLAlchemy writes it, such as ``postgresql://host/name``.
+            url: As SQLAlchemy writes it, such as ``postgresql://host/name``, or a file of SQLite.
 
         Raises:
             StoreError: There is no such database, or it is newer than this assertlib.
         """
-        self._shown = url
+        self._address = address = Address(url)
         try:
-            self._url = sa.make_url(url)
-            if self._url.get_backend_name() not in ("sqlite", "postgresql"):
-                raise StoreError(f"{self._url.drivername}: {_ADDRESSES}")
-            if self._url.drivername == "postgresql":
-                self._url = self._url.set(drivername="postgresql+psycopg")
-            self._shown = self._url.render_as_string(hide_password=True)
-            self._engine = sa.create_engine(self._url, **_options(self._url))
+            self._engine = sa.create_engine(address.url, **_options(address))
         except ModuleNotFoundError as error:
             raise StoreError(
-                f"{self._shown} needs {error.name}: pip install 'assertlib-sdk[postgres]'"
+                f"{address.shown} needs {error.name}: pip install 'assertlib-sdk[postgres]'"
             ) from None
-        except SQLAlchemyError as error:
-            raise StoreError(f"{url}: {_ADDRESSES}") from error
+        except (SQLAlchemyError, ValueError, TypeError) as error:
+            raise self._error(error) from None
         if self._is_sqlite:
             _prepare_sqlite(self._engine)
+        else:
+            _limit_waiting(self._engine)
         try:
             self._prepare()
         except BaseException:
@@ -113,10 +107,12 @@ class Store:
         try:
             yield
         except SQLAlchemyError as error:
-            said = str(getattr(error, "orig", None) or error).strip().splitlines()
-            raise StoreError(
-                f"{self._shown}: {said[0] if said else type(error).__name__}"
-            ) from None
+            raise self._error(error) from None
+
+    def _error(self, error: Exception) -> StoreError:
+        lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+        reason = self._address.without_secrets(lines[0] if lines else type(error).__name__)
+        return StoreError(f"{self._address.shown}: {reason}")
 
     def _prepare(self) -> None:
         with self._reading() as connection:
@@ -130,7 +126,7 @@ class Store:
             newest = len(schema.STEPS)
             if version > newest:
                 raise StoreError(
-                    f"{self._shown}: schema {version}, this assertlib knows {newest}: update it"
+                    f"{self._address.shown}: schema {version}, this assertlib knows {newest}: update it"
                 )
             for step in schema.STEPS[version:]:
                 step(connection)
@@ -327,13 +323,29 @@ class Store:
                 _remove(connection, part)
 
     def __repr__(self) -> str:
-        return f"<Store {self._shown}>"
+        return f"<Store {self._address.shown}>"
 
 
-def _options(url: sa.URL) -> dict[str, object]:
-    if url.get_backend_name() == "sqlite":
+def _options(address: Address) -> dict[str, object]:
+    if address.is_sqlite:
         return {"connect_args": {"timeout": _BUSY_SECONDS}}
-    return {"pool_pre_ping": True}
+    limits = {} if "connect_timeout" in address.url.query else {"connect_timeout": _CONNECT_SECONDS}
+    return {"pool_pre_ping": True, "connect_args": limits}
+
+
+def _limit_waiting(engine: sa.Engine) -> None:
+    """Let no statement of PostgreSQL wait for ever; poolers refuse limits at connection."""
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        for name, limit in _LIMITS.items():
+            cursor.execute(
+                "SELECT set_config(%s, %s, false) WHERE current_setting(%s) = '0'",
+                (name, limit, name),
+            )
+        cursor.close()
+        connection.commit()
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:

@@ -148,7 +148,7 @@ def in_text(checks: Checks) -> str:
         errors = sum(checks.level(each) == "error" for each in found)
         known = len(checked.findings) - len(found)
         lines.append(
-            f"{checked.name}: {counted(len(checked.scan.sites), 'assertion')} in"
+            f"{one_line(checked.name)}: {counted(len(checked.scan.sites), 'assertion')} in"
             f" {counted(checked.scan.files, 'file')},"
             f" {counted(len(checked.catalog.entries), 'invariant')}:"
             f" {counted(errors, 'error')}, {counted(len(found) - errors, 'warning')}"

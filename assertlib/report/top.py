@@ -45,7 +45,7 @@ def picture(look: Look, height: int) -> RenderableType:
     below = [min(len(part), max(1, free // 4)) for part in (violations, missing)]
     parts: list[RenderableType] = [
         Text(
-            title(look.summary, is_running=look.processes > 0),
+            one_line(title(look.summary, is_running=look.processes > 0)),
             style="bold",
             no_wrap=True,
             overflow="ellipsis",
@@ -78,14 +78,14 @@ def _heading(text: str, count: int, shown: int) -> Text:
 
 
 def _line(text: str, style: str = "") -> Text:
-    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+    return Text(one_line(text), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _violation(hit: Hit) -> Text:
     clock = time.strftime("%H:%M:%S", time.localtime(hit.time / 1e9))
     values = ", ".join(f"{name} = {value}" for name, value in hit.values.items())
-    told = one_line(values or hit.details or "")
-    return _line(f"  {clock}  {one_line(hit.message)}   {told}   {hit.location}", style="red")
+    told = values or hit.details or ""
+    return _line(f"  {clock}  {hit.message}   {told}   {hit.location}", style="red")
 
 
 def _missing(look: Look) -> list[AssertionResult]:
@@ -101,7 +101,7 @@ def _missing(look: Look) -> list[AssertionResult]:
 def _shortfall(result: AssertionResult) -> str:
     hits = f"evaluated {result.shown(result.hits)}×" if result.hits else "never reached"
     near = f", nearest {result.nearest}" if result.nearest else ""
-    return f"{one_line(result.message)}   {hits}{near}"
+    return f"{result.message}   {hits}{near}"
 
 
 def _ladder(look: Look, most: int) -> Table:

@@ -11,6 +11,7 @@ from ..primitives import brief
 from ..recording.recorder import recorder
 from ..recording.settings import RAISE
 from ..recording.troubles import log
+from ..steering import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ class LoggingSink:
         if hit.is_violation:
             self._logger.error("assertlib.violation: %s", brief(hit))
         else:
-            self._logger.debug("assertlib.first_true: %s", hit.message)
+            self._logger.debug("assertlib.first_true: %s", escaped(hit.message))
 
     def trouble(self, text: str) -> None:
         """Log that recording does not work as it should."""
-        log(text)
+        log(escaped(text))
 
 
 class LogSink:

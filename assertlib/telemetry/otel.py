@@ -39,6 +39,8 @@ PART = "assertlib.part"
 
 Counted = tuple[Kind, str, str | None, int, int]
 
+_INT64 = 1 << 63
+"""A greater number fails the batch that it is in."""
 _PARTS = 32
 _ASSERTIONS_A_PART = 999
 """
@@ -96,7 +98,7 @@ class OtelSink:
                 observed_timestamp=hit.time,
                 severity_number=severity,
                 event_name=VIOLATED if hit.is_violation else FIRST_TRUE,
-                body=hit.message,
+                body=_encodable(hit.message),
                 attributes=attributes_of(hit),
             )
         )
@@ -106,30 +108,38 @@ def _attributes(
     kind: Kind, message: str, invariant: str | None, condition: bool
 ) -> dict[str, str | bool]:
     return {
-        "assertlib.assertion.id": message,
+        "assertlib.assertion.id": _encodable(message),
         "assertlib.assertion.kind": kind.name,
         "assertlib.assertion.condition": condition,
-        **({} if invariant is None else {"assertlib.invariant.id": invariant}),
+        **({} if invariant is None else {"assertlib.invariant.id": _encodable(invariant)}),
     }
+
+
+def _encodable(text: str) -> str:
+    r"""*text* with ``\ud800`` for half a surrogate, which would fail the whole batch it is in."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def attributes_of(hit: Hit) -> Mapping[str, AnyValue]:
     """The attributes of a hit's event."""
     attributes: dict[str, AnyValue] = {
         **_attributes(hit.kind, hit.message, hit.invariant, hit.condition),
-        "code.file.path": hit.location.file,
-        "code.function.name": hit.location.qualname,
+        "code.file.path": _encodable(hit.location.file),
+        "code.function.name": _encodable(hit.location.qualname),
         "code.line.number": hit.location.begin_line,
     }
-    optional: dict[str, AnyValue] = {
-        "assertlib.details": hit.details,
-        "assertlib.trial.id": hit.trial,
-        "assertlib.trial.seed": hit.seed,
-    }
-    attributes.update({name: value for name, value in optional.items() if value is not None})
+    for name, text in (("assertlib.details", hit.details), ("assertlib.trial.id", hit.trial)):
+        if text is not None:
+            attributes[name] = _encodable(text)
+    if hit.seed is not None:
+        attributes["assertlib.trial.seed"] = (
+            hit.seed if -_INT64 <= hit.seed < _INT64 else str(hit.seed)
+        )
     if hit.captured is not None:
-        attributes["assertlib.condition.source"] = hit.captured.source
-        attributes["assertlib.condition.values"] = dict(hit.captured.values)
+        attributes["assertlib.condition.source"] = _encodable(hit.captured.source)
+        attributes["assertlib.condition.values"] = {
+            _encodable(name): _encodable(value) for name, value in hit.captured.values.items()
+        }
     return attributes
 
 

@@ -8,6 +8,7 @@ import atexit
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import entry_points
 from multiprocessing import util
 from threading import Event, Thread
@@ -26,7 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
+_HTTP = "otlp_proto_http"
+_PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": _HTTP}
 _TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT"
 _LONGEST_FAREWELL = 5.0
 """Seconds that a program which ends waits for its collector; one that is dead may not keep it."""
@@ -112,7 +114,7 @@ def _readers() -> Iterator[MetricReader]:
 
 
 def exporters(signal: str) -> Iterator[Any]:
-    """The classes of the exporters that the environment asks for."""
+    """What makes the exporters that the environment asks for: their classes, mostly."""
     for name in words(os.environ.get(f"OTEL_{signal.upper()}_EXPORTER") or "otlp"):
         if name != "none":
             yield _exporter(signal, _otlp(signal) if name == "otlp" else name)
@@ -136,4 +138,9 @@ def _exporter(signal: str, name: str) -> Any:
             f"there is no exporter {name!r} for {signal}: install the package that has it; those"
             " for otlp come with pip install 'assertlib-sdk[otel]'"
         )
-    return found[0].load()
+    exporter = found[0].load()
+    if name != _HTTP:
+        return exporter
+    from .bounded_http import bounded_session
+
+    return partial(exporter, session=bounded_session(os.environ))

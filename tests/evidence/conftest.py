@@ -31,6 +31,7 @@ from assertlib.recording.records import (
 from assertlib.recording.trials import Trial
 
 from ..support import clean_environment
+from .postgres import HOW, Postgres, binaries
 
 HERE = Location("store.py", "put", "Store", 7)
 
@@ -205,6 +206,19 @@ class World:
 
     def level(self, id):
         return self.invariant_result(id).standing.level.value
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    programs = binaries()
+    if programs is None:
+        pytest.skip(HOW)
+    server = Postgres(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture

@@ -32,23 +32,9 @@ from assertlib.evidence.record import (
 from assertlib.evidence.store import Store, StoreError
 
 from ..support import clean_environment
-from .postgres import HOW, Postgres, binaries
 
 RANDOM, TESTS = ("kill", "seed-random"), ("", "set")
 A, B, C = (Identity("sometimes", name, "f" * 16, "kv.x") for name in "abc")
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    programs = binaries()
-    if programs is None:
-        pytest.skip(HOW)
-    server = Postgres(programs)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -199,12 +185,6 @@ def test_what_is_no_store_is_one_clear_error(url):
     with pytest.raises(StoreError) as error:
         Store(url)
     assert len(str(error.value).splitlines()) == 1
-
-
-def test_a_password_is_not_told():
-    with pytest.raises(StoreError) as error:
-        Store("postgresql://tests:secret@127.0.0.1:1/none")
-    assert "secret" not in str(error.value)
 
 
 KILLED = """

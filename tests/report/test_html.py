@@ -221,14 +221,85 @@ def test_hostile_texts_are_shown_as_they_are(opened):
     messages = HOSTILE
     around = Around(reached={each: [each] for each in messages}, sources={messages[0]: messages[0]})
     page = opened(render(summary_of(messages=messages), around))
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    for each in page.locator("details.entry").all():
-        each.evaluate("node => { node.open = true; node.dispatchEvent(new Event('toggle')); }")
+    open_all(page)
     assert page.evaluate("window.broken") is None
     assert page.locator("img").count() == 0
     told = page.inner_text("body")
     assert "</script><script>window.broken = 1</script>" in told
     assert "{{7*7}} ${7*7}" in told
+
+
+OBJECT = ["constructor", "toString", "__proto__", "hasOwnProperty", "valueOf", "__defineGetter__"]
+
+
+def open_all(page):
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    for each in page.locator("details.entry").all():
+        each.evaluate("node => { node.open = true; node.dispatchEvent(new Event('toggle')); }")
+
+
+def test_a_message_may_be_called_as_what_every_object_has(opened):
+    page = opened(render(summary_of(messages=OBJECT)))
+    open_all(page)
+    told = page.inner_text("#list")
+    assert [each for each in OBJECT if each not in told] == []
+    assert "before:" not in told
+    assert "function" not in told
+
+
+def test_what_is_known_of_such_a_message_is_shown(opened):
+    around = Around(
+        trends={each: [0.1, 0.2] for each in OBJECT},
+        reached={each: [f"test of {each}"] for each in OBJECT},
+        sources={each: f"source of {each}" for each in OBJECT},
+        before=dict.fromkeys(OBJECT, "never-true"),
+    )
+    page = opened(render(summary_of(messages=OBJECT), around), "#a=__proto__")
+    told = page.inner_text("details.entry[open]")
+    assert "__proto__" in told
+    open_all(page)
+    told = page.inner_text("#list")
+    for each in OBJECT:
+        assert f"test of {each}" in told
+        assert f"source of {each}" in told
+    assert page.locator("svg.trend").count() == len(OBJECT)
+
+
+@pytest.mark.parametrize(
+    "fragment", ["#%", "#%E0%A4%A", "#a=%", "#a=%ff", "#constructor", "#a=__proto__"]
+)
+def test_a_fragment_that_leads_nowhere_changes_nothing(opened, fragment):
+    page = opened(render(summary_of(6)), fragment)
+    assert page.inner_text("#shown") == "3 of 3"
+    page.evaluate("location.hash = '%%'")
+    assert page.inner_text("#shown") == "3 of 3"
+    assert page.locator("details.entry[open]").count() == 0
+
+
+def test_no_link_leads_out_of_the_page(opened):
+    links = ["javascript:window.broken=1", "data:text/html,x", "http://127.0.0.1/", "file:///etc"]
+    page = opened(render(summary_of(messages=links)))
+    open_all(page)
+    assert set(page.eval_on_selector_all("a", "all => all.map(a => a.getAttribute('href'))")) == {
+        "#"
+    }
+
+
+def test_only_the_script_of_the_page_itself_runs(browser, tmp_path):
+    page = render(summary_of(6))
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
+    assert "unsafe" not in policy
+    planted = '<img src="data:," onerror="window.broken = 1"><script>window.broken = 1</script>'
+    path = tmp_path / "report.html"
+    path.write_text(page.replace("</main>", f"{planted}</main>", 1), encoding="utf-8")
+    with browser.new_page() as tab:
+        refused = []
+        tab.on("console", lambda message: refused.append(message.text))
+        tab.goto(path.as_uri())
+        tab.wait_for_selector("body[data-ready]")
+        assert tab.evaluate("window.broken") is None
+    assert len(refused) == 2
+    assert all("Content Security Policy" in text for text in refused)
 
 
 def test_a_page_needs_nothing_else():

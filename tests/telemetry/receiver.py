@@ -222,6 +222,75 @@ class HangingReceiver:
             each.close()
 
 
+ENDLESS = {
+    "chunks": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"400\r\n" + b"x" * 1024 + b"\r\n",
+    ),
+    "a long body": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n", b"x" * 1024),
+    "an open end": (b"HTTP/1.1 500 Error\r\n\r\n", b"x" * 1024),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X: " + b"x" * 1021),
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 40),
+    "no HTTP": (b"", b"\0" * 1024),
+}
+"""Answers that do not end: how each begins, and how it goes on."""
+
+
+class EndlessReceiver:
+    """
+    Takes connections, and never ends its answer.
+
+    Attributes:
+        pause: Seconds between two bytes of it; 0 sends as fast as the other side reads.
+        cut_off: How many answers the other side has closed.
+        most: The most bytes of one answer that went out.
+    """
+
+    def __init__(self, protocol, answer, pause=0.0):
+        self.protocol = protocol
+        self.pause = pause
+        self.cut_off = self.most = 0
+        self._begin, self._rest = ENDLESS[answer]
+        self._listener = socket.create_server((LOOPBACK, 0), backlog=64)
+        self.port = self._listener.getsockname()[1]
+        self._closing = threading.Event()
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def _accept(self):
+        while True:
+            try:
+                taken, _ = self._listener.accept()
+            except OSError:
+                return
+            answering = threading.Thread(target=self._answer, args=(taken,), daemon=True)
+            self._threads.append(answering)
+            answering.start()
+
+    def _answer(self, taken):
+        sent = 0
+        with taken:
+            taken.settimeout(1)
+            try:
+                taken.recv(65536)
+                taken.sendall(self._begin)
+                while not self._closing.wait(self.pause):
+                    sent += taken.send(self._rest[:1] if self.pause else self._rest)
+            except TimeoutError:
+                return
+            except OSError:
+                self.cut_off += 1
+            finally:
+                self.most = max(self.most, sent)
+
+    def close(self):
+        self._closing.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for each in self._threads:
+            each.join()
+        self._listener.close()
+
+
 def start(protocol, *, hang=False):
     """A receiver that runs in threads of this process."""
     if hang:

@@ -317,6 +317,76 @@ def test_a_dead_collector_costs_the_store_no_request_and_no_long_goodbye(tmp_pat
     assert shard_counts(tmp_path)["ack follows fsync"][0] > 0
 
 
+ASSERTING = """
+    import resource, time
+    import assertlib
+    from assertlib.telemetry import setup_otel
+    setup_otel()
+    from opentelemetry import metrics
+    assertlib.always(True, "claim")
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    before, began = peak(), time.monotonic()
+    metrics.get_meter_provider().force_flush(60_000)
+    print([time.monotonic() - began, peak() - before])
+"""
+
+
+@pytest.mark.parametrize("pause", [0, 0.02], ids=["a flood", "drop by drop"])
+@pytest.mark.parametrize("answer", receivers.ENDLESS)
+def test_an_answer_that_does_not_end_is_cut_off(children, answer, pause):
+    receiver = receivers.EndlessReceiver("http/protobuf", answer, pause)
+    variables = receivers.environment_for(receiver, OTEL_EXPORTER_OTLP_TIMEOUT="2")
+    variables["OTEL_METRIC_EXPORT_INTERVAL"] = "600000"
+    outcome = children.run(ASSERTING, env=variables)
+    seconds, mebibytes = outcome.value
+    receiver.close()
+    assert seconds < 8
+    assert mebibytes < 64
+    assert receiver.cut_off
+    assert outcome.counts == {"claim": (1, 0)}
+
+
+def test_an_answer_over_grpc_that_does_not_end_is_cut_off(children):
+    receiver = receivers.EndlessReceiver("grpc", "no HTTP")
+    variables = receivers.environment_for(receiver, OTEL_EXPORTER_OTLP_TIMEOUT="2")
+    outcome = children.run(ASSERTING, env=variables)
+    seconds, mebibytes = outcome.value
+    receiver.close()
+    assert seconds < 8
+    assert mebibytes < 64
+    assert receiver.cut_off
+
+
+# -- what cannot be sent as it is ---------------------------------------------------------------
+
+ODD = r"""
+    from assertlib import always, sometimes, trial
+    import sys
+    always(True, "plain")
+    with trial("t \ud800", seed=1 << 70):
+        value = "v \udfff"
+        always(value is None, "half \ud83d", {"key \udc00": value}, invariant="kv.\udcff")
+    code = compile("always(False, 'elsewhere')", "store \udcff.py", "exec")
+    exec(code)
+    sometimes(True, "still plain")
+"""
+
+
+def test_half_a_surrogate_fails_no_record(receiver, children):
+    outcome = children.run(ODD, env=receivers.environment_for(receiver))
+    assert "Failed to encode" not in outcome.err
+    told = {log["body"]: log["attributes"] for log in receiver.received.logs}
+    assert set(told) == {"plain", "half \\ud83d", "elsewhere", "still plain"}
+    odd = told["half \\ud83d"]
+    assert odd["assertlib.trial.id"] == "t \\ud800"
+    assert odd["assertlib.trial.seed"] == str(1 << 70)
+    assert odd["assertlib.invariant.id"] == "kv.\\udcff"
+    assert "udfff" in odd["assertlib.details"]
+    assert told["elsewhere"]["code.file.path"] == "store \\udcff.py"
+    assert set(receiver.received.counts()) == set(told)
+
+
 # -- what is asked for ------------------------------------------------------------------------
 
 
