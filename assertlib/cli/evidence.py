@@ -23,7 +23,8 @@ from ..evidence.runs import find_runs, runs_in_order
 from ..evidence.store import DEFAULT, ENVIRONMENT, Store
 from ..evidence.wording import counted, one_line, percent
 from ..model import NoDataError
-from ..recording.rundir import RUN_FILE, find_branch
+from ..recording.checkout import find_branch
+from ..recording.rundir import RUN_FILE
 from ..report.content import quoted
 from ..utf8 import decoded
 from .common import OK, ProjectOption, TargetOption, command, configuration

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..catalog import git
 from ..catalog.config import Config, ConfigError
 from ..catalog.files import read_as_is, write_whole
 from ..evidence.combine import Evidence
@@ -158,9 +158,7 @@ def _since(
 ) -> list[StoredRun]:
     if commit is None:
         return runs
-    command = ["git", "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"]
-    named = subprocess.run(command, cwd=config.root, capture_output=True, text=True, check=False)
-    wanted = named.stdout.strip() or commit
+    wanted = git.commit_named(config.root, commit) or commit
     for number, run in enumerate(runs):
         if run.commit.startswith(wanted) and (allow_dirty or not is_dirty(run.commit)):
             return runs[number:]

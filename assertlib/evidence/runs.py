@@ -22,8 +22,10 @@ from ..recording.reader import UnreadableRunError, read_run_file
 from ..recording.records import Record
 from ..recording.rundir import RUN_FILE
 from ..recording.shard import COUNTS_SUFFIX, SUFFIX
+from ..recording.tokens import is_token
 from .foreign import take_outputs
-from .revision import find_revision
+from .revision import find_revision, known_revision, not_a_revision
+from .wording import counted
 
 RUNS = Path(".assertlib") / "runs"
 REPLAYS = "replays.json"
@@ -41,6 +43,7 @@ class RunInfo:
         started: When, in nanoseconds since 1970, and after all runs that were there.
         scan: The assertions of its target when it started; None if it was not scanned.
         replays: Tokens that replay what assertions, or errors, were seen to do, by message.
+        caveats: Sentences on what of its description counts as unknown, and why.
     """
 
     id: str
@@ -53,6 +56,7 @@ class RunInfo:
     features: dict[str, bool] = field(default_factory=dict)
     scan: tuple[Site, ...] | None = None
     replays: dict[str, str] = field(default_factory=dict)
+    caveats: tuple[str, ...] = ()
 
 
 def new_run(config: Config) -> Path:
@@ -179,18 +183,27 @@ def read_info(path: Path) -> RunInfo:
         sites = [site_from_dict(site) for site in scan] if isinstance(scan, list) else None
     except (KeyError, ValueError, TypeError) as error:
         raise UnreadableRunError(f"{path / RUN_FILE}: bad scan: {error}") from error
+    commit, replays, caveats = body.get("commit"), _replays(path), []
+    if commit is not None and known_revision(commit) is None:
+        caveats.append(f"Run {path.name}: {not_a_revision(commit)}.")
+    bad = {message for message, token in replays.items() if not is_token(token)}
+    if bad:
+        caveats.append(
+            f"Run {path.name}: {counted(len(bad), 'value')} of {REPLAYS} ignored: not a replay token."
+        )
     command, features, start = (body.get(name) for name in ("command", "features", "started"))
     return RunInfo(
         id=path.name,
         path=path,
         target=_text(body.get("target")),
         full=body.get("full") is True,
-        commit=_text(body.get("commit")),
+        commit=known_revision(commit),
         command=tuple(map(str, command)) if isinstance(command, list) else (),
         started=start if isinstance(start, int) else 0,
         features=features if isinstance(features, dict) else {},
         scan=None if sites is None else tuple(sites),
-        replays=_replays(path),
+        replays={message: token for message, token in replays.items() if message not in bad},
+        caveats=tuple(caveats),
     )
 
 

@@ -17,6 +17,7 @@ from _thread import get_ident
 
 from ..model import Kind, Location, assert_record
 from . import hot, shard, trials
+from .checkout import find_commit
 from .counters import DROPPED_CELL, TROUBLE_CELL, TRUNCATED_CELL, load_hashing
 from .encode import DetailsEncoder, json_text, line, line_with_details, load_json
 from .guidance import Guide, worth_writing
@@ -25,7 +26,6 @@ from .limits import Limits, limits_of
 from .loader import load_platform
 from .lock import PatientLock
 from .reprs import bounded_repr, redact
-from .rundir import find_commit
 from .session import Session, Slot
 from .settings import (
     COMMIT_ENV,

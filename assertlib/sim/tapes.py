@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..model import UsageError
+from ..recording.tokens import TAPE_TOKEN
 from .faults import faults_in_words, faults_named
 from .target import Stamp
 from .trial import Options
@@ -26,7 +26,6 @@ DIRECTORY = "sim"
 """Where in a run directory tapes lie."""
 
 _SCHEMA = 1
-_TAPE = re.compile(r"t1-[0-9a-f]{10}")
 _SUFFIX = ".tape.json"
 _OPTIONS = ("policy", "faults", "seconds", "steps")
 
@@ -162,7 +161,7 @@ def find(token: str, directories: Iterator[Path]) -> Recipe:
     """
     if token.endswith(".json"):
         return read(Path(token))
-    if not _TAPE.fullmatch(token):
+    if not TAPE_TOKEN.fullmatch(token):
         return parse(token)
     for directory in directories:
         path = directory / f"{token}{_SUFFIX}"
