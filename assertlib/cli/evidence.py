@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from ..catalog.config import Config, ConfigError
+from ..catalog.files import ignore_all
 from ..evidence.combine import Evidence
 from ..evidence.gather import read_evidence
 from ..evidence.record import Result, RunRecord, from_dict, record_of
@@ -24,6 +25,7 @@ from ..evidence.store import DEFAULT, ENVIRONMENT, Store
 from ..evidence.wording import counted, one_line, percent
 from ..model import NoDataError
 from ..recording.checkout import find_branch
+from ..recording.private import replacing
 from ..recording.rundir import RUN_FILE
 from ..report.content import quoted
 from ..utf8 import decoded
@@ -50,9 +52,7 @@ def open_store(config: Config) -> Store:
     if not url:
         path = config.root / DEFAULT
         path.parent.mkdir(parents=True, exist_ok=True)
-        ignore = path.parent / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        ignore_all(path.parent)
         url = f"sqlite:///{path}"
     return Store(url)
 
@@ -321,10 +321,8 @@ def export(
         if str(output) == "-":
             sys.stdout.writelines(lines)
             return OK
-        temporary = output.with_name(f".{output.name}.new")
-        with temporary.open("w", encoding="utf-8") as file:
+        with replacing(output, mode=0o666) as file:
             file.writelines(lines)
-        temporary.replace(output)
     return OK
 
 

@@ -40,9 +40,9 @@ from .common import (
 from .evidence import keep, open_store
 from .judging import judged
 from .progress import progress
+from .scenarios import WITNESSES, permitted, search_path
 
 BASELINE = "baseline"
-WITNESSES = "witnesses"
 
 
 @command
@@ -251,8 +251,8 @@ def _told_by_witness(
         recipe = stored_witness(iter([directory]), messages)
         if recipe is None:
             return None
-        known = config.targets.get(target)
-        path = [str(config.root / each) for each in (known.pythonpath if known else ())]
-        return "" if replay(recipe, trace=False, path=path).shows else "shows it no longer"
+        path = search_path(config, config.targets.get(target))
+        done = replay(permitted(config, recipe, path), trace=False, path=path)
+        return "" if done.shows else "shows it no longer"
     except UsageError as error:
         return f"cannot be replayed: {error}"

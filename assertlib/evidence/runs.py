@@ -16,10 +16,13 @@ from pathlib import Path
 
 from ..catalog.check import Checked
 from ..catalog.config import Config
+from ..catalog.files import ignore_all
 from ..model import NoDataError, Site, site_from_dict
+from ..recording import private
 from ..recording.foreign import Account
 from ..recording.reader import UnreadableRunError, read_run_file
 from ..recording.records import Record
+from ..recording.reprs import redacted_command
 from ..recording.rundir import RUN_FILE
 from ..recording.shard import COUNTS_SUFFIX, SUFFIX
 from ..recording.tokens import is_token
@@ -64,10 +67,8 @@ def new_run(config: Config) -> Path:
     now = time.time_ns()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 10**9))
     path = config.root / RUNS / f"{stamp}-{now // 1000 % 10**6:06}-{os.urandom(2).hex()}"
-    path.mkdir(parents=True)
-    ignore = config.root / RUNS.parts[0] / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+    private.make_directory(path)
+    ignore_all(config.root / RUNS.parts[0])
     return path
 
 
@@ -79,7 +80,7 @@ def describe_run(path: Path, checked: Checked, config: Config, command: list[str
         "run": path.name,
         # Near the beginning, where `started_at` looks.
         "started": _next_start(config),
-        "command": command,
+        "command": redacted_command(command),
         "commit": find_revision(config.root),
         "config": None if config.file is None else str(config.file),
         "features": {},
@@ -151,12 +152,9 @@ def finish_run(path: Path, *, full: bool) -> list[Account]:
 
 def _write(path: Path, body: Record) -> None:
     # A reader must never see half a file, and a killed writer must not leave one.
-    temporary = path / f"{RUN_FILE}.{os.getpid()}.new"
     try:
-        temporary.write_text(json.dumps(body) + "\n", encoding="utf-8")
-        temporary.replace(path / RUN_FILE)
+        private.write(path / RUN_FILE, json.dumps(body) + "\n")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UnreadableRunError(
             f"{path / RUN_FILE}: cannot be written: {error.strerror}"
         ) from None
@@ -209,7 +207,7 @@ def read_info(path: Path) -> RunInfo:
 
 def write_replays(path: Path, replays: dict[str, str]) -> None:
     """Keep the tokens that replay what assertions did in the run at *path*."""
-    (path / REPLAYS).write_text(json.dumps(replays, indent=1) + "\n", encoding="utf-8")
+    private.write(path / REPLAYS, json.dumps(replays, indent=1) + "\n")
 
 
 def _replays(path: Path) -> dict[str, str]:

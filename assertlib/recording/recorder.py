@@ -25,7 +25,7 @@ from .hits import Elsewhere, Hit
 from .limits import Limits, limits_of
 from .loader import load_platform
 from .lock import PatientLock
-from .reprs import bounded_repr, redact
+from .reprs import bounded_repr, redact, redacted_command
 from .session import Session, Slot
 from .settings import (
     COMMIT_ENV,
@@ -122,7 +122,7 @@ class Recorder:
         return {
             "run": os.path.basename(self.run_dir or ""),
             "commit": os.environ.get(COMMIT_ENV) or find_commit(working_directory()),
-            "command": [bounded_repr(word)[1:-1] for word in sys.argv[:20]],
+            "command": [bounded_repr(word)[1:-1] for word in redacted_command(sys.argv)[:20]],
             "mode": self.mode,
             "features": self.features,
             "trial": self._bases[-1].as_dict() if self._bases else None,

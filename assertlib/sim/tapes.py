@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..model import UsageError
+from ..recording import private
 from ..recording.tokens import TAPE_TOKEN
 from .faults import faults_in_words, faults_named
 from .target import Stamp
@@ -114,9 +115,8 @@ class Recipe:
 def write(directory: Path, recipe: Recipe) -> str:
     """Put the tape of *recipe*, if it has one, into *directory*; its token."""
     if recipe.is_tape:
-        directory.mkdir(parents=True, exist_ok=True)
-        path = directory / f"{recipe.token}{_SUFFIX}"
-        path.write_text(recipe._text() + "\n", encoding="utf-8")
+        private.make_directory(directory)
+        private.write(directory / f"{recipe.token}{_SUFFIX}", recipe._text() + "\n")
     return recipe.token
 
 
