@@ -68,7 +68,7 @@ def redacted_command(words: Sequence[str]) -> list[str]:
     whole = re.compile(rf"-{{0,2}}{_NAME}=")
     within = re.compile(rf"{_NAME}(\"?'?\s{{0,3}}[=:]\s{{0,3}}){_VALUE}")
     option = re.compile(rf"--{_NAME}(\s{{1,3}}){_VALUE}")
-    url = re.compile(r"(://[^/\s:@]{0,200}:)\S{0,1000}@")
+    url = re.compile(r"(://[^/\s:@]{0,200}:)(?!\d{1,5}/)\S{0,1000}@")
 
     def without_value(found: re.Match[str]) -> str:
         return found[0].removesuffix(found[3]) + REDACTED if _is_secret(found[1]) else found[0]

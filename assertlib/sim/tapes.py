@@ -141,6 +141,9 @@ def parse(token: str) -> Recipe:
 def _options(given: dict[str, object]) -> Options:
     values: dict[str, object] = dict(given)
     faults = values.get("faults", ())
+    unknown = [name for name in values if name not in _OPTIONS]
+    if unknown:
+        raise TokenError(f"options that cannot be read: {', '.join(map(repr, unknown))}")
     try:
         if isinstance(faults, str):
             values["faults"] = faults_named(faults.replace("+", ","))
