@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ..catalog.config import Config
 from ..evidence.runs import find_runs, read_info
 from ..model import NoDataError
-from ..recording import limits, loader, settings, twin
+from ..recording import limits, loader, private, settings, twin
 from ..recording.reader import read_shards
 from ..recording.records import Shard
 from ..recording.session import VERSION
@@ -39,6 +39,7 @@ _DEFAULTS = {
     settings.REDACT_ENV: "nothing",
     settings.ROOT_ENV: "the working directory",
     settings.COMMIT_ENV: "read from .git",
+    private.SHARED_ENV: "run directories are readable by their owner only",
     loader.PLATFORM_ENV: "/usr/lib/libvoidstar.so, if it is there",
     settings.PURE_ENV: "the accelerator, if it was built",
 }

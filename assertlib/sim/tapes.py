@@ -129,7 +129,7 @@ def parse(token: str) -> Recipe:
     """
     first, *rest = token.split(",")
     target, at, seed = first.rpartition("@")
-    if not at or not seed.lstrip("-").isdigit():
+    if not at or not seed.removeprefix("-").isdecimal():
         raise TokenError(
             f"{token!r} is no token: write MODULE:NAME@SEED, or the name of a tape, as in t1-0123456789"
         )
