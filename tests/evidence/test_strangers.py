@@ -5,6 +5,7 @@ Run directories and exports that a stranger wrote: their commits and tokens are 
 import json
 import re
 import shutil
+import subprocess
 
 import pytest
 
@@ -81,14 +82,14 @@ def test_a_commit_that_is_an_option_overwrites_nothing_and_is_reported(project):
 
 
 @pytest.mark.parametrize("commit", NO_COMMITS)
-def test_only_hexadecimal_digits_are_a_commit(tmp_path, commit):
+def test_only_hexadecimal_digits_are_a_commit(recorded, tmp_path, commit):
     (tmp_path / "run.json").write_text(json.dumps({"schema": 2, "scan": [], "commit": commit}))
     info = read_info(tmp_path)
     assert info.commit is None
     (caveat,) = info.caveats
     assert "counts as unknown" in caveat
     if isinstance(commit, str):
-        assert running.file_at(tmp_path, commit, "store/__init__.py") is None
+        assert running.file_at(recorded.root, commit, "store/__init__.py") is None
 
 
 @pytest.mark.parametrize("suffix", ["", "+dirty", "+dirty.1f0c9e2a7b"])
@@ -106,6 +107,13 @@ def test_an_imported_run_whose_commit_is_an_option_is_refused(project):
     assert "all.jsonl:1:1: the commit '--output=x' counts as unknown" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "name", ["--since=yesterday", "--branches=ma*", "--glob=heads", "--disambiguate=0", "--default"]
+)
+def test_the_name_of_a_commit_is_no_option_of_git(recorded, name):
+    assert running.commit_named(recorded.root, name) is None
+
+
 @pytest.mark.parametrize("commit", ["--output=x", "--help"])
 def test_a_commit_that_is_typed_is_no_option_of_git(project, commit):
     done = project.cli("gate", f"--since={commit}")
@@ -115,14 +123,29 @@ def test_a_commit_that_is_typed_is_no_option_of_git(project, commit):
     assert (project.root.parent / "precious").read_text() == PRECIOUS
 
 
+SIGNATURE = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n xx\n -----END PGP SIGNATURE-----\n\n"
+
+
+def sign(root):
+    """Make the newest commit one with a signature, which nobody checks."""
+    options = {"cwd": root, "text": True, "capture_output": True, "check": True}
+    commit = subprocess.run(["git", "cat-file", "commit", "HEAD"], **options).stdout
+    write = ["git", "hash-object", "-t", "commit", "-w", "--stdin"]
+    signed = subprocess.run(write, input=commit.replace("\n\n", "\n" + SIGNATURE, 1), **options)
+    git(root, "update-ref", "HEAD", signed.stdout.strip())
+
+
 def test_settings_of_a_repository_start_no_program_when_its_history_is_read(project, tmp_path):
-    spy = tmp_path / "spied"
+    spy, spied = tmp_path / "spy", tmp_path / "spied"
+    spy.write_text(f"#!/bin/sh\ntouch {spied}\nexit 1\n")
+    spy.chmod(0o700)
+    sign(project.root)
     for name, value in (
         ("log.showSignature", "true"),
-        ("gpg.program", f"touch {spy}; false"),
-        ("core.fsmonitor", f"touch {spy}; false"),
-        ("core.pager", f"touch {spy}; cat"),
-        ("core.sshCommand", f"touch {spy}; false"),
+        ("gpg.program", str(spy)),
+        ("core.fsmonitor", str(spy)),
+        ("core.pager", str(spy)),
+        ("core.sshCommand", str(spy)),
         ("extensions.partialClone", "origin"),
         ("remote.origin.url", "ssh://stranger/x"),
         ("remote.origin.promisor", "true"),
@@ -132,7 +155,9 @@ def test_settings_of_a_repository_start_no_program_when_its_history_is_read(proj
     assert running.commit_named(project.root, "0" * 40 + "^0") is None
     assert running.output(project.root, "log", "-1", "--format=%H")
     assert project.cli("docs", "--live").returncode == 0
-    assert not spy.exists()
+    assert not spied.exists()
+    git(project.root, "log", "-1")
+    assert spied.exists(), "git itself starts it"
 
 
 NO_TOKENS = [

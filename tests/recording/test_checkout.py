@@ -92,11 +92,24 @@ def huge_packed(dot_git):
         file.truncate(1 << 33)
 
 
+def packed_beyond_the_bound(dot_git):
+    shutil.rmtree(dot_git / "refs" / "heads")
+    (dot_git / "packed-refs").write_text(f"{COMMIT} refs/heads/main\n")
+    os.truncate(dot_git / "packed-refs", 33 << 20)
+
+
+def link_to_a_commit(dot_git):
+    (dot_git.parent / "commit").write_text(COMMIT + "\n")
+    link("HEAD", dot_git.parent / "commit")(dot_git)
+
+
 HOSTILE = {
     "HEAD is a FIFO": fifo,
     "HEAD is an endless device": link("HEAD", "/dev/zero"),
     "HEAD is a link to another's file": link("HEAD", "/etc/shadow"),
+    "HEAD is a link to a commit": link_to_a_commit,
     "HEAD is a directory": directory,
+    "HEAD is a commit and 5,000 line ends": write("HEAD", COMMIT.encode() + b"\n" * 5000),
     "HEAD is 200 MB": huge,
     "HEAD names a file by its path": write("HEAD", b"ref: /etc/passwd\n"),
     "HEAD names a file above": names_the_secret,
@@ -111,6 +124,7 @@ HOSTILE = {
     "commondir holds NUL": write("commondir", b"a\0b"),
     "commondir is a link": link("commondir", "/etc/hostname"),
     "packed-refs of 8 GB": huge_packed,
+    "packed-refs of 33 MB": packed_beyond_the_bound,
     ".git is a file with NUL": file_instead("gitdir: a\0b\n"),
     ".git is a file of text": file_instead(SECRET),
     ".git is a file that names a directory with a FIFO": names_a_fifo,
