@@ -80,6 +80,16 @@ def test_what_a_tape_names_outside_of_the_projects_source_is_not_imported(bank, 
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("place", ["witnesses/evil.py", ".assertlib/sim/evil.py"])
+def test_tapes_and_what_lies_beside_them_are_no_source_even_of_a_whole_project(bank, place):
+    (bank / "pyproject.toml").write_text(PROJECT.replace('"bank.py"', '"."'))
+    spies(bank, place)
+    done = sim(bank, "replay", f"{place}:scenario@1")
+    assert done.returncode == 2
+    assert "is not the project's" in done.stderr
+    assert not (bank.parent / "spied").exists()
+
+
 def test_the_token_of_a_seed_names_nothing_but_the_projects_source(bank):
     spies(bank, "downloads/evil.py")
     done = sim(bank, "replay", "downloads/evil.py:scenario@1")
