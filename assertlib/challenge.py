@@ -14,11 +14,9 @@ The directory of the patches lies in the one that they apply to.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from .catalog import git
 from .catalog.files import files_in, read_text
 from .evidence.revision import short
 from .model import UsageError
@@ -153,13 +152,13 @@ def planted(defect: Defect) -> Iterator[Path]:
         copy = Path(parent) / "copy"
         ignored = shutil.ignore_patterns("__pycache__", ".*")
         shutil.copytree(defect.path.parents[1], copy, ignore=ignored)
-        environment = {**os.environ, "GIT_CEILING_DIRECTORIES": parent}
-        applied = subprocess.run(
-            ["git", "apply", str(defect.path.resolve())],
-            cwd=copy, env=environment, capture_output=True, text=True, check=False,
+        applied = git.run(
+            copy, "apply", "--", str(defect.path.resolve()),
+            environment={"GIT_CEILING_DIRECTORIES": parent},
         )  # fmt: skip
         if applied.returncode:
-            raise ChallengeError(f"{defect.path} does not apply: {applied.stderr.strip()}")
+            reason = applied.stderr.decode("utf-8", "replace").strip()
+            raise ChallengeError(f"{defect.path} does not apply: {reason}")
         yield copy
 
 

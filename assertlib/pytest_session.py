@@ -37,6 +37,7 @@ from .evidence.wording import counted, one_line
 from .lifecycle import trial
 from .primitives import InvariantViolation
 from .recording.hits import Hit
+from .recording.private import make_directory
 from .recording.reader import UnreadableRunError, shard_names
 from .recording.recorder import recorder
 from .recording.records import TroubleRecord
@@ -89,7 +90,7 @@ def start(config: pytest.Config) -> Session:
     run_dir = Path(given) if given else new_run(project)
     try:
         if not (run_dir / RUN_FILE).exists():
-            run_dir.mkdir(parents=True, exist_ok=True)
+            make_directory(run_dir)
             describe_run(run_dir, checked, project, ["pytest", *sys.argv[1:]])
     except (OSError, UnreadableRunError) as error:
         raise pytest.UsageError(escaped(f"assertlib: {error}")) from None

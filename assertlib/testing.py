@@ -13,9 +13,9 @@ from pathlib import Path
 from .evidence.watch import RunWatch
 from .primitives import InvariantViolation
 from .recording import shard
+from .recording.checkout import find_commit
 from .recording.hits import Hit
 from .recording.recorder import recorder
-from .recording.rundir import find_commit
 from .recording.settings import COMMIT_ENV
 from .recording.system import system
 from .recording.trials import EXPECTS_VIOLATION, Trial

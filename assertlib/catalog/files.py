@@ -7,6 +7,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from ..recording.private import replacing
 from ..utf8 import decoded
 
 
@@ -85,14 +86,21 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.new")
     try:
         # What is no Unicode is shown, since it cannot be kept.
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-        temporary.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(path)) from None
-        raise
+        with replacing(path, mode=0o666, errors="backslashreplace") as file:
+            file.write(text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def ignore_all(directory: Path) -> None:
+    """
+    Keep *directory* out of version control, unless its ``.gitignore`` decides otherwise.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    # Exclusively: a link that leads nowhere exists, too.
+    with suppress(FileExistsError), (directory / ".gitignore").open("x", encoding="utf-8") as file:
+        file.write("*\n")

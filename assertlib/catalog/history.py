@@ -4,7 +4,6 @@ The life of each invariant, as version control remembers it.
 
 from __future__ import annotations
 
-import subprocess
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from . import git
 from .files import is_hidden
 from .model import Invariant
 
@@ -34,32 +34,20 @@ def history(root: Path, directories: Sequence[str]) -> dict[str, list[Change]]:
     """
     found: dict[str, list[Change]] = defaultdict(list)
     before: dict[str, Invariant] = {}
-    for commit, date in _commits(root, directories):
+    for commit, short, date in _commits(root, directories):
         after = dict(_entries(root, commit, directories))
         for identifier in sorted(before.keys() | after.keys()):
             what = _difference(before.get(identifier), after.get(identifier))
             if what:
-                found[identifier].insert(0, Change(date, commit, what))
+                found[identifier].insert(0, Change(date, short, what))
         before = after
     return dict(found)
 
 
-def _git(root: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, check=False
-        )
-    except OSError:
-        return ""
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
-
-
-def _commits(root: Path, directories: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Those that touched a catalog, the oldest first, with their dates."""
-    told = _git(root, "log", "--reverse", "--format=%h %cs", "--", *directories)
-    for line in told.splitlines():
-        commit, _, date = line.partition(" ")
-        yield commit, date
+def _commits(root: Path, directories: Sequence[str]) -> Iterator[list[str]]:
+    """Those that touched a catalog, the oldest first: full name, short name, date."""
+    printed = git.output(root, "log", "--reverse", "--format=%H %h %cs", "--", *directories) or b""
+    yield from map(str.split, printed.decode().splitlines())
 
 
 def _entries(
@@ -67,11 +55,13 @@ def _entries(
 ) -> Iterator[tuple[str, Invariant]]:
     """What the catalog held then; what nobody can read any more is passed over."""
     for directory in directories:
-        names = _git(root, "ls-tree", "--name-only", commit, "--", f"{directory.rstrip('/')}/")
-        for name in names.splitlines():
+        place = f"{directory.rstrip('/')}/"
+        listed = ("ls-tree", "-z", "--name-only", "--end-of-options", commit, "--", place)
+        for name in (git.output(root, *listed) or b"").decode("utf-8", "replace").split("\0"):
             path = Path(name)
             if path.suffix == ".toml" and not is_hidden(path.name):
-                yield from _read(path.stem, _git(root, "show", f"{commit}:./{name}"))
+                text = git.file_at(root, commit, name) or b""
+                yield from _read(path.stem, text.decode("utf-8", "replace"))
 
 
 def _read(area: str, text: str) -> Iterator[tuple[str, Invariant]]:

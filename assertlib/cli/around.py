@@ -5,10 +5,10 @@ What a report shows beside the runs it tells of: trends, trials, source, another
 from __future__ import annotations
 
 import os
-import subprocess
 from collections import defaultdict
 from pathlib import Path
 
+from ..catalog import git
 from ..catalog.config import SHIPPED, Config
 from ..catalog.scan.tree import source_file
 from ..evidence.address import ENVIRONMENT
@@ -61,19 +61,18 @@ def _trends(config: Config, summary: Summary) -> dict[str, list[float]]:
 
 
 def _is_plain(file: str) -> bool:
-    """Whether it names something below the project, in letters that a file system takes."""
-    return not Path(file).is_absolute() and ".." not in Path(file).parts and file.isprintable()
+    """Whether it names something below the project, not hidden, in printable characters."""
+    is_below = not Path(file).is_absolute() and file.isprintable()
+    return is_below and not any(part.startswith(".") for part in Path(file).parts)
 
 
 def _text(root: Path, commit: str | None, file: str) -> str:
     if not _is_plain(file):
         return ""
     if commit is not None and not is_dirty(commit):
-        shown = subprocess.run(
-            ["git", "show", f"{commit}:./{file}"], cwd=root, capture_output=True, check=False
-        )
-        if shown.returncode == 0:
-            return shown.stdout.decode("utf-8", "replace")
+        found = git.file_at(root, commit, file)
+        if found is not None:
+            return found.decode("utf-8", "replace")
     path = source_file(root, file)
     try:
         # A shard may name any file; what is not the project's is nobody's business.

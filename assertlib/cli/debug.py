@@ -40,6 +40,7 @@ _DEFAULTS = {
     settings.REDACT_ENV: "nothing",
     settings.ROOT_ENV: "the working directory",
     settings.COMMIT_ENV: "read from .git",
+    settings.SHARED_ENV: "run directories are readable by their owner only",
     loader.PLATFORM_ENV: "/usr/lib/libvoidstar.so, if it is there",
     settings.PURE_ENV: "the accelerator, if it was built",
 }

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from ..catalog.config import Config, ConfigError
+from ..catalog.files import ignore_all
 from ..evidence.address import ENVIRONMENT
 from ..evidence.combine import Evidence
 from ..evidence.gather import read_evidence
@@ -24,7 +25,9 @@ from ..evidence.runs import find_runs, runs_in_order
 from ..evidence.store import DEFAULT, Store
 from ..evidence.wording import counted, one_line, percent
 from ..model import NoDataError
-from ..recording.rundir import RUN_FILE, find_branch
+from ..recording.checkout import find_branch
+from ..recording.private import replacing
+from ..recording.rundir import RUN_FILE
 from ..report.content import quoted
 from ..utf8 import decoded
 from .common import OK, ProjectOption, TargetOption, command, configuration
@@ -50,9 +53,7 @@ def open_store(config: Config) -> Store:
     if not url:
         path = config.root / DEFAULT
         path.parent.mkdir(parents=True, exist_ok=True)
-        ignore = path.parent / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        ignore_all(path.parent)
         return Store(path)
     return Store(url)
 
@@ -321,10 +322,8 @@ def export(
         if str(output) == "-":
             sys.stdout.writelines(lines)
             return OK
-        temporary = output.with_name(f".{output.name}.new")
-        with temporary.open("w", encoding="utf-8") as file:
+        with replacing(output, mode=0o666) as file:
             file.writelines(lines)
-        temporary.replace(output)
     return OK
 
 

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..catalog import git
 from ..catalog.config import Config, ConfigError
 from ..catalog.files import read_as_is, write_whole
 from ..evidence.combine import Evidence
@@ -40,9 +40,9 @@ from .common import (
 from .evidence import keep, open_store
 from .judging import judged
 from .progress import progress
+from .scenarios import WITNESSES, permitted, search_path
 
 BASELINE = "baseline"
-WITNESSES = "witnesses"
 
 
 @command
@@ -158,9 +158,7 @@ def _since(
 ) -> list[StoredRun]:
     if commit is None:
         return runs
-    command = ["git", "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"]
-    named = subprocess.run(command, cwd=config.root, capture_output=True, text=True, check=False)
-    wanted = named.stdout.strip() or commit
+    wanted = git.commit_named(config.root, commit) or commit
     for number, run in enumerate(runs):
         if run.commit.startswith(wanted) and (allow_dirty or not is_dirty(run.commit)):
             return runs[number:]
@@ -253,8 +251,8 @@ def _told_by_witness(
         recipe = stored_witness(iter([directory]), messages)
         if recipe is None:
             return None
-        known = config.targets.get(target)
-        path = [str(config.root / each) for each in (known.pythonpath if known else ())]
-        return "" if replay(recipe, trace=False, path=path).shows else "shows it no longer"
+        path = search_path(config, config.targets.get(target))
+        done = replay(permitted(config, recipe, path), trace=False, path=path)
+        return "" if done.shows else "shows it no longer"
     except UsageError as error:
         return f"cannot be replayed: {error}"

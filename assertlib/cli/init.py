@@ -131,11 +131,13 @@ def _packages(root: Path) -> list[str]:
 
 
 def _write(path: Path, text: str) -> None:
-    if path.exists():
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
         print(one_line(f"kept {path}"))
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
     print(one_line(f"wrote {path}"))
 
 

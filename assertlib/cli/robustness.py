@@ -28,6 +28,7 @@ from ..history.history import History
 from ..history.timeline import timeline
 from ..history.validation import MODELS, Status, Validation, validate
 from ..model import NoDataError
+from ..recording import private
 from ..report.base import FORMATS, Format
 from ..robustness.adapter import Store
 from ..robustness.campaign import Campaign, Plan, Progress
@@ -320,8 +321,8 @@ def _conclude(checked: Checked, run_dir: Path, directory: Path, history: History
     sys.stdout.write(in_words(validation, status) + "\n")
     sys.stdout.write(FORMATS[Format.TEXT](summary))
     page = directory / "timeline.html"
-    page.write_text(timeline(history, validation), encoding="utf-8")
-    (directory / "report.md").write_text(FORMATS[Format.MARKDOWN](summary), encoding="utf-8")
+    private.write(page, timeline(history, validation))
+    private.write(directory / "report.md", FORMATS[Format.MARKDOWN](summary))
     _say_where(directory, page, status)
     return exit_code(status)
 

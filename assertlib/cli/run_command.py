@@ -17,6 +17,7 @@ from ..evidence.gather import read_evidence
 from ..evidence.runs import describe_run, finish_run, new_run
 from ..evidence.summary import Summary, summarise
 from ..evidence.verdicts import Verdict
+from ..recording.private import make_directory
 from ..recording.settings import FEATURES_ENV, RUN_DIR_ENV
 from .accounts import trouble
 from .common import (
@@ -65,7 +66,7 @@ def run(
     checked = check_readable(config, target)
     given = os.environ.get(RUN_DIR_ENV)
     run_dir = Path(given).absolute() if given else new_run(config)
-    run_dir.mkdir(parents=True, exist_ok=True)
+    make_directory(run_dir)
     describe_run(run_dir, checked, config, cmd)
     try:
         ended = supervised(cmd, _environment(config.root, run_dir, feature or []))

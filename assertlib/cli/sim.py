@@ -51,6 +51,7 @@ from .common import (
     recording_environment,
     seconds_of,
 )
+from .scenarios import permitted, search_path
 from .signals import Interrupted, interruptible
 
 app = typer.Typer(
@@ -158,7 +159,7 @@ def replay_token(
     Example: assertlib sim replay --assertion "a slow watcher becomes a victim and catches up"
     """
     project = _Project(None, target)
-    recipe = _recipe(project.config, token, assertion)
+    recipe = permitted(project.config, _recipe(project.config, token, assertion), project.path)
     recipe = replace(recipe, options=replace(recipe.options, assumes=project.assumes))
     done = replay(recipe.unshrunk() if whole else recipe, trace=trace, path=project.path)
     for line in done.answer.trace:
@@ -288,11 +289,10 @@ class _Project:
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Where its modules lie."""
-        if self._target is None:
-            return ()
-        _, target = self.config.target(self._target)
-        return tuple(str(self.config.root / each) for each in target.pythonpath)
+        """Where its modules lie; those of a scenario that was typed here, too."""
+        target = None if self._target is None else self.config.target(self._target)[1]
+        here = () if self._scenario is None else (str(Path.cwd()),)
+        return (*search_path(self.config, target), *here)
 
     @property
     def scenario(self) -> str:

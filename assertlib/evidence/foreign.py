@@ -22,7 +22,9 @@ from types import UnionType
 import orjson
 
 from ..model import UsageError
+from ..recording import private
 from ..recording.foreign import Account, convert
+from ..recording.reprs import redacted_command
 from ..recording.rundir import KNOWN, OUTPUTS, LiveShards
 from ..recording.shard import HEADER, SUFFIX
 from ..recording.system import system
@@ -111,7 +113,7 @@ def new_output(directory: Path, command: Sequence[str], facts: Mapping[str, obje
 
     It is reserved before the process starts: the SDK for Go empties the file that it is given.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    private.make_directory(directory)
     path = directory / f"{os.getpid()}-{os.urandom(4).hex()}.jsonl"
     known = {
         **facts,
@@ -119,15 +121,15 @@ def new_output(directory: Path, command: Sequence[str], facts: Mapping[str, obje
         "clock": system.clock(),
         "clock_id": system.clock_id(),
         "pid": os.getpid(),
-        "command": list(command),
+        "command": redacted_command(command),
     }
     # Whoever wants to know whether the process lives tries to lock this; it stays open in it.
-    hidden = path.with_suffix(f"{KNOWN}.new")
-    fd = os.open(hidden, os.O_RDWR | os.O_CREAT, 0o644)
+    hidden = private.hidden_beside(path)
+    fd = private.opener(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     os.write(fd, json.dumps(known).encode())
     fcntl.flock(fd, fcntl.LOCK_EX)
     os.set_inheritable(fd, True)
-    hidden.rename(path.with_suffix(KNOWN))
+    os.rename(hidden, path.with_suffix(KNOWN))
     return path
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from .combine import Evidence
+from .revision import known_revision, not_a_revision
 from .wording import counted
 
 
@@ -48,7 +49,11 @@ def notes_on(evidence: Evidence) -> Iterator[str]:
             f"Processes told by SDKs that write first hits only ({who}): counts with ≥ are at least"
             " what is shown."
         )
+    commits = (shard.header.get("commit") for shard in shards)
+    foreign = {not_a_revision(each) for each in commits if each and known_revision(each) is None}
+    yield from (f"In the header of a shard, {text}." for text in sorted(foreign))
     for _, info in sorted(evidence.runs.items()):
+        yield from info.caveats
         if info.scan is None:
             yield (
                 f"Run {info.id} was not scanned when it started; the source as it is now is the"

@@ -16,9 +16,12 @@ from typing import Any, NamedTuple
 
 from ..model import Kind
 from ..recording.records import TrialRecord
+from ..recording.reprs import bounded_repr
+from ..recording.tokens import is_token
 from ..recording.trials import EXPECTS_VIOLATION
 from .combine import Evidence
 from .digest import Digest, Sample, numbers_in
+from .revision import known_revision, not_a_revision
 
 SCHEMA = 1
 _PLAIN = ("target", "commit", "branch", "full", "started", "command", "features", "replays")
@@ -235,11 +238,20 @@ def from_dict(data: Mapping[str, Any]) -> RunRecord:
             record.trials[name] = TrialRow(
                 (population, sampler), parent, seed, begin, end, int(true, 16), int(false, 16)
             )
+        _check(record)
     except KeyError as error:
         raise ValueError(f"no run: {error} is missing") from None
     except (TypeError, AttributeError) as error:
         raise ValueError(f"no run: {error}") from None
     return record
+
+
+def _check(record: RunRecord) -> None:
+    if record.commit and known_revision(record.commit) is None:
+        raise ValueError(not_a_revision(record.commit))
+    for token in record.replays.values():
+        if not is_token(token):
+            raise ValueError(f"{bounded_repr(token, 80)} is not a replay token")
 
 
 def storable(text: str) -> str:
@@ -319,7 +331,8 @@ def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
         # A directory may be renamed; its shards know the run that they were recorded in.
         id=names.pop() if len(names) == 1 else run,
         target=info.target or "",
-        commit=info.commit or next((str(d.header.get("commit") or "") for d in digests), ""),
+        commit=info.commit
+        or next((known_revision(d.header.get("commit")) or "" for d in digests), ""),
         branch=branch,
         full=info.full,
         started=info.started or min((each.start for each in digests), default=0),

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
+import re
 from functools import cache
 from pathlib import Path
 
-from ..recording.rundir import find_commit
+from ..catalog import git
+from ..recording.checkout import find_commit
+from ..recording.reprs import bounded_repr
 
 _DIRTY = "+dirty"
 _DIGEST_CHARACTERS = 10
-# Settings of a repository must not run programs here: it may be anybody's.
-_GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
 _DIFFERENCE = ("diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color")
 _UNTRACKED = ("ls-files", "-z", "--others", "--exclude-standard", "--exclude=__pycache__/")
-_WITHIN = 60
-"""Seconds that git may take."""
+_REVISION = re.compile(rf"{git.COMMIT.pattern}({re.escape(_DIRTY)}(\.[0-9a-f]+)?)?")
 
 
 @cache
@@ -35,6 +34,17 @@ def find_revision(root: Path) -> str | None:
     if not difference:
         return commit
     return f"{commit}{_DIRTY}.{difference}"
+
+
+def known_revision(value: object) -> str | None:
+    """*value* if it is a revision as `find_revision` returns it; None for anything else."""
+    return value if isinstance(value, str) and _REVISION.fullmatch(value) else None
+
+
+def not_a_revision(value: object) -> str:
+    """Why *value* counts as unknown, without a full stop."""
+    shown = bounded_repr(value, 80)
+    return f"the commit {shown} counts as unknown, as it is not 7 to 64 hexadecimal digits"
 
 
 def is_dirty(revision: str | None) -> bool:
@@ -54,8 +64,8 @@ def short(revision: str, characters: int = 7) -> str:
 
 def _difference(root: Path) -> str:
     """A digest of what the work tree has and its commit lacks; empty if they are the same."""
-    changed = _git(root, *_DIFFERENCE)
-    untracked = _git(root, *_UNTRACKED)
+    changed = git.output(root, *_DIFFERENCE)
+    untracked = git.output(root, *_UNTRACKED)
     if changed is None or untracked is None:
         # Without git, or in a repository it does not trust, the commit is all that is known.
         return ""
@@ -76,16 +86,3 @@ def _content(root: Path, name: bytes) -> bytes:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError:
         return b""
-
-
-def _git(root: Path, *arguments: str) -> bytes | None:
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-    try:
-        done = subprocess.run(
-            [*_GIT, *arguments],
-            cwd=root, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=_WITHIN, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout

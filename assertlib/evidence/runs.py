@@ -16,14 +16,19 @@ from pathlib import Path
 
 from ..catalog.check import Checked
 from ..catalog.config import Config
+from ..catalog.files import ignore_all
 from ..model import NoDataError, Site, site_from_dict
+from ..recording import private
 from ..recording.foreign import Account
 from ..recording.reader import UnreadableRunError, read_run_file
 from ..recording.records import Record
+from ..recording.reprs import redacted_command
 from ..recording.rundir import RUN_FILE
 from ..recording.shard import COUNTS_SUFFIX, SUFFIX
+from ..recording.tokens import is_token
 from .foreign import take_outputs
-from .revision import find_revision
+from .revision import find_revision, known_revision, not_a_revision
+from .wording import counted
 
 RUNS = Path(".assertlib") / "runs"
 REPLAYS = "replays.json"
@@ -41,6 +46,7 @@ class RunInfo:
         started: When, in nanoseconds since 1970, and after all runs that were there.
         scan: The assertions of its target when it started; None if it was not scanned.
         replays: Tokens that replay what assertions, or errors, were seen to do, by message.
+        caveats: Sentences on what of its description counts as unknown, and why.
     """
 
     id: str
@@ -53,6 +59,7 @@ class RunInfo:
     features: dict[str, bool] = field(default_factory=dict)
     scan: tuple[Site, ...] | None = None
     replays: dict[str, str] = field(default_factory=dict)
+    caveats: tuple[str, ...] = ()
 
 
 def new_run(config: Config) -> Path:
@@ -60,10 +67,8 @@ def new_run(config: Config) -> Path:
     now = time.time_ns()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 10**9))
     path = config.root / RUNS / f"{stamp}-{now // 1000 % 10**6:06}-{os.urandom(2).hex()}"
-    path.mkdir(parents=True)
-    ignore = config.root / RUNS.parts[0] / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+    private.make_directory(path)
+    ignore_all(config.root / RUNS.parts[0])
     return path
 
 
@@ -75,7 +80,7 @@ def describe_run(path: Path, checked: Checked, config: Config, command: list[str
         "run": path.name,
         # Near the beginning, where `started_at` looks.
         "started": _next_start(config),
-        "command": command,
+        "command": redacted_command(command),
         "commit": find_revision(config.root),
         "config": None if config.file is None else str(config.file),
         "features": {},
@@ -147,12 +152,9 @@ def finish_run(path: Path, *, full: bool) -> list[Account]:
 
 def _write(path: Path, body: Record) -> None:
     # A reader must never see half a file, and a killed writer must not leave one.
-    temporary = path / f"{RUN_FILE}.{os.getpid()}.new"
     try:
-        temporary.write_text(json.dumps(body) + "\n", encoding="utf-8")
-        temporary.replace(path / RUN_FILE)
+        private.write(path / RUN_FILE, json.dumps(body) + "\n")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UnreadableRunError(
             f"{path / RUN_FILE}: cannot be written: {error.strerror}"
         ) from None
@@ -179,24 +181,33 @@ def read_info(path: Path) -> RunInfo:
         sites = [site_from_dict(site) for site in scan] if isinstance(scan, list) else None
     except (KeyError, ValueError, TypeError) as error:
         raise UnreadableRunError(f"{path / RUN_FILE}: bad scan: {error}") from error
+    commit, replays, caveats = body.get("commit"), _replays(path), []
+    if commit is not None and known_revision(commit) is None:
+        caveats.append(f"Run {path.name}: {not_a_revision(commit)}.")
+    bad = {message for message, token in replays.items() if not is_token(token)}
+    if bad:
+        caveats.append(
+            f"Run {path.name}: {counted(len(bad), 'value')} of {REPLAYS} ignored: not a replay token."
+        )
     command, features, start = (body.get(name) for name in ("command", "features", "started"))
     return RunInfo(
         id=path.name,
         path=path,
         target=_text(body.get("target")),
         full=body.get("full") is True,
-        commit=_text(body.get("commit")),
+        commit=known_revision(commit),
         command=tuple(map(str, command)) if isinstance(command, list) else (),
         started=start if isinstance(start, int) else 0,
         features=features if isinstance(features, dict) else {},
         scan=None if sites is None else tuple(sites),
-        replays=_replays(path),
+        replays={message: token for message, token in replays.items() if message not in bad},
+        caveats=tuple(caveats),
     )
 
 
 def write_replays(path: Path, replays: dict[str, str]) -> None:
     """Keep the tokens that replay what assertions did in the run at *path*."""
-    (path / REPLAYS).write_text(json.dumps(replays, indent=1) + "\n", encoding="utf-8")
+    private.write(path / REPLAYS, json.dumps(replays, indent=1) + "\n")
 
 
 def _replays(path: Path) -> dict[str, str]:

@@ -28,6 +28,7 @@ from .explanation import entry_of
 from .nearest import nearest
 from .notes import notes_on
 from .order import comes_before
+from .revision import known_revision
 from .runs import RunInfo
 from .statistics import rate_bound_when_never_seen
 from .tally import Broken, Tally, TrialKey, Violation
@@ -497,10 +498,10 @@ def _example(tally: Tally, outside: list[Broken]) -> Violation | None:
 
 
 def _commit(evidence: Evidence) -> str | None:
-    found: list[object] = [info.commit for info in evidence.runs.values()]
+    found = [info.commit for info in evidence.runs.values()]
     if not any(found):
-        found = [shard.header.get("commit") for shard in evidence.shards.values()]
-    commits = {commit for commit in found if isinstance(commit, str)}
+        found = [known_revision(shard.header.get("commit")) for shard in evidence.shards.values()]
+    commits = {commit for commit in found if commit is not None}
     return commits.pop() if len(commits) == 1 else None
 
 

@@ -24,6 +24,7 @@ from contextlib import suppress
 
 from ..model import KINDS
 from .hot import Pair, guard
+from .settings import file_mode
 from .shard import close_own, identity_of
 from .system import system
 
@@ -124,7 +125,7 @@ class Counters:
 
     def _open(self, path: str, process: int) -> None:
         try:
-            system.create_into(self._descriptors, path, os.O_RDWR, process)
+            system.create_into(self._descriptors, path, os.O_RDWR, file_mode(), process)
         except OSError:
             return
         self._fd = self._descriptors[-1]

@@ -30,6 +30,7 @@ from . import shard
 from .counters import FALSE_CELL, KIND_CELL, TRUE_CELL, Counters, message_hash, seen_bit
 from .encode import DetailsEncoder, line, line_with_details
 from .guidance import BOOLEAN, NUMERIC, closeness, worth_writing
+from .private import hidden_beside, opener
 from .reading import ASSERT, GUIDANCE
 
 TYPE_CHECKING = False
@@ -50,7 +51,6 @@ _MOST_NAMES = 1_000
 """Of what is counted by name; the rest is counted together."""
 
 MANY = "(others)"
-_NEW = f"{shard.SUFFIX}.new"
 
 
 class Account:
@@ -259,9 +259,9 @@ class _Reading:
     def undo(self) -> None:
         """Leave nothing of a file that was not read to its end."""
         if self._process is not None:
-            self._process.close()
+            self._process.discard()
         for name in self._account.shards:
-            for suffix in (_NEW, shard.SUFFIX, shard.COUNTS_SUFFIX):
+            for suffix in (shard.SUFFIX, shard.COUNTS_SUFFIX):
                 _unlink(os.path.join(self._run_dir, name + suffix))
 
 
@@ -297,8 +297,9 @@ class _Process:
         for suffix in (shard.SUFFIX, shard.COUNTS_SUFFIX):
             _unlink(path + suffix)
         self._counters = Counters(path + shard.COUNTS_SUFFIX, [], os.getpid())
+        self._hidden = hidden_beside(path)
         self._file = open(  # noqa: SIM115
-            f"{path}{_NEW}", "w", encoding="ascii", errors="backslashreplace"
+            self._hidden, "x", encoding="ascii", errors="backslashreplace", opener=opener
         )
         header = {
             "schema": shard.SCHEMA,
@@ -417,7 +418,7 @@ class _Process:
         told = {"time": self._time, "lost": 0, "troubles": len(troubles), "truncated": 0}
         self._file.write(line(shard.EXIT, told))
         self.close()
-        os.replace(self._path + _NEW, self._path + shard.SUFFIX)
+        os.replace(self._hidden, self._path + shard.SUFFIX)
 
     def _trouble(self, number: int, reason: str) -> Record:
         file = os.path.basename(self._account.path)
@@ -433,6 +434,11 @@ class _Process:
         """Give the descriptors back."""
         self._file.close()
         self._counters.close()
+
+    def discard(self) -> None:
+        """Leave nothing of the shard that has no name yet."""
+        self.close()
+        _unlink(self._hidden)
 
 
 def _loaded(text: bytes, loads: Callable[[bytes], object]) -> object:

@@ -21,6 +21,7 @@ from _thread import get_ident
 
 from ..model import Kind, Location, assert_record
 from . import hot, interrupts, shard, trials
+from .checkout import find_commit
 from .counters import DROPPED_CELL, TROUBLE_CELL, TRUNCATED_CELL, load_hashing
 from .encode import DetailsEncoder, json_text, line, line_with_details, load_json
 from .guidance import Guide, worth_writing
@@ -28,8 +29,7 @@ from .hits import Evaluation, Hit
 from .limits import Limits, limits_of
 from .loader import load_platform
 from .lock import Lock
-from .reprs import bounded_repr, redact
-from .rundir import find_commit
+from .reprs import bounded_repr, redact, redacted_command
 from .session import Session, Slot
 from .settings import (
     COMMIT_ENV,
@@ -160,7 +160,7 @@ class Recorder:
         return {
             "run": os.path.basename(self.run_dir or ""),
             "commit": os.environ.get(COMMIT_ENV) or find_commit(working_directory()),
-            "command": [bounded_repr(word)[1:-1] for word in sys.argv[:20]],
+            "command": [bounded_repr(word)[1:-1] for word in redacted_command(sys.argv)[:20]],
             "mode": self.mode,
             "features": self.features,
             "trial": self._bases[-1].as_dict() if self._bases else None,

@@ -11,10 +11,25 @@ from . import interrupts
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 REDACTED = "<redacted>"
 """What is shown instead of a value whose name is redacted."""
+
+_SECRETS = (
+    "*password*",
+    "*passwd*",
+    "*secret*",
+    "*token*",
+    "*credential*",
+    "*api_key*",
+    "*apikey*",
+)
+"""What is redacted of command lines even where no patterns are given."""
+
+# Bounded, so that the time to search a text grows with its length alone.
+_NAME = r"([\w.-]{1,100})"
+_VALUE = r"(\"[^\"]*\"|'[^']*'|[^\s&]+)"
 
 _redacted: re.Pattern[str] | None = None
 
@@ -41,6 +56,47 @@ def is_redacted(name: object) -> bool:
 def redacts() -> bool:
     """Whether anything is redacted."""
     return _redacted is not None
+
+
+def redacted_command(words: Sequence[str]) -> list[str]:
+    """
+    The command line *words* without the values of secrets.
+
+    They are what follows a name that is redacted, or is that of a secret, as in ``--password x``,
+    ``--password=x``, ``PGPASSWORD=x`` or ``{"token": "x"}``, and passwords in URLs.
+    """
+    import re
+
+    whole = re.compile(rf"-{{0,2}}{_NAME}=")
+    within = re.compile(rf"{_NAME}(\"?'?\s{{0,3}}[=:]\s{{0,3}}){_VALUE}")
+    option = re.compile(rf"--{_NAME}(\s{{1,3}}){_VALUE}")
+    url = re.compile(r"(://[^/\s:@]{0,200}:)(?!\d{1,5}/)\S{0,1000}@")
+
+    def without_value(found: re.Match[str]) -> str:
+        return found[0].removesuffix(found[3]) + REDACTED if _is_secret(found[1]) else found[0]
+
+    def without_secrets(word: str) -> str:
+        begin = whole.match(word)
+        if begin is not None and _is_secret(begin[1]):
+            return begin[0] + REDACTED
+        word = option.sub(without_value, within.sub(without_value, word))
+        return url.sub(rf"\g<1>{REDACTED}@", word)
+
+    shown: list[str] = []
+    is_value = False
+    for word in (each if isinstance(each, str) else bounded_repr(each) for each in words):
+        shown.append(REDACTED if is_value else without_secrets(word))
+        is_option = word.startswith("-") and "=" not in word
+        is_value = is_option and not is_value and _is_secret(word.lstrip("-"))
+    return shown
+
+
+def _is_secret(name: str) -> bool:
+    import fnmatch
+
+    plain = name.replace("-", "_")
+    is_known = any(fnmatch.fnmatch(plain.lower(), pattern) for pattern in _SECRETS)
+    return is_known or is_redacted(name) or is_redacted(plain)
 
 
 def bounded_repr(value: object, limit: int = 200) -> str:

@@ -29,6 +29,7 @@ from .counters import (
 )
 from .encode import line
 from .rundir import KNOWN, OUTPUTS, LiveShards, shard_name
+from .settings import directory_mode
 from .system import system
 from .troubles import warn_later
 
@@ -172,7 +173,7 @@ class Session:
         if self._run_dir is None:
             return
         try:
-            system.makedirs(self._run_dir)
+            system.makedirs(self._run_dir, directory_mode())
         except OSError as error:
             self._warn_of(error)
         outputs = os.path.join(self._run_dir, OUTPUTS)
@@ -183,7 +184,7 @@ class Session:
         if self._run_dir is None or not self._wants_records:
             return
         try:
-            system.makedirs(self._run_dir)
+            system.makedirs(self._run_dir, directory_mode())
             path = os.path.join(self._run_dir, self.name) + shard.SUFFIX
             writer = shard.ShardWriter(path, self._descriptors, self._pid)
         except OSError as error:

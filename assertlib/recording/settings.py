@@ -25,6 +25,7 @@ ROOT_ENV = "ASSERTLIB_ROOT"
 COMMIT_ENV = "ASSERTLIB_COMMIT"
 REDACT_ENV = "ASSERTLIB_REDACT"
 PURE_ENV = "ASSERTLIB_PURE"
+SHARED_ENV = "ASSERTLIB_SHARED"
 
 
 def mode_of(environ: Mapping[str, str]) -> str:
@@ -73,3 +74,18 @@ def parse_features(text: str) -> dict[str, bool]:
         if name:
             features[name] = value.lower() not in ("off", "0", "false", "no")
     return features
+
+
+def is_shared() -> bool:
+    """Whether the umask decides who may read run directories."""
+    return os.environ.get(SHARED_ENV) not in (None, "", "0")
+
+
+def file_mode() -> int:
+    """The permissions of files in run directories, before the umask."""
+    return 0o666 if is_shared() else 0o600
+
+
+def directory_mode() -> int:
+    """The permissions of run directories, before the umask."""
+    return 0o777 if is_shared() else 0o700

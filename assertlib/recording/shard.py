@@ -11,6 +11,7 @@ import fcntl
 import os
 from contextlib import suppress
 
+from .settings import file_mode
 from .system import system
 
 SCHEMA = 2
@@ -63,7 +64,7 @@ class ShardWriter:
         # The name appears only once the lock is held, so that whoever sees the
         # file can tell from the lock whether its process lives.
         hidden = f"{path}.new"
-        system.create_into(descriptors, hidden, os.O_WRONLY, process)
+        system.create_into(descriptors, hidden, os.O_WRONLY, file_mode(), process)
         self._fd = descriptors[-1]
         try:
             system.flock(self._fd, fcntl.LOCK_EX)

@@ -37,10 +37,13 @@ class system:
     _open_file: Callable[..., Any] = staticmethod(open)
     open = staticmethod(os.open)
     close = staticmethod(os.close)
+    read = staticmethod(os.read)
+    write = staticmethod(os.write)
     pwrite = staticmethod(os.pwrite)
     fstat = staticmethod(os.fstat)
     fstatvfs = staticmethod(os.fstatvfs)
     stat = staticmethod(os.stat)
+    lstat = staticmethod(os.lstat)
     ftruncate = staticmethod(os.ftruncate)
     rename = staticmethod(os.rename)
     unlink = staticmethod(os.unlink)
@@ -50,6 +53,7 @@ class system:
     getcwd = staticmethod(os.getcwd)
     getpid = staticmethod(os.getpid)
     getppid = staticmethod(os.getppid)
+    geteuid = staticmethod(os.geteuid)
     urandom = staticmethod(os.urandom)
     posix_fallocate = staticmethod(getattr(os, "posix_fallocate", _not_supported))
     flock = staticmethod(fcntl.flock)
@@ -58,9 +62,9 @@ class system:
     _gettime = staticmethod(time.clock_gettime_ns)
 
     @staticmethod
-    def create_into(descriptors: list[int], path: str, flags: int, process: int) -> None:
+    def create_into(descriptors: list[int], path: str, flags: int, mode: int, process: int) -> None:
         """
-        Create the file at *path*, for its owner only, and append its descriptor to *descriptors*.
+        Create the file at *path*, and append its descriptor to *descriptors*.
 
         That happens in one C call, so that no signal handler can raise between the two and leak
         the descriptor.
@@ -75,7 +79,7 @@ class system:
         flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         before = len(descriptors)
         # One line, for forks.
-        if system.getpid() == process: descriptors.extend(map(system.open, (path,), (flags,), (0o600,)))  # fmt: skip  # noqa: E701
+        if system.getpid() == process: descriptors.extend(map(system.open, (path,), (flags,), (mode,)))  # fmt: skip  # noqa: E701
         if len(descriptors) == before:
             raise OSError(errno.ECHILD, f"the file is to be made by process {process}", path)
 
@@ -121,21 +125,24 @@ class system:
         return text
 
     @staticmethod
-    def makedirs(path: str) -> None:
+    def makedirs(path: str, mode: int = 0o777) -> None:
         """
         Make the directory *path* and those above it; one that exists is left alone.
+
+        Args:
+            mode: Permissions of *path* before the umask, not of those above it.
 
         Raises:
             OSError: It cannot be made.
         """
         try:
-            system.mkdir(path)
+            system.mkdir(path, mode)
         except FileNotFoundError:
             parent = os.path.dirname(path)
             if parent == path:
                 raise
             system.makedirs(parent)
-            system.mkdir(path)
+            system.mkdir(path, mode)
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.EISDIR):
                 raise

@@ -81,7 +81,7 @@ def test(
                 guided=guided,
                 stops=lambda _: True,
                 # What pytest imports from files has its name from there.
-                path=(str(config.rootpath),),
+                path=(str(config.rootpath), os.getcwd()),
             )
             _explore(plan, inline=config.getoption("--sim-inline", False), root=config.rootpath)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Protocol
 
 from ..model import UsageError
@@ -21,6 +22,14 @@ from .trial import Options
 from .worker import Answer, Job, answer_from
 
 __all__ = ["Engine", "LocalWorker", "LostWorkerError", "Worker", "local", "unrecorded"]
+
+
+_WORKER = """
+import sys
+sys.path.append(sys.argv.pop())
+from assertlib.sim.worker import main
+sys.exit(main())
+"""
 
 
 class LostWorkerError(UsageError):
@@ -70,7 +79,8 @@ class LocalWorker:
         """
         with fixed():
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "assertlib.sim"],
+                # Safely: nothing that lies in the working directory is imported by accident.
+                [sys.executable, "-P", "-c", _WORKER, str(Path(__file__).parents[2])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**environment, "PYTHONHASHSEED": HASH_SEED},
@@ -149,5 +159,5 @@ def as_plain(options: Options) -> dict[str, Any]:
 
 
 def import_path() -> list[str]:
-    """Where modules are found from here, the working directory included."""
-    return [os.getcwd(), *(path for path in sys.path if path)]
+    """Where modules are found from here; the working directory only if it is named."""
+    return [path for path in sys.path if path]

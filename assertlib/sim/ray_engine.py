@@ -18,6 +18,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from ..recording import private
 from ..recording.settings import RUN_DIR_ENV
 from .engine import Engine, LocalWorker, LostWorkerError
 from .target import Stamp, TargetError
@@ -88,7 +89,7 @@ class RayWorker:
         except RayError as error:
             raise LostWorkerError(f"{type(error).__name__}: {_last_line(error)}") from None
         for name, data in records.items():
-            with (self._run_dir / name).open("ab") as file:
+            with open(self._run_dir / name, "ab", opener=private.opener) as file:
                 file.write(data)
         result: Answer = answer
         return result

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..model import UsageError
+from ..recording import private
+from ..recording.tokens import TAPE_TOKEN
 from .faults import faults_in_words, faults_named
 from .target import Stamp
 from .trial import Options
@@ -26,7 +27,6 @@ DIRECTORY = "sim"
 """Where in a run directory tapes lie."""
 
 _SCHEMA = 1
-_TAPE = re.compile(r"t1-[0-9a-f]{10}")
 _SUFFIX = ".tape.json"
 _OPTIONS = ("policy", "faults", "seconds", "steps")
 
@@ -115,9 +115,8 @@ class Recipe:
 def write(directory: Path, recipe: Recipe) -> str:
     """Put the tape of *recipe*, if it has one, into *directory*; its token."""
     if recipe.is_tape:
-        directory.mkdir(parents=True, exist_ok=True)
-        path = directory / f"{recipe.token}{_SUFFIX}"
-        path.write_text(recipe._text() + "\n", encoding="utf-8")
+        private.make_directory(directory)
+        private.write(directory / f"{recipe.token}{_SUFFIX}", recipe._text() + "\n")
     return recipe.token
 
 
@@ -130,7 +129,7 @@ def parse(token: str) -> Recipe:
     """
     first, *rest = token.split(",")
     target, at, seed = first.rpartition("@")
-    if not at or not seed.lstrip("-").isdigit():
+    if not at or not seed.removeprefix("-").isdecimal():
         raise TokenError(
             f"{token!r} is no token: write MODULE:NAME@SEED, or the name of a tape, as in t1-0123456789"
         )
@@ -142,6 +141,9 @@ def parse(token: str) -> Recipe:
 def _options(given: dict[str, object]) -> Options:
     values: dict[str, object] = dict(given)
     faults = values.get("faults", ())
+    unknown = [name for name in values if name not in _OPTIONS]
+    if unknown:
+        raise TokenError(f"options that cannot be read: {', '.join(map(repr, unknown))}")
     try:
         if isinstance(faults, str):
             values["faults"] = faults_named(faults.replace("+", ","))
@@ -162,7 +164,7 @@ def find(token: str, directories: Iterator[Path]) -> Recipe:
     """
     if token.endswith(".json"):
         return read(Path(token))
-    if not _TAPE.fullmatch(token):
+    if not TAPE_TOKEN.fullmatch(token):
         return parse(token)
     for directory in directories:
         path = directory / f"{token}{_SUFFIX}"

@@ -1,5 +1,5 @@
 """
-A process that runs trials: ``python -m assertlib.sim``.
+A process that runs trials, started by `engine`.
 
 It reads jobs, one JSON object a line, from its standard input and answers each with one line.
 What the scenario prints goes to standard error.

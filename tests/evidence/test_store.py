@@ -78,14 +78,14 @@ BOTH = {
 
 
 def test_a_run_is_read_back_as_it_was_added(url):
-    record = part(ONE + TWO, commit="c0ffee", branch="main", full=True, command="make test")
+    record = part(ONE + TWO, commit="c0ffee1", branch="main", full=True, command="make test")
     with Store(url) as store:
         assert store.add(record)
         assert store.run("r1") == record
         assert told(store) == BOTH
         (run,) = store.runs("store")
         assert (run.id, run.commit, run.branch, run.full, run.started) == (
-            "r1", "c0ffee", "main", True, 5,
+            "r1", "c0ffee1", "main", True, 5,
         )  # fmt: skip
         assert store.runs("other") == []
 

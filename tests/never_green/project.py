@@ -16,6 +16,7 @@ TIMEOUT = 120
 PYPROJECT = """
 [tool.assertlib.targets.store]
 source = ["store.py"]
+scenario = "scenario:main"
 catalog = ["catalog"]
 
 [tool.pytest]

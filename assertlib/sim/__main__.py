@@ -1,9 +1,0 @@
-"""
-``python -m assertlib.sim``: a worker, which campaigns start.
-"""
-
-import sys
-
-from .worker import main
-
-sys.exit(main())
