@@ -132,17 +132,19 @@ class Recorder:
                 # Of a session whose making was interrupted.
                 system.close(self._descriptors[-1])
                 del self._descriptors[-1]
-            process = self._process
+            process, facts = self._process, self._facts()
+            if self._process is not process:
+                # A fork in the middle, in its child.
+                return self._opened()
             session = Session(
                 self.run_dir,
-                self._facts(),
+                facts,
                 lambda: self.trial_id,
                 self._limits.shard_bytes,
                 self._platform,
                 self._descriptors,
             )
             if self._process is not process:
-                # A fork in the middle, in its child.
                 session.disown()
                 return self._opened()
             self._session = session
