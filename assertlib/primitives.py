@@ -21,6 +21,7 @@ from __future__ import annotations
 import sys
 
 from . import capture
+from .control_characters import escaped
 from .model import (
     ALWAYS,
     ALWAYS_OR_UNREACHABLE,
@@ -33,7 +34,6 @@ from .recording import hot, interrupts
 from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
 from .recording.settings import OFF
-from .steering import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

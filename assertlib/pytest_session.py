@@ -24,6 +24,7 @@ import pytest
 
 from .catalog.check import Checked, check
 from .catalog.config import ConfigError, find_config
+from .control_characters import escaped
 from .evidence.combine import Evidence
 from .evidence.explanation import entry_of, explain, unrecorded
 from .evidence.gather import read_digests
@@ -51,7 +52,6 @@ from .recording.settings import (
     RUN_DIR_ENV,
 )
 from .report.content import content_of
-from .steering import escaped
 
 _TRIAL = pytest.StashKey[str]()
 _DESELECTED = "assertlib_deselected"

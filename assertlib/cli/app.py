@@ -12,9 +12,9 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from ..control_characters import escaped
 from ..recording.session import VERSION
 from ..report.screen import install
-from ..steering import escaped
 
 EPILOG = """Examples:
 

@@ -22,10 +22,10 @@ from rich.segment import Segment
 
 from ..catalog.check import check
 from ..catalog.config import Config, find_config
+from ..control_characters import escaped
 from ..evidence.live import LiveRun, Look
 from ..evidence.runs import find_runs, read_info
 from ..report.top import as_dict, picture
-from ..steering import escaped
 from .common import OK, ProjectOption, TargetOption, command, configuration
 
 _QUIT = ("q", "Q", "\x1b")

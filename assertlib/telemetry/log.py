@@ -7,11 +7,11 @@ from __future__ import annotations
 import logging
 import sys
 
+from ..control_characters import escaped
 from ..primitives import brief
 from ..recording.recorder import recorder
 from ..recording.settings import RAISE
 from ..recording.troubles import log
-from ..steering import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

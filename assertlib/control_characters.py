@@ -1,5 +1,5 @@
 """
-Characters that steer a terminal instead of being shown.
+Characters that control a terminal instead of being shown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SHOWN = {
 
 def escaped(text: str) -> str:
     r"""
-    *text* without a character that steers a terminal: ``\x1b``, ``\u202e`` is shown instead.
+    *text* without a character that controls a terminal: ``\x1b``, ``\u202e`` is shown instead.
 
     Newline and tab stay.  From DEL on an escape has four digits, so that JSON stays JSON.  Half a
     surrogate, which some locales turn into a byte, is escaped as well.
