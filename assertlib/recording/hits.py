@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from ..model import Kind, Location
-    from .session import Slot
-    from .trials import Trial
 
     class Where(Protocol):
         """The caller of an assertion, looked at only when a record is written."""
@@ -21,99 +19,6 @@ if TYPE_CHECKING:
 
         def captured(self) -> Captured | None:
             """Condition and values at this moment; None when they can't be told."""
-
-
-class Evaluation:
-    """
-    One evaluation of an assertion on its way into the record.
-
-    Each step notes its result here as it takes effect.  So an evaluation that was interrupted
-    anywhere can be resumed, and is counted, numbered and written once.
-
-    Attributes:
-        details: What is still to be serialised; None from the moment that begins.
-        where: The place that is still to be looked at; None from the moment its values are taken.
-        clock: When it was evaluated.
-        process: Of which process; a forked child leaves the evaluations of its parent alone.
-        owner: The thread that resumes it; 0 while none does.
-        location: Where the assertion stands.
-        slot: The counters of the assertion.
-        count: How many hits with this outcome there are with it; None until it is counted.
-        nth: Which violation of its trial it is; 0 if it is none.
-        trial: The trial that got it.
-        is_wanted: Whether a record is due; None until that is decided.
-        hit: The record, once it is made.
-        lines: The lines of the record that are still to be written.
-        is_published: Whether sinks were called with it.
-    """
-
-    __slots__ = (
-        "clock",
-        "condition",
-        "count",
-        "details",
-        "hit",
-        "invariant",
-        "is_published",
-        "is_wanted",
-        "kind",
-        "lines",
-        "location",
-        "message",
-        "nth",
-        "owner",
-        "process",
-        "slot",
-        "trial",
-        "where",
-    )
-
-    def __init__(
-        self,
-        kind: Kind,
-        condition: bool,
-        message: str,
-        details: object,
-        invariant: str | None,
-        where: Where,
-        clock: int,
-        process: object,
-    ) -> None:
-        self.kind = kind
-        self.condition = condition
-        self.message = message
-        self.details = details
-        self.invariant = invariant
-        self.where: Where | None = where
-        self.clock = clock
-        self.process = process
-        self.owner = 0
-        self.location = where.location()
-        self.slot: Slot | None = None
-        self.count: int | None = None
-        self.nth = 0
-        self.trial: Trial | None = None
-        self.is_wanted: bool | None = None
-        self.hit: Hit | None = None
-        self.lines: list[str] = []
-        self.is_published = False
-
-    @property
-    def is_violation(self) -> bool:
-        """Whether it breaks its assertion."""
-        return self.kind.violated_by_false and not self.condition
-
-    def claim(self, thread: int) -> bool:
-        """Let *thread* resume it, unless another does; under the recorder's lock."""
-        if self.owner:
-            return False
-        self.owner = thread
-        return True
-
-    def release(self, thread: int) -> None:
-        """Let any thread resume it, if *thread* was to."""
-        if self.owner == thread:
-            self.owner = 0
 
 
 class Elsewhere:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from .hits import Evaluation
+    from .evaluation import Evaluation
 
     F = TypeVar("F", bound=Callable[..., Any])
     Bind = Callable[[bool, "Cell | None"], None]

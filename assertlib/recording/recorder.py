@@ -19,13 +19,13 @@ import os
 import sys
 from _thread import get_ident
 
-from ..model import Kind, Location, assert_record
+from ..model import Kind, Location
 from . import hot, interrupts, shard, trials
 from .checkout import find_commit
 from .counters import DROPPED_CELL, TROUBLE_CELL, TRUNCATED_CELL, load_hashing
 from .encode import DetailsEncoder, json_text, line, line_with_details, load_json
+from .evaluation import Evaluation, lines_of
 from .guidance import Guide, worth_writing
-from .hits import Evaluation, Hit
 from .limits import Limits, limits_of
 from .loader import load_platform
 from .lock import Lock
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
     from typing import ParamSpec, TypeVar
 
-    from .hits import Where
+    from .hits import Hit, Where
     from .loader import Explainer, Platform, Subscriber
 
     P = ParamSpec("P")
@@ -415,41 +415,14 @@ class Recorder:
 
     def _described(self, it: Evaluation) -> tuple[Hit, list[str]]:
         """The record of an evaluation, for which code of the store may run, and its lines."""
-        slot = it.slot
-        assert slot is not None
-        assert it.count is not None
+        captured = it.captured()
         # Taken first: code of the store that was interrupted does not run a second time.
-        where, it.where = it.where, None
-        captured = None if it.condition or where is None else where.captured()
         details, it.details = it.details, None
-        encoded = self._encoder.encode(details, slot.message)
+        encoded = self._encoder.encode(details, it.message)
         if encoded.truncated:
             self._locked(self._bump, TRUNCATED_CELL)
-        trial = it.trial
-        hit = Hit(
-            kind=slot.kind,
-            message=slot.message,
-            invariant=slot.invariant,
-            condition=it.condition,
-            count=it.count,
-            time=system.wall_clock(),
-            trial=None if trial is None else trial.id,
-            seed=None if trial is None else trial.seed,
-            location=it.location,
-            details=encoded.text or encoded.fallback,
-            captured=captured,
-            clock=it.clock,
-            nth=it.nth,
-        )
-        if not self._is_recorded:
-            return hit, []
-        record = assert_record(
-            slot.kind, slot.message, it.location, hit=True, condition=it.condition
-        )
-        body = line_with_details("antithesis_assert", record, "details", encoded.text)
-        key = shard.VIOLATION if it.nth else shard.HIT
-        extra = line(key, _hit_body(slot, hit, encoded.fallback))
-        return hit, [*encoded.diagnostics, body, extra]
+        hit = it.as_hit(encoded.text or encoded.fallback, captured)
+        return hit, lines_of(it, hit, encoded) if self._is_recorded else []
 
     def _write_hit(self, it: Evaluation) -> None:
         if it.slot is not None and self._owns(it.slot):
@@ -782,26 +755,6 @@ def _id_of(invariant: object) -> str | None:
     if invariant is None or isinstance(invariant, str):
         return invariant
     return str(getattr(invariant, "id", invariant))
-
-
-def _hit_body(slot: Slot, hit: Hit, fallback: str | None) -> dict[str, object]:
-    body: dict[str, object] = {
-        "slot": slot.number,
-        "id": hit.message,
-        "condition": hit.condition,
-        "count": hit.count,
-        "time": hit.time,
-        "clock": hit.clock,
-        "trial": hit.trial,
-        "seed": hit.seed,
-        "nth": hit.nth,
-    }
-    if hit.captured is not None:
-        body["source"] = hit.captured.source
-        body["values"] = hit.captured.values
-    if fallback is not None:
-        body["details_repr"] = fallback
-    return body
 
 
 recorder = Recorder(os.environ)

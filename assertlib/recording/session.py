@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Final
 
-    from .hits import Evaluation
+    from .evaluation import Evaluation
     from .hot import Cell, Pair
     from .loader import Platform
 

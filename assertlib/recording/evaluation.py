@@ -1,0 +1,167 @@
+"""
+One evaluation of an assertion, from the call to its lines in the shard.
+"""
+
+from __future__ import annotations
+
+from ..model import assert_record
+from . import shard
+from .encode import line, line_with_details
+from .hits import Hit
+from .system import system
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..model import Kind
+    from .encode import Encoded
+    from .hits import Captured, Where
+    from .session import Slot
+    from .trials import Trial
+
+
+class Evaluation:
+    """
+    One evaluation of an assertion on its way into the record.
+
+    Each step notes its result here as it takes effect.  So an evaluation that was interrupted
+    anywhere can be resumed, and is counted, numbered and written once.
+
+    Attributes:
+        details: What is still to be serialised; None from the moment that begins.
+        where: The place that is still to be looked at; None from the moment its values are taken.
+        clock: When it was evaluated.
+        process: Of which process; a forked child leaves the evaluations of its parent alone.
+        owner: The thread that resumes it; 0 while none does.
+        location: Where the assertion stands.
+        slot: The counters of the assertion.
+        count: How many hits with this outcome there are with it; None until it is counted.
+        nth: Which violation of its trial it is; 0 if it is none.
+        trial: The trial that got it.
+        is_wanted: Whether a record is due; None until that is decided.
+        hit: The record, once it is made.
+        lines: The lines of the record that are still to be written.
+        is_published: Whether sinks were called with it.
+    """
+
+    __slots__ = (
+        "clock",
+        "condition",
+        "count",
+        "details",
+        "hit",
+        "invariant",
+        "is_published",
+        "is_wanted",
+        "kind",
+        "lines",
+        "location",
+        "message",
+        "nth",
+        "owner",
+        "process",
+        "slot",
+        "trial",
+        "where",
+    )
+
+    def __init__(
+        self,
+        kind: Kind,
+        condition: bool,
+        message: str,
+        details: object,
+        invariant: str | None,
+        where: Where,
+        clock: int,
+        process: object,
+    ) -> None:
+        self.kind = kind
+        self.condition = condition
+        self.message = message
+        self.details = details
+        self.invariant = invariant
+        self.where: Where | None = where
+        self.clock = clock
+        self.process = process
+        self.owner = 0
+        self.location = where.location()
+        self.slot: Slot | None = None
+        self.count: int | None = None
+        self.nth = 0
+        self.trial: Trial | None = None
+        self.is_wanted: bool | None = None
+        self.hit: Hit | None = None
+        self.lines: list[str] = []
+        self.is_published = False
+
+    @property
+    def is_violation(self) -> bool:
+        """Whether it breaks its assertion."""
+        return self.kind.violated_by_false and not self.condition
+
+    def captured(self) -> Captured | None:
+        """Condition and values of a false hit, taken once."""
+        # Taken first: code of the store that was interrupted does not run a second time.
+        where, self.where = self.where, None
+        return None if self.condition or where is None else where.captured()
+
+    def as_hit(self, details: str | None, captured: Captured | None) -> Hit:
+        """What sinks get, once it is counted."""
+        assert self.slot is not None
+        assert self.count is not None
+        trial = self.trial
+        return Hit(
+            kind=self.kind,
+            message=self.message,
+            invariant=self.slot.invariant,
+            condition=self.condition,
+            count=self.count,
+            time=system.wall_clock(),
+            trial=None if trial is None else trial.id,
+            seed=None if trial is None else trial.seed,
+            location=self.location,
+            details=details,
+            captured=captured,
+            clock=self.clock,
+            nth=self.nth,
+        )
+
+    def claim(self, thread: int) -> bool:
+        """Let *thread* resume it, unless another does; under the recorder's lock."""
+        if self.owner:
+            return False
+        self.owner = thread
+        return True
+
+    def release(self, thread: int) -> None:
+        """Let any thread resume it, if *thread* was to."""
+        if self.owner == thread:
+            self.owner = 0
+
+
+def lines_of(evaluation: Evaluation, hit: Hit, encoded: Encoded) -> list[str]:
+    """The lines of a record: what its details warn of, the wire's record, and what we add."""
+    record = assert_record(hit.kind, hit.message, hit.location, hit=True, condition=hit.condition)
+    body = line_with_details("antithesis_assert", record, "details", encoded.text)
+    key = shard.VIOLATION if hit.nth else shard.HIT
+    return [*encoded.diagnostics, body, line(key, _extra(evaluation, hit, encoded.fallback))]
+
+
+def _extra(evaluation: Evaluation, hit: Hit, fallback: str | None) -> dict[str, object]:
+    body: dict[str, object] = {
+        "slot": None if evaluation.slot is None else evaluation.slot.number,
+        "id": hit.message,
+        "condition": hit.condition,
+        "count": hit.count,
+        "time": hit.time,
+        "clock": hit.clock,
+        "trial": hit.trial,
+        "seed": hit.seed,
+        "nth": hit.nth,
+    }
+    if hit.captured is not None:
+        body["source"] = hit.captured.source
+        body["values"] = hit.captured.values
+    if fallback is not None:
+        body["details_repr"] = fallback
+    return body
