@@ -128,7 +128,7 @@ bench: install ## what assertions, telemetry, histories, simulation and scanning
 campaigns: install services ## what campaigns find in real etcd servers; about ten minutes
 	$(BIN)/python benchmarks/real_etcd.py
 
-stepping: install ## something hostile at each line of the recorder, both twins: some three hours
+stepping: install ## something hostile at each line of the recorder, both twins: some thirty minutes
 	$(BIN)/python -m tests.recording.stepping
 	ASSERTLIB_PURE=1 $(BIN)/python -m tests.recording.stepping
 

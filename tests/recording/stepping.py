@@ -248,6 +248,7 @@ class Tracer:
         self.action = action
         self.count = 0
         self.place = ""
+        self.events = {}
 
     def __call__(self, frame, event, argument):
         if not frame.f_code.co_filename.startswith(TRACED):
@@ -261,7 +262,10 @@ class Tracer:
 
     def step(self, frame, event):
         self.count += 1
-        if self.count - 1 == self.at:
+        if self.at is None:
+            line = f"{frame.f_code.co_filename}:{frame.f_lineno} ({event})"
+            self.events.setdefault(line, []).append(self.count - 1)
+        elif self.count - 1 == self.at:
             self.place = f"{frame.f_code.co_filename}:{frame.f_lineno} ({event})"
             self.action.act()
 
@@ -272,7 +276,7 @@ def run(directory, action, at, number):
     configure(run_dir=directory, sinks=[])
     acting = ACTIONS[action](program) if action in ACTIONS else Action(program)
     acting.number = number
-    tracer = Tracer(at if action in ACTIONS else -1, acting)
+    tracer = Tracer(at if action != "system call" else -1, acting)
     if action == "system call":
         fail_call(at)
     sys.settrace(tracer)
@@ -287,7 +291,7 @@ def run(directory, action, at, number):
     except BaseException:
         print(f"{action} at event {at} of {described()}: {tracer.place}", file=sys.stderr)
         raise
-    return tracer.count, bool(tracer.place) or FAILED[0]
+    return list(tracer.events.values()), bool(tracer.place) or FAILED[0]
 
 
 FAILED = [False]
@@ -352,10 +356,10 @@ def compare(shards, least, most):
 
 def isolated(action, at, number):
     """
-    One step in a forked process.
+    One step in a forked process; with *at* None, none.
 
     Returns:
-        How many events there were, and whether the action was taken.
+        The events of each line, and whether the action was taken.
     """
     # Removed by this process alone, not by the children that a step forks.
     with tempfile.TemporaryDirectory() as directory:
@@ -392,26 +396,31 @@ def steps(action, seed, sample):
     Take the steps of one action.
 
     Args:
-        sample: How many; all if None.
+        sample: At how many lines; at all if None.
 
     Returns:
-        How many were taken, of how many.
+        At how many lines, and at how many there could be.
     """
+    rng = random.Random(f"{seed} {action}")
     if action == "system call":
-        size = next(at for at in range(10_000) if not isolated(action, at, at)[1])
+        lines = [[at] for at in range(next(at for at in range(10_000) if not fails(at)))]
     else:
-        size, _ = isolated(action, 1 << 40, 0)
-    places = range(size)
-    if sample is not None and sample < size:
-        places = sorted(random.Random(f"{seed} {action}").sample(places, sample))
-    for at in places:
-        isolated(action, at, at + seed)
-    return len(places), size
+        lines, _ = isolated(action, None, 0)
+    taken = lines if sample is None else rng.sample(lines, min(sample, len(lines)))
+    for events in taken:
+        # The first time that the line runs, and one of the others.
+        for at in {events[0], rng.choice(events)}:
+            isolated(action, at, at + seed)
+    return len(taken), len(lines)
+
+
+def fails(at):
+    return isolated("system call", at, at)[1]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sample", type=int, help="steps for each action; all if not given")
+    parser.add_argument("--sample", type=int, help="places for each action; all if not given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--action", choices=[*ACTIONS, "system call"], action="append")
     options = parser.parse_args()
@@ -420,7 +429,7 @@ def main():
         del ACTIONS["no memory"]
     for action in options.action or [*ACTIONS, "system call"]:
         taken, size = steps(action, options.seed, options.sample)
-        print(f"{action}: {taken:,} of {size:,} steps, no failure", flush=True)
+        print(f"{action}: at {taken:,} of {size:,} places, no failure", flush=True)
 
 
 if __name__ == "__main__":
