@@ -98,7 +98,7 @@ def read_renames(path: Path, shown: str) -> Renames:
     except EncodingError as error:
         return Renames(findings=[Finding(shown, 0, 0, "AL105", error.found, REMEDY)])
     except (OSError, ValueError, RecursionError) as error:
-        return _wrong(shown, (0, 0), f"cannot be read: {error}")
+        return _wrong(shown, (0, 0), f"cannot be read: {getattr(error, 'strerror', None) or error}")
     places = positions(text)
     try:
         known = _File.model_validate(data).messages

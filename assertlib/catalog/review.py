@@ -162,7 +162,11 @@ def read_lock(root: Path, shown: str) -> Lock:
         return lock
     except (OSError, ValueError, RecursionError) as error:
         lock.exists = True
-        lock.findings.append(_wrong(lock.shown, (0, 0), f"cannot be read: {error}"))
+        lock.findings.append(
+            _wrong(
+                lock.shown, (0, 0), f"cannot be read: {getattr(error, 'strerror', None) or error}"
+            )
+        )
         return lock
     lock.exists = True
     lock.text = text

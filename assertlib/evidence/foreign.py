@@ -18,9 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import UnionType
+from typing import Any
 
 import orjson
 
+from ..inputs import lines_in, open_found, open_named, parse_json, read_found
 from ..model import UsageError
 from ..recording.foreign import Account, convert
 from ..recording.rundir import KNOWN, OUTPUTS, LiveShards
@@ -45,7 +47,7 @@ def ingest(files: Sequence[Path], run: Path) -> Iterator[Account]:
             with _seekable(path) as source:
                 facts = {**_facts(path.with_suffix(KNOWN)), "content": _content(source)}
                 name = _name(path, source, run)
-                account = convert(str(source), str(run), name, facts, orjson.loads)
+                account = convert(str(source), str(run), name, facts, orjson.loads, named=True)
                 account.path = str(path)
                 yield account
         except OSError as error:
@@ -87,7 +89,7 @@ def _content(path: Path, size: int | None = None) -> tuple[int, str]:
     whole = path.stat().st_size
     left = whole if size is None else size
     hashed = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_named(path) as file:
         while left and (part := file.read(min(left, _PART))):
             hashed.update(part)
             left -= len(part)
@@ -97,9 +99,9 @@ def _content(path: Path, size: int | None = None) -> tuple[int, str]:
 def _content_of(shard: Path) -> tuple[int, str] | None:
     """What file a shard was made from; nothing if there is none."""
     try:
-        with shard.open("rb") as file:
-            header = json.loads(file.readline())[HEADER]
-        size, hashed = header["content"]
+        with open_found(shard) as file:
+            header = parse_json(next(iter(lines_in(file)), b""))
+        size, hashed = header[HEADER]["content"]  # type: ignore[index]
         return int(size), str(hashed)
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -135,8 +137,6 @@ def take_outputs(run: Path) -> list[Account]:
     """What processes of *run* left in files of their own, as shards."""
     accounts = []
     for path in sorted((run / OUTPUTS).glob("*.jsonl")):
-        if not path.is_file():
-            continue
         try:
             # By content: times of files follow a clock that may have been set back.
             content = _content(path)
@@ -146,7 +146,9 @@ def take_outputs(run: Path) -> list[Account]:
             accounts.append(convert(str(path), str(run), path.stem, facts, orjson.loads))
         except (UsageError, OSError) as error:
             account = Account(str(path))
-            account.cannot_read(0, str(error))
+            problem = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            account.failure = problem
+            account.cannot_read(0, problem)
             accounts.append(account)
     return accounts
 
@@ -174,10 +176,10 @@ _FACTS: dict[str, type | UnionType] = {
 def _facts(path: Path) -> dict[str, object]:
     """What `new_output` wrote beside an output; nothing if the file is another's."""
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known: Any = parse_json(read_found(path))
         is_ours = all(isinstance(known[name], kind) for name, kind in _FACTS.items())
         if known["trial"] is not None:
             from_dict(known["trial"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
     return {name: known[name] for name in _FACTS} if is_ours else {}

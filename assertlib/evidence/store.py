@@ -16,6 +16,7 @@ from typing import Self
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..inputs import LATEST
 from ..model import UsageError
 from . import schema
 from .digest import Sample
@@ -160,7 +161,8 @@ class Store:
                 merged = known
                 merged.merge(record)
             elif newest:
-                merged.started = max(record.started, _last_start(connection) + 1)
+                after = min(_last_start(connection) + 1, LATEST)
+                merged.started = max(record.started, after)
             self._replace(connection, merged)
             return True
 
