@@ -190,7 +190,8 @@ def lines_in(file: IO[bytes], before: int = 0) -> Iterable[bytes]:
     Raises:
         LongLineError: While iterating: a line is too long.
     """
-    is_small = file.seekable() and _system.fstat(file.fileno()).st_size <= LONGEST_LINE
+    status = _system.fstat(file.fileno())
+    is_small = stat.S_ISREG(status.st_mode) and status.st_size <= LONGEST_LINE
     return file if is_small else _bounded_lines(file, before)
 
 

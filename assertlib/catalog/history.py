@@ -5,7 +5,6 @@ The life of each invariant, as version control remembers it.
 from __future__ import annotations
 
 import subprocess
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from .files import is_hidden
 from .model import Invariant
+from .toml import parse_toml
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def _entries(
 
 def _read(area: str, text: str) -> Iterator[tuple[str, Invariant]]:
     try:
-        data = tomllib.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError):
+        data = parse_toml(text.removeprefix("\ufeff"))
+    except ValueError:
         return
     for name, table in data.items():
         try:

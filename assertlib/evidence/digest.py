@@ -341,7 +341,9 @@ def _misnamed(shard: Shard) -> Iterator[str]:
     if shard.identities is None or not shard.has_details:
         return
     for number, (slot, known) in enumerate(zip(shard.slots, shard.identities, strict=False)):
-        if slot.message is not None and slot.hash and (slot.hash, slot.kind.code) != known:
+        if slot.message is None:
+            continue
+        if (slot.hash or message_hash(slot.message), slot.kind.code) != known:
             yield f"slot {number} of its counters is not {slot.message!r}, as its lines declare it"
 
 

@@ -14,17 +14,17 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import UnionType
 from typing import Any
 
 import orjson
 
-from ..inputs import lines_in, open_found, open_named, parse_json, read_found
+from ..inputs import LATEST, TooLargeError, lines_in, open_found, open_named, parse_json
 from ..model import UsageError
 from ..recording.foreign import Account, convert
+from ..recording.reader import UnreadableRunError, read_json_object
 from ..recording.rundir import KNOWN, OUTPUTS, LiveShards
 from ..recording.shard import HEADER, SUFFIX
 from ..recording.system import system
@@ -33,6 +33,8 @@ from ..recording.trials import from_dict
 OUTPUT_ENV = "ANTITHESIS_SDK_LOCAL_OUTPUT"
 _HASHED = 8
 _PART = 1 << 20
+_LARGEST = 1 << 30
+"""Bytes of what a process left; an SDK writes the first hits of each assertion only."""
 
 
 def ingest(files: Sequence[Path], run: Path) -> Iterator[Account]:
@@ -45,7 +47,7 @@ def ingest(files: Sequence[Path], run: Path) -> Iterator[Account]:
     for path in files:
         try:
             with _seekable(path) as source:
-                facts = {**_facts(path.with_suffix(KNOWN)), "content": _content(source)}
+                facts = {**_facts_beside(path.with_suffix(KNOWN)), "content": _content(source)}
                 name = _name(path, source, run)
                 account = convert(str(source), str(run), name, facts, orjson.loads, named=True)
                 account.path = str(path)
@@ -138,6 +140,8 @@ def take_outputs(run: Path) -> list[Account]:
     accounts = []
     for path in sorted((run / OUTPUTS).glob("*.jsonl")):
         try:
+            if path.lstat().st_size > _LARGEST:
+                raise TooLargeError(0, f"is larger than {_LARGEST:,} bytes")
             # By content: times of files follow a clock that may have been set back.
             content = _content(path)
             if _content_of(run / f"{path.stem}-1{SUFFIX}") == content:
@@ -160,26 +164,57 @@ def still_running(run: Path) -> list[int]:
     return sorted(int(pid) for pid in pids if pid.isdecimal())
 
 
-_FACTS: dict[str, type | UnionType] = {
-    "pid": int,
-    "time": int,
-    "clock": int,
-    "clock_id": str,
-    "command": list,
-    "commit": str | None,
-    "run": str,
-    "features": dict,
-    "trial": dict | None,
+def _is_time(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LATEST
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+_FACTS: dict[str, Callable[[Any], bool]] = {
+    "pid": _is_time,
+    "time": _is_time,
+    "clock": _is_time,
+    "clock_id": _is_text,
+    "command": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "commit": lambda value: isinstance(value, str | None),
+    "run": _is_text,
+    "features": lambda value: (
+        isinstance(value, dict) and all(isinstance(each, bool) for each in value.values())
+    ),
+    "trial": lambda value: isinstance(value, dict | None),
 }
 
 
-def _facts(path: Path) -> dict[str, object]:
-    """What `new_output` wrote beside an output; nothing if the file is another's."""
+def _facts_beside(path: Path) -> dict[str, object]:
+    """What `new_output` wrote beside an output; nothing if the file is another's, or not there."""
     try:
-        known: Any = parse_json(read_found(path))
-        is_ours = all(isinstance(known[name], kind) for name, kind in _FACTS.items())
-        if known["trial"] is not None:
-            from_dict(known["trial"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return _facts(path)
+    except UnreadableRunError:
         return {}
-    return {name: known[name] for name in _FACTS} if is_ours else {}
+
+
+def _facts(path: Path) -> dict[str, object]:
+    """
+    What `new_output` wrote beside an output of a run; nothing without such a file.
+
+    Raises:
+        UnreadableRunError: It holds anything else.
+    """
+    known = read_json_object(str(path))
+    if known is None:
+        return {}
+    for name, holds in _FACTS.items():
+        if name not in known or not holds(known[name]):
+            raise known.error(name, f"is {repr(known.get(name))[:_SHOWN]}, which it cannot be")
+    trial = known["trial"]
+    if isinstance(trial, dict):
+        try:
+            from_dict(trial)
+        except ValueError as error:
+            raise known.error("trial", f"cannot be read: {error}") from None
+    return {name: known[name] for name in _FACTS}
+
+
+_SHOWN = 60

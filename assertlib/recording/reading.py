@@ -14,7 +14,7 @@ from operator import gt
 from ..inputs import LATEST, MOST_COUNT, MOST_SLOTS
 from ..model import ALWAYS, Location, kind_coded, kind_displayed, kind_named
 from . import shard, trials
-from .counters import CounterFile
+from .counters import CounterFile, message_hash
 from .hits import Captured, Hit
 from .records import (
     Delta,
@@ -67,10 +67,13 @@ class DetailsReading:
         self._last_assert = body
 
     def _take_slot(self, body: Record, _: int) -> None:
+        hashed, message = _hash(body["hash"]), _str(body["id"])
+        if hashed != message_hash(message):
+            raise ValueError(f"{body['hash']} is not the hash of {message[:_SHOWN]!r}")
         slot = SlotRecord(
             _kind(body["kind"]),
-            _hash(body["hash"]),
-            _str(body["id"]),
+            hashed,
+            message,
             _optional(body["invariant"]),
             _location(self._last_assert.get("location")),
         )
@@ -84,6 +87,9 @@ class DetailsReading:
         if kind is None:
             raise ValueError(f"unknown display_type {self._last_assert['display_type']!r}")
         message = _str(body["id"])
+        if self._last_assert.get("id") != message:
+            # Both are one write.
+            raise ValueError("the assertion that was hit is not on the line before")
         number, slot = _slot(body["slot"]), self._by_name.get(f"{kind.name} {message}")
         if slot is None:
             # Its declaration was lost, on a full disk.
