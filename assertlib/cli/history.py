@@ -101,6 +101,10 @@ def read(file: Path, model: str | None = None) -> History:
             raise HistoryError(f"{file}: {error}") from None
         except LongLineError as error:
             raise HistoryError(f"{file}:{error.number}: {error}") from None
+    if model is None and history.header.model not in MODELS:
+        raise HistoryError(
+            f"{file}:1: there is no model {history.header.model!r}; there are: {', '.join(MODELS)}"
+        )
     if model is not None:
         history.header = replace(history.header, model=model)
     return history

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import add
@@ -25,7 +26,7 @@ from ..recording.trials import EXPECTS_VIOLATION
 from .combine import Evidence
 from .digest import Digest, Sample, numbers_in
 
-SCHEMA: Literal[1] = 1
+SCHEMA = 1
 _PLAIN = ("target", "commit", "branch", "full", "started", "command", "features", "replays")
 NO_TRIALS: Sample = ("", "none")
 """The sample that hits outside of trials belong to, in processes that ran none."""
@@ -231,6 +232,7 @@ def from_json(data: bytes) -> RunRecord:
     try:
         known = _Exported.model_validate_json(data)
     except ValidationError as error:
+        _check_schema(data)
         raise ValueError(_problem(error)) from None
     plain = {name: getattr(known, name) for name in _PLAIN}
     record = RunRecord(known.run, **plain)
@@ -247,6 +249,17 @@ def from_json(data: bytes) -> RunRecord:
         )
     _check_width(record)
     return record
+
+
+def _check_schema(data: bytes) -> None:
+    """
+    Raises:
+        ValueError: A newer assertlib wrote the line.
+    """
+    with suppress(ValidationError):
+        found = _Version.model_validate_json(data).format
+        if found != SCHEMA:
+            raise ValueError(f"schema {found}, this assertlib reads {SCHEMA}: update it")
 
 
 def _problem(error: ValidationError) -> str:
@@ -285,12 +298,18 @@ _Bits = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]+\z", max_length=MO
 _KindName = Literal["always", "always_or_unreachable", "sometimes", "reachable", "unreachable"]
 
 
+class _Version(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    format: int = Field(alias="schema")
+
+
 class _Exported(BaseModel):
     """A line of an export."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    format: Literal[1] = Field(alias="schema")
+    format: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)] = Field(alias="schema")
     run: _Id
     target: _Text
     commit: _Text
