@@ -136,8 +136,15 @@ def new_output(directory: Path, command: Sequence[str], facts: Mapping[str, obje
 
 
 def take_outputs(run: Path) -> list[Account]:
-    """What processes of *run* left in files of their own, as shards."""
+    """
+    What processes of *run* left in files of their own, as shards.
+
+    Raises:
+        UnreadableRunError: Their directory is a link.
+    """
     accounts = []
+    if (run / OUTPUTS).is_symlink():
+        raise UnreadableRunError(f"{run / OUTPUTS}: is a symbolic link; remove it from the run")
     for path in sorted((run / OUTPUTS).glob("*.jsonl")):
         try:
             if path.lstat().st_size > _LARGEST:

@@ -197,6 +197,8 @@ def find(token: str, directories: Iterator[Path]) -> Recipe:
     if not _TAPE.fullmatch(token):
         return parse(token)
     for directory in directories:
+        if directory.is_symlink():
+            raise TokenError(f"{directory}: is a symbolic link; remove it from the run")
         path = directory / f"{token}{_SUFFIX}"
         if path.exists() or path.is_symlink():
             return read(path)
