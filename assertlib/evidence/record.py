@@ -200,6 +200,8 @@ class RunRecord:
             if told is not None:
                 true[: len(told.true)] = map(add, true, told.true)
                 false[: len(told.false)] = map(add, false, told.false)
+        # No database holds more.
+        true, false = ([min(count, MOST_COUNT) for count in row] for row in (true, false))
         return true, false
 
     def lines(self) -> Iterator[str]:

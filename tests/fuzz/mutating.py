@@ -251,7 +251,7 @@ def _toml_changed(dice, path):
 
 def _cells_changed(dice, path):
     data = bytearray(path.read_bytes())
-    kind = dice.choice(("header", "slot", "slot", "cut", "longer"))
+    kind = dice.choice(("header", "slot", "slot", "cut", "longer", "twin"))
     if kind == "cut" or len(data) < 64:
         size = dice.randrange(len(data) + 1)
         path.write_bytes(data[:size])
@@ -259,6 +259,11 @@ def _cells_changed(dice, path):
     if kind == "longer":
         path.write_bytes(data + bytes(dice.choice((1, 8, 4096, 5 << 20))))
         return f"{path.name}: longer"
+    if kind == "twin":
+        one, other = (64 + 32 * dice.randrange(4) for _ in range(2))
+        data[one : one + 16] = data[other : other + 16]
+        path.write_bytes(data)
+        return f"{path.name}: the slot at {one} is named as that at {other}"
     most = min(len(data) // 8, FIRST_SLOT + 4 * 6)
     cell = dice.randrange(FIRST_SLOT) if kind == "header" else dice.randrange(FIRST_SLOT, most or 9)
     value = dice.choice(
