@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SECONDS ?= 60
 FUZZ_SECONDS ?= 600
+FUZZ_SEED ?= 1
 
 # The tests of floors 0-2, which hold for each twin; the store's suite is run by its own test.
 FLOORS := tests/recording tests/twins tests/invariants $(addprefix tests/test_, \
@@ -26,7 +27,8 @@ SANITIZED_ENVIRONMENT = env PYTHONPATH=$(CURDIR)/$(SANITIZED) PYTHONMALLOC=mallo
 	ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)"
 
-.PHONY: help install services demo test check sanitize format bench campaigns kills stepping simulations docs clean
+.PHONY: help install services demo test check sanitize format bench campaigns kills mutations \
+	simulations stepping docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -134,6 +136,9 @@ stepping: install ## something hostile at each line of the recorder, both twins:
 
 kills: install ## the long form of the tests of kill -9: 1,000 kills, some 15 minutes
 	$(BIN)/python tests/never_green/kills.py --kills 1000
+
+mutations: install ## the long form of the fuzzing of readers: 100,000 mutations, about an hour
+	$(BIN)/python -m tests.fuzz.mutations --seed $(FUZZ_SEED) --count 100000
 
 simulations: install ## the long form of the simulation's tests; some hours
 	$(BIN)/python benchmarks/sim_campaigns.py determinism --seeds 10000

@@ -111,7 +111,12 @@ class trial:
     ) -> None:
         if not isinstance(seed, int | None):
             raise TypeError(f"the seed of a trial must be an integer, not {seed!r}")
-        self._trial = Trial(str(id), population=population, seed=seed, sampler=sampler)
+        self._trial = Trial(
+            str(id),
+            population=None if population is None else str(population),
+            seed=seed,
+            sampler=None if sampler is None else str(sampler),
+        )
 
     def __enter__(self) -> Self:
         recorder.begin_trial(self._trial)

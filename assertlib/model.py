@@ -232,6 +232,10 @@ class Site:
         return f"<Site {self.kind.name} {self.message!r} {self.file}:{self.line}>"
 
 
+_MOST_LINES = 1 << 31
+_SHOWN = 60
+
+
 def site_from_dict(data: Mapping[str, object]) -> Site:
     """
     Read what `Site.as_dict` wrote.
@@ -244,14 +248,14 @@ def site_from_dict(data: Mapping[str, object]) -> Site:
     def text(name: str) -> str:
         value = data[name]
         if not isinstance(value, str):
-            msg = f"{name} of an assertion must be a string, not {value!r}"
+            msg = f"{name} of an assertion must be a string, not {repr(value)[:_SHOWN]}"
             raise ValueError(msg)
         return value
 
     def number(name: str) -> int:
         value = data[name]
-        if not isinstance(value, int):
-            msg = f"{name} of an assertion must be an integer, not {value!r}"
+        if type(value) is not int or not 0 <= value < _MOST_LINES:
+            msg = f"{name} of an assertion must be an integer from 0, not {repr(value)[:_SHOWN]}"
             raise ValueError(msg)
         return value
 

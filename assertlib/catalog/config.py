@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from os.path import normpath
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from ..model import UsageError
 from .files import read_text
 from .findings import did_you_mean
 from .positions import nearest, positions
+from .toml import parse_toml
 from .words import in_words_of_toml
 
 FILE = "pyproject.toml"
@@ -166,8 +166,8 @@ def find_config(start: Path) -> Config:
 def is_toml(text: str) -> bool:
     """Whether *text* is TOML."""
     try:
-        tomllib.loads(text)
-    except (ValueError, RecursionError):
+        parse_toml(text)
+    except ValueError:
         return False
     return True
 
@@ -175,10 +175,10 @@ def is_toml(text: str) -> bool:
 def _read(file: Path) -> Config | None:
     try:
         text = read_text(file)
-        data = tomllib.loads(text)
+        data = parse_toml(text)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"{file}: {error}") from error
     tool = data.get("tool", {})
     if not isinstance(tool, dict) or "assertlib" not in tool:

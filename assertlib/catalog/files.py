@@ -7,6 +7,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from ..inputs import read_named
 from ..recording.private import replacing
 from ..utf8 import decoded
 
@@ -60,9 +61,9 @@ def read_text(path: Path) -> str:
 
     Raises:
         EncodingError: It is not UTF-8.
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is not a regular file.
     """
-    return decoded(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
+    return decoded(read_named(path)).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_as_is(path: Path) -> str:
@@ -71,10 +72,10 @@ def read_as_is(path: Path) -> str:
 
     Raises:
         EncodingError: It is not UTF-8.
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is not a regular file.
     """
     try:
-        return decoded(path.read_bytes())
+        return decoded(read_named(path))
     except FileNotFoundError:
         return ""
 

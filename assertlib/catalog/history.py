@@ -4,7 +4,6 @@ The life of each invariant, as version control remembers it.
 
 from __future__ import annotations
 
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from . import git
 from .files import is_hidden
 from .model import Invariant
+from .toml import parse_toml
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def _entries(
 
 def _read(area: str, text: str) -> Iterator[tuple[str, Invariant]]:
     try:
-        data = tomllib.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError):
+        data = parse_toml(text.removeprefix("\ufeff"))
+    except ValueError:
         return
     for name, table in data.items():
         try:

@@ -5,7 +5,6 @@ Reads catalogs: TOML files, one per area, one table per invariant.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from .positions import Path as KeyPath
 from .positions import Position, nearest, positions
 from .renames import FILE as RENAMES
 from .renames import Renames, read_renames
+from .toml import parse_toml
 from .words import in_words_of_toml
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
@@ -178,8 +178,8 @@ def _load_file(catalog: Catalog, path: Path, shown: str) -> None:
         _find(catalog, shown, (0, 0), error.found, REMEDY)
         return
     try:
-        data = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = parse_toml(text)
+    except ValueError as error:
         position = re.search(r"line (\d+), column (\d+)", str(error))
         at_end = (text.count("\n") + 1, len(text) - text.rfind("\n"))
         place = (int(position[1]), int(position[2])) if position else at_end

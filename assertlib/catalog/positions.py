@@ -23,14 +23,17 @@ _PART = re.compile(_KEY)
 _MULTI_LINE = r'"""(?:[^\\]|\\.)*?"{3,5}' + r"|'''.*?'{3,5}"
 _COMMENT = r"\#[^\n]*"
 _SKIPPED = re.compile(f"{_MULTI_LINE}|{_BASIC}|{_LITERAL}|{_COMMENT}", re.DOTALL)
+_PLAIN = re.compile(r"""[^\n\[\]{}"'#]+""")
 _SPACE = re.compile(rf"(?:[ \t\r\n]|{_COMMENT})*")
 
 
 def positions(text: str) -> dict[Path, Position]:
     """Line and column, from 1, of each table and key."""
     found: dict[Path, Position] = {}
+    line, counted = 1, 0
     for path, offset in _keys(text):
-        line = text.count("\n", 0, offset) + 1
+        line += text.count("\n", counted, offset)
+        counted = offset
         place = (line, offset - text.rfind("\n", 0, offset))
         for end in range(1, len(path) + 1):
             found.setdefault(path[:end], place)
@@ -78,7 +81,7 @@ def _end_of_statement(text: str, offset: int, depth: int) -> int:
     """The end of the line on which all brackets and strings are closed."""
     depth = abs(depth)
     while offset < len(text):
-        skipped = _SKIPPED.match(text, offset)
+        skipped = _PLAIN.match(text, offset) or _SKIPPED.match(text, offset)
         if skipped is not None:
             offset = skipped.end()
             continue

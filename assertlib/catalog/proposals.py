@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..inputs import read_named
 from .config import Target
 from .deep import deep_recursion
 from .scan import source_files
@@ -66,7 +67,7 @@ def proposals(root: Path, target: Target) -> list[Proposal]:
 def _readable(path: Path) -> list[tuple[str, str, str]]:
     try:
         with deep_recursion():
-            return list(_said(path.read_bytes()))
+            return list(_said(read_named(path)))
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
         return []
 

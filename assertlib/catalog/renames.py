@@ -7,7 +7,6 @@ old one.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..utf8 import REMEDY, EncodingError
 from .files import read_text, write_whole
 from .findings import Finding
 from .positions import nearest, positions
+from .toml import parse_toml
 from .words import in_words_of_toml
 
 FILE = "renames.toml"
@@ -92,13 +92,13 @@ def read_renames(path: Path, shown: str) -> Renames:
     """
     try:
         text = read_text(path)
-        data = tomllib.loads(text)
+        data = parse_toml(text)
     except FileNotFoundError:
         return Renames()
     except EncodingError as error:
         return Renames(findings=[Finding(shown, 0, 0, "AL105", error.found, REMEDY)])
-    except (OSError, ValueError, RecursionError) as error:
-        return _wrong(shown, (0, 0), f"cannot be read: {error}")
+    except (OSError, ValueError) as error:
+        return _wrong(shown, (0, 0), f"cannot be read: {getattr(error, 'strerror', None) or error}")
     places = positions(text)
     try:
         known = _File.model_validate(data).messages

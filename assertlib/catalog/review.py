@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import difflib
 import shlex
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +35,7 @@ from .loader import Catalog, Entry
 from .model import KindName
 from .positions import nearest, positions
 from .rules import RULES
+from .toml import parse_toml
 from .weakening import weakening
 from .words import in_words_of_toml
 
@@ -153,16 +153,20 @@ def read_lock(root: Path, shown: str) -> Lock:
     lock = Lock(root / LOCK, f"{shown}/{LOCK}")
     try:
         text = read_text(lock.path)
-        data = tomllib.loads(text)
+        data = parse_toml(text)
     except FileNotFoundError:
         return lock
     except EncodingError as error:
         lock.exists = True
         lock.findings.append(Finding(lock.shown, 0, 0, "AL105", error.found, REMEDY))
         return lock
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         lock.exists = True
-        lock.findings.append(_wrong(lock.shown, (0, 0), f"cannot be read: {error}"))
+        lock.findings.append(
+            _wrong(
+                lock.shown, (0, 0), f"cannot be read: {getattr(error, 'strerror', None) or error}"
+            )
+        )
         return lock
     lock.exists = True
     lock.text = text

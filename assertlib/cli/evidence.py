@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -19,11 +18,12 @@ from ..catalog.files import ignore_all
 from ..evidence.address import ENVIRONMENT
 from ..evidence.combine import Evidence
 from ..evidence.gather import read_evidence
-from ..evidence.record import Result, RunRecord, from_dict, record_of
+from ..evidence.record import Result, RunRecord, from_json, record_of
 from ..evidence.revision import short
 from ..evidence.runs import find_runs, runs_in_order
 from ..evidence.store import DEFAULT, Store
 from ..evidence.wording import counted, one_line, percent
+from ..inputs import LongLineError, lines_in
 from ..model import NoDataError
 from ..recording.checkout import find_branch
 from ..recording.private import replacing
@@ -333,7 +333,7 @@ def _exported(store: Store, target: str | None) -> Iterator[str]:
         for run in runs:
             record = store.run(run.id)
             if record is not None:
-                yield json.dumps(record.as_dict()) + "\n"
+                yield from record.lines()
             step()
 
 
@@ -348,22 +348,29 @@ def import_runs(
 
     Example: assertlib evidence import evidence.jsonl
     """
-    taken = read = 0
+    taken: set[str] = set()
+    read: set[str] = set()
     with open_store(configuration(project)) as store:
         for file in files:
-            with file.open("rb") as lines:
-                for number, line in enumerate(lines, 1):
-                    taken += store.add(_imported(line, f"{file}:{number}:1"))
-                    read += 1
-    print(f"{counted(read, 'run')} read, {taken} with something new")
+            for record in _imported(file):
+                read.add(record.id)
+                if store.add(record):
+                    taken.add(record.id)
+    print(f"{counted(len(read), 'run')} read, {len(taken)} with something new")
     return OK
 
 
-def _imported(line: bytes, place: str) -> RunRecord:
+def _imported(file: Path) -> Iterator[RunRecord]:
+    with file.open("rb") as lines:
+        try:
+            for number, line in enumerate(lines_in(lines), 1):
+                yield _record_in(line, f"{file}:{number}:1")
+        except LongLineError as error:
+            raise ConfigError(f"{file}:{error.number}:1: {error}; export it anew") from None
+
+
+def _record_in(line: bytes, place: str) -> RunRecord:
     try:
-        data = json.loads(decoded(line))
-        if not isinstance(data, dict):
-            raise ValueError("no run: not an object")
-        return from_dict(data)
-    except (ValueError, RecursionError) as error:
+        return from_json(decoded(line).encode())
+    except ValueError as error:
         raise ConfigError(f"{place}: {error}") from None

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
@@ -17,6 +19,7 @@ from ..history.linearizability import BUDGET
 from ..history.records import HistoryError
 from ..history.timeline import timeline as rendered
 from ..history.validation import MODELS, Check, Status, Validation, validate
+from ..inputs import LongLineError, lines_in
 from ..utf8 import EncodingError, unmarked_lines
 from .common import NO_DATA, OK, WRONG, command
 
@@ -24,7 +27,9 @@ app = typer.Typer(
     no_args_is_help=True, help="Judge what clients recorded of a store, without running anything."
 )
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A history, as JSON lines.")]
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A history, as JSON lines; - for the standard input.")
+]
 ModelOption = Annotated[
     str | None,
     typer.Option(
@@ -72,6 +77,8 @@ def timeline(
     Example: assertlib history timeline history.jsonl -o timeline.html
     """
     history = read(file, model)
+    if output is None and str(file) == "-":
+        raise HistoryError("-: name the page with -o")
     output = output or file.with_suffix(".html")
     if output.resolve() == file.resolve():
         raise HistoryError(f"{file}: the page would overwrite the history; name another with -o")
@@ -87,14 +94,29 @@ def read(file: Path, model: str | None = None) -> History:
     Raises:
         HistoryError: It cannot be read.
     """
-    with file.open("rb") as lines:
+    with _opened(file) as lines:
         try:
-            history = read_history(unmarked_lines(lines), str(file))
+            history = read_history(unmarked_lines(lines_in(lines)), str(file))
         except EncodingError as error:
             raise HistoryError(f"{file}: {error}") from None
+        except LongLineError as error:
+            raise HistoryError(f"{file}:{error.number}: {error}") from None
+    if model is None and history.header.model not in MODELS:
+        raise HistoryError(
+            f"{file}:1: there is no model {history.header.model!r}; there are: {', '.join(MODELS)}"
+        )
     if model is not None:
         history.header = replace(history.header, model=model)
     return history
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    with file.open("rb") as lines:
+        yield lines
 
 
 def exit_code(status: Status) -> int:

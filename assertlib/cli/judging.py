@@ -13,6 +13,7 @@ from ..evidence.foreign import take_outputs
 from ..evidence.gather import count_shards, read_evidence
 from ..evidence.runs import find_runs
 from ..evidence.summary import Summary, summarise
+from ..recording.reader import UnreadableRunError
 from .common import broken_parts, place_from_here
 from .progress import progress
 
@@ -31,7 +32,9 @@ def judged(config: Config, names: list[str], target: str | None) -> tuple[Eviden
         config = find_config(paths[0].resolve())
     for path in paths:
         # A process may have gone on writing when its run had ended.
-        take_outputs(path)
+        for account in take_outputs(path):
+            if account.failure:
+                raise UnreadableRunError(f"{account.failure}; remove it from the run")
     with progress("reading", count_shards(paths)) as step:
         evidence = read_evidence(paths, step)
     newest = evidence.newest()

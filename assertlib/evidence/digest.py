@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
 
+from ..inputs import MOST_COUNT
 from ..model import NOWHERE, Kind, Site
 from ..recording.counters import message_hash
 from ..recording.hits import Hit
@@ -99,7 +100,13 @@ class Layout:
         self.names = names
         self.numbers = numbers
         self.declared = sum(1 << number for number in set(numbers))
-        place = {number: slot for slot, number in enumerate(numbers)}
+        place: dict[int, int] = {}
+        # An assertion may have two slots: an exception came between taking one and using it.
+        self._again = [
+            (slot, place[number])
+            for slot, number in enumerate(numbers)
+            if place.setdefault(number, slot) != slot
+        ]
         # What has no slot is picked from behind the last, where there is a zero.
         order = [place.get(number, len(numbers)) for number in range(len(names))]
         self._pick = None if order == list(range(len(numbers))) else _picking(order)
@@ -110,6 +117,10 @@ class Layout:
         if missing:
             # Later trials know more assertions; damaged files tell of some that nobody knows.
             counts = [*counts[: len(self.numbers)], *[0] * missing]
+        if self._again:
+            counts = [*counts]
+            for slot, first in self._again:
+                counts[first] = min(counts[first] + counts[slot], MOST_COUNT)
         return counts if self._pick is None else self._pick([*counts, 0])
 
 
@@ -340,8 +351,14 @@ def _misnamed(shard: Shard) -> Iterator[str]:
     # Names that the scan knows are what the counters say; the lines need not be read for them.
     if shard.identities is None or not shard.has_details:
         return
+    for number in range(len(shard.identities), len(shard.slots)):
+        message = shard.slots[number].message
+        if message is not None:
+            yield f"its lines declare {message!r} as slot {number}, which its counters lack"
     for number, (slot, known) in enumerate(zip(shard.slots, shard.identities, strict=False)):
-        if slot.message is not None and slot.hash and (slot.hash, slot.kind.code) != known:
+        if slot.message is None:
+            continue
+        if (slot.hash or message_hash(slot.message), slot.kind.code) != known:
             yield f"slot {number} of its counters is not {slot.message!r}, as its lines declare it"
 
 

@@ -14,16 +14,18 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import UnionType
+from typing import Any
 
 import orjson
 
+from ..inputs import LATEST, TooLargeError, lines_in, open_found, open_named, parse_json
 from ..model import UsageError
 from ..recording import private
 from ..recording.foreign import Account, convert
+from ..recording.reader import UnreadableRunError, read_json_object
 from ..recording.reprs import redacted_command
 from ..recording.rundir import KNOWN, OUTPUTS, LiveShards
 from ..recording.shard import HEADER, SUFFIX
@@ -33,6 +35,8 @@ from ..recording.trials import from_dict
 OUTPUT_ENV = "ANTITHESIS_SDK_LOCAL_OUTPUT"
 _HASHED = 8
 _PART = 1 << 20
+_LARGEST = 1 << 30
+"""Bytes of what a process left; an SDK writes the first hits of each assertion only."""
 
 
 def ingest(files: Sequence[Path], run: Path) -> Iterator[Account]:
@@ -45,9 +49,9 @@ def ingest(files: Sequence[Path], run: Path) -> Iterator[Account]:
     for path in files:
         try:
             with _seekable(path) as source:
-                facts = {**_facts(path.with_suffix(KNOWN)), "content": _content(source)}
+                facts = {**_facts_beside(path.with_suffix(KNOWN)), "content": _content(source)}
                 name = _name(path, source, run)
-                account = convert(str(source), str(run), name, facts, orjson.loads)
+                account = convert(str(source), str(run), name, facts, orjson.loads, named=True)
                 account.path = str(path)
                 yield account
         except OSError as error:
@@ -89,7 +93,7 @@ def _content(path: Path, size: int | None = None) -> tuple[int, str]:
     whole = path.stat().st_size
     left = whole if size is None else size
     hashed = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_named(path) as file:
         while left and (part := file.read(min(left, _PART))):
             hashed.update(part)
             left -= len(part)
@@ -99,9 +103,9 @@ def _content(path: Path, size: int | None = None) -> tuple[int, str]:
 def _content_of(shard: Path) -> tuple[int, str] | None:
     """What file a shard was made from; nothing if there is none."""
     try:
-        with shard.open("rb") as file:
-            header = json.loads(file.readline())[HEADER]
-        size, hashed = header["content"]
+        with open_found(shard) as file:
+            header = parse_json(next(iter(lines_in(file)), b""))
+        size, hashed = header[HEADER]["content"]  # type: ignore[index]
         return int(size), str(hashed)
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -134,12 +138,19 @@ def new_output(directory: Path, command: Sequence[str], facts: Mapping[str, obje
 
 
 def take_outputs(run: Path) -> list[Account]:
-    """What processes of *run* left in files of their own, as shards."""
+    """
+    What processes of *run* left in files of their own, as shards.
+
+    Raises:
+        UnreadableRunError: Their directory is a link.
+    """
     accounts = []
+    if (run / OUTPUTS).is_symlink():
+        raise UnreadableRunError(f"{run / OUTPUTS}: is a symbolic link; remove it from the run")
     for path in sorted((run / OUTPUTS).glob("*.jsonl")):
-        if not path.is_file():
-            continue
         try:
+            if path.lstat().st_size > _LARGEST:
+                raise TooLargeError(0, f"is larger than {_LARGEST:,} bytes")
             # By content: times of files follow a clock that may have been set back.
             content = _content(path)
             if _content_of(run / f"{path.stem}-1{SUFFIX}") == content:
@@ -148,7 +159,9 @@ def take_outputs(run: Path) -> list[Account]:
             accounts.append(convert(str(path), str(run), path.stem, facts, orjson.loads))
         except (UsageError, OSError) as error:
             account = Account(str(path))
-            account.cannot_read(0, str(error))
+            problem = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            account.failure = problem
+            account.cannot_read(0, problem)
             accounts.append(account)
     return accounts
 
@@ -160,26 +173,57 @@ def still_running(run: Path) -> list[int]:
     return sorted(int(pid) for pid in pids if pid.isdecimal())
 
 
-_FACTS: dict[str, type | UnionType] = {
-    "pid": int,
-    "time": int,
-    "clock": int,
-    "clock_id": str,
-    "command": list,
-    "commit": str | None,
-    "run": str,
-    "features": dict,
-    "trial": dict | None,
+def _is_time(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LATEST
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+_FACTS: dict[str, Callable[[Any], bool]] = {
+    "pid": _is_time,
+    "time": _is_time,
+    "clock": _is_time,
+    "clock_id": _is_text,
+    "command": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "commit": lambda value: isinstance(value, str | None),
+    "run": _is_text,
+    "features": lambda value: (
+        isinstance(value, dict) and all(isinstance(each, bool) for each in value.values())
+    ),
+    "trial": lambda value: isinstance(value, dict | None),
 }
 
 
-def _facts(path: Path) -> dict[str, object]:
-    """What `new_output` wrote beside an output; nothing if the file is another's."""
+def _facts_beside(path: Path) -> dict[str, object]:
+    """What `new_output` wrote beside an output; nothing if the file is another's, or not there."""
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        is_ours = all(isinstance(known[name], kind) for name, kind in _FACTS.items())
-        if known["trial"] is not None:
-            from_dict(known["trial"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return _facts(path)
+    except UnreadableRunError:
         return {}
-    return {name: known[name] for name in _FACTS} if is_ours else {}
+
+
+def _facts(path: Path) -> dict[str, object]:
+    """
+    What `new_output` wrote beside an output of a run; nothing without such a file.
+
+    Raises:
+        UnreadableRunError: It holds anything else.
+    """
+    known = read_json_object(str(path))
+    if known is None:
+        return {}
+    for name, holds in _FACTS.items():
+        if name not in known or not holds(known[name]):
+            raise known.error(name, f"is {repr(known.get(name))[:_SHOWN]}, which it cannot be")
+    trial = known["trial"]
+    if isinstance(trial, dict):
+        try:
+            from_dict(trial)
+        except ValueError as error:
+            raise known.error("trial", f"cannot be read: {error}") from None
+    return {name: known[name] for name in _FACTS}
+
+
+_SHOWN = 60

@@ -14,6 +14,7 @@ from heapq import nlargest
 from pathlib import Path
 
 from ..catalog.check import Checked
+from ..inputs import is_regular
 from ..recording.hits import Hit
 from ..recording.reader import Follower, shard_names
 from ..recording.shard import SUFFIX, is_alive
@@ -70,7 +71,8 @@ class _Followed:
 
     def look(self, table: Table) -> Digest:
         """What it holds now; a process that is dead says nothing new."""
-        self.is_alive = self._was_alive and is_alive(self._path)
+        # Opening a FIFO would wait for its writer.
+        self.is_alive = self._was_alive and is_regular(self._path) and is_alive(self._path)
         if self._digest is None or self._was_alive:
             self.follower.read()
             self.follower.count()

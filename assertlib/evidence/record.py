@@ -8,12 +8,18 @@ their ids, so that adding one twice, or a run in parts, changes nothing.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import add
-from typing import Any, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from ..inputs import LATEST, LONGEST_LINE, MOST_COUNT, MOST_SLOTS, check_values
 from ..model import Kind
 from ..recording.records import TrialRecord
 from ..recording.reprs import bounded_repr
@@ -52,6 +58,10 @@ class ShardRecord:
     weight: tuple[int, int, int]
     totals: dict[Sample, Totals]
 
+    def as_list(self) -> list[object]:
+        """Plain data, for a file."""
+        return [self.weight, [[*sample, *told] for sample, told in self.totals.items()]]
+
 
 @dataclass
 class TrialRow:
@@ -73,6 +83,11 @@ class TrialRow:
     def cost(self) -> int:
         """How long it took, or as good as forever."""
         return self.end - self.begin if self.end >= 0 else 1 << 62
+
+    def as_list(self) -> list[object]:
+        """Plain data, for a file."""
+        bits = [f"{self.true:x}", f"{self.false:x}"]
+        return [*self.sample, self.parent, self.seed, self.begin, self.end, *bits]
 
 
 class Result(NamedTuple):
@@ -188,70 +203,179 @@ class RunRecord:
             if told is not None:
                 true[: len(told.true)] = map(add, true, told.true)
                 false[: len(told.false)] = map(add, false, told.false)
+        # No database holds more.
+        true, false = ([min(count, MOST_COUNT) for count in row] for row in (true, false))
         return true, false
 
-    def as_dict(self) -> dict[str, object]:
-        """Plain data, for a file; `from_dict` reads it."""
-        return {
-            "schema": SCHEMA,
-            "run": self.id,
-            **{name: getattr(self, name) for name in _PLAIN},
-            "assertions": self.assertions,
-            "shards": {
-                name: [shard.weight, [[*sample, *told] for sample, told in shard.totals.items()]]
-                for name, shard in self.shards.items()
-            },
-            "trials": {
-                name: [
-                    *each.sample, each.parent, each.seed, each.begin, each.end,
-                    f"{each.true:x}", f"{each.false:x}",
-                ]
-                for name, each in self.trials.items()
-            },
-        }  # fmt: skip
+    def lines(self) -> Iterator[str]:
+        """
+        Lines of JSON for a file; `from_json` reads each, and `merge` puts them together.
+
+        A run of many trials takes several, so that none is longer than readers take.
+        """
+        plain = {"schema": SCHEMA, "run": self.id}
+        plain |= {name: getattr(self, name) for name in _PLAIN}
+        head = json.dumps({**plain, "assertions": self.assertions})[:-1]
+        shards = (("shards", name, each.as_list()) for name, each in self.shards.items())
+        trials = (("trials", name, each.as_list()) for name, each in self.trials.items())
+        for part in _parts(chain(shards, trials)):
+            rest = json.dumps({"shards": part["shards"], "trials": part["trials"]})[1:]
+            yield f"{head}, {rest}\n"
 
     def __repr__(self) -> str:
         return f"<RunRecord {self.id}: {len(self.shards)} shards, {len(self.trials)} trials>"
 
 
-def from_dict(data: Mapping[str, Any]) -> RunRecord:
+def from_json(data: bytes) -> RunRecord:
     """
-    Read what `RunRecord.as_dict` gave.
+    Read a line that `RunRecord.lines` gave.
 
     Raises:
         ValueError: It is none, or of a newer assertlib.
     """
+    check_values(data)
     try:
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"schema {data['schema']!r}, this assertlib reads {SCHEMA}: update it")
-        record = RunRecord(str(data["run"]), **{name: data[name] for name in _PLAIN})
-        record.assertions = tuple(Identity(*map(str, each)) for each in data["assertions"])
-        for name, (weight, totals) in data["shards"].items():
-            told = {
-                (population, sampler): Totals(tuple(true), tuple(false))
-                for population, sampler, true, false in totals
-            }
-            record.shards[name] = ShardRecord(tuple(weight), told)
-        for name, (population, sampler, parent, seed, begin, end, true, false) in data[
-            "trials"
-        ].items():
-            record.trials[name] = TrialRow(
-                (population, sampler), parent, seed, begin, end, int(true, 16), int(false, 16)
-            )
-        _check(record)
-    except KeyError as error:
-        raise ValueError(f"no run: {error} is missing") from None
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"no run: {error}") from None
+        known = _Exported.model_validate_json(data)
+    except ValidationError as error:
+        _check_schema(data)
+        raise ValueError(_problem(error)) from None
+    plain = {name: getattr(known, name) for name in _PLAIN}
+    record = RunRecord(known.run, **plain)
+    record.assertions = tuple(Identity(*each) for each in known.assertions)
+    for name, (weight, totals) in known.shards.items():
+        told = {
+            (population, sampler): Totals(true, false)
+            for population, sampler, true, false in totals
+        }
+        record.shards[name] = ShardRecord(weight, told)
+    for name, (population, sampler, parent, seed, begin, end, true, false) in known.trials.items():
+        record.trials[name] = TrialRow(
+            (population, sampler), parent, seed, begin, end, int(true, 16), int(false, 16)
+        )
+    _check_width(record)
+    _check_shown(record)
     return record
 
 
-def _check(record: RunRecord) -> None:
+def _check_schema(data: bytes) -> None:
+    """
+    Raises:
+        ValueError: A newer assertlib wrote the line.
+    """
+    with suppress(ValidationError):
+        found = _Version.model_validate_json(data).format
+        if found != SCHEMA:
+            raise ValueError(f"schema {found}, this assertlib reads {SCHEMA}: update it")
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part)[:_SHOWN] for part in first["loc"])
+    return f"no run: {place}: {first['msg']}" if place else f"no run: {first['msg']}"
+
+
+_SHOWN = 60
+
+
+def _check_shown(record: RunRecord) -> None:
+    """
+    Raises:
+        ValueError: What is given to git, or shown for copying, is not what it must be.
+    """
     if record.commit and known_revision(record.commit) is None:
         raise ValueError(not_a_revision(record.commit))
     for token in record.replays.values():
         if not is_token(token):
             raise ValueError(f"{bounded_repr(token, 80)} is not a replay token")
+
+
+def _check_width(record: RunRecord) -> None:
+    """
+    Raises:
+        ValueError: Totals or bits are of more assertions than there are.
+    """
+    width = len(record.assertions)
+    if len(set(record.assertions)) < width:
+        raise ValueError("no run: assertions: one is there twice")
+    for name, shard in record.shards.items():
+        if any(len(counts) > width for totals in shard.totals.values() for counts in totals):
+            raise ValueError(f"no run: shards.{name}: counts of more than {width} assertions")
+    for name, trial in record.trials.items():
+        if trial.hit.bit_length() > width:
+            raise ValueError(f"no run: trials.{name}: bits of more than {width} assertions")
+
+
+_Text = Annotated[str, StringConstraints(pattern=r"\A[^\x00]*\z")]
+"""What databases can hold: no NUL, and no half of a surrogate, which is not JSON to pydantic."""
+
+_Id = Annotated[str, StringConstraints(pattern=r"\A[^\x00]+\z")]
+_Count = Annotated[int, Field(ge=0, le=MOST_COUNT)]
+_Counts = Annotated[tuple[_Count, ...], Field(max_length=MOST_SLOTS)]
+_Time = Annotated[int, Field(ge=0, le=LATEST)]
+_Bits = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]+\z", max_length=MOST_SLOTS // 4 + 1)]
+_KindName = Literal["always", "always_or_unreachable", "sometimes", "reachable", "unreachable"]
+
+
+class _Version(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    format: int = Field(alias="schema")
+
+
+class _Exported(BaseModel):
+    """A line of an export."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)] = Field(alias="schema")
+    run: _Id
+    target: _Text
+    commit: _Text
+    branch: _Text
+    full: bool
+    started: _Time
+    command: _Text
+    features: dict[_Text, bool]
+    replays: dict[_Text, _Text]
+    assertions: Annotated[
+        tuple[tuple[_KindName, _Text, _Text, _Text], ...], Field(max_length=MOST_SLOTS)
+    ]
+    shards: dict[
+        _Id,
+        tuple[tuple[_Count, _Count, bool], tuple[tuple[_Text, _Text, _Counts, _Counts], ...]],
+    ]
+    trials: dict[
+        _Id,
+        tuple[
+            _Text,
+            _Text,
+            _Text,
+            _Text,
+            _Time,
+            Annotated[int, Field(ge=-1, le=MOST_COUNT)],
+            _Bits,
+            _Bits,
+        ],
+    ]
+
+
+def _parts(
+    entries: Iterable[tuple[str, str, list[object]]],
+) -> Iterator[dict[str, dict[str, list[object]]]]:
+    """*entries* in portions of which each makes a line."""
+    part: dict[str, dict[str, list[object]]] = {"shards": {}, "trials": {}}
+    size = 0
+    for kind, name, entry in entries:
+        if size > _PART:
+            yield part
+            part, size = {"shards": {}, "trials": {}}, 0
+        part[kind][name] = entry
+        size += len(json.dumps(entry)) + len(name)
+    yield part
+
+
+_PART = LONGEST_LINE // 4
+"""Characters; names take more where they are not ASCII."""
 
 
 def storable(text: str) -> str:
@@ -329,16 +453,16 @@ def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
     names = {str(each.header.get("run") or run) for each in digests}
     record = RunRecord(
         # A directory may be renamed; its shards know the run that they were recorded in.
-        id=names.pop() if len(names) == 1 else run,
-        target=info.target or "",
+        id=storable(names.pop() if len(names) == 1 else run),
+        target=storable(info.target or ""),
         commit=info.commit
         or next((known_revision(d.header.get("commit")) or "" for d in digests), ""),
-        branch=branch,
+        branch=storable(branch),
         full=info.full,
         started=info.started or min((each.start for each in digests), default=0),
         command=storable(" ".join(info.command)),
-        features=dict(info.features),
-        replays=dict(info.replays),
+        features={storable(name): on for name, on in info.features.items()},
+        replays={storable(name): storable(token) for name, token in info.replays.items()},
     )
     prints = {(each.kind.name, each.message): each.fingerprint for each in info.scan or ()}
     known: dict[Identity, int] = {
@@ -352,7 +476,7 @@ def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
         if facts is None or sampler == EXPECTS_VIOLATION or trial[1] is None:
             continue
         record.trials[storable(trial[1])] = TrialRow(
-            sample=(storable(population), sampler),
+            sample=(storable(population), storable(sampler)),
             parent=storable(facts.trial.parent or ""),
             seed="" if facts.trial.seed is None else str(facts.trial.seed),
             begin=min(each.begin for each in facts.records),
@@ -368,7 +492,7 @@ def _end(record: TrialRecord) -> int:
     """When a trial ended, reckoned from its begin so that no step of the wall clock counts."""
     if record.began is None or record.ended is None:
         return -1
-    return record.begin + record.ended - record.began
+    return min(record.begin + max(0, record.ended - record.began), MOST_COUNT)
 
 
 def _take(
@@ -400,10 +524,10 @@ def _take(
 
     sample = _sample_of(evidence, run, digest)
     totals = digest.samples or {sample: (digest.true, digest.false)}
-    record.shards[digest.name] = ShardRecord(
+    record.shards[storable(digest.name)] = ShardRecord(
         digest.weight,
         {
-            (storable(each[0]), each[1]): Totals(row(true), row(false))
+            (storable(each[0]), storable(each[1])): Totals(row(true), row(false))
             for each, (true, false) in totals.items()
             if each[1] != EXPECTS_VIOLATION
         },
@@ -420,7 +544,7 @@ def _identity(
     kind: Kind, message: str | None, invariant: str | None, prints: dict[tuple[str, str], str]
 ) -> Identity:
     name = message or ""
-    fingerprint = prints.get((kind.name, name), "")
+    fingerprint = storable(prints.get((kind.name, name), ""))
     return Identity(kind.name, storable(name), fingerprint, storable(invariant or ""))
 
 

@@ -9,18 +9,20 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..catalog.check import Checked
 from ..catalog.config import Config
 from ..catalog.files import ignore_all
+from ..inputs import LATEST, MOST_SLOTS, open_found
 from ..model import NoDataError, Site, site_from_dict
 from ..recording import private
 from ..recording.foreign import Account
-from ..recording.reader import UnreadableRunError, read_run_file
+from ..recording.reader import JsonFile, UnreadableRunError, read_json_object, read_run_file
 from ..recording.records import Record
 from ..recording.reprs import redacted_command
 from ..recording.rundir import RUN_FILE
@@ -95,7 +97,7 @@ def describe_run(path: Path, checked: Checked, config: Config, command: list[str
 def _next_start(config: Config) -> int:
     """Now, or just after the newest run, if the clock has been set back since."""
     newest = max(map(started_at, _run_directories(config)), default=0)
-    return max(time.time_ns(), newest + 1)
+    return max(time.time_ns(), min(newest + 1, LATEST))
 
 
 def started_at(path: Path) -> int:
@@ -105,7 +107,7 @@ def started_at(path: Path) -> int:
     A run that was not described started with the first of its processes.
     """
     try:
-        with (path / RUN_FILE).open("rb") as file:
+        with open_found(path / RUN_FILE) as file:
             found = _STARTED.search(file.read(_HEAD))
         return int(found[1]) if found else 0
     except FileNotFoundError:
@@ -121,7 +123,7 @@ _HEAD = 4096
 
 def _shard_start(path: Path) -> int:
     try:
-        with path.open("rb") as file:
+        with open_found(path) as file:
             found = _SHARD_TIME.search(file.read(_HEAD))
     except OSError:
         return 0
@@ -172,16 +174,14 @@ def read_info(path: Path) -> RunInfo:
         started = started_at(path)
         return RunInfo(path.name, path, None, full=False, commit=None, command=(), started=started)
     if body.get("schema") != SCHEMA:
-        raise UnreadableRunError(
-            f"{path / RUN_FILE}: schema {body.get('schema')!r}, this assertlib reads {SCHEMA};"
-            " update it"
+        raise body.error(
+            "schema", f"is {_shown(body.get('schema'))}, this assertlib reads {SCHEMA}: update it"
         )
-    try:
-        scan = body["scan"]
-        sites = [site_from_dict(site) for site in scan] if isinstance(scan, list) else None
-    except (KeyError, ValueError, TypeError) as error:
-        raise UnreadableRunError(f"{path / RUN_FILE}: bad scan: {error}") from error
-    commit, replays, caveats = body.get("commit"), _replays(path), []
+    for name, (wanted, holds) in _FIELDS.items():
+        if name in body and not holds(body[name]):
+            raise body.error(name, f"must be {wanted}, not {_shown(body[name])}")
+    known: dict[str, Any] = dict(body)
+    commit, replays, caveats = known.get("commit"), _replays(path), []
     if commit is not None and known_revision(commit) is None:
         caveats.append(f"Run {path.name}: {not_a_revision(commit)}.")
     bad = {message for message, token in replays.items() if not is_token(token)}
@@ -189,20 +189,72 @@ def read_info(path: Path) -> RunInfo:
         caveats.append(
             f"Run {path.name}: {counted(len(bad), 'value')} of {REPLAYS} ignored: not a replay token."
         )
-    command, features, start = (body.get(name) for name in ("command", "features", "started"))
     return RunInfo(
         id=path.name,
         path=path,
-        target=_text(body.get("target")),
-        full=body.get("full") is True,
+        target=known.get("target"),
+        full=known.get("full", False),
         commit=known_revision(commit),
-        command=tuple(map(str, command)) if isinstance(command, list) else (),
-        started=start if isinstance(start, int) else 0,
-        features=features if isinstance(features, dict) else {},
-        scan=None if sites is None else tuple(sites),
+        command=tuple(known.get("command", ())),
+        started=known.get("started", 0),
+        features=known.get("features", {}),
+        scan=_scan(body),
         replays={message: token for message, token in replays.items() if message not in bad},
         caveats=tuple(caveats),
     )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_optional_text(value: object) -> bool:
+    return isinstance(value, str | None)
+
+
+_FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "run": ("a string", _is_text),
+    "started": (
+        f"an integer from 0 to {LATEST}",
+        lambda value: type(value) is int and 0 <= value <= LATEST,
+    ),
+    "command": (
+        "a list of strings",
+        lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    ),
+    "commit": ("a string or null", _is_optional_text),
+    "features": (
+        "an object of true and false",
+        lambda value: (
+            isinstance(value, dict) and all(isinstance(each, bool) for each in value.values())
+        ),
+    ),
+    "target": ("a string or null", _is_optional_text),
+    "full": ("true or false", lambda value: isinstance(value, bool)),
+    "scan": ("a list or null", lambda value: isinstance(value, list | None)),
+}
+"""What ``run.json`` holds, beside its schema: how that is described, and what makes it so."""
+
+
+def _scan(body: JsonFile) -> tuple[Site, ...] | None:
+    scan = body.get("scan")
+    if not isinstance(scan, list):
+        return None
+    if len(scan) > MOST_SLOTS:
+        raise body.error("scan", f"holds more than {MOST_SLOTS:,} assertions")
+    try:
+        return tuple(map(site_from_dict, scan))
+    except KeyError as error:
+        raise body.error("scan", f"holds an assertion without a valid {error}") from None
+    except (ValueError, TypeError) as error:
+        raise body.error("scan", f"holds what is not an assertion: {error}") from None
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:_SHOWN]
+
+
+_SHOWN = 60
 
 
 def write_replays(path: Path, replays: dict[str, str]) -> None:
@@ -211,17 +263,15 @@ def write_replays(path: Path, replays: dict[str, str]) -> None:
 
 
 def _replays(path: Path) -> dict[str, str]:
-    try:
-        data = json.loads((path / REPLAYS).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    body = read_json_object(str(path / REPLAYS))
+    if body is None:
         return {}
-    except (OSError, ValueError) as error:
-        raise UnreadableRunError(f"{path / REPLAYS}: {error}; explore anew") from None
-    return {str(message): str(token) for message, token in dict(data).items()}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    replays: dict[str, str] = {}
+    for message, token in body.items():
+        if not isinstance(token, str):
+            raise body.error(message, f"must be a token, not {_shown(token)}")
+        replays[message] = token
+    return replays
 
 
 def all_runs(config: Config) -> Iterator[RunInfo]:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..inputs import LATEST
 from . import schema
 from .address import Address, StoreError
 from .digest import Sample
@@ -156,7 +157,8 @@ class Store:
                 merged = known
                 merged.merge(record)
             elif newest:
-                merged.started = max(record.started, _last_start(connection) + 1)
+                after = min(_last_start(connection) + 1, LATEST)
+                merged.started = max(record.started, after)
             self._replace(connection, merged)
             return True
 

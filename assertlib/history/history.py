@@ -117,19 +117,22 @@ def read_history(lines: Iterable[bytes], name: str) -> History:
 class _Assembly:
     def __init__(self, history: History, name: str) -> None:
         self._history = history
-        self._name = name
+        self._place = name
         self._operations: dict[int, Operation] = {}
         self._streams: dict[int, Stream] = {}
         self._faults: dict[tuple[str, tuple[str, ...]], Band] = {}
         self._latest: dict[ClientId, int] = {}
 
     def of(self, records: Iterable[Record]) -> History:
-        for record in records:
+        name = self._place
+        # The header is the first line, and each line holds one record.
+        for number, record in enumerate(records, 2):
+            self._place = f"{name}:{number}"
             try:
                 self._add(record)
             except KeyError as error:
                 raise HistoryError(
-                    f"{self._name}: a {record.type} of {error} that never began"
+                    f"{self._place}: a {record.type} of {error} that never began"
                 ) from None
         self._history.operations = list(self._operations.values())
         self._history.streams = list(self._streams.values())
@@ -144,7 +147,7 @@ class _Assembly:
                 self._return(record)
             case WatchOpened(watch, client, time, request, endpoint):
                 if watch in self._streams:
-                    raise HistoryError(f"{self._name}: watch {watch} is opened a second time")
+                    raise HistoryError(f"{self._place}: watch {watch} is opened a second time")
                 self._streams[watch] = Stream(watch, client, request, time, endpoint)
             case Delivered(watch, time, delivery):
                 self._streams[watch].deliveries.append((time, delivery))
@@ -158,7 +161,7 @@ class _Assembly:
             case Found(_, revision, events, member):
                 if history.found.setdefault(revision, events) != events:
                     raise HistoryError(
-                        f"{self._name}: revision {revision} is found a second time, with other events"
+                        f"{self._place}: revision {revision} is found a second time, with other events"
                     )
                 history.shown_by[revision] = member
             case Note():
@@ -169,9 +172,9 @@ class _Assembly:
 
     def _call(self, record: Call) -> None:
         if record.id < 0:
-            raise HistoryError(f"{self._name}: operation {record.id}: numbers begin at 0")
+            raise HistoryError(f"{self._place}: operation {record.id}: numbers begin at 0")
         if record.id in self._operations:
-            raise HistoryError(f"{self._name}: operation {record.id} is called a second time")
+            raise HistoryError(f"{self._place}: operation {record.id} is called a second time")
         before = self._latest.get(record.client)
         if before is not None and self._operations[before].returned is None:
             self._history.overlaps.add((before, record.id))
@@ -183,10 +186,10 @@ class _Assembly:
     def _return(self, record: Return) -> None:
         operation = self._operations[record.id]
         if operation.returned is not None:
-            raise HistoryError(f"{self._name}: operation {record.id} returns a second time")
+            raise HistoryError(f"{self._place}: operation {record.id} returns a second time")
         if (record.outcome is Outcome.OK) != (record.response is not None):
             raise HistoryError(
-                f"{self._name}: operation {record.id} is {record.outcome} and its response"
+                f"{self._place}: operation {record.id} is {record.outcome} and its response"
                 f" {record.response!r}; one that is ok has one, and no other"
             )
         self._operations[record.id] = replace(

@@ -21,7 +21,9 @@ from __future__ import annotations
 import mmap
 import os
 from contextlib import suppress
+from itertools import islice
 
+from ..inputs import MOST_COUNT, MOST_SLOTS
 from ..model import KINDS
 from .hot import Pair, guard
 from .settings import file_mode
@@ -69,6 +71,11 @@ _BROKEN_BY_FALSE = frozenset(kind.code for kind in KINDS if kind.violated_by_fal
 _LARGEST_CHUNK_BYTES = 1 << 20
 _PAGE = 4096
 """Of which the pages of every machine are multiples."""
+
+_MOST_DAMAGE = 10
+"""Contradictions of one file that are named."""
+
+LARGEST_COUNTER_FILE = (HEADER_CELLS + MOST_SLOTS * SLOT_CELLS) * CELL_BYTES + _LARGEST_CHUNK_BYTES
 
 
 _hashlib: ModuleType | None = None
@@ -257,10 +264,10 @@ class CounterFile:
             raise ValueError("not a counter file, or cut inside its header")
         if cells[VERSION_CELL] != VERSION:
             raise ValueError(f"version {cells[VERSION_CELL]}, this assertlib reads {VERSION}")
-        self.lost_records = cells[LOST_CELL]
-        self.troubles = cells[TROUBLE_CELL]
-        self.truncated_details = cells[TRUNCATED_CELL]
-        self.dropped_records = cells[DROPPED_CELL]
+        self.lost_records, self.troubles, self.truncated_details, self.dropped_records = (
+            min(cells[cell], MOST_COUNT)
+            for cell in (LOST_CELL, TROUBLE_CELL, TRUNCATED_CELL, DROPPED_CELL)
+        )
         self.durable = not cells[VOLATILE_CELL]
         present = (len(cells) - HEADER_CELLS) // SLOT_CELLS
         # The first chunk is the header and whole slots, so all slots are contiguous.
@@ -269,10 +276,12 @@ class CounterFile:
             for column in range(SLOT_CELLS)
         )
         used = cells[SLOTS_CELL]
-        self.damage = list(self._damage(len(data), used, present, kinds, true, false))
+        found = self._damage(len(data), used, present, kinds, true, false)
+        self.damage = list(islice(found, _MOST_DAMAGE))
         if self.damage:
             used = max(used, *(n + 1 for n in range(present) if true[n] or false[n]), 0)
         del hashes[used:], kinds[used:], true[used:], false[used:]
+        true, false = ([min(count, MOST_COUNT) for count in row] for row in (true, false))
         codes = [kind & KIND_BITS for kind in kinds]
         # A violation that was seen is one, though a kill came before its count, or the count is
         # gone.  A state that was seen and not counted is not: that is the stricter reading.
@@ -295,6 +304,8 @@ class CounterFile:
     ) -> Iterator[str]:
         if size % _PAGE or (used > present and self.durable):
             yield f"cut to {size:,} bytes"
+        if used > MOST_SLOTS:
+            yield f"more than {MOST_SLOTS:,} assertions"
         if any(true[used:]) or any(false[used:]):
             yield f"hits of assertions behind the {used} that its header counts"
         for number in range(min(used, present)):
@@ -302,6 +313,8 @@ class CounterFile:
             # An exception between taking a slot and naming it leaves one that is all zeros.
             if kind >= SEEN_FALSE << 1 or kind & KIND_BITS > len(KINDS) or (counted and not kind):
                 yield f"slot {number} has no kind"
+            elif true[number] > MOST_COUNT or false[number] > MOST_COUNT:
+                yield f"slot {number} counts more than {MOST_COUNT:,}"
             elif (true[number] and not kind & SEEN_TRUE) or (
                 false[number] and not kind & SEEN_FALSE
             ):

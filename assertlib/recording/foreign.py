@@ -14,6 +14,7 @@ import json
 import os
 from collections import Counter
 
+from ..inputs import LONGEST_LINE, open_found, open_named, parse_json
 from ..model import (
     KINDS,
     NOWHERE,
@@ -35,9 +36,10 @@ from .reading import ASSERT, GUIDANCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from typing import IO
 
+    from ..inputs import Loads
     from .hot import Pair
     from .records import Record
 
@@ -45,7 +47,6 @@ SDK = "antithesis_sdk"
 _LIFECYCLE = ("antithesis_setup",)
 _DIAGNOSTICS = ("antithesis_error", "antithesis_warning")
 
-LONGEST_LINE = 16 << 20
 MOST_ASSERTIONS = 100_000
 _MOST_NAMES = 1_000
 """Of what is counted by name; the rest is counted together."""
@@ -67,6 +68,7 @@ class Account:
         languages: Of the SDKs that wrote it.
         shards: Names of the shards that were made.
         names: Of the different assertions, with their kinds.
+        failure: Why none of it could be taken, with the file; empty if some was.
     """
 
     def __init__(self, path: str) -> None:
@@ -80,6 +82,7 @@ class Account:
         self.languages: list[str] = []
         self.shards: list[str] = []
         self.names: set[tuple[Kind, str]] = set()
+        self.failure = ""
         self._untold = 0
 
     @property
@@ -109,7 +112,9 @@ def convert(
     run_dir: str,
     name: str,
     facts: Mapping[str, object] | None = None,
-    loads: Callable[[bytes], object] = json.loads,
+    loads: Loads = json.loads,
+    *,
+    named: bool = False,
 ) -> Account:
     """
     Turn the output at *path* into shards of the run in *run_dir*.
@@ -118,6 +123,7 @@ def convert(
         name: What their names begin with; shards of that name are replaced.
         facts: What is known of the processes, for the headers of their shards.
         loads: A faster reader of JSON; what it cannot read, the standard one is asked for.
+        named: Whether a person named the file, which may then be a link.
 
     Raises:
         UsageError: It is the shard of a process of assertlib, which needs no conversion, or it
@@ -127,7 +133,7 @@ def convert(
     account = Account(path)
     reading = _Reading(account, run_dir, name, {**_unknown_facts(path), **(facts or {})})
     try:
-        with open(path, "rb") as file:
+        with (open_named if named else open_found)(path) as file:
             for number, text in enumerate(unmarked_lines(_lines(file)), 1):
                 if not text.endswith(b"\n") and not _is_whole(text, loads):
                     account.is_torn = True
@@ -157,18 +163,18 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
         yield b"(longer than %d bytes)\n" % LONGEST_LINE
 
 
-def _is_whole(text: bytes, loads: Callable[[bytes], object]) -> bool:
+def _is_whole(text: bytes, loads: Loads) -> bool:
     """Whether a last line without an end is a record all the same."""
     try:
-        _loaded(text, loads)
-    except (ValueError, RecursionError):
+        parse_json(text, loads)
+    except ValueError:
         return False
     return True
 
 
 def _unknown_facts(path: str) -> dict[str, object]:
     return {
-        "time": os.stat(path).st_mtime_ns,
+        "time": max(0, os.stat(path).st_mtime_ns),
         "clock": None,
         "clock_id": "",
         "command": [],
@@ -190,11 +196,11 @@ class _Reading:
         self._facts = facts
         self._process: _Process | None = None
 
-    def take(self, number: int, text: bytes, loads: Callable[[bytes], object]) -> None:
+    def take(self, number: int, text: bytes, loads: Loads) -> None:
         """Take one line."""
         try:
-            record = _loaded(text, loads)
-        except (ValueError, RecursionError) as error:
+            record = parse_json(text, loads)
+        except ValueError as error:
             self._account.cannot_read(number, f"not JSON: {error}")
             return
         if not isinstance(record, dict) or not record:
@@ -441,14 +447,6 @@ class _Process:
         _unlink(self._hidden)
 
 
-def _loaded(text: bytes, loads: Callable[[bytes], object]) -> object:
-    try:
-        return loads(text)
-    except ValueError:
-        # Faster readers know no large integers, nor half a surrogate.
-        return json.loads(text)
-
-
 def _kind(body: Record) -> Kind | None:
     """What it claims, told by its display type, or else by how it is to be judged."""
     displayed = kind_displayed(str(body.get("display_type")))
@@ -480,4 +478,7 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and 0 <= value < _MOST_LINES else 0
+
+
+_MOST_LINES = 1 << 31

@@ -12,9 +12,17 @@ from __future__ import annotations
 import json
 import os
 
+from ..inputs import (
+    LongLineError,
+    line_of,
+    lines_in,
+    open_found,
+    parse_json,
+    read_found,
+)
 from ..model import UsageError
 from . import shard
-from .counters import CELL_BYTES, IN_MEMORY, CounterFile
+from .counters import CELL_BYTES, IN_MEMORY, LARGEST_COUNTER_FILE, CounterFile
 from .reading import ASSERT, GUIDANCE, DetailsReading, Reading
 from .records import Record, Shard
 from .rundir import RUN_FILE, shard_paths
@@ -22,34 +30,67 @@ from .system import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from typing import IO
 
+    from ..inputs import Loads
     from .reading import Takers
-
-    Loads = Callable[[bytes], object]
 
 
 class UnreadableRunError(UsageError):
     """A file of a run is not what it should be; the text names file, line and remedy."""
 
 
-def read_run_file(run_dir: str) -> Record | None:
+class JsonFile(dict[str, object]):
+    """The JSON object in a file, with the place of its keys."""
+
+    def __init__(self, path: str, data: bytes, value: Record) -> None:
+        super().__init__(value)
+        self._path = path
+        self._data = data
+
+    def error(self, key: str, problem: str) -> UnreadableRunError:
+        """The error that the value of *key* is wrong."""
+        line = line_of(self._data, key)
+        return UnreadableRunError(f"{self._path}:{line}: {key!r} {problem}; {_REMEDY}")
+
+
+def read_run_file(run_dir: str) -> JsonFile | None:
     """
     The run's description; None when nobody wrote one.
 
     Raises:
         UnreadableRunError: It is there but is no JSON object.
     """
-    path = os.path.join(run_dir, RUN_FILE)
+    return read_json_object(os.path.join(run_dir, RUN_FILE))
+
+
+def read_json_object(path: str) -> JsonFile | None:
+    """
+    The JSON object in the file at *path* of a run directory; None without such a file.
+
+    Raises:
+        UnreadableRunError: It cannot be read, or is no JSON object.
+    """
     try:
-        data = json.loads(system.read_text(path))
+        data = read_found(path)
+        value = parse_json(data)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UnreadableRunError(f"{path}: {error}; remove the run or record it anew") from error
-    if not isinstance(data, dict):
-        raise UnreadableRunError(f"{path}: not a JSON object; record the run anew")
-    return data
+    except OSError as error:
+        raise UnreadableRunError(f"{path}: {error.strerror}; {_REMEDY}") from None
+    except ValueError as error:
+        raise UnreadableRunError(f"{path}:{_line_in(error)}: {error}; {_REMEDY}") from None
+    if not isinstance(value, dict):
+        raise UnreadableRunError(f"{path}:1: not a JSON object; {_REMEDY}")
+    return JsonFile(path, data, value)
+
+
+_REMEDY = "remove the run or record it anew"
+
+
+def _line_in(error: ValueError) -> int:
+    return error.lineno if isinstance(error, json.JSONDecodeError) else 1
 
 
 def read_shards(run_dir: str) -> list[Shard]:
@@ -91,11 +132,9 @@ def read_shard(path: str, loads: Loads = json.loads) -> Shard:
     Raises:
         UnreadableRunError: A line that is not its last cannot be read.
     """
-    lines, declared = path + shard.SUFFIX, 0
+    lines = path + shard.SUFFIX
     reading = Reading(Shard(os.path.basename(path), lambda: _details(lines).finish(counts)))
-    if system.exists(lines):
-        declared = _take_lines(lines, reading.takers(), _HITS, loads)
-        reading.shard.torn = _is_torn(lines)
+    declared, reading.shard.torn = _take_lines(lines, reading.takers(), _HITS, loads)
     # Last, so that those of a living process are never behind its lines.
     counts, damage = _counter_file(path + shard.COUNTS_SUFFIX)
     _join(reading, counts, damage, lambda: _details(lines), declared)
@@ -129,54 +168,61 @@ def guidance_of(path: str) -> dict[str, Record]:
         UnreadableRunError: A line cannot be read.
     """
     reading = DetailsReading()
-    if not system.exists(path):
-        return {}
     _take_lines(path, {GUIDANCE: reading.takers()[GUIDANCE]}, _ALL_BUT_GUIDANCE)
     return reading.details.guidance
 
 
 def _details(path: str) -> DetailsReading:
     reading = DetailsReading()
-    if system.exists(path):
-        _take_lines(path, reading.takers(), _OTHERS)
+    _take_lines(path, reading.takers(), _OTHERS)
     return reading
 
 
 def _take_lines(
     path: str, takers: Takers, passed_over: tuple[bytes, ...], loads: Loads = json.loads
-) -> int:
-    """Hand each record to its taker; how many declare an assertion."""
-    declared = 0
-    with system.open_binary(path, _BUFFER) as file:
-        for number, text in enumerate(file, 1):
-            declared += text.startswith(_SLOT)
-            # What is passed over must at least look whole, with no other record glued to it.
-            if (
-                text.startswith(passed_over)
-                and text.endswith(b"}}\n")
-                and text.rfind(b'{"assertlib_') <= 0
-            ):
-                continue
+) -> tuple[int, bool]:
+    """Hand each record to its taker; how many declare an assertion, and whether the last is torn."""
+    declared, is_torn = 0, False
+    for number, text in _numbered_lines(path):
+        declared += text.startswith(_SLOT)
+        # What is passed over must at least look whole, with no other record glued to it.
+        if (
+            text.startswith(passed_over)
+            and text.endswith(b"}}\n")
+            and text.rfind(b'{"assertlib_') <= 0
+        ):
+            continue
+        if text.endswith(b"\n"):
             _take_line(path, number, text, takers, loads)
-    return declared
+        else:
+            is_torn = True
+    return declared, is_torn
+
+
+def _numbered_lines(path: str) -> Iterator[tuple[int, bytes]]:
+    """The lines of a shard from 1; none without such a file: counters alone are a shard, too."""
+    try:
+        with open_found(path, _BUFFER) as file:
+            yield from enumerate(lines_in(file), 1)
+    except FileNotFoundError:
+        return
+    except LongLineError as error:
+        raise _bad_line(path, error.number, error) from None
+    except OSError as error:
+        raise UnreadableRunError(f"{path}: {error.strerror}; {_REMEDY}") from None
 
 
 def _take_line(
     path: str, number: int, text: bytes, takers: Takers, loads: Loads = json.loads
 ) -> None:
-    if not text.endswith(b"\n"):
-        return
     try:
-        _take_record(loads(text), number, takers)
+        _take_record(parse_json(text, loads), number, takers)
     except _BAD as error:
-        if loads is json.loads:
-            raise _bad_line(path, number, error) from error
-        # Faster readers know no large integers, nor half a surrogate.
-        _take_line(path, number, text, takers)
+        raise _bad_line(path, number, error) from error
 
 
 _BUFFER = 1 << 16
-_BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_BAD = (ValueError, KeyError, TypeError)
 
 
 def _take_record(record: object, number: int, takers: Takers) -> None:
@@ -210,21 +256,34 @@ class Follower:
         Raises:
             UnreadableRunError: One of them cannot be read.
         """
-        if not system.exists(self._path):
+        try:
+            with open_found(self._path) as file:
+                self._read_new(file)
+        except FileNotFoundError:
             # Counters alone are a shard, too.
             return
-        with system.open_binary(self._path) as file:
-            if file.seek(0, os.SEEK_END) == self._offset:
+        except LongLineError as error:
+            raise _bad_line(self._path, error.number, error) from None
+        except OSError as error:
+            raise UnreadableRunError(f"{self._path}: {error.strerror}; {_REMEDY}") from None
+
+    def _read_new(self, file: IO[bytes]) -> None:
+        size = file.seek(0, os.SEEK_END)
+        if size < self._offset:
+            raise UnreadableRunError(
+                f"{self._path}: cut from {self._offset:,} to {size:,} bytes while it was read;"
+                f" {_REMEDY}"
+            )
+        if size == self._offset:
+            return
+        file.seek(self._offset)
+        for text in lines_in(file, self._lines):
+            if not text.endswith(b"\n"):
                 return
-            file.seek(self._offset)
-            data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        lines = whole.splitlines(keepends=True)
-        for number, text in enumerate(lines, self._lines + 1):
             self._declared += text.startswith(_SLOT)
-            _take_line(self._path, number, text, self._takers)
-        self._offset += len(whole)
-        self._lines += len(lines)
+            self._lines += 1
+            self._offset += len(text)
+            _take_line(self._path, self._lines, text, self._takers)
 
     def count(self) -> None:
         """Take what the counters tell now."""
@@ -268,19 +327,14 @@ _ALL_BUT_GUIDANCE = tuple(each for each in _HITS + _OTHERS if GUIDANCE.encode() 
 
 
 def _bad_line(path: str, number: int, error: Exception) -> UnreadableRunError:
+    problem = f"{type(error).__name__}: {error}"[:_LONGEST_PROBLEM]
     return UnreadableRunError(
-        f"{path}:{number}: cannot be read ({type(error).__name__}: {error}); only the last line of"
+        f"{path}:{number}: cannot be read ({problem}); only the last line of"
         " a shard may be torn, so the file was changed: remove it or record the run anew"
     )
 
 
-def _is_torn(path: str) -> bool:
-    with system.open_binary(path) as file:
-        size = file.seek(0, os.SEEK_END)
-        if size == 0:
-            return False
-        file.seek(size - 1)
-        return file.read(1) != b"\n"
+_LONGEST_PROBLEM = 500
 
 
 _BEGUN = 2 * CELL_BYTES
@@ -290,8 +344,7 @@ _IN_MEMORY = "its counts were in memory only"
 def _counter_file(path: str) -> tuple[CounterFile | None, str]:
     """The counters at *path*, or why there are none; empty where their process had just begun."""
     try:
-        with system.open_binary(path) as file:
-            data = file.read()
+        data = read_found(path, LARGEST_COUNTER_FILE)
     except FileNotFoundError:
         return None, ""
     except OSError as error:

@@ -11,9 +11,10 @@ import json
 from contextlib import suppress
 from operator import gt
 
+from ..inputs import LATEST, MOST_COUNT, MOST_SLOTS
 from ..model import ALWAYS, Location, kind_coded, kind_displayed, kind_named
 from . import shard, trials
-from .counters import CounterFile
+from .counters import CounterFile, message_hash
 from .hits import Captured, Hit
 from .records import (
     Delta,
@@ -31,6 +32,9 @@ from .records import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from ..model import Kind
 
     Takers = Mapping[str, Callable[[Record, int], None]]
     """What takes each kind of record, given its body and the number of its line."""
@@ -63,15 +67,19 @@ class DetailsReading:
         self._last_assert = body
 
     def _take_slot(self, body: Record, _: int) -> None:
+        hashed, message = _hash(body["hash"]), _str(body["id"])
+        if hashed != message_hash(message):
+            raise ValueError(f"{body['hash']} is not the hash of {message[:_SHOWN]!r}")
         slot = SlotRecord(
-            kind_named(_str(body["kind"])),
-            int(_str(body["hash"]), 16),
-            _str(body["id"]),
+            _kind(body["kind"]),
+            hashed,
+            message,
             _optional(body["invariant"]),
             _location(self._last_assert.get("location")),
         )
-        self._numbered[_int(body["slot"])] = slot
-        self._numbers[f"{slot.kind.name} {slot.message}"] = _int(body["slot"])
+        number = _slot(body["slot"])
+        self._numbered[number] = slot
+        self._numbers[f"{slot.kind.name} {slot.message}"] = number
         self._by_name[f"{slot.kind.name} {slot.message}"] = slot
 
     def _take_hit(self, body: Record, line: int) -> None:
@@ -79,13 +87,16 @@ class DetailsReading:
         if kind is None:
             raise ValueError(f"unknown display_type {self._last_assert['display_type']!r}")
         message = _str(body["id"])
-        slot = self._by_name.get(f"{kind.name} {message}")
+        if self._last_assert.get("id") != message:
+            # Both are one write.
+            raise ValueError("the assertion that was hit is not on the line before")
+        number, slot = _slot(body["slot"]), self._by_name.get(f"{kind.name} {message}")
         if slot is None:
             # Its declaration was lost, on a full disk.
             slot = SlotRecord(kind, 0, message)
-            self._numbered[_int(body["slot"])] = slot
+            self._numbered[number] = slot
             self._by_name[f"{kind.name} {message}"] = slot
-            self._numbers[f"{kind.name} {message}"] = _int(body["slot"])
+            self._numbers[f"{kind.name} {message}"] = number
         seed = body["seed"]
         details = self._last_assert.get("details")
         text = None if details is None else json.dumps(details)
@@ -93,23 +104,23 @@ class DetailsReading:
             Hit(
                 kind=kind,
                 message=message,
-                invariant=None if slot is None else slot.invariant,
-                condition=body["condition"] is True,
-                count=_int(body["count"]),
-                time=_int(body["time"]),
+                invariant=slot.invariant,
+                condition=_bool(body["condition"]),
+                count=_count(body["count"]),
+                time=_time(body["time"]),
                 trial=_optional(body["trial"]),
                 seed=None if seed is None else _int(seed),
                 location=_location(self._last_assert.get("location")),
                 details=text or _optional(body.get("details_repr")),
                 captured=_captured(body),
-                clock=_optional_int(body["clock"]),
+                clock=_optional_time(body["clock"]),
                 line=line,
-                nth=_int(body["nth"]),
+                nth=_count(body["nth"]),
             )
         )
 
     def _take_guidance(self, body: Record, _: int) -> None:
-        if body.get("hit") is True:
+        if _bool(body["hit"]):
             self.details.guidance[_str(body["id"])] = body
 
     def finish(self, counts: CounterFile | None) -> Details:
@@ -138,7 +149,7 @@ class Reading:
     def __init__(self, target: Shard) -> None:
         self.shard = target
         self._open: list[str] = []
-        self._exit: Record | None = None
+        self._in_memory: tuple[Sequence[int], Sequence[int]] | None = None
         self._has_left = False
         self._rest: str | None = None
         self._violations: dict[int, int] = {}
@@ -159,46 +170,54 @@ class Reading:
         }
 
     def _take_header(self, body: Record, _: int) -> None:
-        if body["schema"] != shard.SCHEMA:
+        if _int(body["schema"]) != shard.SCHEMA:
             raise ValueError(
                 f"shard of schema {body['schema']}, this assertlib reads {shard.SCHEMA}: update it"
             )
+        for name in ("run", "commit"):
+            _optional(body.get(name))
+        _bool(body.get("durable", False))
+        _object(body.get("source", {}))
         self.shard.header = body
-        self.shard.start = _int(body["time"])
-        self.shard.clock = _optional_int(body["clock"])
+        self.shard.start = _time(body["time"])
+        self.shard.clock = _optional_time(body["clock"])
         self.shard.clock_id = _str(body["clock_id"])
         base = body["trial"]
-        self.shard.base = trials.from_dict(base) if isinstance(base, dict) else None
-        self._features(None, body["features"])
+        self.shard.base = None if base is None else trials.from_dict(_object(base))
+        self._add_features(None, _features(body["features"]))
 
     def _take_trial(self, body: Record, _: int) -> None:
-        identifier, time = _str(body["id"]), _int(body["time"])
-        if body["state"] == "begin":
+        identifier, time = _str(body["id"]), _time(body["time"])
+        state = body["state"]
+        if state == "begin":
             features = body.get("features")
-            record = TrialRecord(trials.from_dict(body), time, _optional_int(body["clock"]))
-            record.features = features if isinstance(features, dict) else None
+            record = TrialRecord(trials.from_dict(body), time, _optional_time(body["clock"]))
+            record.features = None if features is None else _features(features)
+            if len(self._open) == MOST_NESTED:
+                raise ValueError(f"trials nest more than {MOST_NESTED:,} levels deep")
             self.shard.trials[identifier] = record
             self._open.append(identifier)
-        elif body["state"] == "left":
+        elif state == "left":
             self._rest = _optional(body["around"])
             self._has_left = True
+        elif state != "end":
+            raise ValueError(f"unknown state {state!r}")
         elif identifier in self._open:
             record = self.shard.trials[identifier]
-            record.ended = _optional_int(body["clock"])
-            outlived = body["outlived"]
-            record.outlived = frozenset(outlived if isinstance(outlived, list) else ())
+            record.ended = _optional_time(body["clock"])
+            record.outlived = frozenset(_strs(body["outlived"]))
             del self._open[self._open.index(identifier) :]
 
     def _take_delta(self, body: Record, _: int) -> None:
         self.shard.told.append(
-            Delta(_optional(body["trial"]), _ints(body["true"]), _ints(body["false"]))
+            Delta(_optional(body["trial"]), _counts(body["true"]), _counts(body["false"]))
         )
 
     def _take_faults(self, body: Record, line: int) -> None:
         self.shard.faults.append(
             FaultRecord(
                 _optional(body["trial"]),
-                _optional_int(body["clock"]),
+                _optional_time(body["clock"]),
                 line,
                 _strs(body["active"]),
                 _strs(body["breaks"]),
@@ -206,11 +225,10 @@ class Reading:
         )
 
     def _take_features(self, body: Record, _: int) -> None:
-        self._features(_optional(body["trial"]), body["features"])
+        self._add_features(_optional(body["trial"]), _features(body["features"]))
 
-    def _features(self, trial: str | None, features: object) -> None:
-        if isinstance(features, dict):
-            self.shard.features.setdefault(trial, {}).update(features)
+    def _add_features(self, trial: str | None, features: dict[str, bool]) -> None:
+        self.shard.features.setdefault(trial, {}).update(features)
 
     def _take_trouble(self, body: Record, _: int) -> None:
         self.shard.troubles.append(
@@ -234,16 +252,17 @@ class Reading:
 
     def _take_violation(self, body: Record, _: int) -> None:
         """Count the violations that have records, whatever the counters hold."""
-        slot, count = _int(body["slot"]), _int(body["count"])
+        slot, count = _slot(body["slot"]), _count(body["count"])
         self._violations[slot] = max(count, self._violations.get(slot, 0))
 
     def _take_exit(self, body: Record, _: int) -> None:
-        self._exit = body
+        self.shard.lost_records = _count(body["lost"])
+        self.shard.trouble_count = _count(body["troubles"])
+        self.shard.truncated_details = _count(body["truncated"])
+        self.shard.dropped_records = _count(body.get("dropped", 0))
+        if "true" in body:
+            self._in_memory = (_counts(body["true"]), _counts(body["false"]))
         self.shard.exited = True
-        self.shard.lost_records = _int(body["lost"])
-        self.shard.trouble_count = _int(body["troubles"])
-        self.shard.truncated_details = _int(body["truncated"])
-        self.shard.dropped_records = _int(body.get("dropped", 0))
 
     def finish(
         self,
@@ -273,18 +292,27 @@ class Reading:
             details.count_at_least(target.true, target.false)
         if counts is not None and counts.durable:
             self._compare(counts, declared)
+        self._bound()
         was_in_memory = (
             in_memory
             or target.header.get("durable") is False
             or (counts is not None and not counts.durable)
         )
-        if was_in_memory and "true" not in (self._exit or {}):
+        if was_in_memory and self._in_memory is None:
             target.damage.append("its counts were in memory only, and were never written")
         open_trial = self._open[-1] if self._open else None
         if open_trial is None:
             born_in = None if target.base is None else target.base.id
             open_trial = self._rest if self._has_left else born_in
         target.open_trial = open_trial
+
+    def _bound(self) -> None:
+        """Trials that add up to more than a counter holds are damage."""
+        target = self.shard
+        if max((*target.true, *target.false), default=0) > MOST_COUNT:
+            target.damage.append(f"its trials count more than {MOST_COUNT:,} hits")
+            target.true = [min(count, MOST_COUNT) for count in target.true]
+            target.false = [min(count, MOST_COUNT) for count in target.false]
 
     def _compare(self, counts: CounterFile, declared: int) -> None:
         """Hold the counters against the lines."""
@@ -327,10 +355,10 @@ class Reading:
         target.durable = counts is not None and counts.durable
         true = _larger(added([delta.true for delta in target.told]), target.true)
         false = _larger(added([delta.false for delta in target.told]), target.false)
-        if self._exit is not None and "true" in self._exit:
+        if self._in_memory is not None:
             target.durable = False
-            true = _larger(true, _ints(self._exit["true"]))
-            false = _larger(false, _ints(self._exit["false"]))
+            true = _larger(true, self._in_memory[0])
+            false = _larger(false, self._in_memory[1])
         target.true, target.false = true, false
 
 
@@ -345,40 +373,110 @@ def _larger(left: Sequence[int], right: Sequence[int]) -> list[int]:
     return list(map(max, *padded))
 
 
+MOST_NESTED = 1_000
+"""Trials that are open at once; the recorder's own nest a few levels deep."""
+
+_MOST_LINES = 1 << 31
+_SHOWN = 60
+
+
+def _wrong(wanted: str, value: object) -> TypeError:
+    return TypeError(f"{wanted} was expected, not {repr(value)[:_SHOWN]}")
+
+
 def _str(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"a string was expected, not {value!r}")
+        raise _wrong("a string", value)
+    return value
+
+
+def _bool(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong("true or false", value)
     return value
 
 
 def _int(value: object) -> int:
-    if not isinstance(value, int):
-        raise TypeError(f"an integer was expected, not {value!r}")
+    if type(value) is not int:
+        raise _wrong("an integer", value)
     return value
 
 
-def _optional_int(value: object) -> int | None:
-    return None if value is None else _int(value)
+def _number(value: object, most: int) -> int:
+    number = _int(value)
+    if not 0 <= number <= most:
+        raise ValueError(f"{str(number)[:_SHOWN]} is not from 0 to {most}")
+    return number
 
 
-def _ints(value: object) -> Sequence[int]:
-    if not isinstance(value, list):
-        raise TypeError(f"a list was expected, not {value!r}")
+def _count(value: object) -> int:
+    return _number(value, MOST_COUNT)
+
+
+def _slot(value: object) -> int:
+    return _number(value, MOST_SLOTS - 1)
+
+
+def _time(value: object) -> int:
+    return _number(value, LATEST)
+
+
+def _optional_time(value: object) -> int | None:
+    return None if value is None else _time(value)
+
+
+def _hash(value: object) -> int:
+    text = _str(value)
+    if len(text) != _HASH_DIGITS or not _HEXADECIMAL.issuperset(text):
+        raise _wrong(f"{_HASH_DIGITS} hexadecimal digits", value)
+    return int(text, 16)
+
+
+_HASH_DIGITS = 16
+_HEXADECIMAL = frozenset("0123456789abcdef")
+
+
+def _kind(value: object) -> Kind:
+    try:
+        return kind_named(_str(value))
+    except KeyError:
+        raise _wrong("a kind", value) from None
+
+
+def _counts(value: object) -> Sequence[int]:
+    counts = _list(value)
+    if len(counts) > MOST_SLOTS:
+        raise ValueError(f"counts of more than {MOST_SLOTS:,} assertions")
     # Counts of one trial are mostly small, and there may be millions of them.
-    with suppress(ValueError):
-        return bytes(value)
-    if not _JUST_INTEGERS.issuperset(map(type, value)):
-        raise TypeError(f"a list of integers was expected, not {value!r}")
-    return value
+    if _JUST_INTEGERS.issuperset(map(type, counts)):
+        with suppress(ValueError):
+            return bytes(counts)
+    for count in counts:
+        _count(count)
+    return counts
 
 
 _JUST_INTEGERS = frozenset((int,))
 
 
-def _strs(value: object) -> list[str]:
+def _list(value: object) -> list[Any]:
     if not isinstance(value, list):
-        raise TypeError(f"a list was expected, not {value!r}")
-    return [_str(each) for each in value]
+        raise _wrong("a list", value)
+    return value
+
+
+def _object(value: object) -> Record:
+    if not isinstance(value, dict):
+        raise _wrong("an object", value)
+    return value
+
+
+def _strs(value: object) -> list[str]:
+    return [_str(each) for each in _list(value)]
+
+
+def _features(value: object) -> dict[str, bool]:
+    return {name: _bool(on) for name, on in _object(value).items()}
 
 
 def _optional(value: object) -> str | None:
@@ -386,20 +484,21 @@ def _optional(value: object) -> str | None:
 
 
 def _captured(body: Record) -> Captured | None:
-    source, values = body.get("source"), body.get("values")
+    source = _optional(body.get("source"))
+    values = _object(body.get("values") or {})
     if source is None:
         return None
-    known = values if isinstance(values, dict) else {}
-    return Captured(_str(source), {name: _str(value) for name, value in known.items()})
+    return Captured(source, {name: _str(value) for name, value in values.items()})
 
 
 def _location(value: object) -> Location:
-    if not isinstance(value, dict):
+    if value is None:
         return Location("", "", "", 0)
+    place = _object(value)
     return Location(
-        _str(value["file"]),
-        _str(value["function"]),
-        _str(value["class"]),
-        _int(value["begin_line"]),
-        _int(value["begin_column"]),
+        _str(place["file"]),
+        _str(place["function"]),
+        _str(place["class"]),
+        _number(place["begin_line"], _MOST_LINES),
+        _number(place["begin_column"], _MOST_LINES),
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 
+from ..inputs import is_regular
 from .shard import SUFFIX, is_alive
 from .system import system
 
@@ -62,7 +63,9 @@ class LiveShards:
         """Names of the shards whose processes run, or have ended since this was asked last."""
         examined = list(self._candidates())
         for name in examined:
-            if is_alive(os.path.join(self._run_dir, name + self._suffix)):
+            path = os.path.join(self._run_dir, name + self._suffix)
+            # Opening a FIFO would wait for its writer.
+            if is_regular(path) and is_alive(path):
                 self._alive.add(name)
             else:
                 self._alive.discard(name)

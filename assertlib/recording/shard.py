@@ -166,7 +166,7 @@ def close_own(fd: int, identity: tuple[int, int] | None) -> None:
 def is_alive(path: str) -> bool:
     """Whether the process that writes the shard at *path* still runs."""
     try:
-        fd = system.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = system.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

@@ -71,22 +71,28 @@ def from_dict(data: Mapping[str, object]) -> Trial:
         ValueError: It was not written by it.
     """
     identifier, seed = data.get("id"), data.get("seed")
-    if not isinstance(identifier, str) or not isinstance(seed, int | None):
-        msg = f"not a trial: {data!r}"
-        raise ValueError(msg)
-
+    if not isinstance(identifier, str):
+        raise ValueError(f"the id of a trial must be a string, not {repr(identifier)[:_SHOWN]}")
+    if not isinstance(seed, int | None):
+        raise ValueError(f"the seed of a trial must be an integer, not {repr(seed)[:_SHOWN]}")
     return Trial(
         identifier,
-        population=_text(data.get("population")),
+        population=_text(data, "population"),
         seed=seed,
-        sampler=_text(data.get("sampler")),
-        parent=_text(data.get("parent")),
-        owner=_text(data.get("owner")),
+        sampler=_text(data, "sampler"),
+        parent=_text(data, "parent"),
+        owner=_text(data, "owner"),
     )
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+_SHOWN = 60
+
+
+def _text(data: Mapping[str, object], name: str) -> str | None:
+    value = data.get(name)
+    if not isinstance(value, str | None):
+        raise ValueError(f"the {name} of a trial must be a string, not {repr(value)[:_SHOWN]}")
+    return value
 
 
 def ancestry(trial: str | None, known: Mapping[str, Trial]) -> Iterator[Trial]:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from ..inputs import parse_json, read_found, read_named
 from ..model import UsageError
 from ..recording import private
 from ..recording.tokens import TAPE_TOKEN
 from .faults import faults_in_words, faults_named
+from .policy import policy_named
+from .tape import Tape
 from .target import Stamp
 from .trial import Options
 
@@ -27,6 +31,7 @@ DIRECTORY = "sim"
 """Where in a run directory tapes lie."""
 
 _SCHEMA = 1
+_SEED = re.compile(r"-?[0-9]{1,1000}")
 _SUFFIX = ".tape.json"
 _OPTIONS = ("policy", "faults", "seconds", "steps")
 
@@ -129,7 +134,7 @@ def parse(token: str) -> Recipe:
     """
     first, *rest = token.split(",")
     target, at, seed = first.rpartition("@")
-    if not at or not seed.removeprefix("-").isdecimal():
+    if not at or not _SEED.fullmatch(seed):
         raise TokenError(
             f"{token!r} is no token: write MODULE:NAME@SEED, or the name of a tape, as in t1-0123456789"
         )
@@ -139,20 +144,45 @@ def parse(token: str) -> Recipe:
 
 
 def _options(given: dict[str, object]) -> Options:
-    values: dict[str, object] = dict(given)
-    faults = values.get("faults", ())
-    unknown = [name for name in values if name not in _OPTIONS]
-    if unknown:
-        raise TokenError(f"options that cannot be read: {', '.join(map(repr, unknown))}")
+    plain = Options()
     try:
-        if isinstance(faults, str):
-            values["faults"] = faults_named(faults.replace("+", ","))
-        elif isinstance(faults, list):
-            values["faults"] = faults_named(",".join(faults) or "none")
-        options = replace(Options(), **values)  # type: ignore[arg-type]
-        return replace(options, seconds=float(options.seconds), steps=int(options.steps))
-    except (TypeError, ValueError) as error:
+        if not given.keys() <= set(_OPTIONS):
+            raise ValueError(f"there are only {', '.join(_OPTIONS)}")
+        policy = given.get("policy", plain.policy)
+        if not isinstance(policy, str):
+            raise ValueError("the policy must be a string")
+        policy_named(policy, Tape(None))
+        return replace(
+            plain,
+            policy=policy,
+            faults=_faults(given.get("faults", ())),
+            seconds=_positive(float, given.get("seconds", plain.seconds)),
+            steps=_positive(int, given.get("steps", plain.steps)),
+        )
+    except (TypeError, ValueError, OverflowError) as error:
         raise TokenError(f"options that cannot be read: {error}") from None
+
+
+def _faults(given: object) -> tuple[str, ...]:
+    """Names in a token have plus signs between them; in a tape they are a list."""
+    if isinstance(given, str):
+        return faults_named(given.replace("+", ","))
+    if not isinstance(given, list | tuple) or not all(isinstance(each, str) for each in given):
+        raise ValueError("faults must be a list of names")
+    return faults_named(",".join(given) or "none")
+
+
+_N = TypeVar("_N", int, float)
+_MOST = 1_000_000_000_000
+
+
+def _positive(kind: type[_N], given: object) -> _N:
+    if isinstance(given, bool) or not isinstance(given, str | int | kind):
+        raise ValueError(f"a number was expected, not {given!r}")
+    number = kind(given)
+    if not 0 < number <= _MOST:
+        raise ValueError(f"{number} is not above 0 and at most {_MOST}")
+    return number
 
 
 def find(token: str, directories: Iterator[Path]) -> Recipe:
@@ -163,50 +193,88 @@ def find(token: str, directories: Iterator[Path]) -> Recipe:
         TokenError: There is no such tape, or it cannot be read.
     """
     if token.endswith(".json"):
-        return read(Path(token))
+        return read(Path(token), named=True)
     if not TAPE_TOKEN.fullmatch(token):
         return parse(token)
     for directory in directories:
+        if directory.is_symlink():
+            raise TokenError(f"{directory}: is a symbolic link; remove it from the run")
         path = directory / f"{token}{_SUFFIX}"
-        if path.exists():
+        if path.exists() or path.is_symlink():
             return read(path)
     raise TokenError(f"there is no tape {token} here; it lies in the run directory that told of it")
 
 
-def read(path: Path) -> Recipe:
+def read(path: Path, *, named: bool = False) -> Recipe:
     """
     The recipe in the tape file at *path*.
 
+    Args:
+        named: Whether a person named it; what was found in a directory may not be a link.
+
     Raises:
-        TokenError: It is no tape.
+        TokenError: It is not a tape.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["schema"] != _SCHEMA:
-            raise TokenError(f"{path}: schema {data['schema']!r}, this assertlib reads {_SCHEMA}")
-        return Recipe(
-            str(data["target"]),
-            _options(data["options"]),
-            data["seed"],
-            _choices(data["choices"]),
-            {str(key): str(value) for key, value in data["stamp"].items()},
-            str(data["shows"]),
-            data["fails"] is True,
-            _whole(data["whole"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TokenError(f"{path} is no tape: {error!r}") from None
+        text = read_named(path) if named else read_found(path)
+        return _recipe(parse_json(text))
+    except OSError as error:
+        raise TokenError(f"{path}: {error.strerror}") from None
+    except (ValueError, TokenError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
+        raise TokenError(f"{path}:{line}: not a tape: {error}; explore anew") from None
 
 
-def _whole(data: list[Any] | None) -> tuple[int | None, tuple[int, ...]] | None:
+def _recipe(data: object) -> Recipe:
+    if not isinstance(data, dict):
+        raise ValueError("not an object")
+    if type(data.get("schema")) is not int or data["schema"] != _SCHEMA:
+        raise ValueError(f"schema {data.get('schema')!r}, this assertlib reads {_SCHEMA}")
+    for name, kind in _FIELDS.items():
+        if name not in data or not isinstance(data[name], kind):
+            raise ValueError(f"{name} is missing, or not {_NAMES[kind]}")
+    stamp: Stamp = data["stamp"]
+    if not all(isinstance(value, str) for value in stamp.values()):
+        raise ValueError("stamp holds what is not a string")
+    return Recipe(
+        data["target"],
+        _options(data["options"]),
+        _seed(data.get("seed")),
+        _choices(data["choices"]),
+        stamp,
+        data["shows"],
+        data["fails"],
+        _whole(data.get("whole")),
+    )
+
+
+_FIELDS: dict[str, type] = {
+    "target": str,
+    "options": dict,
+    "stamp": dict,
+    "choices": list,
+    "shows": str,
+    "fails": bool,
+}
+_NAMES = {str: "a string", dict: "an object", list: "a list", bool: "true or false"}
+
+
+def _seed(value: object) -> int | None:
+    if value is not None and type(value) is not int:
+        raise ValueError("a seed must be an integer or null")
+    return value
+
+
+def _whole(data: object) -> tuple[int | None, tuple[int, ...]] | None:
     if data is None:
         return None
-    seed, choices = data
-    return seed, _choices(choices)
+    if not isinstance(data, list) or len(data) != 2:
+        raise ValueError("whole must be a seed and choices")
+    return _seed(data[0]), _choices(data[1])
 
 
-def _choices(data: list[Any]) -> tuple[int, ...]:
-    if not all(isinstance(value, int) and value >= 0 for value in data):
+def _choices(data: object) -> tuple[int, ...]:
+    if not isinstance(data, list) or not all(type(each) is int and each >= 0 for each in data):
         raise ValueError("a choice must be a natural number")
     return tuple(data)
 

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assertlib.evidence import record as records
 from assertlib.evidence import schema
 from assertlib.evidence.gather import read_evidence
 from assertlib.evidence.record import (
@@ -27,6 +28,7 @@ from assertlib.evidence.record import (
     ShardRecord,
     Totals,
     TrialRow,
+    from_json,
     record_of,
 )
 from assertlib.evidence.store import Store, StoreError
@@ -386,3 +388,22 @@ def test_a_run_that_is_added_later_keeps_its_place_in_history(url):
         store.add(replace(part(ONE, run="now"), started=100))
         store.add(part(ONE, run="before"))
         assert [run.id for run in store.runs("store")] == ["before", "now"]
+
+
+def test_a_run_that_is_exported_in_parts_is_put_together_again(monkeypatch):
+    whole = part([("s1", 5, {f"t{n}": (n % 4, n % 2) for n in range(50)})])
+    whole.shards["s1"].weight = (5, 0, True)
+    monkeypatch.setattr(records, "_PART", 200)
+    lines = list(whole.lines())
+    assert len(lines) > 5
+    first, *others = (from_json(line.encode()) for line in lines)
+    for other in others:
+        first.merge(other)
+    assert first == whole
+
+
+def test_a_line_of_a_newer_assertlib_says_to_update():
+    (line,) = part([]).lines()
+    newer = line.replace('"schema": 1', '"schema": 2, "colour": "red"')
+    with pytest.raises(ValueError, match="schema 2, this assertlib reads 1: update it"):
+        from_json(newer.encode())

@@ -423,6 +423,27 @@ def test_following_names_file_and_line_of_a_bad_line(copy):
     assert str(caught.value).startswith(place)
 
 
+def test_following_a_shard_that_shrinks_is_an_error_that_names_it(copy):
+    records = copy.with_suffix(".jsonl")
+    follower = Follower(str(records))
+    follower.read()
+    records.write_bytes(b"".join(records.read_bytes().splitlines(keepends=True)[:-2]))
+    with pytest.raises(UnreadableRunError, match="cut from"):
+        follower.read()
+
+
+def test_a_hit_behind_the_record_of_another_assertion_is_an_error_that_names_it(copy):
+    lines = lines_in(copy)
+    hits = [n for n, text in enumerate(lines) if text.startswith(b'{"assertlib_hit')]
+    first, last = hits[0], hits[-1]
+    lines[first], lines[last] = lines[last], lines[first]
+    records = copy.with_suffix(".jsonl")
+    records.write_bytes(b"".join(lines))
+    with pytest.raises(UnreadableRunError) as caught:
+        read_shard(str(copy)).details  # noqa: B018
+    assert str(caught.value).startswith(f"{records}:{first + 1}: ")
+
+
 def test_a_shard_is_readable_while_its_process_lives(children):
     def scenario():
         import os

@@ -88,7 +88,7 @@ def test_a_damaged_tape_is_an_error_that_names_it(tmp_path, change):
 def test_what_is_no_tape_is_said(tmp_path, text):
     path = tmp_path / "t1-0000000000.tape.json"
     path.write_text(text)
-    with pytest.raises(TokenError, match="no tape"):
+    with pytest.raises(TokenError, match="not a tape"):
         read(path)
 
 

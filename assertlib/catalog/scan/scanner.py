@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...inputs import read_named
 from ...model import (
     ALWAYS_OR_UNREACHABLE,
     OTHER_BUCKET,
@@ -76,7 +77,7 @@ def scan_target(root: Path, target: Target) -> Scan:
     for path in sorted(set(source_files(root, target, scan.findings))):
         shown = shown_from(root, path)
         try:
-            (foreign if path.suffix in SUFFIXES else sources)[shown] = path.read_bytes()
+            (foreign if path.suffix in SUFFIXES else sources)[shown] = read_named(path)
         except OSError as error:
             scan.findings.append(unreadable(shown, f": {error.strerror}"))
     return _scan(sources, foreign, scan)
