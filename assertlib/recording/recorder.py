@@ -128,10 +128,7 @@ class Recorder:
         """The session, begun at its first use."""
         session = self._session
         if session is None:
-            while self._descriptors:
-                # Of a session whose making was interrupted.
-                system.close(self._descriptors[-1])
-                del self._descriptors[-1]
+            self._close_half_made()
             process, facts = self._process, self._facts()
             if self._process is not process:
                 # A fork in the middle, in its child.
@@ -157,6 +154,12 @@ class Recorder:
                     self._write_begin(session, trial)
             session.is_ready = True
         return session
+
+    def _close_half_made(self) -> None:
+        """Close what a session opened whose making was interrupted: a locked shard seems alive."""
+        while self._descriptors:
+            system.close(self._descriptors[-1])
+            del self._descriptors[-1]
 
     def _facts(self) -> dict[str, object]:
         return {
@@ -742,6 +745,8 @@ class Recorder:
         hot.reset()
         if self._session is not None:
             self._session.disown()
+        # A session may be in the making, in the thread that forked: the files are the parent's.
+        self._close_half_made()
         self._bases, self._stack = [*self._bases, *self._stack], []
         self._begun, self._past, self._pending, self._unreported = {}, {}, [], 0
         if self._raising_thread is not None:
