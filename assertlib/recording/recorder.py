@@ -116,9 +116,14 @@ class Recorder:
 
     def _locked(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call *function* under the lock, and then resume what had to wait for it."""
+        pid = system.getpid()
         try:
             return self._lock.run(function, *args, **named)
         finally:
+            if system.getpid() != pid:
+                # A fork in the middle, in its child: cells that were published since are its
+                # parent's.
+                self._lock.run(hot.reset)
             if not self._lock.is_mine():
                 if self._pending:
                     self._catch_up()
@@ -141,10 +146,11 @@ class Recorder:
                 self._platform,
                 self._descriptors,
             )
-            if self._process is not process:
+            # One line: a child that is forked in the middle has no part in it.
+            if self._process is process: self._session = session  # fmt: skip  # noqa: E701
+            if self._session is not session:
                 session.disown()
                 return self._opened()
-            self._session = session
         if not session.is_ready:
             session.begin()
             for (kind, message), (invariant, location) in list(self._declared.items()):

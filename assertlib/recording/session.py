@@ -194,7 +194,8 @@ class Session:
             self._writer = writer
 
     def _warn_of(self, error: OSError) -> None:
-        warn_later(f"cannot record into {self._run_dir}, hits are only counted: {error}")
+        if self._pid == system.getpid():
+            warn_later(f"cannot record into {self._run_dir}, hits are only counted: {error}")
 
     def _header(self) -> list[str]:
         own = {
@@ -261,7 +262,7 @@ class Session:
         if writer is None or not lines:
             return not lines
         is_whole = writer.write(lines)
-        if not is_whole:
+        if not is_whole and self._wants_records:
             warn_later(_no_space(writer))
         return is_whole
 
@@ -377,9 +378,10 @@ class Session:
 
     def disown(self) -> None:
         """Drop it in a forked child; what was interrupted by the fork no longer counts in it."""
-        for slot in self.slots.values():
+        for slot in list(self.slots.values()):
             slot.disown()
         self.drop()
+        self.counters = Counters(None, [], self._pid)
 
 
 def _declaration(slot: Slot) -> list[str]:

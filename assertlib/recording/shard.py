@@ -64,6 +64,9 @@ class ShardWriter:
         # The name appears only once the lock is held, so that whoever sees the
         # file can tell from the lock whether its process lives.
         hidden = f"{path}.new"
+        with suppress(FileNotFoundError):
+            # Of an attempt that was interrupted.
+            system.unlink(hidden)
         system.create_into(descriptors, hidden, os.O_WRONLY, file_mode(), process)
         self._fd = descriptors[-1]
         try:
