@@ -10,7 +10,6 @@ Tests of a store patch ``open`` and ``os.*``, so these functions are bound at im
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 
@@ -204,12 +203,12 @@ def _bounded_lines(file: IO[bytes], before: int) -> Iterator[bytes]:
         yield text
 
 
-def parse_json(data: bytes, loads: Loads = json.loads) -> object:
+def parse_json(data: bytes, loads: Loads | None = None) -> object:
     """
     The value of the JSON text *data*.
 
     Args:
-        loads: A faster reader; what it cannot read, the standard one is asked for.
+        loads: A faster reader; the standard one reads what that cannot.
 
     Raises:
         ValueError: It is not JSON, nests too deeply, or holds too many values.
@@ -234,9 +233,12 @@ def check_values(data: bytes) -> int:
     return containers
 
 
-def _loaded(data: bytes, loads: Loads) -> object:
+def _loaded(data: bytes, loads: Loads | None) -> object:
+    # Not at import: stores, which read nothing, start faster without.
+    import json
+
     try:
-        if loads is not json.loads:
+        if loads is not None:
             try:
                 return loads(data)
             except ValueError:
@@ -264,5 +266,7 @@ def _inside(value: object) -> Iterable[object]:
 
 def line_of(data: bytes, key: str) -> int:
     """The line, from 1, on which *key* stands first in the JSON text *data*; 1 if it does not."""
+    import json
+
     place = data.find(json.dumps(key).encode())
     return data.count(b"\n", 0, max(place, 0)) + 1

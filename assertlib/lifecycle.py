@@ -119,8 +119,13 @@ class trial:
         )
 
     def __enter__(self) -> Self:
-        recorder.begin_trial(self._trial)
-        return self
+        try:
+            recorder.begin_trial(self._trial)
+            return self
+        except BaseException:
+            # Interrupted: the block is not entered, so nobody else will end it.
+            recorder.end_trial(self._trial)
+            raise
 
     def __exit__(
         self,
@@ -128,7 +133,11 @@ class trial:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        recorder.end_trial(self._trial)
+        try:
+            recorder.end_trial(self._trial)
+        except BaseException:
+            recorder.end_trial(self._trial)
+            raise
 
     @property
     def id(self) -> str:

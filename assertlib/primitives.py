@@ -21,7 +21,6 @@ from __future__ import annotations
 import sys
 
 from . import capture
-from .control_characters import escaped
 from .model import (
     ALWAYS,
     ALWAYS_OR_UNREACHABLE,
@@ -116,6 +115,9 @@ def brief(hit: Hit) -> str:
     if hit.trial is not None:
         seed = "" if hit.seed is None else f" (seed {hit.seed})"
         lines.append(f"  trial: {hit.trial}{seed}")
+    # Only here: a store that raises for nothing starts faster without.
+    from .control_characters import escaped
+
     return escaped("\n".join(lines))
 
 

@@ -37,6 +37,9 @@ for each in (direct, seen_false, through):
     best = min((lambda t: (each(), time.process_time() - t)[1])(time.process_time()) for _ in range(7))
     print(each.__name__, best / N * 1e9)
 """
+CACHE = os.path.join(tempfile.gettempdir(), f"before-after-{os.getpid()}")
+"""Where both keep their bytecode, by their paths."""
+
 TESTS, HITS = 400, 5
 STORE = "from assertlib import always\ndef put(n):\n    always(n >= 0, 'not negative', {'n': n})\n"
 TEST = "import store\n" + "\n".join(
@@ -51,7 +54,7 @@ CLI = (
 def environment(checkout: Path, **more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSERTLIB")}
     path = os.pathsep.join((str(checkout), str(checkout / "examples" / "kvstore")))
-    return {**kept, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **more}
+    return {**kept, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": CACHE, **more}
 
 
 def cpu(command: Sequence[str | Path], cwd: Path, env: dict[str, str]) -> tuple[float, str]:
@@ -60,7 +63,7 @@ def cpu(command: Sequence[str | Path], cwd: Path, env: dict[str, str]) -> tuple[
     done = subprocess.run(
         list(map(str, command)), cwd=cwd, env=env, capture_output=True, text=True, check=False
     )
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1, 5):
         raise SystemExit(f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
@@ -74,10 +77,30 @@ def hot_path(checkout: Path, pure: str) -> dict[str, float]:
     return {f"{name} {row.split()[0]}, ns": float(row.split()[1]) for row in printed.splitlines()}
 
 
+def plugin_of(checkout: Path) -> str:
+    """The module that pytest loads where assertlib is installed."""
+    is_beside = (checkout / "pytest_assertlib.py").exists()
+    return "pytest_assertlib" if is_beside else "assertlib.pytest_plugin"
+
+
+def start(checkout: Path, plugin: str | None, root: Path) -> dict[str, float]:
+    """The start of a pytest without --assertlib, and an import."""
+    plugins = () if plugin is None else ("-p", plugin)
+    env = environment(checkout, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    collecting = [sys.executable, "-m", "pytest", "-q", "--collect-only", *plugins, "-p"]
+    seconds, _ = cpu([*collecting, "no:cacheprovider"], root, env)
+    imported, _ = cpu([sys.executable, "-c", "import assertlib"], root, env)
+    nothing, _ = cpu([sys.executable, "-c", "pass"], root, env)
+    return {
+        "pytest without --assertlib, s": seconds,
+        "import assertlib, over nothing, ms": (imported - nothing) * 1e3,
+    }
+
+
 def pytest_session(checkout: Path, root: Path) -> dict[str, float]:
     command = [
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-        *("-p", "pytest_assertlib", "--assertlib"),
+        *("-p", plugin_of(checkout), "--assertlib"),
     ]
     more = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     shutil.rmtree(root / ".assertlib", ignore_errors=True)
@@ -130,6 +153,14 @@ def main() -> None:
         compare(options.pairs, partial(hot_path, HERE, pure), partial(hot_path, before, pure))
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
+        for was in (before, HERE):
+            plugin = plugin_of(was) if was is before else None
+            print("against the other checkout:" if was is before else "against no plugin:")
+            compare(
+                options.pairs,
+                lambda: start(HERE, plugin_of(HERE), root),
+                partial(start, was, plugin, root),
+            )
         (root / "store.py").write_text(STORE)
         (root / "test_store.py").write_text(TEST)
         (root / "pyproject.toml").write_text(CONFIG)
@@ -140,6 +171,7 @@ def main() -> None:
         )
     runs = demo_run(HERE, options.trials), demo_run(before, options.trials)
     compare(options.pairs, lambda: judging(HERE, runs[0]), lambda: judging(before, runs[1]))
+    shutil.rmtree(CACHE, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from ..inputs import (
 )
 from ..model import UsageError
 from . import shard
-from .counters import CELL_BYTES, IN_MEMORY, LARGEST_COUNTER_FILE, CounterFile
+from .counter_file import LARGEST_COUNTER_FILE, CounterFile
+from .counters import CELL_BYTES, IN_MEMORY
 from .reading import ASSERT, GUIDANCE, DetailsReading, Reading
 from .records import Record, Shard
 from .rundir import RUN_FILE, shard_paths

@@ -14,7 +14,8 @@ from operator import gt
 from ..inputs import LATEST, MOST_COUNT, MOST_SLOTS
 from ..model import ALWAYS, Location, kind_coded, kind_displayed, kind_named
 from . import shard, trials
-from .counters import CounterFile, message_hash
+from .counter_file import CounterFile
+from .counters import message_hash
 from .hits import Captured, Hit
 from .records import (
     Delta,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 
-from ..inputs import is_regular
 from .shard import SUFFIX, is_alive
 from .system import system
 
@@ -63,9 +62,7 @@ class LiveShards:
         """Names of the shards whose processes run, or have ended since this was asked last."""
         examined = list(self._candidates())
         for name in examined:
-            path = os.path.join(self._run_dir, name + self._suffix)
-            # Opening a FIFO would wait for its writer.
-            if is_regular(path) and is_alive(path):
+            if is_alive(os.path.join(self._run_dir, name + self._suffix)):
                 self._alive.add(name)
             else:
                 self._alive.discard(name)

@@ -52,8 +52,6 @@ TRACED = tuple(
     for name in ("recording/", "primitives.py", "derived.py", "rich.py", "capture.py")
 )
 PATIENCE = 20
-LEAVING = "(end_trial call)"
-"""The event before the recorder's first line at the end of a trial."""
 BOUND = Invariant("kv.promise").declare_always("bound")
 FAILING_CALLS = (
     "open", "pwrite", "rename", "mkdir", "ftruncate", "posix_fallocate", "mmap", "flock", "fstat",
@@ -139,7 +137,6 @@ class Action:
 
     raises = None
     """The exception that the program must see."""
-    place = ""
 
     def __init__(self, program):
         self.program = program
@@ -271,7 +268,6 @@ class Tracer:
         elif self.count - 1 == self.at:
             code = frame.f_code
             self.place = f"{code.co_filename}:{frame.f_lineno} ({code.co_name} {event})"
-            self.action.place = self.place
             self.action.act()
 
 
@@ -338,9 +334,6 @@ def check(directory, program, action):
     recorder.at_exit()
     shards = [each for each in read_shards(str(directory)) if each.header.get("pid") == os.getpid()]
     compare(shards, program.done + later, program.begun + later)
-    if action.place.endswith(LEAVING):
-        # The block was left before the recorder knew, as with any `__exit__` in Python.
-        return
     recorded = {(hit.message, hit.trial) for each in shards for hit in each.hits if hit.nth}
     lost = sum(each.lost_records for each in shards)
     assert recorded >= {("later", None), ("later", "last")} or lost, sorted(map(str, recorded))
