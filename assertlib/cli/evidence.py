@@ -17,8 +17,9 @@ from ..catalog.config import Config, ConfigError
 from ..catalog.files import ignore_all
 from ..evidence.address import ENVIRONMENT
 from ..evidence.combine import Evidence
+from ..evidence.exports import from_json
 from ..evidence.gather import read_evidence
-from ..evidence.record import Result, RunRecord, from_json, record_of
+from ..evidence.record import Result, RunRecord, record_of
 from ..evidence.revision import short
 from ..evidence.runs import find_runs, runs_in_order
 from ..evidence.store import DEFAULT, Store

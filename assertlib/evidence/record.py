@@ -11,26 +11,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import add
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-
-from ..inputs import LATEST, LONGEST_LINE, MOST_COUNT, MOST_SLOTS, check_values
+from ..inputs import LONGEST_LINE, MOST_COUNT
 from ..model import Kind
 from ..recording.records import TrialRecord
-from ..recording.reprs import bounded_repr
-from ..recording.tokens import is_token
 from ..recording.trials import EXPECTS_VIOLATION
 from .combine import Evidence
 from .digest import Digest, Sample, numbers_in
-from .revision import known_revision, not_a_revision
+from .revision import known_revision
 
 SCHEMA = 1
-_PLAIN = ("target", "commit", "branch", "full", "started", "command", "features", "replays")
+PLAIN = ("target", "commit", "branch", "full", "started", "command", "features", "replays")
 NO_TRIALS: Sample = ("", "none")
 """The sample that hits outside of trials belong to, in processes that ran none."""
 
@@ -209,12 +204,12 @@ class RunRecord:
 
     def lines(self) -> Iterator[str]:
         """
-        Lines of JSON for a file; `from_json` reads each, and `merge` puts them together.
+        Lines of JSON for a file; `exports.from_json` reads each, and `merge` puts them together.
 
         A run of many trials takes several, so that none is longer than readers take.
         """
         plain = {"schema": SCHEMA, "run": self.id}
-        plain |= {name: getattr(self, name) for name in _PLAIN}
+        plain |= {name: getattr(self, name) for name in PLAIN}
         head = json.dumps({**plain, "assertions": self.assertions})[:-1]
         shards = (("shards", name, each.as_list()) for name, each in self.shards.items())
         trials = (("trials", name, each.as_list()) for name, each in self.trials.items())
@@ -224,139 +219,6 @@ class RunRecord:
 
     def __repr__(self) -> str:
         return f"<RunRecord {self.id}: {len(self.shards)} shards, {len(self.trials)} trials>"
-
-
-def from_json(data: bytes) -> RunRecord:
-    """
-    Read a line that `RunRecord.lines` gave.
-
-    Raises:
-        ValueError: It is none, or of a newer assertlib.
-    """
-    check_values(data)
-    try:
-        known = _Exported.model_validate_json(data)
-    except ValidationError as error:
-        _check_schema(data)
-        raise ValueError(_problem(error)) from None
-    plain = {name: getattr(known, name) for name in _PLAIN}
-    record = RunRecord(known.run, **plain)
-    record.assertions = tuple(Identity(*each) for each in known.assertions)
-    for name, (weight, totals) in known.shards.items():
-        told = {
-            (population, sampler): Totals(true, false)
-            for population, sampler, true, false in totals
-        }
-        record.shards[name] = ShardRecord(weight, told)
-    for name, (population, sampler, parent, seed, begin, end, true, false) in known.trials.items():
-        record.trials[name] = TrialRow(
-            (population, sampler), parent, seed, begin, end, int(true, 16), int(false, 16)
-        )
-    _check_width(record)
-    _check_shown(record)
-    return record
-
-
-def _check_schema(data: bytes) -> None:
-    """
-    Raises:
-        ValueError: A newer assertlib wrote the line.
-    """
-    with suppress(ValidationError):
-        found = _Version.model_validate_json(data).format
-        if found != SCHEMA:
-            raise ValueError(f"schema {found}, this assertlib reads {SCHEMA}: update it")
-
-
-def _problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part)[:_SHOWN] for part in first["loc"])
-    return f"no run: {place}: {first['msg']}" if place else f"no run: {first['msg']}"
-
-
-_SHOWN = 60
-
-
-def _check_shown(record: RunRecord) -> None:
-    """
-    Raises:
-        ValueError: What is given to git, or shown for copying, is not what it must be.
-    """
-    if record.commit and known_revision(record.commit) is None:
-        raise ValueError(not_a_revision(record.commit))
-    for token in record.replays.values():
-        if not is_token(token):
-            raise ValueError(f"{bounded_repr(token, 80)} is not a replay token")
-
-
-def _check_width(record: RunRecord) -> None:
-    """
-    Raises:
-        ValueError: Totals or bits are of more assertions than there are.
-    """
-    width = len(record.assertions)
-    if len(set(record.assertions)) < width:
-        raise ValueError("no run: assertions: one is there twice")
-    for name, shard in record.shards.items():
-        if any(len(counts) > width for totals in shard.totals.values() for counts in totals):
-            raise ValueError(f"no run: shards.{name}: counts of more than {width} assertions")
-    for name, trial in record.trials.items():
-        if trial.hit.bit_length() > width:
-            raise ValueError(f"no run: trials.{name}: bits of more than {width} assertions")
-
-
-_Text = Annotated[str, StringConstraints(pattern=r"\A[^\x00]*\z")]
-"""What databases can hold: no NUL, and no half of a surrogate, which is not JSON to pydantic."""
-
-_Id = Annotated[str, StringConstraints(pattern=r"\A[^\x00]+\z")]
-_Count = Annotated[int, Field(ge=0, le=MOST_COUNT)]
-_Counts = Annotated[tuple[_Count, ...], Field(max_length=MOST_SLOTS)]
-_Time = Annotated[int, Field(ge=0, le=LATEST)]
-_Bits = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]+\z", max_length=MOST_SLOTS // 4 + 1)]
-_KindName = Literal["always", "always_or_unreachable", "sometimes", "reachable", "unreachable"]
-
-
-class _Version(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-    format: int = Field(alias="schema")
-
-
-class _Exported(BaseModel):
-    """A line of an export."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    format: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)] = Field(alias="schema")
-    run: _Id
-    target: _Text
-    commit: _Text
-    branch: _Text
-    full: bool
-    started: _Time
-    command: _Text
-    features: dict[_Text, bool]
-    replays: dict[_Text, _Text]
-    assertions: Annotated[
-        tuple[tuple[_KindName, _Text, _Text, _Text], ...], Field(max_length=MOST_SLOTS)
-    ]
-    shards: dict[
-        _Id,
-        tuple[tuple[_Count, _Count, bool], tuple[tuple[_Text, _Text, _Counts, _Counts], ...]],
-    ]
-    trials: dict[
-        _Id,
-        tuple[
-            _Text,
-            _Text,
-            _Text,
-            _Text,
-            _Time,
-            Annotated[int, Field(ge=-1, le=MOST_COUNT)],
-            _Bits,
-            _Bits,
-        ],
-    ]
 
 
 def _parts(

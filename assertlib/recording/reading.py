@@ -3,6 +3,8 @@ Takes the records of a shard, one after the other.
 
 What every reader needs of a shard is little: its header, trials, deltas and faults.  The rest,
 its hits with their details, is most of the file, and is taken only where somebody asks for it.
+
+Over 500 lines, since both passes check their fields with the functions at the end.
 """
 
 from __future__ import annotations

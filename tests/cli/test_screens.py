@@ -1,5 +1,7 @@
 """
-No text from outside steers a terminal, whichever field it stands in and whichever command prints it.
+No text from outside controls a terminal, in whichever field it is and whichever command prints it.
+
+Over 500 lines, since the table is of all commands, and all read the same hostile project.
 """
 
 import contextlib

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from assertlib.evidence import record as records
 from assertlib.evidence import schema
+from assertlib.evidence.exports import from_json
 from assertlib.evidence.gather import read_evidence
 from assertlib.evidence.record import (
     Identity,
@@ -28,7 +29,6 @@ from assertlib.evidence.record import (
     ShardRecord,
     Totals,
     TrialRow,
-    from_json,
     record_of,
 )
 from assertlib.evidence.store import Store, StoreError

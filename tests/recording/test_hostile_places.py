@@ -1,5 +1,7 @@
 """
 Disks that are full, read-only or gone: the store goes on, and what is written stays whole.
+
+Over 500 lines, since all tests share the small file system and the script that fills it.
 """
 
 import json

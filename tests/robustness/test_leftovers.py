@@ -1,5 +1,7 @@
 """
 What a campaign has on the machine is gone after it, however it and its helpers were killed.
+
+Over 500 lines, since all tests share the campaign that is killed and what looks for leftovers.
 """
 
 import json
