@@ -53,6 +53,7 @@ TRACED = tuple(
 )
 PATIENCE = 20
 BOUND = Invariant("kv.promise").declare_always("bound")
+WRITES = ("pwrite", "posix_fallocate")
 FAILING_CALLS = (
     "open", "pwrite", "rename", "mkdir", "ftruncate", "posix_fallocate", "mmap", "flock", "fstat",
 )  # fmt: skip
@@ -235,6 +236,8 @@ ACTIONS = {
     "fork": Forks,
     "no memory": NoMemory,
 }
+CALLS = ("system call", "full disk")
+"""What happens in the operating system, and not at a line."""
 
 
 # -- one step ----------------------------------------------------------------------------------
@@ -277,16 +280,17 @@ def run(directory, action, at, number):
     configure(run_dir=directory, sinks=[])
     acting = ACTIONS[action](program) if action in ACTIONS else Action(program)
     acting.number = number
-    tracer = Tracer(at if action != "system call" else -1, acting)
-    if action == "system call":
-        fail_call(at)
+    tracer = Tracer(at if action not in CALLS else -1, acting)
+    if action in CALLS:
+        fail_calls(action, at)
     sys.settrace(tracer)
     try:
         program.run()
     finally:
         sys.settrace(None)
     try:
-        if tracer.place or action == "system call":
+        FULL[0] = False
+        if tracer.place or action in CALLS:
             acting.finish()
             check(directory, program, acting)
     except BaseException:
@@ -296,22 +300,27 @@ def run(directory, action, at, number):
 
 
 FAILED = [False]
+FULL = [False]
+"""Whether a full disk has no space yet."""
 
 
-def fail_call(at):
-    """Let one call of the operating system fail."""
+def fail_calls(action, at):
+    """Let one call of the operating system fail, or the disk be full from one write on."""
     calls = iter(range(1 << 30))
+    FULL[0] = action == "full disk"
+    number, names = (errno.ENOSPC, WRITES) if FULL[0] else (errno.EIO, FAILING_CALLS)
 
     def failing(function):
         def call(*args, **named):
-            if next(calls) == at:
+            this = next(calls)
+            if this == at or (this > at and FULL[0]):
                 FAILED[0] = True
-                raise OSError(errno.EIO, "as on a broken disk")
+                raise OSError(number, os.strerror(number))
             return function(*args, **named)
 
         return call
 
-    for name in FAILING_CALLS:
+    for name in names:
         setattr(system, name, staticmethod(failing(getattr(system, name))))
 
 
@@ -403,8 +412,8 @@ def steps(action, seed, sample):
         At how many lines, and at how many there could be.
     """
     rng = random.Random(f"{seed} {action}")
-    if action == "system call":
-        lines = [[at] for at in range(next(at for at in range(10_000) if not fails(at)))]
+    if action in CALLS:
+        lines = [[at] for at in range(next(n for n in range(10_000) if not fails(action, n)))]
     else:
         lines, _ = isolated(action, None, 0)
     taken = lines if sample is None else rng.sample(lines, min(sample, len(lines)))
@@ -415,20 +424,20 @@ def steps(action, seed, sample):
     return len(taken), len(lines)
 
 
-def fails(at):
-    return isolated("system call", at, at)[1]
+def fails(action, at):
+    return isolated(action, at, at)[1]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, help="places for each action; all if not given")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--action", choices=[*ACTIONS, "system call"], action="append")
+    parser.add_argument("--action", choices=[*ACTIONS, *CALLS], action="append")
     options = parser.parse_args()
     print(f"seed {options.seed}, {described()}")
     if set_nomemory is None:
         del ACTIONS["no memory"]
-    for action in options.action or [*ACTIONS, "system call"]:
+    for action in options.action or [*ACTIONS, *CALLS]:
         taken, size = steps(action, options.seed, options.sample)
         print(f"{action}: at {taken:,} of {size:,} places, no failure", flush=True)
 

@@ -15,7 +15,7 @@ import pytest
 from .. import support
 
 ROOT = Path(__file__).parents[2]
-ACTIONS = ("raise", "raise base", "signal", "thread", "fork", "system call")
+ACTIONS = ("raise", "raise base", "signal", "thread", "fork", "system call", "full disk")
 SAMPLE = 12
 
 
