@@ -126,10 +126,7 @@ static PyTypeObject Cell_Type = {
  * nothing.  What is not ours goes to the handler that was there before.
  */
 enum { MOST_GUARDED = 1024 };
-static struct {
-    char *start;
-    size_t size;
-} guarded[MOST_GUARDED];
+static Py_buffer guarded[MOST_GUARDED]; /* never released: the addresses stay ours */
 static int guarded_count;
 static struct sigaction before_guard;
 static long page_size;
@@ -139,7 +136,8 @@ is_guarded(const char *at)
 {
     int count = __atomic_load_n(&guarded_count, __ATOMIC_ACQUIRE);
     for (int i = 0; i < count; i++) {
-        if (at >= guarded[i].start && at < guarded[i].start + guarded[i].size) {
+        const char *start = guarded[i].buf;
+        if (at >= start && at < start + guarded[i].len) {
             return 1;
         }
     }
@@ -150,7 +148,8 @@ is_guarded(const char *at)
 static void
 on_bus_error(int number, siginfo_t *info, void *context)
 {
-    if (is_guarded(info->si_addr)) {
+    int is_access = info->si_code > 0; /* Else somebody sent the signal. */
+    if (is_access && is_guarded(info->si_addr)) {
         void *page = (void *)((uintptr_t)info->si_addr & ~((uintptr_t)page_size - 1));
         if (mmap(page, (size_t)page_size, PROT_READ | PROT_WRITE,
                  MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) {
@@ -164,7 +163,10 @@ on_bus_error(int number, siginfo_t *info, void *context)
         before_guard.sa_handler(number);
     }
     else {
-        sigaction(SIGBUS, &before_guard, NULL); /* The access is repeated, and meets that. */
+        sigaction(SIGBUS, &before_guard, NULL);
+        if (!is_access) {
+            raise(SIGBUS); /* An access is repeated by itself. */
+        }
     }
 }
 
@@ -172,8 +174,10 @@ on_bus_error(int number, siginfo_t *info, void *context)
 static PyObject *
 guard(PyObject *module, PyObject *cells)
 {
-    Py_buffer memory;
-    if (PyObject_GetBuffer(cells, &memory, PyBUF_CONTIG) < 0) {
+    if (guarded_count == MOST_GUARDED) {
+        Py_RETURN_NONE;
+    }
+    if (PyObject_GetBuffer(cells, &guarded[guarded_count], PyBUF_CONTIG) < 0) {
         return NULL;
     }
     if (guarded_count == 0) {
@@ -182,12 +186,7 @@ guard(PyObject *module, PyObject *cells)
         page_size = sysconf(_SC_PAGESIZE);
         sigaction(SIGBUS, &ours, &before_guard);
     }
-    if (guarded_count < MOST_GUARDED) {
-        guarded[guarded_count].start = memory.buf;
-        guarded[guarded_count].size = (size_t)memory.len;
-        __atomic_store_n(&guarded_count, guarded_count + 1, __ATOMIC_RELEASE);
-    }
-    PyBuffer_Release(&memory);
+    __atomic_store_n(&guarded_count, guarded_count + 1, __ATOMIC_RELEASE);
     Py_RETURN_NONE;
 }
 

@@ -4,10 +4,9 @@ The caller of an assertion: where it stands, and what its condition looked like.
 
 from __future__ import annotations
 
-import os
-
 from .model import Location
 from .recording import interrupts
+from .recording.lock import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,25 +16,16 @@ if TYPE_CHECKING:
     from .recording.hits import Captured
 
 
-_is_wanted = False
+_importing = Lock()
+# A child can never import what another thread was importing when it was forked.
+_importing.hold_across_forks(lambda: None)
 
 
 def _capturing() -> Callable[[FrameType], Captured | None]:
     """What captures, imported when the first assertion is false: stores start faster without."""
-    global _is_wanted
-    _is_wanted = True
     from .condition import captured
 
     return captured
-
-
-def _before_fork() -> None:
-    """A child can never import what another thread was importing when it was made."""
-    if _is_wanted:
-        _capturing()
-
-
-os.register_at_fork(before=_before_fork)
 
 
 class Caller:
@@ -57,7 +47,7 @@ class Caller:
         if not self._capture:
             return None
         try:
-            return _capturing()(self._frame)
+            return _importing.run(_capturing)(self._frame)
         except Exception as error:
             interrupts.reraise(error)
             # Source that changed on disk, exotic frames: the hit counts without it.

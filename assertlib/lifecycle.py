@@ -114,7 +114,8 @@ class trial:
         self._trial = Trial(
             str(id),
             population=None if population is None else str(population),
-            seed=seed,
+            # Not a bool, which JSON would keep as one.
+            seed=None if seed is None else int(seed),
             sampler=None if sampler is None else str(sampler),
         )
 

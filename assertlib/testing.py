@@ -65,8 +65,8 @@ def expect_violation(message: str) -> Iterator[ExpectedViolation]:
     name = f"{recorder.trial_id or os.getpid()} [expects {next(_numbers)}]"
     trial = Trial(name, population=message, sampler=EXPECTS_VIOLATION)
     recorder.subscribe(expected)
-    recorder.begin_trial(trial)
     try:
+        recorder.begin_trial(trial)
         yield expected
     except InvariantViolation as violation:
         if violation.message != message:

@@ -237,7 +237,9 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def _scan(body: JsonFile) -> tuple[Site, ...] | None:
-    scan = body.get("scan")
+    if "scan" not in body:
+        raise body.error("scan", "is missing")
+    scan = body["scan"]
     if not isinstance(scan, list):
         return None
     if len(scan) > MOST_SLOTS:

@@ -82,7 +82,12 @@ def load_hashing() -> ModuleType:
 
 def message_hash(message: str) -> int:
     """The 64-bit name of *message* in a counter file."""
-    encoded = message.encode("utf-8", "surrogatepass")
+    try:
+        encoded = message.encode()
+    except UnicodeEncodeError:
+        # Two halves of a surrogate are one character once they were written as JSON and read.
+        joined = message.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        encoded = joined.encode("utf-8", "surrogatepass")
     return int.from_bytes(load_hashing().blake2b(encoded, digest_size=8).digest(), "little")
 
 

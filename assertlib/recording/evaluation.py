@@ -4,7 +4,7 @@ One evaluation of an assertion, from the call to its lines in the shard.
 
 from __future__ import annotations
 
-from ..model import assert_record
+from ..model import NOWHERE, assert_record
 from . import shard
 from .encode import line, line_with_details
 from .hits import Hit
@@ -12,7 +12,7 @@ from .system import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..model import Kind
+    from ..model import Kind, Location
     from .encode import Encoded
     from .hits import Captured, Where
     from .session import Slot
@@ -32,7 +32,6 @@ class Evaluation:
         clock: When it was evaluated.
         process: Of which process; a forked child leaves the evaluations of its parent alone.
         owner: The thread that resumes it; 0 while none does.
-        location: Where the assertion stands.
         slot: The counters of the assertion.
         count: How many hits with this outcome there are with it; None until it is counted.
         nth: Which violation of its trial it is; 0 if it is none.
@@ -44,6 +43,7 @@ class Evaluation:
     """
 
     __slots__ = (
+        "_location",
         "clock",
         "condition",
         "count",
@@ -54,7 +54,6 @@ class Evaluation:
         "is_wanted",
         "kind",
         "lines",
-        "location",
         "message",
         "nth",
         "owner",
@@ -84,7 +83,7 @@ class Evaluation:
         self.clock = clock
         self.process = process
         self.owner = 0
-        self.location = where.location()
+        self._location: Location | None = None
         self.slot: Slot | None = None
         self.count: int | None = None
         self.nth = 0
@@ -102,7 +101,8 @@ class Evaluation:
     def captured(self) -> Captured | None:
         """Condition and values of a false hit, taken once."""
         # Taken first: code of the store that was interrupted does not run a second time.
-        where, self.where = self.where, None
+        where = self.where
+        self.leave_frame()
         return None if self.condition or where is None else where.captured()
 
     def as_hit(self, details: str | None, captured: Captured | None) -> Hit:
@@ -125,6 +125,17 @@ class Evaluation:
             clock=self.clock,
             nth=self.nth,
         )
+
+    @property
+    def location(self) -> Location:
+        """Where the assertion stands."""
+        if self._location is None:
+            self._location = NOWHERE if self.where is None else self.where.location()
+        return self._location
+
+    def leave_frame(self) -> None:
+        """Keep the place, and let go of the frame."""
+        self._location, self.where = self.location, None
 
     def claim(self, thread: int) -> bool:
         """Let *thread* resume it, unless another does; under the recorder's lock."""

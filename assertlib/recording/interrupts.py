@@ -3,8 +3,8 @@ Exceptions that arrive in the middle of recording and are not its own.
 
 Recording drops its own failures.  A time limit or a Ctrl-C that a signal handler raises while a
 record is written belongs to the store, and must reach it.  Such an exception can be recognised by
-its traceback: whoever interrupts a frame is called with that frame, as signal handlers and trace
-functions are.  An exception that another thread sent (``PyThreadState_SetAsyncExc``) has no such
+its traceback: a signal handler is called with its number and the frame that it interrupts, a trace
+function with that frame and the name of an event.  An exception that another thread sent (``PyThreadState_SetAsyncExc``) has no such
 caller; its class is one that nothing in the interrupted code raises.
 """
 
@@ -14,9 +14,19 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType
+    from collections.abc import Iterator
+    from types import CodeType, FrameType
 
-_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_HERE = os.path.dirname(__file__)
+_CALLING_NOBODY = {
+    os.path.join(_HERE, f"{name}.py")
+    for name in ("counters", "evaluation", "lock", "recorder", "session", "shard", "system")
+}
+"""Files of ours in which no code of the store is called that could raise a class of its own."""
+
+_EVENTS = {"call", "line", "return", "exception", "opcode"}
+_VARARGS, _KEYWORDS = 4, 8
+_SIGNALS = 65
 _OWN_CLASSES = ("builtins", "assertlib")
 
 
@@ -29,16 +39,17 @@ def reraise(error: BaseException) -> None:
 
 def found_in(error: BaseException) -> BaseException | None:
     """The exception that must reach the store; None if *error* is a failure of recording."""
-    while isinstance(error, SystemError) and error.__cause__ is not None:
+    if isinstance(error, SystemError) and error.__cause__ is not None:
         # One that arrived in the C code of an import, which reports it as its own failure.
         error = error.__cause__
     return error if not isinstance(error, Exception) or _is_interrupt(error) else None
 
 
 def _is_interrupt(error: Exception) -> bool:
+    handlers = set(_handlers())
     place = error.__traceback__
     while place is not None:
-        if _received_caller(place.tb_frame):
+        if place.tb_frame.f_code in handlers or _was_called_with_its_caller(place.tb_frame):
             return True
         if place.tb_next is None:
             return _was_sent(error, place.tb_frame)
@@ -46,18 +57,40 @@ def _is_interrupt(error: Exception) -> bool:
     return False
 
 
+def _handlers() -> Iterator[CodeType]:
+    """The code of the signal handlers in Python that are installed."""
+    # Not at import: it costs the start of a store more than all of this module.
+    from signal import getsignal
+
+    for number in range(1, _SIGNALS):
+        handler = getsignal(number)
+        handler = getattr(handler, "func", handler)
+        code = getattr(getattr(handler, "__func__", handler), "__code__", None)
+        if code is not None:
+            yield code
+
+
 def _was_sent(error: Exception, frame: FrameType) -> bool:
-    """Whether *error* was raised in code of ours, which raises no class like it."""
-    own = type(error).__module__.partition(".")[0] in _OWN_CLASSES
-    return not own and frame.f_code.co_filename.startswith(_PACKAGE)
+    """Whether *error* was raised in code of ours that calls none of the store's."""
+    is_own = type(error).__module__.partition(".")[0] in _OWN_CLASSES
+    return not is_own and frame.f_code.co_filename in _CALLING_NOBODY
 
 
-def _received_caller(frame: FrameType) -> bool:
-    """Whether the frame that *frame* was called from is among its arguments."""
+def _was_called_with_its_caller(frame: FrameType) -> bool:
+    """Whether *frame* got its caller as a handler does, with a signal or the name of an event."""
     caller, code = frame.f_back, frame.f_code
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + 2]
-    values = (frame.f_locals.get(name) for name in names)
-    return caller is not None and any(
-        each is caller or (type(each) is tuple and any(one is caller for one in each))
-        for each in values
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += bool(code.co_flags & _VARARGS) + bool(code.co_flags & _KEYWORDS)
+    given = [frame.f_locals.get(name) for name in code.co_varnames[:count]]
+    for each in tuple(given):
+        given += each if type(each) is tuple else ()
+    return (
+        caller is not None
+        and any(each is caller for each in given)
+        and any(_is_reason(each) for each in given)
     )
+
+
+def _is_reason(value: object) -> bool:
+    is_signal = isinstance(value, int) and 0 < value < _SIGNALS
+    return is_signal or (isinstance(value, str) and value in _EVENTS)

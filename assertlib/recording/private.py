@@ -62,7 +62,10 @@ def replacing(
     hidden = hidden_beside(path)
     permissions = file_mode() if mode is None else mode
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(hidden, flags, permissions)
+    try:
+        fd = os.open(hidden, flags, permissions)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     try:
         with open(fd, "w", encoding="utf-8", errors=errors, newline="") as file:
             yield file

@@ -63,6 +63,8 @@ if TYPE_CHECKING:
 
 _TROUBLES_WRITTEN = 100
 _MOST_PENDING = 1000
+_PLAIN = frozenset((bool, int, float))
+type_of = type
 
 
 class Recorder:
@@ -98,6 +100,8 @@ class Recorder:
         self._begun: dict[str, int] = {}
         self._raising_thread: int | None = None
         self._pending: list[Evaluation] = []
+        # Another one in each forked child: what its parent had begun is the parent's.
+        self._process = object()
         self._unreported = 0
         self._past: dict[tuple[Kind, str], tuple[str | None, int, int]] = {}
         self._start_anew()
@@ -106,7 +110,6 @@ class Recorder:
         hot.reset()
         encoder = DetailsEncoder()
         guide = Guide(encoder, self._write_now, whole=self._platform is not None)
-        self._process = object()
         self._violated: dict[str | None, dict[tuple[Kind, str], int]] = {}
         self.refusals = 0
         self._encoder, self._guide = encoder, guide
@@ -215,8 +218,13 @@ class Recorder:
             self._locked(self._declare_features, features)
 
     def _set_mode(self, mode: str) -> None:
-        self.mode = mode
-        hot.reset()
+        try:
+            self.mode = mode
+            hot.reset()
+        except BaseException:
+            # Cells of the mode before would swallow the hits of this one.
+            hot.reset()
+            raise
 
     def _record_into(self, run_dir: str) -> None:
         self._write_exit()
@@ -309,7 +317,7 @@ class Recorder:
         it = Evaluation(kind, condition, message, details, invariant, where, clock, self._process)
         if self._lock.is_mine():
             # A signal handler or a finaliser, in the middle of a record: it must wait.
-            it.where = None
+            it.leave_frame()
             self._pending.append(it)
             return None
         if self._pending:
@@ -327,10 +335,12 @@ class Recorder:
     def _advance(self, it: Evaluation) -> None:
         """Take the steps of an evaluation that are not taken yet."""
         if it.process is not self._process:
-            # It was evaluated in the parent, or before the run directory changed.
+            # It was evaluated in the parent, and is counted there.
             return
+        # One that is resumed resumes no others, which would nest without end.
+        locked = self._lock.run if it.owner else self._locked
         if it.slot is None:
-            self._locked(self._count, it)
+            locked(self._count, it)
         if it.count is None:
             return
         if it.is_wanted is None:
@@ -338,20 +348,23 @@ class Recorder:
         if it.is_wanted and it.hit is None:
             it.hit, it.lines = self._described(it)
         if it.lines:
-            self._locked(self._write_hit, it)
+            locked(self._write_hit, it)
         # From now on the fast path counts hits like this one by itself.
         if not it.nth and (it.condition or (it.count or 0) >= 10):
-            self._locked(self._publish, it)
-        if it.hit is not None and not it.is_published:
+            locked(self._publish, it)
+        if it.hit is not None and not it.is_published and it.process is self._process:
             it.is_published = True
             self.sinks.tell(it.hit)
 
     def _count(self, it: Evaluation) -> None:
-        slot = self._slot(it.kind, it.message, it.invariant, it.location)
-        slot.mark(it.condition)
-        if it.process is self._process:
-            # Else this is a child, forked in the middle: the parent counts it.
-            slot.count(it)
+        if it.process is not self._process:
+            return
+        slot = self._opened().slots.get((it.kind, it.message))
+        if slot is None or slot.declaration:
+            slot = self._slot(it.kind, it.message, it.invariant, it.location)
+        # One line each: a child that is forked in the middle leaves it to its parent.
+        if it.process is self._process: slot.mark(it.condition)  # fmt: skip  # noqa: E701
+        if it.process is self._process: slot.count(it)  # fmt: skip  # noqa: E701
         if it.is_violation and not it.nth:
             numbers = self._violated.setdefault(self.trial_id, {})
             key = it.kind, it.message
@@ -365,8 +378,9 @@ class Recorder:
         try:
             self._advance(it)
         except BaseException:
-            if it.count is None and len(self._pending) < _MOST_PENDING:
-                it.where = it.details = None
+            if it.count is None and it not in self._pending and len(self._pending) < _MOST_PENDING:
+                it.leave_frame()
+                it.details = None
                 self._pending.append(it)
             return False
         return True
@@ -382,8 +396,10 @@ class Recorder:
             except BaseException as error:
                 it.release(me)
                 interrupts.reraise(error)
-                # Those behind it would fare no better.
-                return
+                if isinstance(error, OSError | MemoryError):
+                    # Those behind it lack the same descriptor or memory.
+                    return
+                self._pending.remove(it)
 
     def _wants(self, it: Evaluation) -> bool:
         """Whether a record of it is due."""
@@ -477,8 +493,17 @@ class Recorder:
         maximize: bool,
     ) -> None:
         """Note how close a rich assertion came."""
-        note = self._guide.note
-        self._locked(note, message, type, value, data, where, maximize=maximize)
+        # A `repr` of the store does not run under the lock.
+        plain = data if _PLAIN.issuperset(map(type_of, data.values())) else self._plain(data)
+        if plain is not None:
+            note = self._guide.note
+            self._locked(note, message, type, value, plain, where, maximize=maximize)
+
+    def _plain(self, data: Mapping[str, object]) -> Mapping[str, object] | None:
+        """*data* as JSON has it; None if it has no JSON."""
+        text = self._encoder.encode(data, "guidance").text
+        plain: Mapping[str, object] | None = None if text is None else load_json().loads(text)
+        return plain
 
     def watermarks(self) -> dict[str, float]:
         """How near each rich assertion has come in this process; more is nearer."""
@@ -749,6 +774,7 @@ class Recorder:
             raise
 
     def _leave_parent(self) -> None:
+        self._process = object()
         hot.reset()
         if self._session is not None:
             self._session.disown()

@@ -133,11 +133,24 @@ class _Repr(reprlib.Repr):
     def repr_instance(self, x: object, level: int) -> str:
         fields = _fields(x)
         if fields is None:
-            return super().repr_instance(x, level)
+            return self._own(x)
         if level <= 0:
             return f"{type(x).__qualname__}(...)"
         pieces = [f"{name}={self._named(name, getattr(x, name), level - 1)}" for name in fields]
         return f"{type(x).__qualname__}({', '.join(pieces)})"
+
+    def _own(self, x: object) -> str:
+        # As in `reprlib`, which would also drop the exception of a signal handler.
+        try:
+            text = repr(x)
+        except Exception as error:
+            interrupts.reraise(error)
+            return f"<{type(x).__name__} instance at {id(x):#x}>"
+        if len(text) > self.maxother:
+            head = max(0, (self.maxother - 3) // 2)
+            tail = max(0, self.maxother - 3 - head)
+            text = text[:head] + self.fillvalue + text[len(text) - tail :]
+        return text
 
     def _named(self, name: object, value: object, level: int) -> str:
         return REDACTED if is_redacted(name) else self.repr1(value, level)

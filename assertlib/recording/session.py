@@ -53,6 +53,9 @@ _END_BYTES, _SLOT_BYTES = 1024, 48
 """What the last lines of a shard may take: so much, and so much more for each assertion."""
 
 
+_NOBODYS = memoryview(bytearray(SLOT_CELLS * CELL_BYTES)).cast("Q")
+
+
 class Slot:
     """
     An assertion that this process has met, and its counters.
@@ -105,7 +108,7 @@ class Slot:
 
     def disown(self) -> None:
         """Count into memory of nobody from now on: the cells are the parent's, in a child."""
-        self.cells, self.index = memoryview(bytearray(SLOT_CELLS * CELL_BYTES)).cast("Q"), 0
+        self.cells, self.index = _NOBODYS, 0
 
 
 class Session:

@@ -146,8 +146,10 @@ def parse(token: str) -> Recipe:
 def _options(given: dict[str, object]) -> Options:
     plain = Options()
     try:
-        if not given.keys() <= set(_OPTIONS):
-            raise ValueError(f"there are only {', '.join(_OPTIONS)}")
+        if unknown := given.keys() - set(_OPTIONS):
+            raise ValueError(
+                f"{', '.join(map(repr, sorted(unknown)))}; there are only {', '.join(_OPTIONS)}"
+            )
         policy = given.get("policy", plain.policy)
         if not isinstance(policy, str):
             raise ValueError("the policy must be a string")

@@ -313,7 +313,7 @@ def test_time_limits_an_exploration(bank):
         (["replay"], "give a token or --assertion MESSAGE, one of them"),
         (["replay", "nonsense"], "'nonsense' is no token"),
         (["replay", "t1-0123456789"], "there is no tape t1-0123456789 here"),
-        (["replay", "pyproject.toml.json"], "is no tape"),
+        (["replay", "pyproject.toml.json"], "No such file"),
         (["replay", "bank:scenario@7,steps=many"], "options that cannot be read"),
         (["challenge"], "a directory of `defects` in pyproject.toml"),
     ],
