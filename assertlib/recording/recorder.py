@@ -64,7 +64,6 @@ if TYPE_CHECKING:
 _TROUBLES_WRITTEN = 100
 _MOST_PENDING = 1000
 _PLAIN = frozenset((bool, int, float))
-type_of = type
 
 
 class Recorder:
@@ -494,7 +493,8 @@ class Recorder:
     ) -> None:
         """Note how close a rich assertion came."""
         # A `repr` of the store does not run under the lock.
-        plain = data if _PLAIN.issuperset(map(type_of, data.values())) else self._plain(data)
+        is_plain = all(value.__class__ in _PLAIN for value in data.values())
+        plain = data if is_plain else self._plain(data)
         if plain is not None:
             note = self._guide.note
             self._locked(note, message, type, value, plain, where, maximize=maximize)

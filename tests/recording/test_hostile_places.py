@@ -511,3 +511,15 @@ def test_a_bus_error_that_is_not_of_a_counter_file_goes_to_who_handled_it_before
     outcome = children.run(script, code=-signal.SIGBUS)
     assert "Bus error" in outcome.err
     assert outcome.counts["mapped"] == (1, 0)
+
+
+@pytest.mark.skipif(speed is None, reason="the accelerator guards")
+def test_a_bus_error_that_somebody_sends_ends_the_store(children):
+    script = """
+    import os, signal
+    from assertlib import *
+    configure(sinks=[])
+    always(True, "mapped")
+    os.kill(os.getpid(), signal.SIGBUS)
+    """
+    assert children.run(script, code=-signal.SIGBUS).counts["mapped"] == (1, 0)

@@ -2,8 +2,13 @@
 Signal handlers, time limits and forks that arrive while an assertion is being recorded.
 """
 
+import signal
+import sys
+from decimal import Decimal
+
 import pytest
 
+from assertlib import always_greater_than
 from assertlib.recording import interrupts
 
 SEEDED = """
@@ -157,8 +162,6 @@ def handler(number, frame):
 
 
 def interrupted(call=handler):
-    import sys
-
     call(14, sys._getframe())
 
 
@@ -176,11 +179,49 @@ def test_an_exception_of_a_function_called_with_its_callers_frame_is_an_interrup
     assert isinstance(caught(interrupted, call), TimeLimit)
 
 
-def test_an_exception_of_the_stores_own_code_is_not_an_interrupt():
-    def details():
+def raises():
+    raise TimeLimit
+
+
+def looks_at_its_caller():
+    frame = sys._getframe(1)
+    raise TimeLimit(frame.f_lineno)
+
+
+def describes(frame):
+    raise TimeLimit(frame.f_lineno)
+
+
+def its_own_frame_described():
+    describes(sys._getframe())
+
+
+def caused_by_itself():
+    error = SystemError("x")
+    raise error from error
+
+
+@pytest.mark.parametrize(
+    "call", [raises, looks_at_its_caller, its_own_frame_described, caused_by_itself]
+)
+def test_an_exception_of_the_stores_own_code_is_not_an_interrupt(call):
+    assert caught(call) is None
+
+
+def test_a_handler_that_has_dropped_its_arguments_interrupts_all_the_same():
+    def dropping(number, frame):
+        del number, frame
         raise TimeLimit
 
-    assert caught(details) is None
+    before = signal.signal(signal.SIGUSR1, dropping)
+    try:
+        assert isinstance(caught(signal.raise_signal, signal.SIGUSR1), TimeLimit)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_error_of_a_compiled_class_in_a_comparison_is_the_assertions():
+    assert always_greater_than(Decimal("NaN"), Decimal(1), "balance stays positive") is False
 
 
 def test_an_interrupt_of_an_import_in_c_is_found_behind_the_error_of_the_import():
@@ -191,6 +232,66 @@ def test_an_interrupt_of_an_import_in_c_is_found_behind_the_error_of_the_import(
             raise SystemError("initialization of _x raised unreported exception") from error
 
     assert isinstance(caught(imports), TimeLimit)
+
+
+@pytest.mark.parametrize("where", ["captured", "detail"])
+def test_a_time_limit_in_a_slow_repr_reaches_the_job(children, where):
+    call = {
+        "captured": 'always(slow is None, "broken")',
+        "detail": 'always(False, "broken", {"x": slow})',
+    }[where]
+    script = f"""
+    import signal
+    from assertlib import *
+    configure(sinks=[])
+
+    class Slow:
+        def __repr__(self):
+            signal.raise_signal(signal.SIGALRM)
+            return "never seen"
+
+    def limit(number, frame):
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, limit)
+    slow, seen = Slow(), 0
+    try:
+        {call}
+    except TimeoutError:
+        seen += 1
+    print(seen)
+    """
+    outcome = children.run(script)
+    assert outcome.value == 1
+    assert outcome.counts["broken"] == (0, 1)
+
+
+def test_no_violation_is_lost_while_the_run_directory_changes(children):
+    script = """
+    import threading
+    from assertlib import *
+    configure(sinks=[])
+    here = os.environ["ASSERTLIB_RUN_DIR"]
+
+    def violate(name):
+        for _ in range(500):
+            always(False, name)
+
+    threads = [threading.Thread(target=violate, args=(f"broken {n}",)) for n in range(3)]
+    for each in threads:
+        each.start()
+    turn = 0
+    while any(each.is_alive() for each in threads):
+        turn += 1
+        configure(run_dir=f"{here}{turn % 2}")
+    configure(run_dir=here)
+    print(sorted(false for _, message, _, _, false in recorder.snapshot() if "broken" in message))
+    """
+    script = script.replace("import threading", "import os, threading").replace(
+        "configure(sinks=[])",
+        "from assertlib.recording.recorder import recorder\n    configure(sinks=[])",
+    )
+    assert children.run(script).value == [500, 500, 500]
 
 
 def test_a_time_limit_in_details_reaches_the_job_and_the_violation_is_recorded(children):
