@@ -4,6 +4,7 @@ Opening and bounding what others wrote.
 
 import json
 import os
+from contextlib import contextmanager
 
 import orjson
 import pytest
@@ -71,20 +72,30 @@ def test_a_file_is_read_up_to_its_bound(tmp_path):
     assert caught.value.strerror == "is larger than 4 bytes"
 
 
-def test_a_line_that_is_too_long_has_its_number(tmp_path, monkeypatch):
-    monkeypatch.setattr(inputs, "LONGEST_LINE", 8)
+@contextmanager
+def limit(name, value):
+    """Change a limit for a moment: the session reads its own records at the end of each test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inputs, name, value)
+        yield
+
+
+def test_a_line_that_is_too_long_has_its_number(tmp_path):
     path = tmp_path / "it"
     path.write_bytes(b"short\n1234567\n12345678\n")
-    with open_found(path) as file, pytest.raises(LongLineError) as caught:
+    with (
+        limit("LONGEST_LINE", 8),
+        open_found(path) as file,
+        pytest.raises(LongLineError) as caught,
+    ):
         list(lines_in(file))
     assert caught.value.number == 3
 
 
-def test_bounded_lines_are_the_lines_of_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(inputs, "LONGEST_LINE", 8)
+def test_bounded_lines_are_the_lines_of_the_file(tmp_path):
     path = tmp_path / "it"
     path.write_bytes(b"one\n\ntwo\nthree\nand 4")
-    with open_found(path) as file:
+    with limit("LONGEST_LINE", 8), open_found(path) as file:
         assert list(lines_in(file)) == path.read_bytes().splitlines(keepends=True)
 
 
@@ -105,10 +116,10 @@ def test_json_within_the_bounds_is_read(loads):
     assert json.dumps(parse_json(wide.encode(), loads)) == wide
 
 
-def test_json_of_too_many_values_is_a_value_error(monkeypatch):
-    monkeypatch.setattr(inputs, "MOST_VALUES", 10)
-    assert parse_json(b"[1, 2, 3, 4, 5, 6, 7, 8, 9]") == list(range(1, 10))
-    with pytest.raises(ValueError, match="more than 10 values"):
+def test_json_of_too_many_values_is_a_value_error():
+    with limit("MOST_VALUES", 10):
+        assert parse_json(b"[1, 2, 3, 4, 5, 6, 7, 8, 9]") == list(range(1, 10))
+    with limit("MOST_VALUES", 10), pytest.raises(ValueError, match="more than 10 values"):
         parse_json(b"[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]")
 
 

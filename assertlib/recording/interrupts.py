@@ -11,6 +11,7 @@ caller; its class is one that nothing in the interrupted code raises.
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,11 +60,12 @@ def _is_interrupt(error: Exception) -> bool:
 
 def _handlers() -> Iterator[CodeType]:
     """The code of the signal handlers in Python that are installed."""
-    # Not at import: it costs the start of a store more than all of this module.
-    from signal import getsignal
-
+    # Without the module there are none; to import it here could fail, for want of descriptors.
+    signal = sys.modules.get("signal")
+    if signal is None:
+        return
     for number in range(1, _SIGNALS):
-        handler = getsignal(number)
+        handler = signal.getsignal(number)
         handler = getattr(handler, "func", handler)
         code = getattr(getattr(handler, "__func__", handler), "__code__", None)
         if code is not None:
