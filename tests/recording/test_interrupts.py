@@ -4,11 +4,9 @@ Signal handlers, time limits and forks that arrive while an assertion is being r
 
 import signal
 import sys
-from decimal import Decimal
 
 import pytest
 
-from assertlib import always_greater_than
 from assertlib.recording import interrupts
 
 SEEDED = """
@@ -220,8 +218,16 @@ def test_a_handler_that_has_dropped_its_arguments_interrupts_all_the_same():
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_an_error_of_a_compiled_class_in_a_comparison_is_the_assertions():
-    assert always_greater_than(Decimal("NaN"), Decimal(1), "balance stays positive") is False
+def test_an_error_of_a_compiled_class_in_a_comparison_is_the_assertions(children):
+    script = """
+    from decimal import Decimal
+    from assertlib import *
+    configure(sinks=[])
+    print(always_greater_than(Decimal("NaN"), Decimal(1), "balance stays positive"))
+    """
+    outcome = children.run(script)
+    assert outcome.value is False
+    assert outcome.shard.trouble_count == 1
 
 
 def test_an_interrupt_of_an_import_in_c_is_found_behind_the_error_of_the_import():
