@@ -30,7 +30,7 @@ from .limits import Limits, limits_of
 from .loader import load_platform
 from .lock import Lock
 from .reprs import bounded_repr, redact, redacted_command
-from .session import Session, Slot
+from .session import Session, Slot, id_of
 from .settings import (
     COMMIT_ENV,
     FEATURES_ENV,
@@ -294,7 +294,7 @@ class Recorder:
             self._locked(self._slot, kind, message, None, where.location())
 
     def _slot(self, kind: Kind, message: str, invariant: str | None, location: Location) -> Slot:
-        return self._opened().slot(kind, message, _id_of(invariant), location)
+        return self._opened().slot(kind, message, id_of(invariant), location)
 
     def hit(
         self,
@@ -785,13 +785,6 @@ class Recorder:
             # The thread that runs the test is the parent's.
             self._raising_thread = 0
         self._start_anew()
-
-
-def _id_of(invariant: object) -> str | None:
-    """The id, also of who passes an Invariant where its id is wanted."""
-    if invariant is None or isinstance(invariant, str):
-        return invariant
-    return str(getattr(invariant, "id", invariant))
 
 
 recorder = Recorder(os.environ)

@@ -387,6 +387,13 @@ class Session:
         self.counters = Counters(None, [], self._pid)
 
 
+def id_of(invariant: object) -> str | None:
+    """The id, also of who passes an Invariant where its id is wanted."""
+    if invariant is None or isinstance(invariant, str):
+        return invariant
+    return str(getattr(invariant, "id", invariant))
+
+
 def _declaration(slot: Slot) -> list[str]:
     body = {
         "slot": slot.number,
