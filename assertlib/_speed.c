@@ -528,18 +528,36 @@ add_hit(PyObject *module, PyObject *argument)
     Py_RETURN_NONE;
 }
 
+/* The cell of a slot at a column. */
+static Cell *
+cell_of(PyObject *slot, Py_ssize_t column)
+{
+    PyObject *cells = PyObject_GetAttrString(slot, "cells");
+    PyObject *first = PyObject_GetAttrString(slot, "index");
+    Py_ssize_t index = first == NULL ? -1 : PyLong_AsSsize_t(first);
+    PyObject *cell = NULL;
+    if (cells != NULL && !PyErr_Occurred()) {
+        cell = PyObject_CallFunction((PyObject *)&Cell_Type, "On", cells, index + column);
+    }
+    Py_XDECREF(cells);
+    Py_XDECREF(first);
+    return (Cell *)cell;
+}
+
 /*
- * add_noted(cells, index, evaluation): count it and set `evaluation.count`, a slot, to the sum.
- * One C call, so that no signal handler runs in between; without memory, neither is done.
+ * add_noted(slot, column, evaluation): count it in the slot's cells, and set `evaluation.count`
+ * to the sum.  One C call, so that no signal handler runs in between; without memory, neither is
+ * done.
  */
 static PyObject *
 add_noted(PyObject *module, PyObject *args)
 {
-    PyObject *cells, *index, *evaluation, *sum = NULL;
-    if (!PyArg_ParseTuple(args, "OOO:add_noted", &cells, &index, &evaluation)) {
+    PyObject *slot, *evaluation, *sum = NULL;
+    Py_ssize_t column;
+    if (!PyArg_ParseTuple(args, "OnO:add_noted", &slot, &column, &evaluation)) {
         return NULL;
     }
-    Cell *cell = (Cell *)PyObject_CallFunctionObjArgs((PyObject *)&Cell_Type, cells, index, NULL);
+    Cell *cell = cell_of(slot, column);
     if (cell == NULL) {
         return NULL;
     }
@@ -569,7 +587,7 @@ static PyMethodDef methods[] = {
     {"bind", bind, METH_VARARGS, "bind(function, condition, cell)\n--\n\n"
      "Give a bound assertion the cell of its hits, or take it away with None."},
     {"add", add_hit, METH_O, "add(cell)\n--\n\nAdd one."},
-    {"add_noted", add_noted, METH_VARARGS, "add_noted(cells, index, evaluation)\n--\n\n"
+    {"add_noted", add_noted, METH_VARARGS, "add_noted(slot, column, evaluation)\n--\n\n"
      "Add one, and set the count of the evaluation to the sum."},
     {"guard", guard, METH_O, "guard(cells)\n--\n\n"
      "Keep a hit in mapped memory from killing the process when the file is cut."},

@@ -38,10 +38,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import CodeType, FrameType
-    from typing import Protocol, TypeVar
+    from typing import Any, Protocol, TypeVar
 
     from .recording.hits import Hit, Where
-    from .recording.hot import Pair
+    from .recording.hot import PythonCell
 
     F = TypeVar("F", bound=Callable[..., object])
 
@@ -425,13 +425,13 @@ class _Bound:
         self._kind = kind
         self._message = message
         self._invariant = invariant
-        self._true: Pair | None = None
-        self._false: Pair | None = None
+        self._true: PythonCell[Any] | None = None
+        self._false: PythonCell[Any] | None = None
 
     def __reduce__(self) -> tuple[type[_Bound], tuple[Kind, str, str | None]]:
         return _Bound, (self._kind, self._message, self._invariant)
 
-    def bind(self, outcome: bool, cell: Pair | None) -> None:
+    def bind(self, outcome: bool, cell: PythonCell[Any] | None) -> None:
         """Take the cell of hits with that *outcome*."""
         if outcome:
             self._true = cell

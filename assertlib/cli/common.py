@@ -76,8 +76,7 @@ def verdict_code(summary: Summary) -> int:
     """The exit code of a face that has judged a run."""
     if summary.is_violated:
         return WRONG
-    for text in summary.damage:
-        print(f"assertlib: damaged: {text}; record the run anew", file=sys.stderr)
+    report_damage(summary.damage)
     if summary.damage:
         return USAGE
     if summary.refusals:
@@ -89,6 +88,12 @@ def verdict_code(summary: Summary) -> int:
         )
         return WRONG
     return NO_DATA if summary.is_empty else OK
+
+
+def report_damage(damage: Iterable[str]) -> None:
+    """Print what is missing from a run, or contradicts itself."""
+    for text in damage:
+        print(f"assertlib: damaged: {text}; record the run anew", file=sys.stderr)
 
 
 def _say(error: object, code: int) -> int:

@@ -23,6 +23,7 @@ from ..evidence.record import Result, RunRecord, record_of
 from ..evidence.revision import short
 from ..evidence.runs import find_runs, runs_in_order
 from ..evidence.store import DEFAULT, Store
+from ..evidence.summary import damage_of
 from ..evidence.wording import counted, one_line, percent
 from ..inputs import LongLineError, lines_in
 from ..model import NoDataError
@@ -31,7 +32,15 @@ from ..recording.private import replacing
 from ..recording.rundir import RUN_FILE
 from ..report.content import quoted
 from ..utf8 import decoded
-from .common import OK, ProjectOption, TargetOption, command, configuration
+from .common import (
+    OK,
+    USAGE,
+    ProjectOption,
+    TargetOption,
+    command,
+    configuration,
+    report_damage,
+)
 from .progress import progress
 
 app = typer.Typer(
@@ -59,14 +68,16 @@ def open_store(config: Config) -> Store:
     return Store(url)
 
 
-def take_in(store: Store, config: Config, paths: list[Path]) -> int:
-    """Add the runs at *paths*; how many brought something new."""
-    taken = 0
+def _add_runs(store: Store, config: Config, paths: list[Path]) -> tuple[int, list[str]]:
+    """Add the runs at *paths*; how many brought something new, and what of them is damaged."""
+    new, damage = 0, []
     with progress("adding", len(paths)) as step:
         for path in paths:
-            taken += keep(store, config, read_evidence([path]))
+            evidence = read_evidence([path])
+            new += keep(store, config, evidence)
+            damage += damage_of(evidence)
             step()
-    return taken
+    return new, damage
 
 
 def keep(store: Store, config: Config, evidence: Evidence, *, newest: bool = False) -> int:
@@ -96,7 +107,9 @@ def add(
     project: ProjectOption = None,
 ) -> int:
     """
-    Take runs into the store; adding one twice changes nothing.
+    Add runs to the store; adding one twice changes nothing.
+
+    Exit code 2 if one is damaged: what is left of it is added, and its counts are lower bounds.
 
     Example: assertlib evidence add
     """
@@ -108,9 +121,10 @@ def add(
     if not paths:
         raise NoDataError("there is no run here; record one with `assertlib run -- CMD`")
     with open_store(config) as store:
-        taken = take_in(store, config, paths)
-    print(f"{counted(len(paths), 'run')} read, {taken} with something new")
-    return OK
+        new, damage = _add_runs(store, config, paths)
+    print(f"{counted(len(paths), 'run')} read, {new} with something new")
+    report_damage(damage)
+    return USAGE if damage else OK
 
 
 @app.command("list")

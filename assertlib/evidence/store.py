@@ -5,10 +5,11 @@ The evidence store: runs, kept for good, in SQLite or PostgreSQL.
 from __future__ import annotations
 
 import json
+import os
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -18,6 +19,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..inputs import LATEST
+from ..recording.settings import file_mode
 from . import schema
 from .address import Address, StoreError
 from .digest import Sample
@@ -69,6 +71,7 @@ class Store:
         except (SQLAlchemyError, ValueError, TypeError) as error:
             raise self._error(error) from None
         if self._is_sqlite:
+            _create_private(address.url.database)
             _prepare_sqlite(self._engine)
         else:
             _limit_waiting(self._engine)
@@ -348,6 +351,15 @@ def _limit_waiting(engine: sa.Engine) -> None:
             )
         cursor.close()
         connection.commit()
+
+
+def _create_private(database: str | None) -> None:
+    """Create the file of a new database with the permissions of a run; SQLite's own are 0644."""
+    if database is None or database.startswith((":memory:", "file:")):
+        return
+    # SQLite itself reports a path that cannot be opened.
+    with suppress(OSError):
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode()))
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:

@@ -189,13 +189,18 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         troubles=_troubles(evidence),
         notes=[*notes_on(evidence), *_unmatched(evidence, catalog, scan)],
         refusals=sum(shard.refusals for shard in evidence.shards.values()),
-        damage=[
-            f"shard {name}: {text}"
-            for (_, name), shard in sorted(evidence.shards.items())
-            for text in shard.damage
-        ],
+        damage=damage_of(evidence),
         renamed=renames.now,
     )
+
+
+def damage_of(evidence: Evidence) -> list[str]:
+    """What is missing from the shards of *evidence*, or contradicts itself."""
+    return [
+        f"shard {name}: {text}"
+        for (_, name), shard in sorted(evidence.shards.items())
+        for text in shard.damage
+    ]
 
 
 def _foreign(

@@ -7,16 +7,15 @@ hold is text there, whatever it looks like.
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from importlib.resources import files
 from operator import attrgetter
 from typing import TypeVar
 
+from .. import pages
 from .history import Band, History, Stream
 from .operations import ClientId, Operation, Outcome
 from .records import Hashed
@@ -38,7 +37,6 @@ COMPLAINTS = 200
 ROOM = 16_000_000
 """Characters for all requests, and for all answers and deliveries, about."""
 
-_PLACE = "@HISTORY@"
 _KINDS = ("read", "write", "txn", "lease", "compaction")
 _KIND_OF = {
     **dict.fromkeys(("get", "range"), "read"),
@@ -53,9 +51,7 @@ _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206
 
 def timeline(history: History, validation: Validation) -> str:
     """The HTML page that shows *history* and what *validation* says of it."""
-    page = files(__package__).joinpath("timeline.html").read_text(encoding="utf-8")
-    data = json.dumps(_Content(history, validation).whole(), separators=(",", ":"))
-    return page.replace(_PLACE, data.replace("<", "\\u003c"), 1)
+    return pages.render(__package__, "timeline.html", _Content(history, validation).whole())
 
 
 class _Content:

@@ -22,37 +22,44 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from .evaluation import Evaluation
+    from .session import Slot
 
     F = TypeVar("F", bound=Callable[..., Any])
     Bind = Callable[[bool, "Cell | None"], None]
 
 Pair = tuple["memoryview[int]", int]
-"""A cell as the Python twin has it: the memory it stands in and its index there."""
+"""A counter: the memory it stands in and its index there."""
+
+PythonCell = list
+"""
+A pair in pure Python, as calls use it.
+
+A list, since a forked child redirects the cells of its parent, whatever call holds them.
+"""
 
 Cell = object
-"""One counter, in the form of the twin in use: a pair or a ``_speed.Cell``."""
+"""A counter as calls use it: a ``PythonCell`` or a ``_speed.Cell``."""
 
 
 def _pair(cells: memoryview[int], index: int) -> Cell:
-    return cells, index
+    return [cells, index]
 
 
-def _add(cell: Pair) -> None:
-    cells, index = cell
+def _add(cell: PythonCell[Any]) -> None:
     # One line: a Python tracer may switch threads between lines.
-    cells[index] += 1
+    cell[0][cell[1]] += 1
 
 
-def _add_noted(cells: memoryview[int], index: int, evaluation: Evaluation) -> None:
-    # One line: what interrupts comes before both or after both.
-    cells[index] = evaluation.count = cells[index] + 1
+def _add_noted(slot: Slot, column: int, evaluation: Evaluation) -> None:
+    # One line: what interrupts comes before both or after both.  A fork may have interrupted the
+    # call, and its child has taken the cells of its parent out of the slot.
+    slot.cells[slot.index + column] = evaluation.count = slot.cells[slot.index + column] + 1
 
 
-def _add_untold(cell: Pair) -> bool:
-    cells, index = cell
+def _add_untold(cell: PythonCell[Any]) -> bool:
     # One line, as in `_add`.
-    cells[index] = total = (seen := cells[index]) + ((seen + 1) & seen != 0)
-    return total != seen
+    cell[0][cell[1]] = total = (seen := cell[0][cell[1]]) + ((seen + 1) & seen != 0)
+    return bool(total != seen)
 
 
 make_cell: Callable[[memoryview[int], int], Cell] = _pair if speed is None else speed.Cell
@@ -61,7 +68,7 @@ make_cell: Callable[[memoryview[int], int], Cell] = _pair if speed is None else 
 add: Callable[[Any], None] = _add if speed is None else speed.add
 """Count one hit in a cell."""
 
-add_noted: Callable[[memoryview[int], int, Evaluation], None] = (
+add_noted: Callable[[Slot, int, Evaluation], None] = (
     _add_noted if speed is None else speed.add_noted
 )
 """Count an evaluation, and note the sum in it: nothing that interrupts can come in between."""
@@ -112,6 +119,16 @@ def publish(kind: Kind, message: str, outcome: bool, cell: Cell) -> None:
         bind(outcome, cell)
 
 
+def disown() -> None:
+    """Let all cells, in a forked child, be memory of its own: calls under way may hold them."""
+    if speed is not None:
+        # Its calls take and count a cell in one piece.
+        return
+    for table in (*true_tables.values(), *false_tables.values()):
+        for cell in list(table.values()):
+            cell[:] = SCRATCH  # type: ignore[index]
+
+
 def reset() -> None:
     """Forget every cell; like `publish`, only under the recorder's lock."""
     for table in (*true_tables.values(), *false_tables.values()):
@@ -137,7 +154,7 @@ _SHAPES = (
 _RELATIONS = ("lt", "le", "eq", "ne", "gt", "ge")
 
 
-def pairs(kind: Kind, outcome: bool) -> dict[str, Pair]:
+def pairs(kind: Kind, outcome: bool) -> dict[str, PythonCell[Any]]:
     """The table that a function in Python counts by: an empty one if the accelerator does it."""
     table: Any = (true_tables if outcome else false_tables)[kind]
     return table if speed is None else {}

@@ -774,6 +774,7 @@ class Recorder:
 
     def _leave_parent(self) -> None:
         self._process = object()
+        hot.disown()
         hot.reset()
         if self._session is not None:
             self._session.disown()

@@ -100,7 +100,7 @@ class Slot:
         """Count an evaluation, once; under the recorder's lock."""
         column = TRUE_CELL if evaluation.condition else FALSE_CELL
         if evaluation.count is None:
-            hot.add_noted(self.cells, self.index + column, evaluation)
+            hot.add_noted(self, column, evaluation)
 
     def cell(self, condition: bool) -> Cell:
         """Where hits with this outcome are counted."""
@@ -163,7 +163,7 @@ class Session:
         self._make_run_dir()
         counts = None if path is None else path + shard.COUNTS_SUFFIX
         self.counters = Counters(counts, descriptors, self._pid)
-        if path is not None and not self.counters.durable:
+        if path is not None and not self.counters.durable and self._is_own:
             warn_later(f"counts of {path} are kept in memory only: no space or no permission")
 
     def begin(self) -> None:
@@ -197,8 +197,13 @@ class Session:
             self._writer = writer
 
     def _warn_of(self, error: OSError) -> None:
-        if self._pid == system.getpid():
+        if self._is_own:
             warn_later(f"cannot record into {self._run_dir}, hits are only counted: {error}")
+
+    @property
+    def _is_own(self) -> bool:
+        """False in a child that a fork in the middle of one of its methods has made."""
+        return self._pid == system.getpid()
 
     def _header(self) -> list[str]:
         own = {
@@ -383,6 +388,7 @@ class Session:
         """Drop it in a forked child; what was interrupted by the fork no longer counts in it."""
         for slot in list(self.slots.values()):
             slot.disown()
+        self._counted, self._delta = ([], []), None
         self.drop()
         self.counters = Counters(None, [], self._pid)
 

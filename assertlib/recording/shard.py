@@ -71,15 +71,26 @@ class ShardWriter:
         self._fd = descriptors[-1]
         try:
             system.flock(self._fd, fcntl.LOCK_EX)
-            system.rename(hidden, path)
             status = system.fstat(self._fd)
+            self._identity = status.st_dev, status.st_ino
+            self._rename(hidden, path)
         except OSError:
-            system.close(self._fd)
-            descriptors.remove(self._fd)
-            with suppress(OSError):
-                system.unlink(hidden)
+            # A child that a fork in the middle made leaves the file to its parent.
+            if system.getpid() == process:
+                system.close(self._fd)
+                descriptors.remove(self._fd)
+                with suppress(OSError):
+                    system.unlink(hidden)
             raise
-        self._identity = status.st_dev, status.st_ino
+
+    def _rename(self, hidden: str, path: str) -> None:
+        try:
+            system.rename(hidden, path)
+        except FileNotFoundError:
+            # The child of a fork in the middle may have done it.
+            status = system.stat(path)
+            if (status.st_dev, status.st_ino) != self._identity:
+                raise
 
     def write(self, lines: list[str]) -> bool:
         """Append whole *lines* and empty the list; False when they cannot all be written."""

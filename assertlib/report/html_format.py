@@ -4,21 +4,16 @@ The report as one HTML file that needs nothing else: no network, no server.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 
 from ..evidence.statistics import interval
 from ..evidence.summary import Summary
 from ..model import REACHABLE, SOMETIMES
+from ..pages import render as render_page
 from ..recording.session import VERSION
 from ..recording.trials import SEED_RANDOM
 from .json_format import as_dict
-
-_PLACE = "@REPORT@"
 
 
 @dataclass(frozen=True)
@@ -57,23 +52,7 @@ def render(summary: Summary, around: Around | None = None) -> str:
         "sources": around.sources,
         "before": around.before,
     }
-    data = json.dumps(told, separators=(",", ":"), default=list)
-    # Nothing in it may end the element that it stands in.
-    return _template().replace(_PLACE, data.replace("<", "\\u003c"), 1)
-
-
-def _template() -> str:
-    """The page without its data; its policy allows its own script and style, by their hashes."""
-    page = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    for element, place in (("script", "@SCRIPT@"), ("style", "@STYLE@")):
-        text = page.partition(f"<{element}>")[2].partition(f"</{element}>")[0]
-        page = page.replace(place, _hash_source(text), 1)
-    return page
-
-
-def _hash_source(text: str) -> str:
-    """How a policy names an inline element.  Source: W3C, "Content Security Policy Level 3"."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+    return render_page(__package__, "report.html", told)
 
 
 def _rates(summary: Summary) -> dict[str, tuple[float, float, float]]:

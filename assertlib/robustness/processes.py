@@ -15,6 +15,7 @@ identified by its number and its start, and signals go through a file descriptor
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -131,11 +132,21 @@ def send(process: Identity, number: int) -> None:
     """
     Send a signal to *process*; to none if it is gone, whoever has its number now.
 
-    A process that may not be signalled gets none either: whoever has to know looks whether it
-    obeys.  Source: pidfd_open(2).
+    A process that may not be signalled gets none either: the caller checks whether it obeys.
+    Where the kernel or a sandbox refuses pidfd_open, the identity is verified immediately before
+    the signal; campaigns, which kill processes of other users' making, do not start there.
+    Source: pidfd_open(2).
     """
     with suppress(ProcessLookupError, PermissionError):
-        descriptor = os.pidfd_open(process.pid)
+        try:
+            descriptor = os.pidfd_open(process.pid)
+        except OSError as error:
+            # Docker before 20.10 answers EPERM to system calls that it does not know.
+            if error.errno not in (errno.ENOSYS, errno.EPERM):
+                raise
+            if _identity(process.pid) == process:
+                os.kill(process.pid, number)
+            return
         try:
             # Verified after it was opened: from here on the descriptor stands for this process.
             if _identity(process.pid) == process:

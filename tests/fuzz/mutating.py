@@ -64,7 +64,9 @@ def _replaced(dice, path):
         path.symlink_to("/dev/zero")
     elif kind == "sparse":
         path.write_bytes(whole)
-        os.truncate(path, 1 << 31)
+        # As much as a process may use, so that whoever reads it whole fails.  Not more: what is
+        # ingested is read twice, and a gigabyte of holes takes about two seconds each time.
+        os.truncate(path, 1 << 30)
     return f"{path.name}: {kind}"
 
 

@@ -296,7 +296,7 @@ def run(directory, action, at, number):
     except BaseException:
         print(f"{action} at event {at} of {described()}: {tracer.place}", file=sys.stderr)
         raise
-    return list(tracer.events.values()), bool(tracer.place) or FAILED[0]
+    return tracer.events, bool(tracer.place) or FAILED[0]
 
 
 FAILED = [False]
@@ -369,7 +369,7 @@ def isolated(action, at, number):
     One step in a forked process; with *at* None, none.
 
     Returns:
-        The events of each line, and whether the action was taken.
+        The events of each place, and whether the action was taken.
     """
     # Removed by this process alone, not by the children that a step forks.
     with tempfile.TemporaryDirectory() as directory:
@@ -401,12 +401,13 @@ def isolated_in(directory, action, at, number):
     return json.loads(answer.splitlines()[-1])
 
 
-def steps(action, seed, sample):
+def steps(action, seed, sample, within=""):
     """
     Take the steps of one action.
 
     Args:
         sample: At how many lines; at all if None.
+        within: Text that a line's place contains, such as a file name.
 
     Returns:
         At how many lines, and at how many there could be.
@@ -415,7 +416,8 @@ def steps(action, seed, sample):
     if action in CALLS:
         lines = [[at] for at in range(next(n for n in range(10_000) if not fails(action, n)))]
     else:
-        lines, _ = isolated(action, None, 0)
+        places, _ = isolated(action, None, 0)
+        lines = [events for place, events in places.items() if within in place]
     taken = lines if sample is None else rng.sample(lines, min(sample, len(lines)))
     for events in taken:
         # The first time that the line runs, and one of the others.
@@ -432,13 +434,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, help="places for each action; all if not given")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--within", default="", help="only places that contain this text")
     parser.add_argument("--action", choices=[*ACTIONS, *CALLS], action="append")
     options = parser.parse_args()
     print(f"seed {options.seed}, {described()}")
     if set_nomemory is None:
         del ACTIONS["no memory"]
     for action in options.action or [*ACTIONS, *CALLS]:
-        taken, size = steps(action, options.seed, options.sample)
+        taken, size = steps(action, options.seed, options.sample, options.within)
         print(f"{action}: at {taken:,} of {size:,} places, no failure", flush=True)
 
 

@@ -54,8 +54,10 @@ def test_a_run_directory_is_the_owners_alone_unless_it_is_shared(
     (run,) = project.runs()
     write_replays(run, {})
     write(run / "sim", Recipe("a:b", Options(), 1, shows="x"))
+    assert project.cli("evidence", "add", ASSERTLIB_SHARED=shared).returncode == 0
     found = [path for path in run.rglob("*") if path.name.endswith(OURS)]
     assert len(found) == len(OURS)
+    found.append(project.root / ".assertlib" / "evidence.db")
     assert {mode_of(path) for path in found} == {file_mode}
     assert {mode_of(run), mode_of(run / "sim")} == {directory_mode}
 

@@ -32,9 +32,17 @@ NO_MEMORY = pytest.param(
 def test_nothing_that_happens_inside_the_recorder_is_seen_outside(action, pure):
     seed = os.environ.get("TEST_SEED") or str(int.from_bytes(os.urandom(3)))
     print(f"TEST_SEED={seed}")
-    command = ["-m", "tests.recording.stepping", "--sample", str(SAMPLE), "--seed", seed]
+    stepped(pure, "--sample", SAMPLE, "--seed", seed, "--action", action)
+
+
+@pytest.mark.parametrize("pure", [False, True], ids=["accelerated", "pure"])
+def test_a_fork_where_hits_are_counted_leaves_the_counts_of_both_processes_exact(pure):
+    stepped(pure, "--within", "recording/hot.py", "--action", "fork")
+
+
+def stepped(pure, *options):
     done = subprocess.run(
-        [sys.executable, *command, "--action", action],
+        [sys.executable, "-m", "tests.recording.stepping", *map(str, options)],
         env={**support.clean_environment(), "ASSERTLIB_PURE": "1" if pure else ""},
         cwd=ROOT,
         capture_output=True,

@@ -35,7 +35,7 @@ HOSTILE = [
     "&lt;b&gt; {{7*7}} ${7*7}",
     "a\u2028b\u202ec\x00\x1b[31m",
     "\ud800 alone",
-    "@REPORT@",
+    "@DATA@",
 ]
 HERE = Location("store.py", "put", "Store", 7)
 

@@ -3,6 +3,7 @@ All processes of a member, however they were started: real ones, stopped and kil
 """
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from assertlib.robustness import processes
 from assertlib.robustness.adapter import Member
 from assertlib.robustness.cluster import Process
 
@@ -190,6 +192,24 @@ def test_processes_that_were_continued_from_outside_are_reported_as_running(star
     process.pause()
     os.kill(process.pid, signal.SIGCONT)
     until(lambda: process.running() == {process.pid})
+
+
+@pytest.mark.parametrize("refusal", [errno.ENOSYS, errno.EPERM])
+def test_a_process_is_signalled_where_the_kernel_has_no_descriptors_of_processes(
+    started, monkeypatch, refusal
+):
+    def refuse(_):
+        raise OSError(refusal, os.strerror(refusal))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    member = started("sleep", 600)
+    (pid,) = member.pids()
+    mine = processes.descendants(os.getpid())
+    (identity,) = [each for each in mine if each.pid == pid]
+    processes.send(identity._replace(started=identity.started - 1), signal.SIGKILL)
+    processes.send(identity, signal.SIGSTOP)
+    until(lambda: not member.running())
+    assert is_alive(pid)
 
 
 def test_members_do_not_share_processes(tmp_path, started):
