@@ -421,13 +421,11 @@ class Recorder:
 
     def _publish(self, it: Evaluation) -> None:
         slot = it.slot
-        if slot is not None and self._owns(slot) and self.mode != OFF:
-            hot.publish(slot.kind, slot.message, it.condition, slot.cell(it.condition))
-
-    def _owns(self, slot: Slot) -> bool:
-        """Whether *slot* belongs to the session that is being written."""
         session = self._session
-        return session is not None and session.slots.get((slot.kind, slot.message)) is slot
+        if slot is None or session is None or self.mode == OFF:
+            return
+        if session.owns(slot):
+            hot.publish(slot.kind, slot.message, it.condition, slot.cell(it.condition))
 
     def ignore(self, kind: Kind, message: str, condition: bool) -> None:
         """With recording off, let hits like this one go nowhere, at no cost."""
@@ -449,8 +447,10 @@ class Recorder:
         return hit, lines_of(it, hit, encoded) if self._is_recorded else []
 
     def _write_hit(self, it: Evaluation) -> None:
-        if it.slot is not None and self._owns(it.slot):
-            self._opened().write(it.lines, is_news=it.count == 1)
+        # Both of one session: whoever is forked in between has another one.
+        session = self._opened()
+        if it.slot is not None and session.owns(it.slot):
+            session.write(it.lines, is_news=it.count == 1)
 
     def trouble(self, message: object, reason: str, where: Where) -> None:
         """An assertion could not be evaluated: recorded, never a pass, never raised."""

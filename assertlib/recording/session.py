@@ -327,6 +327,10 @@ class Session:
             self.write(slot.declaration, is_news=True, must=True)
         return slot
 
+    def owns(self, slot: Slot) -> bool:
+        """Whether *slot* is one of this session's."""
+        return self.slots.get((slot.kind, slot.message)) is slot
+
     def write_with_delta(self, lines: list[str]) -> None:
         """Write what was counted since the last delta, for the trial that is open, and *lines*."""
         batch = self._with_delta(lines)

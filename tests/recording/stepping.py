@@ -436,11 +436,15 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--within", default="", help="only places that contain this text")
     parser.add_argument("--action", choices=[*ACTIONS, *CALLS], action="append")
+    parser.add_argument("--event", type=int, help="only this one, as a failure names it")
     options = parser.parse_args()
     print(f"seed {options.seed}, {described()}")
     if set_nomemory is None:
         del ACTIONS["no memory"]
     for action in options.action or [*ACTIONS, *CALLS]:
+        if options.event is not None:
+            isolated(action, options.event, options.event + options.seed)
+            continue
         taken, size = steps(action, options.seed, options.sample, options.within)
         print(f"{action}: at {taken:,} of {size:,} places, no failure", flush=True)
 
