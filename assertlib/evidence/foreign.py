@@ -61,7 +61,9 @@ def ingest(files: Sequence[Path], run: Path) -> Iterator[Account]:
 @contextmanager
 def _seekable(path: Path) -> Iterator[Path]:
     """*path*, or a copy of what comes out of it, if it is a pipe."""
-    if path.is_file():
+    if not path.is_fifo():
+        # Anything else that is not a file may never end, such as a device.
+        open_named(path).close()
         yield path
         return
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as copy, path.open("rb") as source:

@@ -344,6 +344,8 @@ class Session:
 
     def _with_delta(self, lines: list[str]) -> list[str]:
         self._settle()
+        if not self._is_own:
+            return []
         totals = self.counters.totals()
         true, false = map(_difference, totals, self._counted)
         delta = {"trial": self._trial(), "true": true, "false": false}
@@ -354,8 +356,9 @@ class Session:
 
     def _settle(self) -> None:
         """Count on from the last delta if it was written, though its writer was interrupted."""
-        if self._delta is not None and not self._delta[1]:
-            self._counted, self._delta = self._delta[0], None
+        delta = self._delta
+        if delta is not None and not delta[1]:
+            self._counted, self._delta = delta[0], None
 
     def others_alive(self) -> list[str]:
         """Names of the shards of this run whose processes still run, without this one."""

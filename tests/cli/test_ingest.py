@@ -153,6 +153,14 @@ def test_a_file_beside_it_that_is_another_s_changes_nothing(project, text):
     assert rows(project)["revision is positive"]["true"] == 1
 
 
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev"])
+def test_what_is_neither_a_file_nor_a_pipe_is_refused(project, name):
+    done = project.cli("ingest", name)
+    assert done.returncode == 2
+    assert f"{name}: is a d" in done.stderr
+    assert not list(project.runs())
+
+
 def test_a_pipe_can_be_ingested(project):
     project.write("out.jsonl", foreign.process())
     done = project.execute("bash", "-c", f"{ASSERTLIB} ingest <(cat out.jsonl)")
