@@ -348,7 +348,9 @@ def check(directory, program, action):
     compare(shards, program.done + later, program.begun + later)
     recorded = {(hit.message, hit.trial) for each in shards for hit in each.hits if hit.nth}
     lost = sum(each.lost_records for each in shards)
-    assert recorded >= {("later", still_open), ("later", "last")} or lost, sorted(map(str, recorded))
+    assert recorded >= {("later", still_open), ("later", "last")} or lost, sorted(
+        map(str, recorded)
+    )
 
 
 def compare(shards, least, most):
