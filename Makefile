@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= 1
 
 # The tests of floors 0-2, which hold for each twin; the store's suite is run by its own test.
-FLOORS := tests/recording tests/twins tests/invariants $(addprefix tests/test_, \
+FLOORS := tests/recording tests/accelerator tests/invariants $(addprefix tests/test_, \
 	antithesis.py base_install.py derived.py disk.py invariant.py lifecycle.py primitives.py \
 	random.py rich.py testing.py)
 
@@ -111,7 +111,7 @@ sanitize: install ## the accelerator under AddressSanitizer and UBSan, fuzzed fo
 	$(SANITIZED_ENVIRONMENT) $(BIN)/python -P -c \
 		'import assertlib._speed as it; print(it.__file__); assert "$(SANITIZED)" in it.__file__'
 	$(SANITIZED_ENVIRONMENT) FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -n auto --dist worksteal \
-		tests/twins tests/test_primitives.py tests/test_rich.py tests/test_invariant.py
+		tests/accelerator tests/test_primitives.py tests/test_comparisons.py tests/test_invariant.py
 
 format: install ## let ruff mend style
 	$(BIN)/ruff check --fix .

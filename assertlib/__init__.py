@@ -5,6 +5,18 @@ The public names; everything else is reached through the command line.
 """
 
 from . import lifecycle
+from .comparisons import (
+    always_greater_than,
+    always_greater_than_or_equal_to,
+    always_less_than,
+    always_less_than_or_equal_to,
+    always_some,
+    sometimes_all,
+    sometimes_greater_than,
+    sometimes_greater_than_or_equal_to,
+    sometimes_less_than,
+    sometimes_less_than_or_equal_to,
+)
 from .derived import always_if, sometimes_both, sometimes_each, within
 from .invariant import Invariant
 from .lifecycle import configure, mode, trial
@@ -18,18 +30,6 @@ from .primitives import (
     wrapper,
 )
 from .recording.session import VERSION as __version__
-from .rich import (
-    always_greater_than,
-    always_greater_than_or_equal_to,
-    always_less_than,
-    always_less_than_or_equal_to,
-    always_some,
-    sometimes_all,
-    sometimes_greater_than,
-    sometimes_greater_than_or_equal_to,
-    sometimes_less_than,
-    sometimes_less_than_or_equal_to,
-)
 
 __all__ = [
     "Invariant",

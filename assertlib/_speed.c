@@ -2,8 +2,8 @@
  * The accelerator: the happy path of the assertions, without an interpreter in between.
  *
  * It counts what may be counted without a second look, from the tables of
- * assertlib/recording/hot.py, and hands every other call, arguments untouched,
- * to the Python function that it stands in for (`careful`).  So it decides
+ * assertlib/recording/fast_path.py, and hands every other call, arguments untouched,
+ * to the Python function that it stands in for (`slow_path`).  So it decides
  * nothing: first hits, violations, callables, refused arguments and errors are
  * all made in Python, and a build without it gives the same answers.
  *
@@ -50,7 +50,7 @@ add(Cell *cell)
 
 /* Add one, unless that makes a power of two: those are worth a record. */
 static inline int
-add_untold(Cell *cell)
+increment_unless_power_of_two(Cell *cell)
 {
     uint64_t seen = __atomic_load_n(cell->at, __ATOMIC_RELAXED);
     do {
@@ -69,7 +69,7 @@ count_in(Cell *cell, int outcome)
         add(cell);
         return 1;
     }
-    return add_untold(cell);
+    return increment_unless_power_of_two(cell);
 }
 
 static PyObject *
@@ -201,7 +201,7 @@ enum { FALSE_HITS, TRUE_HITS, OUTCOMES };
  */
 typedef struct {
     PyObject_HEAD
-    PyObject *careful;
+    PyObject *slow_path;
     PyObject *tables[OUTCOMES];
     PyObject *marks;
     Cell *cells[OUTCOMES];
@@ -284,7 +284,7 @@ is_within_mark(Assertion *self, PyObject *message, double value)
 static PyObject *
 hand_over(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    return PyObject_Vectorcall(self->careful, args, (size_t)nargs, kwnames);
+    return PyObject_Vectorcall(self->slow_path, args, (size_t)nargs, kwnames);
 }
 
 /* always(condition, message), always_or_unreachable, sometimes; `every` is for callables */
@@ -421,7 +421,7 @@ call_propositions(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyO
 
 typedef PyObject *(*Call)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
-static const Call shapes[] = { /* in the order of hot._SHAPES */
+static const Call shapes[] = { /* in the order of fast_path._SHAPES */
     call_condition, call_point, call_bound_condition, call_bound_point, call_comparison,
     call_propositions,
 };
@@ -450,7 +450,7 @@ static PyTypeObject Assertion_Type = {
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_methods = (PyMethodDef[]){{"__reduce__", (PyCFunction)assertion_reduce, METH_NOARGS, NULL},
                                   {NULL}},
-    .tp_members = (PyMemberDef[]){{"careful", T_OBJECT, offsetof(Assertion, careful), READONLY},
+    .tp_members = (PyMemberDef[]){{"slow_path", T_OBJECT, offsetof(Assertion, slow_path), READONLY},
                                   {NULL}},
     .tp_dealloc = (destructor)assertion_dealloc,
 };
@@ -460,9 +460,9 @@ static PyTypeObject Assertion_Type = {
 static PyObject *
 accelerate(PyObject *module, PyObject *args)
 {
-    PyObject *careful, *name, *home, *doc, *reduced, *tables[OUTCOMES], *marks;
+    PyObject *slow_path, *name, *home, *doc, *reduced, *tables[OUTCOMES], *marks;
     int shape, relation, maximize;
-    if (!PyArg_ParseTuple(args, "OUUUO!O!O!O!iip:accelerate", &careful, &name, &home, &doc,
+    if (!PyArg_ParseTuple(args, "OUUUO!O!O!O!iip:accelerate", &slow_path, &name, &home, &doc,
                           &PyTuple_Type, &reduced, &PyDict_Type, &tables[FALSE_HITS], &PyDict_Type,
                           &tables[TRUE_HITS], &PyDict_Type, &marks, &shape, &relation, &maximize)) {
         return NULL;
@@ -477,7 +477,7 @@ accelerate(PyObject *module, PyObject *args)
         return NULL;
     }
     self->arguments = Py_NewRef(args);
-    self->careful = careful;
+    self->slow_path = slow_path;
     self->marks = marks;
     for (int outcome = 0; outcome < OUTCOMES; outcome++) {
         self->tables[outcome] = tables[outcome];
@@ -572,13 +572,13 @@ add_noted(PyObject *module, PyObject *args)
 }
 
 static PyObject *
-add_untold_hit(PyObject *module, PyObject *argument)
+increment_unless_power_of_two_hit(PyObject *module, PyObject *argument)
 {
     Cell *cell;
-    if (!PyArg_Parse(argument, "O!:add_untold", &Cell_Type, &cell)) {
+    if (!PyArg_Parse(argument, "O!:increment_unless_power_of_two", &Cell_Type, &cell)) {
         return NULL;
     }
-    return PyBool_FromLong(add_untold(cell));
+    return PyBool_FromLong(increment_unless_power_of_two(cell));
 }
 
 static PyMethodDef methods[] = {
@@ -591,7 +591,7 @@ static PyMethodDef methods[] = {
      "Add one, and set the count of the evaluation to the sum."},
     {"guard", guard, METH_O, "guard(cells)\n--\n\n"
      "Keep a hit in mapped memory from killing the process when the file is cut."},
-    {"add_untold", add_untold_hit, METH_O, "add_untold(cell)\n--\n\n"
+    {"increment_unless_power_of_two", increment_unless_power_of_two_hit, METH_O, "increment_unless_power_of_two(cell)\n--\n\n"
      "Add one unless the sum is worth a record; returns whether it was added."},
     {NULL},
 };
@@ -599,7 +599,7 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "assertlib._speed",
-    .m_doc = "The accelerator of assertlib; see assertlib/recording/hot.py.",
+    .m_doc = "The accelerator of assertlib; see assertlib/recording/fast_path.py.",
     .m_size = -1,
     .m_methods = methods,
 };

@@ -8,11 +8,7 @@ to ``assertlib.assertions``.  Source: antithesis 0.4.0.
 from __future__ import annotations
 
 from . import primitives
-from .model import Location, kind_displayed
-from .primitives import always, always_or_unreachable, reachable, sometimes, unreachable
-from .recording.hits import Elsewhere
-from .recording.recorder import recorder
-from .rich import (
+from .comparisons import (
     always_greater_than,
     always_greater_than_or_equal_to,
     always_less_than,
@@ -24,6 +20,10 @@ from .rich import (
     sometimes_less_than,
     sometimes_less_than_or_equal_to,
 )
+from .model import Location, kind_displayed
+from .primitives import always, always_or_unreachable, reachable, sometimes, unreachable
+from .recording.hits import Elsewhere
+from .recording.recorder import recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def assert_raw(
     kind = kind_displayed(display_type)
     if kind is None or (kind.must_hit, kind.assert_type) != (must_hit, assert_type):
         reason = f"{display_type!r}, {assert_type!r}, must_hit={must_hit} is no kind of assertion"
-        recorder.trouble(message, reason, where)
+        recorder.record_error(message, reason, where)
     elif not hit:
         recorder.declare_now(kind, str(assert_id), where)
     else:

@@ -1,7 +1,7 @@
 """
-Do the assertions still bite?  Every kept defect is planted in a copy and has to be caught.
+Do the assertions still bite?  Every seeded defect is planted in a copy and has to be caught.
 
-A kept defect is a patch, ``NAME.patch``, that begins with what it does in one sentence and with
+A seeded defect is a patch, ``NAME.patch``, that begins with what it does in one sentence and with
 trailers:
 
     A write is acknowledged before its log record is synced.
@@ -26,8 +26,8 @@ from pathlib import Path
 
 from .catalog import git
 from .catalog.files import files_in, read_text
+from .errors import UsageError
 from .evidence.revision import short
-from .model import UsageError
 from .sim.engine import unrecorded
 from .sim.explore import Exploration, Found, Plan, reproduced
 from .utf8 import EncodingError

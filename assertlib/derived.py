@@ -21,11 +21,11 @@ from .primitives import (
     InvariantViolation,
     always_or_unreachable,
     caller,
-    carefully,
     evaluate,
     merged,
     record_at,
     refuse,
+    slow_path,
     sometimes,
 )
 from .recording import interrupts
@@ -64,7 +64,7 @@ def always_if(
         return True
     if not callable(consequent):
         return refuse(message, "the consequent of always_if must be a callable: write lambda: …")
-    return carefully(ALWAYS_OR_UNREACHABLE, consequent, message, details, invariant)
+    return slow_path(ALWAYS_OR_UNREACHABLE, consequent, message, details, invariant)
 
 
 def sometimes_both(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 
-from . import derived, primitives, rich
+from . import comparisons, derived, primitives
 from .model import (
     ALWAYS,
     ALWAYS_OR_UNREACHABLE,
@@ -88,13 +88,13 @@ class Invariant:
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.always_greater_than` for this invariant."""
-        return rich.always_greater_than(left, right, message, details, invariant=self.id)
+        return comparisons.always_greater_than(left, right, message, details, invariant=self.id)
 
     def always_greater_than_or_equal_to(
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.always_greater_than_or_equal_to` for this invariant."""
-        return rich.always_greater_than_or_equal_to(
+        return comparisons.always_greater_than_or_equal_to(
             left, right, message, details, invariant=self.id
         )
 
@@ -102,25 +102,27 @@ class Invariant:
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.always_less_than` for this invariant."""
-        return rich.always_less_than(left, right, message, details, invariant=self.id)
+        return comparisons.always_less_than(left, right, message, details, invariant=self.id)
 
     def always_less_than_or_equal_to(
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.always_less_than_or_equal_to` for this invariant."""
-        return rich.always_less_than_or_equal_to(left, right, message, details, invariant=self.id)
+        return comparisons.always_less_than_or_equal_to(
+            left, right, message, details, invariant=self.id
+        )
 
     def sometimes_greater_than(
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.sometimes_greater_than` for this invariant."""
-        return rich.sometimes_greater_than(left, right, message, details, invariant=self.id)
+        return comparisons.sometimes_greater_than(left, right, message, details, invariant=self.id)
 
     def sometimes_greater_than_or_equal_to(
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.sometimes_greater_than_or_equal_to` for this invariant."""
-        return rich.sometimes_greater_than_or_equal_to(
+        return comparisons.sometimes_greater_than_or_equal_to(
             left, right, message, details, invariant=self.id
         )
 
@@ -128,13 +130,13 @@ class Invariant:
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.sometimes_less_than` for this invariant."""
-        return rich.sometimes_less_than(left, right, message, details, invariant=self.id)
+        return comparisons.sometimes_less_than(left, right, message, details, invariant=self.id)
 
     def sometimes_less_than_or_equal_to(
         self, left: object, right: object, message: str, details: Details | None = None
     ) -> bool:
         """`assertlib.sometimes_less_than_or_equal_to` for this invariant."""
-        return rich.sometimes_less_than_or_equal_to(
+        return comparisons.sometimes_less_than_or_equal_to(
             left, right, message, details, invariant=self.id
         )
 
@@ -145,7 +147,7 @@ class Invariant:
         details: Details | None = None,
     ) -> bool:
         """`assertlib.always_some` for this invariant."""
-        return rich.always_some(named_bools, message, details, invariant=self.id)
+        return comparisons.always_some(named_bools, message, details, invariant=self.id)
 
     def sometimes_all(
         self,
@@ -154,7 +156,7 @@ class Invariant:
         details: Details | None = None,
     ) -> bool:
         """`assertlib.sometimes_all` for this invariant."""
-        return rich.sometimes_all(named_bools, message, details, invariant=self.id)
+        return comparisons.sometimes_all(named_bools, message, details, invariant=self.id)
 
     def always_if(
         self,

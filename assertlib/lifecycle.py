@@ -8,7 +8,7 @@ it is ready, which faults are injected.
 from __future__ import annotations
 
 from .recording.recorder import recorder
-from .recording.settings import words
+from .recording.settings import split_list
 from .recording.trials import Trial
 
 TYPE_CHECKING = False
@@ -64,7 +64,7 @@ def configure(
     """
     for name, given in (("sinks", sinks), ("redact", redact)):
         if isinstance(given, str | bytes):
-            meant = words(str(given)) if isinstance(given, str) else [given]
+            meant = split_list(str(given)) if isinstance(given, str) else [given]
             raise ValueError(f"{name} must be a list, not {given!r}: write {meant!r}")
     if isinstance(features, str):
         raise ValueError(f"features must be a mapping such as {{'watch': True}}, not {features!r}")
@@ -95,7 +95,7 @@ class trial:
     Args:
         id: Its name, unique in the run.
         population: What it is a sample of: configuration and faults, in a few
-            words.  Rates are told only within a population.
+            split_list.  Rates are told only within a population.
         seed: What its randomness is made from.
         sampler: ``seed-random`` (the default with a seed), ``set`` (the default
             without) or ``guided``.
@@ -155,7 +155,7 @@ def faults(active: Iterable[str], *, breaks: Iterable[str] = ()) -> None:
 
     Args:
         active: Names of the faults, such as ``kill`` or ``power-cut``.
-        breaks: The assumptions these faults break, in the words of the
+        breaks: The assumptions these faults break, in the split_list of the
             catalog's ``assumes``.  A violation after that, in the same trial, of
             an invariant that assumes one of them is *out of model*.
     """

@@ -17,18 +17,6 @@ PROTOCOL_VERSION: Final = "1.1.0"
 """Version of the Antithesis wire format that is written and read."""
 
 
-class UsageError(Exception):
-    """
-    What was asked for cannot be done; the text says what, where, and what to do about it.
-
-    Commands print it as one line, with exit code 2.
-    """
-
-
-class NoDataError(UsageError):
-    """There is nothing to judge; the text says how to get some.  Exit code 3."""
-
-
 class Kind:
     """
     What an assertion claims about its condition.

@@ -29,7 +29,7 @@ from .model import (
     UNREACHABLE,
     Kind,
 )
-from .recording import hot, interrupts
+from .recording import fast_path, interrupts
 from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
 from .recording.settings import OFF
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
     from typing import Any, Protocol, TypeVar
 
+    from .recording.fast_path import PythonCell
     from .recording.hits import Hit, Where
-    from .recording.hot import PythonCell
 
     F = TypeVar("F", bound=Callable[..., object])
 
@@ -63,11 +63,11 @@ if TYPE_CHECKING:
 
 
 # A cell is taken and counted on one line, so that a fork under a tracer comes before or after.
-_always_true = hot.pairs(ALWAYS, True)
-_always_or_unreachable_true = hot.pairs(ALWAYS_OR_UNREACHABLE, True)
-_sometimes_true = hot.pairs(SOMETIMES, True)
-_sometimes_false = hot.pairs(SOMETIMES, False)
-_reachable_true = hot.pairs(REACHABLE, True)
+_always_true = fast_path.pairs(ALWAYS, True)
+_always_or_unreachable_true = fast_path.pairs(ALWAYS_OR_UNREACHABLE, True)
+_sometimes_true = fast_path.pairs(SOMETIMES, True)
+_sometimes_false = fast_path.pairs(SOMETIMES, False)
+_reachable_true = fast_path.pairs(REACHABLE, True)
 
 
 class InvariantViolation(AssertionError):  # noqa: N818 (the name of the contract)
@@ -163,7 +163,7 @@ def _is_passed_over(code: CodeType) -> bool:
 _sampled: dict[tuple[Kind, str], int] = {}
 
 
-def carefully(
+def slow_path(
     kind: Kind,
     condition: Condition,
     message: str,
@@ -203,7 +203,7 @@ def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
         if callable(condition):
             return True
         outcome = bool(condition)
-        if not hot.counted(kind, outcome, message):
+        if not fast_path.counted(kind, outcome, message):
             recorder.ignore(kind, message, outcome)
     except Exception as error:
         interrupts.reraise(error)
@@ -226,7 +226,7 @@ _Function = type(lambda: None)
 
 def _why_not_callable(condition: object) -> str | None:
     """Why *condition* must not be called; None for a lambda or a local function."""
-    condition = hot.twin_of(condition)
+    condition = fast_path.twin_of(condition)
     coroutine, generator, async_generator = 0x80, 0x20, 0x200
     if not isinstance(condition, _Function):
         return f"its condition is {_described(condition)}, not a truth value: call it"
@@ -241,7 +241,7 @@ def _why_not_callable(condition: object) -> str | None:
 
 
 def _described(value: object) -> str:
-    value = hot.twin_of(value)
+    value = fast_path.twin_of(value)
     name = getattr(value, "__qualname__", None)
     kind = type(value).__name__
     return f"the {kind} {name}" if isinstance(name, str) else f"of type {kind}"
@@ -273,7 +273,7 @@ def truths(named: Mapping[str, Condition]) -> dict[str, bool]:
 
 def refuse(message: object, reason: str) -> bool:
     """Record that an assertion could not be evaluated; never a pass."""
-    recorder.trouble(message, reason, caller())
+    recorder.record_error(message, reason, caller())
     return False
 
 
@@ -281,7 +281,7 @@ def count(
     kind: Kind, outcome: bool, message: str, details: Details | None, invariant: str | None
 ) -> bool:
     """Count an outcome that took some work to find."""
-    if hot.counted(kind, outcome, message):
+    if fast_path.counted(kind, outcome, message):
         return outcome
     return _record(kind, outcome, message, details, invariant)
 
@@ -303,13 +303,13 @@ def record_at(
 ) -> bool:
     """Record a hit at a known place, and raise for a violation where that is the mode."""
     if not isinstance(message, str):
-        recorder.trouble(message, "its message is not a string", where)
+        recorder.record_error(message, "its message is not a string", where)
         return outcome
     try:
         hit = recorder.hit(kind, outcome, message, details, invariant, where)
     except Exception as error:
         interrupts.reraise(error)
-        recorder.trouble(message, f"it could not be recorded: {bounded_repr(error)}", where)
+        recorder.record_error(message, f"it could not be recorded: {bounded_repr(error)}", where)
         return outcome
     if hit is not None and hit.is_violation and recorder.raises_here:
         raise InvariantViolation(hit)
@@ -327,7 +327,7 @@ def merged(details: Details | None, extra: Mapping[str, object]) -> Mapping[str,
 # -- plain assertions --------------------------------------------------------
 
 
-@hot.accelerated("condition", ALWAYS)
+@fast_path.accelerated("condition", ALWAYS)
 def always(
     condition: Condition,
     message: str,
@@ -343,10 +343,10 @@ def always(
             return True
         except (KeyError, TypeError):
             pass
-    return carefully(ALWAYS, condition, message, details, invariant, every)
+    return slow_path(ALWAYS, condition, message, details, invariant, every)
 
 
-@hot.accelerated("condition", ALWAYS_OR_UNREACHABLE)
+@fast_path.accelerated("condition", ALWAYS_OR_UNREACHABLE)
 def always_or_unreachable(
     condition: Condition,
     message: str,
@@ -362,10 +362,10 @@ def always_or_unreachable(
             return True
         except (KeyError, TypeError):
             pass
-    return carefully(ALWAYS_OR_UNREACHABLE, condition, message, details, invariant, every)
+    return slow_path(ALWAYS_OR_UNREACHABLE, condition, message, details, invariant, every)
 
 
-@hot.accelerated("condition", SOMETIMES)
+@fast_path.accelerated("condition", SOMETIMES)
 def sometimes(
     condition: Condition,
     message: str,
@@ -379,14 +379,16 @@ def sometimes(
         if condition is True:
             cells, index = _sometimes_true[message]; cells[index] += 1  # fmt: skip  # noqa: E702
             return True
-        if condition is False and hot.add_untold(_sometimes_false[message]):
+        if condition is False and fast_path.increment_unless_power_of_two(
+            _sometimes_false[message]
+        ):
             return False
     except (KeyError, TypeError):
         pass
-    return carefully(SOMETIMES, condition, message, details, invariant, every)
+    return slow_path(SOMETIMES, condition, message, details, invariant, every)
 
 
-@hot.accelerated("point", REACHABLE)
+@fast_path.accelerated("point", REACHABLE)
 def reachable(
     message: str, details: Details | None = None, *, invariant: str | None = None
 ) -> bool:
@@ -395,14 +397,14 @@ def reachable(
         cells, index = _reachable_true[message]; cells[index] += 1  # fmt: skip  # noqa: E702
         return True
     except (KeyError, TypeError):
-        return carefully(REACHABLE, True, message, details, invariant)
+        return slow_path(REACHABLE, True, message, details, invariant)
 
 
 def unreachable(
     message: str, details: Details | None = None, *, invariant: str | None = None
 ) -> bool:
     """Claim that this line is never reached; returns False when it is."""
-    return carefully(UNREACHABLE, False, message, details, invariant)
+    return slow_path(UNREACHABLE, False, message, details, invariant)
 
 
 # -- bound assertions --------------------------------------------------------
@@ -440,9 +442,13 @@ class _Bound:
         if condition is True and (pair := self._true) is not None:
             cells, index = pair; cells[index] += 1  # fmt: skip  # noqa: E702
             return True
-        if condition is False and (pair := self._false) is not None and hot.add_untold(pair):
+        if (
+            condition is False
+            and (pair := self._false) is not None
+            and fast_path.increment_unless_power_of_two(pair)
+        ):
             return False
-        return carefully(self._kind, condition, self._message, details, self._invariant)
+        return slow_path(self._kind, condition, self._message, details, self._invariant)
 
     def reach(self, details: Details | None = None) -> bool:
         """Say that this point, which is bound to its name, was reached."""
@@ -450,21 +456,21 @@ class _Bound:
             cells, index = pair; cells[index] += 1  # fmt: skip  # noqa: E702
             return True
         outcome = self._kind is not UNREACHABLE
-        return carefully(self._kind, outcome, self._message, details, self._invariant)
+        return slow_path(self._kind, outcome, self._message, details, self._invariant)
 
 
 def bind_condition(kind: Kind, message: str, invariant: str | None) -> BoundCondition:
     """An always, always_or_unreachable or sometimes with a fixed name, for hot code."""
     recorder.declare(kind, message, invariant, caller(captures=False))
     twin = _Bound(kind, message, invariant)
-    return hot.bound("bound condition", kind, message, twin.check, twin.bind)
+    return fast_path.bound("bound condition", kind, message, twin.check, twin.bind)
 
 
 def bind_point(kind: Kind, message: str, invariant: str | None) -> BoundPoint:
     """A reachable or unreachable with a fixed name."""
     recorder.declare(kind, message, invariant, caller(captures=False))
     twin = _Bound(kind, message, invariant)
-    return hot.bound("bound point", kind, message, twin.reach, twin.bind)
+    return fast_path.bound("bound point", kind, message, twin.reach, twin.bind)
 
 
 # -- assertions that stand elsewhere -------------------------------------------

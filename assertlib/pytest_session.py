@@ -32,16 +32,16 @@ from .evidence.revision import find_revision
 from .evidence.runs import describe_run, finish_run, new_run, read_info
 from .evidence.summary import AssertionResult, Summary, summarise
 from .evidence.tally import Broken
+from .evidence.text import counted, one_line
 from .evidence.verdicts import Verdict
 from .evidence.watch import RunWatch, Seen
-from .evidence.wording import counted, one_line
 from .lifecycle import trial
 from .primitives import InvariantViolation
 from .recording.hits import Hit
 from .recording.private import make_directory
 from .recording.reader import UnreadableRunError, shard_names
 from .recording.recorder import recorder
-from .recording.records import TroubleRecord
+from .recording.records import ErrorRecord
 from .recording.rundir import RUN_FILE
 from .recording.settings import (
     COMMIT_ENV,
@@ -210,7 +210,7 @@ class Session:
         self._fail_if_violated(item)
         return outcome
 
-    def _taken(self, item: pytest.Item) -> tuple[list[Hit], list[TroubleRecord]]:
+    def _taken(self, item: pytest.Item) -> tuple[list[Hit], list[ErrorRecord]]:
         self._watch.update()
         trial = item.stash[_TRIAL]
         violations, troubles = self._watch.take(trial)

@@ -94,9 +94,9 @@ def _violated_by_a_child(message: str, trial: str) -> bool:
 
 def caught(defect: str, message: str) -> None:
     """
-    Record that the assertion called *message* caught the kept defect *defect*.
+    Record that the assertion called *message* caught the seeded defect *defect*.
 
-    Its invariant is *proven* in reports of the run.
+    Its invariant is *defect-tested* in reports of the run.
     """
     commit = os.environ.get(COMMIT_ENV) or find_commit(recorder.root)
     body = {"defect": defect, "message": message, "commit": commit}

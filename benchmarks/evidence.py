@@ -132,7 +132,7 @@ def trials_of(number: int, name: str, dice: random.Random) -> tuple[str, list[li
             "id": f"seed {trial}", "owner": name, "parent": None, "population": "swarm",
             "sampler": "seed-random", "seed": trial, "state": "begin", "time": trial, "features": {},
         }  # fmt: skip
-        end = {"id": f"seed {trial}", "state": "end", "time": trial + 1, "outlived": []}
+        end = {"id": f"seed {trial}", "state": "end", "time": trial + 1, "surviving_shards": []}
         delta = {"trial": f"seed {trial}", "true": counts[0], "false": counts[1]}
         lines += [
             json.dumps({"assertlib_trial": begin}),

@@ -308,7 +308,7 @@ def test_a_raw_assertion_is_counted_like_ours(children):
     outcome = children.run(script)
     assert outcome.counts["raw Always"] == (2, 2)
     assert outcome.kinds["raw AlwaysOrUnreachable"] == "always_or_unreachable"
-    assert outcome.shard.trouble_count == 0
+    assert outcome.shard.error_count == 0
 
 
 @pytest.mark.parametrize("place", ["None, None, None, None, None", "5, 5, 5, '1', '2'"])
@@ -335,7 +335,7 @@ def test_a_raw_kind_that_does_not_exist_is_trouble(children):
         "assert_raw(True, 'n', None, 'f', 'g', '', 1, 0, True, False, 'always', 'Always', 'n')\n"
     )
     outcome = children.run(IMPORTS.format(sdk="assertlib") + program)
-    assert outcome.shard.trouble_count == 2
+    assert outcome.shard.error_count == 2
     assert outcome.counts == {}
 
 

@@ -321,7 +321,7 @@ def test_every_primitive_works_and_records_in_the_bare_environment(installed, ch
     (shard,) = read_shards(str(children.run_dir))
     assert shard.hits
     assert shard.durable
-    assert shard.trouble_count == 0
+    assert shard.error_count == 0
 
 
 def test_trials_forks_and_kills_work_in_the_bare_environment(installed, children):
@@ -373,7 +373,7 @@ def test_the_repository_is_left_as_it_was(installed):
 
 TWIN = """
     from assertlib import *
-    from assertlib.recording.twin import described
+    from assertlib.recording.accelerator import described
     always(True, "claim")
     always(True, "claim")
     print(described())

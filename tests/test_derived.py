@@ -55,7 +55,7 @@ def test_an_always_if_whose_antecedent_never_held_is_told_apart(children):
     assert outcome.value == [True] * 5
     assert outcome.counts["claim [antecedent]"] == (0, 5)
     assert outcome.counts.get("claim", (0, 0)) == (0, 0)
-    assert outcome.shard.trouble_count == 0
+    assert outcome.shard.error_count == 0
 
 
 def test_always_if_takes_lambdas_on_both_sides(children):
@@ -305,7 +305,7 @@ def test_a_clock_that_raises_is_trouble_and_no_pass(children, good):
 
     outcome = children.run(scenario, good)
     assert outcome.counts.get("soon", (0, 0)) == (0, 0)
-    assert outcome.shard.trouble_count == 1
+    assert outcome.shard.error_count == 1
 
 
 def test_the_site_of_within_is_its_with_statement(children):

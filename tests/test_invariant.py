@@ -135,7 +135,7 @@ def test_a_bound_assertion_refuses_what_an_ordinary_one_refuses(children):
     outcome = children.run(scenario)
     assert outcome.value is False
     assert outcome.counts == {"claim": (1, 0)}
-    assert outcome.shard.trouble_count == 1
+    assert outcome.shard.error_count == 1
 
 
 def test_a_bound_assertion_writes_to_where_the_process_is_configured_to_write(children):

@@ -399,7 +399,7 @@ def test_a_sink_that_does_not_exist_is_told_once_and_does_no_harm(children):
     assert outcome.err.count("assertlib.violation") == 5
     assert len(outcome.err.splitlines()) == 6
     assert set(outcome.counts.values()) == {(0, 1)}
-    assert outcome.shard.trouble_count == 0
+    assert outcome.shard.error_count == 0
 
 
 # -- features --------------------------------------------------------------------

@@ -36,7 +36,7 @@ def test_a_condition_is_returned_as_a_bool_and_counted(children, name):
     assert outcome.value == [True, False, True, False, False, True, False]
     assert outcome.counts == {"claim": (3, 4)}
     assert outcome.kinds == {"claim": name}
-    assert outcome.shard.trouble_count == 0
+    assert outcome.shard.error_count == 0
 
 
 @pytest.mark.parametrize("name", CONDITIONED)
@@ -183,7 +183,7 @@ def test_anything_else_that_could_be_called_is_trouble_and_never_a_pass(
     (trouble,) = outcome.shard.troubles
     assert trouble.message == "claim"
     assert trouble.reason
-    assert outcome.shard.trouble_count == 1
+    assert outcome.shard.error_count == 1
     assert outcome.counts.get("claim", (0, 0)) == (0, 0)
 
 
@@ -196,7 +196,7 @@ def test_a_lambda_that_returns_something_to_call_or_await_is_no_pass(children, n
     outcome = children.run(script)
     assert outcome.counts.get("claim", (0, 0)) == (0, 0)
     assert outcome.value == (False, [])
-    assert outcome.shard.trouble_count == 1
+    assert outcome.shard.error_count == 1
 
 
 @pytest.mark.parametrize("proposition", ["store.is_ok", "is_ok", "is_ok_soon()", "is_ok_soon"])
@@ -206,7 +206,7 @@ def test_a_proposition_that_could_be_called_or_awaited_is_no_pass(children, name
     outcome = children.run(REFUSAL_SCRIPT.replace("CALL", call))
     assert outcome.counts.get("claim", (0, 0)) == (0, 0)
     assert outcome.value == (False, [])
-    assert outcome.shard.trouble_count == 1
+    assert outcome.shard.error_count == 1
 
 
 @pytest.mark.parametrize("name", ["always_some", "sometimes_all"])
@@ -224,7 +224,7 @@ def test_trouble_in_sometimes_both_is_neither_seen_true_nor_seen_false(children,
     call = f"sometimes_both({condition}, 'claim')"
     outcome = children.run(REFUSAL_SCRIPT.replace("CALL", call))
     assert all(count == (0, 0) for count in outcome.counts.values())
-    assert outcome.shard.trouble_count == 1
+    assert outcome.shard.error_count == 1
 
 
 @pytest.mark.parametrize("condition", ["store.is_ok", "is_ok_soon()", "lambda: 1 / 0"])
@@ -233,7 +233,7 @@ def test_trouble_in_an_antecedent_does_not_put_the_claim_to_the_test(children, c
     outcome = children.run(REFUSAL_SCRIPT.replace("CALL", call))
     assert outcome.value[1] == []
     assert all(count == (0, 0) for count in outcome.counts.values())
-    assert outcome.shard.trouble_count == 1
+    assert outcome.shard.error_count == 1
 
 
 @pytest.mark.parametrize("mode", ["record", "raise"])
@@ -297,7 +297,7 @@ def test_a_message_that_is_no_string_is_trouble_and_makes_no_assertion(children,
     """
     outcome = children.run(script)
     assert outcome.counts == {"another": (1, 0)}
-    assert outcome.shard.trouble_count >= 2
+    assert outcome.shard.error_count >= 2
 
 
 # -- points --------------------------------------------------------------------

@@ -211,7 +211,7 @@ def _claimed(site: Site, messages: Collection[str]) -> frozenset[str]:
 
 
 def _check_reproductions(config: Config, catalog: Catalog) -> Iterator[Finding]:
-    """Names of kept defects and tests that are not there, in catalogs of this project."""
+    """Names of seeded defects and tests that are not there, in catalogs of this project."""
     directories = [config.root / each.defects for each in config.targets.values() if each.defects]
     defects = {path.stem for each in directories for path in files_in(each, ".patch")}
     for entry in catalog.entries.values():
@@ -220,7 +220,7 @@ def _check_reproductions(config: Config, catalog: Catalog) -> Iterator[Finding]:
         names = {name for incident in entry.invariant.incident for name in incident.reproduce}
         for name in sorted(names - defects):
             if not (config.root / name.partition("::")[0]).is_file():
-                yield _at_entry(entry, "AL402", f"there is no kept defect or test {name!r}")
+                yield _at_entry(entry, "AL402", f"there is no seeded defect or test {name!r}")
 
 
 def _at_entry(entry: Entry, code: str, text: str) -> Finding:

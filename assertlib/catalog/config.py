@@ -9,12 +9,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ..model import UsageError
+from ..errors import UsageError
 from .files import read_text
 from .findings import did_you_mean
 from .positions import nearest, positions
+from .pydantic_messages import in_words_of_toml
 from .toml import parse_toml
-from .words import in_words_of_toml
 
 FILE = "pyproject.toml"
 TABLE = ("tool", "assertlib")
@@ -50,7 +50,7 @@ class Target(BaseModel):
     pythonpath: tuple[str, ...] = Field(default=(), strict=False)
     """Directories, relative to pyproject.toml, where the scenario's modules lie."""
     defects: str = ""
-    """Directory of kept defects, patches of the directory that it lies in."""
+    """Directory of seeded defects, patches of the directory that it lies in."""
 
     @field_validator("catalog")
     @classmethod

@@ -8,7 +8,7 @@ import json
 import re
 from pathlib import Path
 
-from ..model import UsageError
+from ..errors import UsageError
 from ..utf8 import EncodingError
 from .config import is_toml
 from .files import in_line_ends_of, read_as_is, write_whole

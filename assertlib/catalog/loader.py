@@ -18,10 +18,10 @@ from .findings import Finding, did_you_mean
 from .model import SCHEMA_VERSION, Assigned, Incident, Invariant, Source, State
 from .positions import Path as KeyPath
 from .positions import Position, nearest, positions
+from .pydantic_messages import in_words_of_toml
 from .renames import FILE as RENAMES
 from .renames import Renames, read_renames
 from .toml import parse_toml
-from .words import in_words_of_toml
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _MOST_BYTES = 1_000_000

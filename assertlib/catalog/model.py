@@ -56,7 +56,7 @@ class Incident(_Entry):
     how: str = ""
     """What shows it elsewhere, in words."""
     reproduce: tuple[Prose, ...] = Field(default=(), strict=False)
-    """Kept defects and tests of this project that show it, by name or by file."""
+    """Seeded defects and tests of this project that show it, by name or by file."""
 
     @field_validator("date")
     @classmethod

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..inputs import read_named
 from .config import Target
-from .deep import deep_recursion
+from .recursion_limit import deep_recursion
 from .scan import source_files
 
 _TELLS = re.compile(r"\b(?:invariants?|must|never|always|guarantee[sd]?)\b", re.IGNORECASE)

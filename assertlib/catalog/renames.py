@@ -14,13 +14,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from ..model import UsageError, origin_and_part
+from ..errors import UsageError
+from ..model import origin_and_part
 from ..utf8 import REMEDY, EncodingError
 from .files import read_text, write_whole
 from .findings import Finding
 from .positions import nearest, positions
+from .pydantic_messages import in_words_of_toml
 from .toml import parse_toml
-from .words import in_words_of_toml
 
 FILE = "renames.toml"
 _HEADER = "# What assertions were called before; `assertlib catalog rename` writes it.\n"

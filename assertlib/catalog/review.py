@@ -34,10 +34,10 @@ from .findings import Finding
 from .loader import Catalog, Entry
 from .model import KindName
 from .positions import nearest, positions
+from .pydantic_messages import in_words_of_toml
 from .rules import RULES
 from .toml import parse_toml
 from .weakening import weakening
-from .words import in_words_of_toml
 
 LOCK = "review.lock"
 _HEADER = (

@@ -372,9 +372,9 @@ RULES = _rules(
     Rule(
         "AL402",
         _ERROR,
-        "An incident names a kept defect or test that is not there",
+        "An incident names a seeded defect or test that is not there",
         "What showed the bug once is the best knowledge of all, while it still does.",
-        "name a kept defect of a target, or a test by its file, and put words into `how`",
+        "name a seeded defect of a target, or a test by its file, and put words into `how`",
         'reproduce = ["ack-befor-wal"]',
         'reproduce = ["ack-before-wal", "tests/test_wal.py::test_a_torn_tail_is_cut"]',
     ),

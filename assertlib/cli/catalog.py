@@ -22,7 +22,7 @@ from ..catalog.review import rename as rename_link
 from ..catalog.wire import declarations
 from ..docgen.pages import sites_of
 from ..evidence.runs import all_runs
-from ..evidence.wording import one_line
+from ..evidence.text import one_line
 from .common import (
     OK,
     USAGE,

@@ -13,8 +13,8 @@ import typer
 from ..catalog.check import check as check_target
 from ..catalog.config import FILE, ConfigError
 from ..catalog.files import place_in_repository
-from ..evidence.wording import counted
-from ..model import NoDataError
+from ..errors import NoDataError
+from ..evidence.text import counted
 from ..report.findings import (
     FINDING_FORMATS,
     Checks,

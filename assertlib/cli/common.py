@@ -18,10 +18,10 @@ import typer
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
 from ..catalog.findings import UNREAD_CATALOG, UNREAD_SOURCE, Finding
+from ..errors import AssertlibError, NoDataError
 from ..evidence.revision import find_revision
 from ..evidence.summary import Summary
-from ..evidence.wording import counted
-from ..model import NoDataError, UsageError
+from ..evidence.text import counted
 from ..recording.settings import COMMIT_ENV, ROOT_ENV, RUN_DIR_ENV
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV
 from .signals import SIGNALLED, Interrupted
@@ -56,7 +56,7 @@ def command(function: Callable[P, int]) -> Callable[P, None]:
             sys.stdout.flush()
         except NoDataError as error:
             code = _say(error, NO_DATA)
-        except UsageError as error:
+        except AssertlibError as error:
             code = _say(error, USAGE)
         except Interrupted as error:
             code = SIGNALLED + error.number

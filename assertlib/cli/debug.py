@@ -10,10 +10,10 @@ import platform
 from collections.abc import Iterator
 
 from ..catalog.config import Config
+from ..errors import NoDataError
 from ..evidence.runs import find_runs, read_info
-from ..evidence.wording import one_line
-from ..model import NoDataError
-from ..recording import limits, loader, settings, twin
+from ..evidence.text import one_line
+from ..recording import accelerator, limits, loader, settings
 from ..recording.reader import read_shards
 from ..recording.records import Shard
 from ..recording.session import VERSION
@@ -63,7 +63,7 @@ def _facts(config: Config) -> Iterator[tuple[str, object]]:
     yield "python", f"{platform.python_version()} on {platform.system()}"
     for package in _PACKAGES:
         yield package, _version(package)
-    yield "counters", twin.described()
+    yield "counters", accelerator.described()
     for name, default in _DEFAULTS.items():
         if name in os.environ:
             yield name, f"{os.environ[name]} (from the environment)"

@@ -14,7 +14,7 @@ from ..catalog.config import Config
 from ..catalog.history import history
 from ..challenge import read_record
 from ..docgen.pages import Live, differing_pages, foreign_pages, render_pages, write_pages
-from ..evidence.wording import one_line
+from ..evidence.text import one_line
 from .common import (
     OK,
     USAGE,

@@ -15,6 +15,7 @@ import typer
 
 from ..catalog.config import Config, ConfigError
 from ..catalog.files import ignore_all
+from ..errors import NoDataError
 from ..evidence.address import ENVIRONMENT
 from ..evidence.combine import Evidence
 from ..evidence.exports import from_json
@@ -24,9 +25,8 @@ from ..evidence.revision import short
 from ..evidence.runs import find_runs, runs_in_order
 from ..evidence.store import DEFAULT, Store
 from ..evidence.summary import damage_of
-from ..evidence.wording import counted, one_line, percent
+from ..evidence.text import counted, one_line, percent
 from ..inputs import LongLineError, lines_in
-from ..model import NoDataError
 from ..recording.checkout import find_branch
 from ..recording.private import replacing
 from ..recording.rundir import RUN_FILE
@@ -240,9 +240,9 @@ def _state(true: int, false: int) -> str:
     return "true and false" if true else "false"
 
 
-@app.command("together")
+@app.command("cooccurrence")
 @command
-def together(
+def cooccurrence(
     first: Annotated[str, typer.Argument(help="The message of an assertion.")],
     second: Annotated[str, typer.Argument(help="That of another.")],
     target: TargetOption = None,
@@ -254,7 +254,7 @@ def together(
 
     Exit code 1 if they never did.
 
-    Example: assertlib evidence together "a network is cut" "history is compacted"
+    Example: assertlib evidence cooccurrence "a network is cut" "history is compacted"
     """
     both = one = other = trials = 0
     example = ""

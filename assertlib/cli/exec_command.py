@@ -15,7 +15,7 @@ from ..catalog.config import find_config
 from ..evidence.foreign import OUTPUT_ENV, new_output
 from ..evidence.revision import find_revision
 from ..evidence.runs import RUNS
-from ..evidence.wording import one_line
+from ..evidence.text import one_line
 from ..recording.rundir import KNOWN, OUTPUTS
 from ..recording.settings import COMMIT_ENV, FEATURES_ENV, RUN_DIR_ENV, parse_features
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV

@@ -14,6 +14,7 @@ import typer
 from ..catalog import git
 from ..catalog.config import Config, ConfigError
 from ..catalog.files import read_as_is, write_whole
+from ..errors import AssertlibError, NoDataError
 from ..evidence.combine import Evidence
 from ..evidence.gate import WINDOW, Baseline, Gate, history_of, judge_gate
 from ..evidence.record import Result
@@ -21,9 +22,8 @@ from ..evidence.revision import is_dirty, short
 from ..evidence.runs import find_runs
 from ..evidence.store import StoredRun
 from ..evidence.summary import Summary
+from ..evidence.text import counted
 from ..evidence.verdicts import Verdict
-from ..evidence.wording import counted
-from ..model import NoDataError, UsageError
 from ..report.gate import in_badge, in_junit, in_markdown_summary, in_text
 from ..sim.replay import replay
 from ..sim.tapes import stored_witness
@@ -254,5 +254,5 @@ def _told_by_witness(
         path = search_path(config, config.targets.get(target))
         done = replay(permitted(config, recipe, path), trace=False, path=path)
         return "" if done.shows else "shows it no longer"
-    except UsageError as error:
+    except AssertlibError as error:
         return f"cannot be replayed: {error}"

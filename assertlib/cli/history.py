@@ -13,7 +13,7 @@ from typing import IO, Annotated
 
 import typer
 
-from ..evidence.wording import one_line
+from ..evidence.text import one_line
 from ..history.history import History, read_history
 from ..history.linearizability import BUDGET
 from ..history.records import HistoryError

@@ -12,13 +12,12 @@ from typing import Annotated
 
 import typer
 
+from ..errors import NoDataError
 from ..evidence.foreign import ingest as take
 from ..evidence.gather import read_evidence
 from ..evidence.runs import describe_run, find_runs, finish_run, new_run, read_info
 from ..evidence.summary import summarise
-from ..model import NoDataError
-from ..recording.foreign import Account
-from .accounts import told
+from ..recording.foreign import IngestStats
 from .common import (
     OK,
     USAGE,
@@ -29,6 +28,7 @@ from .common import (
     command,
     configuration,
 )
+from .ingest_stats import told
 from .run_command import one_line
 
 
@@ -88,6 +88,6 @@ def ingest(
     return WRONG if summary.is_violated else OK
 
 
-def _nothing(accounts: Iterable[Account]) -> str:
+def _nothing(accounts: Iterable[IngestStats]) -> str:
     lines = "\n".join(told(accounts))
     return f"no assertion in these files; is it the output of an Antithesis SDK?\n{lines}"

@@ -15,7 +15,7 @@ from ..catalog.config import FILE, Target, find_config, is_toml
 from ..catalog.drafts import add_draft
 from ..catalog.files import in_line_ends_of, read_as_is, write_whole
 from ..catalog.proposals import proposals
-from ..evidence.wording import counted, one_line
+from ..evidence.text import counted, one_line
 from .catalog import schema_text
 from .common import OK, USAGE, command
 

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from ..model import NoDataError
+from ..errors import NoDataError
 from ..report.base import FORMATS, Format
 from ..report.html_format import render as in_html
 from ..report.questions import answer
-from .around import around
 from .common import ProjectOption, TargetOption, command, configuration, put, verdict_code
 from .judging import judged
+from .report_context import report_context
 from .verdict_metrics import send
 
 
@@ -33,7 +33,7 @@ def report(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--against", metavar="RUN", help="Run to compare with, in HTML."),
+        typer.Option("--compare-to", metavar="RUN", help="Run to compare with, in HTML."),
     ] = None,
     assertion: Annotated[
         str | None,
@@ -77,7 +77,7 @@ def report(
     if assertion or invariant or test:
         put(answer(evidence, summary, assertion, invariant, test), output)
     elif format is Format.HTML:
-        put(in_html(summary, around(config, evidence, summary, against)), output)
+        put(in_html(summary, report_context(config, evidence, summary, against)), output)
     else:
         put(FORMATS[format](summary), output)
     if otel:

@@ -22,7 +22,7 @@ from ..catalog.review import (
     links_of,
     statement_difference,
 )
-from ..evidence.wording import counted
+from ..evidence.text import counted
 from ..model import Site
 from .common import (
     OK,

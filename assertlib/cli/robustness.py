@@ -20,14 +20,14 @@ import typer
 from .. import lifecycle
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
+from ..errors import NoDataError
 from ..evidence.gather import read_evidence
 from ..evidence.runs import describe_run, find_runs, finish_run, new_run, runs_in_order
 from ..evidence.summary import Summary, summarise
-from ..evidence.wording import one_line
+from ..evidence.text import one_line
 from ..history.history import History
 from ..history.timeline import timeline
 from ..history.validation import MODELS, Status, Validation, validate
-from ..model import NoDataError
 from ..recording import private
 from ..report.base import FORMATS, Format
 from ..robustness.adapter import Store
@@ -35,7 +35,7 @@ from ..robustness.campaign import Campaign, Plan, Progress
 from ..robustness.faults import FAULTS, Failpoint, FaultKind, faults_named
 from ..robustness.journal import FILE
 from ..robustness.judge import judge
-from ..robustness.scene import Means, unavailable
+from ..robustness.testbed import Capability, unavailable
 from ..robustness.traffic import PROFILES
 from .common import OK, TargetOption, command, seconds_of
 from .history import exit_code, in_words, read
@@ -208,7 +208,7 @@ def _plan(
             raise ConfigError(f"the fault {kind.name!r} needs {kind.needs} nodes, not {nodes}")
     left_out = _left_out(kinds)
     kinds = [kind for kind in kinds if kind.name not in left_out]
-    if {kind.means for kind in kinds} >= {Means.NETWORK, Means.USERS}:
+    if {kind.means for kind in kinds} >= {Capability.NETWORK, Capability.USERS}:
         raise ConfigError(
             "the fault 'isolate' acts on direct connections between members, and the other faults"
             " of the network lead these through a proxy: test them in a campaign of their own"

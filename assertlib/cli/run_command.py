@@ -19,7 +19,6 @@ from ..evidence.summary import Summary, summarise
 from ..evidence.verdicts import Verdict
 from ..recording.private import make_directory
 from ..recording.settings import FEATURES_ENV, RUN_DIR_ENV
-from .accounts import trouble
 from .common import (
     OK,
     USAGE,
@@ -31,6 +30,7 @@ from .common import (
     recording_environment,
     verdict_code,
 )
+from .ingest_stats import trouble
 from .signals import SIGNALLED, supervised
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..catalog.config import Config, ConfigError, Target, source_path
 from ..evidence.runs import RUNS
 from ..recording.rundir import RUN_FILE
-from ..sim.tapes import Recipe
+from ..sim.tapes import TrialSpec
 
 WITNESSES = "witnesses"
 """Where a project keeps the tapes that its gate replays."""
@@ -25,7 +25,7 @@ def search_path(config: Config, target: Target | None) -> tuple[str, ...]:
     return (*(str(config.root / each) for each in given), str(config.root))
 
 
-def permitted(config: Config, recipe: Recipe, path: Sequence[str]) -> Recipe:
+def permitted(config: Config, recipe: TrialSpec, path: Sequence[str]) -> TrialSpec:
     """
     *recipe*, if its scenario is the project's: configured, or in the ``source`` of a target.
 

@@ -24,13 +24,13 @@ from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
 from ..catalog.loader import Catalog, load
 from ..challenge import Defect, Result, challenge, read_defects, read_page, table
+from ..errors import NoDataError
 from ..evidence.gather import read_evidence
 from ..evidence.revision import find_revision
 from ..evidence.runs import describe_run, finish_run, new_run, runs_in_order, write_replays
 from ..evidence.summary import Summary, summarise
+from ..evidence.text import one_line
 from ..evidence.verdicts import Verdict
-from ..evidence.wording import one_line
-from ..model import NoDataError
 from ..report.base import FORMATS, Format
 from ..sim.engine import Engine, local
 from ..sim.explore import Exploration, Found, Plan
@@ -38,7 +38,7 @@ from ..sim.faults import FAULTS, faults_named
 from ..sim.policy import SWARM, policy_named
 from ..sim.replay import CAUSES, Replay, replay
 from ..sim.tape import Tape
-from ..sim.tapes import DIRECTORY, Recipe, find, stored_witness, write
+from ..sim.tapes import DIRECTORY, TrialSpec, find, stored_witness, write
 from ..sim.target import TargetError
 from ..sim.trial import Options
 from ..testing import caught
@@ -84,7 +84,7 @@ def explore(
     ] = None,
     first: Annotated[int, typer.Option("--first", metavar="N", help="The first seed.")] = 0,
     part: Annotated[
-        str, typer.Option("--part", metavar="K/N", help="Every N-th seed, the K-th of them first.")
+        str, typer.Option("--shard", metavar="K/N", help="Every N-th seed, the K-th of them first.")
     ] = "1/1",
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Trials at a time.")
@@ -197,7 +197,7 @@ def challenge_all(
     target: TargetOption = None,
 ) -> int:
     """
-    Plant every kept defect in a copy of the store, and see which assertion catches it.
+    Plant every seeded defect in a copy of the store, and see which assertion catches it.
 
     Exit code 1 if one gets away.  A caught one proves its invariant: the run says so.
 
@@ -311,7 +311,7 @@ class _Project:
     @property
     def defects(self) -> Path:
         """
-        Where the kept defects lie.
+        Where the seeded defects lie.
 
         Raises:
             ConfigError: The target says nothing of them.
@@ -379,7 +379,7 @@ def _engine_named(name: str) -> MakesEngine:
 def _part(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise ConfigError(f"--part {text}: write K/N with K from 1 to N, as in 3/16")
+        raise ConfigError(f"--shard {text}: write K/N with K from 1 to N, as in 3/16")
     return int(match[1]), int(match[2])
 
 
@@ -389,7 +389,7 @@ def _tape_directories(config: Config) -> Iterator[Path]:
     yield config.root / ".assertlib" / DIRECTORY
 
 
-def _recipe(config: Config, token: str | None, assertion: str | None) -> Recipe:
+def _recipe(config: Config, token: str | None, assertion: str | None) -> TrialSpec:
     if (token is None) == (assertion is None):
         raise ConfigError("give a token or --assertion MESSAGE, one of them")
     if token is not None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ..errors import UsageError
 from ..evidence.summary import Summary
 from ..evidence.verdicts import Level, Verdict
-from ..model import KINDS, UsageError
+from ..model import KINDS
 from ..recording.session import VERSION
 
 if TYPE_CHECKING:

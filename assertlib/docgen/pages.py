@@ -20,8 +20,9 @@ from ..catalog.files import files_in, write_whole
 from ..catalog.history import Change
 from ..catalog.loader import Entry
 from ..catalog.model import Incident
-from ..evidence.wording import in_markdown
-from ..model import Site, UsageError, invariant_and_clause
+from ..errors import UsageError
+from ..evidence.text import in_markdown
+from ..model import Site, invariant_and_clause
 from ..utf8 import EncodingError, unmarked
 
 INDEX = "index.md"
@@ -37,7 +38,7 @@ class Live:
 
     Attributes:
         history: The life of each invariant, by id, the newest change first.
-        reproduced: At which commit each kept defect was last caught.
+        reproduced: At which commit each seeded defect was last caught.
     """
 
     history: Mapping[str, Sequence[Change]] = field(default_factory=dict)

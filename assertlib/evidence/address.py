@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..model import UsageError
+from ..errors import DataError
 
 ENVIRONMENT = "ASSERTLIB_EVIDENCE_URL"
 _BACKENDS = ("sqlite", "postgresql")
@@ -19,7 +19,7 @@ _LAST_PORT = 65_535
 _HIDDEN = "***"
 
 
-class StoreError(UsageError):
+class StoreError(DataError):
     """The evidence store cannot be used; the text says why."""
 
 

@@ -177,7 +177,9 @@ class Evidence:
             if record.ended is None or record.trial.owner != shard.base.owner:
                 continue
             owner = self.shards.get((run, record.trial.owner or ""))
-            if shard.process in record.outlived or not _began_before(shard, owner, record.ended):
+            if shard.process in record.surviving_shards or not _began_before(
+                shard, owner, record.ended
+            ):
                 return None
         return trial
 

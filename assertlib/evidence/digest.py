@@ -20,12 +20,12 @@ from ..recording.counters import message_hash
 from ..recording.hits import Hit
 from ..recording.records import (
     Delta,
+    ErrorRecord,
     FaultRecord,
     ProofRecord,
     Record,
     Shard,
     TrialRecord,
-    TroubleRecord,
     added,
 )
 from ..recording.trials import Trial
@@ -124,7 +124,7 @@ class Layout:
         return counts if self._pick is None else self._pick([*counts, 0])
 
 
-class Begun:
+class TrialColumns:
     """The trials that a process began, as columns: there may be millions."""
 
     def __init__(self, records: dict[str, TrialRecord]) -> None:
@@ -167,7 +167,7 @@ class Begun:
         return None if number is None else self._record(number)
 
     def _record(self, number: int) -> TrialRecord:
-        parent, population, sampler, owner, outlived, features = self._frames[self._frame[number]]
+        parent, population, sampler, owner, surviving, features = self._frames[self._frame[number]]
         trial = Trial(
             self.ids[number],
             population=population,
@@ -179,7 +179,7 @@ class Begun:
         began, ended = self._began[number], self._ended[number]
         record = TrialRecord(trial, self._begin[number], None if began < 0 else began)
         record.ended = None if ended < 0 else ended
-        record.outlived = outlived
+        record.surviving_shards = surviving
         record.features = None if features is None else dict(features)
         return record
 
@@ -207,7 +207,7 @@ def _frame(record: TrialRecord) -> Frame:
     told = record.features
     features = None if told is None else tuple(sorted(told.items())) if told else ()
     return (
-        trial.parent, trial.population, trial.sampler, trial.owner, record.outlived, features,
+        trial.parent, trial.population, trial.sampler, trial.owner, record.surviving_shards, features,
     )  # fmt: skip
 
 
@@ -247,10 +247,10 @@ class Digest:
     truncated_details: int
     dropped_records: int
     refusals: int
-    begun: Begun
+    begun: TrialColumns
     faults: list[FaultRecord]
     features: dict[str | None, dict[str, bool]]
-    troubles: list[TroubleRecord]
+    troubles: list[ErrorRecord]
     proofs: list[ProofRecord]
     names: tuple[Name, ...]
     declared: int
@@ -308,7 +308,7 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
     for delta in shard.told if is_all_told else shard.deltas:
         folding.add(delta)
     columns = folding.by_trial()
-    begun = Begun(shard.trials)
+    begun = TrialColumns(shard.trials)
     same = {identifier: identifier for identifier in begun.ids}
     return Digest(
         name=shard.name,
@@ -323,7 +323,7 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
         lost_records=shard.lost_records,
         truncated_details=shard.truncated_details,
         dropped_records=shard.dropped_records,
-        refusals=max(shard.trouble_count, len(shard.troubles)),
+        refusals=max(shard.error_count, len(shard.troubles)),
         begun=begun,
         faults=shard.faults,
         features=shard.features,
@@ -386,7 +386,7 @@ def _declared_sites(shard: Shard) -> Iterator[Site]:
 
 
 def _by_sample(
-    shard: Shard, begun: Begun, layout: Layout
+    shard: Shard, begun: TrialColumns, layout: Layout
 ) -> dict[Sample, tuple[array[int], array[int]]]:
     of_trial = {identifier: sample for identifier, *sample in begun.samples()}
     if len(set(map(tuple, of_trial.values()))) < 2:

@@ -15,7 +15,7 @@ from ..catalog.config import ConfigError, find_config
 from ..catalog.loader import Catalog, Entry, load
 from ..model import invariant_and_clause
 from ..recording.hits import Hit
-from .wording import counted, one_line
+from .text import counted, one_line
 
 if TYPE_CHECKING:
     from .summary import AssertionResult

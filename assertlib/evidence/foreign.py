@@ -21,10 +21,10 @@ from typing import Any
 
 import orjson
 
+from ..errors import DataError
 from ..inputs import LATEST, TooLargeError, lines_in, open_found, open_named, parse_json
-from ..model import UsageError
 from ..recording import private
-from ..recording.foreign import Account, convert
+from ..recording.foreign import IngestStats, convert
 from ..recording.reader import UnreadableRunError, read_json_object
 from ..recording.reprs import redacted_command
 from ..recording.rundir import KNOWN, OUTPUTS, LiveShards
@@ -39,12 +39,12 @@ _LARGEST = 1 << 30
 """Bytes of what a process left; an SDK writes the first hits of each assertion only."""
 
 
-def ingest(files: Sequence[Path], run: Path) -> Iterator[Account]:
+def ingest(files: Sequence[Path], run: Path) -> Iterator[IngestStats]:
     """
     Take *files* into *run*, as shards; one that is there already, or has grown, is replaced.
 
     Raises:
-        UsageError: One of them cannot be read, or is no such output.
+        DataError: One of them cannot be read, or is no such output.
     """
     for path in files:
         try:
@@ -55,7 +55,7 @@ def ingest(files: Sequence[Path], run: Path) -> Iterator[Account]:
                 account.path = str(path)
                 yield account
         except OSError as error:
-            raise UsageError(f"{path}: {error.strerror}") from None
+            raise DataError(f"{path}: {error.strerror}") from None
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def new_output(directory: Path, command: Sequence[str], facts: Mapping[str, obje
     return path
 
 
-def take_outputs(run: Path) -> list[Account]:
+def take_outputs(run: Path) -> list[IngestStats]:
     """
     What processes of *run* left in files of their own, as shards.
 
@@ -159,8 +159,8 @@ def take_outputs(run: Path) -> list[Account]:
                 continue
             facts = {**_facts(path.with_suffix(KNOWN)), "content": content}
             accounts.append(convert(str(path), str(run), path.stem, facts, orjson.loads))
-        except (UsageError, OSError) as error:
-            account = Account(str(path))
+        except (DataError, OSError) as error:
+            account = IngestStats(str(path))
             problem = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)
             account.failure = problem
             account.cannot_read(0, problem)

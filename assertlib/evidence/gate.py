@@ -21,8 +21,8 @@ from .sequential import ERROR, RateWatch
 from .statistics import interval, trials_to_see
 from .store import StoredRun
 from .summary import AssertionResult, Summary
+from .text import counted, percent
 from .verdicts import Verdict
-from .wording import counted, percent
 
 STATES = (SOMETIMES.name, REACHABLE.name)
 WINDOW = 20
@@ -33,7 +33,7 @@ Identified = tuple[str, str]
 """Message, as it is called today, and fingerprint of the condition."""
 
 
-class Finding(StrEnum):
+class GateOutcome(StrEnum):
     """What the gate has to say of an assertion; those before `RARE` fail it."""
 
     VIOLATED = "violated"
@@ -55,14 +55,20 @@ class Triage(StrEnum):
     RARE = "Rare"
 
 
-_FAILING = (Finding.VIOLATED, Finding.DROPPED, Finding.LOST, Finding.LEFT, Finding.UNSEEN)
+_FAILING = (
+    GateOutcome.VIOLATED,
+    GateOutcome.DROPPED,
+    GateOutcome.LOST,
+    GateOutcome.LEFT,
+    GateOutcome.UNSEEN,
+)
 
 
 @dataclass(frozen=True)
 class GateItem:
     """One finding: of which assertion, how it stands, and why in words."""
 
-    finding: Finding
+    finding: GateOutcome
     triage: Triage
     message: str
     invariant: str
@@ -227,8 +233,10 @@ def judge_gate(
         *judging.dropped(),
         *judging.unseen(witnessed or {}),
     ]
-    unique = {(item.message, item.finding is Finding.VIOLATED): item for item in reversed(items)}
-    rank = {finding: number for number, finding in enumerate(Finding)}
+    unique = {
+        (item.message, item.finding is GateOutcome.VIOLATED): item for item in reversed(items)
+    }
+    rank = {finding: number for number, finding in enumerate(GateOutcome)}
     ordered = sorted(unique.values(), key=lambda item: (rank[item.finding], item.message))
     return Gate(
         items=ordered,
@@ -270,7 +278,7 @@ class _Judging:
         return bool(self._history.satisfied.get(self._key(result)))
 
     def _item(
-        self, finding: Finding, triage: Triage, result: AssertionResult, text: str
+        self, finding: GateOutcome, triage: Triage, result: AssertionResult, text: str
     ) -> GateItem:
         return GateItem(finding, triage, result.message, result.invariant or "", text)
 
@@ -282,7 +290,7 @@ class _Judging:
             is_old = bool(before.intersection(last))
             text = f"false {result.false:,} of {result.hits:,}"
             triage = Triage.ONGOING if is_old else Triage.NEW
-            yield self._item(Finding.VIOLATED, triage, result, text)
+            yield self._item(GateOutcome.VIOLATED, triage, result, text)
         for message, runs in self._history.violated.items():
             known = self._results.get(message)
             if known is None or known.verdict is Verdict.VIOLATED or not runs & set(self._before):
@@ -293,10 +301,10 @@ class _Judging:
                 f"broken in {len(runs & set(self._before))} of the {len(self._before)} runs before"
             )
             if surely:
-                yield self._item(Finding.RESOLVED, Triage.RESOLVED, known, f"{text}, not now")
+                yield self._item(GateOutcome.RESOLVED, Triage.RESOLVED, known, f"{text}, not now")
             else:
                 text += "; not seen now, which does not mean that it is mended"
-                yield self._item(Finding.BEFORE, Triage.ONGOING, known, text)
+                yield self._item(GateOutcome.BEFORE, Triage.ONGOING, known, text)
 
     def of_baseline(self) -> Iterable[GateItem]:
         """What was satisfied once, and is not now."""
@@ -307,7 +315,7 @@ class _Judging:
                     "it is in the baseline, and no longer in the source; --update takes it out, or"
                     " `assertlib catalog rename` keeps its evidence under a new name"
                 )
-                yield GateItem(Finding.LEFT, Triage.NEW, message, "", text)
+                yield GateItem(GateOutcome.LEFT, Triage.NEW, message, "", text)
                 continue
             if result.verdict in (Verdict.UNREACHED, Verdict.NEVER_TRUE, Verdict.VACUOUS):
                 yield from self._missing(result)
@@ -328,7 +336,7 @@ class _Judging:
             text = f"not seen now; its rate is {known.in_words()}, so that {trials_to_see(share):,}"
             text += " trials show it with 95 %"
             text += f"; were it gone, {counted(runs, 'run')} would tell" if runs else ""
-            yield self._item(Finding.RARE, Triage.RARE, result, text)
+            yield self._item(GateOutcome.RARE, Triage.RARE, result, text)
             return
         before = self._history.satisfied.get(self._key(result), set())
         last = next((run for run in reversed(self._before) if run in before), "")
@@ -338,7 +346,7 @@ class _Judging:
             else (f"{result.verdict.value}, and the baseline says that it was satisfied")
         )
         triage = Triage.NEW if last in self._before[-1:] and last else Triage.ONGOING
-        yield self._item(Finding.LOST, triage, result, text)
+        yield self._item(GateOutcome.LOST, triage, result, text)
 
     def dropped(self) -> Iterable[GateItem]:
         """Rates that are lower than they were."""
@@ -353,7 +361,7 @@ class _Judging:
                     )
                     is_old = rate.dropped_in in self._earlier
                     triage = Triage.ONGOING if is_old else Triage.NEW
-                    yield self._item(Finding.DROPPED, triage, result, text)
+                    yield self._item(GateOutcome.DROPPED, triage, result, text)
 
     def _recent(self, rate: Rate) -> tuple[int, int]:
         """How many of how many trials satisfied it, over as many runs as it takes to tell."""
@@ -381,7 +389,7 @@ class _Judging:
                 text = f"no run has made it true, and its witness {witnessed[result.message]}"
             if result.message in self._names:
                 text += "; its condition is another than the baseline's"
-            yield self._item(Finding.UNSEEN, Triage.NEW, result, text)
+            yield self._item(GateOutcome.UNSEEN, Triage.NEW, result, text)
 
     def next_baseline(self) -> Baseline:
         """What is satisfied now is added, what has left the source goes; pending is never added."""

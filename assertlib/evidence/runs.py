@@ -18,10 +18,11 @@ from typing import Any
 from ..catalog.check import Checked
 from ..catalog.config import Config
 from ..catalog.files import ignore_all
+from ..errors import NoDataError
 from ..inputs import LATEST, MOST_SLOTS, open_found
-from ..model import NoDataError, Site, site_from_dict
+from ..model import Site, site_from_dict
 from ..recording import private
-from ..recording.foreign import Account
+from ..recording.foreign import IngestStats
 from ..recording.reader import JsonFile, UnreadableRunError, read_json_object, read_run_file
 from ..recording.records import Record
 from ..recording.reprs import redacted_command
@@ -30,7 +31,7 @@ from ..recording.shard import COUNTS_SUFFIX, SUFFIX
 from ..recording.tokens import is_token
 from .foreign import take_outputs
 from .revision import find_revision, known_revision, not_a_revision
-from .wording import counted
+from .text import counted
 
 RUNS = Path(".assertlib") / "runs"
 REPLAYS = "replays.json"
@@ -139,7 +140,7 @@ def runs_in_order(config: Config) -> list[Path]:
     return sorted(_run_directories(config), key=lambda path: (started_at(path), path.name))
 
 
-def finish_run(path: Path, *, full: bool) -> list[Account]:
+def finish_run(path: Path, *, full: bool) -> list[IngestStats]:
     """
     Say whether the run was full, and take what processes left in files of their own.
 

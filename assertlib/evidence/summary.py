@@ -23,10 +23,10 @@ from ..model import (
 )
 from ..recording.hits import Hit
 from ..recording.trials import EXPECTS_VIOLATION, SEED_RANDOM
+from .caveats import caveats_of
 from .combine import Evidence
 from .explanation import entry_of
-from .nearest import nearest
-from .notes import notes_on
+from .guidance_summary import nearest
 from .order import comes_before
 from .revision import known_revision
 from .runs import RunInfo
@@ -187,7 +187,7 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         drafts=[e for e in _sorted(catalog) if not e.counts and not e.is_left_out],
         undeclared=judging.undeclared(scan),
         troubles=_troubles(evidence),
-        notes=[*notes_on(evidence), *_unmatched(evidence, catalog, scan)],
+        notes=[*caveats_of(evidence), *_unmatched(evidence, catalog, scan)],
         refusals=sum(shard.refusals for shard in evidence.shards.values()),
         damage=damage_of(evidence),
         renamed=renames.now,
@@ -449,14 +449,14 @@ class _Judging:
             if not entry.counts:
                 continue
             mine = by_invariant[entry.id]
-            proven = [proof for result in mine for proof in proofs.get(result.message, ())]
+            defect_tested = [proof for result in mine for proof in proofs.get(result.message, ())]
             standing = judge_invariant(
                 entry.invariant.expects,
                 entry.invariant.clauses,
                 [claim_of(result) for result in mine],
-                proven=bool(proven),
+                defect_tested=bool(defect_tested),
             )
-            results.append(InvariantResult(entry, standing, mine, proven))
+            results.append(InvariantResult(entry, standing, mine, defect_tested))
         return results
 
     def undeclared(self, scan: list[Site]) -> list[str]:

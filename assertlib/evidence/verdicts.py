@@ -85,11 +85,11 @@ class Level(StrEnum):
     """How far an invariant has come; each level includes those before it."""
 
     VIOLATED = "violated"
-    NAKED = "naked"
+    UNASSERTED = "unasserted"
     ASSERTED = "asserted"
     EVALUATED = "evaluated"
     EXERCISED = "exercised"
-    PROVEN = "proven"
+    DEFECT_TESTED = "defect-tested"
 
 
 @dataclass(frozen=True)
@@ -124,19 +124,23 @@ class Standing:
 
 
 def judge_invariant(
-    expects: Iterable[str], clauses: Iterable[str], claims: list[Claim], *, proven: bool = False
+    expects: Iterable[str],
+    clauses: Iterable[str],
+    claims: list[Claim],
+    *,
+    defect_tested: bool = False,
 ) -> Standing:
     """Where an invariant stands on the ladder."""
     missing = tuple(_missing(expects, clauses, claims))
     if any(claim.verdict is Verdict.VIOLATED for claim in claims):
         return Standing(Level.VIOLATED, missing)
     if not claims:
-        return Standing(Level.NAKED, missing)
+        return Standing(Level.UNASSERTED, missing)
     if not any(claim.hits for claim in claims):
         return Standing(Level.ASSERTED, missing)
     if missing:
         return Standing(Level.EVALUATED, missing)
-    return Standing(Level.PROVEN if proven else Level.EXERCISED)
+    return Standing(Level.DEFECT_TESTED if defect_tested else Level.EXERCISED)
 
 
 def _missing(expects: Iterable[str], clauses: Iterable[str], claims: list[Claim]) -> Iterable[str]:

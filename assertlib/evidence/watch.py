@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..recording.hits import Hit
 from ..recording.reader import Follower, UnreadableRunError
-from ..recording.records import TroubleRecord
+from ..recording.records import ErrorRecord
 from ..recording.rundir import LiveShards
 from ..recording.shard import SUFFIX
 from ..recording.system import system
@@ -47,7 +47,7 @@ class RunWatch:
         self._taken: dict[str, tuple[int, int]] = {}
         self._trials: dict[str, Trial] = {}
         self.violations: list[Seen] = []
-        self.troubles: list[TroubleRecord] = []
+        self.troubles: list[ErrorRecord] = []
 
     def update(self) -> None:
         """
@@ -74,7 +74,7 @@ class RunWatch:
         if self._but is None or shard.header.get("pid") != self._but:
             self.violations += [Seen(name, hit) for hit in shard.hits[hits:] if hit.is_violation]
 
-    def take(self, root: str | None) -> tuple[list[Seen], list[TroubleRecord]]:
+    def take(self, root: str | None) -> tuple[list[Seen], list[ErrorRecord]]:
         """Remove and return what belongs to the trial *root* or to trials inside it."""
         mine = [seen for seen in self.violations if self._is_inside(seen.hit.trial, root)]
         troubles = [each for each in self.troubles if self._is_inside(each.trial, root)]

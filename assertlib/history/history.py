@@ -46,7 +46,7 @@ class Stream:
 
 
 @dataclass(slots=True)
-class Band:
+class FaultInterval:
     """
     A fault from its beginning to its end; None if it did not end.
 
@@ -82,7 +82,7 @@ class History:
     header: Header
     operations: list[Operation] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
-    faults: list[Band] = field(default_factory=list)
+    faults: list[FaultInterval] = field(default_factory=list)
     hashes: list[Hashed] = field(default_factory=list)
     found: dict[int, tuple[Event, ...]] = field(default_factory=dict)
     shown_by: dict[int, str] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class History:
     end: int = 0
 
     @property
-    def effective_faults(self) -> list[Band]:
+    def effective_faults(self) -> list[FaultInterval]:
         """Those with a measured effect."""
         return [fault for fault in self.faults if fault.effect > 0]
 
@@ -120,7 +120,7 @@ class _Assembly:
         self._place = name
         self._operations: dict[int, Operation] = {}
         self._streams: dict[int, Stream] = {}
-        self._faults: dict[tuple[str, tuple[str, ...]], Band] = {}
+        self._faults: dict[tuple[str, tuple[str, ...]], FaultInterval] = {}
         self._latest: dict[ClientId, int] = {}
 
     def of(self, records: Iterable[Record]) -> History:
@@ -206,6 +206,6 @@ class _Assembly:
             band = self._faults.pop(key)
             band.end, band.effect, band.measured = record.time, record.effect, record.measured
             return
-        band = Band(record.name, record.time, None, record.targets, record.breaks)
+        band = FaultInterval(record.name, record.time, None, record.targets, record.breaks)
         self._faults[key] = band
         self._history.faults.append(band)

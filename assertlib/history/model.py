@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
-from ..model import UsageError
+from ..errors import UsageError
 from .operations import Operation
 
 S = TypeVar("S")

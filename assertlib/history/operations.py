@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from .requests import Request, Response
-from .wording import request_in_words, response_in_words
+from .text import request_in_words, response_in_words
 
 ClientId: TypeAlias = int | str
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ..model import UsageError
+from ..errors import DataError
 from .operations import ClientId, Outcome
 from .requests import Delivery, Event, Request, Response, Watch
 
@@ -166,7 +166,7 @@ Record = Annotated[
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 
-class HistoryError(UsageError, ValueError):
+class HistoryError(DataError, ValueError):
     """A history cannot be read; the text names file, line and what is wrong."""
 
 

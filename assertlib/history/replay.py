@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from .etcd import State, apply, as_txn, deletion, leases_of, ranged, writes
+from .known_revisions import KnownRevisions
 from .operations import Operation, Outcome
 from .requests import (
     Acknowledged,
@@ -33,7 +34,6 @@ from .requests import (
     Txn,
     covers,
 )
-from .told import Told
 
 
 class Replay:
@@ -203,7 +203,7 @@ def resolve(
     unanswered = {each.id: each for each in operations if each.outcome is Outcome.UNKNOWN}
     idle = dict(unanswered)
     past = _Past(operations, found)
-    told = Told(operations)
+    told = KnownRevisions(operations)
     for before, after in past.states():
         revision = after.revision
         if revision in past.made:

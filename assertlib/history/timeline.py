@@ -16,13 +16,13 @@ from operator import attrgetter
 from typing import TypeVar
 
 from .. import pages
-from .history import Band, History, Stream
+from .history import FaultInterval, History, Stream
 from .operations import ClientId, Operation, Outcome
 from .records import Hashed
 from .requests import Committed, Delivery, Event, KeyValue, Ranged, Response
+from .text import event_in_words, request_in_words, response_in_words, watch_in_words
 from .validation import LINEARIZABLE, READS, Check, Validation
 from .watches import Complaint, is_progress
-from .wording import event_in_words, request_in_words, response_in_words, watch_in_words
 
 T = TypeVar("T")
 _call = attrgetter("call")
@@ -242,7 +242,7 @@ def _about(history: History) -> Iterator[tuple[str, str]]:
         yield "started", started.isoformat(" ", "seconds")
 
 
-def _fault(band: Band) -> list[object]:
+def _fault(band: FaultInterval) -> list[object]:
     targets, breaks = ", ".join(band.targets), ", ".join(band.breaks)
     pairs = [("fault", band.name), ("targets", targets), ("breaks", breaks)]
     pairs += [("begin", _ms(band.begin)), ("end", _ms(band.end))]

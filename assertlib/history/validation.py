@@ -27,8 +27,8 @@ from .register import CasRegister, KeyValueStore, Register
 from .replay import Replay, resolve
 from .requests import Acknowledged, Event, Grant, KeepAlive, Range, Ranged, Refused, Revoke
 from .search import Verdict
+from .text import event_in_words, response_in_words
 from .watches import BY_REPLAY, BY_STREAM, Complaint, check_against, check_stream
-from .wording import event_in_words, response_in_words
 
 S = TypeVar("S")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from .history import Stream
 from .replay import Replay
 from .requests import Delivery, Event, Watch, covers
-from .wording import event_in_words, watch_in_words
+from .text import event_in_words, watch_in_words
 
 BY_STREAM = ("filter", "ordered", "unique", "atomic", "bookmarkable")
 BY_REPLAY = ("resumable", "is-create", "reliable", "prev-kv")

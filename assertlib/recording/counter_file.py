@@ -11,6 +11,7 @@ from ..model import KINDS
 from .counters import (
     CELL_BYTES,
     DROPPED_CELL,
+    ERROR_CELL,
     HEADER_CELLS,
     KIND_BITS,
     LARGEST_CHUNK_BYTES,
@@ -21,7 +22,6 @@ from .counters import (
     SEEN_TRUE,
     SLOT_CELLS,
     SLOTS_CELL,
-    TROUBLE_CELL,
     TRUNCATED_CELL,
     VERSION,
     VERSION_CELL,
@@ -66,7 +66,7 @@ class CounterFile:
             raise ValueError(f"version {cells[VERSION_CELL]}, this assertlib reads {VERSION}")
         self.lost_records, self.troubles, self.truncated_details, self.dropped_records = (
             min(cells[cell], MOST_COUNT)
-            for cell in (LOST_CELL, TROUBLE_CELL, TRUNCATED_CELL, DROPPED_CELL)
+            for cell in (LOST_CELL, ERROR_CELL, TRUNCATED_CELL, DROPPED_CELL)
         )
         self.durable = not cells[VOLATILE_CELL]
         present = (len(cells) - HEADER_CELLS) // SLOT_CELLS

@@ -22,7 +22,7 @@ import mmap
 import os
 from contextlib import suppress
 
-from .hot import Pair, guard
+from .fast_path import Pair, guard
 from .settings import file_mode
 from .shard import close_own, identity_of
 from .system import system
@@ -41,7 +41,7 @@ HEADER_CELLS = 8
     VERSION_CELL,
     SLOTS_CELL,
     LOST_CELL,
-    TROUBLE_CELL,
+    ERROR_CELL,
     TRUNCATED_CELL,
     VOLATILE_CELL,
     DROPPED_CELL,

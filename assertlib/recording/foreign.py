@@ -14,6 +14,7 @@ import json
 import os
 from collections import Counter
 
+from ..errors import DataError
 from ..inputs import LONGEST_LINE, open_found, open_named, parse_json
 from ..model import (
     KINDS,
@@ -22,7 +23,6 @@ from ..model import (
     UNREACHABLE,
     Kind,
     Location,
-    UsageError,
     assert_record,
     kind_displayed,
 )
@@ -32,7 +32,7 @@ from .counters import FALSE_CELL, KIND_CELL, TRUE_CELL, Counters, message_hash, 
 from .encode import DetailsEncoder, line, line_with_details
 from .guidance import BOOLEAN, NUMERIC, closeness, worth_writing
 from .private import hidden_beside, opener
-from .reading import ASSERT, GUIDANCE
+from .shard_parser import ASSERT, GUIDANCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from ..inputs import Loads
-    from .hot import Pair
+    from .fast_path import Pair
     from .records import Record
 
 SDK = "antithesis_sdk"
@@ -54,7 +54,7 @@ _MOST_NAMES = 1_000
 MANY = "(others)"
 
 
-class Account:
+class IngestStats:
     """
     What became of the records of one file.
 
@@ -115,7 +115,7 @@ def convert(
     loads: Loads = json.loads,
     *,
     named: bool = False,
-) -> Account:
+) -> IngestStats:
     """
     Turn the output at *path* into shards of the run in *run_dir*.
 
@@ -126,11 +126,11 @@ def convert(
         named: Whether a person named the file, which may then be a link.
 
     Raises:
-        UsageError: It is the shard of a process of assertlib, which needs no conversion, or it
+        DataError: It is the shard of a process of assertlib, which needs no conversion, or it
             is not UTF-8.
         OSError: It cannot be read, or the run cannot be written.
     """
-    account = Account(path)
+    account = IngestStats(path)
     reading = _Reading(account, run_dir, name, {**_unknown_facts(path), **(facts or {})})
     try:
         with (open_named if named else open_found)(path) as file:
@@ -144,7 +144,7 @@ def convert(
         reading.finish()
     except EncodingError as error:
         reading.undo()
-        raise UsageError(f"{path}: {error}") from None
+        raise DataError(f"{path}: {error}") from None
     except BaseException:
         reading.undo()
         raise
@@ -188,7 +188,7 @@ class _Reading:
     """One pass over a file."""
 
     def __init__(
-        self, account: Account, run_dir: str, name: str, facts: Mapping[str, object]
+        self, account: IngestStats, run_dir: str, name: str, facts: Mapping[str, object]
     ) -> None:
         self._account = account
         self._run_dir = run_dir
@@ -208,7 +208,7 @@ class _Reading:
             return
         key, body = next(iter(record.items()))
         if key == shard.HEADER:
-            raise UsageError(
+            raise DataError(
                 f"{self._account.path}:{number}: this is a shard of assertlib; copy it into a run"
                 " directory, together with its counters"
             )
@@ -290,7 +290,11 @@ class _Process:
     """The shard of one process, as it is made."""
 
     def __init__(
-        self, account: Account, path: str, source: Mapping[str, object], facts: Mapping[str, object]
+        self,
+        account: IngestStats,
+        path: str,
+        source: Mapping[str, object],
+        facts: Mapping[str, object],
     ) -> None:
         self._account = account
         self._path = path
@@ -420,7 +424,7 @@ class _Process:
             self._file.write(text)
         troubles = self._account.troubles()
         for number, reason in troubles:
-            self._file.write(line(shard.TROUBLE, self._trouble(number, reason)))
+            self._file.write(line(shard.ERROR, self._trouble(number, reason)))
         told = {"time": self._time, "lost": 0, "troubles": len(troubles), "truncated": 0}
         self._file.write(line(shard.EXIT, told))
         self.close()

@@ -10,7 +10,7 @@ written, and the last extreme is kept until it is flushed.
 from __future__ import annotations
 
 from ..model import NOWHERE, Location
-from . import hot
+from . import fast_path
 from .encode import NON_FINITE_OPERAND, DetailsEncoder, line, line_with_details
 
 TYPE_CHECKING = False
@@ -113,7 +113,7 @@ class Guide:
             mark.pending = None
             self._write_mark(message, mark, data, where.location())
         if mark.best is not None and not is_wanted:
-            hot.marks[message] = float(mark.best)
+            fast_path.marks[message] = float(mark.best)
 
     def extremes(self) -> dict[str, float]:
         """The extreme of each assertion; the sign is such that more is nearer."""

@@ -6,8 +6,8 @@ What goes beyond is dropped and counted; counters stay exact.
 
 from __future__ import annotations
 
+from .diagnostics import warn_once
 from .system import system
-from .troubles import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from . import interrupts
-from .troubles import warn_once
+from .diagnostics import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

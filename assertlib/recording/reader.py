@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 
+from ..errors import DataError
 from ..inputs import (
     LongLineError,
     line_of,
@@ -20,13 +21,12 @@ from ..inputs import (
     parse_json,
     read_found,
 )
-from ..model import UsageError
 from . import shard
 from .counter_file import LARGEST_COUNTER_FILE, CounterFile
 from .counters import CELL_BYTES, IN_MEMORY
-from .reading import ASSERT, GUIDANCE, DetailsReading, Reading
 from .records import Record, Shard
 from .rundir import RUN_FILE, shard_paths
+from .shard_parser import ASSERT, GUIDANCE, DetailsReading, Reading
 from .system import system
 
 TYPE_CHECKING = False
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from typing import IO
 
     from ..inputs import Loads
-    from .reading import Takers
+    from .shard_parser import Takers
 
 
-class UnreadableRunError(UsageError):
+class UnreadableRunError(DataError):
     """A file of a run is not what it should be; the text names file, line and remedy."""
 
 
@@ -315,7 +315,7 @@ _OTHER_KEYS = (
     shard.DELTA,
     shard.FAULTS,
     shard.FEATURES,
-    shard.TROUBLE,
+    shard.ERROR,
     shard.PROOF,
     shard.LIMIT,
     shard.EXIT,

@@ -20,9 +20,10 @@ import sys
 from _thread import get_ident
 
 from ..model import Kind, Location
-from . import hot, interrupts, shard, trials
+from . import fast_path, interrupts, shard, trials
 from .checkout import find_commit
-from .counters import DROPPED_CELL, TROUBLE_CELL, TRUNCATED_CELL, load_hashing
+from .counters import DROPPED_CELL, ERROR_CELL, TRUNCATED_CELL, load_hashing
+from .diagnostics import emit, set_handler, warn_once
 from .encode import DetailsEncoder, json_text, line, line_with_details, load_json
 from .evaluation import Evaluation, lines_of
 from .guidance import Guide, worth_writing
@@ -44,12 +45,11 @@ from .settings import (
     mode_of,
     parse_features,
     sinks_of,
-    words,
+    split_list,
     working_directory,
 )
 from .sinks import PATIENCE, Sinks, loading
 from .system import system
-from .troubles import say, told_by, warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Recorder:
             environ[RUN_DIR_ENV] = self.run_dir
         self.root = environ.get(ROOT_ENV) or working_directory()
         self.features = parse_features(environ.get(FEATURES_ENV, ""))
-        redact(words(environ.get(REDACT_ENV, "")))
+        redact(split_list(environ.get(REDACT_ENV, "")))
         self._limits = limits_of(environ)
         self.sinks = Sinks(sinks_of(environ))
         self._explainer: Explainer | None = None
@@ -107,7 +107,7 @@ class Recorder:
         self._start_anew()
 
     def _start_anew(self) -> None:
-        hot.reset()
+        fast_path.reset()
         encoder = DetailsEncoder()
         guide = Guide(encoder, self._write_now, whole=self._platform is not None)
         self._violated: dict[str | None, dict[tuple[Kind, str], int]] = {}
@@ -125,11 +125,11 @@ class Recorder:
             if system.getpid() != pid:
                 # A fork in the middle, in its child: cells that were published since are its
                 # parent's.
-                self._lock.run(hot.reset)
+                self._lock.run(fast_path.reset)
             if not self._lock.is_mine():
                 if self._pending:
                     self._catch_up()
-                say()
+                emit()
 
     def _opened(self) -> Session:
         """The session, begun at its first use."""
@@ -218,17 +218,17 @@ class Recorder:
     def _set_mode(self, mode: str) -> None:
         try:
             self.mode = mode
-            hot.reset()
+            fast_path.reset()
         except BaseException:
             # Cells of the mode before would swallow the hits of this one.
-            hot.reset()
+            fast_path.reset()
             raise
 
     def _record_into(self, run_dir: str) -> None:
         self._write_exit()
         before = self._session
         # What hits the fast path counts until then is in the totals: it is emptied first.
-        hot.reset()
+        fast_path.reset()
         self._past, self._session, self.run_dir = self._totals(), None, run_dir
         os.environ[RUN_DIR_ENV] = run_dir
         if before is not None:
@@ -425,7 +425,7 @@ class Recorder:
         if slot is None or session is None or self.mode == OFF:
             return
         if session.owns(slot):
-            hot.publish(slot.kind, slot.message, it.condition, slot.cell(it.condition))
+            fast_path.publish(slot.kind, slot.message, it.condition, slot.cell(it.condition))
 
     def ignore(self, kind: Kind, message: str, condition: bool) -> None:
         """With recording off, let hits like this one go nowhere, at no cost."""
@@ -433,7 +433,7 @@ class Recorder:
 
     def _ignore(self, kind: Kind, message: str, condition: bool) -> None:
         if self.mode == OFF:
-            hot.publish(kind, message, condition, hot.SCRATCH)
+            fast_path.publish(kind, message, condition, fast_path.SCRATCH)
 
     def _described(self, it: Evaluation) -> tuple[Hit, list[str]]:
         """The record of an evaluation, for which code of the store may run, and its lines."""
@@ -452,22 +452,22 @@ class Recorder:
         if it.slot is not None and session.owns(it.slot):
             session.write(it.lines, is_news=it.count == 1)
 
-    def trouble(self, message: object, reason: str, where: Where) -> None:
+    def record_error(self, message: object, reason: str, where: Where) -> None:
         """An assertion could not be evaluated: recorded, never a pass, never raised."""
         if self.mode == OFF:
             return
         try:
             location = where.location()
-            self._locked(self._note_trouble, message, reason, location)
+            self._locked(self._note_error, message, reason, location)
             warn_once(f"{location}: assertion {bounded_repr(message)}: {reason}")
         except Exception as error:  # the last line of defence of the store
             self._unreported += 1
             interrupts.reraise(error)
             warn_once("an assertion could neither be evaluated nor reported")
 
-    def _note_trouble(self, message: object, reason: str, location: Location) -> None:
+    def _note_error(self, message: object, reason: str, location: Location) -> None:
         session = self._opened()
-        session.counters.bump(TROUBLE_CELL)
+        session.counters.bump(ERROR_CELL)
         self.refusals += 1
         if self.refusals > _TROUBLES_WRITTEN or not self._is_recorded:
             return
@@ -478,7 +478,7 @@ class Recorder:
             "time": system.wall_clock(),
             "trial": self.trial_id,
         }
-        session.write([line(shard.TROUBLE, body)])
+        session.write([line(shard.ERROR, body)])
 
     def guide(
         self,
@@ -685,7 +685,7 @@ class Recorder:
             "state": "end",
             "time": system.wall_clock(),
             "clock": system.clock(),
-            "outlived": session.others_alive(),
+            "surviving_shards": session.others_alive(),
         }
         return [line(shard.TRIAL, body)]
 
@@ -752,7 +752,7 @@ class Recorder:
             it.owner = 0
         self._catch_up()
         if self._unreported:
-            self._locked(self._bump, TROUBLE_CELL)
+            self._locked(self._bump, ERROR_CELL)
         self._locked(self._write_exit)
         if self.run_dir is not None and self.mode != OFF:
             load_json()
@@ -774,8 +774,8 @@ class Recorder:
 
     def _leave_parent(self) -> None:
         self._process = object()
-        hot.disown()
-        hot.reset()
+        fast_path.disown()
+        fast_path.reset()
         if self._session is not None:
             self._session.disown()
         # A session may be in the making, in the thread that forked: the files are the parent's.
@@ -789,7 +789,7 @@ class Recorder:
 
 
 recorder = Recorder(os.environ)
-told_by(lambda text: recorder.sinks.tell_trouble(text))
+set_handler(lambda text: recorder.sinks.emit_error(text))
 
 recorder._lock.hold_across_forks(lambda: recorder.after_fork_in_child())
 # Hooks before a fork run in reverse order.  A thread that loads sinks takes the recorder's lock

@@ -44,14 +44,14 @@ class TrialRecord:
         began, ended: Readings of the boot-time clock; None where there is none.
     """
 
-    __slots__ = ("began", "begin", "ended", "features", "outlived", "trial")
+    __slots__ = ("began", "begin", "ended", "features", "surviving_shards", "trial")
 
     def __init__(self, trial: Trial, begin: int, began: int | None = None) -> None:
         self.trial = trial
         self.begin = begin
         self.began = began
         self.ended: int | None = None
-        self.outlived: frozenset[str] = frozenset()
+        self.surviving_shards: frozenset[str] = frozenset()
         self.features: dict[str, bool] | None = None
 
 
@@ -92,7 +92,7 @@ class FaultRecord:
         self.breaks = breaks
 
 
-class TroubleRecord:
+class ErrorRecord:
     """An assertion that could not be evaluated."""
 
     __slots__ = ("location", "message", "reason", "trial")
@@ -105,7 +105,7 @@ class TroubleRecord:
 
 
 class ProofRecord:
-    """A kept defect was caught by an assertion, at a commit."""
+    """A seeded defect was caught by an assertion, at a commit."""
 
     __slots__ = ("commit", "defect", "message")
 
@@ -182,10 +182,10 @@ class Shard:
         self.trials: dict[str, TrialRecord] = {}
         self.faults: list[FaultRecord] = []
         self.features: dict[str | None, dict[str, bool]] = {}
-        self.troubles: list[TroubleRecord] = []
+        self.troubles: list[ErrorRecord] = []
         self.proofs: list[ProofRecord] = []
         self.lost_records = 0
-        self.trouble_count = 0
+        self.error_count = 0
         self.truncated_details = 0
         self.dropped_records = 0
         self.durable = False

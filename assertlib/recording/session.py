@@ -12,26 +12,26 @@ import sys
 from collections import deque
 
 from ..model import PROTOCOL_VERSION, Kind, Location, assert_record
-from . import hot, shard
+from . import fast_path, shard
 from .counters import (
     CELL_BYTES,
     DROPPED_CELL,
+    ERROR_CELL,
     FALSE_CELL,
     KIND_CELL,
     LOST_CELL,
     SLOT_CELLS,
-    TROUBLE_CELL,
     TRUE_CELL,
     TRUNCATED_CELL,
     Counters,
     message_hash,
     seen_bit,
 )
+from .diagnostics import warn_later
 from .encode import line
 from .rundir import KNOWN, OUTPUTS, LiveShards, shard_name
 from .settings import directory_mode
 from .system import system
-from .troubles import warn_later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from .evaluation import Evaluation
-    from .hot import Cell, Pair
+    from .fast_path import Cell, Pair
     from .loader import Platform
 
     Totals = tuple[list[int], list[int]]
@@ -100,11 +100,13 @@ class Slot:
         """Count an evaluation, once; under the recorder's lock."""
         column = TRUE_CELL if evaluation.condition else FALSE_CELL
         if evaluation.count is None:
-            hot.add_noted(self, column, evaluation)
+            fast_path.add_noted(self, column, evaluation)
 
     def cell(self, condition: bool) -> Cell:
         """Where hits with this outcome are counted."""
-        return hot.make_cell(self.cells, self.index + (TRUE_CELL if condition else FALSE_CELL))
+        return fast_path.make_cell(
+            self.cells, self.index + (TRUE_CELL if condition else FALSE_CELL)
+        )
 
     def disown(self) -> None:
         """Count into memory of nobody from now on: the cells are the parent's, in a child."""
@@ -373,7 +375,7 @@ class Session:
         body: dict[str, object] = {
             "time": system.wall_clock(),
             "lost": self.counters.header(LOST_CELL),
-            "troubles": self.counters.header(TROUBLE_CELL),
+            "troubles": self.counters.header(ERROR_CELL),
             "truncated": self.counters.header(TRUNCATED_CELL),
             "dropped": self.counters.header(DROPPED_CELL),
         }

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import os
 
+from .diagnostics import warn_once
 from .system import system
-from .troubles import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def mode_of(environ: Mapping[str, str]) -> str:
 
 def sinks_of(environ: Mapping[str, str]) -> list[str]:
     """The names of the sinks that are asked for."""
-    names = words(environ.get(SINKS_ENV, "log"))
+    names = split_list(environ.get(SINKS_ENV, "log"))
     return [*names, "otel"] if wants_otel(environ) and "otel" not in names else names
 
 
@@ -61,7 +61,7 @@ def absolute(path: str | None) -> str | None:
     return None if path is None else os.path.join(working_directory(), path)
 
 
-def words(text: str) -> list[str]:
+def split_list(text: str) -> list[str]:
     """The parts of a list with commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
 

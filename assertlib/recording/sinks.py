@@ -7,9 +7,9 @@ from __future__ import annotations
 from _thread import get_ident
 
 from . import interrupts
+from .diagnostics import warn_once
 from .lock import Lock
 from .reprs import bounded_repr
-from .troubles import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Sinks:
         """What came while they were loaded is the parent's to publish."""
         self._late, self._loader = [], 0
 
-    def tell_trouble(self, text: str) -> bool:
+    def emit_error(self, text: str) -> bool:
         """Tell those that want to know what is wrong with recording; whether there are any."""
         listeners = [each for each in self.loaded() if hasattr(each, "trouble")]
         for listener in listeners:

@@ -17,13 +17,13 @@ from ..evidence.summary import (
     Population,
     Summary,
 )
+from ..evidence.text import counted, one_line, percent
 from ..evidence.verdicts import Level, Verdict
-from ..evidence.wording import counted, one_line, percent
 from ..model import REACHABLE, SOMETIMES, Kind
 from ..recording.trials import SEED_RANDOM
 
 _DETAILS_LIMIT = 160
-_EXERCISED = (Level.EXERCISED, Level.PROVEN)
+_EXERCISED = (Level.EXERCISED, Level.DEFECT_TESTED)
 
 
 @dataclass(frozen=True)
@@ -274,8 +274,10 @@ def _counts(summary: Summary) -> Iterator[str]:
         results = summary.with_verdict(verdict)
         needs = sorted({name for result in results for name in result.dormant_features})
         yield f"{label} {len(results)}" + (f" (needs {', '.join(needs)})" if needs else "")
-    naked = [result for result in summary.invariants if result.standing.level is Level.NAKED]
-    yield f"NAKED {len(naked)}"
+    unasserted = [
+        result for result in summary.invariants if result.standing.level is Level.UNASSERTED
+    ]
+    yield f"UNASSERTED {len(unasserted)}"
     yield f"DRAFT {len(summary.drafts)}"
 
 
@@ -288,9 +290,9 @@ def _named(summary: Summary) -> Iterator[tuple[str, list[str]]]:
         ]
         if names:
             yield label, names
-    naked = [r.entry.id for r in summary.invariants if r.standing.level is Level.NAKED]
-    if naked:
-        yield "NAKED", naked
+    unasserted = [r.entry.id for r in summary.invariants if r.standing.level is Level.UNASSERTED]
+    if unasserted:
+        yield "UNASSERTED", unasserted
     if summary.drafts:
         yield "DRAFT", [entry.id for entry in summary.drafts]
 

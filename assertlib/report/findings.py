@@ -19,7 +19,7 @@ from ..catalog.config import ConfigError
 from ..catalog.files import read_text, write_whole
 from ..catalog.findings import UNREAD_CATALOG, UNREAD_SOURCE, Finding
 from ..catalog.rules import RULES
-from ..evidence.wording import counted, one_line
+from ..evidence.text import counted, one_line
 from ..recording.session import VERSION
 from ..utf8 import EncodingError
 

@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 from ..evidence.gate import Gate, GateItem, Triage
 from ..evidence.statistics import chance_of_something_new
 from ..evidence.summary import InvariantResult, Summary
+from ..evidence.text import counted, in_markdown, one_line, percent
 from ..evidence.verdicts import Level
-from ..evidence.wording import counted, in_markdown, one_line, percent
 from ..model import REACHABLE, SOMETIMES
 from ..recording.trials import SEED_RANDOM
 from .content import quoted, title
@@ -21,7 +21,7 @@ from .content import quoted, title
 _ROWS = 40
 _BYTES = 900_000
 """GitHub drops a summary of more than 1 MiB without a word."""
-_EXERCISED = (Level.EXERCISED, Level.PROVEN)
+_EXERCISED = (Level.EXERCISED, Level.DEFECT_TESTED)
 
 
 def in_text(gate: Gate, summary: Summary) -> str:
@@ -127,7 +127,7 @@ def _case(suite: ET.Element, result: InvariantResult, items: list[GateItem]) -> 
         _failures(case, items)
     elif result.standing.level is Level.VIOLATED:
         ET.SubElement(case, "failure", message="violated")
-    elif result.standing.level in (Level.NAKED, Level.ASSERTED):
+    elif result.standing.level in (Level.UNASSERTED, Level.ASSERTED):
         ET.SubElement(case, "skipped", message=f"never evaluated ({result.standing.level.value})")
 
 

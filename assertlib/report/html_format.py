@@ -17,7 +17,7 @@ from .json_format import as_dict
 
 
 @dataclass(frozen=True)
-class Around:
+class ReportContext:
     """
     What is known beside the runs that are told of, by message.
 
@@ -34,9 +34,9 @@ class Around:
     before: Mapping[str, str] = field(default_factory=dict)
 
 
-def render(summary: Summary, around: Around | None = None) -> str:
+def render(summary: Summary, context: ReportContext | None = None) -> str:
     """The page."""
-    around = around or Around()
+    context = context or ReportContext()
     told = as_dict(summary)
     texts = {result.entry.id: result.entry.invariant for result in summary.invariants}
     invariants = told["invariants"]
@@ -47,10 +47,10 @@ def render(summary: Summary, around: Around | None = None) -> str:
     told |= {
         "version": VERSION,
         "rates": _rates(summary),
-        "trends": around.trends,
-        "reached": around.reached,
-        "sources": around.sources,
-        "before": around.before,
+        "trends": context.trends,
+        "reached": context.reached,
+        "sources": context.sources,
+        "before": context.before,
     }
     return render_page(__package__, "report.html", told)
 

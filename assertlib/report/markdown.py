@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from ..evidence.summary import Summary
-from ..evidence.wording import in_markdown, one_line
+from ..evidence.text import in_markdown, one_line
 from .content import REACHED, Content, content_of
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..catalog.findings import did_you_mean
+from ..errors import UsageError
 from ..evidence.combine import Evidence
-from ..evidence.reach import hits_by_trial
 from ..evidence.summary import AssertionResult, Summary
-from ..evidence.wording import counted, one_line
-from ..model import UsageError, invariant_and_clause
+from ..evidence.text import counted, one_line
+from ..evidence.trial_index import hits_by_trial
+from ..model import invariant_and_clause
 from .content import quoted
 
 _SHOWN = 20

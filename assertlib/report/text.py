@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..evidence.summary import Summary
-from ..evidence.wording import one_line
+from ..evidence.text import one_line
 from .content import Content, Item, content_of
 
 _INDENT = " " * 11

@@ -13,20 +13,20 @@ from rich.text import Text
 
 from ..evidence.live import Look
 from ..evidence.summary import AssertionResult, InvariantResult
+from ..evidence.text import one_line
 from ..evidence.verdicts import Level
-from ..evidence.wording import one_line
 from ..model import REACHABLE, SOMETIMES, invariant_and_clause
 from ..recording.hits import Hit
 from .content import title
 
-_LADDER = (Level.ASSERTED, Level.EVALUATED, Level.EXERCISED, Level.PROVEN)
+_LADDER = (Level.ASSERTED, Level.EVALUATED, Level.EXERCISED, Level.DEFECT_TESTED)
 _COLOURS = {
     Level.VIOLATED: "bold red",
-    Level.NAKED: "magenta",
+    Level.UNASSERTED: "magenta",
     Level.ASSERTED: "yellow",
     Level.EVALUATED: "cyan",
     Level.EXERCISED: "green",
-    Level.PROVEN: "bold green",
+    Level.DEFECT_TESTED: "bold green",
 }
 _PARTS = 3
 _HEADINGS = 7

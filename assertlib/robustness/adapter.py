@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import UsageError
 from ..history.requests import Delivery, Request, Response, Watch
-from ..model import UsageError
 
 
 class NotAppliedError(Exception):

@@ -27,7 +27,7 @@ from .faults import FaultKind
 from .gofail import GofailError
 from .journal import Journal
 from .leftovers import sweep
-from .scene import Means, Scene
+from .testbed import Capability, Testbed
 from .traffic import FREE, Profile, Session, Shared
 
 WARM_UP = 0.6
@@ -60,7 +60,7 @@ class Plan:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def means(self) -> set[Means]:
+    def means(self) -> set[Capability]:
         """What has to be around the cluster."""
         return {fault.means for fault in self.faults if fault.means is not None}
 
@@ -132,7 +132,7 @@ class Campaign:
                 self._journal.note("left out", fault=name, reason=reason)
             try:
                 self._remove_leftovers()
-                self._scene = Scene(
+                self._scene = Testbed(
                     plan.store, plan.nodes, plan.means, self._directory, self._journal, self._rng
                 )
                 self._cluster = self._scene.cluster

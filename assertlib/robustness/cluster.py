@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..model import UsageError
+from ..errors import AssertlibError, UsageError
 from . import processes
 from .adapter import Member, Store
 
@@ -26,7 +26,7 @@ class ClusterError(UsageError):
     """A cluster does not do what it has to before it can be tested; the text says where to look."""
 
 
-class HarnessError(Exception):
+class HarnessError(AssertlibError):
     """What the campaign put around the store no longer works; the text names the piece."""
 
 

@@ -18,7 +18,7 @@ from ..history.records import Fault
 from .adapter import Member
 from .gofail import Failpoints, GofailError, terms
 from .proxy import BLACKHOLE, CUT, WHOLE, Network, Rule, Way
-from .scene import Means, Scene
+from .testbed import Capability, Testbed
 
 
 class Effect(NamedTuple):
@@ -51,9 +51,9 @@ class FaultKind(ABC):
     about: str
     breaks: tuple[str, ...] = ()
     needs: int = 1
-    means: Means | None = None
+    means: Capability | None = None
 
-    async def inject(self, scene: Scene) -> Fault:
+    async def inject(self, scene: Testbed) -> Fault:
         """
         Strike some members and recover, with both in the journal; returns the record of the end.
 
@@ -70,12 +70,12 @@ class FaultKind(ABC):
             ended = scene.journal.fault_ends(self.name, names, *effect)
         return ended
 
-    def members(self, scene: Scene) -> list[Member]:
+    def members(self, scene: Testbed) -> list[Member]:
         """The members to strike."""
         return scene.some()
 
     @abstractmethod
-    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
         """Let it happen to *members*, and take it back."""
 
 
@@ -89,7 +89,7 @@ class Kill(FaultKind):
     name = "kill"
     about = "kill -9 one member, and start it again"
 
-    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
         (member,) = members
         process = scene.cluster.process(member)
         killed = process.kill()
@@ -105,10 +105,10 @@ class KillAll(FaultKind):
     about = "kill -9 all members, and start them again"
     needs = 2
 
-    def members(self, scene: Scene) -> list[Member]:
+    def members(self, scene: Testbed) -> list[Member]:
         return scene.some(len(scene.cluster.members))
 
-    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
         killed = [scene.cluster.process(member).kill() for member in members]
         for member in members:
             scene.cluster.process(member).start()
@@ -121,7 +121,7 @@ class Pause(FaultKind):
     name = "pause"
     about = "SIGSTOP one member for 1 to 3 seconds"
 
-    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
         (member,) = members
         process = scene.cluster.process(member)
         process.pause()
@@ -139,7 +139,7 @@ class NetworkFault(FaultKind):
     """Something is wrong with the ways between one member and the others, for a while."""
 
     needs = 2
-    means = Means.NETWORK
+    means = Capability.NETWORK
     seconds = (1.0, 3.0)
     rule = CUT
     done = "held up"
@@ -149,7 +149,7 @@ class NetworkFault(FaultKind):
         """Which ways are bad, if it hits the member *name*: to it and from it."""
         return _both_ways(name, others)
 
-    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
         assert scene.network is not None
         (member,) = members
         ways = self.ways(member.name, _others(scene, member), scene.rng)
@@ -172,7 +172,7 @@ def _affected(network: Network, ways: Sequence[Way]) -> tuple[int, int]:
     return sum(network.affected[way] for way in ways), sum(network.waiting[way] for way in ways)
 
 
-def _others(scene: Scene, member: Member) -> list[str]:
+def _others(scene: Testbed, member: Member) -> list[str]:
     return [each.name for each in scene.cluster.members if each is not member]
 
 
@@ -232,9 +232,9 @@ class Reset(FaultKind):
     name = "reset"
     about = "break all connections between one member and the others"
     needs = 2
-    means = Means.NETWORK
+    means = Capability.NETWORK
 
-    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
         assert scene.network is not None
         (member,) = members
         broken = scene.network.reset(member.name)
@@ -249,9 +249,9 @@ class Isolate(FaultKind):
     name = "isolate"
     about = "as root: cut one member off by its user, without a proxy, for 1 to 3 seconds"
     needs = 2
-    means = Means.USERS
+    means = Capability.USERS
 
-    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
         assert scene.filter is not None
         (member,) = members
         try:
@@ -269,9 +269,9 @@ class PowerCut(FaultKind):
 
     name = "power-cut"
     about = "cut the power of one member: all that it has not synced is gone (needs FUSE)"
-    means = Means.DISK
+    means = Capability.DISK
 
-    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
         # A disk that vanished before would be mounted again by the cut.
         scene.check()
         killed = [scene.cluster.process(member).kill() for member in members]
@@ -290,7 +290,7 @@ class PowerCutAll(PowerCut):
     name = "power-cut-all"
     about = "cut the power of all members at once (needs FUSE)"
 
-    def members(self, scene: Scene) -> list[Member]:
+    def members(self, scene: Testbed) -> list[Member]:
         return scene.some(len(scene.cluster.members))
 
 
@@ -303,7 +303,7 @@ class Failpoint(FaultKind):
         text: What it does, in gofail's terms.
     """
 
-    means = Means.FAILPOINTS
+    means = Capability.FAILPOINTS
     about = "fire a failpoint of a member built with gofail: gofail:NAME=TERMS"
 
     def __init__(self, point: str, text: str) -> None:
@@ -311,7 +311,7 @@ class Failpoint(FaultKind):
         self._point = point
         self._text = terms(text)
 
-    async def strike(self, scene: Scene, members: Sequence[Member]) -> Effect:
+    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
         (member,) = members
         process = scene.cluster.process(member)
         points = Failpoints(f"127.0.0.1:{member.failpoints}")

@@ -13,6 +13,8 @@ import http.client
 import re
 from dataclasses import dataclass
 
+from ..errors import AssertlibError
+
 WITHIN = 5.0
 """Seconds in which the program has to answer."""
 
@@ -24,7 +26,7 @@ _VALUE = re.compile(r'\((?P<value>|0|-?[1-9]\d{0,17}|"[^"\\\n]*"|true|false)\)')
 _DURATION = re.compile(r'[0-9]+|"[-+]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+)"')
 
 
-class GofailError(Exception):
+class GofailError(AssertlibError):
     """A program does not do what was asked of its failpoints; the text says why."""
 
 

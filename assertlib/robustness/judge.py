@@ -16,7 +16,8 @@ from itertools import chain, pairwise
 from assertlib.invariant import Invariant
 
 from .. import lifecycle
-from ..history.history import Band, History, Stream
+from ..history.history import FaultInterval, History, Stream
+from ..history.known_revisions import KnownRevisions
 from ..history.operations import Outcome
 from ..history.replay import Replay
 from ..history.requests import (
@@ -31,7 +32,6 @@ from ..history.requests import (
     Revoke,
     Txn,
 )
-from ..history.told import Told
 from ..history.validation import (
     ASSUMPTIONS,
     LINEARIZABLE,
@@ -224,7 +224,7 @@ def _faults(history: History) -> None:
         LINEARIZABLE_KV.sometimes(before != after, "the leader changes")
 
 
-def _caught_by(history: History, band: Band) -> bool:
+def _caught_by(history: History, band: FaultInterval) -> bool:
     return any(
         operation.endpoint in band.targets
         and operation.call <= band.begin
@@ -233,7 +233,7 @@ def _caught_by(history: History, band: Band) -> bool:
     )
 
 
-def _seconds(band: Band, history: History) -> float:
+def _seconds(band: FaultInterval, history: History) -> float:
     return ((band.end or history.end) - band.begin) / _SECOND
 
 
@@ -259,7 +259,7 @@ def _revisions(history: History, validation: Validation) -> None:
 
 def _members(history: History) -> None:
     """What members said between rounds, when they had caught up and nothing was written."""
-    told = Told(history.operations)
+    told = KnownRevisions(history.operations)
     last: dict[str, int] = {}
     groups: dict[tuple[int, int, int], set[int]] = defaultdict(set)
     for each in history.hashes:
@@ -285,7 +285,7 @@ def _members(history: History) -> None:
 
 
 def _reads(history: History) -> None:
-    told = Told(history.operations)
+    told = KnownRevisions(history.operations)
     for each in history.operations:
         if isinstance(each.response, Ranged) and isinstance(each.request, Range):
             PAST.sometimes(
@@ -336,10 +336,10 @@ def _watches(history: History, validation: Validation) -> None:
         RELIABLE.always(wrong is None, "a watch is sent every event", _told(wrong))
     for wrong in _each(validation.named("prev-kv")):
         PREV_KV.always(wrong is None, "an event names the pair it replaced", _told(wrong))
-    told = Told(history.operations)
+    told = KnownRevisions(history.operations)
     # What one member has compacted another may not have got to yet.
     by_member = {
-        endpoint: Told(each for each in history.operations if each.endpoint == endpoint)
+        endpoint: KnownRevisions(each for each in history.operations if each.endpoint == endpoint)
         for endpoint in {stream.endpoint for stream in history.streams}
     }
     for stream in history.streams:

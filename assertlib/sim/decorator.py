@@ -19,7 +19,7 @@ from .replay import CAUSES
 from .tapes import DIRECTORY, write
 from .target import HASH_SEED, Stamp, stamp
 from .trial import Options, Scenario
-from .worker import Answer, Job, Laborer
+from .worker import Answer, Job, TrialRunner
 
 __all__ = ["SimulationFailedError", "test"]
 
@@ -32,7 +32,7 @@ class _Inline:
     """A worker in this very process, for a debugger; nobody fixes its hash seed."""
 
     def __init__(self, target: str, options: Options) -> None:
-        self._laborer = Laborer(target, options)
+        self._laborer = TrialRunner(target, options)
 
     @property
     def stamp(self) -> Stamp:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..model import UsageError
+from ..errors import AssertlibError
 from ..recording.settings import RUN_DIR_ENV
 from ..recording.trials import ENVIRONMENT as TRIAL_ENV
 from .addresses import fixed
@@ -32,7 +32,7 @@ sys.exit(main())
 """
 
 
-class LostWorkerError(UsageError):
+class LostWorkerError(AssertlibError):
     """The worker is gone, and with it the trial it was at."""
 
 

@@ -15,7 +15,7 @@ from .corpus import Corpus
 from .engine import Engine, LostWorkerError, Worker, unrecorded
 from .faults import faults_in_words
 from .replay import replay
-from .tapes import Recipe
+from .tapes import TrialSpec
 from .target import Stamp
 from .trial import Failure, Options
 from .worker import Answer, Job, lost
@@ -86,13 +86,13 @@ class Found:
     failure: Failure
     trial: int
     times: int
-    recipe: Recipe
+    recipe: TrialSpec
     is_flaky: bool = False
 
 
 def reproduced(
-    recipe: Recipe, seconds: float, path: Sequence[str] = ()
-) -> tuple[Recipe, frozenset[str]]:
+    recipe: TrialSpec, seconds: float, path: Sequence[str] = ()
+) -> tuple[TrialSpec, frozenset[str]]:
     """
     Replay *recipe*, and shorten its tape as far as time allows while it fails the same way.
 
@@ -210,10 +210,10 @@ class Exploration:
                 if job is None:
                     return
                 try:
-                    worker = worker or self._hired()
+                    worker = worker or self._start_worker()
                     answer = worker.do(job)
                 except LostWorkerError as error:
-                    self._mourn(job, error, was_at_it=worker is not None)
+                    self._on_worker_lost(job, error, was_at_it=worker is not None)
                     worker = None
                     continue
                 self._learn(job, answer)
@@ -224,12 +224,12 @@ class Exploration:
             if worker is not None:
                 worker.close()
 
-    def _hired(self) -> Worker:
+    def _start_worker(self) -> Worker:
         worker = self.engine()
         self.stamp = worker.stamp
         return worker
 
-    def _mourn(self, job: Job, error: LostWorkerError, *, was_at_it: bool) -> None:
+    def _on_worker_lost(self, job: Job, error: LostWorkerError, *, was_at_it: bool) -> None:
         with self._lock:
             self.lost += 1
             is_second = job.name in self._lost_with
@@ -302,7 +302,7 @@ class Exploration:
             if known is not None:
                 known.times += 1
                 return False
-            recipe = Recipe(
+            recipe = TrialSpec(
                 plan.target, plan.options, job.seed, job.choices, self.stamp, failure.name, True
             )
             if answer.steps:
@@ -330,12 +330,14 @@ class Exploration:
         if not first.is_flaky:
             self.tell(f"shrunk to {len(first.recipe.choices):,} choices: {first.failure.name}")
 
-    def witnesses(self) -> dict[str, Recipe]:
+    def witnesses(self) -> dict[str, TrialSpec]:
         """For each sometimes and reachable that was seen, the shortest tape that shows it."""
         plan = self.plan
         recipes = {}
         for name in self._states:
             _, _, message = name.partition(" ")
             choices = self.corpus.witnesses[name]
-            recipes[message] = Recipe(plan.target, plan.options, None, choices, self.stamp, message)
+            recipes[message] = TrialSpec(
+                plan.target, plan.options, None, choices, self.stamp, message
+            )
         return recipes

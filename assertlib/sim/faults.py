@@ -212,7 +212,7 @@ class Nemesis:
         host.resume()
         self._world.network.heal(ways)
 
-    def calm(self) -> None:
+    def stop_faults(self) -> None:
         """End it all."""
         network = self._world.network
         network.heal()

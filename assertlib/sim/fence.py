@@ -249,7 +249,7 @@ class _Fence:
                 by_name = {key: guards.get(id(each), each) for key, each in named.items()}
                 self._aliases.append((value, "__kwdefaults__", by_name, named))
 
-    def put_up(self) -> None:
+    def install(self) -> None:
         """Let the fence stand."""
         self.depth += 1
         if self.depth > 1:
@@ -265,7 +265,7 @@ class _Fence:
             setattr(owner, name, guard)
         copyreg.pickle(self.real_datetime, _reduced)
 
-    def take_down(self) -> None:
+    def uninstall(self) -> None:
         """Let everything be as it was."""
         self.depth -= 1
         if self.depth:
@@ -439,8 +439,8 @@ def fenced() -> Iterator[None]:
     global _fence
     if _fence is None:
         _fence = _Fence()
-    _fence.put_up()
+    _fence.install()
     try:
         yield
     finally:
-        _fence.take_down()
+        _fence.uninstall()

@@ -260,7 +260,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                 self._ready[:0] = [each for each in parked if each.lane]
             process.parked.clear()
 
-    def bury(self, process: Process) -> None:
+    def kill(self, process: Process) -> None:
         """
         End *process* as a power cut does: nothing of it ever runs again, no ``finally`` either.
 

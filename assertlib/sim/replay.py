@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .engine import LostWorkerError, unrecorded
-from .tapes import Recipe
+from .tapes import TrialSpec
 from .worker import Answer, Job, lost
 
 __all__ = ["CAUSES", "Replay", "replay"]
@@ -31,7 +31,7 @@ class Replay:
             recorded.
     """
 
-    recipe: Recipe
+    recipe: TrialSpec
     answer: Answer
     shows: bool | None
     differences: list[str]
@@ -48,7 +48,7 @@ class Replay:
         return is_gone or self.answer.failure is not None
 
 
-def replay(recipe: Recipe, *, trace: bool = True, path: Sequence[str] = ()) -> Replay:
+def replay(recipe: TrialSpec, *, trace: bool = True, path: Sequence[str] = ()) -> Replay:
     """
     Run the trial of *recipe*; it records nowhere.
 
@@ -67,7 +67,7 @@ def replay(recipe: Recipe, *, trace: bool = True, path: Sequence[str] = ()) -> R
     return Replay(recipe, answer, _shows(recipe, answer), recipe.differences(worker.stamp))
 
 
-def _shows(recipe: Recipe, answer: Answer) -> bool | None:
+def _shows(recipe: TrialSpec, answer: Answer) -> bool | None:
     if not recipe.shows:
         return None
     if recipe.fails:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from ..errors import UsageError
 from ..inputs import parse_json, read_found, read_named
-from ..model import UsageError
 from ..recording import private
 from ..recording.tokens import TAPE_TOKEN
 from .faults import faults_in_words, faults_named
@@ -25,7 +25,7 @@ from .tape import Tape
 from .target import Stamp
 from .trial import Options
 
-__all__ = ["DIRECTORY", "Recipe", "TokenError", "find", "parse", "stored_witness", "write"]
+__all__ = ["DIRECTORY", "TokenError", "TrialSpec", "find", "parse", "stored_witness", "write"]
 
 DIRECTORY = "sim"
 """Where in a run directory tapes lie."""
@@ -41,7 +41,7 @@ class TokenError(UsageError):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrialSpec:
     """
     All that a trial is made of.
 
@@ -68,7 +68,7 @@ class Recipe:
         """Whether a token alone does not say it all."""
         return bool(self.choices or self.shows) or self.seed is None
 
-    def unshrunk(self) -> Recipe:
+    def unshrunk(self) -> TrialSpec:
         """What replays the whole trial."""
         if self.whole is None:
             return self
@@ -117,7 +117,7 @@ class Recipe:
         ]
 
 
-def write(directory: Path, recipe: Recipe) -> str:
+def write(directory: Path, recipe: TrialSpec) -> str:
     """Put the tape of *recipe*, if it has one, into *directory*; its token."""
     if recipe.is_tape:
         private.make_directory(directory)
@@ -125,7 +125,7 @@ def write(directory: Path, recipe: Recipe) -> str:
     return recipe.token
 
 
-def parse(token: str) -> Recipe:
+def parse(token: str) -> TrialSpec:
     """
     The recipe that the token of a seed says.
 
@@ -140,7 +140,7 @@ def parse(token: str) -> Recipe:
         )
     given = dict(pair.partition("=")[::2] for pair in rest)
     options = _options({name: given.pop(name) for name in _OPTIONS if name in given})
-    return Recipe(target, options, int(seed), stamp=given)
+    return TrialSpec(target, options, int(seed), stamp=given)
 
 
 def _options(given: dict[str, object]) -> Options:
@@ -187,7 +187,7 @@ def _positive(kind: type[_N], given: object) -> _N:
     return number
 
 
-def find(token: str, directories: Iterator[Path]) -> Recipe:
+def find(token: str, directories: Iterator[Path]) -> TrialSpec:
     """
     The recipe behind *token*: of a seed, of a tape in one of *directories*, or of a file.
 
@@ -207,7 +207,7 @@ def find(token: str, directories: Iterator[Path]) -> Recipe:
     raise TokenError(f"there is no tape {token} here; it lies in the run directory that told of it")
 
 
-def read(path: Path, *, named: bool = False) -> Recipe:
+def read(path: Path, *, named: bool = False) -> TrialSpec:
     """
     The recipe in the tape file at *path*.
 
@@ -227,7 +227,7 @@ def read(path: Path, *, named: bool = False) -> Recipe:
         raise TokenError(f"{path}:{line}: not a tape: {error}; explore anew") from None
 
 
-def _recipe(data: object) -> Recipe:
+def _recipe(data: object) -> TrialSpec:
     if not isinstance(data, dict):
         raise ValueError("not an object")
     if type(data.get("schema")) is not int or data["schema"] != _SCHEMA:
@@ -238,7 +238,7 @@ def _recipe(data: object) -> Recipe:
     stamp: Stamp = data["stamp"]
     if not all(isinstance(value, str) for value in stamp.values()):
         raise ValueError("stamp holds what is not a string")
-    return Recipe(
+    return TrialSpec(
         data["target"],
         _options(data["options"]),
         _seed(data.get("seed")),
@@ -281,7 +281,7 @@ def _choices(data: object) -> tuple[int, ...]:
     return tuple(data)
 
 
-def stored_witness(directories: Iterator[Path], messages: Collection[str]) -> Recipe | None:
+def stored_witness(directories: Iterator[Path], messages: Collection[str]) -> TrialSpec | None:
     """The first tape in *directories* that was kept for the assertion of one of *messages*."""
     paths = (
         path for directory in directories for path in sorted(directory.glob(f"[!.#]*{_SUFFIX}"))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from ..model import UsageError
+from ..errors import UsageError
 from .addresses import are_fixed
 from .trial import Scenario
 

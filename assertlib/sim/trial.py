@@ -402,8 +402,8 @@ def _clean_up(world: World) -> None:
     loop = world.loop
     loop.finish_step()
     for host in world.hosts.values():
-        loop.bury(host.process)
-    loop.bury(loop.outside)
+        loop.kill(host.process)
+    loop.kill(loop.outside)
     world.network.close()
     loop.close()
     mode = recorder.mode

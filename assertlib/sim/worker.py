@@ -26,7 +26,7 @@ from .tape import Tape
 from .target import Stamp, TargetError, load, stamp
 from .trial import Failure, Features, Options, Outcome, Scenario, run_trial
 
-__all__ = ["Answer", "Job", "Laborer", "lost", "main"]
+__all__ = ["Answer", "Job", "TrialRunner", "lost", "main"]
 
 HANGS_AFTER = 60.0
 """Real seconds after which a trial is taken to hang, and its process ends."""
@@ -101,7 +101,7 @@ def answer_from(data: dict[str, Any]) -> Answer:
     return Answer(failures=failures, **data)
 
 
-class Laborer:
+class TrialRunner:
     """Runs jobs of one scenario in this process."""
 
     def __init__(self, target: str, options: Options) -> None:
@@ -192,7 +192,7 @@ def main() -> int:
     sys.path[:0] = first["path"]
     options = Options(**{**first["options"], "faults": tuple(first["options"]["faults"])})
     try:
-        laborer = Laborer(first["target"], options)
+        laborer = TrialRunner(first["target"], options)
     except TargetError as error:
         _say(answers, {"error": str(error)})
         return 2

@@ -131,7 +131,7 @@ class Host:
         """
         if PROCESS.get(None) is self.process:
             self.crash()
-            self._world.silence()
+            self._world.mute()
             raise PoweredOffError
 
     def kill(self) -> None:
@@ -147,7 +147,7 @@ class Host:
 
     def _end(self) -> None:
         self._loop.note(f"{self.name} is down")
-        self._loop.bury(self.process)
+        self._loop.kill(self.process)
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
         after = self._world.tape.between(0.0, _NOTICED_WITHIN)
@@ -264,7 +264,7 @@ class World:
             self.breaks.update(breaks)
             lifecycle.faults([name], breaks=sorted(self.breaks))
 
-    def silence(self) -> None:
+    def mute(self) -> None:
         """Count no hits for the rest of this step, since it never happened."""
         if self.loop.after_step is not None:
             return
@@ -272,12 +272,12 @@ class World:
         recorder.configure(mode=OFF)
         self.loop.after_step = lambda: recorder.configure(mode=mode)
 
-    def disturb(self, host: Host, only: Iterable[str] = FAULTS) -> asyncio.Task[None]:
+    def inject_faults(self, host: Host, only: Iterable[str] = FAULTS) -> asyncio.Task[None]:
         """
         Let faults of this trial's mix happen to *host* from now on.
 
         To crash, pause or cut it off goes on until the task that is returned is cancelled; what
-        lies in wait, in its disk or the network, until `calm`.  Crashes and kills leave it down:
+        lies in wait, in its disk or the network, until `stop_faults`.  Crashes and kills leave it down:
         whoever called has to boot it again.
 
         Args:
@@ -288,9 +288,9 @@ class World:
         work = self._nemesis.work(host, allowed)
         return self.loop.create_task(work, name=f"nemesis of {host.name}")
 
-    def calm(self) -> None:
+    def stop_faults(self) -> None:
         """End what goes wrong: heal the network, mend the disks, let paused hosts go on."""
-        self._nemesis.calm()
+        self._nemesis.stop_faults()
 
     @property
     def mix(self) -> tuple[Fault, ...]:

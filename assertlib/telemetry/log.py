@@ -9,9 +9,9 @@ import sys
 
 from ..control_characters import escaped
 from ..primitives import brief
+from ..recording.diagnostics import log
 from ..recording.recorder import recorder
 from ..recording.settings import RAISE
-from ..recording.troubles import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 from opentelemetry.util.types import AnyValue
 
 from ..model import Kind
+from ..recording.diagnostics import warn_once
 from ..recording.recorder import recorder
 from ..recording.session import VERSION
 from ..recording.settings import wants_otel
-from ..recording.troubles import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 
-from ..recording.settings import words
+from ..recording.settings import split_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _readers() -> Iterator[MetricReader]:
 
 def exporters(signal: str) -> Iterator[Any]:
     """What makes the exporters that the environment asks for: their classes, mostly."""
-    for name in words(os.environ.get(f"OTEL_{signal.upper()}_EXPORTER") or "otlp"):
+    for name in split_list(os.environ.get(f"OTEL_{signal.upper()}_EXPORTER") or "otlp"):
         if name != "none":
             yield _exporter(signal, _otlp(signal) if name == "otlp" else name)
 

@@ -45,8 +45,8 @@ why = "It must."
 debug = "Look."
 expects = ["always"]
 """
-    naked = findings(project, extra)
-    assert any("AL201 kv.elsewhere" in each for each in naked)
+    unasserted = findings(project, extra)
+    assert any("AL201 kv.elsewhere" in each for each in unasserted)
     rest = findings(project, assigned("from Go", "kv.elsewhere"))
     assert not any("kv.elsewhere" in each for each in rest)
 

@@ -26,7 +26,7 @@ from assertlib.catalog.scan import scan_target
 from assertlib.challenge import read_defects, read_record
 from assertlib.cli.gate import read_baseline
 from assertlib.docgen.pages import differing_pages, foreign_pages, render_pages, write_pages
-from assertlib.model import UsageError
+from assertlib.errors import AssertlibError
 from assertlib.utf8 import EncodingError, decoded, unmarked
 
 from .writing import GOOD, HEAD, line_of
@@ -323,7 +323,7 @@ def test_another_encoding_is_named_with_file_and_remedy(project, name, encoding,
     try:
         READERS[name](project)
         said = [str(each) for each in checked(project).findings]
-    except UsageError as error:
+    except AssertlibError as error:
         said = [str(error)]
     assert any(name in each and f"is {shown}; save it as UTF-8" in each for each in said), said
 

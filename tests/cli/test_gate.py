@@ -275,10 +275,10 @@ def test_runs_are_added_listed_shown_compared_and_forgotten(project):
 
 def test_two_states_in_one_trial(project):
     project.gate()
-    done = project.cli("evidence", "together", "it happens", "it holds")
+    done = project.cli("evidence", "cooccurrence", "it happens", "it holds")
     assert done.returncode == 0
     assert done.stdout.startswith('60 trials: "it happens" in ')
-    assert project.cli("evidence", "together", "it happens", "never heard of").returncode == 3
+    assert project.cli("evidence", "cooccurrence", "it happens", "never heard of").returncode == 3
 
 
 def test_what_is_exported_can_be_imported_elsewhere_twice(project):

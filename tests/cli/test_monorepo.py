@@ -157,7 +157,7 @@ SHARED = [
     ("catalog", "list"), ("catalog", "show", "kv.full"), ("catalog", "new", "kv.x"),
     ("catalog", "rename", "a", "b"), ("catalog", "review"), ("catalog", "export", "--antithesis"),
     ("evidence", "add"), ("evidence", "list"), ("evidence", "show", "x"),
-    ("evidence", "diff", "x", "y"), ("evidence", "together", "x", "y"),
+    ("evidence", "diff", "x", "y"), ("evidence", "cooccurrence", "x", "y"),
     ("evidence", "prune", "--keep", "1"), ("evidence", "export", "-"),
     ("evidence", "import", "README.md"),
 ]  # fmt: skip

@@ -147,7 +147,7 @@ def _edited(text):
         if name == "assertlib_violation":
             body["source"] = hostile("condition")
             body["values"] = {hostile("variable"): hostile("value")}
-        if name == "assertlib_trouble":
+        if name == "assertlib_error":
             body["reason"] = hostile("reason")
         if name == "assertlib_shard":
             body["features"] = {hostile("feature"): False}
@@ -227,7 +227,7 @@ def test_a_run_in_the_store_shows_hostile_texts_and_obeys_none(project, typed):
         (("list",), ("target",)),
         (("show", run.name), ("broken", "state")),
         (("diff", run.name, run.name), ()),
-        (("together", BROKEN, STATE), ("broken", "state")),
+        (("cooccurrence", BROKEN, STATE), ("broken", "state")),
         (("export", "-"), ("broken", "trial")),
         (("export", str(project / hostile("export"))), ()),
         (("import", hostile("export")), ()),
@@ -273,7 +273,7 @@ H = hostile("word")
 WRONG_WORDS = [
     (H,), (f"--{H}",), ("report", H), ("report", "--assertion", H), ("report", "--invariant", H),
     ("report", "--test", H), ("report", "--target", H), ("report", "--format", H),
-    ("report", "-f", "html", "--against", H), ("report", "--project", H), ("report", "-o", f"no/{H}"),
+    ("report", "-f", "html", "--compare-to", H), ("report", "--project", H), ("report", "-o", f"no/{H}"),
     ("gate", H), ("gate", "--since", H), ("gate", "--junit", f"no/{H}"),
     ("check", "--target", H), ("check", "--baseline-findings", H), ("check", "-o", f"no/{H}"),
     ("docs", "--target", H), ("docs", "--project", H), ("debug", "--project", H), ("top", H),
@@ -285,7 +285,7 @@ WRONG_WORDS = [
     ("evidence", "diff", H, H), ("evidence", "import", H),
     ("evidence", "export", f"no/{H}"),     ("history", "check", H), ("history", "timeline", H),
     ("sim", "explore", H), ("sim", "explore", f"{H}:{H}"), ("sim", "explore", "json:loads", "--faults", H),
-    ("sim", "explore", "json:loads", "--for", H), ("sim", "explore", "json:loads", "--part", H), ("sim", "explore", "json:loads", "--engine", H),
+    ("sim", "explore", "json:loads", "--for", H), ("sim", "explore", "json:loads", "--shard", H), ("sim", "explore", "json:loads", "--engine", H),
     ("sim", "replay", H), ("sim", "replay", "--assertion", H),
     ("robustness", "run", H), ("robustness", "run", f"json:{H}"), ("robustness", "validate", H),
     ("robustness", "etcd", "--faults", H), ("robustness", "etcd", "--traffic", H),

@@ -167,7 +167,7 @@ def test_a_witness_that_no_longer_shows_it_is_stale(bank):
 
 def test_parts_together_run_every_seed_once(bank):
     for part in ("1/3", "2/3", "3/3"):
-        assert sim(bank, "explore", "--seeds", "20", "--part", part).returncode == 0
+        assert sim(bank, "explore", "--seeds", "20", "--shard", part).returncode == 0
     assert trials(*runs(bank)) == sorted(f"seed {seed}" for seed in range(20))
 
 
@@ -302,7 +302,7 @@ def test_time_limits_an_exploration(bank):
     [
         (["explore", "--faults", "earthquake"], "there is no fault 'earthquake'; there are: "),
         (["explore", "--policy", "nice"], "there is no policy 'nice'; there are swarm, "),
-        (["explore", "--part", "4/3"], "--part 4/3: write K/N with K from 1 to N"),
+        (["explore", "--shard", "4/3"], "--shard 4/3: write K/N with K from 1 to N"),
         (["explore", "--for", "60"], "--for 60: write a number with s, m or h behind it"),
         (["explore", "--engine", "abacus"], "--engine abacus: there are local and ray"),
         (["explore", "bank"], "bank: write MODULE:NAME or FILE.py:NAME"),

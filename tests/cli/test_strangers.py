@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from assertlib.sim.tapes import Recipe, write
+from assertlib.sim.tapes import TrialSpec, write
 from assertlib.sim.trial import Options
 
 from .test_sim import BANK, CATALOG, PROJECT, gate, sim
@@ -72,7 +72,7 @@ def test_what_a_tape_names_outside_of_the_projects_source_is_not_imported(bank, 
     (bank / "tests" / "run" / "run.json").write_text("{}")
     (bank / "tests" / "link.py").symlink_to(bank / RUN / "evil.py")
     name = target.format(bank=bank)
-    token = write(bank / RUN / "sim", Recipe(name, Options(), None, (1,), shows="x"))
+    token = write(bank / RUN / "sim", TrialSpec(name, Options(), None, (1,), shows="x"))
     done = sim(bank / cwd, "replay", token)
     assert not (bank.parent / "spied").exists()
     assert done.returncode == 2
@@ -136,7 +136,8 @@ def test_a_witness_that_names_code_of_its_own_is_not_replayed_by_the_gate(bank):
     spies(bank, "witnesses/evil.py")
     shown = "an account is overdrawn"
     write(
-        bank / "witnesses", Recipe("witnesses/evil.py:scenario", Options(), None, (), shows=shown)
+        bank / "witnesses",
+        TrialSpec("witnesses/evil.py:scenario", Options(), None, (), shows=shown),
     )
     done = gate(bank)
     assert done.returncode == 1
@@ -146,7 +147,7 @@ def test_a_witness_that_names_code_of_its_own_is_not_replayed_by_the_gate(bank):
 
 
 def test_a_tape_changes_nothing_but_what_options_are_for(bank):
-    token = write(bank / RUN / "sim", Recipe("bank:scenario", Options(), None, (1,)))
+    token = write(bank / RUN / "sim", TrialSpec("bank:scenario", Options(), None, (1,)))
     path = bank / RUN / "sim" / f"{token}.tape.json"
     tape = json.loads(path.read_text())
     tape["options"]["assumes"] = {"bank.total": ["disk-honest"]}

@@ -21,12 +21,12 @@ from assertlib.recording.counters import message_hash
 from assertlib.recording.hits import Hit
 from assertlib.recording.records import (
     Delta,
+    ErrorRecord,
     FaultRecord,
     ProofRecord,
     Shard,
     SlotRecord,
     TrialRecord,
-    TroubleRecord,
 )
 from assertlib.recording.trials import Trial
 
@@ -89,7 +89,7 @@ class ShardMaker:
     def trial(self, id, *, begin=0, end=None, outlived=(), **fields):
         record = TrialRecord(Trial(id, **fields), begin, begin)
         record.ended = end
-        record.outlived = frozenset(outlived)
+        record.surviving_shards = frozenset(outlived)
         self.shard.trials[id] = record
         return self
 
@@ -103,7 +103,7 @@ class ShardMaker:
         return self
 
     def trouble(self, message, reason="it could not be called", trial=None):
-        self.shard.troubles.append(TroubleRecord(message, reason, HERE, trial))
+        self.shard.troubles.append(ErrorRecord(message, reason, HERE, trial))
         return self
 
     def proof(self, message, defect="lost-fsync", commit="4f2c1e0"):

@@ -320,7 +320,7 @@ def test_a_feature_that_nobody_requires_changes_nothing(world):
 
 def test_an_invariant_climbs_from_naked_to_exercised(world):
     world.invariant(INVARIANT)
-    assert world.level(INVARIANT) == "naked"
+    assert world.level(INVARIANT) == "unasserted"
     world.site(ALWAYS, ACK, INVARIANT)
     run = world.run()
     assert world.level(INVARIANT) == "asserted"
@@ -401,7 +401,7 @@ def test_a_caught_defect_proves_an_exercised_invariant_and_names_defect_and_comm
     world.site(ALWAYS, ACK, INVARIANT)
     world.run().process().hit(ALWAYS, ACK).proof(ACK, "ack-before-fsync", "4f2c1e0")
     result = world.invariant_result(INVARIANT)
-    assert result.standing.level == "proven"
+    assert result.standing.level == "defect-tested"
     assert result.proofs == [("ack-before-fsync", "4f2c1e0")]
 
 

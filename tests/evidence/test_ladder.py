@@ -20,11 +20,11 @@ def level(expects, claims, clauses=(), **more):
 def test_the_rungs_stand_in_the_order_of_the_contract():
     assert [each.value for each in Level] == [
         "violated",
-        "naked",
+        "unasserted",
         "asserted",
         "evaluated",
         "exercised",
-        "proven",
+        "defect-tested",
     ]
 
 
@@ -35,15 +35,15 @@ def test_one_violated_assertion_violates_the_invariant():
 
 def test_violated_comes_before_proven():
     claims = [claim("always", verdict=Verdict.VIOLATED)]
-    assert level(["always"], claims, proven=True) is Level.VIOLATED
+    assert level(["always"], claims, defect_tested=True) is Level.VIOLATED
 
 
 def test_an_invariant_that_no_assertion_names_is_naked():
-    assert level(["always"], []) is Level.NAKED
+    assert level(["always"], []) is Level.UNASSERTED
 
 
 def test_a_proof_does_not_dress_a_naked_invariant():
-    assert level(["always"], [], proven=True) is Level.NAKED
+    assert level(["always"], [], defect_tested=True) is Level.UNASSERTED
 
 
 def test_an_invariant_whose_assertions_were_never_hit_is_asserted():
@@ -109,8 +109,8 @@ def test_each_clause_needs_an_assertion_of_its_own():
 
 
 def test_an_exercised_invariant_with_a_proof_is_proven():
-    assert level(["always"], [claim("always")], proven=True) is Level.PROVEN
+    assert level(["always"], [claim("always")], defect_tested=True) is Level.DEFECT_TESTED
 
 
 def test_a_proof_does_not_make_up_for_what_is_missing():
-    assert level(["always", "sometimes"], [claim("always")], proven=True) is Level.EVALUATED
+    assert level(["always", "sometimes"], [claim("always")], defect_tested=True) is Level.EVALUATED

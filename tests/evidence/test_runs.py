@@ -8,6 +8,7 @@ import pytest
 
 from assertlib.catalog.check import check
 from assertlib.catalog.config import find_config
+from assertlib.errors import NoDataError
 from assertlib.evidence.runs import (
     describe_run,
     find_runs,
@@ -15,7 +16,6 @@ from assertlib.evidence.runs import (
     new_run,
     read_info,
 )
-from assertlib.model import NoDataError
 
 PYPROJECT = '[tool.assertlib.targets.store]\nsource = ["store.py"]\n'
 STORE = 'from assertlib import always\n\n\ndef put(n):\n    always(n > 0, "n is positive")\n'

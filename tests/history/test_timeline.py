@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 import pytest
 
 from assertlib.history import timeline as module
-from assertlib.history.history import Band, History, Stream
+from assertlib.history.history import FaultInterval, History, Stream
 from assertlib.history.linearizability import Linearization, Verdict
 from assertlib.history.operations import Operation, Outcome
 from assertlib.history.records import Hashed, Header
@@ -73,7 +73,7 @@ CLEAN = recorded(
     read(1, 1, "a", 6_000_000, 7_000_000),
     Operation(2, 2, Put("x", "b"), 6_500_000, 8_000_000, error="TimeoutError"),
     Operation(3, "setup", Put("x", "c"), 1_000_000, 2_000_000, Outcome.NOT_APPLIED),
-    faults=[Band("kill", 3_000_000, None, ("m1", "m3"), ("quorum",))],
+    faults=[FaultInterval("kill", 3_000_000, None, ("m1", "m3"), ("quorum",))],
     end=9_000_000,
 )
 STALE = recorded(
@@ -173,7 +173,7 @@ def test_the_first_operation_that_cannot_be_placed_is_named_with_its_core():
 def test_keys_and_values_that_look_like_markup_stay_text():
     history = recorded(
         wrote(0, HOSTILE, HOSTILE, 0, 1, key=HOSTILE),
-        faults=[Band(HOSTILE, 0, 1, (HOSTILE,), (HOSTILE,))],
+        faults=[FaultInterval(HOSTILE, 0, 1, (HOSTILE,), (HOSTILE,))],
     )
     history.header.about[HOSTILE] = HOSTILE
     page = drawn(history)
@@ -492,7 +492,7 @@ def test_markup_in_a_history_is_shown_and_does_nothing(browse):
     history = recorded(
         wrote(0, HOSTILE, HOSTILE, 0, 1_000, key=HOSTILE),
         read(1, HOSTILE, "nobody wrote this", 2_000, 3_000, key=HOSTILE),
-        faults=[Band(HOSTILE, 0, 1_000, (HOSTILE,), ())],
+        faults=[FaultInterval(HOSTILE, 0, 1_000, (HOSTILE,), ())],
     )
     history.header.about[HOSTILE] = HOSTILE
     dom = healthy(browse(drawn(history)))

@@ -7,9 +7,9 @@ import itertools
 import pytest
 
 from assertlib import Invariant
-from assertlib.recording.twin import speed
+from assertlib.recording.accelerator import speed
 
-from ..twins.test_equivalence import Player
+from ..accelerator.test_equivalence import Player
 
 AGREE = Invariant("recording.twins-agree")
 

@@ -41,15 +41,15 @@ from assertlib import (
     trial,
 )
 from assertlib.lifecycle import faults, send_event
+from assertlib.recording.accelerator import described
 from assertlib.recording.reader import read_shards
 from assertlib.recording.recorder import recorder
 from assertlib.recording.system import system
-from assertlib.recording.twin import described
 
 HOME = os.path.dirname(assertlib.__file__)
 TRACED = tuple(
     os.path.join(HOME, name)
-    for name in ("recording/", "primitives.py", "derived.py", "rich.py", "capture.py")
+    for name in ("recording/", "primitives.py", "derived.py", "comparisons.py", "capture.py")
 )
 PATIENCE = 20
 BOUND = Invariant("kv.promise").declare_always("bound")
@@ -362,7 +362,7 @@ def compare(shards, least, most):
             counted[slot.message, True] += true
             counted[slot.message, False] += false
     counted = +counted
-    troubles = sum(each.trouble_count for each in shards)
+    troubles = sum(each.error_count for each in shards)
     for name in least.keys() | most.keys() | counted.keys():
         missing = least[name] - counted[name]
         assert missing <= 0 or troubles, f"{name}: {counted[name]} counted, {least[name]} made"

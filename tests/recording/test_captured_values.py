@@ -428,7 +428,7 @@ def test_source_that_is_gone_or_has_changed_does_no_harm(children):
 
     outcome = children.run(scenario)
     assert outcome.counts == {"changed": (0, 1), "gone": (0, 1)}
-    assert outcome.shard.trouble_count == 0
+    assert outcome.shard.error_count == 0
 
 
 def test_arguments_by_star_do_no_harm(children):

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from assertlib import Invariant, always, configure, lifecycle, reachable, sometimes, trial
-from assertlib.recording.twin import speed
+from assertlib.recording.accelerator import speed
 
 from ..support import Children, counts_of, trial_counts_of
 
@@ -149,7 +149,7 @@ if {killed}:
         shard = outcome.shard
         assert (sum(shard.true), sum(shard.false)) == (101, 100)
         assert shard.lost_records > 0
-        assert shard.trouble_count == 100
+        assert shard.error_count == 100
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -443,7 +443,7 @@ def test_two_changes_of_a_directory_within_one_tick_of_its_clock_are_both_seen(c
     outcome = children.run(scenario)
     (child,) = [shard.name for shard in outcome.shards if shard.base is not None]
     (parent,) = [shard for shard in outcome.shards if shard.base is None]
-    assert parent.trials["two"].outlived == {child}
+    assert parent.trials["two"].surviving_shards == {child}
 
 
 def test_counters_keep_the_last_space_so_that_every_hit_is_counted(mounted):

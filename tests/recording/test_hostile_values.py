@@ -104,7 +104,7 @@ def test_details_that_cannot_be_written_cost_only_themselves(children, details):
     outcome = children.run(WORST_DETAILS.replace("DETAILS", details))
     assert outcome.value == [False, True, False, True, False, True, False, False, True]
     shard = outcome.shard
-    assert shard.trouble_count == 0
+    assert shard.error_count == 0
     assert shard.lost_records == 0
     recorded = {hit.message for hit in shard.hits}
     assert recorded == {
@@ -290,7 +290,7 @@ def test_a_sink_that_raises_does_no_harm(children, mode):
     claims = [f"claim {number}" for number in range(3)]
     assert outcome.value == (claims if mode == "raise" else [], claims)
     assert [outcome.counts[claim] for claim in claims] == [(0, 1)] * 3
-    assert outcome.shard.trouble_count == 0
+    assert outcome.shard.error_count == 0
 
 
 @pytest.mark.parametrize("mode", ["record", "raise"])
@@ -327,7 +327,7 @@ def test_a_sink_that_cannot_be_loaded_does_no_harm(children, sink, mode):
     claims = [f"claim {number}" for number in range(3)]
     assert outcome.value == (claims if mode == "raise" else [])
     assert [outcome.counts[claim] for claim in claims] == [(0, 1)] * 3
-    assert outcome.shard.trouble_count == 0
+    assert outcome.shard.error_count == 0
     assert sink in outcome.err
 
 
@@ -426,7 +426,7 @@ def test_trouble_without_end_is_counted_and_does_not_fill_the_disk(children):
             always(len, f"claim {number % 7}")
 
     outcome = children.run(scenario)
-    assert outcome.shard.trouble_count == 5000
+    assert outcome.shard.error_count == 5000
     assert 1 <= len(outcome.shard.troubles) <= 1000
     assert len(outcome.err.splitlines()) < 100
 

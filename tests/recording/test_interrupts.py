@@ -227,7 +227,7 @@ def test_an_error_of_a_compiled_class_in_a_comparison_is_the_assertions(children
     """
     outcome = children.run(script)
     assert outcome.value is False
-    assert outcome.shard.trouble_count == 1
+    assert outcome.shard.error_count == 1
 
 
 def test_an_interrupt_of_an_import_in_c_is_found_behind_the_error_of_the_import():

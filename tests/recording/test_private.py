@@ -12,7 +12,7 @@ from assertlib.catalog.files import ignore_all, write_whole
 from assertlib.evidence.runs import write_replays
 from assertlib.recording import private
 from assertlib.recording.settings import SHARED_ENV
-from assertlib.sim.tapes import Recipe, write
+from assertlib.sim.tapes import TrialSpec, write
 from assertlib.sim.trial import Options
 
 from ..evidence.projects import Project
@@ -53,7 +53,7 @@ def test_a_run_directory_is_the_owners_alone_unless_it_is_shared(
     assert project.cli("ingest", "out.jsonl", ASSERTLIB_SHARED=shared).returncode == 0
     (run,) = project.runs()
     write_replays(run, {})
-    write(run / "sim", Recipe("a:b", Options(), 1, shows="x"))
+    write(run / "sim", TrialSpec("a:b", Options(), 1, shows="x"))
     assert project.cli("evidence", "add", ASSERTLIB_SHARED=shared).returncode == 0
     found = [path for path in run.rglob("*") if path.name.endswith(OURS)]
     assert len(found) == len(OURS)

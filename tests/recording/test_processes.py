@@ -295,7 +295,7 @@ def test_a_daemon_that_left_its_directory_records(children):
 
     outcome = children.run(scenario)
     assert outcome.counts == {"claim": (1, 1)}
-    assert outcome.shard.trouble_count == 0
+    assert outcome.shard.error_count == 0
     assert "one" in outcome.shard.trials
 
 

@@ -37,7 +37,7 @@ def test_nothing_that_happens_inside_the_recorder_is_seen_outside(action, pure):
 
 @pytest.mark.parametrize("pure", [False, True], ids=["accelerated", "pure"])
 def test_a_fork_where_hits_are_counted_leaves_the_counts_of_both_processes_exact(pure):
-    stepped(pure, "--within", "recording/hot.py", "--action", "fork")
+    stepped(pure, "--within", "recording/fast_path.py", "--action", "fork")
 
 
 def stepped(pure, *options):

@@ -307,11 +307,11 @@ def test_naked_and_draft_invariants_are_counted_and_named(format):
     report = rendered(
         format,
         samples.summary(
-            invariants=[samples.invariant("kv.bare", Level.NAKED)],
+            invariants=[samples.invariant("kv.bare", Level.UNASSERTED)],
             drafts=[samples.entry("kv.draft", status="draft")],
         ),
     )
-    for words in ("NAKED 1", "DRAFT 1", "kv.bare", "kv.draft"):
+    for words in ("UNASSERTED 1", "DRAFT 1", "kv.bare", "kv.draft"):
         assert words in report
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assertlib.evidence.gate import Baseline, Finding, Gate, GateItem, Triage
+from assertlib.evidence.gate import Baseline, Gate, GateItem, GateOutcome, Triage
 from assertlib.report.gate import in_badge, in_junit, in_markdown_summary, in_text
 
 from .test_html import HOSTILE, summary_of
@@ -17,7 +17,7 @@ from .test_html import HOSTILE, summary_of
 SUMMARY = summary_of(6)
 items = st.builds(
     GateItem,
-    st.sampled_from(list(Finding)),
+    st.sampled_from(list(GateOutcome)),
     st.sampled_from(list(Triage)),
     st.text(max_size=40) | st.sampled_from(HOSTILE),
     st.sampled_from(["", "area0.holds-0", "area0.holds-0#x", "gone.holds"]),
@@ -54,7 +54,7 @@ def test_texts_make_no_lines_of_their_own(found):
 @pytest.mark.parametrize("count", [0, 1, 50, 20_000])
 def test_a_job_summary_stays_under_what_is_shown(count):
     found = [
-        GateItem(Finding.RARE, triage, f"{number} " + "é|<b>" * 200, "", "x" * 2000)
+        GateItem(GateOutcome.RARE, triage, f"{number} " + "é|<b>" * 200, "", "x" * 2000)
         for number in range(count)
         for triage in Triage
     ]

@@ -24,7 +24,7 @@ from assertlib.recording.counters import message_hash
 from assertlib.recording.hits import Captured, Hit
 from assertlib.recording.records import Delta, Shard, SlotRecord, TrialRecord
 from assertlib.recording.trials import Trial
-from assertlib.report.html_format import Around, render
+from assertlib.report.html_format import ReportContext, render
 
 from ..support import clean_environment
 
@@ -145,7 +145,9 @@ def test_gaps_come_first(opened):
 
 
 def test_the_list_can_be_filtered_and_searched(opened):
-    page = opened(render(summary_of(60), Around(reached={"assertion number 7": ["test_of_seven"]})))
+    page = opened(
+        render(summary_of(60), ReportContext(reached={"assertion number 7": ["test_of_seven"]}))
+    )
     assert page.inner_text("#shown") == "30 of 30"
     page.fill("#find", "number 44")
     assert titles(page) == ["area1.holds-22"]
@@ -187,7 +189,7 @@ def test_it_can_be_used_by_keyboard(opened):
 
 def test_an_assertion_shows_what_is_known_of_it(opened):
     name = "assertion number 3"
-    around = Around(
+    around = ReportContext(
         trends={name: [0.1, 0.3, 0.2]},
         reached={name: ["seed 0"]},
         sources={name: "    4  always(a < b)"},
@@ -219,7 +221,9 @@ def test_printed_it_holds_everything(opened):
 
 def test_hostile_texts_are_shown_as_they_are(opened):
     messages = HOSTILE
-    around = Around(reached={each: [each] for each in messages}, sources={messages[0]: messages[0]})
+    around = ReportContext(
+        reached={each: [each] for each in messages}, sources={messages[0]: messages[0]}
+    )
     page = opened(render(summary_of(messages=messages), around))
     open_all(page)
     assert page.evaluate("window.broken") is None
@@ -248,7 +252,7 @@ def test_a_message_may_be_called_as_what_every_object_has(opened):
 
 
 def test_what_is_known_of_such_a_message_is_shown(opened):
-    around = Around(
+    around = ReportContext(
         trends={each: [0.1, 0.2] for each in OBJECT},
         reached={each: [f"test of {each}"] for each in OBJECT},
         sources={each: f"source of {each}" for each in OBJECT},

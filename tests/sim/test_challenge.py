@@ -115,7 +115,7 @@ def test_a_page_without_marks_is_left_alone(store):
     assert (store / "page.md").read_text() == "nothing\n"
 
 
-def test_every_kept_defect_applies_and_says_what_it_is_modelled_on(store):
+def test_every_seeded_defect_applies_and_says_what_it_is_modelled_on(store):
     defects = read_defects(store / "defects")
     assert len(defects) >= 13
     for defect in defects:

@@ -69,7 +69,7 @@ def test_a_host_that_is_cut_off_from_all_others_reaches_itself(fault):
     async def scenario(world):
         named_hosts(world, "one")
         booted(world, "two")
-        world.disturb(world.hosts["one"], only=[fault])
+        world.inject_faults(world.hosts["one"], only=[fault])
         await until(lambda: faults_in(world) or not world.mix)
         return await greeting_from(world.hosts["one"], "localhost")
 

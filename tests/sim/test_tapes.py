@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assertlib.sim.tape import Tape
-from assertlib.sim.tapes import Recipe, TokenError, find, parse, read, stored_witness, write
+from assertlib.sim.tapes import TokenError, TrialSpec, find, parse, read, stored_witness, write
 from assertlib.sim.trial import Options
 
 NAMES = st.from_regex(r"[a-z]+(\.[a-z]+)?:[a-z]+", fullmatch=True)
@@ -26,7 +26,7 @@ STAMPS = st.fixed_dictionaries({"python": st.just("3.11.7"), "source": st.just("
 
 @given(NAMES, OPTIONS, st.integers(-5, 10**9), STAMPS)
 def test_a_token_of_a_seed_says_it_all(target, options, seed, stamp):
-    recipe = Recipe(target, options, seed, stamp=stamp)
+    recipe = TrialSpec(target, options, seed, stamp=stamp)
     assert parse(recipe.token) == recipe
 
 
@@ -39,7 +39,7 @@ def test_a_tape_is_read_as_it_was_written(
     tmp_path_factory, target, options, choices, shows, fails, whole
 ):
     directory = tmp_path_factory.mktemp("tapes")
-    recipe = Recipe(target, options, None, choices, {"python": "3"}, shows, fails, whole)
+    recipe = TrialSpec(target, options, None, choices, {"python": "3"}, shows, fails, whole)
     token = write(directory, recipe)
     assert find(token, iter([directory])) == recipe
     # The tape of a failure is no witness, even of an assertion of that message.
@@ -48,14 +48,14 @@ def test_a_tape_is_read_as_it_was_written(
 
 @given(st.none() | st.integers(), CHOICES, CHOICES)
 def test_a_shrunk_tape_leads_back_to_the_whole_trial(seed, choices, shorter):
-    whole = Recipe("a:b", Options(), seed, choices, shows="it fails", fails=True)
+    whole = TrialSpec("a:b", Options(), seed, choices, shows="it fails", fails=True)
     shrunk = replace(whole, seed=None, choices=shorter, whole=(seed, choices))
     assert shrunk.unshrunk() == whole
     assert whole.unshrunk() == whole
 
 
 def test_the_seed_of_a_failure_is_kept_as_a_tape_that_says_which_failure(tmp_path):
-    recipe = Recipe("a:b", Options(), 7, shows="it ends its process", fails=True)
+    recipe = TrialSpec("a:b", Options(), 7, shows="it ends its process", fails=True)
     token = write(tmp_path, recipe)
     assert token.startswith("t1-")
     assert find(token, iter([tmp_path])) == recipe
@@ -77,7 +77,7 @@ def test_the_seed_of_a_failure_is_kept_as_a_tape_that_says_which_failure(tmp_pat
     ],
 )
 def test_a_damaged_tape_is_an_error_that_names_it(tmp_path, change):
-    token = write(tmp_path, Recipe("a:b", Options(), None, (1, 2)))
+    token = write(tmp_path, TrialSpec("a:b", Options(), None, (1, 2)))
     path = tmp_path / f"{token}.tape.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(TokenError, match=r"tape|schema|options"):

@@ -413,7 +413,7 @@ def test_a_mix_has_only_what_is_allowed():
 
 def test_the_plainest_trial_has_no_faults():
     async def scenario(world):
-        world.disturb(booted(world, "server"))
+        world.inject_faults(booted(world, "server"))
         await asyncio.sleep(100)
         return mix_of(world), world.faults
 
@@ -444,7 +444,7 @@ async def disturbed(world, only=FAULTS, seconds=20.0):
     # Connections that break end the tasks that serve them.
     host = booted(world, "server", store, allow_failures=(OSError,))
     booted(world, "client").run(chat())
-    nemesis = world.disturb(host, only)
+    nemesis = world.inject_faults(host, only)
     while world.now < seconds:
         await asyncio.sleep(0.1)
         if not host.is_up:
@@ -505,7 +505,7 @@ def test_a_host_is_disturbed_only_by_what_the_caller_says(only):
 def test_nothing_strikes_after_the_nemesis_is_cancelled():
     async def scenario(world):
         host = booted(world, "server")
-        nemesis = world.disturb(host)
+        nemesis = world.inject_faults(host)
         await asyncio.sleep(5)
         nemesis.cancel()
         before = len(world.faults)
@@ -521,7 +521,7 @@ def test_nothing_strikes_after_the_nemesis_is_cancelled():
 def test_what_lasts_is_over_after_a_second(fault):
     async def scenario(world):
         booted(world, "other")
-        world.disturb(booted(world, "server"))
+        world.inject_faults(booted(world, "server"))
         longest = lasts = 0.0
         while world.now < 20:
             await asyncio.sleep(0.01)
@@ -544,7 +544,7 @@ def test_a_partition_cuts_both_ways_and_a_one_way_cut_only_one():
     def cuts(fault):
         async def scenario(world):
             booted(world, "other")
-            world.disturb(booted(world, "server"))
+            world.inject_faults(booted(world, "server"))
             await until(lambda: faults_in(world) or not world.mix)
             network = world.network
             return network.is_cut("server", "other"), network.is_cut("other", "server")
@@ -560,7 +560,7 @@ def test_what_happens_to_one_host_does_not_end_what_happens_to_another():
         world.host("a").boot()
         world.host("b").boot()
         world.network.cut("a", "b")
-        world.disturb(booted(world, "c"), only=["pause"])
+        world.inject_faults(booted(world, "c"), only=["pause"])
         await asyncio.sleep(20)
         return "pause" in faults_in(world), world.network.is_cut("a", "b")
 
@@ -570,7 +570,7 @@ def test_what_happens_to_one_host_does_not_end_what_happens_to_another():
 async def mailed(world):
     """How 50 messages fared: whether some were lost, doubled or late."""
     one, two = booted(world, "one"), booted(world, "two")
-    world.disturb(one)
+    world.inject_faults(one)
     box, out = two.mailbox(1), one.mailbox(1)
     got = []
 
@@ -607,7 +607,7 @@ def test_what_lies_in_wait_in_the_network_happens_if_the_mix_has_it(fault):
 def test_who_writes_into_a_narrow_network_has_to_wait_soon():
     async def scenario(world):
         host = booted(world, "server")
-        world.disturb(host)
+        world.inject_faults(host)
         await host.run(asyncio.start_server(lambda *_: None, port=PORT, limit=64))
         _, writer = await asyncio.open_connection("server", PORT)
         for _ in range(4):
@@ -623,7 +623,7 @@ def test_calm_ends_everything_that_goes_wrong():
     async def scenario(world):
         nemesis = await disturbed(world, seconds=3.0)
         nemesis.cancel()
-        world.calm()
+        world.stop_faults()
         before = len(world.faults)
         assert is_well(world)
         host = world.hosts["server"]
@@ -647,7 +647,7 @@ def test_calm_leaves_what_the_scenario_has_set():
         host = booted(world, "server")
         world.network.conditions.latency = (0.05, 0.05)
         host.disk.faults.sync_takes = (0.01, 0.01)
-        world.calm()
+        world.stop_faults()
         return world.network.conditions.latency, host.disk.faults.sync_takes
 
     assert play(scenario) == ((0.05, 0.05), (0.01, 0.01))
@@ -675,7 +675,7 @@ def test_a_fault_is_told_with_its_time():
 def test_a_skewed_clock_breaks_the_assumption_that_clocks_agree():
     async def scenario(world):
         host = booted(world, "server")
-        world.disturb(host)
+        world.inject_faults(host)
         await until(lambda: faults_in(world) or not world.mix)
         assert abs(host.skew) <= 60
         return bool(host.skew), frozenset(world.breaks)
@@ -698,7 +698,7 @@ def test_a_power_cut_may_strike_between_two_steps_or_in_the_middle_of_one():
                 await asyncio.sleep(0.01)
 
         host = booted(world, "server", main)
-        world.disturb(host)
+        world.inject_faults(host)
         await asyncio.wait([asyncio.ensure_future(host.ended())], timeout=10)
         return "up" if host.is_up else where[-1]
 
@@ -707,7 +707,7 @@ def test_a_power_cut_may_strike_between_two_steps_or_in_the_middle_of_one():
 
 def test_a_reset_is_told_only_if_there_was_a_connection():
     async def scenario(world):
-        world.disturb(booted(world, "server"))
+        world.inject_faults(booted(world, "server"))
         await asyncio.sleep(10)
         return faults_in(world)
 

@@ -42,7 +42,7 @@ HOMES = frozenset(
         "assertlib.assertions",
         "assertlib.derived",
         "assertlib.primitives",
-        "assertlib.rich",
+        "assertlib.comparisons",
         "assertlib.invariant",
         "antithesis.assertions",
     ]

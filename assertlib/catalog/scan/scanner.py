@@ -21,8 +21,8 @@ from ...model import (
 )
 from ...utf8 import REMEDY, EncodingError, unmarked
 from ..config import Target
-from ..deep import deep_recursion
 from ..findings import Finding, did_you_mean, unreadable
+from ..recursion_limit import deep_recursion
 from ..rules import RULES
 from .calls import Argument, Assertion, Expander, Part, parts_of
 from .fingerprint import fingerprint

@@ -86,7 +86,7 @@ class _Rounds:
             self._server.stop()
         await self._load(number)
         await self._crash_again()
-        self._world.calm()
+        self._world.stop_faults()
         status, error = self._status_of_a_copy()
         RECOVERS.always(
             status is not None, "a store opens what a crash has left of it", {"error": error}
@@ -99,8 +99,8 @@ class _Rounds:
     async def _load(self, number: int) -> None:
         """Let clients work until the server goes down, by a fault or at the end of the round."""
         nemeses = [
-            self._world.disturb(self._server),
-            self._world.disturb(self._laggard, only=LAGS),
+            self._world.inject_faults(self._server),
+            self._world.inject_faults(self._laggard, only=LAGS),
         ]
         self._server.boot()
         actors = [

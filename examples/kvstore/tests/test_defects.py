@@ -1,4 +1,4 @@
-"""Kept defects: each, planted in a copy of the store, is caught by an assertion."""
+"""Seeded defects: each, planted in a copy of the store, is caught by an assertion."""
 
 import os
 import shutil

@@ -7,8 +7,8 @@ from __future__ import annotations
 import os
 import sys
 
+from .diagnostics import warn_later
 from .settings import PURE_ENV
-from .troubles import warn_later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ The tables of the hot path: what may be counted without a second look.
 For each kind there is one table for true and one for false hits, from the
 message to its cell.  A message gets in once its first hits have been written,
 and everything is taken out again when counters change hands (fork,
-`configure`), so that whatever is not in a table takes the careful way.
+`configure`), so that whatever is not in a table takes the slow_path way.
 
 Two twins count by these tables: the functions in Python, and the accelerator
 ``assertlib._speed``, which does the same for the calls it knows and leaves the
@@ -14,7 +14,7 @@ rest to them.
 from __future__ import annotations
 
 from ..model import KINDS, Kind
-from .twin import speed
+from .accelerator import speed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _add_noted(slot: Slot, column: int, evaluation: Evaluation) -> None:
     slot.cells[slot.index + column] = evaluation.count = slot.cells[slot.index + column] + 1
 
 
-def _add_untold(cell: PythonCell[Any]) -> bool:
+def _increment_unless_power_of_two(cell: PythonCell[Any]) -> bool:
     # One line, as in `_add`.
     cell[0][cell[1]] = total = (seen := cell[0][cell[1]]) + ((seen + 1) & seen != 0)
     return bool(total != seen)
@@ -73,7 +73,9 @@ add_noted: Callable[[Slot, int, Evaluation], None] = (
 )
 """Count an evaluation, and note the sum in it: nothing that interrupts can come in between."""
 
-add_untold: Callable[[Any], bool] = _add_untold if speed is None else speed.add_untold
+increment_unless_power_of_two: Callable[[Any], bool] = (
+    _increment_unless_power_of_two if speed is None else speed.increment_unless_power_of_two
+)
 """Count one hit, unless the sum is a power of two and so worth a record; whether it was."""
 
 guard: Callable[[memoryview[int]], None] = (lambda _: None) if speed is None else speed.guard
@@ -101,7 +103,7 @@ def counted(kind: Kind, outcome: bool, message: str) -> bool:
         if outcome:
             add(true_tables[kind][message])
             return True
-        return add_untold(false_tables[kind][message])
+        return increment_unless_power_of_two(false_tables[kind][message])
     except (KeyError, TypeError):
         return False
 
@@ -204,7 +206,7 @@ def twin_of(function: object) -> object:
     behind = getattr(function, "__self__", None)
     if speed is None or not isinstance(behind, speed.Assertion):
         return function
-    return behind.careful
+    return behind.slow_path
 
 
 def _reduced(function: Callable[..., object]) -> tuple[Callable[..., object], tuple[object, ...]]:

@@ -17,7 +17,7 @@ hit(void *argument)
 {
     Work *work = argument;
     for (long long i = 0; i < work->hits; i++) {
-        if (!(work->untold && add_untold(work->cell))) {
+        if (!(work->untold && increment_unless_power_of_two(work->cell))) {
             add(work->cell);
         }
     }

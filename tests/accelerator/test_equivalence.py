@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assertlib.recording.twin import speed
+from assertlib.recording.accelerator import speed
 
 from ..support import child_environment, fuzzed
 

@@ -13,12 +13,12 @@ from ..catalog.config import SHIPPED, Config
 from ..catalog.scan.tree import source_file
 from ..evidence.address import ENVIRONMENT
 from ..evidence.combine import Evidence
-from ..evidence.reach import trials_by_assertion
 from ..evidence.revision import is_dirty
 from ..evidence.store import DEFAULT
 from ..evidence.summary import Summary
+from ..evidence.trial_index import trials_by_assertion
 from ..recording.trials import SEED_RANDOM
-from ..report.html_format import Around
+from ..report.html_format import ReportContext
 from .evidence import open_store
 from .judging import judged
 
@@ -29,7 +29,9 @@ _MOST_SOURCES = 2000
 """Beyond, the page would be slow to open; the conditions are shown all the same."""
 
 
-def around(config: Config, evidence: Evidence, summary: Summary, against: str | None) -> Around:
+def report_context(
+    config: Config, evidence: Evidence, summary: Summary, against: str | None
+) -> ReportContext:
     """
     All that is to be had, without the store where there is none yet.
 
@@ -37,7 +39,7 @@ def around(config: Config, evidence: Evidence, summary: Summary, against: str | 
         UsageError: There is no run *against*.
     """
     before = judged(config, [against], summary.target)[1] if against else None
-    return Around(
+    return ReportContext(
         trends=_trends(config, summary),
         reached=trials_by_assertion(evidence, summary.renamed, _TRIALS),
         sources=_sources(config, summary),

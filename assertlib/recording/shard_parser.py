@@ -22,13 +22,13 @@ from .hits import Captured, Hit
 from .records import (
     Delta,
     Details,
+    ErrorRecord,
     FaultRecord,
     ProofRecord,
     Record,
     Shard,
     SlotRecord,
     TrialRecord,
-    TroubleRecord,
     added,
 )
 
@@ -165,7 +165,7 @@ class Reading:
             shard.DELTA: self._take_delta,
             shard.FAULTS: self._take_faults,
             shard.FEATURES: self._take_features,
-            shard.TROUBLE: self._take_trouble,
+            shard.ERROR: self._take_error,
             shard.PROOF: self._take_proof,
             shard.LIMIT: self._take_limit,
             shard.EXIT: self._take_exit,
@@ -208,7 +208,7 @@ class Reading:
         elif identifier in self._open:
             record = self.shard.trials[identifier]
             record.ended = _optional_time(body["clock"])
-            record.outlived = frozenset(_strs(body["outlived"]))
+            record.surviving_shards = frozenset(_strs(body["surviving_shards"]))
             del self._open[self._open.index(identifier) :]
 
     def _take_delta(self, body: Record, _: int) -> None:
@@ -233,9 +233,9 @@ class Reading:
     def _add_features(self, trial: str | None, features: dict[str, bool]) -> None:
         self.shard.features.setdefault(trial, {}).update(features)
 
-    def _take_trouble(self, body: Record, _: int) -> None:
+    def _take_error(self, body: Record, _: int) -> None:
         self.shard.troubles.append(
-            TroubleRecord(
+            ErrorRecord(
                 _str(body["message"]),
                 _str(body["reason"]),
                 _location(body["location"]),
@@ -260,7 +260,7 @@ class Reading:
 
     def _take_exit(self, body: Record, _: int) -> None:
         self.shard.lost_records = _count(body["lost"])
-        self.shard.trouble_count = _count(body["troubles"])
+        self.shard.error_count = _count(body["troubles"])
         self.shard.truncated_details = _count(body["truncated"])
         self.shard.dropped_records = _count(body.get("dropped", 0))
         if "true" in body:
@@ -344,7 +344,7 @@ class Reading:
         target = self.shard
         target.durable = True
         target.lost_records = max(target.lost_records, counts.lost_records)
-        target.trouble_count = max(target.trouble_count, counts.troubles)
+        target.error_count = max(target.error_count, counts.troubles)
         target.truncated_details = max(target.truncated_details, counts.truncated_details)
         target.dropped_records = max(target.dropped_records, counts.dropped_records)
         target.true = [slot[2] for slot in counts.slots]

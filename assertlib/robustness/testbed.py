@@ -30,7 +30,7 @@ _RUNS = 2_500
 _MOST = 16
 
 
-class Means(StrEnum):
+class Capability(StrEnum):
     """What has to be around a cluster before some faults can be injected."""
 
     NETWORK = "network"
@@ -43,14 +43,14 @@ class Means(StrEnum):
     """Members were built with gofail, and listen for what to do."""
 
 
-def unavailable(means: Means) -> str | None:
+def unavailable(means: Capability) -> str | None:
     """Why *means* cannot be had here; None if they can."""
-    if means is Means.DISK:
+    if means is Capability.DISK:
         return powercut.unavailable()
-    return netfilter.unavailable() if means is Means.USERS else None
+    return netfilter.unavailable() if means is Capability.USERS else None
 
 
-class Scene:
+class Testbed:
     """
     A cluster of *store*, not started yet, with all its *means*.  A context manager.
 
@@ -65,7 +65,7 @@ class Scene:
         self,
         store: Store,
         nodes: int,
-        means: Collection[Means],
+        means: Collection[Capability],
         directory: Path,
         journal: Journal,
         rng: random.Random,
@@ -101,7 +101,7 @@ class Scene:
             self.filter.check()
 
     def _place_of_data(self) -> Path:
-        if Means.USERS not in self._means:
+        if Capability.USERS not in self._means:
             return self._home
         # Other users may not be let into where we work.
         return Path(tempfile.gettempdir(), f"assertlib-data-{secrets.token_hex(8)}")
@@ -111,9 +111,9 @@ class Scene:
         names = [f"m{number}" for number in range(1, nodes + 1)]
         ports = iter(free_ports(4 * nodes))
         routes = [Route(name, next(ports), next(ports)) for name in names]
-        if Means.NETWORK not in self._means:
+        if Capability.NETWORK not in self._means:
             routes = [Route(route.name, route.target, route.target) for route in routes]
-        first = _first_user() if Means.USERS in self._means else 0
+        first = _first_user() if Capability.USERS in self._means else 0
         members = [
             Member(
                 route.name,
@@ -121,8 +121,8 @@ class Scene:
                 next(ports),
                 route.target,
                 f"127.0.0.1:{route.port}",
-                uid=first + number if Means.USERS in self._means else None,
-                failpoints=next(ports) if Means.FAILPOINTS in self._means else None,
+                uid=first + number if Capability.USERS in self._means else None,
+                failpoints=next(ports) if Capability.FAILPOINTS in self._means else None,
             )
             for number, route in enumerate(routes)
         ]
@@ -145,12 +145,12 @@ class Scene:
             self._stack.callback(bring_home, self._data, self._home)
             self._data.mkdir()
             self._data.chmod(0o755)
-        if Means.NETWORK in self._means:
+        if Capability.NETWORK in self._means:
             # Dice of its own: how often they are thrown is up to the traffic.
             dice = random.Random(self.rng.getrandbits(32))
             network = Network(self._routes, self.cluster.pids, dice)
             self.network = await self._stack.enter_async_context(network)
-        for member in self.cluster.members if Means.DISK in self._means else ():
+        for member in self.cluster.members if Capability.DISK in self._means else ():
             backing = self._data / f"{member.name}.synced"
             for place in (member.data, backing):
                 place.mkdir(parents=True)

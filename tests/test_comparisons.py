@@ -83,7 +83,7 @@ def test_operands_that_cannot_be_compared_are_trouble(children, mode):
     outcome = children.run(scenario, env={"ASSERTLIB": mode})
     assert outcome.value == [False, False]
     assert outcome.counts == {}
-    assert outcome.shard.trouble_count == 2
+    assert outcome.shard.error_count == 2
 
 
 def test_operands_without_a_difference_count_without_guidance(children):
@@ -93,7 +93,7 @@ def test_operands_without_a_difference_count_without_guidance(children):
     outcome = children.run(scenario)
     assert outcome.counts == {"words in order": (1, 0)}
     assert outcome.shard.guidance == {}
-    assert outcome.shard.trouble_count == 0
+    assert outcome.shard.error_count == 0
 
 
 def test_operands_that_are_not_finite_count_without_guidance(children):

@@ -12,30 +12,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_said: set[str] = set()
-_unsaid: list[str] = []
-_tell: Callable[[str], bool] | None = None
+_emitted: set[str] = set()
+_pending: list[str] = []
+_handler: Callable[[str], bool] | None = None
 
 
-def told_by(tell: Callable[[str], bool]) -> None:
+def set_handler(tell: Callable[[str], bool]) -> None:
     """Have what is said told by *tell* first, which returns whether anybody took it."""
-    global _tell
-    _tell = tell
+    global _handler
+    _handler = tell
 
 
 def warn_later(text: str) -> None:
-    """Have *text* logged at the next `say`, the first time only."""
-    if text not in _said:
-        _said.add(text)
-        _unsaid.append(text)
+    """Have *text* logged at the next `emit`, the first time only."""
+    if text not in _emitted:
+        _emitted.add(text)
+        _pending.append(text)
 
 
-def say() -> None:
+def emit() -> None:
     """Tell what was noted, to sinks that want to know, else with `log`."""
-    while _unsaid:
-        text = _unsaid.pop(0)
+    while _pending:
+        text = _pending.pop(0)
         try:
-            if _tell is None or not _tell(text):
+            if _handler is None or not _handler(text):
                 log(text)
         except Exception as error:
             interrupts.reraise(error)
@@ -53,4 +53,4 @@ def log(text: str) -> None:
 def warn_once(text: str) -> None:
     """Log *text* as a warning, the first time only; not for use under a lock."""
     warn_later(text)
-    say()
+    emit()

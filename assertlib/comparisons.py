@@ -12,7 +12,7 @@ import operator
 from . import primitives
 from .model import ALWAYS, SOMETIMES, Kind
 from .primitives import caller, count, merged, refuse, truths
-from .recording import hot, interrupts
+from .recording import fast_path, interrupts
 from .recording.guidance import BOOLEAN, NUMERIC
 from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
@@ -76,7 +76,7 @@ def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> 
 
 
 def _is_extreme(message: str, value: float, *, maximize: bool) -> bool:
-    best = hot.marks.get(message)
+    best = fast_path.marks.get(message)
     return best is None or (value > best if maximize else value < best)
 
 
@@ -85,7 +85,7 @@ def _is_finite(value: object) -> bool:
     return number - number == 0.0
 
 
-@hot.accelerated("comparison", ALWAYS, relation="gt", maximize=False)
+@fast_path.accelerated("comparison", ALWAYS, relation="gt", maximize=False)
 def always_greater_than(
     left: object,
     right: object,
@@ -98,7 +98,7 @@ def always_greater_than(
     return _compare(ALWAYS, operator.gt, left, right, message, details, invariant, maximize=False)
 
 
-@hot.accelerated("comparison", ALWAYS, relation="ge", maximize=False)
+@fast_path.accelerated("comparison", ALWAYS, relation="ge", maximize=False)
 def always_greater_than_or_equal_to(
     left: object,
     right: object,
@@ -111,7 +111,7 @@ def always_greater_than_or_equal_to(
     return _compare(ALWAYS, operator.ge, left, right, message, details, invariant, maximize=False)
 
 
-@hot.accelerated("comparison", ALWAYS, relation="lt", maximize=True)
+@fast_path.accelerated("comparison", ALWAYS, relation="lt", maximize=True)
 def always_less_than(
     left: object,
     right: object,
@@ -124,7 +124,7 @@ def always_less_than(
     return _compare(ALWAYS, operator.lt, left, right, message, details, invariant, maximize=True)
 
 
-@hot.accelerated("comparison", ALWAYS, relation="le", maximize=True)
+@fast_path.accelerated("comparison", ALWAYS, relation="le", maximize=True)
 def always_less_than_or_equal_to(
     left: object,
     right: object,
@@ -137,7 +137,7 @@ def always_less_than_or_equal_to(
     return _compare(ALWAYS, operator.le, left, right, message, details, invariant, maximize=True)
 
 
-@hot.accelerated("comparison", SOMETIMES, relation="gt", maximize=True)
+@fast_path.accelerated("comparison", SOMETIMES, relation="gt", maximize=True)
 def sometimes_greater_than(
     left: object,
     right: object,
@@ -150,7 +150,7 @@ def sometimes_greater_than(
     return _compare(SOMETIMES, operator.gt, left, right, message, details, invariant, maximize=True)
 
 
-@hot.accelerated("comparison", SOMETIMES, relation="ge", maximize=True)
+@fast_path.accelerated("comparison", SOMETIMES, relation="ge", maximize=True)
 def sometimes_greater_than_or_equal_to(
     left: object,
     right: object,
@@ -163,7 +163,7 @@ def sometimes_greater_than_or_equal_to(
     return _compare(SOMETIMES, operator.ge, left, right, message, details, invariant, maximize=True)
 
 
-@hot.accelerated("comparison", SOMETIMES, relation="lt", maximize=False)
+@fast_path.accelerated("comparison", SOMETIMES, relation="lt", maximize=False)
 def sometimes_less_than(
     left: object,
     right: object,
@@ -178,7 +178,7 @@ def sometimes_less_than(
     )
 
 
-@hot.accelerated("comparison", SOMETIMES, relation="le", maximize=False)
+@fast_path.accelerated("comparison", SOMETIMES, relation="le", maximize=False)
 def sometimes_less_than_or_equal_to(
     left: object,
     right: object,
@@ -233,7 +233,7 @@ def _guide_frontier(message: str, named: Mapping[str, bool], *, maximize: bool) 
         interrupts.reraise(error)
 
 
-@hot.accelerated("propositions", ALWAYS, relation="gt", maximize=False)
+@fast_path.accelerated("propositions", ALWAYS, relation="gt", maximize=False)
 def always_some(
     named_bools: Mapping[str, Condition],
     message: str,
@@ -245,7 +245,7 @@ def always_some(
     return _combine(ALWAYS, any, named_bools, message, details, invariant, maximize=False)
 
 
-@hot.accelerated("propositions", SOMETIMES, relation="eq", maximize=True)
+@fast_path.accelerated("propositions", SOMETIMES, relation="eq", maximize=True)
 def sometimes_all(
     named_bools: Mapping[str, Condition],
     message: str,

@@ -12,7 +12,7 @@ from .operations import Operation, Outcome
 from .requests import Acknowledged, Compact
 
 
-class Told:
+class KnownRevisions:
     """The highest revisions that answers had spoken of, by time."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:

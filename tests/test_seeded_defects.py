@@ -1,5 +1,5 @@
 """
-Every kept defect of the example store breaks a catalogued assertion, and the
+Every seeded defect of the example store breaks a catalogued assertion, and the
 failure says what its invariant states.
 """
 
@@ -56,7 +56,7 @@ def words(text):
 
 
 @pytest.mark.parametrize(("defect", "invariant"), DEFECTS.items(), ids=list(DEFECTS))
-def test_a_kept_defect_fails_with_the_statement_of_its_invariant(copy, defect, invariant):
+def test_a_seeded_defect_fails_with_the_statement_of_its_invariant(copy, defect, invariant):
     patch = run(copy, "git", "apply", f"defects/{defect}.patch")
     assert patch.returncode == 0, patch.stderr
 

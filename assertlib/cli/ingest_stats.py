@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..evidence.wording import counted, one_line
-from ..recording.foreign import Account
+from ..evidence.text import counted, one_line
+from ..recording.foreign import IngestStats
 
 _NAMED = 3
 
 
-def told(accounts: Iterable[Account]) -> Iterator[str]:
+def told(accounts: Iterable[IngestStats]) -> Iterator[str]:
     """What became of the records of files."""
     for account in accounts:
         names = sorted(account.understood, key=str.lower)
@@ -26,12 +26,12 @@ def told(accounts: Iterable[Account]) -> Iterator[str]:
         yield from (f"  {line}" for line in trouble(account))
 
 
-def trouble(account: Account) -> Iterator[str]:
+def trouble(account: IngestStats) -> Iterator[str]:
     """What of a file was not understood."""
     return map(one_line, _trouble(account))
 
 
-def _trouble(account: Account) -> Iterator[str]:
+def _trouble(account: IngestStats) -> Iterator[str]:
     for name, count in account.unknown.most_common():
         yield f"{account.path}: unknown: {name}, {count:,}×"
     for number, reason in account.unreadable:
@@ -43,6 +43,6 @@ def _trouble(account: Account) -> Iterator[str]:
         yield f"{account.path}: the last line is cut off, as a killed process leaves it"
 
 
-def _named(account: Account) -> str:
+def _named(account: IngestStats) -> str:
     names = [f"{name} {count:,}×" for name, count in account.events.most_common(_NAMED)]
     return ", ".join([*names, "…"] if len(account.events) > _NAMED else names)

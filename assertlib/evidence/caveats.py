@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from .combine import Evidence
 from .revision import known_revision, not_a_revision
-from .wording import counted
+from .text import counted
 
 
-def notes_on(evidence: Evidence) -> Iterator[str]:
+def caveats_of(evidence: Evidence) -> Iterator[str]:
     """Each thing that readers of *evidence* should know."""
     for (_, name), shard in sorted(evidence.shards.items()):
         for text in shard.damage:

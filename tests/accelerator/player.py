@@ -16,7 +16,7 @@ import sys
 import assertlib
 from assertlib import *  # noqa: F403
 from assertlib import Invariant, lifecycle
-from assertlib.recording.twin import speed
+from assertlib.recording.accelerator import speed
 
 CLAIM = Invariant("twin.claim")
 
