@@ -71,7 +71,7 @@ def assert_raw(
     Declare (``hit=False``) or evaluate an assertion that stands elsewhere, for
     adapters of other frameworks.
 
-    The kind is told by *display_type*; *must_hit* and *assert_type* follow from
+    *display_type* determines the kind; *must_hit* and *assert_type* follow from
     it.  *guidance_data* is merged over *details*.
     """
     place = Location(

@@ -1,5 +1,5 @@
 """
-Rich assertions: comparisons and named propositions, which also tell how close
+Comparisons and named propositions, which also record how close
 they came.
 
 Source of names and meaning: the Antithesis SDKs.

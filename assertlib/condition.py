@@ -106,7 +106,7 @@ class _Look:
         self._source = source
         self._whole = whole
         self._evaluator = Evaluator()
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def text(self, node: ast.expr) -> str:
         """*node* as it is written, in one line."""
@@ -152,7 +152,7 @@ class _Look:
                 self._parts(node, names)
         else:
             if not is_a(value, _CODE) and not (
-                isinstance(node, ast.Name) and node.id in self._told
+                isinstance(node, ast.Name) and node.id in self._reported
             ):
                 self._show(node, value)
 
@@ -208,7 +208,7 @@ class _Look:
             expression = f"{self._each(found)} = {element.place}" if element.place else among
             self._note(expression, bounded_repr(element.value))
             if found.test is not None and found.target is not None:
-                self._told |= _bound_in(found.target)
+                self._reported |= _bound_in(found.target)
                 self.at(found.test, found.inside)
         if not is_hidden:
             self.at(found.container, names)

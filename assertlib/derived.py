@@ -57,7 +57,7 @@ def always_if(
 
     *consequent* is a callable, evaluated only then.  The antecedent is an
     assertion of its own, ``message [antecedent]``, so that a claim whose
-    antecedent never held is told apart from one that was put to the test.
+    antecedent never held is distinguished from one that was evaluated.
     """
     name = _derived(antecedent_message, message)
     if not sometimes(antecedent, name, details, invariant=invariant):
@@ -129,7 +129,7 @@ _derived_names: dict[tuple[Callable[[str], str], str], str] = {}
 
 def _derived(name: Callable[[str], str], message: str) -> str:
     if not isinstance(message, str):
-        # What records it will say so.
+        # The recorder reports it.
         return message
     found = _derived_names.get((name, message))
     if found is None:
@@ -188,8 +188,8 @@ class within:
         traceback: TracebackType | None,
     ) -> None:
         # Cancellation, KeyboardInterrupt and SystemExit are no Exceptions: the
-        # block was not allowed to finish, which says nothing about it.
-        # A violation inside has been told already.
+        # block was not allowed to finish, which proves nothing about it.
+        # A violation inside has been recorded already.
         if kind is not None and (
             not issubclass(kind, Exception) or issubclass(kind, InvariantViolation)
         ):

@@ -30,7 +30,7 @@ class Invariant:
 
     Args:
         id: ``area.kebab-name``, or ``area.kebab-name#clause`` for one of its
-            clauses.  ``assertlib check`` tells when the catalog has no such entry.
+            clauses.  ``assertlib check`` reports an id that the catalog lacks.
     """
 
     __slots__ = ("id",)

@@ -1,5 +1,5 @@
 """
-What a process says about itself: how it records, in which trial it is, when
+What a process declares about itself: how it records, in which trial it is, when
 it is ready, which faults are injected.
 
 `setup_complete` and `send_event` are those of the Antithesis SDKs.
@@ -44,14 +44,14 @@ def configure(
         features: Which optional parts of the store are on; invariants that
             `requires` one that is off are dormant.  From the environment:
             ``ASSERTLIB_FEATURES=watch=on,auth=off``.
-        sinks: Where violations and first hits are told: names of modules in
+        sinks: Where violations and first hits are published: names of modules in
             ``assertlib.telemetry``, or objects with a ``handle(hit)``.  From the
             environment: ``ASSERTLIB_SINKS``; by default ``log``.
         redact: Patterns, as in a shell, of names whose values must not be shown
             when an assertion comes out false: variables, attributes, fields, keys
             of details.  From the environment: ``ASSERTLIB_REDACT=*token*,secret``.
         max_records_per_second: How many records of hits and events may be written each second,
-            and told to sinks; 0 is without limit.  What goes beyond is dropped and counted.  The
+            and passed to sinks; 0 is without limit.  What goes beyond is dropped and counted.  The
             first true and the first false hit of each assertion are always written.  From the
             environment: ``ASSERTLIB_MAX_RECORDS_PER_SECOND``.
         max_shard_bytes: How large the lines of this process may get on disk, from 65,536; 0 is
@@ -95,7 +95,7 @@ class trial:
     Args:
         id: Its name, unique in the run.
         population: What it is a sample of: configuration and faults, in a few
-            split_list.  Rates are told only within a population.
+            words.  Rates are reported only within a population.
         seed: What its randomness is made from.
         sampler: ``seed-random`` (the default with a seed), ``set`` (the default
             without) or ``guided``.

@@ -202,7 +202,7 @@ class Site:
         return site_from_dict({**self.as_dict(), **names})
 
     def protecting(self, invariant: str) -> Site:
-        """The same site, with the invariant that somebody else says it protects."""
+        """The same site, with the invariant that it protects according to the catalog."""
         return site_from_dict({**self.as_dict(), "invariant": invariant})
 
     @property

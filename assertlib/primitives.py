@@ -217,7 +217,7 @@ def _is_sampled(kind: Kind, message: str, every: int) -> bool:
         _sampled[kind, message] = calls + 1
         return every < 1 or calls % every == 0
     except TypeError:
-        # The message is no string, which is told when it is counted; or `every` is no number.
+        # The message is not a string, which is reported when it is counted, or `every` is not a number.
         return True
 
 
@@ -318,10 +318,10 @@ def record_at(
 
 def merged(details: Details | None, extra: Mapping[str, object]) -> Mapping[str, object]:
     """*details*, evaluated, with *extra* over them."""
-    told = details() if callable(details) else details
-    if told is None:
+    given = details() if callable(details) else details
+    if given is None:
         return extra
-    return {**(told if hasattr(told, "keys") else {"value": told}), **extra}
+    return {**(given if hasattr(given, "keys") else {"value": given}), **extra}
 
 
 # -- plain assertions --------------------------------------------------------
@@ -484,8 +484,8 @@ def hit_at(
     details: Details | None,
     extra: Mapping[str, object] | None,
 ) -> bool:
-    """Record a hit of an assertion whose place is told instead of found."""
+    """Record a hit of an assertion whose place the caller passes."""
     if recorder.mode == OFF:
         return condition
-    told = details if extra is None else lambda: merged(details, extra)
-    return record_at(where, kind, condition, message, told, None)
+    combined = details if extra is None else lambda: merged(details, extra)
+    return record_at(where, kind, condition, message, combined, None)

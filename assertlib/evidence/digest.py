@@ -304,8 +304,8 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
     layout = table.layout(shard)
     folding = _Folding(layout, shard.false)
     # What belongs to no trial and broke nothing is told by the totals.
-    is_all_told = shard.open_trial is None and not folding.is_broken
-    for delta in shard.told if is_all_told else shard.deltas:
+    is_all_written = shard.open_trial is None and not folding.is_broken
+    for delta in shard.deltas_written if is_all_written else shard.deltas:
         folding.add(delta)
     columns = folding.by_trial()
     begun = TrialColumns(shard.trials)

@@ -7,7 +7,7 @@ each assertion: hash of its message, its kind, true hits, false hits.
 It is mapped into memory, so a hit is one addition and the kernel keeps the
 sum whatever happens to the process.
 
-The cell of the kind also says which outcomes have been seen.  That is set before the first hit
+The cell of the kind also records which outcomes have been seen.  That is set before the first hit
 is counted, on the slow path, so it costs the hot path nothing, and it makes a count that was
 zeroed, or appeared from a flipped bit, contradict the file itself.
 
@@ -59,7 +59,7 @@ IN_MEMORY = bytes(1)
 
 
 def seen_bit(condition: bool) -> int:
-    """The bit that says that this outcome has been seen."""
+    """The bit for an outcome that has been seen."""
     return SEEN_TRUE if condition else SEEN_FALSE
 
 

@@ -1,7 +1,6 @@
 """
-What is said aloud when recording itself does not work: once each, never raised,
-and never while the recorder is locked, because a handler of `logging` may wait
-for the recorder.
+Warnings about recording itself: each text once, never raised, and never while the recorder is
+locked, because a handler of `logging` may wait for the recorder.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ _pending: list[str] = []
 _handler: Callable[[str], bool] | None = None
 
 
-def set_handler(tell: Callable[[str], bool]) -> None:
-    """Have what is said told by *tell* first, which returns whether anybody took it."""
+def set_handler(handler: Callable[[str], bool]) -> None:
+    """Pass each warning to *handler* first, which returns False to have it logged instead."""
     global _handler
-    _handler = tell
+    _handler = handler
 
 
 def warn_later(text: str) -> None:
@@ -31,7 +30,7 @@ def warn_later(text: str) -> None:
 
 
 def emit() -> None:
-    """Tell what was noted, to sinks that want to know, else with `log`."""
+    """Emit the warnings that are pending, to the handler or else to the log."""
     while _pending:
         text = _pending.pop(0)
         try:

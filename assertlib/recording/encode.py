@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 DETAILS_LIMIT = 64 * 1024
-"""Bytes of serialised details a record may hold; more is cut, and says so."""
+"""Bytes of serialised details in a record; longer details are truncated and marked so."""
 
 _HEAD = 1024
 _DEPTH_LIMIT = 100
@@ -77,7 +77,7 @@ def json_text(text: str) -> str:
 
 
 def line(key: str, body: object) -> str:
-    """One record as a line; its kind can be told from the first characters."""
+    """One record as a line; its prefix identifies its type."""
     return _dumps({key: body}) + "\n"
 
 

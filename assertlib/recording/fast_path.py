@@ -94,7 +94,7 @@ SCRATCH: Cell = make_cell(memoryview(bytearray(8)).cast("Q"), 0)
 """Where hits are counted that nobody wants: with recording off, all of them."""
 
 _binders: dict[tuple[Kind, str], list[Bind]] = {}
-"""What is told of each outcome and cell of a bound assertion, None when it is taken away."""
+"""Called with each outcome and cell of a bound assertion; None withdraws the cell."""
 
 
 def counted(kind: Kind, outcome: bool, message: str) -> bool:
@@ -187,7 +187,7 @@ def accelerated(
             function,
             function.__name__,
             function.__module__,
-            _told(function),
+            _text_signature(function),
             _reduced(function),
             false_tables[kind],
             true_tables[kind],
@@ -202,7 +202,7 @@ def accelerated(
 
 
 def twin_of(function: object) -> object:
-    """What *function* is in Python, if it is accelerated, so that both are told alike."""
+    """The Python function behind *function*, if it is accelerated: both have one identity."""
     behind = getattr(function, "__self__", None)
     if speed is None or not isinstance(behind, speed.Assertion):
         return function
@@ -224,7 +224,7 @@ def _module(name: str) -> object:
 _texts: dict[object, str] = {}
 
 
-def _told(function: Callable[..., object]) -> str:
+def _text_signature(function: Callable[..., object]) -> str:
     """Signature and docstring in the form of a builtin, one text for all bound assertions."""
     text = _texts.get(function.__code__)
     if text is None:

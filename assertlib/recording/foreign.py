@@ -237,7 +237,7 @@ class _Reading:
     def _begin_process(self, sdk: Record) -> _Process:
         language = sdk.get("language")
         known = language if isinstance(language, dict) else {}
-        name = str(known.get("name") or "a language that is not told")[:50]
+        name = str(known.get("name") or "an unknown language")[:50]
         if name not in self._account.languages:
             self._account.languages.append(name)
         number = len(self._account.shards) + 1
@@ -323,8 +323,8 @@ class _Process:
         """Take a declaration or a hit; returns what is wrong with it."""
         kind = _kind(body)
         if kind is None:
-            told = ", ".join(repr(body.get(key))[:50] for key in ("display_type", "assert_type"))
-            return f"claims what is not known: {told}"
+            claimed = ", ".join(repr(body.get(key))[:50] for key in ("display_type", "assert_type"))
+            return f"unknown claim: {claimed}"
         name, hit, condition = body.get("id"), body.get("hit"), body.get("condition")
         name = body.get("message") if name is None else name
         if (
@@ -343,7 +343,7 @@ class _Process:
             assertion = self._declare(kind, name, location)
         self._account.understood["hit" if hit else "declaration"] += 1
         if hit:
-            # Old SDKs say that the condition of an unreachable that was reached is true.
+            # Old SDKs report the condition of an unreachable that was reached as true.
             outcome = kind is REACHABLE or (condition and kind is not UNREACHABLE)
             self._take_hit(assertion, kind, name, location, outcome, body.get("details"))
         return ""
@@ -407,7 +407,7 @@ class _Process:
         return ""
 
     def _guidance_line(self, name: str, body: Record, data: Record, maximize: bool) -> str:
-        told = {
+        body = {
             "guidance_type": BOOLEAN if body.get("guidance_type") == BOOLEAN else NUMERIC,
             "id": name,
             "message": name,
@@ -416,7 +416,7 @@ class _Process:
             "hit": True,
         }
         encoded = self._encoder.encode(data, name)
-        return line_with_details(GUIDANCE, told, "guidance_data", encoded.text or "{}")
+        return line_with_details(GUIDANCE, body, "guidance_data", encoded.text or "{}")
 
     def finish(self) -> None:
         """Give the shard its name."""
@@ -425,8 +425,8 @@ class _Process:
         troubles = self._account.troubles()
         for number, reason in troubles:
             self._file.write(line(shard.ERROR, self._trouble(number, reason)))
-        told = {"time": self._time, "lost": 0, "troubles": len(troubles), "truncated": 0}
-        self._file.write(line(shard.EXIT, told))
+        body = {"time": self._time, "lost": 0, "troubles": len(troubles), "truncated": 0}
+        self._file.write(line(shard.EXIT, body))
         self.close()
         os.replace(self._hidden, self._path + shard.SUFFIX)
 
@@ -452,7 +452,7 @@ class _Process:
 
 
 def _kind(body: Record) -> Kind | None:
-    """What it claims, told by its display type, or else by how it is to be judged."""
+    """Its kind: the display type, or else derived from assert type and must_hit."""
     displayed = kind_displayed(str(body.get("display_type")))
     if displayed is not None:
         return displayed

@@ -62,7 +62,7 @@ class Watermark:
         self.pending: Mapping[str, object] | None = None
 
     def improves(self, value: float) -> bool:
-        """Whether *value* tells something new."""
+        """Whether *value* is more extreme than any before."""
         if self.best is None:
             return True
         return value > self.best if self.maximize else value < self.best

@@ -1,5 +1,5 @@
 """
-One evaluation of an assertion, in full: what is written, told to subscribers
+One evaluation of an assertion, in full: what is written, passed to subscribers
 and raised.
 """
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
             """Its place in the source."""
 
         def captured(self) -> Captured | None:
-            """Condition and values at this moment; None when they can't be told."""
+            """Condition and values at this moment; None when they are unavailable."""
 
 
 class Elsewhere:
-    """A place that is told instead of found."""
+    """A place that the caller passes, instead of one found on the stack."""
 
     __slots__ = ("_location",)
 
@@ -30,7 +30,7 @@ class Elsewhere:
         self._location = location
 
     def location(self) -> Location:
-        """The place told."""
+        """The place that was passed."""
         return self._location
 
     def captured(self) -> None:

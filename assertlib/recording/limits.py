@@ -63,12 +63,12 @@ class Limits:
         return True
 
     def as_environment(self) -> dict[str, str]:
-        """What children have to be told."""
+        """The environment that child processes inherit."""
         return {RECORDS_ENV: str(self.records_per_second), BYTES_ENV: str(self.shard_bytes)}
 
 
 def limits_of(environ: Mapping[str, str]) -> Limits:
-    """The limits that the environment sets; one that cannot be read is said, and is none."""
+    """The limits that the environment sets; one that cannot be parsed is reported and ignored."""
     records = _limit_of(environ, RECORDS_ENV, lambda value: Limits(records_per_second=value))
     return Limits(records, _limit_of(environ, BYTES_ENV, lambda value: Limits(shard_bytes=value)))
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     class Subscriber(Protocol):
         """
-        Is told of violations and of first true hits.
+        Receives violations and first true hits.
 
-        One that also has ``trouble(text)`` is told what goes wrong with recording, instead of
+        One that also has ``trouble(text)`` receives warnings about recording, instead of
         the logger ``assertlib``.
         """
 
@@ -62,7 +62,7 @@ def load_sink(name: str) -> Subscriber:
 
 
 def load_explainer() -> Explainer | None:
-    """What tells the whole story of a violation, if the tools are installed."""
+    """The explainer of violations, if the tools are installed."""
     try:
         factory: Callable[[], Explainer] = _attribute("assertlib.evidence.explanation", "explainer")
         return factory()

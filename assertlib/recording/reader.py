@@ -1,10 +1,9 @@
 """
 Reads what processes left in a run directory.
 
-A torn last line is what a killed process leaves, and is passed over; any other
-line that cannot be read is an error that names the file and the line.  What a line
-is, its first characters tell: hits are passed over until somebody wants to know
-more of them than the counters say.
+A torn last line is what a killed process leaves, and is skipped; any other line that
+cannot be parsed is an error with file and line.  The prefix of a line identifies the
+record: hits are parsed on demand, for what the counters lack.
 """
 
 from __future__ import annotations
@@ -149,7 +148,7 @@ def _join(
     details: Callable[[], DetailsReading],
     declared: int,
 ) -> None:
-    """Join lines and counters; hits are looked at only where counters do not tell all."""
+    """Join lines and counters; hits are parsed only where counters are incomplete."""
     target = reading.shard
     target.damage = [] if counts is None else list(counts.damage)
     in_memory = damage == _IN_MEMORY
@@ -287,7 +286,7 @@ class Follower:
             _take_line(self._path, self._lines, text, self._takers)
 
     def count(self) -> None:
-        """Take what the counters tell now."""
+        """Take the current counters."""
         path = self._path[: -len(shard.SUFFIX)] + shard.COUNTS_SUFFIX
         counts, damage = _counter_file(path)
         self._details.finish(counts)

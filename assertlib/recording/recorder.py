@@ -352,7 +352,7 @@ class Recorder:
             locked(self._publish, it)
         if it.hit is not None and not it.is_published and it.process is self._process:
             it.is_published = True
-            self.sinks.tell(it.hit)
+            self.sinks.publish(it.hit)
 
     def _count(self, it: Evaluation) -> None:
         if it.process is not self._process:
@@ -551,7 +551,7 @@ class Recorder:
     # -- explaining ------------------------------------------------------
 
     def explain(self, hit: Hit) -> str | None:
-        """The whole story of a violation, where the tools to tell it are installed."""
+        """The full explanation of a violation, if the tools are installed."""
         if not self._explainer_sought:
             from .loader import load_explainer
 

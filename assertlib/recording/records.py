@@ -130,7 +130,7 @@ def _minus(whole: list[int], parts: list[int]) -> list[int]:
 
 class Details:
     """
-    What a shard tells of its assertions one by one.
+    Assertions and hits of a shard, one by one.
 
     Attributes:
         guidance: The last of each rich assertion, by its message.
@@ -149,11 +149,11 @@ class Shard:
     Attributes:
         name: ``<pid>-<token>``; evidence is idempotent by it.
         true, false: Hits by slot, exact also after a kill.
-        told: Their parts by trial, as far as the process lived to tell.
+        deltas_written: Their parts by trial, as far as the process wrote them before it ended.
         open_trial: What the rest belongs to.
         base: The trial the process was born in.
         exited: Whether it came to a regular end.
-        identities: Hash of the message and code of the kind by slot, as the counters tell;
+        identities: Hash of the message and code of the kind by slot, from the counters;
             None if there are no counters.
         clock: When the process began to record, by the boot-time clock; None if unknown.
         clock_id: What its readings of that clock may be compared with; empty if with none.
@@ -177,7 +177,7 @@ class Shard:
         self.damage: list[str] = []
         self.true: list[int] = []
         self.false: list[int] = []
-        self.told: list[Delta] = []
+        self.deltas_written: list[Delta] = []
         self.open_trial: str | None = None
         self.trials: dict[str, TrialRecord] = {}
         self.faults: list[FaultRecord] = []
@@ -197,10 +197,14 @@ class Shard:
         """The parts of the counts by trial, what was open at a kill included."""
         rest = Delta(
             self.open_trial,
-            _minus(self.true, added([delta.true for delta in self.told])),
-            _minus(self.false, added([delta.false for delta in self.told])),
+            _minus(self.true, added([delta.true for delta in self.deltas_written])),
+            _minus(self.false, added([delta.false for delta in self.deltas_written])),
         )
-        return [*self.told, rest] if any(rest.true) or any(rest.false) else self.told
+        return (
+            [*self.deltas_written, rest]
+            if any(rest.true) or any(rest.false)
+            else self.deltas_written
+        )
 
     @property
     def details(self) -> Details:

@@ -1,5 +1,5 @@
 """
-Values as short texts, without what must not be told.
+Values as short texts, without secrets.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ class Session:
         """
         Args:
             run_dir: Where to record; nothing that is wrong with it raises.
-            facts: What the shard's header shall say of the process.
+            facts: What the shard's header records of the process.
             trial: Returns the id of the trial that gets the hits now.
             most_bytes: How large its lines may get; 0 is without limit.
             platform: What takes the records, too.
@@ -298,7 +298,7 @@ class Session:
         self._is_full = False
 
     def _has_no_room(self, lines: list[str], *, is_news: bool) -> bool:
-        """Whether the shard is full; before it gets so it tells what was counted till then."""
+        """Whether the shard is full; before that, the counts so far are written."""
         if self._writer is None or not lines:
             return False
         # A letter takes at most twelve bytes in JSON.

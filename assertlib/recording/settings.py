@@ -1,5 +1,5 @@
 """
-What the environment says of recording.
+Recording settings from the environment.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class ShardWriter:
         self._is_torn = False
         self._spacious_until = 0
         # The name appears only once the lock is held, so that whoever sees the
-        # file can tell from the lock whether its process lives.
+        # file can infer from the lock whether its process lives.
         hidden = f"{path}.new"
         with suppress(FileNotFoundError):
             # Of an attempt that was interrupted.

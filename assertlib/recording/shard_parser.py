@@ -47,7 +47,7 @@ GUIDANCE = "antithesis_guidance"
 
 
 class DetailsReading:
-    """One pass over the lines that tell of assertions and their hits."""
+    """One pass over the lines of assertions and their hits."""
 
     def __init__(self) -> None:
         self.details = Details()
@@ -127,7 +127,7 @@ class DetailsReading:
             self.details.guidance[_str(body["id"])] = body
 
     def finish(self, counts: CounterFile | None) -> Details:
-        """Number the slots; one whose line is missing has only what its counters tell."""
+        """Number the slots; one whose line is missing has only its counters."""
         counted = [] if counts is None else counts.slots
         size = max(len(counted), max(self._numbered, default=-1) + 1)
         self.details.slots = []
@@ -138,7 +138,7 @@ class DetailsReading:
         return self.details
 
     def count_at_least(self, true: list[int], false: list[int]) -> None:
-        """Make the counters, which were lost, those that the hits tell of."""
+        """Make the counters, which were lost, those of the hits."""
         for hit in self.details.hits:
             number = self._numbers[f"{hit.kind.name} {hit.message}"]
             counted = true if hit.condition else false
@@ -212,7 +212,7 @@ class Reading:
             del self._open[self._open.index(identifier) :]
 
     def _take_delta(self, body: Record, _: int) -> None:
-        self.shard.told.append(
+        self.shard.deltas_written.append(
             Delta(_optional(body["trial"]), _counts(body["true"]), _counts(body["false"]))
         )
 
@@ -282,7 +282,7 @@ class Reading:
         contradiction is damage.
 
         Args:
-            details: What the hits tell, where the counters do not tell all.
+            details: Reads the hits, where the counters are incomplete.
             declared: How many assertions the lines declare.
             in_memory: Whether no counter could be put into a file.
         """
@@ -324,13 +324,13 @@ class Reading:
             target.damage.append(
                 f"its lines declare {declared} assertions, its counters {counts.named}"
             )
-        for name, counted, told in (
-            ("true", target.true, added([delta.true for delta in target.told])),
-            ("false", target.false, added([delta.false for delta in target.told])),
+        for name, counted, written in (
+            ("true", target.true, added([delta.true for delta in target.deltas_written])),
+            ("false", target.false, added([delta.false for delta in target.deltas_written])),
         ):
-            if _exceeds(told, counted):
+            if _exceeds(written, counted):
                 target.damage.append(f"its trials count more {name} hits than its counters")
-                counted[:] = _larger(told, counted)
+                counted[:] = _larger(written, counted)
         recorded = [
             self._violations.get(n, 0) for n in range(max(self._violations, default=-1) + 1)
         ]
@@ -340,7 +340,7 @@ class Reading:
             target.true += [0] * (len(target.false) - len(target.true))
 
     def _take_counts(self, counts: CounterFile) -> None:
-        """The counters tell all."""
+        """The counters are complete."""
         target = self.shard
         target.durable = True
         target.lost_records = max(target.lost_records, counts.lost_records)
@@ -351,13 +351,13 @@ class Reading:
         target.false = [slot[3] for slot in counts.slots]
 
     def _add_up(self, counts: CounterFile | None) -> None:
-        """Counters that are damaged, or not durable, are at least what the lines tell."""
+        """Counters that are damaged, or not durable, are at least those of the lines."""
         target = self.shard
         if counts is not None:
             self._take_counts(counts)
         target.durable = counts is not None and counts.durable
-        true = _larger(added([delta.true for delta in target.told]), target.true)
-        false = _larger(added([delta.false for delta in target.told]), target.false)
+        true = _larger(added([delta.true for delta in target.deltas_written]), target.true)
+        false = _larger(added([delta.false for delta in target.deltas_written]), target.false)
         if self._in_memory is not None:
             target.durable = False
             true = _larger(true, self._in_memory[0])
@@ -365,9 +365,9 @@ class Reading:
         target.true, target.false = true, false
 
 
-def _exceeds(told: Sequence[int], counted: Sequence[int]) -> bool:
-    """Whether anything is more often in *told* than in *counted*."""
-    return any(map(gt, told, counted)) or any(told[len(counted) :])
+def _exceeds(written: Sequence[int], counted: Sequence[int]) -> bool:
+    """Whether anything is more often in *written* than in *counted*."""
+    return any(map(gt, written, counted)) or any(written[len(counted) :])
 
 
 def _larger(left: Sequence[int], right: Sequence[int]) -> list[int]:

@@ -1,5 +1,5 @@
 """
-Who is told of violations, of first true hits, and of trouble with recording.
+The subscribers to violations, first true hits and warnings about recording.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Sinks:
             if self._loaded is not None:
                 self._loaded += _loaded(name)
 
-    def tell(self, hit: Hit) -> None:
-        """Tell them of *hit*, if it is one to be told of."""
+    def publish(self, hit: Hit) -> None:
+        """Pass *hit* to them, if it is a violation or a first true hit."""
         is_news = hit.condition or hit.is_violation
         for each in list(self.subscribers) if is_news else ():
             _tell(each, hit)
@@ -79,7 +79,7 @@ class Sinks:
         self.loaded()
         if is_news:
             self._late.append(hit)
-        # Whoever loads them tells what came meanwhile.
+        # The thread that loads them publishes what arrives meanwhile.
         while self._late and self._loaded is not None:
             try:
                 late = self._late.pop(0)

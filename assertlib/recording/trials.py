@@ -1,5 +1,5 @@
 """
-Trials: the units inside a run that evidence is told by.
+Trials: the units of evidence inside a run.
 
 A trial is process-wide and nests; the inner one gets the hits.  Processes
 started inside one inherit it through the environment.

@@ -77,7 +77,7 @@ def summary_of(count=6, messages=None):
                 )
             )  # fmt: skip
     shard.true, shard.false = true, false
-    shard.told.append(Delta("seed 0", true, false))
+    shard.deltas_written.append(Delta("seed 0", true, false))
     for seed in range(40):
         name = f"seed {seed}"
         shard.trials[name] = TrialRecord(Trial(name, population="swarm", seed=seed), seed)
