@@ -1,3 +1,3 @@
 """
-The command line: one module per command, thin faces of the rooms below.
+The command line: one module per command, a thin layer over the packages below.
 """

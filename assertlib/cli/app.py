@@ -1,5 +1,5 @@
 """
-The commands, put together; each is imported when it is asked for.
+The command line, assembled from commands that are imported on demand.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from ..report.screen import install
 
 EPILOG = """Examples:
 
-assertlib init                         a first catalog and configuration
+assertlib init                         create a catalog and configuration
 
-assertlib check                        does the code match the catalog?
+assertlib check                        check the code against the catalog
 
 assertlib run -- python -m kvstore     record a program and its children
 
-assertlib ingest node-*.jsonl          take what an Antithesis SDK of any language wrote
+assertlib ingest node-*.jsonl          import the output of any Antithesis SDK
 
-assertlib top                          watch a run while it is recorded
+assertlib top                          watch a run live
 
-assertlib report                       what the newest run proved
+assertlib report                       show what the newest run proved
 
-assertlib gate                         may this change go in?
+assertlib gate                         compare this change with history
 
 pytest --assertlib                     record a test session
 
 assertlib robustness etcd --for 60s    test a real etcd under load and faults
 
-assertlib sim explore kvstore.simulation:rounds --for 60s    simulate a store, seed by seed
+assertlib sim explore kvstore.simulation:rounds --for 60s    simulate a store, one trial per seed
 """
 
 _COMMANDS = {
@@ -57,23 +57,23 @@ _COMMANDS = {
     "robustness": "robustness",
     "sim": "sim",
 }
-"""In which module of this package each is: as its `app`, or as the function of that name."""
+"""Module of each command; it defines either an `app` or a function with the command's name."""
 
-_A_COMMAND = {"allow_interspersed_args": False, "ignore_unknown_options": False}
-_SETTINGS = {"run": _A_COMMAND, "exec": _A_COMMAND}
+_TAKES_COMMAND = {"allow_interspersed_args": False, "ignore_unknown_options": False}
+_SETTINGS = {"run": _TAKES_COMMAND, "exec": _TAKES_COMMAND}
 
 
 def app_with(names: Iterable[str] = _COMMANDS) -> typer.Typer:
-    """The command line with the commands *names*; no other is imported."""
+    """Build the command line with the commands *names* and import only those."""
     app = typer.Typer(
         name="assertlib",
         no_args_is_help=True,
         add_completion=False,
         epilog=EPILOG,
         pretty_exceptions_enable=False,
-        help="Knowledge of what must hold in a store: written down, asserted, proved by evidence.",
+        help="Write down what must hold in a store, assert it, and prove it with evidence.",
     )
-    app.callback()(_before)
+    app.callback()(_global_options)
     for name in names:
         module = importlib.import_module(f"{__package__}.{_COMMANDS[name]}")
         if hasattr(module, "app"):
@@ -89,7 +89,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _before(
+def _global_options(
     version: Annotated[
         bool,
         typer.Option(
@@ -97,18 +97,18 @@ def _before(
         ),
     ] = False,
 ) -> None:
-    """Take the options that come before a command."""
+    """Accept the options that precede a command."""
 
 
 def command_line() -> Callable[[], int]:
-    """What runs the command that was asked for, and returns its exit code."""
-    # `check` has no use for a simulator, and starts faster without.
+    """Return a function that runs the requested command and returns its exit code."""
+    # Importing only the requested command keeps startup fast: `check` needs no simulator.
     asked = [word for word in sys.argv[1:2] if word in _COMMANDS]
     return partial(_run, app_with(asked or _COMMANDS))
 
 
 _ParseError = cast(type[Exception], typer.BadParameter.__mro__[2])
-"""``ClickException``, of click or of the copy that newer versions of typer bring along."""
+"""``ClickException``, from click or from the copy that newer versions of typer bundle."""
 
 
 def _run(app: typer.Typer) -> int:
@@ -116,12 +116,12 @@ def _run(app: typer.Typer) -> int:
     try:
         code = app(standalone_mode=False)
     except _ParseError as error:
-        return _show(error)
+        return _print_parse_error(error)
     return code if isinstance(code, int) else 0
 
 
-def _show(error: Any) -> int:
-    """Print an error of the command line as typer does, with the words of its user escaped."""
+def _print_parse_error(error: Any) -> int:
+    """Print a command-line error as typer does, with user input escaped."""
     from typer.rich_utils import rich_format_error
 
     error.message = escaped(error.message)

@@ -37,7 +37,7 @@ from .common import (
 from .review import review
 
 app = typer.Typer(
-    no_args_is_help=True, help="Look at what is written down, and keep it in step with the code."
+    no_args_is_help=True, help="Inspect the catalog and keep it in step with the code."
 )
 app.command("review")(review)
 
@@ -55,7 +55,7 @@ def schema() -> int:
 
 
 def schema_text() -> str:
-    """The schema as it is committed."""
+    """The JSON Schema as committed."""
     return json.dumps(file_schema(), indent=2, sort_keys=True) + "\n"
 
 
@@ -63,7 +63,7 @@ def schema_text() -> str:
 @command
 def list_invariants(target: TargetOption = None, project: ProjectOption = None) -> int:
     """
-    List the invariants: id, status, how many assertions name them, title.
+    List invariants: id, status, number of assertions, title.
 
     Example: assertlib catalog list
     """
@@ -80,13 +80,13 @@ def list_invariants(target: TargetOption = None, project: ProjectOption = None) 
 @app.command("new")
 @command
 def new(
-    id: Annotated[str, typer.Argument(help="Such as wal.fsync-before-ack.")],
+    id: Annotated[str, typer.Argument(help="Invariant id, e.g. wal.fsync-before-ack.")],
     title: Annotated[str, typer.Option(help="The invariant in one line.")] = "",
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Add a draft of an invariant to its area's file, for you to fill in.
+    Add a draft invariant to the file of its area, to be filled in.
 
     Example: assertlib catalog new wal.fsync-before-ack --title "A write is synced before its ack"
     """
@@ -94,11 +94,11 @@ def new(
     _, found = config.target(target)
     own = config.own_catalog(found)
     if own is None:
-        return _usage("the target has no catalog of its own to write to")
+        return _usage("the target has no writable catalog of its own")
     catalog = load(config.catalog_roots(found), config.root)
     if id in catalog.entries:
         entry = catalog.entries[id]
-        return _usage(f"there is an invariant {id!r} already, at {entry.file}:{entry.line}")
+        return _usage(f"invariant {id!r} already exists, at {entry.file}:{entry.line}")
     path = add_draft(config.root / own, id, title)
     print(f"wrote a draft of {id} to {path.relative_to(config.root)}; fill it in")
     return OK
@@ -107,15 +107,15 @@ def new(
 @app.command("rename")
 @command
 def rename(
-    old: Annotated[str, typer.Argument(help="The message that an assertion had.")],
-    new: Annotated[str, typer.Argument(help="The one that it has in the code now.")],
+    old: Annotated[str, typer.Argument(help="The previous message of the assertion.")],
+    new: Annotated[str, typer.Argument(help="Its current message in the code.")],
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Say that an assertion has a new message: evidence, witnesses and reviews follow.
+    Record that an assertion was renamed; evidence, witnesses and reviews follow it.
 
-    Writes renames.toml beside the catalog, which is to be committed.
+    Writes renames.toml next to the catalog; commit it.
 
     Example: assertlib catalog rename "ack follows fsync" "acks follow their fsync"
     """
@@ -123,30 +123,30 @@ def rename(
     sharing = sharing_targets(config, target)
     own = config.own_catalog(config.target(target)[1])
     if own is None:
-        return _usage("the target has no catalog of its own to write to")
+        return _usage("the target has no writable catalog of its own")
     here = {site.origin: site for checked in sharing for site in checked.scan.sites}
     if new not in here:
         hint = did_you_mean(new, here) or "rename it in the code first"
-        return _usage(f"no assertion is called {new!r}; {hint}")
+        return _usage(f"no assertion has the message {new!r}; {hint}")
     if old in here:
         site = here[old]
-        return _usage(f"{old!r} still stands at {site.file}:{site.line}; its name is taken")
+        return _usage(f"{old!r} is still in use at {site.file}:{site.line}")
     lock = sharing[0].lock
     known = _names_before(config, sharing[0])
     if known and old not in known:
-        hint = did_you_mean(old, known) or "no review and no run here knows it"
-        return _usage(f"no assertion was ever called {old!r}; {hint}")
+        hint = did_you_mean(old, known) or "no review or run in this project contains it"
+        return _usage(f"no assertion ever had the message {old!r}; {hint}")
     path = add_rename(config.root / own, old, new)
-    told = path.relative_to(config.root).as_posix()
+    written = path.relative_to(config.root).as_posix()
     if lock is not None and lock.exists and not lock.findings and rename_link(lock, old, new):
         lock.write()
-        told += f" and {lock.shown}"
-    print(f"{told}: {old!r} is {new!r} now; commit")
+        written += f" and {lock.shown}"
+    print(f"{written}: renamed {old!r} to {new!r}; commit it")
     return OK
 
 
 def _names_before(config: Config, checked: Checked) -> set[str]:
-    """What assertions are or were called, as reviews, renames and runs know."""
+    """All current and former messages found in reviews, renames and runs."""
     renames = checked.catalog.renames.messages
     names = {*renames, *renames.values()}
     for known in checked.lock.reviewed.values() if checked.lock else ():
@@ -160,24 +160,24 @@ def _names_before(config: Config, checked: Checked) -> set[str]:
 @command
 def export(
     antithesis: Annotated[
-        bool, typer.Option("--antithesis", help="As declarations of the Antithesis wire format.")
+        bool, typer.Option("--antithesis", help="Write declarations in the Antithesis wire format.")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write, - for the terminal.")
+        Path | None, typer.Option("--output", "-o", help="Output file; - for stdout.")
     ] = None,
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Write the assertions of the source for other tools.
+    Export the assertions in the source for other tools.
 
-    With ANTITHESIS_ASSERTION_CATALOG naming the file, Antithesis knows also of those that are
-    never reached, and its SDKs declare them.
+    Point ANTITHESIS_ASSERTION_CATALOG at the file, and Antithesis SDKs also declare assertions
+    that are never reached.
 
     Example: assertlib catalog export --antithesis -o assertion_catalog.json
     """
     if not antithesis:
-        return _usage("say in which form: --antithesis")
+        return _usage("choose an output format: --antithesis")
     checked = check_readable(configuration(project), target)
     put("".join(declarations(checked.scan.sites)), output)
     return OK
@@ -191,7 +191,7 @@ def _usage(text: str) -> int:
 @app.command("show")
 @command
 def show(
-    id: Annotated[str, typer.Argument(help="Such as wal.fsync-before-ack.")],
+    id: Annotated[str, typer.Argument(help="Invariant id, e.g. wal.fsync-before-ack.")],
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
@@ -206,6 +206,6 @@ def show(
     entry = checked.catalog.entries.get(id)
     if entry is None:
         hint = did_you_mean(id, checked.catalog.entries) or "`assertlib catalog list` lists all"
-        return _usage(f"there is no invariant {id!r}; {hint}")
+        return _usage(f"unknown invariant {id!r}; {hint}")
     print(render_pages(checked, others)[page_name(entry)], end="")
     return OK

@@ -41,30 +41,32 @@ def check(
     baseline: Annotated[
         Path | None,
         typer.Option(
-            "--baseline-findings", metavar="FILE", help="Findings that are known, and no failure."
+            "--baseline-findings",
+            metavar="FILE",
+            help="Known findings, which don't fail the check.",
         ),
     ] = None,
     update: Annotated[
         bool,
-        typer.Option("--update", help="Write that file, or take out of it what is mended."),
+        typer.Option("--update", help="Create that file, or drop fixed findings from it."),
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
     format: Annotated[
-        FindingFormat, typer.Option("--format", "-f", help="How to write it.")
+        FindingFormat, typer.Option("--format", "-f", help="Output format.")
     ] = FindingFormat.TEXT,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write, - for the terminal.")
+        Path | None, typer.Option("--output", "-o", help="Output file; - for stdout.")
     ] = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Join catalog and code, and print where they disagree.
+    Compare the catalog with the code and report every mismatch.
 
-    Without --target, all targets.  Nothing is imported or run.
-    Exit code 1 if there is an error, 3 if a target has no source file;
+    Checks all targets unless --target names one.  Nothing is imported or run.
+    Exit code 1 on errors, 3 if a target has no source file;
     `assertlib explain AL101` explains a rule.
-    A project that starts with many writes them down once, with --baseline-findings FILE --update:
-    from then on that file only ever gets shorter.
+    To adopt the check with many findings, record them once with --baseline-findings FILE --update;
+    later updates only shrink that file.
 
     Example: assertlib check --strict
     """
@@ -77,9 +79,9 @@ def check(
         place=place_from_here(config),
     )
     if update and baseline is None:
-        raise typer.BadParameter("say which file with --baseline-findings FILE")
+        raise typer.BadParameter("--update requires --baseline-findings FILE")
     if update and target is not None:
-        raise typer.BadParameter("a baseline is of all targets: leave out --target")
+        raise typer.BadParameter("a baseline covers all targets: omit --target")
     if baseline is not None:
         is_part = target is not None
         checks = _without_known(checks, baseline, update=update, is_part=is_part)
@@ -95,14 +97,14 @@ def check(
 
 
 def _without_known(checks: Checks, path: Path, *, update: bool, is_part: bool) -> Checks:
-    """*checks* but for what the baseline at *path* knows."""
+    """Remove the findings of the baseline at *path* from *checks*."""
     if not path.exists() and not update:
-        raise ConfigError(f"there is no {path} yet; write it with --update")
+        raise ConfigError(f"{path} does not exist; create it with --update")
     known = read_known(path) if path.exists() else None
     if update:
         known = write_known(path, checks, known)
     rest, gone = checks.without(known or set())
     if gone and not is_part:
-        told = f"{counted(gone, 'finding')} of {path} mended: shorten it with --update"
-        print(told, file=sys.stderr)
+        text = f"{counted(gone, 'finding')} in {path} fixed: drop from the file with --update"
+        print(text, file=sys.stderr)
     return rest

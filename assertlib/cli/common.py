@@ -1,5 +1,5 @@
 """
-What commands share: options, exit codes, and errors as one line.
+Shared by all commands: options, exit codes and one-line error messages.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ P = ParamSpec("P")
 
 TargetOption = Annotated[
     str | None,
-    typer.Option("--target", "-t", metavar="NAME", help="Target of pyproject.toml."),
+    typer.Option("--target", "-t", metavar="NAME", help="Target in pyproject.toml."),
 ]
 
 
@@ -41,13 +41,13 @@ ProjectOption = Annotated[
     typer.Option(
         "--project",
         metavar="DIR",
-        help="Project directory; default: the nearest one from the working directory upwards.",
+        help="Project directory; default: the nearest project at or above the working directory.",
     ),
 ]
 
 
 def command(function: Callable[P, int]) -> Callable[P, None]:
-    """Make the returned number the exit code, and known errors one line on stderr."""
+    """Exit with the returned code; print known errors as one line on stderr."""
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -55,35 +55,35 @@ def command(function: Callable[P, int]) -> Callable[P, None]:
             code = function(*args, **kwargs)
             sys.stdout.flush()
         except NoDataError as error:
-            code = _say(error, NO_DATA)
+            code = _fail(error, NO_DATA)
         except AssertlibError as error:
-            code = _say(error, USAGE)
+            code = _fail(error, USAGE)
         except Interrupted as error:
             code = SIGNALLED + error.number
         except BrokenPipeError:
-            # The reader, such as head, has seen enough; nothing may be flushed at exit.
+            # The reader, such as head, closed the pipe; the flush at exit must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = OK
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
-            code = _say(f"{place}{error.strerror}", USAGE)
+            code = _fail(f"{place}{error.strerror}", USAGE)
         raise typer.Exit(code)
 
     return run
 
 
 def verdict_code(summary: Summary) -> int:
-    """The exit code of a face that has judged a run."""
+    """The exit code of a command that judged a run."""
     if summary.is_violated:
         return WRONG
     report_damage(summary.damage)
     if summary.damage:
         return USAGE
     if summary.refusals:
-        # What a condition without a truth value stands for may be violated.
+        # A condition without a truth value may hide a violation.
         print(
             f"assertlib: {counted(summary.refusals, 'evaluation')} of a condition without a truth"
-            " value; see the findings of `assertlib report`",
+            " value; see the findings in `assertlib report`",
             file=sys.stderr,
         )
         return WRONG
@@ -91,19 +91,19 @@ def verdict_code(summary: Summary) -> int:
 
 
 def report_damage(damage: Iterable[str]) -> None:
-    """Print what is missing from a run, or contradicts itself."""
+    """Print what is missing or inconsistent in a run."""
     for text in damage:
-        print(f"assertlib: damaged: {text}; record the run anew", file=sys.stderr)
+        print(f"assertlib: damaged: {text}; record the run again", file=sys.stderr)
 
 
-def _say(error: object, code: int) -> int:
-    # A name with a line break in it does not begin a line.
+def _fail(error: object, code: int) -> int:
+    # Indent continuation lines, so that a line break in a name cannot forge a message.
     print(f"assertlib: {error}".replace("\n", "\n  "), file=sys.stderr)
     return code
 
 
 def put(text: str, output: Path | None) -> None:
-    """Write *text* to the file, or to the terminal if there is none or it is ``-``."""
+    """Write *text* to *output*, or to stdout if it is None or ``-``."""
     if output is None or str(output) == "-":
         sys.stdout.write(text)
     else:
@@ -112,10 +112,10 @@ def put(text: str, output: Path | None) -> None:
 
 def configuration(project: Path | None) -> Config:
     """
-    Read the configuration of *project*, or of the nearest project from here upwards.
+    Read the configuration of *project*, or of the nearest project at or above this directory.
 
     Raises:
-        ConfigError: The configuration is wrong, or *project* holds none.
+        ConfigError: The configuration is invalid, or *project* has none.
     """
     if project is None:
         return find_config(Path.cwd())
@@ -124,10 +124,8 @@ def configuration(project: Path | None) -> Config:
         raise ConfigError(f"--project {project}: no such directory")
     config = find_config(root)
     if config.file is None or config.root != root:
-        hint = f"begin one with `assertlib init {shlex.quote(str(project))}`"
-        raise ConfigError(
-            f"--project {project}: holds no pyproject.toml with [tool.assertlib]; {hint}"
-        )
+        hint = f"create one with `assertlib init {shlex.quote(str(project))}`"
+        raise ConfigError(f"--project {project}: no pyproject.toml with [tool.assertlib]; {hint}")
     return config
 
 
@@ -139,7 +137,7 @@ def place_from_here(config: Config) -> str:
 
 def check_readable(config: Config, name: str | None) -> Checked:
     """
-    Check the target called *name*, or the default one.
+    Check the target *name*, or the default target.
 
     Raises:
         ConfigError: The target does not exist, or part of its catalog cannot be read, which
@@ -153,22 +151,22 @@ def check_readable(config: Config, name: str | None) -> Checked:
 
 
 def broken_parts(checked: Checked) -> list[Finding]:
-    """What of the catalog could not be read."""
+    """Findings about unreadable parts of the catalog."""
     return [each for each in checked.catalog.findings if each.code in UNREAD_CATALOG]
 
 
 def unread_source(config: Config, checked: Iterable[Checked]) -> list[Finding]:
-    """What of the source could not be read."""
+    """Findings about unreadable source files."""
     found = (each for one in checked for each in one.findings if each.code in UNREAD_SOURCE)
     return [each.seen_from(place_from_here(config)) for each in found]
 
 
 def sharing_targets(config: Config, name: str | None) -> list[Checked]:
     """
-    The target called *name*, and after it those that are held to the same catalog.
+    The target *name*, followed by the targets that share its catalog.
 
     Raises:
-        ConfigError: There is no such target, or the catalog cannot be read.
+        ConfigError: The target does not exist, or the catalog cannot be read.
     """
     name, target = config.target(name)
     own = config.own_catalog(target)
@@ -183,7 +181,7 @@ def sharing_targets(config: Config, name: str | None) -> list[Checked]:
 def recording_environment(root: Path, run_dir: Path) -> dict[str, str]:
     """The environment of a process that records into *run_dir*."""
     environment = {**os.environ, RUN_DIR_ENV: str(run_dir), ROOT_ENV: str(root)}
-    # A trial of another run is none of this one's business.
+    # A trial inherited from another run does not apply to this one.
     environment.pop(TRIAL_ENV, None)
     commit = find_revision(root)
     if commit is not None:
@@ -196,15 +194,15 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 def seconds_of(text: str) -> float:
     """
-    The seconds that the option ``--for`` says.
+    Parse the value of ``--for`` into seconds.
 
     Raises:
-        ConfigError: It says nothing of the kind.
+        ConfigError: The value is not a positive duration.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if match is None:
-        raise ConfigError(f"--for {text}: write a number with s, m or h behind it, as in 60s")
+        raise ConfigError(f"--for {text}: expected a number followed by s, m or h, such as 60s")
     seconds = float(match[1]) * _UNITS[match[2]]
     if not seconds:
-        raise ConfigError(f"--for {text}: that is no time at all")
+        raise ConfigError(f"--for {text}: must be greater than zero")
     return seconds

@@ -31,17 +31,17 @@ _PACKAGES = (
 _WIDTH = 33
 _DEFAULTS = {
     settings.MODE_ENV: "record",
-    settings.RUN_DIR_ENV: "none: hits are only counted",
+    settings.RUN_DIR_ENV: "none: hits are counted but not recorded",
     settings.SINKS_ENV: "log",
-    settings.OTEL_ENV: "OpenTelemetry is set up by the program, if at all",
+    settings.OTEL_ENV: "set up by the program, if at all",
     limits.RECORDS_ENV: "no limit",
     limits.BYTES_ENV: "no limit",
-    settings.FEATURES_ENV: "none declared: all count as on",
+    settings.FEATURES_ENV: "none declared: all features are on",
     settings.REDACT_ENV: "nothing",
     settings.ROOT_ENV: "the working directory",
     settings.COMMIT_ENV: "read from .git",
-    settings.SHARED_ENV: "run directories are readable by their owner only",
-    loader.PLATFORM_ENV: "/usr/lib/libvoidstar.so, if it is there",
+    settings.SHARED_ENV: "run directories are readable only by their owner",
+    loader.PLATFORM_ENV: "/usr/lib/libvoidstar.so, if it exists",
     settings.PURE_ENV: "the accelerator, if it was built",
 }
 
@@ -49,7 +49,7 @@ _DEFAULTS = {
 @command
 def debug(project: ProjectOption = None) -> int:
     """
-    Print versions, the configuration and where it comes from, and what the newest run holds.
+    Print versions, the configuration and its origin, and the contents of the newest run.
 
     Example: assertlib debug
     """
@@ -103,6 +103,6 @@ def _newest_run(config: Config) -> Iterator[tuple[str, object]]:
 def _described(shard: Shard) -> str:
     end = "exited" if shard.exited else "killed, or still running"
     hits = sum(shard.true) + sum(shard.false)
-    trouble = f", {shard.lost_records} records lost" if shard.lost_records else ""
+    lost = f", {shard.lost_records} records lost" if shard.lost_records else ""
     durable = "" if shard.durable else ", counts not durable"
-    return f"{len(shard.slots)} assertions, {hits:,} hits, {end}{durable}{trouble}"
+    return f"{len(shard.slots)} assertions, {hits:,} hits, {end}{durable}{lost}"

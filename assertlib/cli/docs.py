@@ -36,26 +36,26 @@ def docs(
             "--output",
             "-o",
             metavar="DIR",
-            help="Directory of the pages; docs/invariants of the project if not given.",
+            help="Output directory; default: docs/invariants in the project.",
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit code 1 if pages are stale.")
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if any page is stale.")
     ] = False,
     live: Annotated[
         bool,
         typer.Option(
-            "--live", help="Add lines, history and last reproductions, for a site that is built."
+            "--live", help="Add line numbers, history and last reproductions, for a published site."
         ),
     ] = False,
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Write a page for each invariant, and an index.
+    Generate a page for each invariant, and an index.
 
-    DIR holds nothing else: pages of invariants that are gone are removed.
-    Without --live, pages change only when catalog or code do, and are fit to be committed.
+    DIR is for these pages only: the page of a deleted invariant is removed.
+    Without --live, pages change only when the catalog or the code does, so they can be committed.
 
     Example: assertlib docs -o docs/invariants --check
     """
@@ -63,22 +63,22 @@ def docs(
     checked, *others = sharing_targets(config, target)
     unread = unread_source(config, [checked, *others])
     if unread:
-        told = f"assertlib: {unread[0]}; what stands there would be missing"
-        print(one_line(told), file=sys.stderr)
+        text = f"assertlib: {unread[0]}; its assertions would be missing from the pages"
+        print(one_line(text), file=sys.stderr)
         return USAGE
     output = output or config.root / "docs" / "invariants"
     pages = render_pages(checked, others, _live(config, checked.name) if live else None)
     if check:
         stale = differing_pages(pages, output)
         for name in stale:
-            is_there = (output / name).exists()
-            wrong = ("stale" if is_there else "missing") if name in pages else "of no invariant"
-            print(one_line(f"{output / name} is {wrong}; run `assertlib docs -o {output}`"))
+            exists = (output / name).exists()
+            state = ("stale" if exists else "missing") if name in pages else "obsolete"
+            print(one_line(f"{output / name} is {state}; run `assertlib docs -o {output}`"))
         return WRONG if stale else OK
     foreign = foreign_pages(output)
     if foreign:
-        told = f"{output} holds files that are no pages of invariants ({foreign[0]}, …)"
-        print(one_line(f"assertlib: {told}; choose another directory"), file=sys.stderr)
+        text = f"{output} contains files that are not invariant pages ({foreign[0]}, …)"
+        print(one_line(f"assertlib: {text}; choose another directory"), file=sys.stderr)
         return USAGE
     changed = write_pages(pages, output)
     print(one_line(f"{len(pages)} pages in {output}, {len(changed)} changed"))

@@ -1,5 +1,5 @@
 """
-What ``assertlib`` runs; tells in one line when the tools are not installed.
+Entry point of ``assertlib``; reports missing optional packages in one line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line."""
-    # Whoever closes them wants no output, and no error about it either.
+    # A closed standard stream is replaced by the null device, so that printing does not fail.
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:

@@ -45,8 +45,8 @@ from .progress import progress
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Keep what runs have shown, for good: in .assertlib/evidence.db, or in the database that"
-    f" {ENVIRONMENT} names.",
+    help="Keep the evidence of runs permanently, in .assertlib/evidence.db or the database named by"
+    f" {ENVIRONMENT}.",
 )
 
 _DAY = 86_400
@@ -54,10 +54,10 @@ _DAY = 86_400
 
 def open_store(config: Config) -> Store:
     """
-    The store of the project.
+    Open the evidence store of the project.
 
     Raises:
-        StoreError: It cannot be used.
+        StoreError: The store cannot be opened.
     """
     url = os.environ.get(ENVIRONMENT)
     if not url:
@@ -69,7 +69,7 @@ def open_store(config: Config) -> Store:
 
 
 def _add_runs(store: Store, config: Config, paths: list[Path]) -> tuple[int, list[str]]:
-    """Add the runs at *paths*; how many brought something new, and what of them is damaged."""
+    """Add the runs at *paths*; return the number with new evidence, and the damage found."""
     new, damage = 0, []
     with progress("adding", len(paths)) as step:
         for path in paths:
@@ -85,11 +85,11 @@ def keep(store: Store, config: Config, evidence: Evidence, *, newest: bool = Fal
     Add the runs of *evidence*.
 
     Args:
-        newest: Whether those that are new to the store come after all that it holds, whatever
-            the clock said when they were recorded.
+        newest: Whether runs that are new to the store are ordered after all stored runs,
+            regardless of their timestamps.
 
     Returns:
-        How many brought something new.
+        The number of runs with new evidence.
     """
     branch = find_branch(str(config.root)) or ""
     records = (record_of(evidence, run, branch) for run in evidence.runs)
@@ -101,15 +101,15 @@ def keep(store: Store, config: Config, evidence: Evidence, *, newest: bool = Fal
 def add(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Ids or directories; the newest run if none."),
+        typer.Argument(metavar="[RUN]...", help="Run ids or directories; default: the newest run."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All runs that lie here.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Add all runs of the project.")] = False,
     project: ProjectOption = None,
 ) -> int:
     """
     Add runs to the store; adding one twice changes nothing.
 
-    Exit code 2 if one is damaged: what is left of it is added, and its counts are lower bounds.
+    Exit code 2 if a run is damaged: its readable part is added, and its counts are lower bounds.
 
     Example: assertlib evidence add
     """
@@ -119,10 +119,10 @@ def add(
     else:
         paths = find_runs(config, runs or [])
     if not paths:
-        raise NoDataError("there is no run here; record one with `assertlib run -- CMD`")
+        raise NoDataError("no runs found; record one with `assertlib run -- CMD`")
     with open_store(config) as store:
         new, damage = _add_runs(store, config, paths)
-    print(f"{counted(len(paths), 'run')} read, {new} with something new")
+    print(f"{counted(len(paths), 'run')} read, {new} with new evidence")
     report_damage(damage)
     return USAGE if damage else OK
 
@@ -131,18 +131,18 @@ def add(
 @command
 def list_runs(
     target: TargetOption = None,
-    last: Annotated[int, typer.Option("--last", help="How many of the newest.", min=1)] = 20,
+    last: Annotated[int, typer.Option("--last", help="Number of latest runs to list.", min=1)] = 20,
     project: ProjectOption = None,
 ) -> int:
     """
-    List the runs in the store, the newest last.
+    List the runs in the store, newest last.
 
     Example: assertlib evidence list --last 5
     """
     with open_store(configuration(project)) as store:
         runs = store.runs(target, last)
     if not runs:
-        raise NoDataError("the store holds no runs; add some with `assertlib evidence add`")
+        raise NoDataError("the store is empty; add runs with `assertlib evidence add`")
     for run in runs:
         when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(run.started / 1e9))
         extent = "full" if run.full else "partial"
@@ -154,18 +154,18 @@ def list_runs(
 @app.command("show")
 @command
 def show(
-    run: Annotated[str, typer.Argument(help="A run, or how its id begins or ends.")],
+    run: Annotated[str, typer.Argument(help="Run id, or a prefix or suffix of one.")],
     project: ProjectOption = None,
 ) -> int:
     """
-    Show what each assertion did in a run.
+    Show the hits of each assertion in a run.
 
     Example: assertlib evidence show 3f2a
     """
     with open_store(configuration(project)) as store:
         results = list(store.results([_id_of(store, run)]))
     for each in sorted(results, key=lambda each: (each.identity.message, each.sample)):
-        print(one_line(_in_words(each)))
+        print(one_line(_describe(each)))
     return OK
 
 
@@ -177,11 +177,11 @@ def _id_of(store: Store, name: str) -> str:
     if len(matching) == 1:
         return matching[0]
     if matching:
-        raise NoDataError(f"{name!r} fits several runs: {', '.join(matching[:10])}")
-    raise NoDataError(f"the store holds no run {name!r}; `assertlib evidence list` lists them")
+        raise NoDataError(f"{name!r} matches several runs: {', '.join(matching[:10])}")
+    raise NoDataError(f"no run {name!r} in the store; `assertlib evidence list` lists all")
 
 
-def _in_words(each: Result) -> str:
+def _describe(each: Result) -> str:
     hits = f"true {each.true:,}, false {each.false:,}"
     trials = (
         f"; in {counted(each.trials, 'trial')}: hit {each.hit:,}, made true {each.made_true:,}"
@@ -196,12 +196,12 @@ def _in_words(each: Result) -> str:
 @app.command("diff")
 @command
 def diff(
-    first: Annotated[str, typer.Argument(help="A run.")],
-    second: Annotated[str, typer.Argument(help="Another.")],
+    first: Annotated[str, typer.Argument(help="First run.")],
+    second: Annotated[str, typer.Argument(help="Second run.")],
     project: ProjectOption = None,
 ) -> int:
     """
-    Show what two runs satisfied and what not, where they differ.
+    Show the assertions whose outcomes differ between two runs.
 
     Example: assertlib evidence diff 3f2a 8c01
     """
@@ -213,13 +213,9 @@ def diff(
         if one != other:
             shown += 1
             kind, message = key
-            print(
-                one_line(
-                    f"{kind} {quoted(message)}: {one or 'not there'} -> {other or 'not there'}"
-                )
-            )
+            print(one_line(f"{kind} {quoted(message)}: {one or 'absent'} -> {other or 'absent'}"))
     if not shown:
-        print("no difference")
+        print("no differences")
     return OK
 
 
@@ -243,14 +239,16 @@ def _state(true: int, false: int) -> str:
 @app.command("cooccurrence")
 @command
 def cooccurrence(
-    first: Annotated[str, typer.Argument(help="The message of an assertion.")],
-    second: Annotated[str, typer.Argument(help="That of another.")],
+    first: Annotated[str, typer.Argument(help="Message of an assertion.")],
+    second: Annotated[str, typer.Argument(help="Message of another assertion.")],
     target: TargetOption = None,
-    last: Annotated[int, typer.Option("--last", help="How many of the newest runs.", min=1)] = 100,
+    last: Annotated[
+        int, typer.Option("--last", help="Number of latest runs to search.", min=1)
+    ] = 100,
     project: ProjectOption = None,
 ) -> int:
     """
-    Tell in how many trials two states came true together: "partition" and "compaction" in one.
+    Count the trials in which two states occurred together, such as a partition and a compaction.
 
     Exit code 1 if they never did.
 
@@ -272,7 +270,7 @@ def cooccurrence(
                     both += 1
                     example = f"{run.id}, {identifier}"
     if not trials:
-        raise NoDataError("no run in the store holds both; `assertlib evidence list` lists them")
+        raise NoDataError("no run in the store contains both; `assertlib evidence list` lists all")
     print(
         f"{counted(trials, 'trial')}: {quoted(first)} in {one:,}, {quoted(second)} in {other:,},"
         f" both in {both:,} ({percent(both / trials)})"
@@ -294,21 +292,24 @@ def _bits_of(record: RunRecord, *messages: str) -> list[int] | None:
 @command
 def prune(
     keep: Annotated[
-        int | None, typer.Option("--keep", help="How many of the newest.", min=0)
+        int | None, typer.Option("--keep", help="Number of latest runs to keep.", min=0)
     ] = None,
     days: Annotated[
-        int | None, typer.Option("--older-than", metavar="DAYS", help="Only those.", min=0)
+        int | None,
+        typer.Option(
+            "--older-than", metavar="DAYS", help="Remove only runs older than this.", min=0
+        ),
     ] = None,
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Forget old runs.
+    Remove old runs from the store.
 
     Example: assertlib evidence prune --keep 2000
     """
     if keep is None and days is None:
-        raise typer.BadParameter("say what to forget with --keep or --older-than")
+        raise typer.BadParameter("--keep or --older-than is required")
     with open_store(configuration(project)) as store:
         runs = store.runs(target)
         old = runs[: max(0, len(runs) - keep)] if keep is not None else runs
@@ -316,19 +317,19 @@ def prune(
             before = (time.time() - days * _DAY) * 1e9
             old = [run for run in old if run.started < before]
         store.remove([run.id for run in old])
-    print(f"{counted(len(old), 'run')} forgotten, {len(runs) - len(old)} kept")
+    print(f"{counted(len(old), 'run')} removed, {len(runs) - len(old)} kept")
     return OK
 
 
 @app.command("export")
 @command
 def export(
-    output: Annotated[Path, typer.Argument(metavar="FILE", help="- for the terminal.")],
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="Output file; - for stdout.")],
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Write all runs of the store, a line of JSON each.
+    Export all runs in the store as JSON lines, one run per line.
 
     Example: assertlib evidence export evidence.jsonl
     """
@@ -359,19 +360,19 @@ def import_runs(
     project: ProjectOption = None,
 ) -> int:
     """
-    Take in what `export` wrote, here or elsewhere; importing it twice changes nothing.
+    Import files written by `export`; importing one twice changes nothing.
 
     Example: assertlib evidence import evidence.jsonl
     """
-    taken: set[str] = set()
+    added: set[str] = set()
     read: set[str] = set()
     with open_store(configuration(project)) as store:
         for file in files:
             for record in _imported(file):
                 read.add(record.id)
                 if store.add(record):
-                    taken.add(record.id)
-    print(f"{counted(len(read), 'run')} read, {len(taken)} with something new")
+                    added.add(record.id)
+    print(f"{counted(len(read), 'run')} read, {len(added)} with new evidence")
     return OK
 
 
@@ -381,7 +382,7 @@ def _imported(file: Path) -> Iterator[RunRecord]:
             for number, line in enumerate(lines_in(lines), 1):
                 yield _record_in(line, f"{file}:{number}:1")
         except LongLineError as error:
-            raise ConfigError(f"{file}:{error.number}:1: {error}; export it anew") from None
+            raise ConfigError(f"{file}:{error.number}:1: {error}; export it again") from None
 
 
 def _record_in(line: bytes, place: str) -> RunRecord:

@@ -25,14 +25,14 @@ from .common import USAGE, command
 
 @command
 def exec(
-    cmd: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="What to become.")],
+    cmd: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="Command to execute.")],
 ) -> int:
     """
-    Become CMD, with a file of its own for what an Antithesis SDK in it tells.
+    Exec CMD, giving its Antithesis SDK a private output file.
 
-    The SDKs for Go and Rust empty the file they are given, so two processes, or two runs, that
-    share one lose evidence.  Inside of `assertlib run`, pytest or a campaign the file belongs to
-    the run and is taken into it at its end; elsewhere it is for `assertlib ingest`.
+    The SDKs for Go and Rust truncate their output file, so processes or runs that share one lose
+    evidence.  Under `assertlib run`, pytest or a campaign, the file belongs to the run and is
+    ingested when the run ends; otherwise pass it to `assertlib ingest`.
 
     Example: assertlib run -- sh -c 'assertlib exec -- ./server & assertlib exec -- ./client'
     """
@@ -41,7 +41,9 @@ def exec(
     directory = Path(run_dir) / OUTPUTS if run_dir else here / OUTPUTS
     path = new_output(directory, cmd, _facts())
     if not run_dir:
-        print(one_line(f"assertlib: afterwards: assertlib ingest {path}"), file=sys.stderr)
+        print(
+            one_line(f"assertlib: when it has ended, run: assertlib ingest {path}"), file=sys.stderr
+        )
         sys.stderr.flush()
     try:
         os.execvpe(cmd[0], cmd, {**os.environ, OUTPUT_ENV: str(path)})  # noqa: S606
@@ -53,7 +55,7 @@ def exec(
 
 
 def _facts() -> dict[str, object]:
-    """What a shard has to tell besides what the SDK does."""
+    """Facts that a shard records in addition to the output of the SDK."""
     trial = from_environment(os.environ.get(TRIAL_ENV))
     return {
         "run": os.path.basename(os.environ.get(RUN_DIR_ENV, "")),

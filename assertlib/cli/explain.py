@@ -18,11 +18,11 @@ from .common import OK, USAGE, command
 @command
 def explain(
     code: Annotated[
-        str | None, typer.Argument(metavar="[CODE]", help="A rule, such as AL104.")
+        str | None, typer.Argument(metavar="[CODE]", help="Rule code, e.g. AL104.")
     ] = None,
 ) -> int:
     """
-    Print a rule of `assertlib check` with a bad and a good example, or list all rules.
+    Explain a rule of `assertlib check` with a bad and a good example, or list all rules.
 
     Example: assertlib explain AL104
     """
@@ -33,7 +33,7 @@ def explain(
     known = RULES.get(code.upper())
     if known is None:
         hint = did_you_mean(code.upper(), RULES) or "`assertlib explain` lists all rules"
-        print(f"assertlib: there is no rule {code!r}; {hint}", file=sys.stderr)
+        print(f"assertlib: unknown rule {code!r}; {hint}", file=sys.stderr)
         return USAGE
     print(_text(known))
     return OK

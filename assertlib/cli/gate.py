@@ -49,46 +49,58 @@ BASELINE = "baseline"
 def gate(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Runs of this change; the newest run if none."),
+        typer.Argument(metavar="[RUN]...", help="Runs of this change; default: the newest run."),
     ] = None,
     update: Annotated[
         bool,
-        typer.Option("--update", help="Write the baseline: add what is satisfied, drop what left."),
+        typer.Option(
+            "--update", help="Update the baseline: add satisfied assertions, drop deleted ones."
+        ),
     ] = False,
     window: Annotated[
-        int, typer.Option("--window", help="How many runs before count as before.", min=1)
+        int, typer.Option("--window", help="Number of earlier runs to compare with.", min=1)
     ] = WINDOW,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="COMMIT", help="Leave out what was before its first run."),
+        typer.Option(
+            "--since", metavar="COMMIT", help="Ignore runs before the first one of COMMIT."
+        ),
     ] = None,
     summary_file: Annotated[
         Path | None,
-        typer.Option("--summary", metavar="FILE", help="Markdown, such as $GITHUB_STEP_SUMMARY."),
+        typer.Option(
+            "--summary",
+            metavar="FILE",
+            help="Append a Markdown summary, as to $GITHUB_STEP_SUMMARY.",
+        ),
     ] = None,
     junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="A test case for each invariant.")
+        Path | None,
+        typer.Option(
+            "--junit", metavar="FILE", help="Write JUnit XML, one test case per invariant."
+        ),
     ] = None,
     badge: Annotated[
-        Path | None, typer.Option("--badge", metavar="FILE", help="An endpoint for shields.io.")
+        Path | None,
+        typer.Option("--badge", metavar="FILE", help="Write a shields.io endpoint badge."),
     ] = None,
     allow_dirty: Annotated[
         bool,
         typer.Option(
             "--allow-dirty",
-            help="Let runs of a modified work tree update the baseline, or begin --since.",
+            help="Accept runs of a modified work tree for --update and --since.",
         ),
     ] = False,
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Judge runs by all runs before: nothing may be violated, leave the baseline, or get rarer.
+    Compare runs with history; fail on violations, lost baseline entries and rate drops.
 
-    The runs are added to the evidence store.  A rate counts as dropped by a test whose chance of a
-    false alarm, over the whole history and all assertions together, is at most 1 %.
-    A sometimes that is new must come true, or bring a tape in witnesses/ that shows it.
-    Exit code 1 if it fails, 3 if there is nothing to judge.
+    The runs are added to the evidence store.  Rate drops are detected by a statistical test whose
+    false-alarm probability, over the whole history and all assertions together, is at most 1 %.
+    A new sometimes must come true, or have a tape in witnesses/ that reaches it.
+    Exit code 1 if the gate fails, 3 if there is nothing to judge.
 
     Example: assertlib gate --junit gate.xml --summary "$GITHUB_STEP_SUMMARY"
     """
@@ -96,7 +108,9 @@ def gate(
     paths = find_runs(config, runs or [])
     evidence, summary = judged(config, [str(path) for path in paths], target)
     if summary.is_empty and not summary.undeclared and not summary.damage:
-        raise NoDataError(f"no assertion was hit in {', '.join(summary.runs)}: that is no pass")
+        raise NoDataError(
+            f"no assertion was hit in {', '.join(summary.runs)}: the gate cannot pass"
+        )
     if update and not allow_dirty:
         _check_clean(evidence)
     path = baseline_file(config, summary.target)
@@ -130,7 +144,7 @@ def gate(
 
 
 def _stepping(results: Iterator[Result], step: Callable[[], None]) -> Iterator[Result]:
-    """*results*, with a step for each run."""
+    """Yield *results*, advancing the progress by one step per run."""
     last = None
     for each in results:
         if each.run != last:
@@ -141,14 +155,16 @@ def _stepping(results: Iterator[Result], step: Callable[[], None]) -> Iterator[R
 
 def _check_clean(evidence: Evidence) -> None:
     """
+    Reject runs of a modified work tree.
+
     Raises:
-        ConfigError: One of the runs was recorded from a work tree with changes.
+        ConfigError: A run was recorded from a work tree with uncommitted changes.
     """
     for info in evidence.runs.values():
         if is_dirty(info.commit):
             raise ConfigError(
-                f"run {info.id} was recorded from {short(info.commit or '')}, which nobody else can"
-                " check out: commit, record a run, and update the baseline from that; or pass"
+                f"run {info.id} was recorded from {short(info.commit or '')}, which cannot be checked"
+                " out elsewhere: commit, record a new run and update the baseline from it, or pass"
                 " --allow-dirty"
             )
 
@@ -163,30 +179,30 @@ def _since(
         if run.commit.startswith(wanted) and (allow_dirty or not is_dirty(run.commit)):
             return runs[number:]
     clean = "" if allow_dirty else ", with a clean work tree; see --allow-dirty"
-    raise ConfigError(f"--since {commit}: no run in the store is of that commit{clean}")
+    raise ConfigError(f"--since {commit}: no run of that commit in the store{clean}")
 
 
 def baseline_file(config: Config, target: str) -> Path:
-    """Where the baseline of *target* is: beside its catalog; one a target where several share it."""
+    """Path of the baseline, next to the catalog; targets that share a catalog have one each."""
     found = config.targets.get(target)
     own = config.own_catalog(found) if found is not None else None
     if own is None:
-        raise ConfigError(f"target {target!r} has no catalog of its own to keep a baseline in")
+        raise ConfigError(f"target {target!r} has no catalog of its own for a baseline")
     sharing = [name for name, each in config.targets.items() if config.own_catalog(each) == own]
     name = BASELINE if sharing[0] == target else f"{BASELINE}-{target}"
     return config.root / own / f"{name}.txt"
 
 
 _PENDING = "? "
-"""What stands before a name that was not satisfied yet when the baseline was begun."""
+"""Prefix of a name that was not yet satisfied when the baseline was created."""
 
 
 def read_baseline(path: Path) -> Baseline | None:
     """
-    What is written down there; None if nothing is.
+    Read the baseline at *path*; None if the file does not exist.
 
     Raises:
-        ConfigError: A line of it cannot be read.
+        ConfigError: A line cannot be parsed.
     """
     if not path.exists():
         return None
@@ -201,7 +217,7 @@ def read_baseline(path: Path) -> Baseline | None:
         try:
             message = json.loads(name) if name.startswith('"') else name
         except ValueError:
-            raise ConfigError(f"{path}:{number}:1: a quote that does not end") from None
+            raise ConfigError(f"{path}:{number}:1: unterminated quote") from None
         (pending if line.startswith(_PENDING) else satisfied).add(message)
     return Baseline(frozenset(satisfied), frozenset(pending))
 
@@ -209,7 +225,7 @@ def read_baseline(path: Path) -> Baseline | None:
 def _update(path: Path, before: Baseline | None, found: Gate) -> None:
     now = found.baseline
     if now == before:
-        print(f"{path}: nothing to change")
+        print(f"{path}: up to date")
         return
     lines = [_line(message) for message in now.satisfied]
     lines += [_PENDING + _line(message) for message in now.pending]
@@ -217,7 +233,7 @@ def _update(path: Path, before: Baseline | None, found: Gate) -> None:
     known = before.satisfied if before else frozenset()
     new, gone = len(now.satisfied - known), len(known - now.satisfied)
     print(
-        f"{path}: {counted(new, 'name')} added, {gone} taken out, {len(now.pending)} pending;"
+        f"{path}: {counted(new, 'name')} added, {gone} removed, {len(now.pending)} pending;"
         " commit it"
     )
 
@@ -230,29 +246,29 @@ def _line(message: str) -> str:
 
 
 def _witnessed(config: Config, summary: Summary) -> dict[str, str]:
-    """What became of the witnesses that are kept for what was not seen."""
+    """Replay the kept witnesses of unseen assertions; map each message to its outcome."""
     directory = config.root / WITNESSES
     if not directory.is_dir():
         return {}
     found: dict[str, str] = {}
     missing = summary.with_verdict(Verdict.NEVER_TRUE, Verdict.UNREACHED)
     for message in {result.message for result in missing}:
-        told = _told_by_witness(config, directory, summary.target, [message])
-        if told is not None:
-            found[message] = told
+        outcome = _witness_outcome(config, directory, summary.target, [message])
+        if outcome is not None:
+            found[message] = outcome
     return found
 
 
-def _told_by_witness(
+def _witness_outcome(
     config: Config, directory: Path, target: str, messages: Collection[str]
 ) -> str | None:
-    """Nothing if there is none; empty if it shows the assertion; else why it does not."""
+    """None without a witness; empty if it reaches the assertion; otherwise why it does not."""
     try:
-        recipe = stored_witness(iter([directory]), messages)
-        if recipe is None:
+        spec = stored_witness(iter([directory]), messages)
+        if spec is None:
             return None
         path = search_path(config, config.targets.get(target))
-        done = replay(permitted(config, recipe, path), trace=False, path=path)
-        return "" if done.shows else "shows it no longer"
+        done = replay(permitted(config, spec, path), trace=False, path=path)
+        return "" if done.shows else "no longer reaches it"
     except AssertlibError as error:
         return f"cannot be replayed: {error}"

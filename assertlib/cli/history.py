@@ -24,22 +24,24 @@ from ..utf8 import EncodingError, unmarked_lines
 from .common import NO_DATA, OK, WRONG, command
 
 app = typer.Typer(
-    no_args_is_help=True, help="Judge what clients recorded of a store, without running anything."
+    no_args_is_help=True, help="Validate histories that clients recorded, without running a store."
 )
 
 FileArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A history, as JSON lines; - for the standard input.")
+    Path, typer.Argument(metavar="FILE", help="History as JSON lines; - for stdin.")
 ]
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", metavar="NAME", help=f"One of {', '.join(MODELS)}; as FILE says, if none."
+        "--model", "-m", metavar="NAME", help=f"One of {', '.join(MODELS)}; default: as in FILE."
     ),
 ]
 BudgetOption = Annotated[
     int,
     typer.Option(
-        min=1, metavar="STEPS", help="Of the search in each partition; more end as unknown."
+        min=1,
+        metavar="STEPS",
+        help="Search limit for each partition; beyond it the result is unknown.",
     ),
 ]
 
@@ -48,15 +50,15 @@ BudgetOption = Annotated[
 @command
 def check(file: FileArgument, model: ModelOption = None, budget: BudgetOption = BUDGET) -> int:
     """
-    Find out whether a correct store can have given these answers.
+    Check whether a correct store could have produced this history.
 
-    Exit code 1 if it cannot, 3 if that was not decided or no answer shows what the store held.
+    Exit code 1 if not, 3 if undecided or if no response shows the contents of the store.
 
     Example: assertlib history check history.jsonl --model etcd
     """
     history = read(file, model)
     validation = validate(history, budget=budget)
-    sys.stdout.write(in_words(validation, validation.status))
+    sys.stdout.write(describe(validation, validation.status))
     return exit_code(validation.status)
 
 
@@ -66,22 +68,26 @@ def timeline(
     file: FileArgument,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="HTML", help="FILE with .html, if not given."),
+        typer.Option(
+            "--output", "-o", metavar="HTML", help="Output file; default: FILE with suffix .html."
+        ),
     ] = None,
     model: ModelOption = None,
     budget: BudgetOption = BUDGET,
 ) -> int:
     """
-    Draw a history as a page: clients, watches, faults, and what cannot be explained.
+    Render a history as an HTML page: clients, watches, faults, and inexplicable operations.
 
     Example: assertlib history timeline history.jsonl -o timeline.html
     """
     history = read(file, model)
     if output is None and str(file) == "-":
-        raise HistoryError("-: name the page with -o")
+        raise HistoryError("-: reading from stdin requires -o")
     output = output or file.with_suffix(".html")
     if output.resolve() == file.resolve():
-        raise HistoryError(f"{file}: the page would overwrite the history; name another with -o")
+        raise HistoryError(
+            f"{file}: the page would overwrite the history; choose another file with -o"
+        )
     output.write_text(rendered(history, validate(history, budget=budget)), encoding="utf-8")
     print(one_line(str(output)))
     return OK
@@ -89,10 +95,10 @@ def timeline(
 
 def read(file: Path, model: str | None = None) -> History:
     """
-    The history in *file*.
+    Read the history in *file*.
 
     Raises:
-        HistoryError: It cannot be read.
+        HistoryError: The file cannot be read or parsed.
     """
     with _opened(file) as lines:
         try:
@@ -103,7 +109,7 @@ def read(file: Path, model: str | None = None) -> History:
             raise HistoryError(f"{file}:{error.number}: {error}") from None
     if model is None and history.header.model not in MODELS:
         raise HistoryError(
-            f"{file}:1: there is no model {history.header.model!r}; there are: {', '.join(MODELS)}"
+            f"{file}:1: unknown model {history.header.model!r}; available: {', '.join(MODELS)}"
         )
     if model is not None:
         history.header = replace(history.header, model=model)
@@ -120,12 +126,12 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
 
 
 def exit_code(status: Status) -> int:
-    """What the command line makes of *status*."""
+    """The exit code for *status*."""
     return {Status.SUCCESS: OK, Status.FAILURE: WRONG}.get(status, NO_DATA)
 
 
-def in_words(validation: Validation, ending: Status) -> str:
-    """All checks, one line each, what failed below it, and the *ending*."""
+def describe(validation: Validation, ending: Status) -> str:
+    """Format all checks, one line each with its violations below, and the *ending*."""
     width = max(len(each.name) for each in validation.checks)
     lines = [line for each in validation.checks for line in _lines(each, width)]
     return "\n".join([*lines, str(ending).upper(), ""])
@@ -136,8 +142,8 @@ _SHOWN = 3
 
 def _lines(check: Check, width: int) -> list[str]:
     judged = f"{check.judged:,} judged" if check.judged else ""
-    told = check.reason or judged
-    lines = [one_line(f"{check.name:{width}}  {check.status:16}  {told}".rstrip())]
+    text = check.reason or judged
+    lines = [one_line(f"{check.name:{width}}  {check.status:16}  {text}".rstrip())]
     for complaint in check.complaints[:_SHOWN]:
         lines += [f"    {one_line(line)}" for line in complaint.text.splitlines()]
     if len(check.complaints) > _SHOWN:

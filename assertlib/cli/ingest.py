@@ -28,7 +28,7 @@ from .common import (
     command,
     configuration,
 )
-from .ingest_stats import told
+from .ingest_stats import describe
 from .run_command import one_line
 
 
@@ -41,27 +41,29 @@ def ingest(
             exists=True,
             dir_okay=False,
             readable=True,
-            help="What ANTITHESIS_SDK_LOCAL_OUTPUT named, or sdk.jsonl.",
+            help="Files named by ANTITHESIS_SDK_LOCAL_OUTPUT, or sdk.jsonl.",
         ),
     ],
     into: Annotated[
         str | None,
-        typer.Option("--into", metavar="RUN", help="A run to add to; a new one if none."),
+        typer.Option("--into", metavar="RUN", help="Run to add to; default: a new run."),
     ] = None,
     full: Annotated[
         bool,
-        typer.Option("--full", help="They cover all there is, so that absence means something."),
+        typer.Option(
+            "--full", help="Report what never happened: the files are meant to cover everything."
+        ),
     ] = False,
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Take the local output of any Antithesis SDK as shards of a run.
+    Import the local output of any Antithesis SDK as shards of a run.
 
-    Go, Rust, Java, C++, .NET, JavaScript: the catalog, reports and gates then work for a store in
-    any language.  These SDKs write the first hit of each outcome only, so counts are shown as
-    "at least".  Every record is accounted for: understood, or listed as unknown with a count.
-    Exit code 1 if an assertion was violated, 2 if a line could not be read, 3 if there was none.
+    The catalog, reports and gates then work for stores in Go, Rust, Java, C++, .NET or JavaScript.
+    These SDKs write only the first hit of each outcome, so counts are shown as "at least".
+    Every record is accounted for: understood, or listed as unknown with a count.
+    Exit code 1 if an assertion was violated, 2 if a line could not be read, 3 without assertions.
 
     Example: assertlib ingest node-*.jsonl
     """
@@ -71,23 +73,23 @@ def ingest(
     try:
         if into is None:
             describe_run(run, checked, config, ["assertlib", "ingest", *map(str, files)])
-        accounts = list(take(files, run))
-        if not any(account.names for account in accounts):
-            raise NoDataError(_nothing(accounts))
+        stats = list(take(files, run))
+        if not any(each.names for each in stats):
+            raise NoDataError(_no_assertions(stats))
     except BaseException:
         if into is None:
             shutil.rmtree(run)
         raise
     finish_run(run, full=full or read_info(run).full)
-    print("\n".join(told(accounts)))
+    print("\n".join(describe(stats)))
     evidence = read_evidence([run])
     summary = summarise(evidence, checked.catalog, checked.name, checked.scan.sites)
     print(one_line(run.name, summary), file=sys.stderr)
-    if any(account.unreadable_count for account in accounts):
+    if any(each.unreadable_count for each in stats):
         return USAGE
     return WRONG if summary.is_violated else OK
 
 
-def _nothing(accounts: Iterable[IngestStats]) -> str:
-    lines = "\n".join(told(accounts))
-    return f"no assertion in these files; is it the output of an Antithesis SDK?\n{lines}"
+def _no_assertions(stats: Iterable[IngestStats]) -> str:
+    lines = "\n".join(describe(stats))
+    return f"no assertions in these files; are they the output of an Antithesis SDK?\n{lines}"

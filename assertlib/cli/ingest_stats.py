@@ -1,5 +1,5 @@
 """
-What became of the records of foreign files, in words.
+Formats what was read from the output files of other SDKs.
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ from ..recording.foreign import IngestStats
 _NAMED = 3
 
 
-def told(accounts: Iterable[IngestStats]) -> Iterator[str]:
-    """What became of the records of files."""
-    for account in accounts:
-        names = sorted(account.understood, key=str.lower)
-        parts = [counted(account.understood[name], name) for name in names]
-        if account.events:
-            events = counted(account.events.total(), "user event")
-            parts.append(f"{events} ({_named(account)})")
+def describe(stats: Iterable[IngestStats]) -> Iterator[str]:
+    """Summarise each file: records understood, events, languages, and problems."""
+    for file in stats:
+        names = sorted(file.understood, key=str.lower)
+        parts = [counted(file.understood[name], name) for name in names]
+        if file.events:
+            events = counted(file.events.total(), "user event")
+            parts.append(f"{events} ({_events(file)})")
         known = ", ".join(parts) or "none of them understood"
-        languages = f" ({', '.join(account.languages)})" if account.languages else ""
-        yield one_line(f"{account.path}{languages}: {counted(account.total, 'record')}: {known}")
-        yield from (f"  {line}" for line in trouble(account))
+        languages = f" ({', '.join(file.languages)})" if file.languages else ""
+        yield one_line(f"{file.path}{languages}: {counted(file.total, 'record')}: {known}")
+        yield from (f"  {line}" for line in problems(file))
 
 
-def trouble(account: IngestStats) -> Iterator[str]:
-    """What of a file was not understood."""
-    return map(one_line, _trouble(account))
+def problems(file: IngestStats) -> Iterator[str]:
+    """List the unknown, unreadable and truncated records of a file."""
+    return map(one_line, _problems(file))
 
 
-def _trouble(account: IngestStats) -> Iterator[str]:
-    for name, count in account.unknown.most_common():
-        yield f"{account.path}: unknown: {name}, {count:,}×"
-    for number, reason in account.unreadable:
-        yield f"{account.path}:{number}: cannot be used: {reason}"
-    rest = account.unreadable_count - len(account.unreadable)
+def _problems(file: IngestStats) -> Iterator[str]:
+    for name, count in file.unknown.most_common():
+        yield f"{file.path}: unknown: {name}, {count:,}×"
+    for number, reason in file.unreadable:
+        yield f"{file.path}:{number}: unusable: {reason}"
+    rest = file.unreadable_count - len(file.unreadable)
     if rest:
-        yield f"{account.path}: {rest:,} more cannot be used"
-    if account.is_torn:
-        yield f"{account.path}: the last line is cut off, as a killed process leaves it"
+        yield f"{file.path}: {rest:,} more unusable records"
+    if file.is_torn:
+        yield f"{file.path}: the last line is truncated, as after a killed process"
 
 
-def _named(account: IngestStats) -> str:
-    names = [f"{name} {count:,}×" for name, count in account.events.most_common(_NAMED)]
-    return ", ".join([*names, "…"] if len(account.events) > _NAMED else names)
+def _events(file: IngestStats) -> str:
+    names = [f"{name} {count:,}×" for name, count in file.events.most_common(_NAMED)]
+    return ", ".join([*names, "…"] if len(file.events) > _NAMED else names)

@@ -24,7 +24,7 @@ _CATALOG = """\
 schema = 1
 
 # One table per invariant; this file's name is the area, so this one is
-# store.acked-write-survives.  `assertlib catalog schema` tells all keys.
+# store.acked-write-survives.  `assertlib catalog schema` documents all keys.
 
 [acked-write-survives]
 title = "An acknowledged write survives a crash"
@@ -34,22 +34,22 @@ statement = '''
 Once a write is acknowledged, every later read returns it or something newer, whatever crashes.
 '''
 why = '''
-Callers act on the acknowledgement: what they were promised must not be gone.
+Callers act on the acknowledgement, so an acknowledged write must not be lost.
 '''
 debug = '''
-Compare the acknowledged position with what was synced; look at the order of write, sync and reply.
+Compare the acknowledged position with the synced one; check the order of write, sync and reply.
 '''
 expects = ["always"]
 owners = []
 
 [[acked-write-survives.source]]
-ref = "where this is known from: a document, an issue, a person's review"
+ref = "origin of this knowledge: a document, an issue, a review"
 """
 
 _FOUND = "found"
 _MOST = 60
 _TITLE = 90
-_NO_STORES = ("setup.py", "conftest.py", "test_", "noxfile.py")
+_NOT_STORES = ("setup.py", "conftest.py", "test_", "noxfile.py")
 
 _TABLE = """
 [tool.assertlib.targets.store]
@@ -60,29 +60,29 @@ catalog = ["catalog"]
 
 @command
 def init(
-    directory: Annotated[Path, typer.Argument(help="The project.")] = Path(),
+    directory: Annotated[Path, typer.Argument(help="Project directory.")] = Path(),
     source: Annotated[
         list[str] | None,
-        typer.Option(help="Where the code is; guessed from the packages if not given."),
+        typer.Option(help="Source directory; default: the packages found."),
     ] = None,
 ) -> int:
     """
-    Write a first catalog and configuration; never overwrites anything.
+    Create a catalog and configuration without overwriting anything.
 
-    What asserts, comments and docstrings of the project say must hold is proposed as drafts.
-    Then: name an invariant in the code, and run `assertlib check`.
+    Drafts invariants from the asserts, comments and docstrings of the project.
+    Next, name an invariant in the code and run `assertlib check`.
 
     Example: assertlib init --source src/mystore
     """
     root = directory.resolve()
     if not root.is_dir():
-        print(one_line(f"assertlib: {directory} is no directory"), file=sys.stderr)
+        print(one_line(f"assertlib: {directory} is not a directory"), file=sys.stderr)
         return USAGE
     sources = source or _packages(root)
     if not sources:
-        remedy = "say where the code is with --source DIR"
-        told = f"assertlib: no Python package or module in {root}; {remedy}"
-        print(one_line(told), file=sys.stderr)
+        remedy = "name the source directory with --source DIR"
+        text = f"assertlib: no Python package or module in {root}; {remedy}"
+        print(one_line(text), file=sys.stderr)
         return USAGE
     _write(root / "catalog" / "store.toml", _CATALOG)
     _write(root / "catalog" / "schema.json", schema_text())
@@ -94,7 +94,7 @@ def init(
 
 
 def _propose(root: Path, sources: list[str]) -> None:
-    """Drafts of what asserts and comments already say."""
+    """Draft invariants from existing asserts, comments and docstrings."""
     path = root / "catalog" / f"{_FOUND}.toml"
     if path.exists():
         print(one_line(f"kept {path}"))
@@ -110,10 +110,10 @@ def _propose(root: Path, sources: list[str]) -> None:
             f"assert {each.condition}" if each.condition else "a comment or docstring",
         )
     if found:
-        more = f", and left out {len(found) - _MOST} more" if len(found) > _MOST else ""
+        more = f", {len(found) - _MOST} more omitted" if len(found) > _MOST else ""
         shown = counted(min(len(found), _MOST), "draft")
-        told = f"{shown} from asserts, comments and docstrings{more}; keep what deserves it"
-        print(one_line(f"wrote {path}: {told}"))
+        text = f"{shown} from asserts, comments and docstrings{more}; review each"
+        print(one_line(f"wrote {path}: {text}"))
 
 
 def _in_one_line(text: str) -> str:
@@ -126,7 +126,7 @@ def _packages(root: Path) -> list[str]:
         return ["src"]
     packages = sorted(path.parent.name for path in root.glob("*/__init__.py"))
     return packages or sorted(
-        path.name for path in root.glob("*.py") if not path.name.startswith(_NO_STORES)
+        path.name for path in root.glob("*.py") if not path.name.startswith(_NOT_STORES)
     )
 
 
@@ -150,7 +150,7 @@ def _configure(root: Path, sources: list[str]) -> bool:
     before = read_as_is(path)
     after = before + in_line_ends_of(before, table if before else table.lstrip())
     if not is_toml(after):
-        print(one_line(f"assertlib: {path} takes no further table; add this by hand:"))
+        print(one_line(f"assertlib: cannot append to {path}; add this by hand:"))
         print(table)
         return False
     write_whole(path, after)

@@ -1,5 +1,5 @@
 """
-Runs, judged against the target that they were recorded for.
+Judges runs against the target they were recorded for.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from .progress import progress
 
 def judged(config: Config, names: list[str], target: str | None) -> tuple[Evidence, Summary]:
     """
-    The runs called *names*, judged against their own target unless one is given.
+    Judge the runs *names* against *target*, by default the one they were recorded for.
 
     Raises:
-        ConfigError: The configuration is wrong.
-        NoDataError: There is no such run.
+        ConfigError: The configuration is invalid.
+        NoDataError: A run does not exist.
         UnreadableRunError: A run is damaged.
     """
     paths = find_runs(config, names)
     if config.file is None:
         config = find_config(paths[0].resolve())
     for path in paths:
-        # A process may have gone on writing when its run had ended.
-        for account in take_outputs(path):
-            if account.failure:
-                raise UnreadableRunError(f"{account.failure}; remove it from the run")
+        # A process may have continued writing after the end of its run.
+        for stats in take_outputs(path):
+            if stats.failure:
+                raise UnreadableRunError(f"{stats.failure}; remove it from the run")
     with progress("reading", count_shards(paths)) as step:
         evidence = read_evidence(paths, step)
     newest = evidence.newest()

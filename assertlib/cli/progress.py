@@ -1,5 +1,5 @@
 """
-How far a command has come, for whoever waits.
+Progress output of long commands.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 PATIENCE = 2.0
-"""Seconds before anything is said, and between two lines where there is no terminal."""
+"""Seconds before any output, and between two lines when stderr is not a terminal."""
 
 
 @contextmanager
 def progress(doing: str, total: int) -> Iterator[Callable[[], None]]:
     """
-    A bar on a terminal, plain lines elsewhere, both on stderr; nothing for what is quick.
+    Show a bar on a terminal and plain lines elsewhere, both on stderr; nothing if work is quick.
 
     Example: ``with progress("adding", 10) as step: …; step()``
     """
@@ -52,13 +52,13 @@ def _bar(doing: str, total: int) -> Iterator[Callable[[], None]]:
 
 def _lines(doing: str, total: int) -> Callable[[], None]:
     done = 0
-    told = time.monotonic()
+    printed = time.monotonic()
 
     def step() -> None:
-        nonlocal done, told
+        nonlocal done, printed
         done += 1
-        if time.monotonic() - told > PATIENCE and done < total:
-            told = time.monotonic()
+        if time.monotonic() - printed > PATIENCE and done < total:
+            printed = time.monotonic()
             print(f"{doing}: {done:,} of {total:,}", file=sys.stderr, flush=True)
 
     return step

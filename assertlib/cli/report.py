@@ -23,47 +23,49 @@ from .verdict_metrics import send
 def report(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Ids or directories; the newest run if none."),
+        typer.Argument(metavar="[RUN]...", help="Run ids or directories; default: the newest run."),
     ] = None,
-    format: Annotated[Format, typer.Option("--format", "-f", help="How to write it.")] = (
+    format: Annotated[Format, typer.Option("--format", "-f", help="Output format.")] = (
         Format.TEXT
     ),
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write, - for the terminal.")
+        Path | None, typer.Option("--output", "-o", help="Output file; - for stdout.")
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--compare-to", metavar="RUN", help="Run to compare with, in HTML."),
+        typer.Option("--compare-to", metavar="RUN", help="Run to compare with (HTML only)."),
     ] = None,
     assertion: Annotated[
         str | None,
-        typer.Option("--assertion", metavar="MESSAGE", help="Tell of this one alone: what hit it."),
+        typer.Option(
+            "--assertion",
+            metavar="MESSAGE",
+            help="Limit the report to this assertion and its trials.",
+        ),
     ] = None,
     invariant: Annotated[
         str | None,
-        typer.Option("--invariant", metavar="ID", help="Tell of its assertions alone."),
+        typer.Option("--invariant", metavar="ID", help="Limit the report to this invariant."),
     ] = None,
     test: Annotated[
         str | None,
         typer.Option(
-            "--test", metavar="TEXT", help="Tell what trials with that in their name hit."
+            "--test", metavar="TEXT", help="List the hits of trials with TEXT in their name."
         ),
     ] = None,
     otel: Annotated[
         bool,
-        typer.Option(
-            "--otel", help="Also send verdicts as metrics to the collector that OTEL_* names."
-        ),
+        typer.Option("--otel", help="Also send verdicts as metrics to the endpoint set by OTEL_*."),
     ] = False,
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Tell what runs proved, what was violated and what never happened.
+    Report what runs proved, violations, and states that never occurred.
 
     Several runs are judged together.  Exit code 1 only if an assertion was
-    violated, 2 if what was recorded is damaged, 3 if there is no data.
-    With --assertion, --invariant or --test it answers that question, in text.
+    violated, 2 if a recording is damaged, 3 if there is no data.
+    --assertion, --invariant and --test limit the report, which is then text.
 
     Example: assertlib report --format markdown -o report.md
     """

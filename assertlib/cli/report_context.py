@@ -1,5 +1,5 @@
 """
-What a report shows beside the runs it tells of: trends, trials, source, another run.
+Context of a report beyond its runs: trends, trials, source, and a run to compare with.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _RUNS = 100
 _TRIALS = 5
 _LINES = 3
 _MOST_SOURCES = 2000
-"""Beyond, the page would be slow to open; the conditions are shown all the same."""
+"""With more, the page would be slow to open; the conditions are shown regardless."""
 
 
 def report_context(
     config: Config, evidence: Evidence, summary: Summary, against: str | None
 ) -> ReportContext:
     """
-    All that is to be had, without the store where there is none yet.
+    Collect the available context; the evidence store is skipped if it does not exist.
 
     Raises:
-        UsageError: There is no run *against*.
+        UsageError: The run *against* does not exist.
     """
     before = judged(config, [against], summary.target)[1] if against else None
     return ReportContext(
@@ -63,7 +63,7 @@ def _trends(config: Config, summary: Summary) -> dict[str, list[float]]:
 
 
 def _is_plain(file: str) -> bool:
-    """Whether it names something below the project, not hidden, in printable characters."""
+    """Whether *file* is a printable, relative path without hidden parts."""
     is_below = not Path(file).is_absolute() and file.isprintable()
     return is_below and not any(part.startswith(".") for part in Path(file).parts)
 
@@ -77,7 +77,7 @@ def _text(root: Path, commit: str | None, file: str) -> str:
             return found.decode("utf-8", "replace")
     path = source_file(root, file)
     try:
-        # A shard may name any file; what is not the project's is nobody's business.
+        # A shard may name any file; files outside the project must not leak into the report.
         is_ours = any(path.resolve().is_relative_to(each.resolve()) for each in (root, SHIPPED))
         return path.read_text(encoding="utf-8") if is_ours and path.is_file() else ""
     except (OSError, ValueError):
@@ -85,7 +85,7 @@ def _text(root: Path, commit: str | None, file: str) -> str:
 
 
 def _sources(config: Config, summary: Summary) -> dict[str, str]:
-    """Some lines around each assertion, as they were at the commit, if there is one."""
+    """Source lines around each assertion, from the recorded commit if available."""
     lines: dict[str, list[str]] = {}
     found: dict[str, str] = {}
     sites = [each.site for each in summary.assertions if each.site is not None]

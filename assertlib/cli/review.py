@@ -40,23 +40,24 @@ from .common import (
 @command
 def review(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Such as wal.fsync-before-ack.")
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Invariant ids, e.g. wal.fsync-before-ack."),
     ] = None,
     reason: Annotated[
         str | None,
-        typer.Option("--reason", "-r", help="Why the change is in order; acknowledges it."),
+        typer.Option("--reason", "-r", help="Acknowledge the change with this justification."),
     ] = None,
     new: Annotated[
-        bool, typer.Option("--new", help="Take in all links that were never reviewed.")
+        bool, typer.Option("--new", help="Accept all links that were never reviewed.")
     ] = False,
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Show links whose ends have changed since somebody read both; acknowledge them by name.
+    Show links that have changed since they were reviewed; acknowledge them by id.
 
-    Without ids, all of them; exit code 1 if there are any.  With ids and --reason, both ends are
-    taken as they are now into review.lock, which is to be committed.
+    Without ids, shows all of them; exit code 1 if there are any.  With ids and --reason, records
+    the current state of both ends in review.lock; commit that file.
 
     Example: assertlib catalog review wal.fsync-before-ack --reason "an equal index is synced too"
     """
@@ -64,32 +65,32 @@ def review(
     sharing = sharing_targets(config, target)
     lock = sharing[0].lock
     if lock is None:
-        return _usage("the target has no catalog of its own to keep a review.lock in")
+        return _usage("the target has no catalog of its own for a review.lock")
     if lock.findings:
         return _usage(str(lock.findings[0]))
     unread = unread_source(config, sharing)
     if unread:
-        return _usage(f"{unread[0]}; what stands there would count as gone")
+        return _usage(f"{unread[0]}; its assertions would count as removed")
     entries = sharing[0].catalog.entries
     for each in ids or ():
         if each not in entries and each not in lock.reviewed:
             hint = did_you_mean(each, entries) or "`assertlib catalog list` lists all"
-            return _usage(f"there is no invariant {each!r}; {hint}")
+            return _usage(f"unknown invariant {each!r}; {hint}")
     if reason is not None and not reason.strip():
-        return _usage("--reason is empty; say why the change is in order")
+        return _usage("--reason is empty; justify the change")
     if reason and not ids:
-        return _usage("name the invariants that --reason is for; nothing is acknowledged in bulk")
+        return _usage("--reason requires invariant ids; changes are not acknowledged in bulk")
     if new:
-        return _take_in(lock, sharing, [each for each in ids or entries if each in entries])
+        return _accept_new(lock, sharing, [each for each in ids or entries if each in entries])
     wanted = [each for each in _suspects(sharing) if not ids or each.entry.id in ids]
     lost = [each for each in lock.reviewed if each not in entries and (not ids or each in ids)]
     _show(wanted, lock)
     for each in lost:
-        print(f"{lock.shown}: AL307 {each} was reviewed, and is in no catalog any more")
+        print(f"{lock.shown}: AL307 {each} was reviewed but is no longer in any catalog")
     if ids and reason:
         return _acknowledge(lock, sharing, wanted, lost, reason)
     if not lock.exists:
-        print("nothing was ever reviewed here; `assertlib catalog review --new` begins")
+        print("nothing has been reviewed yet; start with `assertlib catalog review --new`")
     for line in _advice({*(each.code for each in wanted), *("AL307" for _ in lost)}):
         print(line)
     return WRONG if wanted or lost else OK
@@ -97,9 +98,9 @@ def review(
 
 def _advice(codes: set[str]) -> Iterator[str]:
     if "AL305" in codes:
-        yield "a new name: assertlib catalog rename OLD NEW"
+        yield "to record a rename: assertlib catalog rename OLD NEW"
     if "AL302" in codes:
-        yield "to take in what was never reviewed: assertlib catalog review --new"
+        yield "to accept links never reviewed: assertlib catalog review --new"
     if codes - {"AL302", "AL305"}:
         yield 'to acknowledge: assertlib catalog review ID... --reason "..."'
 
@@ -110,7 +111,7 @@ def _usage(text: str) -> int:
 
 
 def _suspects(sharing: list[Checked]) -> list[Suspect]:
-    """Each once, however many targets show it."""
+    """Suspect links, without duplicates across targets."""
     found: dict[tuple[str, str, str], Suspect] = {}
     for checked in sharing:
         for each in checked.suspects:
@@ -122,18 +123,18 @@ def _by_target(entry: Entry, sharing: list[Checked]) -> dict[str, dict[str, Site
     return {each.name: links_of(each.scan.sites).get(entry.id, {}) for each in sharing}
 
 
-def _take_in(lock: Lock, sharing: list[Checked], ids: list[str]) -> int:
-    taken = 0
+def _accept_new(lock: Lock, sharing: list[Checked], ids: list[str]) -> int:
+    accepted = 0
     for each in ids:
         entry = sharing[0].catalog.entries[each]
         by_target = _by_target(entry, sharing)
         if any(by_target.values()):
-            taken += len(add_new(lock, entry, by_target))
-    if not taken:
-        print("there is no link that was never reviewed")
+            accepted += len(add_new(lock, entry, by_target))
+    if not accepted:
+        print("all links have been reviewed")
         return OK
     lock.write()
-    print(f"{lock.shown}: {counted(taken, 'link')} taken in; commit it")
+    print(f"{lock.shown}: {counted(accepted, 'link')} accepted; commit it")
     return OK
 
 
@@ -145,7 +146,7 @@ def _acknowledge(
         return _usage(f"{renamed[0]}, so that evidence follows; then review")
     entries = {each.entry.id: each.entry for each in wanted}
     if not entries and not lost:
-        print("nothing has changed there since it was reviewed")
+        print("no changes since the last review")
         return OK
     for entry in entries.values():
         acknowledge(lock, entry, _by_target(entry, sharing), reason)
@@ -153,9 +154,9 @@ def _acknowledge(
         forget(lock, each)
     lock.write()
     if entries:
-        print(f"{lock.shown}: {', '.join(entries)} taken as now; commit it")
+        print(f"{lock.shown}: {', '.join(entries)} acknowledged; commit it")
     if lost:
-        print(f"{lock.shown}: {', '.join(lost)} taken out; put the reason into the commit, too")
+        print(f"{lock.shown}: {', '.join(lost)} removed; give the reason in the commit as well")
     return OK
 
 

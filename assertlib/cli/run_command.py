@@ -30,37 +30,41 @@ from .common import (
     recording_environment,
     verdict_code,
 )
-from .ingest_stats import trouble
+from .ingest_stats import problems
 from .signals import SIGNALLED, supervised
 
 
 @command
 def run(
-    cmd: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="What to run.")],
+    cmd: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="Command to run.")],
     target: TargetOption = None,
     project: ProjectOption = None,
     full: Annotated[
         bool,
-        typer.Option("--full", help="CMD covers all it can, so that absence means something."),
+        typer.Option(
+            "--full", help="Report what never happened: CMD is meant to cover everything."
+        ),
     ] = False,
     feature: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=on|off", help="Declare a feature of the store on or off."),
+        typer.Option(metavar="NAME=on|off", help="Declare a feature of the store as on or off."),
     ] = None,
 ) -> int:
     """
-    Run CMD and record the assertions of it and of its children.
+    Run CMD and record the assertions of CMD and its children.
 
-    The exit code is CMD's; 1 if it succeeded but an assertion was violated, 3 if
-    it succeeded and no assertion was hit, 2 if what an SDK wrote cannot be read.
-    TERM, HUP, INT and QUIT are passed on; what has not ended 10 s later is killed,
-    and what was recorded until then is judged.
+    The exit code is CMD's.  If CMD succeeds: 1 if an assertion was violated, 2 if
+    the output of an SDK is unreadable, 3 if no assertion was hit.
+    TERM, HUP, INT and QUIT are forwarded; processes still running 10 s later are
+    killed, and everything recorded until then is judged.
 
     Example: assertlib run --full -- python -m kvstore.torture --seconds 20
     """
-    for word in feature or []:
-        if word.partition("=")[2] not in ("on", "off"):
-            print(f"assertlib: --feature takes NAME=on or NAME=off, not {word!r}", file=sys.stderr)
+    for setting in feature or []:
+        if setting.partition("=")[2] not in ("on", "off"):
+            print(
+                f"assertlib: --feature takes NAME=on or NAME=off, not {setting!r}", file=sys.stderr
+            )
             return USAGE
     config = configuration(project)
     checked = check_readable(config, target)
@@ -76,17 +80,17 @@ def run(
         if not given:
             shutil.rmtree(run_dir)
         return USAGE
-    accounts = finish_run(run_dir, full=full and not ended.was_stopped)
-    for line in (line for account in accounts for line in trouble(account)):
+    stats = finish_run(run_dir, full=full and not ended.was_stopped)
+    for line in (line for file in stats for line in problems(file)):
         print(f"assertlib: {line}", file=sys.stderr)
     for pid in still_running(run_dir):
         print(
-            f"assertlib: process {pid}, started by `assertlib exec`, still runs; what it writes from"
-            f" now on is judged by `assertlib report {run_dir.name}`",
+            f"assertlib: process {pid}, started by `assertlib exec`, is still running; its further output"
+            f" is included in `assertlib report {run_dir.name}`",
             file=sys.stderr,
         )
     code = ended.code or (SIGNALLED + ended.signal if ended.signal else OK)
-    if code == OK and any(account.unreadable_count for account in accounts):
+    if code == OK and any(file.unreadable_count for file in stats):
         code = USAGE
     evidence = read_evidence([run_dir])
     summary = summarise(evidence, checked.catalog, checked.name, checked.scan.sites)
@@ -102,18 +106,17 @@ def _environment(root: Path, run_dir: Path, features: list[str]) -> dict[str, st
 
 
 def one_line(name: str, summary: Summary) -> str:
-    """What came of a run, for the terminal."""
+    """Summarise a run in one line for the terminal."""
     if summary.is_empty:
         return (
-            f"assertlib: run {name}: no assertion was hit; the command must import assertlib, or be"
-            " started by `assertlib exec` if it has an Antithesis SDK, and ASSERTLIB=off must not be"
-            " set"
+            f"assertlib: run {name}: no assertion was hit; the command must import assertlib, or use an"
+            " Antithesis SDK and be started by `assertlib exec`; ASSERTLIB=off must not be set"
         )
-    met = sum(result.hits > 0 for result in summary.assertions)
+    hit = sum(result.hits > 0 for result in summary.assertions)
     violated = len(summary.with_verdict(Verdict.VIOLATED))
     outside = len(summary.with_verdict(Verdict.OUT_OF_MODEL))
     beyond = f", {outside} out of model" if outside else ""
     return (
-        f"assertlib: run {name}: {summary.hits:,} evaluations, {met} of"
+        f"assertlib: run {name}: {summary.hits:,} evaluations, {hit} of"
         f" {len(summary.assertions)} assertions hit, {violated} violated{beyond}; see `assertlib report`"
     )

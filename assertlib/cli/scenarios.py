@@ -1,5 +1,5 @@
 """
-Which scenario a tape or token may run: it may come from a stranger, and names code to import.
+Decides which scenarios a tape or token may run: both name code to import and may be untrusted.
 """
 
 from __future__ import annotations
@@ -14,48 +14,48 @@ from ..recording.rundir import RUN_FILE
 from ..sim.tapes import TrialSpec
 
 WITNESSES = "witnesses"
-"""Where a project keeps the tapes that its gate replays."""
+"""Directory of the tapes that the gate replays."""
 
 _SUFFIX = ".py"
 
 
 def search_path(config: Config, target: Target | None) -> tuple[str, ...]:
-    """Where the modules of scenarios lie: the ``pythonpath`` of *target*, then the project."""
+    """Search path for scenario modules: the ``pythonpath`` of *target*, then the project."""
     given = () if target is None else target.pythonpath
     return (*(str(config.root / each) for each in given), str(config.root))
 
 
-def permitted(config: Config, recipe: TrialSpec, path: Sequence[str]) -> TrialSpec:
+def permitted(config: Config, spec: TrialSpec, path: Sequence[str]) -> TrialSpec:
     """
-    *recipe*, if its scenario is the project's: configured, or in the ``source`` of a target.
+    Return *spec* if its scenario is trusted: configured, or in the ``source`` of a target.
 
     Args:
-        path: Where its module is looked for, and nowhere else.
+        path: The only search path for its module.
 
     Returns:
-        The recipe, with the whole path of its scenario if that is a file.
+        The spec, with the absolute path of its scenario if that is a file.
 
     Raises:
-        ConfigError: The scenario lies elsewhere, such as in a run directory.
+        ConfigError: The scenario is located elsewhere, such as in a run directory.
     """
     if _is_recorded(config.root, config.root):
         raise ConfigError(
-            f"{config.file}: lies in a run directory, whose scenarios are not run; replay from the"
-            " directory of the project"
+            f"{config.file}: is in a run directory, whose scenarios are not trusted; replay from the"
+            " project directory"
         )
-    name, _, attribute = recipe.target.rpartition(":")
+    name, _, attribute = spec.target.rpartition(":")
     is_file = name.endswith(_SUFFIX)
     configured = {target.scenario for target in config.targets.values()}
-    if recipe.target in configured and not is_file:
-        return recipe
+    if spec.target in configured and not is_file:
+        return spec
     file = _file(config, name) if is_file else _module(path, name.split("."))
-    if file is None or not (recipe.target in configured or _is_source(config, file)):
+    if file is None or not (spec.target in configured or _is_source(config, file)):
         raise ConfigError(
-            f"{recipe.token}: its scenario {recipe.target!r} is not run, as it is not the project's:"
-            f" name it as `scenario` of a target in {config.file or 'pyproject.toml'}, or add its"
-            " file to the `source` of one, if you trust it"
+            f"{spec.token}: scenario {spec.target!r} is not part of the project and was not run; if"
+            " you trust it, set it as `scenario` of a target in"
+            f" {config.file or 'pyproject.toml'}, or add its file to the target's `source`"
         )
-    return replace(recipe, target=f"{file}:{attribute}") if is_file else recipe
+    return replace(spec, target=f"{file}:{attribute}") if is_file else spec
 
 
 def _file(config: Config, name: str) -> Path | None:
@@ -64,7 +64,7 @@ def _file(config: Config, name: str) -> Path | None:
 
 
 def _module(path: Sequence[str], parts: Sequence[str]) -> Path | None:
-    """The file that an import would find first."""
+    """The file that an import would load."""
     if not all(map(str.isidentifier, parts)):
         return None
     for entry in path:
@@ -85,7 +85,7 @@ def _is_source(config: Config, file: Path) -> bool:
 
 
 def _is_recorded(root: Path, place: Path) -> bool:
-    """Whether *place* is, or lies in, a directory of runs or tapes, of *root* or of anybody."""
+    """Whether *place* is in a directory of runs or tapes, of this or another project."""
     root = root.resolve()
     if RUNS.parts[0] in place.parts or place.is_relative_to(root / WITNESSES):
         return True

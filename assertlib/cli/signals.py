@@ -1,5 +1,5 @@
 """
-Signals that end a command: it passes them on, waits, judges what there is, and ends as a shell does.
+Handles signals that end a command: forward them, wait, judge partial results, and exit as a shell does.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ..robustness.processes import descendants, send
 
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 SIGNALLED = 128
-"""What a shell adds to the number of the signal that ended a command."""
+"""A shell reports death by a signal as this plus the signal number."""
 
 GRACE = 10.0
-"""Seconds from a signal until what has not ended is killed."""
+"""Seconds between a signal and killing the processes that are still running."""
 
 _FOREVER = 86_400.0
 _PR_SET_CHILD_SUBREAPER = 36
@@ -31,7 +31,7 @@ class Interrupted(BaseException):
     A signal asked this command to end.
 
     Attributes:
-        number: Which.
+        number: The signal number.
     """
 
     def __init__(self, number: int) -> None:
@@ -42,10 +42,10 @@ class Interrupted(BaseException):
 @contextmanager
 def interruptible() -> Iterator[Callable[[], None]]:
     """
-    Note the first signal that asks to end; what the block gets raises `Interrupted` after that.
+    Record the first termination signal; the yielded function then raises `Interrupted`.
 
-    An exception out of the handler itself could break whatever it interrupts, such as the join of
-    a thread.  A second signal has its usual effect, whatever is being cleaned up.
+    An exception from the handler itself could corrupt the code it interrupts, such as the join of
+    a thread.  A second signal has its default effect, even during cleanup.
     """
     before = {each: signal.getsignal(each) for each in _wanted()}
     received: list[int] = []
@@ -71,7 +71,7 @@ def interruptible() -> Iterator[Callable[[], None]]:
 
 
 def run_until_signalled(work: Coroutine[Any, Any, None]) -> int | None:
-    """Run *work* to its end, or cancel it at the first signal; the number of that signal."""
+    """Run *work*, and cancel it at the first signal; return the number of that signal."""
     # All commands load this module; only campaigns need an event loop.
     import asyncio
 
@@ -101,11 +101,11 @@ async def _cancelled_by_signals(work: Coroutine[Any, Any, None]) -> int | None:
 
 
 def _wanted() -> list[signal.Signals]:
-    """Those that are not ignored, as SIGHUP is under nohup."""
+    """The termination signals that are not ignored, as SIGHUP is under nohup."""
     return [each for each in STOPPING if signal.getsignal(each) is not signal.SIG_IGN]
 
 
-# -- a command of the user's ------------------------------------------------------------------
+# -- the user's command ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Ended:
     How a command ended.
 
     Attributes:
-        code: Its exit code, as a shell has it.
-        signal: The signal that was passed on to it first, if any.
+        code: Its exit code, as a shell reports it.
+        signal: The first signal that was forwarded to it, if any.
     """
 
     code: int
@@ -123,17 +123,17 @@ class Ended:
 
     @property
     def was_stopped(self) -> bool:
-        """Whether it did not get through all that it would have done."""
+        """Whether it was cut short."""
         return self.signal is not None or self.code >= SIGNALLED
 
 
 def supervised(cmd: Sequence[str], environment: Mapping[str, str]) -> Ended:
     """
-    Run *cmd* to its end, passing on signals.
+    Run *cmd* and forward signals to it.
 
-    A signal from the keyboard reaches the whole group of processes and is left to *cmd*.  Any
-    other is passed on, and what *cmd* started and left behind gets it as well; what has not ended
-    after `GRACE`, or at a second signal, is killed.
+    A signal from the keyboard reaches the whole process group and is left to *cmd*.  Any other is
+    forwarded to *cmd* and to the descendants it left behind; processes still running after
+    `GRACE`, or at a second signal, are killed.
 
     Raises:
         OSError: *cmd* cannot be started.
@@ -167,7 +167,7 @@ class _Supervisor:
                 self._send(signal.SIGKILL)
                 self._until = time.monotonic() + GRACE
             elif received.si_signo != signal.SIGCHLD and received.si_code <= 0:
-                # A positive code is the kernel's: the keyboard's, which the group has got already.
+                # A positive code means the kernel sent it: from the keyboard, to the whole process group.
                 self._stop(received.si_signo)
         assert self._code is not None
         return Ended(self._code, self._signal)
@@ -178,17 +178,17 @@ class _Supervisor:
             return
         self._signal = number
         self._until = time.monotonic() + GRACE
-        # A child of ours that was not waited for, so nobody else has its number.
+        # The child has not been reaped, so its pid cannot have been reused.
         os.kill(self._child, number)
 
     def _has_ended(self) -> bool:
-        """Whether all that has to end has."""
+        """Whether all awaited processes have ended."""
         had_ended = self._code is not None
         self._reap()
         if self._code is None:
             return False
         if self._signal is None:
-            # It ended by itself; what it leaves running is its own business.
+            # It ended by itself, so its background processes may continue.
             return True
         if not had_ended:
             self._send(self._signal)
@@ -210,7 +210,7 @@ class _Supervisor:
 
 
 def _adopt_orphans(flag: int) -> None:
-    """Become the parent of what our descendants leave behind, or no longer, on Linux."""
+    """Start or stop adopting the orphans of our descendants (Linux only)."""
     import ctypes
 
     with suppress(OSError, AttributeError):

@@ -1,7 +1,7 @@
 """
 ``assertlib sim``.
 
-Over 500 lines, as the commands of the group and their options stand together.
+Over 500 lines, because the commands of the group and their options are kept together.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ ScenarioArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="[SCENARIO]",
-        help="MODULE:NAME or FILE.py:NAME of a function of a World; the target's if none.",
+        help="MODULE:NAME or FILE.py:NAME of a function taking a World; default: the target's.",
     ),
 ]
 
@@ -77,42 +77,49 @@ _STATUS_EVERY = 5.0
 def explore(
     scenario: ScenarioArgument = None,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, metavar="N", help="How many trials.")
+        int | None, typer.Option("--seeds", min=1, metavar="N", help="Number of trials.")
     ] = None,
     duration: Annotated[
-        str | None, typer.Option("--for", metavar="TIME", help="How long, as 60s, 5m or 1h.")
+        str | None, typer.Option("--for", metavar="TIME", help="Duration, such as 60s, 5m or 1h.")
     ] = None,
-    first: Annotated[int, typer.Option("--first", metavar="N", help="The first seed.")] = 0,
-    part: Annotated[
-        str, typer.Option("--shard", metavar="K/N", help="Every N-th seed, the K-th of them first.")
+    first: Annotated[int, typer.Option("--first", metavar="N", help="First seed.")] = 0,
+    shard: Annotated[
+        str,
+        typer.Option("--shard", metavar="K/N", help="Run every N-th seed, starting with the K-th."),
     ] = "1/1",
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Trials at a time.")
+        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Number of parallel trials.")
     ] = 1,
     guided: Annotated[
         bool,
-        typer.Option("--guided", help="Go on from what showed something new: witnesses, no rates."),
+        typer.Option(
+            "--guided",
+            help="Build on trials that reached new states: finds witnesses, but no rates.",
+        ),
     ] = False,
     faults: Annotated[
         str,
-        typer.Option(metavar="NAME,…", help="What may go wrong; default, all, none; see `list`."),
+        typer.Option(metavar="NAME,…", help="Faults to inject, or default, all, none; see `list`."),
     ] = "default",
     policy: Annotated[
-        str, typer.Option(metavar="NAME", help="How tasks are scheduled; see `list`.")
+        str, typer.Option(metavar="NAME", help="Scheduling policy; see `list`.")
     ] = SWARM,
     stop: Annotated[
         bool, typer.Option("--exitfirst", "-x", help="Stop at the first failure.")
     ] = False,
     engine: Annotated[
-        str, typer.Option(metavar="local|ray", help="Child processes, or a cluster's.")
+        str,
+        typer.Option(
+            metavar="local|ray", help="Run trials in child processes or on a Ray cluster."
+        ),
     ] = "local",
     target: TargetOption = None,
 ) -> int:
     """
-    Run a trial for each seed, and keep what replays the failures.
+    Run one trial per seed, and record tapes that replay the failures.
 
-    Exit code 1 if anything failed, 3 if no trial came to its end, or none evaluated an assertion
-    of the target.
+    Exit code 1 if anything failed, 3 if no trial was completed or none evaluated an assertion of
+    the target.
 
     Example: assertlib sim explore kvstore.simulation:rounds --for 60s --jobs 2
     """
@@ -122,7 +129,7 @@ def explore(
         project.options(faults, policy),
         seeds or (_ENDLESS if duration else _SEEDS),
         first,
-        _part(part),
+        _shard(shard),
         None if duration is None else seconds_of(duration),
         jobs,
         guided,
@@ -136,36 +143,42 @@ def explore(
 @command
 def replay_token(
     token: Annotated[
-        str | None, typer.Argument(metavar="[TOKEN]", help="Of a seed, of a tape, or a tape file.")
+        str | None,
+        typer.Argument(metavar="[TOKEN]", help="Token of a seed or tape, or a tape file."),
     ] = None,
     assertion: Annotated[
         str | None,
-        typer.Option(metavar="MESSAGE", help="The witness of a sometimes or reachable instead."),
+        typer.Option(
+            metavar="MESSAGE", help="Replay the witness of this sometimes or reachable instead."
+        ),
     ] = None,
     trace: Annotated[
-        bool, typer.Option("--trace", help="Print who ran, messages, disk, faults and hits.")
+        bool,
+        typer.Option(
+            "--trace", help="Print scheduling, messages, disk operations, faults and hits."
+        ),
     ] = False,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Run the whole trial that the tape was shrunk from.")
+        bool, typer.Option("--whole", help="Run the original trial instead of the shrunk tape.")
     ] = False,
     target: TargetOption = None,
 ) -> int:
     """
-    Run the trial of a token again.
+    Replay the trial of a token.
 
-    Exit code 1 if it fails, as a token of a failure should; if a failure does not replay though
-    nothing has changed, which makes it flaky; or if a witness no longer reaches its state.
+    Exit code 1 if the trial fails, as expected of a failure; if a failure is not reproduced
+    although nothing has changed (flaky); or if a witness no longer reaches its state.
 
     Example: assertlib sim replay --assertion "a slow watcher becomes a victim and catches up"
     """
     project = _Project(None, target)
-    recipe = permitted(project.config, _recipe(project.config, token, assertion), project.path)
-    recipe = replace(recipe, options=replace(recipe.options, assumes=project.assumes))
-    done = replay(recipe.unshrunk() if whole else recipe, trace=trace, path=project.path)
+    spec = permitted(project.config, _spec(project.config, token, assertion), project.path)
+    spec = replace(spec, options=replace(spec.options, assumes=project.assumes))
+    done = replay(spec.unshrunk() if whole else spec, trace=trace, path=project.path)
     for line in done.answer.trace:
         print(one_line(line))
     for difference in done.differences:
-        print(one_line(f"assertlib: not as it was recorded: {difference}"), file=sys.stderr)
+        print(one_line(f"assertlib: changed since it was recorded: {difference}"), file=sys.stderr)
     for failure in done.answer.failures:
         label = "out of model" if failure.out_of_model else "failed"
         text = failure.text.rstrip().replace("\n", "\n  ")
@@ -180,26 +193,27 @@ def replay_token(
 @command
 def challenge_all(
     defects: Annotated[
-        list[str] | None, typer.Argument(metavar="[DEFECT]...", help="Only these; all if none.")
+        list[str] | None,
+        typer.Argument(metavar="[DEFECT]...", help="Seeded defects; default: all."),
     ] = None,
     repeats: Annotated[
-        int, typer.Option("--repeats", min=1, metavar="N", help="Tries, random and guided each.")
+        int, typer.Option("--repeats", min=1, metavar="N", help="Random and guided attempts, each.")
     ] = 10,
     duration: Annotated[
-        str, typer.Option("--for", metavar="TIME", help="How long a try may take.")
+        str, typer.Option("--for", metavar="TIME", help="Time limit per attempt, such as 60s.")
     ] = "60s",
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Trials at a time.")
+        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Number of parallel trials.")
     ] = 1,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Markdown file whose table is replaced.")
+        Path | None, typer.Option(metavar="FILE", help="Markdown file whose table to replace.")
     ] = None,
     target: TargetOption = None,
 ) -> int:
     """
-    Plant every seeded defect in a copy of the store, and see which assertion catches it.
+    Apply each seeded defect to a copy of the store, and report which assertion catches it.
 
-    Exit code 1 if one gets away.  A caught one proves its invariant: the run says so.
+    Exit code 1 if a defect escapes.  A caught defect is recorded as proof for its invariant.
 
     Example: assertlib sim challenge --jobs 2 --output docs/track-record.md
     """
@@ -212,10 +226,10 @@ def challenge_all(
         jobs=jobs,
         path=project.path,
     )
-    kept = read_defects(project.defects, defects or ())
+    seeded = read_defects(project.defects, defects or ())
     page = None if output is None else read_page(output)
     with interruptible() as check_signals:
-        results = [_challenged(defect, plan, repeats, check_signals) for defect in kept]
+        results = [_challenged(defect, plan, repeats, check_signals) for defect in seeded]
     commit = find_revision(project.config.root) or ""
     text = table(results, commit, repeats)
     print(text)
@@ -231,7 +245,7 @@ def _challenged(
     began = time.monotonic()
     result = challenge(defect, plan, repeats, tick=check_signals)
     best = result.best
-    outcome = "GOT AWAY"
+    outcome = "NOT CAUGHT"
     if best is not None and best.is_flaky:
         outcome = f"FLAKY, the tape does not reproduce {best.failure.name!r}: {CAUSES}"
     elif best is not None and result.is_caught:
@@ -243,7 +257,7 @@ def _challenged(
 
 
 def _record(project: _Project, results: list[Result]) -> None:
-    """Leave a run that holds the proofs, and the tapes."""
+    """Record a run that contains the proofs and the tapes."""
     run_dir = new_run(project.config)
     describe_run(run_dir, project.checked, project.config, sys.argv)
     lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
@@ -259,26 +273,26 @@ def _record(project: _Project, results: list[Result]) -> None:
 @app.command("list")
 @command
 def list_all() -> int:
-    """Tell which faults and scheduling policies there are."""
-    print("faults (* breaks an assumption, and is no default)")
+    """List faults and scheduling policies."""
+    print("faults (* breaks an assumption; not a default)")
     for name, fault in FAULTS.items():
         print(f"  {name:15} {'*' if fault.breaks else ' '} {fault.about}")
     print("policies")
     for name, about in (
-        (SWARM, "another one in each trial"),
-        ("random", "any task that is ready"),
-        ("pct3", "by random priorities that change twice; pct1, pct2, ... likewise"),
-        ("fifo", "the task that waits longest, as asyncio does"),
+        (SWARM, "a different policy in each trial"),
+        ("random", "any ready task at random"),
+        ("pct3", "random priorities that change twice; pct1, pct2, ... likewise"),
+        ("fifo", "the task ready for longest, as in asyncio"),
     ):
         print(f"  {name:17} {about}")
     return OK
 
 
-# -- what is wanted -------------------------------------------------------------------------
+# -- the plan -------------------------------------------------------------------------------
 
 
 class _Project:
-    """What the configuration says of simulation; the first target that has a scenario counts."""
+    """The simulation settings of a target, by default the first one with a scenario."""
 
     def __init__(self, scenario: str | None, target: str | None) -> None:
         self.config = find_config(Path.cwd())
@@ -289,7 +303,7 @@ class _Project:
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Where its modules lie; those of a scenario that was typed here, too."""
+        """Search path for modules; includes the working directory for a scenario argument."""
         target = None if self._target is None else self.config.target(self._target)[1]
         here = () if self._scenario is None else (str(Path.cwd()),)
         return (*search_path(self.config, target), *here)
@@ -297,38 +311,40 @@ class _Project:
     @property
     def scenario(self) -> str:
         """
-        The scenario that is meant.
+        The scenario to run.
 
         Raises:
-            ConfigError: None is.
+            ConfigError: No scenario is given or configured.
         """
         name, target = self.config.target(self._target)
         scenario = self._scenario or target.scenario
         if not scenario:
-            raise ConfigError(f"name a SCENARIO, or give target {name!r} a `scenario`")
+            raise ConfigError(f"no scenario: pass SCENARIO or set `scenario` of target {name!r}")
         return scenario
 
     @property
     def defects(self) -> Path:
         """
-        Where the seeded defects lie.
+        Directory of the seeded defects.
 
         Raises:
-            ConfigError: The target says nothing of them.
+            ConfigError: The target does not configure it.
         """
         name, target = self.config.target(self._target)
         if not target.defects:
-            raise ConfigError(f"give target {name!r} a directory of `defects` in pyproject.toml")
+            raise ConfigError(
+                f"no seeded defects: set `defects` of target {name!r} in pyproject.toml"
+            )
         return self.config.root / target.defects
 
     @cached_property
     def checked(self) -> Checked:
-        """Its catalog and its scan."""
+        """The checked target: its catalog and scan."""
         return check(self.config, *self.config.target(self._target))
 
     @cached_property
     def assumes(self) -> dict[str, tuple[str, ...]]:
-        """The assumptions under which invariants hold; empty without a target."""
+        """Assumptions of each invariant; empty without a target."""
         if self._target is None:
             return {}
         _, target = self.config.target(self._target)
@@ -336,10 +352,10 @@ class _Project:
 
     def options(self, faults: str, policy: str) -> Options:
         """
-        What decides besides the tape.
+        Trial options: everything that determines a trial except the tape.
 
         Raises:
-            ConfigError: There is no such fault or policy.
+            ConfigError: A fault or policy does not exist.
         """
         try:
             allowed = faults_named(faults)
@@ -364,7 +380,7 @@ def _engine_named(name: str) -> MakesEngine:
     if name == "local":
         return lambda plan, environment: local(plan.target, plan.options, environment, plan.path)
     if name != "ray":
-        raise ConfigError(f"--engine {name}: there are local and ray")
+        raise ConfigError(f"--engine {name}: must be local or ray")
     try:
         from ..sim.ray_engine import ray_engine
     except ModuleNotFoundError as error:
@@ -376,22 +392,22 @@ def _engine_named(name: str) -> MakesEngine:
     )
 
 
-def _part(text: str) -> tuple[int, int]:
+def _shard(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise ConfigError(f"--shard {text}: write K/N with K from 1 to N, as in 3/16")
+        raise ConfigError(f"--shard {text}: expected K/N with K from 1 to N, such as 3/16")
     return int(match[1]), int(match[2])
 
 
 def _tape_directories(config: Config) -> Iterator[Path]:
-    """Where tapes may lie, the newest run first."""
+    """Directories that may contain tapes, newest run first."""
     yield from (run / DIRECTORY for run in reversed(runs_in_order(config)))
     yield config.root / ".assertlib" / DIRECTORY
 
 
-def _recipe(config: Config, token: str | None, assertion: str | None) -> TrialSpec:
+def _spec(config: Config, token: str | None, assertion: str | None) -> TrialSpec:
     if (token is None) == (assertion is None):
-        raise ConfigError("give a token or --assertion MESSAGE, one of them")
+        raise ConfigError("pass either a token or --assertion MESSAGE")
     if token is not None:
         return find(token, _tape_directories(config))
     renames = load(config.catalog_roots(config.target()[1]), config.root).renames
@@ -399,13 +415,13 @@ def _recipe(config: Config, token: str | None, assertion: str | None) -> TrialSp
     found = stored_witness(_tape_directories(config), names)
     if found is None:
         raise NoDataError(
-            f"no run here has a witness of {assertion!r}; explore, or look for the message in"
+            f"no run has a witness of {assertion!r}; explore further, or check the message in"
             " `assertlib report`"
         )
     return found
 
 
-# -- doing it ---------------------------------------------------------------------------------
+# -- execution -------------------------------------------------------------------------------
 
 
 class _Campaign:
@@ -416,10 +432,10 @@ class _Campaign:
         self._checked = project.checked
         self._run_dir = new_run(config)
         self._tapes = self._run_dir / DIRECTORY
-        self._told = 0.0
+        self._status_at = 0.0
         environment = recording_environment(config.root, self._run_dir)
         engine = makes_engine(plan, environment)
-        self._exploration = Exploration(plan, engine, self._tell, self._tick)
+        self._exploration = Exploration(plan, engine, self._print, self._tick)
 
     def run(self) -> int:
         describe_run(self._run_dir, self._checked, self._config, sys.argv)
@@ -435,22 +451,21 @@ class _Campaign:
             raise
         return self._conclude(full=True)
 
-    def _tell(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         line = one_line(f"{self._exploration.elapsed:7.1f} s  {text}")
         print(line, file=sys.stderr, flush=True)
 
     def _tick(self) -> None:
         self._check_signals()
-        if self._exploration.trials and time.monotonic() - self._told > _STATUS_EVERY:
-            self._told = time.monotonic()
-            self._tell(_status(self._exploration))
+        if self._exploration.trials and time.monotonic() - self._status_at > _STATUS_EVERY:
+            self._status_at = time.monotonic()
+            self._print(_status(self._exploration))
 
     def _conclude(self, *, full: bool) -> int:
         exploration = self._exploration
-        self._tell(_status(exploration))
+        self._print(_status(exploration))
         replays = {
-            message: write(self._tapes, recipe)
-            for message, recipe in exploration.witnesses().items()
+            message: write(self._tapes, spec) for message, spec in exploration.witnesses().items()
         }
         tokens = {
             name: write(self._tapes, found.recipe) for name, found in exploration.found.items()
@@ -516,7 +531,7 @@ def _summary_line(done: Replay) -> str:
 
 
 def _verdict(done: Replay) -> Iterator[str]:
-    """Whether what the tape was kept for has shown again."""
+    """Lines that report whether the tape reproduces its failure or witness."""
     name = done.recipe.shows
     if done.shows is None:
         return

@@ -30,40 +30,40 @@ from .common import OK, ProjectOption, TargetOption, command, configuration
 
 _QUIT = ("q", "Q", "\x1b")
 _PRINTED = 50
-"""Lines of a picture where there is no terminal."""
+"""Lines per snapshot when stdout is not a terminal."""
 
 _PATIENCE = 4
-"""A look may take a fourth of the time; with many processes the interval gets longer."""
+"""A snapshot may use a quarter of the time; with many processes the interval is extended."""
 
 
 @command
 def top(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="Id or directory; the newest run if none."),
+        typer.Argument(metavar="[RUN]", help="Run id or directory; default: the newest run."),
     ] = None,
     interval: Annotated[
-        float, typer.Option("--interval", "-i", min=0.1, help="Seconds between two looks.")
+        float, typer.Option("--interval", "-i", min=0.1, help="Seconds between snapshots.")
     ] = 1.0,
     count: Annotated[
-        int | None, typer.Option("--count", "-n", min=1, help="End after so many looks.")
+        int | None, typer.Option("--count", "-n", min=1, help="Stop after this many snapshots.")
     ] = None,
     json: Annotated[
-        bool, typer.Option("--json", help="A line of JSON for each look, instead of a picture.")
+        bool, typer.Option("--json", help="Print each snapshot as a line of JSON.")
     ] = False,
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Watch a run while it is recorded: how far each invariant has come, hits a second, violations.
+    Watch a run live: each invariant's level, hits per second, violations.
 
-    It reads the counters that the processes have mapped into memory, and costs them nothing.
-    q ends it.  Where there is no terminal, one picture is printed.
+    Reads the memory-mapped counters of the processes without slowing them down.
+    Press q to quit.  Without a terminal, one snapshot is printed.
 
     Example: assertlib top
     """
     live, console = _live(configuration(project), run, target), _Console()
-    # Ctrl-C is as good an end as any.
+    # Ctrl-C ends the display normally.
     with suppress(KeyboardInterrupt):
         if json:
             for look in _looks(live, interval, count):
@@ -72,14 +72,14 @@ def top(
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             _show(_looks(live, interval, count), console)
         else:
-            # Only the second knows how fast it goes.
+            # Rates need two looks, so the first is skipped.
             for look in itertools.islice(_looks(live, interval, (count or 1) + 1), 1, None):
                 console.print(picture(look, max(console.height, _PRINTED)))
     return OK
 
 
 class _Console(Console):
-    """A console whose texts are escaped, and whose own sequences are not."""
+    """A console that escapes texts, but not its own control sequences."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -111,7 +111,7 @@ def _live(config: Config, name: str | None, target: str | None) -> LiveRun:
 
 
 def _looks(live: LiveRun, interval: float, count: int | None) -> Iterator[Look]:
-    """Look by look, until it is enough, or somebody does not want to see more."""
+    """Yield looks until *count* is reached or the user quits."""
     for number in itertools.count(1):
         began = time.monotonic()
         yield live.look()
@@ -121,7 +121,7 @@ def _looks(live: LiveRun, interval: float, count: int | None) -> Iterator[Look]:
 
 
 def _is_quit(seconds: float) -> bool:
-    """Wait, and see whether that was asked for meanwhile."""
+    """Wait for *seconds*; return whether the user quit meanwhile."""
     end = time.monotonic() + seconds
     if not _has_keys():
         time.sleep(max(0.0, seconds))
@@ -140,7 +140,7 @@ def _has_keys() -> bool:
 
 @contextmanager
 def _keys() -> Iterator[None]:
-    """Take keys one by one and unseen, if there is a keyboard."""
+    """Read keys unbuffered and without echo, if stdin is a terminal."""
     if not _has_keys():
         yield
         return

@@ -1,5 +1,5 @@
 """
-Verdicts as metrics, for whoever keeps an eye on several runs from afar.
+Exports verdicts as OpenTelemetry metrics, for monitoring several runs.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ INVARIANTS = "assertlib.invariant.count"
 
 def send(summary: Summary) -> None:
     """
-    Send how many assertions have each verdict, and how many invariants stand where.
+    Send the number of assertions by verdict and of invariants by level.
 
-    Zeros are sent, too, so that what is mended does not stay as it was.
+    Zeros are sent, too, so that a fixed violation does not keep its old value.
 
     Raises:
-        UsageError: The extra is missing, a variable names what is not there, or nobody takes them.
+        UsageError: The extra is missing, a variable is invalid, or the endpoint is unreachable.
     """
     try:
         from opentelemetry.sdk.metrics import MeterProvider
@@ -44,14 +44,12 @@ def send(summary: Summary) -> None:
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], resource=Resource.create(), shutdown_on_exit=False)
     _set_gauges(provider, summary)
-    told = reader.get_metrics_data()
-    results = [each.export(told) for each in found if told is not None]
+    data = reader.get_metrics_data()
+    results = [each.export(data) for each in found if data is not None]
     for each in found:
         each.shutdown()
     if any(result is not MetricExportResult.SUCCESS for result in results):
-        raise UsageError(
-            "--otel: verdicts could not be sent; is the collector there that OTEL_* name?"
-        )
+        raise UsageError("--otel: verdicts could not be sent; is the OTLP endpoint reachable?")
 
 
 def _set_gauges(provider: MeterProvider, summary: Summary) -> None:

@@ -169,7 +169,10 @@ def test_a_baseline_only_gets_shorter(project):
     assert (project.root / "known.txt").read_text() == before
     project.change("store/reply.py", "kv.orderd", "kv.ordered")
     project.change("store/reply.py", "kv.durable-akc", "kv.durable-ack")
-    assert "2 findings of known.txt mended: shorten it with --update" in project.run(*known).stderr
+    assert (
+        "2 findings in known.txt fixed: drop from the file with --update"
+        in project.run(*known).stderr
+    )
     project.run(*known, "--update")
     assert (project.root / "known.txt").read_text() == ""
 
@@ -319,9 +322,9 @@ def test_a_second_rename_leads_from_the_first_name_to_the_last(project):
     ("old", "new", "said"),
     [
         ("gone", "replies are numberd", "did you mean 'replies are numbered'?"),
-        ("ack follows sync", "replies are numbered", "still stands at store/reply.py:8"),
-        ("x", "x", "no assertion is called 'x'"),
-        ("replies are numbred", "ack follows sync", "was ever called 'replies are numbred'"),
+        ("ack follows sync", "replies are numbered", "still in use at store/reply.py:8"),
+        ("x", "x", "no assertion has the message 'x'"),
+        ("replies are numbred", "ack follows sync", "ever had the message 'replies are numbred'"),
     ],
 )
 def test_a_rename_that_cannot_be_says_why(project, old, new, said):

@@ -97,7 +97,7 @@ def test_an_unknown_invariant_has_a_suggestion(project):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
-        "assertlib: there is no invariant 'kv.revision-monotonci';"
+        "assertlib: unknown invariant 'kv.revision-monotonci';"
         " did you mean 'kv.revision-monotonic'?\n"
     )
 

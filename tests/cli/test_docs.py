@@ -70,7 +70,7 @@ def test_a_surplus_page_fails_the_check(project):
     project.write("docs/invariants/kv.gone.md", "# kv.gone\n")
     done = project.cli("docs", "--check")
     assert done.returncode == 1
-    assert "kv.gone.md is of no invariant" in done.stdout
+    assert "kv.gone.md is obsolete" in done.stdout
 
 
 def test_a_checkout_with_other_line_ends_is_fresh(project):

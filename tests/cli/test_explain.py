@@ -50,14 +50,14 @@ def test_an_unknown_rule_has_a_suggestion():
     done = run("explain", "AL1O4")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("assertlib: there is no rule 'AL1O4'; did you mean 'AL1")
+    assert done.stderr.startswith("assertlib: unknown rule 'AL1O4'; did you mean 'AL1")
 
 
 def test_something_that_is_no_rule_is_told():
     done = run("explain", "nonsense")
     assert done.returncode == 2
     assert done.stderr == (
-        "assertlib: there is no rule 'nonsense'; `assertlib explain` lists all rules\n"
+        "assertlib: unknown rule 'nonsense'; `assertlib explain` lists all rules\n"
     )
 
 

@@ -217,7 +217,7 @@ def test_a_promise_that_is_changed_and_never_reached_does_not_leave_silently(set
 def test_a_history_may_begin_anew_at_a_commit(settled):
     done = settled.cli("gate", "--since", "nosuchcommit")
     assert done.returncode == 2
-    assert "no run in the store is of that commit" in done.stderr
+    assert "no run of that commit in the store" in done.stderr
 
 
 def test_job_summary_test_report_and_badge(settled):
@@ -256,8 +256,8 @@ def test_runs_are_added_listed_shown_compared_and_forgotten(project):
     project.run()
     project.run(0.0)
     done = project.cli("evidence", "add", "--all")
-    assert "2 runs read, 2 with something new" in done.stdout
-    assert "2 runs read, 0 with something new" in project.cli("evidence", "add", "--all").stdout
+    assert "2 runs read, 2 with new evidence" in done.stdout
+    assert "2 runs read, 0 with new evidence" in project.cli("evidence", "add", "--all").stdout
     first, second = (
         line.split()[0] for line in project.cli("evidence", "list").stdout.splitlines()
     )
@@ -265,11 +265,11 @@ def test_runs_are_added_listed_shown_compared_and_forgotten(project):
     assert 'always "it holds" [swarm]: true 60, false 0; in 60 trials: hit 60' in shown
     done = project.cli("evidence", "diff", first, second)
     assert done.stdout == 'sometimes "it happens": true and false -> false\n'
-    assert "no difference" in project.cli("evidence", "diff", first, first).stdout
+    assert "no differences" in project.cli("evidence", "diff", first, first).stdout
     assert project.cli("evidence", "prune").returncode == 2
     assert project.cli("evidence", "prune", "--keep", "-1").returncode == 2
     assert project.cli("evidence", "list", "--last", "0").returncode == 2
-    assert "1 run forgotten, 1 kept" in project.cli("evidence", "prune", "--keep", "1").stdout
+    assert "1 run removed, 1 kept" in project.cli("evidence", "prune", "--keep", "1").stdout
     assert project.cli("evidence", "show", first).returncode == 3
 
 
@@ -286,7 +286,7 @@ def test_what_is_exported_can_be_imported_elsewhere_twice(project):
     assert project.cli("evidence", "export", "all.jsonl").returncode == 0
     elsewhere = {"ASSERTLIB_EVIDENCE_URL": f"sqlite:///{project.root}/other.db"}
     done = project.cli("evidence", "import", "all.jsonl", "all.jsonl", **elsewhere)
-    assert "1 run read, 1 with something new" in done.stdout
+    assert "1 run read, 1 with new evidence" in done.stdout
     assert (
         project.cli("evidence", "list", **elsewhere).stdout
         == project.cli("evidence", "list").stdout

@@ -82,9 +82,7 @@ def test_the_model_can_be_another_one_than_the_file_says(tmp_path):
     assert history(tmp_path, "check", file, "--model", "register").returncode == 0
     done = history(tmp_path, "check", file)
     assert done.returncode == 2
-    assert "there is no model 'something'; there are: register, cas-register, kv, etcd" in (
-        done.stderr
-    )
+    assert "unknown model 'something'; available: register, cas-register, kv, etcd" in (done.stderr)
 
 
 def test_what_takes_too_many_steps_is_unknown(tmp_path):

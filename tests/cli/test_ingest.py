@@ -364,7 +364,7 @@ def test_a_record_that_cannot_be_used_is_no_pass(project, wrong):
     project.write("out.jsonl", foreign.text(foreign.sdk(), *records))
     done = project.cli("ingest", "out.jsonl")
     assert done.returncode == 2
-    assert "out.jsonl:3: cannot be used: antithesis_assert " in done.stdout
+    assert "out.jsonl:3: unusable: antithesis_assert " in done.stdout
     assert "out.jsonl:3" in project.cli("report").stdout
 
 
@@ -372,7 +372,7 @@ def test_a_line_that_cannot_be_read_is_named_and_the_rest_is_evidence(project):
     project.write("out.jsonl", foreign.text(foreign.sdk(), "garbage\n", foreign.assertion("fine")))
     done = project.cli("ingest", "out.jsonl")
     assert done.returncode == 2
-    assert "out.jsonl:2: cannot be used: not JSON" in done.stdout
+    assert "out.jsonl:2: unusable: not JSON" in done.stdout
     assert rows(project)["fine"]["true"] == 1
 
 
@@ -516,7 +516,7 @@ def test_what_a_process_writes_after_its_run_is_judged_later(project):
     script = f"{ASSERTLIB} exec -- {sys.executable} a.py >up 2>&1 & until grep -q up up; do :; done"
     done = project.cli("run", "--", "sh", "-c", script)
     assert done.returncode == 0, done.stderr
-    assert "still runs" in done.stderr
+    assert "is still running" in done.stderr
     end.touch()
     while not (project.root / "ended").exists():
         time.sleep(0.01)

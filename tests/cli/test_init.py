@@ -183,7 +183,7 @@ def test_a_project_must_be_a_directory(tmp_path, name):
     (tmp_path / "file.txt").write_text("")
     done = run(tmp_path, "init", name)
     assert done.returncode == 2
-    assert done.stderr == f"assertlib: {name} is no directory\n"
+    assert done.stderr == f"assertlib: {name} is not a directory\n"
 
 
 def test_a_broken_pyproject_is_left_alone(tmp_path):

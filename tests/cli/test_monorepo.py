@@ -171,7 +171,7 @@ def test_a_directory_without_configuration_is_one_line_and_2(monorepo, words, mo
     done = CliRunner().invoke(app_with(), words)
     assert (done.exit_code, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith("assertlib: --project services: holds no pyproject.toml with")
+    assert line.startswith("assertlib: --project services: no pyproject.toml with")
 
 
 @pytest.mark.parametrize("name", ["services/stroe", "README.md", ""])
@@ -184,7 +184,7 @@ def test_a_directory_that_is_none_is_one_line_and_2(monorepo, name):
 def test_a_directory_inside_a_project_is_not_that_project(monorepo):
     done = monorepo.cli("check", "--project", f"{BELOW}/store")
     assert done.returncode == 2
-    assert f"{BELOW}/store: holds no pyproject.toml" in done.stderr
+    assert f"{BELOW}/store: no pyproject.toml" in done.stderr
 
 
 def test_a_configuration_above_is_not_taken_for_the_one_that_is_gone(monorepo):

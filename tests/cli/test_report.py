@@ -177,7 +177,7 @@ def test_a_damaged_run_is_added_to_the_store_with_exit_code_2(copied):
     shard(copied).with_suffix(".counts").write_bytes(b"garbage")
     done = copied.cli("evidence", "add", "aaaa")
     assert done.returncode == 2
-    assert "1 run read, 1 with something new" in done.stdout
+    assert "1 run read, 1 with new evidence" in done.stdout
     assert "its counters cannot be read" in done.stderr
     assert len(copied.cli("evidence", "list").stdout.splitlines()) == 1
 

@@ -198,7 +198,7 @@ def test_a_renamed_assertion_is_not_acknowledged_but_renamed(project):
 def test_what_has_not_changed_is_not_acknowledged_again(project):
     before = (project.root / "catalog/review.lock").read_bytes()
     done = project.review("kv.ordered", "--reason", "again")
-    assert (done.returncode, done.stdout.count("nothing has changed")) == (0, 1)
+    assert (done.returncode, done.stdout.count("no changes since")) == (0, 1)
     assert (project.root / "catalog/review.lock").read_bytes() == before
 
 
@@ -278,7 +278,7 @@ def test_a_new_assertion_waits_for_its_review(project):
     done = project.review()
     assert done.returncode == 1
     assert "review --new" in done.stdout
-    assert "1 link taken in" in project.review("--new").stdout
+    assert "1 link accepted" in project.review("--new").stdout
     assert project.findings() == []
 
 
@@ -428,7 +428,7 @@ def test_an_invariant_that_is_removed_with_its_assertions_is_missed(project):
     assert lines[int(finding["line"]) - 1] == '[reviewed."kv.ordered"]'
     done = project.review()
     assert done.returncode == 1
-    assert "kv.ordered was reviewed, and is in no catalog any more" in done.stdout
+    assert "kv.ordered was reviewed but is no longer in any catalog" in done.stdout
     assert project.review("kv.ordered", "--reason", "replies have no order").returncode == 0
     assert project.findings() == []
 

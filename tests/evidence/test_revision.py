@@ -105,7 +105,7 @@ def test_a_dirty_run_says_so_and_is_no_baseline_unless_asked_for(project):
     assert "+dirty  run" in project.cli("report").stdout
     done = project.cli("gate", "--update")
     assert done.returncode == 2
-    assert "+dirty, which nobody else can check out" in done.stderr
+    assert "+dirty, which cannot be checked out elsewhere" in done.stderr
     assert project.cli("gate", "--update", "--allow-dirty").returncode == 0
 
 

@@ -117,7 +117,7 @@ def test_the_name_of_a_commit_is_no_option_of_git(recorded, name):
 def test_a_commit_that_is_typed_is_no_option_of_git(project, commit):
     done = project.cli("gate", f"--since={commit}")
     assert done.returncode == 2
-    assert "no run in the store is of that commit" in done.stderr
+    assert "no run of that commit in the store" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert (project.root.parent / "precious").read_text() == PRECIOUS
 

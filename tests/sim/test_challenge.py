@@ -84,7 +84,7 @@ def test_a_defect_that_nothing_catches_fails(store):
     (store / "defects" / "harmless.patch").write_text(HARMLESS)
     done = assertlib(store, "sim", "challenge", "harmless", "--repeats", "1", "--for", "1s")
     assert done.returncode == 1, done.stderr
-    assert "harmless: GOT AWAY" in done.stderr
+    assert "harmless: NOT CAUGHT" in done.stderr
     assert "| nothing |" in done.stdout
 
 
