@@ -1,3 +1,3 @@
 """
-The catalog as pages: one per invariant, and an index.
+Generates Markdown pages from the catalog: one per invariant, and an index.
 """

@@ -1,7 +1,7 @@
 """
-Plain CommonMark pages, the same from the same input: no dates, no lines, no runs.
+Renders deterministic CommonMark pages, without dates, line numbers or runs.
 
-What changes by itself (lines, history, last reproductions) is `Live`, and belongs to a built site.
+Volatile data (line numbers, history, last reproductions) is in `Live`, for published sites only.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _ID = re.compile(r"(?<![\w`\[(=./-])[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+(?:-[a-z0
 @dataclass(frozen=True)
 class Live:
     """
-    What a built site adds to the pages.
+    Additional data for the pages of a published site.
 
     Attributes:
-        history: The life of each invariant, by id, the newest change first.
-        reproduced: At which commit each seeded defect was last caught.
+        history: Changes of each invariant, by id, newest first.
+        reproduced: The commit at which each seeded defect was last caught.
     """
 
     history: Mapping[str, Sequence[Change]] = field(default_factory=dict)
@@ -48,10 +48,10 @@ class Live:
 @dataclass(frozen=True)
 class Page:
     """
-    An invariant with what code and other invariants have to do with it.
+    An invariant with its assertions and related invariants.
 
     Attributes:
-        elsewhere: Messages that the catalog assigns to it, of code that is not read.
+        elsewhere: Messages that the catalog assigns to it, from code that is not scanned.
     """
 
     entry: Entry
@@ -62,12 +62,12 @@ class Page:
 
     @property
     def name(self) -> str:
-        """The file of the page."""
+        """File name of the page."""
         return page_name(self.entry)
 
     @property
     def states(self) -> dict[str, list[Site]]:
-        """For each state, the assertions that look for it."""
+        """The assertions that check each state."""
         return {
             name: [site for site in self.sites if _clause(site) == name]
             for name in self.entry.invariant.states
@@ -75,7 +75,7 @@ class Page:
 
     @property
     def gaps(self) -> list[str]:
-        """What an active invariant lacks."""
+        """Missing assertions of an active invariant."""
         known = self.entry.invariant
         if known.status != "active" or self.elsewhere:
             return []
@@ -92,11 +92,11 @@ def render_pages(
     checked: Checked, others: Sequence[Checked] = (), live: Live | None = None
 ) -> dict[str, str]:
     """
-    The pages of all invariants of a target, text by file name.
+    Render the pages of all invariants of a target; returns text by file name.
 
     Args:
-        others: Targets that are held to the same catalog, whose assertions count as well.
-        live: What changes by itself; None for pages that are committed.
+        others: Targets that share the catalog, whose assertions count as well.
+        live: Volatile data; None for pages that are committed.
     """
     entries = checked.catalog.entries
     environment = _environment(entries)
@@ -159,12 +159,12 @@ def _page(
 
 
 def _links(entries: Mapping[str, Entry]) -> dict[str, set[str]]:
-    """Which invariants name each other, in `related` or in what they say."""
+    """Invariants that refer to each other, in `related` or in their texts."""
     links: dict[str, set[str]] = defaultdict(set)
     for entry in entries.values():
         known = entry.invariant
-        said = " ".join([known.statement, known.why, known.debug, *known.clauses.values()])
-        for other in {*known.related, *_ID.findall(said)} & entries.keys() - {entry.id}:
+        text = " ".join([known.statement, known.why, known.debug, *known.clauses.values()])
+        for other in {*known.related, *_ID.findall(text)} & entries.keys() - {entry.id}:
             links[entry.id].add(other)
             links[other].add(entry.id)
     return links
@@ -178,7 +178,7 @@ def _areas(pages: Sequence[Page]) -> dict[str, list[Page]]:
 
 
 def _incidents(pages: Sequence[Page]) -> dict[str, list[tuple[Incident, Page]]]:
-    """The invariants that each incident broke, by the incident."""
+    """Invariants broken by each incident, by its reference."""
     found: dict[str, list[tuple[Incident, Page]]] = defaultdict(list)
     for page in pages:
         for incident in page.entry.invariant.incident:
@@ -192,7 +192,7 @@ def _by_number(ref: str) -> tuple[str, int]:
 
 
 def page_name(entry: Entry) -> str:
-    """File of an invariant's page."""
+    """File name of an invariant's page."""
     return f"{entry.id}.md"
 
 
@@ -211,7 +211,7 @@ def _clause(site: Site) -> str:
 
 
 def _linked(text: str, entries: Mapping[str, Entry]) -> str:
-    """*text* with links to the pages of the invariants that it names."""
+    """Replace invariant ids in *text* with links to their pages."""
 
     def link(found: re.Match[str]) -> str:
         entry = entries.get(found[0])
@@ -226,7 +226,7 @@ def _cell(text: str) -> str:
 
 
 def write_pages(pages: dict[str, str], directory: Path) -> list[str]:
-    """Make *directory* hold just *pages*; returns the names of those that changed."""
+    """Make *pages* the contents of *directory*; return the names of those that changed."""
     directory.mkdir(parents=True, exist_ok=True)
     changed = differing_pages(pages, directory)
     for name in changed:
@@ -239,7 +239,7 @@ def write_pages(pages: dict[str, str], directory: Path) -> list[str]:
 
 
 def foreign_pages(directory: Path) -> list[str]:
-    """Markdown files that we did not write: replacing or removing them would lose work."""
+    """Markdown files that were not generated; replacing or removing them would lose work."""
     return [path.name for path in files_in(directory, ".md") if not _is_ours(path)]
 
 
@@ -252,10 +252,10 @@ def _is_ours(path: Path) -> bool:
 
 def _read(path: Path) -> bytes:
     """
-    The page as generated: without the line ends of a checkout and the mark of an editor.
+    Read a page, normalising line endings and removing a byte order mark.
 
     Raises:
-        UsageError: It is UTF-16 or UTF-32.
+        UsageError: The file is UTF-16 or UTF-32.
     """
     try:
         return unmarked(path.read_bytes()).replace(b"\r\n", b"\n")
@@ -264,7 +264,7 @@ def _read(path: Path) -> bytes:
 
 
 def differing_pages(pages: dict[str, str], directory: Path) -> list[str]:
-    """Names of the pages that are missing, different, or no longer wanted."""
+    """Names of pages that are missing, different, or obsolete."""
     present = {path.name: path for path in files_in(directory, ".md")}
     different = {
         name

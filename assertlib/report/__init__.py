@@ -1,3 +1,3 @@
 """
-Judged runs, written down: one module per format, all with the same content.
+Report formats: one module per format, all with the same content.
 """

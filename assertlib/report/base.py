@@ -1,5 +1,5 @@
 """
-The protocol of report formats, and the formats there are.
+The report protocol and the available formats.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from . import html_format, json_format, markdown, text
 
 
 class Reporter(Protocol):
-    """Writes a judged run down."""
+    """Renders the report of a judged run."""
 
     def __call__(self, summary: Summary) -> str:
-        """The report, ending in a newline."""
+        """Return the report, ending in a newline."""
 
 
 class Format(StrEnum):
-    """The formats there are."""
+    """Available report formats."""
 
     TEXT = "text"
     MARKDOWN = "markdown"

@@ -1,6 +1,5 @@
 """
-What a report says, in order, before any format: the worst first, and what was
-not proved before what was.
+Format-independent content of a report, worst first: violations and gaps precede what was proved.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _EXERCISED = (Level.EXERCISED, Level.DEFECT_TESTED)
 
 @dataclass(frozen=True)
 class Item:
-    """One thing a reader should see: a label, what it is about, and lines about it."""
+    """One entry of a report: a label, its subject, and lines of detail."""
 
     label: str
     subject: str
@@ -39,10 +38,10 @@ class Item:
 @dataclass(frozen=True)
 class State:
     """
-    A sometimes or reachable, and whether it was seen.
+    A sometimes or reachable assertion, and whether it was satisfied.
 
     Attributes:
-        mark: ``reached``, ``MISSED``, or the verdict that says nothing about it.
+        mark: ``reached``, ``MISSED``, or a verdict that leaves it undecided.
     """
 
     mark: str
@@ -59,11 +58,11 @@ class Content:
     Attributes:
         title: Target, commit, run, trials and the two totals.
         items: Violations, then invariants that were not exercised.
-        counts: How many of each other verdict.
-        named: Which they are, by label.
-        states: Every sometimes and reachable, those not seen first.
-        findings: What is wrong with the evidence itself.
-        explanations: The whole story of each violation.
+        counts: Number of assertions with each remaining verdict.
+        named: Their names, by label.
+        states: Every sometimes and reachable, missed ones first.
+        findings: Problems with the evidence itself.
+        explanations: The full explanation of each violation.
     """
 
     title: str
@@ -76,7 +75,7 @@ class Content:
 
 
 def content_of(summary: Summary) -> Content:
-    """Put what *summary* holds into words."""
+    """Build the report content of *summary*."""
     return Content(
         title=title(summary),
         items=[*_violations(summary), *_unexercised(summary)],
@@ -106,7 +105,7 @@ def title(summary: Summary, *, is_running: bool = False) -> str:
 
 
 def states_seen(summary: Summary) -> tuple[int, int]:
-    """How many sometimes and reachable there are, and how many of them were seen."""
+    """The number of satisfied sometimes and reachable assertions, and their total."""
     states = [result for result in summary.assertions if _is_state(result.kind)]
     return sum(result.verdict is Verdict.SATISFIED for result in states), len(states)
 
@@ -135,7 +134,7 @@ def _violations(summary: Summary) -> Iterator[Item]:
 
 
 def explanations(summary: Summary) -> list[str]:
-    """The whole story of each violated assertion, told of one false hit."""
+    """The full explanation of each violated assertion, based on one false hit."""
     known = [*(result.entry for result in summary.invariants), *summary.drafts]
     entries = {entry.id: entry for entry in known}
     return [
@@ -183,7 +182,7 @@ def _details(text: str | None) -> str:
 
 
 def quoted(message: str) -> str:
-    """A message as reports show it: in quotes, on one line, without control characters."""
+    """Quote a message for reports: on one line, without control characters."""
     return json.dumps(message, ensure_ascii=False) if message.isprintable() else json.dumps(message)
 
 

@@ -1,5 +1,5 @@
 """
-Findings, written down for people and for machines.
+Output formats of findings, for people and for machines.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from ..utf8 import EncodingError
 
 SCHEMA = 1
 _ANNOTATIONS = 10
-"""GitHub shows so many errors, and so many warnings, of a step."""
+"""GitHub shows at most this many errors and this many warnings per step."""
 _RESULTS = 25_000
-"""GitHub refuses a SARIF run with more results."""
+"""GitHub rejects a SARIF run with more results."""
 
 
 _UNREAD = UNREAD_CATALOG + UNREAD_SOURCE
@@ -36,14 +36,14 @@ _UNREAD = UNREAD_CATALOG + UNREAD_SOURCE
 @dataclass(frozen=True)
 class Checks:
     """
-    What `assertlib check` found.
+    The results of `assertlib check`.
 
     Attributes:
         strict: Whether warnings are errors.
-        known: How many more there are that a baseline knows.
-        below: Where in its repository the project lies, for those that show findings there.
+        known: Number of further findings listed in a baseline.
+        below: Path of the project in its repository, for tools that show findings there.
         place: Path from the working directory to the project; text and JSON prefix files with it.
-        findings: Of all targets, each once.
+        findings: The findings of all targets, without duplicates.
     """
 
     targets: list[Checked]
@@ -58,7 +58,7 @@ class Checks:
         return "error" if self.strict or is_error(finding) else "warning"
 
     def path_in_repository(self, finding: Finding) -> str:
-        """The file of *finding*, as who shows the repository calls it."""
+        """The file of *finding*, relative to the repository root."""
         return posixpath.normpath(posixpath.join(self.below, finding.file))
 
     @property
@@ -67,7 +67,7 @@ class Checks:
         return [each for each in self.findings if self.level(each) == "error"]
 
     def numbered(self) -> Iterator[tuple[Finding, str]]:
-        """Each finding with a fingerprint that no other has: some formats drop the second."""
+        """Each finding with a unique fingerprint, since some formats drop duplicates."""
         seen: Counter[str] = Counter()
         for finding in self.findings:
             mark = finding.fingerprint
@@ -75,7 +75,7 @@ class Checks:
             yield finding, mark if seen[mark] == 1 else f"{mark}-{seen[mark]}"
 
     def without(self, known: Collection[str]) -> tuple[Checks, int]:
-        """What is left without findings of *known* fingerprints, and how many of these are gone."""
+        """Remove findings with *known* fingerprints; also return how many of these are fixed."""
         rest = [finding for finding, mark in self.numbered() if mark not in known]
         met = len(self.findings) - len(rest)
         return replace(self, findings=rest, known=met), len(known) - met
@@ -86,8 +86,8 @@ def read_known(path: Path) -> set[str]:
     The fingerprints of the baseline at *path*.
 
     Raises:
-        ConfigError: It is no such file.
-        OSError: It cannot be read.
+        ConfigError: The file is not a baseline.
+        OSError: The file cannot be read.
     """
     try:
         lines = read_text(path).splitlines()
@@ -97,18 +97,20 @@ def read_known(path: Path) -> set[str]:
     for number, line in enumerate(lines, 1):
         mark = line.partition(" ")[0]
         if not re.fullmatch(r"[0-9a-f]{16}(-[0-9]+)?", mark):
-            raise ConfigError(f"{path}:{number}:1: no line of a baseline; write it with --update")
+            raise ConfigError(
+                f"{path}:{number}:1: not a baseline entry; create the file with --update"
+            )
         known.add(mark)
     return known
 
 
 def write_known(path: Path, checks: Checks, before: set[str] | None) -> set[str]:
     """
-    Write all findings to the baseline at *path*, or those of *before* that are still there.
+    Write all findings to the baseline at *path*, or those of *before* that remain.
 
     Raises:
-        ConfigError: Something cannot be read, so that what it holds would count as mended.
-        OSError: It cannot be written.
+        ConfigError: A file cannot be read, so its findings would count as fixed.
+        OSError: The baseline cannot be written.
     """
     hiding = [
         each
@@ -117,7 +119,7 @@ def write_known(path: Path, checks: Checks, before: set[str] | None) -> set[str]
     ]
     if hiding:
         first = hiding[0].seen_from(checks.place)
-        raise ConfigError(f"{first}; what the baseline knows of it would be forgotten")
+        raise ConfigError(f"{first}; its known findings would be dropped from the baseline")
     kept = {mark: each for each, mark in checks.numbered() if before is None or mark in before}
     lines = sorted(
         f"{mark} {one_line(f'{each.code} {each.file}: {each.message}')}\n"
@@ -130,7 +132,7 @@ def write_known(path: Path, checks: Checks, before: set[str] | None) -> set[str]
 def checks_of(
     targets: Iterable[Checked], *, strict: bool, below: str = "", place: str = ""
 ) -> Checks:
-    """The findings of *targets*; what several of them show is there once."""
+    """Collect the findings of *targets*, without duplicates."""
     checked = list(targets)
     findings = sorted({finding for each in checked for finding in each.findings})
     return Checks(checked, findings, strict, below=below, place=place)
@@ -158,7 +160,7 @@ def in_text(checks: Checks) -> str:
 
 
 def in_json(checks: Checks) -> str:
-    """All of it as plain data."""
+    """Findings and target statistics as JSON."""
     return _dumped(
         {
             "schema": SCHEMA,
@@ -191,7 +193,7 @@ def in_json(checks: Checks) -> str:
 
 def in_github(checks: Checks) -> str:
     """
-    Workflow commands, which GitHub shows beside the lines; errors first, and no more than it shows.
+    GitHub workflow commands (annotations), errors first, up to the limit that GitHub shows.
 
     Source: GitHub docs, "Workflow commands for GitHub Actions".
     """
@@ -212,8 +214,8 @@ def _command(level: str, finding: Finding, file: str) -> str:
     if finding.line:
         properties |= {"line": str(finding.line), "col": str(finding.column)}
     properties["title"] = f"{finding.code} {RULES[finding.code].title}"
-    said = ",".join(f"{name}={_property(text)}" for name, text in properties.items())
-    return f"::{level} {said}::{_escaped(f'{finding.message}; {finding.remedy}')}"
+    parameters = ",".join(f"{name}={_property(text)}" for name, text in properties.items())
+    return f"::{level} {parameters}::{_escaped(f'{finding.message}; {finding.remedy}')}"
 
 
 def _escaped(text: str) -> str:
@@ -312,7 +314,7 @@ def in_gitlab(checks: Checks) -> str:
 
 
 def _plain(text: str) -> str:
-    """*text* without what would mislead a reader; line breaks are shown, not made."""
+    """Escape control characters and line breaks in *text*."""
     return one_line(text)
 
 
@@ -321,7 +323,7 @@ def _dumped(data: object) -> str:
 
 
 class FindingFormat(StrEnum):
-    """The formats there are."""
+    """Available formats for findings."""
 
     TEXT = "text"
     JSON = "json"

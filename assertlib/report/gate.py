@@ -1,5 +1,5 @@
 """
-What the gate found: for a terminal, for a job's summary, for test reports, for a badge.
+Output of the gate: terminal text, job summary, JUnit XML, badge.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .content import quoted, title
 
 _ROWS = 40
 _BYTES = 900_000
-"""GitHub drops a summary of more than 1 MiB without a word."""
+"""GitHub silently drops a summary of more than 1 MiB."""
 _EXERCISED = (Level.EXERCISED, Level.DEFECT_TESTED)
 
 
 def in_text(gate: Gate, summary: Summary) -> str:
-    """Some lines for a terminal, the failing ones first."""
+    """The result for a terminal, failures first."""
     lines = [title(summary)]
     for item in gate.items:
         label = "FAIL" if item.fails else "    "
@@ -40,7 +40,7 @@ def in_text(gate: Gate, summary: Summary) -> str:
 
 
 def _next_trial(summary: Summary) -> Iterator[str]:
-    """What further trials may still show."""
+    """Estimate how many further trials would reach a new state."""
     random = sum(each.trials for each in summary.populations if each.sampler == SEED_RANDOM)
     if random and len(summary.populations) == 1:
         states = [each for each in summary.assertions if each.kind in (SOMETIMES, REACHABLE)]
@@ -55,8 +55,8 @@ def _next_trial(summary: Summary) -> Iterator[str]:
 
 def _verdict(gate: Gate) -> str:
     failing = sum(item.fails for item in gate.items)
-    told = f"{counted(failing, 'finding')} fail" + ("s" if failing == 1 else "")
-    passed = f"failed: {told}" if gate.fails else "passed"
+    failures = f"{counted(failing, 'finding')} fail" + ("s" if failing == 1 else "")
+    passed = f"failed: {failures}" if gate.fails else "passed"
     return (
         f"gate {passed}; {counted(gate.runs, 'run')} in the store,"
         f" {counted(gate.watched, 'rate')} watched, at most 1 % false alarms over all of it"
@@ -64,7 +64,7 @@ def _verdict(gate: Gate) -> str:
 
 
 def in_markdown_summary(gate: Gate, summary: Summary) -> str:
-    """A job's summary, well under what GitHub shows."""
+    """A job summary in Markdown, below the size limit of GitHub."""
     lines = [f"# Assertion gate: {'failed' if gate.fails else 'passed'}", ""]
     lines += [in_markdown(title(summary)), ""]
     for triage in Triage:
@@ -92,8 +92,8 @@ def _table(items: list[GateItem]) -> Iterator[str]:
 
 def in_junit(gate: Gate, summary: Summary) -> str:
     """
-    One test case for each invariant: what is broken, or fails the gate, is a failure; what was
-    never evaluated is skipped.
+    JUnit XML with one test case per invariant: violated or failing the gate is a failure, never
+    evaluated is skipped.
     """
     of_invariant: dict[str, list[GateItem]] = defaultdict(list)
     for item in gate.items:
@@ -143,12 +143,12 @@ def _failures(case: ET.Element, items: list[GateItem]) -> None:
 
 
 def _xml(text: str) -> str:
-    """*text* without what XML cannot hold."""
+    """Escape characters that XML does not allow."""
     return one_line(text)
 
 
 def in_badge(summary: Summary) -> str:
-    """An endpoint for shields.io.  Source: shields.io, "Endpoint Badge"."""
+    """Badge data for shields.io.  Source: shields.io, "Endpoint Badge"."""
     exercised = sum(result.standing.level in _EXERCISED for result in summary.invariants)
     total = len(summary.invariants)
     color = "red" if summary.is_violated else "brightgreen" if exercised == total else "yellow"

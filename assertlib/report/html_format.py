@@ -1,5 +1,5 @@
 """
-The report as one HTML file that needs nothing else: no network, no server.
+The report as one self-contained HTML file: no network, no server.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .json_format import as_dict
 @dataclass(frozen=True)
 class ReportContext:
     """
-    What is known beside the runs that are told of, by message.
+    Context beyond the reported runs, by message.
 
     Attributes:
-        trends: The share of trials that satisfied it, run by run, the oldest first.
-        reached: Some of the trials that hit it.
-        sources: Lines of source around it.
-        before: Its verdict in other runs, to compare with.
+        trends: Share of trials that satisfied the assertion in each run, oldest first.
+        reached: Some of the trials that hit the assertion.
+        sources: Source lines around the assertion.
+        before: Its verdict in the runs to compare with.
     """
 
     trends: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -35,16 +35,16 @@ class ReportContext:
 
 
 def render(summary: Summary, context: ReportContext | None = None) -> str:
-    """The page."""
+    """Render the page."""
     context = context or ReportContext()
-    told = as_dict(summary)
+    data = as_dict(summary)
     texts = {result.entry.id: result.entry.invariant for result in summary.invariants}
-    invariants = told["invariants"]
+    invariants = data["invariants"]
     assert isinstance(invariants, list)
     for each in invariants:
         known = texts[each["id"]]
         each.update(statement=known.statement, why=known.why, debug=known.debug)
-    told |= {
+    data |= {
         "version": VERSION,
         "rates": _rates(summary),
         "trends": context.trends,
@@ -52,11 +52,11 @@ def render(summary: Summary, context: ReportContext | None = None) -> str:
         "sources": context.sources,
         "before": context.before,
     }
-    return render_page(__package__, "report.html", told)
+    return render_page(__package__, "report.html", data)
 
 
 def _rates(summary: Summary) -> dict[str, tuple[float, float, float]]:
-    """Rates with their intervals, where all trials are one random sample."""
+    """Rates with confidence intervals, if all trials form one random sample."""
     random = [each for each in summary.populations if each.sampler == SEED_RANDOM]
     if len(random) != 1 or len(summary.populations) != 1:
         return {}

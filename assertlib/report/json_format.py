@@ -1,5 +1,5 @@
 """
-The report for programs.
+The report as JSON, for programs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def render(summary: Summary) -> str:
 
 
 def as_dict(summary: Summary) -> dict[str, object]:
-    """Everything a report holds, as plain data."""
+    """The complete report as plain data."""
     seen, states = states_seen(summary)
     content = content_of(summary)
     return {
@@ -54,7 +54,7 @@ def as_dict(summary: Summary) -> dict[str, object]:
 
 
 def worst_first(results: list[AssertionResult]) -> list[AssertionResult]:
-    """Sorted by verdict, the worst first, then by name."""
+    """Sort by verdict, worst first, then by message."""
     order = list(Verdict)
     return sorted(results, key=lambda result: (order.index(result.verdict), result.message))
 

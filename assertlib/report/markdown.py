@@ -66,7 +66,7 @@ def _explanations(content: Content) -> Iterator[str]:
 
 
 def longest_run(text: str, character: str) -> int:
-    """How often *character* stands in a row in *text*, at most."""
+    """Length of the longest run of *character* in *text*."""
     runs = re.findall(f"{re.escape(character)}+", text)
     return max(map(len, runs), default=0)
 

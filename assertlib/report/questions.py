@@ -1,5 +1,5 @@
 """
-Answers to single questions: what hit an assertion, and what did a test hit?
+Reports limited to an assertion, an invariant or a test.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def answer(
     test: str | None,
 ) -> str:
     """
-    What is known of the assertions asked for, or of what the trials asked for hit, or both.
+    Report the hits of the selected assertions, or of the selected trials, or both.
 
     Raises:
-        UsageError: There is no such assertion, invariant or trial.
+        UsageError: The assertion, invariant or trial does not exist.
     """
     wanted = _wanted(summary, assertion, invariant)
     if test is not None:
@@ -47,7 +47,7 @@ def _wanted(
         found = [each for each in found if each.message == assertion]
         if not found:
             hint = did_you_mean(assertion, [each.message for each in summary.assertions])
-            raise UsageError(f"there is no assertion {assertion!r}; {hint}".rstrip("; "))
+            raise UsageError(f"unknown assertion {assertion!r}; {hint}".rstrip("; "))
     if invariant is not None:
         found = [
             each for each in found if invariant_and_clause(each.invariant or "")[0] == invariant

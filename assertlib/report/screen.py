@@ -1,9 +1,9 @@
 """
-The edge to a terminal: the output of all commands goes through `Screen`, that of the pytest plugin
-through `escaped`.
+Escapes terminal output: that of all commands through `Screen`, that of the pytest plugin through
+`escaped`.
 
-Reports and explanations put each text on its line before (`one_line`); this is what no text passes,
-whichever command prints it and wherever it comes from.
+Reports and explanations already keep each text on one line (`one_line`); this is the last barrier
+for control characters, for every command and every origin of a text.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ..control_characters import escaped
 
 class Screen:
     """
-    A standard stream that shows control characters instead of passing them on.
+    A standard stream that shows control characters instead of emitting them.
 
     Attributes:
-        rich_proxied_file: The stream itself, for consoles of rich, which make escape sequences of
-            their own; what is given to them is escaped before.  A live display of rich may not
-            redirect the standard streams: what is printed meanwhile would go around this.
+        rich_proxied_file: The underlying stream, for consoles of rich, which emit escape sequences
+            of their own; their input is escaped beforehand.  A live display of rich must not
+            redirect the standard streams: output printed meanwhile would bypass this class.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -44,10 +44,10 @@ class Screen:
 
 
 def install() -> None:
-    """Put a screen before the standard streams of this process."""
+    """Wrap the standard streams of this process in a `Screen`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal that knows only ASCII is no reason to fail.
+            # Output to an ASCII-only terminal must not fail.
             stream.reconfigure(errors="backslashreplace")
     sys.stdout = cast(TextIO, Screen(sys.stdout))
     sys.stderr = cast(TextIO, Screen(sys.stderr))

@@ -1,5 +1,5 @@
 """
-A run while it is recorded: as a picture for the terminal, and as data.
+Live view of a run: a picture for the terminal, and plain data.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _COLOURS = {
 }
 _PARTS = 3
 _HEADINGS = 7
-"""Lines that are no rows: title, pace, a heading of each part, a rest, and one to spare."""
+"""Lines without rows: title, pace, headings, the count of omitted rows, and one spare."""
 
 
 def picture(look: Look, height: int) -> RenderableType:
     """
-    *look*, in *height* lines: how far each invariant has come, and what is wrong or missing.
+    Render *look* in *height* lines: level of each invariant, violations, missing states.
 
-    What does not fit is counted.
+    Rows that do not fit are counted.
     """
     violations = list(look.violations)
     missing = _missing(look)
@@ -84,12 +84,12 @@ def _line(text: str, style: str = "") -> Text:
 def _violation(hit: Hit) -> Text:
     clock = time.strftime("%H:%M:%S", time.localtime(hit.time / 1e9))
     values = ", ".join(f"{name} = {value}" for name, value in hit.values.items())
-    told = values or hit.details or ""
-    return _line(f"  {clock}  {hit.message}   {told}   {hit.location}", style="red")
+    text = values or hit.details or ""
+    return _line(f"  {clock}  {hit.message}   {text}   {hit.location}", style="red")
 
 
 def _missing(look: Look) -> list[AssertionResult]:
-    """What was to be seen and was not yet; those that are evaluated most first."""
+    """Sometimes and reachable assertions not yet satisfied, most evaluated first."""
     found = [
         each
         for each in look.summary.assertions
@@ -129,13 +129,13 @@ def _ladder(look: Look, most: int) -> Table:
 
 
 def _place(look: Look, result: InvariantResult) -> tuple[int, float, str]:
-    """Violated ones first, then those that have come least far, the busiest first."""
+    """Sort key: violated first, then lowest level, then highest rate."""
     rate = _rate(look, result) or 0.0
     return list(Level).index(result.standing.level), -rate, result.entry.id
 
 
 def _rungs(level: Level) -> Text:
-    """The ladder: a rung for each level that is reached."""
+    """The ladder: one rung per level reached."""
     if level is Level.VIOLATED:
         return Text("✗" * len(_LADDER), style=_COLOURS[level])
     reached = _LADDER.index(level) + 1 if level in _LADDER else 0
@@ -155,7 +155,7 @@ def _rounded(rate: float | None) -> float | None:
 
 
 def as_dict(look: Look) -> dict[str, object]:
-    """The same as data."""
+    """The look as plain data."""
     summary = look.summary
     return {
         "time": look.time,

@@ -186,7 +186,7 @@ def test_a_baseline_does_not_forget_what_cannot_be_read_now(project):
     done = project.run(*known)
     assert done.returncode == 2
     assert "store/reply.py" in done.stderr
-    assert "would be forgotten" in done.stderr
+    assert "would be dropped from the baseline" in done.stderr
     assert (project.root / "known.txt").read_text() == before
 
 
