@@ -254,5 +254,5 @@ def test_a_missing_catalog_is_a_finding(project):
 def test_the_help_says_what_it_does():
     done = run(Path.cwd(), "--help")
     assert done.returncode == 0
-    for word in ("Join catalog and code", "--strict", "--target", "assertlib explain"):
+    for word in ("Compare the catalog with the code", "--strict", "--target", "assertlib explain"):
         assert word in done.stdout

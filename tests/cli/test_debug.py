@@ -32,7 +32,7 @@ def test_an_unknown_command_is_a_usage_error(project):
     assert project.cli("reprot").returncode == 2
 
 
-def test_debug_tells_versions_configuration_and_the_newest_run(project):
+def test_debug_shows_versions_configuration_and_the_newest_run(project):
     project.record("store.put(1)")
     done = project.cli("debug")
     assert done.returncode == 0
@@ -49,17 +49,17 @@ def test_debug_tells_versions_configuration_and_the_newest_run(project):
         assert words in done.stdout
 
 
-def test_debug_tells_a_killed_process_apart(project):
+def test_debug_marks_a_killed_process(project):
     project.record("import os, signal; store.put(1); os.kill(os.getpid(), signal.SIGKILL)")
     assert "1 hits, killed" in project.cli("debug").stdout
 
 
-def test_debug_tells_where_the_mode_comes_from(project):
+def test_debug_shows_the_origin_of_the_mode(project):
     assert "record (default)" in project.cli("debug").stdout
     assert "raise (from the environment)" in project.cli("debug", ASSERTLIB="raise").stdout
 
 
-def test_debug_tells_which_twin_counts(project):
+def test_debug_shows_the_active_accelerator(project):
     pure = project.cli("debug", ASSERTLIB_PURE="1").stdout
     assert "pure Python (ASSERTLIB_PURE is set)" in pure
     if not os.environ.get("ASSERTLIB_PURE") and shutil.which("cc"):
@@ -79,7 +79,7 @@ def test_debug_works_without_a_configuration(project):
     assert "none: no pyproject.toml with [tool.assertlib]" in done.stdout
 
 
-def test_debug_tells_of_a_broken_configuration(project):
+def test_debug_reports_a_broken_configuration(project):
     project.write("pyproject.toml", "[tool.assertlib\n")
     done = project.cli("debug")
     assert done.returncode == 2

@@ -92,7 +92,7 @@ def test_what_takes_too_many_steps_is_unknown(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (b"", "it is empty"),
         (b"not json\n", "history.jsonl:1: no record of a history"),
@@ -101,11 +101,11 @@ def test_what_takes_too_many_steps_is_unknown(tmp_path):
         (b"\xff\xfe\n", "history.jsonl: is UTF-16; save it as UTF-8"),
     ],
 )
-def test_files_that_are_no_history_end_in_one_line(tmp_path, text, told):
+def test_files_that_are_no_history_end_in_one_line(tmp_path, text, message):
     file = tmp_path / "history.jsonl"
     file.write_bytes(text)
     done = history(tmp_path, "check", file)
-    assert told in done.stdout + done.stderr
+    assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert done.returncode in (2, 3)
 

@@ -1,5 +1,5 @@
 """
-Who waits is told how far it is: a bar on a terminal, lines elsewhere, nothing for what is quick.
+Progress output: a bar on a terminal, lines elsewhere, nothing for what is quick.
 """
 
 import os
@@ -26,7 +26,7 @@ def on_a_terminal(patience):
         env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
     )  # fmt: skip
     os.close(other)
-    told = b""
+    output = b""
     while True:
         try:
             part = os.read(own, 4096)
@@ -34,16 +34,16 @@ def on_a_terminal(patience):
             break
         if not part:
             break
-        told += part
+        output += part
     assert done.wait(30) == 0
     os.close(own)
-    return told.decode()
+    return output.decode()
 
 
 def test_a_bar_on_a_terminal():
-    told = on_a_terminal(-1)
-    assert "adding" in told
-    assert "%" in told
+    output = on_a_terminal(-1)
+    assert "adding" in output
+    assert "%" in output
 
 
 def test_nothing_for_what_is_quick():

@@ -1,5 +1,5 @@
 """
-``assertlib robustness``: what can be told without a campaign.
+``assertlib robustness``: checks that need no campaign.
 """
 
 import re
@@ -34,7 +34,7 @@ def test_what_there_is_is_listed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--for", "60"], "--for 60: expected a number followed by s, m or h, such as 60s"),
         (["--for", "-5s"], "--for -5s"),
@@ -51,16 +51,16 @@ def test_what_there_is_is_listed(tmp_path):
         (["--binary", "/no/such/etcd"], "--binary /no/such/etcd: no such program"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(tmp_path, arguments, told):
+def test_what_cannot_be_done_is_reported_in_one_line(tmp_path, arguments, message):
     done = robustness(tmp_path, "etcd", *arguments)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / ".assertlib").exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         (
             "nowhere:STORE",
@@ -71,13 +71,13 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path, arguments, told):
         ("here:BROKEN", "here:BROKEN"),
     ],
 )
-def test_a_store_that_is_none_is_said_in_one_line(tmp_path, name, told):
+def test_a_store_that_is_none_is_reported_in_one_line(tmp_path, name, message):
     (tmp_path / "here.py").write_text("BROKEN = 5\n")
     (tmp_path / "broken.py").write_text("STORE = (\n")
     (tmp_path / "leaving.py").write_text("import sys\nsys.exit('bye')\n")
     done = robustness(tmp_path, "run", name)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -93,7 +93,7 @@ def test_without_a_campaign_there_is_nothing_to_validate(tmp_path):
 # -- what is asserted of a history -----------------------------------------------------------
 
 
-def told(number, request, answer, at):
+def answered(number, request, answer, at):
     return [
         line(Call(number, number, 10 * at, request, "m1")),
         line(Return(number, 10 * at + 5, Outcome.OK, answer)),
@@ -111,8 +111,8 @@ def campaign(directory, *more, **about):
     """A campaign that left a history, with *more* records at its end."""
     lines = [
         line(Header("etcd", {"store": "etcd 9.9", "seed": 7, **about})),
-        *told(1, Range("\0", "\0"), Ranged(1, (), 0), 1),
-        *told(2, Put("a", "1"), Committed(2, results=(Done(),)), 2),
+        *answered(1, Range("\0", "\0"), Ranged(1, (), 0), 1),
+        *answered(2, Put("a", "1"), Committed(2, results=(Done(),)), 2),
         *more,
     ]
     (directory / "history.jsonl").write_bytes(b"".join(lines))
@@ -165,7 +165,7 @@ def test_a_fault_without_effect_excuses_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("injected", "told"),
+    ("injected", "message"),
     [
         ([], "kill was never injected: the campaign was too short; pause was never injected"),
         ([("kill", 3), ("kill", 0)], "pause was never injected: the campaign was too short"),
@@ -180,13 +180,13 @@ def test_a_fault_without_effect_excuses_nothing(tmp_path):
     ],
 )
 def test_a_kind_of_fault_that_never_had_an_effect_leaves_the_campaign_unjudged(
-    tmp_path, injected, told
+    tmp_path, injected, message
 ):
     faults = [each for name, effect in injected for each in fault(name, effect)]
     about = {"faults": "kill,pause"}
     done = robustness(tmp_path, "validate", campaign(tmp_path, *faults, END, **about))
     assert done.returncode == 3, done.stdout
-    assert told in done.stdout
+    assert message in done.stdout
     assert "UNKNOWN" in done.stdout
     for name, effect in injected:
         counted = f'reached  "a fault is injected [bucket={name}]"' in done.stdout

@@ -298,7 +298,7 @@ def test_time_limits_an_exploration(bank):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["explore", "--faults", "earthquake"], "there is no fault 'earthquake'; there are: "),
         (["explore", "--policy", "nice"], "there is no policy 'nice'; there are swarm, "),
@@ -318,10 +318,10 @@ def test_time_limits_an_exploration(bank):
         (["challenge"], "no seeded defects: set `defects` of target"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(bank, arguments, told):
+def test_what_cannot_be_done_is_reported_in_one_line(bank, arguments, message):
     done = sim(bank, *arguments)
     assert done.returncode == 2, done.stdout
-    assert told in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert not list((bank / ".assertlib" / "runs").glob("*/run.json"))
 

@@ -35,10 +35,10 @@ def test_a_report_sends_assertions_by_verdict_and_invariants_by_level(project, r
             assert name == "assertlib.invariant.count"
             invariants[attributes["assertlib.invariant.level"]] = value
     rows = project.report()["assertions"]
-    told = {key: value for key, value in assertions.items() if value}
-    assert sum(told.values()) == len(rows)
-    assert told["sometimes", "never-true"] == sum(r["verdict"] == "never-true" for r in rows)
-    assert told["always", "satisfied"] == 1
+    counts = {key: value for key, value in assertions.items() if value}
+    assert sum(counts.values()) == len(rows)
+    assert counts["sometimes", "never-true"] == sum(r["verdict"] == "never-true" for r in rows)
+    assert counts["always", "satisfied"] == 1
     assert assertions["always", "violated"] == 0
     assert sum(invariants.values()) == 2
 

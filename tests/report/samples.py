@@ -11,7 +11,7 @@ from assertlib.recording.hits import Captured, Hit
 
 
 def hit(message="ack follows fsync", **changed):
-    told = {
+    fields = {
         "kind": ALWAYS,
         "message": message,
         "invariant": "wal.fsync-before-ack",
@@ -26,13 +26,13 @@ def hit(message="ack follows fsync", **changed):
         "values": {"acked": "1042", "synced": "1040"},
         **changed,
     }
-    source, values = told.pop("source"), told.pop("values")
+    source, values = fields.pop("source"), fields.pop("values")
     captured = None if source is None else Captured(source, values)
-    return Hit(**told, captured=captured)
+    return Hit(**fields, captured=captured)
 
 
 def assertion(message, verdict=Verdict.SATISFIED, **changed):
-    told = {
+    fields = {
         "kind": ALWAYS,
         "message": message,
         "invariant": None,
@@ -44,11 +44,11 @@ def assertion(message, verdict=Verdict.SATISFIED, **changed):
         "trials_false": 0,
         **changed,
     }
-    return AssertionResult(**told)
+    return AssertionResult(**fields)
 
 
 def entry(id, **changed):
-    told = {
+    fields = {
         "title": f"The title of {id}",
         "kind": "safety",
         "status": "active",
@@ -57,7 +57,7 @@ def entry(id, **changed):
         "expects": ["always"],
         **changed,
     }
-    return Entry(id, Invariant(**told), "catalog/kv.toml", 3)
+    return Entry(id, Invariant(**fields), "catalog/kv.toml", 3)
 
 
 def invariant(id, level, *assertions, missing=(), proofs=(), **changed):
@@ -67,7 +67,7 @@ def invariant(id, level, *assertions, missing=(), proofs=(), **changed):
 
 
 def summary(*assertions, **changed):
-    told = {
+    fields = {
         "target": "kvstore",
         "commit": "4f2c1e0aa55",
         "runs": ["8d1f"],
@@ -81,11 +81,11 @@ def summary(*assertions, **changed):
         "notes": [],
         **changed,
     }
-    return Summary(**told)
+    return Summary(**fields)
 
 
 def violated(**changed):
-    told = {
+    fields = {
         "invariant": "wal.fsync-before-ack",
         "true": 18_201,
         "false": 3,
@@ -94,7 +94,7 @@ def violated(**changed):
         "example": hit(),
         **changed,
     }
-    return assertion("ack follows fsync", Verdict.VIOLATED, **told)
+    return assertion("ack follows fsync", Verdict.VIOLATED, **fields)
 
 
 def of_everything():
