@@ -86,7 +86,7 @@ def test_tapes_and_what_lies_beside_them_are_no_source_even_of_a_whole_project(b
     spies(bank, place)
     done = sim(bank, "replay", f"{place}:scenario@1")
     assert done.returncode == 2
-    assert "is not the project's" in done.stderr
+    assert "is not part of the project" in done.stderr
     assert not (bank.parent / "spied").exists()
 
 
@@ -94,7 +94,7 @@ def test_the_token_of_a_seed_names_nothing_but_the_projects_source(bank):
     spies(bank, "downloads/evil.py")
     done = sim(bank, "replay", "downloads/evil.py:scenario@1")
     assert done.returncode == 2
-    assert "is not the project's: name it as `scenario` of a target" in done.stderr
+    assert "is not part of the project: name it as `scenario` of a target" in done.stderr
     assert not (bank.parent / "spied").exists()
 
 
