@@ -94,7 +94,7 @@ def test_the_token_of_a_seed_names_nothing_but_the_projects_source(bank):
     spies(bank, "downloads/evil.py")
     done = sim(bank, "replay", "downloads/evil.py:scenario@1")
     assert done.returncode == 2
-    assert "is not part of the project: name it as `scenario` of a target" in done.stderr
+    assert "you trust it, set it as `scenario` of a target" in done.stderr
     assert not (bank.parent / "spied").exists()
 
 
@@ -122,7 +122,7 @@ def test_the_configuration_of_a_run_directory_runs_no_scenario(bank):
     (bank / RUN / "pyproject.toml").write_text(PROJECT)
     done = sim(bank / RUN, "replay", "bank:scenario@1")
     assert done.returncode == 2
-    assert "pyproject.toml: lies in a run directory, whose scenarios are not run" in done.stderr
+    assert "pyproject.toml: is in a run directory, whose scenarios are not trusted" in done.stderr
     assert not (bank.parent / "spied").exists()
 
 

@@ -300,7 +300,7 @@ def test_a_store_that_keeps_its_data_elsewhere_is_not_judged_for_power_cuts(proj
 def test_isolation_is_not_mixed_with_faults_of_the_proxy(tmp_path):
     done = robustness(tmp_path, "etcd", "--faults", "isolate,partition", "--binary", DEBIAN)
     assert done.returncode == 2
-    assert "test them in a campaign of their own" in done.stderr
+    assert "use a separate campaign" in done.stderr
 
 
 # -- what vanishes under a campaign ------------------------------------------------------------
