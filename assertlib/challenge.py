@@ -166,7 +166,7 @@ def challenge(
     defect: Defect,
     plan: Plan,
     repeats: int,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
     tick: Callable[[], None] = lambda: None,
 ) -> Result:
     """
@@ -186,11 +186,11 @@ def challenge(
     ]
     with planted(defect) as copy:
         here = [replace(each, path=(str(copy), *each.path)) for each in plans]
-        attempts = tuple(_attempt(each, tell, tick) for each in here)
+        attempts = tuple(_attempt(each, report, tick) for each in here)
         found = [each.found for each in attempts if each.found]
-        best = min(found, key=lambda each: len(each.recipe.choices), default=None)
+        best = min(found, key=lambda each: len(each.spec.choices), default=None)
         if best is not None:
-            best.recipe, failed = reproduced(best.recipe, _SHRINK_SECONDS, here[0].path)
+            best.spec, failed = reproduced(best.spec, _SHRINK_SECONDS, here[0].path)
             best.is_flaky = best.failure.name not in failed
     return Result(defect, attempts[:repeats], attempts[repeats:], best)
 
@@ -199,9 +199,9 @@ def _is_catalogued(found: Found) -> bool:
     return found.failure.invariant is not None
 
 
-def _attempt(plan: Plan, tell: Callable[[str], None], tick: Callable[[], None]) -> Attempt:
+def _attempt(plan: Plan, report: Callable[[str], None], tick: Callable[[], None]) -> Attempt:
     engine = partial(unrecorded, plan.target, plan.options, plan.path)
-    exploration = Exploration(plan, engine, tell, tick)
+    exploration = Exploration(plan, engine, report, tick)
     exploration.run()
     catches = [found for found in exploration.found.values() if _is_catalogued(found)]
     found = min(catches, key=lambda each: each.trial, default=None)
@@ -262,7 +262,7 @@ def _row(result: Result, commit: str) -> str:
         _spread(result.random),
         _spread(result.guided),
         "" if best is None or best.failure.after is None else f"{best.failure.after:.3f} s",
-        "" if best is None else f"{len(best.recipe.choices):,}",
+        "" if best is None else f"{len(best.spec.choices):,}",
         "" if best is None else short(commit, 10),
     )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

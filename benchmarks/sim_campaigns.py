@@ -70,7 +70,7 @@ def survival(seeds: int, jobs: int, plot: Path | None) -> int:
             flush=True,
         )
         for found in exploration.found.values():
-            seed = replace(found.recipe.unshrunk(), shows="")
+            seed = replace(found.spec.unshrunk(), shows="")
             print(f"  FAILED {found.failure.name}: {seed.token}")
     print(f"\nstates seen, of {states}")
     print("| after | random | guided |")

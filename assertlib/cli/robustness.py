@@ -215,7 +215,7 @@ def _plan(
             )
     left_out = _left_out(kinds)
     kinds = [kind for kind in kinds if kind.name not in left_out]
-    if {kind.means for kind in kinds} >= {Capability.NETWORK, Capability.USERS}:
+    if {kind.capability for kind in kinds} >= {Capability.NETWORK, Capability.USERS}:
         raise ConfigError(
             "fault 'isolate' needs direct connections between members, but the other network faults"
             " route them through a proxy: use a separate campaign"
@@ -237,7 +237,7 @@ def _left_out(kinds: list[FaultKind]) -> dict[str, str]:
     """Faults that cannot be injected on this machine, with the reasons."""
     found: dict[str, str] = {}
     for kind in kinds:
-        reason = None if kind.means is None else unavailable(kind.means)
+        reason = None if kind.capability is None else unavailable(kind.capability)
         if reason is not None:
             found[kind.name] = reason
             print(f"assertlib: skipping fault {kind.name!r}: {reason}", file=sys.stderr)
@@ -297,7 +297,7 @@ def _run(plan: Plan, target: str | None, *, keep_data: bool) -> int:
     about = ", ".join(f"{key} {value}" for key, value in plan.about().items())
     print(one_line(f"assertlib: {about}"), file=sys.stderr)
     stopped = run_until_signalled(
-        Campaign(plan, directory, Progress(tell=_progress_printer())).run()
+        Campaign(plan, directory, Progress(report=_progress_printer())).run()
     )
     if stopped is not None:
         name = signal.Signals(stopped).name

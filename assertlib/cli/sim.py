@@ -265,7 +265,7 @@ def _record(project: _Project, results: list[Result]) -> None:
     for result in results:
         if result.best is not None and not result.best.is_flaky:
             caught(result.defect.name, result.best.failure.name)
-            replays[result.defect.name] = write(run_dir / DIRECTORY, result.best.recipe)
+            replays[result.defect.name] = write(run_dir / DIRECTORY, result.best.spec)
     write_replays(run_dir, replays)
     print(f"assertlib: proofs and tapes are in run {run_dir.name}", file=sys.stderr)
 
@@ -467,9 +467,7 @@ class _Campaign:
         replays = {
             message: write(self._tapes, spec) for message, spec in exploration.witnesses().items()
         }
-        tokens = {
-            name: write(self._tapes, found.recipe) for name, found in exploration.found.items()
-        }
+        tokens = {name: write(self._tapes, found.spec) for name, found in exploration.found.items()}
         sure = {name for name, found in exploration.found.items() if not found.is_flaky}
         write_replays(self._run_dir, {**replays, **{name: tokens[name] for name in sure}})
         finish_run(self._run_dir, full=full)
@@ -532,15 +530,15 @@ def _summary_line(done: Replay) -> str:
 
 def _verdict(done: Replay) -> Iterator[str]:
     """Lines that report whether the tape reproduces its failure or witness."""
-    name = done.recipe.shows
+    name = done.spec.shows
     if done.shows is None:
         return
     if done.shows:
-        yield f"reproduced: {name}" if done.recipe.fails else f"reached: {name}"
+        yield f"reproduced: {name}" if done.spec.fails else f"reached: {name}"
     elif done.is_flaky:
         yield f"FLAKY, not reproduced: {name}"
         yield f"  the source has not changed: {CAUSES}"
-    elif done.recipe.fails:
+    elif done.spec.fails:
         yield f"not reproduced: {name}"
         yield f"  changed since it was recorded: {'; '.join(done.differences)}"
     else:

@@ -203,9 +203,13 @@ class _Assembly:
     def _fault(self, record: Fault) -> None:
         key = (record.name, record.targets)
         if record.phase == "end":
-            band = self._faults.pop(key)
-            band.end, band.effect, band.measured = record.time, record.effect, record.measured
+            interval = self._faults.pop(key)
+            interval.end, interval.effect, interval.measured = (
+                record.time,
+                record.effect,
+                record.measured,
+            )
             return
-        band = FaultInterval(record.name, record.time, None, record.targets, record.breaks)
-        self._faults[key] = band
-        self._history.faults.append(band)
+        interval = FaultInterval(record.name, record.time, None, record.targets, record.breaks)
+        self._faults[key] = interval
+        self._history.faults.append(interval)

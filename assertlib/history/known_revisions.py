@@ -16,16 +16,16 @@ class KnownRevisions:
     """The highest revisions that answers had spoken of, by time."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        told = [
+        answered = [
             (each.returned, each)
             for each in operations
             if each.returned is not None and each.outcome is Outcome.OK
         ]
-        told.sort(key=lambda pair: pair[0])
-        self._times = [time for time, _ in told]
-        revisions = [getattr(each.response, "revision", 0) for _, each in told]
+        answered.sort(key=lambda pair: pair[0])
+        self._times = [time for time, _ in answered]
+        revisions = [getattr(each.response, "revision", 0) for _, each in answered]
         self._newest = [0, *accumulate(revisions, max)]
-        self._compacted = [0, *accumulate((_compacted_by(each) for _, each in told), max)]
+        self._compacted = [0, *accumulate((_compacted_by(each) for _, each in answered), max)]
 
     def newest(self, time: int) -> int:
         """The highest revision that an answer before *time* had spoken of."""

@@ -105,11 +105,11 @@ class _Past:
         self.forked: set[int] = set()
         self.unknown: int | None = None
         self._beside: dict[int, list[Operation]] = defaultdict(list)
-        told = 1
+        newest = 1
         for operation in operations:
             self._file(operation)
-            told = max(told, getattr(operation.response, "revision", 1))
-        self.last = max((told, *self.made, *found))
+            newest = max(newest, getattr(operation.response, "revision", 1))
+        self.last = max((newest, *self.made, *found))
 
     def _file(self, operation: Operation) -> None:
         revision = operation.revision
@@ -203,7 +203,7 @@ def resolve(
     unanswered = {each.id: each for each in operations if each.outcome is Outcome.UNKNOWN}
     idle = dict(unanswered)
     past = _Past(operations, found)
-    told = KnownRevisions(operations)
+    known = KnownRevisions(operations)
     for before, after in past.states():
         revision = after.revision
         if revision in past.made:
@@ -212,7 +212,7 @@ def resolve(
             each
             for each in (*unanswered.values(), *past.revocations(before))
             if _leads_to(before, each, after)
-            and (each.outcome is Outcome.OK or told.newest(each.call) < revision)
+            and (each.outcome is Outcome.OK or known.newest(each.call) < revision)
         ]
         for each in able:
             idle.pop(each.id, None)

@@ -78,13 +78,13 @@ def response_in_words(response: Response | Result) -> str:
         case Deleted(count):
             return f"{count} deleted"
         case Committed(revision, succeeded, results):
-            told = [
+            parts = [
                 response_in_words(each).rpartition(", at revision")[0] or response_in_words(each)
                 for each in results
                 if not isinstance(each, Done)
             ]
             branch = "" if succeeded else "else: "
-            return f"{branch}{'; '.join([*told, f'revision {revision}'])}"
+            return f"{branch}{'; '.join([*parts, f'revision {revision}'])}"
         case Acknowledged(revision):
             return f"done, at revision {revision}"
         case Refused(reason):
@@ -141,8 +141,8 @@ def _compare(compare: Compare) -> str:
 def _kvs(kvs: tuple[KeyValue, ...], count: int) -> str:
     if not count:
         return "nothing"
-    told = ", ".join(_kv(kv) for kv in kvs[:_MANY])
-    return told if len(kvs) <= _MANY and len(kvs) == count else f"{told}, … of {count} keys"
+    listed = ", ".join(_kv(kv) for kv in kvs[:_MANY])
+    return listed if len(kvs) <= _MANY and len(kvs) == count else f"{listed}, … of {count} keys"
 
 
 def _kv(kv: KeyValue) -> str:

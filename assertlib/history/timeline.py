@@ -67,7 +67,7 @@ class _Content:
         self._core = [each.id for each in core.operations] if core else []
         self._related = [each.id for each in core.related] if core else []
         self._opened = {each.id: each.opened for each in history.streams}
-        self._told = {each.id: each.outcome for each in history.operations}
+        self._outcomes = {each.id: each.outcome for each in history.operations}
         self._focus = self._stuck.call if self._stuck else self._first_complaint()
         self._choose_operations()
         self._choose_deliveries()
@@ -108,7 +108,7 @@ class _Content:
 
     def _choose_operations(self) -> None:
         judged = self._validation.operations or self._history.operations
-        operations = sorted((each for each in judged if each.id in self._told), key=_call)
+        operations = sorted((each for each in judged if each.id in self._outcomes), key=_call)
         first, last = _part(operations, self._focus, _call)
         begin, end = self._operations_window = _window(operations, first, last, _call)
         before = [
@@ -118,12 +118,12 @@ class _Content:
         ][-STILL_OPEN:]
         chosen = {each.id: each for each in (*before, *operations[first:last])}
         # The ends of leases are operations of nobody: shown where they explain something.
-        ends_of_leases = (id for id in self._placed if id not in self._told)
+        ends_of_leases = (id for id in self._placed if id not in self._outcomes)
         core = self._core if len(self._core) <= STILL_OPEN else ()
         wanted = {*core, *self._related, *ends_of_leases}
         late = self._history.end if end is None else end
         chosen |= {each.id: each for each in judged if each.id in wanted and each.call <= late}
-        self._shown = len(chosen.keys() & self._told.keys()), len(operations)
+        self._shown = len(chosen.keys() & self._outcomes.keys()), len(operations)
         self._operations = sorted(chosen.values(), key=_call)
 
     def _choose_deliveries(self) -> None:
@@ -135,12 +135,14 @@ class _Content:
     def _part_in_words(self) -> str:
         """What is left out; empty if nothing is."""
         counts = ((*self._shown, "operations"), (*self._delivered, "deliveries of watches"))
-        told = [f"{part:,} of {count:,} {name}" for part, count, name in counts if part < count]
+        partial = [f"{part:,} of {count:,} {name}" for part, count, name in counts if part < count]
         what = "operation that cannot be placed" if self._stuck else "complaint"
         where = f"around the first {what} at {_ms(self._focus)}"
         if self._focus is None:
             where = "from the beginning on"
-        return f"{' and '.join(told)}, {where}; the others are not in this page." if told else ""
+        return (
+            f"{' and '.join(partial)}, {where}; the others are not in this page." if partial else ""
+        )
 
     def _text(self, *lines: str) -> str:
         text = "\n".join(_visible(each) for each in lines)
@@ -149,17 +151,17 @@ class _Content:
         return f"{text[: self._limit]} … ({len(text):,} characters)"
 
     def _check(self, check: Check) -> list[object]:
-        told = [
+        complaints = [
             (self._text(*each.text.split("\n")), each.watch, self._time(each))
             for each in check.complaints[:COMPLAINTS]
         ]
-        about = [check.name, check.status, check.judged, check.reason, told]
+        about = [check.name, check.status, check.judged, check.reason, complaints]
         return [*about, len(check.complaints), check.name in {LINEARIZABLE, READS}]
 
     def _operation(self, operation: Operation, lanes: dict[ClientId, int]) -> list[object]:
         answer = operation.response
         lines = [*_answer(answer)] if answer else [operation.error]
-        if self._told.get(operation.id, operation.outcome) is not operation.outcome:
+        if self._outcomes.get(operation.id, operation.outcome) is not operation.outcome:
             lines.append("its client was not told; what the store holds shows it")
         return [
             operation.id,
@@ -242,11 +244,11 @@ def _about(history: History) -> Iterator[tuple[str, str]]:
         yield "started", started.isoformat(" ", "seconds")
 
 
-def _fault(band: FaultInterval) -> list[object]:
-    targets, breaks = ", ".join(band.targets), ", ".join(band.breaks)
-    pairs = [("fault", band.name), ("targets", targets), ("breaks", breaks)]
-    pairs += [("begin", _ms(band.begin)), ("end", _ms(band.end))]
-    return [f"{band.name} {targets}", band.begin, band.end, pairs]
+def _fault(interval: FaultInterval) -> list[object]:
+    targets, breaks = ", ".join(interval.targets), ", ".join(interval.breaks)
+    pairs = [("fault", interval.name), ("targets", targets), ("breaks", breaks)]
+    pairs += [("begin", _ms(interval.begin)), ("end", _ms(interval.end))]
+    return [f"{interval.name} {targets}", interval.begin, interval.end, pairs]
 
 
 def _hashes(hashes: Sequence[Hashed]) -> Iterator[list[object]]:
@@ -254,12 +256,12 @@ def _hashes(hashes: Sequence[Hashed]) -> Iterator[list[object]]:
     for each in hashes:
         groups[each.group].append(each)
     for each in hashes:
-        told = {
+        values = {
             other.member: f"revision {other.revision}, compacted {other.compacted}, {other.hash}"
             for other in groups[each.group]
         }
         pairs = [("hash", f"of {each.member}, group {each.group}"), ("time", _ms(each.time))]
-        yield [each.time, [*pairs, *told.items()], len(set(told.values())) > 1]
+        yield [each.time, [*pairs, *values.items()], len(set(values.values())) > 1]
 
 
 def _sort(delivery: Delivery) -> str:
@@ -278,8 +280,8 @@ def _delivery(delivery: Delivery) -> Iterator[str]:
 
 
 def _event(event: Event) -> str:
-    told = event_in_words(event) if event.kind == "delete" else f"PUT {_whole(event.kv)}"
-    return f"{told}, before it {_whole(event.previous)}" if event.previous else told
+    text = event_in_words(event) if event.kind == "delete" else f"PUT {_whole(event.kv)}"
+    return f"{text}, before it {_whole(event.previous)}" if event.previous else text
 
 
 def _answer(response: Response) -> Iterator[str]:

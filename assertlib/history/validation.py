@@ -220,8 +220,8 @@ def _load(history: History) -> Check:
             raise HistoryError(f"a note of the load without a rate, or what is needed: {note}")
         # Not the other way round: what is no number is not enough.
         if not rate >= needed:
-            told = rate if isinstance(rate, int) else f"{rate:.3g}"
-            reason = f"{told} operations a second before a fault, and {needed} are needed"
+            measured = rate if isinstance(rate, int) else f"{rate:.3g}"
+            reason = f"{measured} operations a second before a fault, and {needed} are needed"
             errors = Counter(each.error for each in history.operations if each.error)
             for error, count in errors.most_common(1):
                 reason += f"; {count:,} operations ended with {error}"
@@ -437,9 +437,11 @@ def _differing(group: Sequence[Hashed]) -> Iterator[Complaint]:
     for what in ("revision", "compacted", "hash"):
         values = {(each.member, getattr(each, what)) for each in group}
         if len({value for _, value in values}) > 1:
-            told = ", ".join(f"{member} {value}" for member, value in sorted(values))
+            listed = ", ".join(f"{member} {value}" for member, value in sorted(values))
             name = {"compacted": "compacted revision"}.get(what, what)
-            yield Complaint(REPLICAS, f"members differ in their {name}: {told}", time=group[0].time)
+            yield Complaint(
+                REPLICAS, f"members differ in their {name}: {listed}", time=group[0].time
+            )
             return
 
 

@@ -65,8 +65,8 @@ _Found = Iterator[tuple[int, str]]
 
 def _named(stream: Stream, check: str, found: _Found) -> Iterator[Complaint]:
     for time, text in found:
-        told = f"watch {stream.id} of {watch_in_words(stream.request)}: {text}"
-        yield Complaint(check, told, stream.id, time)
+        message = f"watch {stream.id} of {watch_in_words(stream.request)}: {text}"
+        yield Complaint(check, message, stream.id, time)
 
 
 def _events(stream: Stream) -> Iterator[tuple[int, Event]]:
@@ -144,7 +144,7 @@ def _resumable(stream: Stream, replay: Replay) -> _Found:
     if expected is None or _content(event) != _content(expected):
         yield (
             time,
-            f"the first event from revision {start} on is {_told(expected)}, and {event_in_words(event)} came",
+            f"the first event from revision {start} on is {_event_or_nothing(expected)}, and {event_in_words(event)} came",
         )
 
 
@@ -152,10 +152,10 @@ def _is_create(stream: Stream, replay: Replay) -> _Found:
     for time, event in _events(stream):
         before = replay.kv(event.kv.key, event.kv.mod_revision - 1)
         if event.is_create != (event.kind == "put" and before is None):
-            told = "a creation" if event.is_create else "no creation"
+            claim = "a creation" if event.is_create else "no creation"
             yield (
                 time,
-                f"{event_in_words(event)} says it is {told}, and before it there was {before}",
+                f"{event_in_words(event)} says it is {claim}, and before it there was {before}",
             )
 
 
@@ -168,7 +168,10 @@ def _reliable(stream: Stream, replay: Replay) -> _Found:
     expected = [each for each in replay.events(first, last) if matches(stream.request, each)]
     for (time, event), wanted in zip(came, expected, strict=False):
         if _content(event) != _content(wanted):
-            yield time, f"{_told(wanted)} should have come, and {_told(event)} came"
+            yield (
+                time,
+                f"{_event_or_nothing(wanted)} should have come, and {_event_or_nothing(event)} came",
+            )
             return
     if len(came) > len(expected):
         time, event = came[len(expected)]
@@ -180,19 +183,21 @@ def _reliable(stream: Stream, replay: Replay) -> _Found:
         time = stream.deliveries[-1][0]
         yield (
             time,
-            f"{_told(expected[len(came)])} did not come, though the watch got to revision {last}",
+            f"{_event_or_nothing(expected[len(came)])} did not come, though the watch got to revision {last}",
         )
 
 
 def _window(stream: Stream) -> tuple[int, int] | None:
     """The revisions, from the first to the last, of which everything has to have come."""
-    told = [each for _, each in stream.deliveries if each.events or is_progress(each)]
-    if not told:
+    reports = [each for _, each in stream.deliveries if each.events or is_progress(each)]
+    if not reports:
         return None
     first = stream.request.revision
     if first == 0:
-        first = told[0].events[0].kv.mod_revision if told[0].events else told[0].revision + 1
-    return first, max(_reached(each) for each in told)
+        first = (
+            reports[0].events[0].kv.mod_revision if reports[0].events else reports[0].revision + 1
+        )
+    return first, max(_reached(each) for each in reports)
 
 
 def _reached(delivery: Delivery) -> int:
@@ -209,7 +214,7 @@ def _prev_kv(stream: Stream, replay: Replay) -> _Found:
             yield time, f"{event_in_words(event)} should have replaced {before}"
 
 
-def _told(event: Event | None) -> str:
+def _event_or_nothing(event: Event | None) -> str:
     return "nothing" if event is None else event_in_words(event)
 
 

@@ -60,9 +60,9 @@ class Plan:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def means(self) -> set[Capability]:
+    def capabilities(self) -> set[Capability]:
         """What has to be around the cluster."""
-        return {fault.means for fault in self.faults if fault.means is not None}
+        return {fault.capability for fault in self.faults if fault.capability is not None}
 
     def about(self) -> dict[str, str | int | float]:
         """The plan in words, for the header of the history."""
@@ -84,7 +84,7 @@ class Progress:
 
     operations: int = 0
     rounds: int = 0
-    tell: Callable[[str], None] = field(default=lambda _: None)
+    report: Callable[[str], None] = field(default=lambda _: None)
 
 
 class _Pace:
@@ -132,11 +132,16 @@ class Campaign:
                 self._journal.note("left out", fault=name, reason=reason)
             try:
                 self._remove_leftovers()
-                self._scene = Testbed(
-                    plan.store, plan.nodes, plan.means, self._directory, self._journal, self._rng
+                self._testbed = Testbed(
+                    plan.store,
+                    plan.nodes,
+                    plan.capabilities,
+                    self._directory,
+                    self._journal,
+                    self._rng,
                 )
-                self._cluster = self._scene.cluster
-                async with self._scene:
+                self._cluster = self._testbed.cluster
+                async with self._testbed:
                     await self._cluster.start()
                     completed = await self._rounds()
             except (GofailError, HarnessError) as error:
@@ -148,7 +153,7 @@ class Campaign:
         """Remove what campaigns that were killed have left."""
         for text in sweep():
             self._journal.note("leftovers", text=text)
-            self._progress.tell(text)
+            self._progress.report(text)
 
     async def _rounds(self) -> bool:
         """Round after round; False if the harness failed, so that the store cannot be judged."""
@@ -167,7 +172,7 @@ class Campaign:
             await self._until(ends, clients, sessions)
         except HarnessError as error:
             self._journal.note("harness failed", error=str(error)[:2000])
-            self._progress.tell(f"the harness failed, not the store: {error}")
+            self._progress.report(f"the harness failed, not the store: {error}")
             return False
         finally:
             for client in clients:
@@ -182,16 +187,16 @@ class Campaign:
                 self._progress.rounds += 1
                 await self._round(clients, sessions)
                 agree = await self._compare()
-                self._scene.check()
+                self._testbed.check()
                 if not agree:
-                    self._progress.tell("replicas differ: the campaign ends here")
+                    self._progress.report("replicas differ: the campaign ends here")
                     return
         except ClusterError as error:
             # Without its disk or network a store cannot serve.
-            self._scene.check()
+            self._testbed.check()
             # It served clients once, so this is what the fault has come to.
             self._journal.note("not recovered", error=str(error)[:2000])
-            self._progress.tell(f"the campaign ends here: {error}")
+            self._progress.report(f"the campaign ends here: {error}")
 
     def _spread(self, count: int) -> list[Member]:
         members = self._cluster.members
@@ -242,14 +247,14 @@ class Campaign:
         self._cluster.check_alive()
         if self._plan.faults:
             kind = self._next_kind()
-            self._progress.tell(f"round {self._progress.rounds}: {rate:,.0f} ops/s, {kind.name}")
-            fault = await kind.inject(self._scene)
-            self._progress.tell(_in_words(fault))
+            self._progress.report(f"round {self._progress.rounds}: {rate:,.0f} ops/s, {kind.name}")
+            fault = await kind.inject(self._testbed)
+            self._progress.report(_in_words(fault))
             await self._cluster.ready()
             if fault.effect:
                 self._journal.note("recovered", fault=fault.name)
         else:
-            self._progress.tell(f"round {self._progress.rounds}: {rate:,.0f} ops/s")
+            self._progress.report(f"round {self._progress.rounds}: {rate:,.0f} ops/s")
         await asyncio.sleep(AFTER_FAULT)
 
     def _next_kind(self) -> FaultKind:

@@ -154,12 +154,12 @@ class Etcd(Store):
             ClusterError: It cannot be run.
         """
         try:
-            told = subprocess.run(
+            done = subprocess.run(
                 [self.binary, "--version"], capture_output=True, text=True, check=True, timeout=30
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise ClusterError(f"{self.binary} --version: {error}") from None
-        return told.stdout.partition("\n")[0].rpartition(" ")[2]
+        return done.stdout.partition("\n")[0].rpartition(" ")[2]
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -185,8 +185,8 @@ class EtcdConnection(Connection):
             if reason is not None:
                 return Refused(reason)
             if error.code() in _TURNED_DOWN:
-                raise NotAppliedError(_told(error)) from None
-            raise ConnectionError(_told(error)) from None
+                raise NotAppliedError(_error_text(error)) from None
+            raise ConnectionError(_error_text(error)) from None
 
     async def _connected(self) -> None:
         """What is sent without a connection may be sent later, so nothing is."""
@@ -277,7 +277,7 @@ class EtcdConnection(Connection):
                 if response.canceled:
                     return
         except grpc.aio.AioRpcError as error:
-            raise ConnectionError(_told(error)) from None
+            raise ConnectionError(_error_text(error)) from None
         finally:
             call.cancel()
 
@@ -286,7 +286,7 @@ class EtcdConnection(Connection):
             await self._channel.close()
 
 
-def _told(error: grpc.aio.AioRpcError) -> str:
+def _error_text(error: grpc.aio.AioRpcError) -> str:
     return f"{error.code().name}: {error.details()}"
 
 
@@ -333,13 +333,13 @@ def _txn(request: Txn) -> Any:
 
 def _compare(compare: Compare) -> Any:
     operand = compare.operand
-    told = {_OPERANDS[compare.target]: operand.encode() if isinstance(operand, str) else operand}
+    fields = {_OPERANDS[compare.target]: operand.encode() if isinstance(operand, str) else operand}
     return pb.Compare(
         key=compare.key.encode(),
         range_end=compare.end.encode(),
         result=_RELATIONS[compare.relation],
         target=_TARGETS[compare.target],
-        **told,
+        **fields,
     )
 
 

@@ -44,38 +44,38 @@ class FaultKind(ABC):
     Attributes:
         breaks: Assumptions it breaks, in the words of the catalog.
         needs: How many members there have to be.
-        means: What has to be around the cluster.
+        capability: What has to be around the cluster.
     """
 
     name: str
     about: str
     breaks: tuple[str, ...] = ()
     needs: int = 1
-    means: Capability | None = None
+    capability: Capability | None = None
 
-    async def inject(self, scene: Testbed) -> Fault:
+    async def inject(self, testbed: Testbed) -> Fault:
         """
         Strike some members and recover, with both in the journal; returns the record of the end.
 
         Raises:
             HarnessError: What the fault needs around the cluster is gone.
         """
-        members = self.members(scene)
+        members = self.members(testbed)
         names = tuple(member.name for member in members)
-        scene.journal.fault_begins(self.name, names, self.breaks)
+        testbed.journal.fault_begins(self.name, names, self.breaks)
         effect = INTERRUPTED
         try:
-            effect = await self.strike(scene, members)
+            effect = await self.strike(testbed, members)
         finally:
-            ended = scene.journal.fault_ends(self.name, names, *effect)
+            ended = testbed.journal.fault_ends(self.name, names, *effect)
         return ended
 
-    def members(self, scene: Testbed) -> list[Member]:
+    def members(self, testbed: Testbed) -> list[Member]:
         """The members to strike."""
-        return scene.some()
+        return testbed.some()
 
     @abstractmethod
-    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
+    async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
         """Let it happen to *members*, and take it back."""
 
 
@@ -89,11 +89,11 @@ class Kill(FaultKind):
     name = "kill"
     about = "kill -9 one member, and start it again"
 
-    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
+    async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
         (member,) = members
-        process = scene.cluster.process(member)
+        process = testbed.cluster.process(member)
         killed = process.kill()
-        await asyncio.sleep(scene.rng.uniform(0.0, 0.5))
+        await asyncio.sleep(testbed.rng.uniform(0.0, 0.5))
         process.start()
         return _killed(killed)
 
@@ -105,13 +105,13 @@ class KillAll(FaultKind):
     about = "kill -9 all members, and start them again"
     needs = 2
 
-    def members(self, scene: Testbed) -> list[Member]:
-        return scene.some(len(scene.cluster.members))
+    def members(self, testbed: Testbed) -> list[Member]:
+        return testbed.some(len(testbed.cluster.members))
 
-    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
-        killed = [scene.cluster.process(member).kill() for member in members]
+    async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
+        killed = [testbed.cluster.process(member).kill() for member in members]
         for member in members:
-            scene.cluster.process(member).start()
+            testbed.cluster.process(member).start()
         return _killed(sum(killed) if all(killed) else 0)
 
 
@@ -121,12 +121,12 @@ class Pause(FaultKind):
     name = "pause"
     about = "SIGSTOP one member for 1 to 3 seconds"
 
-    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
+    async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
         (member,) = members
-        process = scene.cluster.process(member)
+        process = testbed.cluster.process(member)
         process.pause()
         try:
-            await asyncio.sleep(scene.rng.uniform(1.0, 3.0))
+            await asyncio.sleep(testbed.rng.uniform(1.0, 3.0))
             count, running = len(process.pids()), sorted(process.running())
         finally:
             process.resume()
@@ -139,7 +139,7 @@ class NetworkFault(FaultKind):
     """Something is wrong with the ways between one member and the others, for a while."""
 
     needs = 2
-    means = Capability.NETWORK
+    capability = Capability.NETWORK
     seconds = (1.0, 3.0)
     rule = CUT
     done = "held up"
@@ -149,22 +149,22 @@ class NetworkFault(FaultKind):
         """Which ways are bad, if it hits the member *name*: to it and from it."""
         return _both_ways(name, others)
 
-    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
-        assert scene.network is not None
+    async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
+        assert testbed.network is not None
         (member,) = members
-        ways = self.ways(member.name, _others(scene, member), scene.rng)
-        size, waiting = _affected(scene.network, ways)
-        await scene.network.set(ways, self.rule)
+        ways = self.ways(member.name, _others(testbed, member), testbed.rng)
+        size, waiting = _affected(testbed.network, ways)
+        await testbed.network.set(ways, self.rule)
         try:
-            await asyncio.sleep(scene.rng.uniform(*self.seconds))
+            await asyncio.sleep(testbed.rng.uniform(*self.seconds))
         finally:
-            await scene.network.set(ways, WHOLE)
-        now_size, now_waiting = _affected(scene.network, ways)
+            await testbed.network.set(ways, WHOLE)
+        now_size, now_waiting = _affected(testbed.network, ways)
         if now_size > size:
             return Effect(now_size - size, f"bytes {self.done}")
         if now_waiting > waiting:
             return Effect(now_waiting - waiting, "connections held up")
-        return Effect(0, scene.network.why_idle(ways))
+        return Effect(0, testbed.network.why_idle(ways))
 
 
 def _affected(network: Network, ways: Sequence[Way]) -> tuple[int, int]:
@@ -172,8 +172,8 @@ def _affected(network: Network, ways: Sequence[Way]) -> tuple[int, int]:
     return sum(network.affected[way] for way in ways), sum(network.waiting[way] for way in ways)
 
 
-def _others(scene: Testbed, member: Member) -> list[str]:
-    return [each.name for each in scene.cluster.members if each is not member]
+def _others(testbed: Testbed, member: Member) -> list[str]:
+    return [each.name for each in testbed.cluster.members if each is not member]
 
 
 def _both_ways(name: str, others: Sequence[str]) -> list[Way]:
@@ -232,15 +232,17 @@ class Reset(FaultKind):
     name = "reset"
     about = "break all connections between one member and the others"
     needs = 2
-    means = Capability.NETWORK
+    capability = Capability.NETWORK
 
-    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
-        assert scene.network is not None
+    async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
+        assert testbed.network is not None
         (member,) = members
-        broken = scene.network.reset(member.name)
+        broken = testbed.network.reset(member.name)
         if broken:
             return Effect(broken, "connections broken")
-        return Effect(0, scene.network.why_idle(_both_ways(member.name, _others(scene, member))))
+        return Effect(
+            0, testbed.network.why_idle(_both_ways(member.name, _others(testbed, member)))
+        )
 
 
 class Isolate(FaultKind):
@@ -249,18 +251,18 @@ class Isolate(FaultKind):
     name = "isolate"
     about = "as root: cut one member off by its user, without a proxy, for 1 to 3 seconds"
     needs = 2
-    means = Capability.USERS
+    capability = Capability.USERS
 
-    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
-        assert scene.filter is not None
+    async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
+        assert testbed.filter is not None
         (member,) = members
         try:
-            for other in _others(scene, member):
-                scene.filter.cut(member.name, other)
-            await asyncio.sleep(scene.rng.uniform(1.0, 3.0))
-            dropped = scene.filter.dropped()
+            for other in _others(testbed, member):
+                testbed.filter.cut(member.name, other)
+            await asyncio.sleep(testbed.rng.uniform(1.0, 3.0))
+            dropped = testbed.filter.dropped()
         finally:
-            scene.filter.heal()
+            testbed.filter.heal()
         return Effect(dropped, "packets dropped" if dropped else "the members exchanged no packet")
 
 
@@ -269,16 +271,16 @@ class PowerCut(FaultKind):
 
     name = "power-cut"
     about = "cut the power of one member: all that it has not synced is gone (needs FUSE)"
-    means = Capability.DISK
+    capability = Capability.DISK
 
-    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
+    async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
         # A disk that vanished before would be mounted again by the cut.
-        scene.check()
-        killed = [scene.cluster.process(member).kill() for member in members]
-        unused = [each.name for each in members if scene.disks[each.name].is_empty]
+        testbed.check()
+        killed = [testbed.cluster.process(member).kill() for member in members]
+        unused = [each.name for each in members if testbed.disks[each.name].is_empty]
         for member in members:
-            scene.disks[member.name].cut()
-            scene.cluster.process(member).start()
+            testbed.disks[member.name].cut()
+            testbed.cluster.process(member).start()
         if unused:
             return Effect(0, f"{', '.join(unused)} kept no file below member.data")
         return _killed(sum(killed) if all(killed) else 0)
@@ -290,8 +292,8 @@ class PowerCutAll(PowerCut):
     name = "power-cut-all"
     about = "cut the power of all members at once (needs FUSE)"
 
-    def members(self, scene: Testbed) -> list[Member]:
-        return scene.some(len(scene.cluster.members))
+    def members(self, testbed: Testbed) -> list[Member]:
+        return testbed.some(len(testbed.cluster.members))
 
 
 class Failpoint(FaultKind):
@@ -303,7 +305,7 @@ class Failpoint(FaultKind):
         text: What it does, in gofail's terms.
     """
 
-    means = Capability.FAILPOINTS
+    capability = Capability.FAILPOINTS
     about = "fire a failpoint of a member built with gofail: gofail:NAME=TERMS"
 
     def __init__(self, point: str, text: str) -> None:
@@ -311,9 +313,9 @@ class Failpoint(FaultKind):
         self._point = point
         self._text = terms(text)
 
-    async def strike(self, scene: Testbed, members: Sequence[Member]) -> Effect:
+    async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
         (member,) = members
-        process = scene.cluster.process(member)
+        process = testbed.cluster.process(member)
         points = Failpoints(f"127.0.0.1:{member.failpoints}")
         name = await asyncio.to_thread(self._full_name, points)
         await asyncio.to_thread(points.enable, name, self._text)

@@ -56,15 +56,15 @@ class FileSystem:
 
     def getattr(self, path: str, fi: Any = None) -> dict[str, int]:
         hidden = self._hidden.get(path)
-        told = os.fstat(hidden.descriptor) if hidden else os.lstat(self._real(path))
-        file = self._files.get(key(told))
-        return _attributes(told, told.st_size if file is None else file.size)
+        status = os.fstat(hidden.descriptor) if hidden else os.lstat(self._real(path))
+        file = self._files.get(key(status))
+        return _attributes(status, status.st_size if file is None else file.size)
 
     def readdir(self, path: str, fh: int) -> list[tuple[str, dict[str, int], int]]:
         real = self._real(path)
         names = (".", "..", *os.listdir(real))
         found = ((name, os.lstat(os.path.join(real, name))) for name in names)
-        return [(name, _attributes(told, told.st_size), 0) for name, told in found]
+        return [(name, _attributes(status, status.st_size), 0) for name, status in found]
 
     def readlink(self, path: str) -> str:
         return os.readlink(self._real(path))
@@ -129,14 +129,14 @@ class FileSystem:
 
     def utimens(self, path: str, times: tuple[int, int]) -> None:
         real = self._real(path)
-        told = os.lstat(real)
-        accessed = _time(times[0], told.st_atime_ns)
-        modified = _time(times[1], told.st_mtime_ns)
+        status = os.lstat(real)
+        accessed = _time(times[0], status.st_atime_ns)
+        modified = _time(times[1], status.st_mtime_ns)
         os.utime(real, ns=(accessed, modified), follow_symlinks=False)
 
     def statfs(self, path: str) -> dict[str, int]:
-        told = os.statvfs(self._backing)
-        return {name: getattr(told, name) for name in dir(told) if name.startswith("f_")}
+        status = os.statvfs(self._backing)
+        return {name: getattr(status, name) for name in dir(status) if name.startswith("f_")}
 
     # -- files ------------------------------------------------------------------------------
 
@@ -233,11 +233,11 @@ def _opened(real: str) -> int:
         return os.open(real, os.O_RDONLY | os.O_NOFOLLOW)
 
 
-def _attributes(told: os.stat_result, size: int) -> dict[str, int]:
-    found = {name: getattr(told, name) for name in _ATTRIBUTES}
-    times = {name: getattr(told, f"{name}_ns") for name in ("st_atime", "st_mtime", "st_ctime")}
+def _attributes(status: os.stat_result, size: int) -> dict[str, int]:
+    found = {name: getattr(status, name) for name in _ATTRIBUTES}
+    times = {name: getattr(status, f"{name}_ns") for name in ("st_atime", "st_mtime", "st_ctime")}
     # Data in memory take room too, or programs take them for holes.
-    blocks = max(told.st_blocks, -(-(size - told.st_size) // 512))
+    blocks = max(status.st_blocks, -(-(size - status.st_size) // 512))
     return {**found, **times, "st_size": size, "st_blocks": blocks}
 
 

@@ -81,8 +81,8 @@ def _what_is_no_action(text: str, at: int) -> str:
     return "expected one of off, return, sleep, panic, break, print"
 
 
-def _mistake(text: str, at: int, told: str) -> ValueError:
-    return ValueError(f"the terms {text!r} are wrong at column {at + 1}: {told}")
+def _mistake(text: str, at: int, problem: str) -> ValueError:
+    return ValueError(f"the terms {text!r} are wrong at column {at + 1}: {problem}")
 
 
 # -- the program ----------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class Failpoints:
                 " give the address in GOFAIL_HTTP"
             )
         found = (line.partition("=") for line in lines if line)
-        return {name: told for name, _, told in found}
+        return {name: terms for name, _, terms in found}
 
     def enable(self, name: str, text: str) -> None:
         """
@@ -183,15 +183,15 @@ class Failpoints:
     def _refused(self, verb: str, name: str, answer: _Answer) -> GofailError:
         known = self.names()
         if name in known:
-            told = f"the program answered HTTP {answer.status}: {answer.text.strip()}"
+            reason = f"the program answered HTTP {answer.status}: {answer.text.strip()}"
         elif known:
-            told = f"the program has no such failpoint; it has: {', '.join(sorted(known))}"
+            reason = f"the program has no such failpoint; it has: {', '.join(sorted(known))}"
         else:
-            told = "the program has none; run gofail enable on its source before it is built"
-        return GofailError(f"cannot {verb} the failpoint {name!r} at {self.address}: {told}")
+            reason = "the program has none; run gofail enable on its source before it is built"
+        return GofailError(f"cannot {verb} the failpoint {name!r} at {self.address}: {reason}")
 
     def _ask(self, method: str, path: str, body: str | None = None) -> _Answer:
-        told = f"cannot {method} the failpoint {path!r}" if path else "cannot list failpoints"
+        failure = f"cannot {method} the failpoint {path!r}" if path else "cannot list failpoints"
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self._within)
         try:
             connection.request(method, f"/{path}", None if body is None else body.encode())
@@ -199,12 +199,12 @@ class Failpoints:
             return _Answer(response.status, response.read().decode(errors="replace"))
         except TimeoutError:
             raise GofailError(
-                f"{told} at {self.address}: no answer in {self._within:g} s; the process may be"
+                f"{failure} at {self.address}: no answer in {self._within:g} s; the process may be"
                 " paused, or asleep in that failpoint"
             ) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise GofailError(
-                f"{told} at {self.address}: {error}; is the program running, was it built with"
+                f"{failure} at {self.address}: {error}; is the program running, was it built with"
                 " gofail, and was it started with GOFAIL_HTTP set to that address?"
             ) from None
         finally:

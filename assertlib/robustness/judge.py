@@ -90,8 +90,10 @@ def judge(history: History, validation: Validation, name: str) -> None:
     population = ", ".join(f"{key} {value}" for key, value in about.items() if key != "seed")
     with lifecycle.trial(name, population=population, seed=seed if isinstance(seed, int) else None):
         lifecycle.faults(
-            sorted({band.name for band in history.effective_faults}),
-            breaks=sorted({broken for band in history.effective_faults for broken in band.breaks}),
+            sorted({interval.name for interval in history.effective_faults}),
+            breaks=sorted(
+                {broken for interval in history.effective_faults for broken in interval.breaks}
+            ),
         )
         _operations(validation)
         _states(history, validation)
@@ -112,7 +114,7 @@ def _each(check: Check) -> Iterator[Complaint | None]:
         yield from [None] * max(check.judged - len(check.complaints), 0)
 
 
-def _told(wrong: Complaint | None) -> dict[str, object]:
+def _details(wrong: Complaint | None) -> dict[str, object]:
     if wrong is None:
         return {}
     lines = wrong.text.splitlines()
@@ -122,7 +124,7 @@ def _told(wrong: Complaint | None) -> dict[str, object]:
 def _operations(validation: Validation) -> None:
     for wrong in _each(replace(validation.named(LINEARIZABLE), judged=1)):
         LINEARIZABLE_KV.always(
-            wrong is None, "one order explains what all clients were told", _told(wrong)
+            wrong is None, "one order explains what all clients were told", _details(wrong)
         )
     LINEARIZABLE_KV.sometimes(
         validation.named(LOAD).status is Status.SUCCESS,
@@ -175,7 +177,7 @@ def _wholly(history: History, replay: Replay) -> None:
 
 def _recovery(validation: Validation) -> None:
     for wrong in _each(validation.named(RECOVERY)):
-        RECOVERS.always(wrong is None, "members serve again after a fault", _told(wrong))
+        RECOVERS.always(wrong is None, "members serve again after a fault", _details(wrong))
 
 
 def _replicas(validation: Validation) -> None:
@@ -183,14 +185,14 @@ def _replicas(validation: Validation) -> None:
         _each(each) for each in validation.checks if each.name == REPLICAS
     ):
         REPLICA_EQUAL.always(
-            wrong is None, "members hold the same once nothing is written", _told(wrong)
+            wrong is None, "members hold the same once nothing is written", _details(wrong)
         )
 
 
 def _faults(history: History) -> None:
-    for band in history.effective_faults:
+    for interval in history.effective_faults:
         LINEARIZABLE_KV.sometimes_each(
-            band.name,
+            interval.name,
             "a fault is injected",
             expected=(
                 "kill",
@@ -207,16 +209,16 @@ def _faults(history: History) -> None:
                 "power-cut-all",
             ),
         )
-        hit = _caught_by(history, band)
-        killed = band.name.startswith("kill")
+        hit = _caught_by(history, interval)
+        killed = interval.name.startswith("kill")
         REPLICA_EQUAL.sometimes(killed and hit, "a member is killed while requests are under way")
         REVISION.sometimes(killed, "a member starts again where it was killed")
         LINEARIZABLE_KV.sometimes(
-            band.name == "pause" and hit and _seconds(band, history) > ELECTION,
+            interval.name == "pause" and hit and _seconds(interval, history) > ELECTION,
             "a member with requests under way is paused for longer than an election takes",
         )
         LINEARIZABLE_KV.sometimes(
-            band.name in ("partition", "isolate") and hit,
+            interval.name in ("partition", "isolate") and hit,
             "a member is cut off while clients talk to it",
         )
     leaders = [note.details.get("member") for note in history.noted("leader")]
@@ -224,17 +226,17 @@ def _faults(history: History) -> None:
         LINEARIZABLE_KV.sometimes(before != after, "the leader changes")
 
 
-def _caught_by(history: History, band: FaultInterval) -> bool:
+def _caught_by(history: History, interval: FaultInterval) -> bool:
     return any(
-        operation.endpoint in band.targets
-        and operation.call <= band.begin
-        and (operation.returned is None or operation.returned > band.begin)
+        operation.endpoint in interval.targets
+        and operation.call <= interval.begin
+        and (operation.returned is None or operation.returned > interval.begin)
         for operation in history.operations
     )
 
 
-def _seconds(band: FaultInterval, history: History) -> float:
-    return ((band.end or history.end) - band.begin) / _SECOND
+def _seconds(interval: FaultInterval, history: History) -> float:
+    return ((interval.end or history.end) - interval.begin) / _SECOND
 
 
 # -- stores with revisions ---------------------------------------------------------------------
@@ -242,7 +244,7 @@ def _seconds(band: FaultInterval, history: History) -> float:
 
 def _revisions(history: History, validation: Validation) -> None:
     for wrong in _each(validation.named(READS)):
-        PAST.always(wrong is None, "a read of the past finds what there was", _told(wrong))
+        PAST.always(wrong is None, "a read of the past finds what there was", _details(wrong))
     if validation.replay is not None:
         forked = sorted(validation.replay.forked)
         _refusals(history, validation.replay)
@@ -259,11 +261,11 @@ def _revisions(history: History, validation: Validation) -> None:
 
 def _members(history: History) -> None:
     """What members said between rounds, when they had caught up and nothing was written."""
-    told = KnownRevisions(history.operations)
+    known = KnownRevisions(history.operations)
     last: dict[str, int] = {}
     groups: dict[tuple[int, int, int], set[int]] = defaultdict(set)
     for each in history.hashes:
-        newest = told.newest(each.time)
+        newest = known.newest(each.time)
         DURABLE.always_greater_than_or_equal_to(
             each.revision,
             newest,
@@ -285,11 +287,11 @@ def _members(history: History) -> None:
 
 
 def _reads(history: History) -> None:
-    told = KnownRevisions(history.operations)
+    known = KnownRevisions(history.operations)
     for each in history.operations:
         if isinstance(each.response, Ranged) and isinstance(each.request, Range):
             PAST.sometimes(
-                each.request.serializable and each.response.revision < told.newest(each.call),
+                each.request.serializable and each.response.revision < known.newest(each.call),
                 "a stale read misses a write that had returned",
             )
 
@@ -317,26 +319,30 @@ def _compactions(history: History, validation: Validation) -> None:
 
 def _watches(history: History, validation: Validation) -> None:
     for wrong in _each(validation.named("filter")):
-        FILTER.always(wrong is None, "a watch is sent only what it asked for", _told(wrong))
+        FILTER.always(wrong is None, "a watch is sent only what it asked for", _details(wrong))
     for wrong in _each(validation.named("ordered")):
-        ORDERED.always(wrong is None, "a watch is sent events in order", _told(wrong))
+        ORDERED.always(wrong is None, "a watch is sent events in order", _details(wrong))
     for wrong in _each(validation.named("unique")):
-        UNIQUE.always(wrong is None, "a watch is sent each event once", _told(wrong))
+        UNIQUE.always(wrong is None, "a watch is sent each event once", _details(wrong))
     for wrong in _each(validation.named("atomic")):
-        ATOMIC.always(wrong is None, "a watch is sent a revision at once", _told(wrong))
+        ATOMIC.always(wrong is None, "a watch is sent a revision at once", _details(wrong))
     for wrong in _each(validation.named("bookmarkable")):
-        BOOKMARKABLE.always(wrong is None, "no event comes after its bookmark", _told(wrong))
+        BOOKMARKABLE.always(wrong is None, "no event comes after its bookmark", _details(wrong))
     for wrong in _each(validation.named("resumable")):
         RESUMABLE.always(
-            wrong is None, "a watch from a revision begins with the first event there", _told(wrong)
+            wrong is None,
+            "a watch from a revision begins with the first event there",
+            _details(wrong),
         )
     for wrong in _each(validation.named("is-create")):
-        IS_CREATE.always(wrong is None, "an event says rightly if it creates its key", _told(wrong))
+        IS_CREATE.always(
+            wrong is None, "an event says rightly if it creates its key", _details(wrong)
+        )
     for wrong in _each(validation.named("reliable")):
-        RELIABLE.always(wrong is None, "a watch is sent every event", _told(wrong))
+        RELIABLE.always(wrong is None, "a watch is sent every event", _details(wrong))
     for wrong in _each(validation.named("prev-kv")):
-        PREV_KV.always(wrong is None, "an event names the pair it replaced", _told(wrong))
-    told = KnownRevisions(history.operations)
+        PREV_KV.always(wrong is None, "an event names the pair it replaced", _details(wrong))
+    known = KnownRevisions(history.operations)
     # What one member has compacted another may not have got to yet.
     by_member = {
         endpoint: KnownRevisions(each for each in history.operations if each.endpoint == endpoint)
@@ -344,7 +350,7 @@ def _watches(history: History, validation: Validation) -> None:
     }
     for stream in history.streams:
         compacted = by_member[stream.endpoint].compacted(stream.opened)
-        _stream(stream, compacted, told.newest(stream.opened))
+        _stream(stream, compacted, known.newest(stream.opened))
 
 
 def _stream(stream: Stream, compacted: int, newest: int) -> None:

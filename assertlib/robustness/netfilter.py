@@ -281,9 +281,9 @@ def _run(program: str, *options: str, text: str = "", mark: str = "") -> str:
             env={**os.environ, MARK: mark},
         )
     except subprocess.CalledProcessError as error:
-        told = " ".join(error.stderr.split()) or f"exit code {error.returncode}"
+        details = " ".join(error.stderr.split()) or f"exit code {error.returncode}"
         raise NetfilterError(
-            f"{program} failed: {told}; it needs root with CAP_NET_ADMIN, and a kernel with"
+            f"{program} failed: {details}; it needs root with CAP_NET_ADMIN, and a kernel with"
             " conntrack and the matches owner and connmark"
         ) from None
     except OSError as error:

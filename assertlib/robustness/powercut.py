@@ -199,8 +199,8 @@ class PowerCutDisk:
         while not self._serves():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                told = self.log.read_text(errors="replace").splitlines() or ["it said nothing"]
-                raise PowerCutError(f"cannot mount a disk at {self.mountpoint}: {told[-1]}")
+                lines = self.log.read_text(errors="replace").splitlines() or ["it said nothing"]
+                raise PowerCutError(f"cannot mount a disk at {self.mountpoint}: {lines[-1]}")
             time.sleep(_POLL)
 
     def _serves(self) -> bool:

@@ -43,19 +43,19 @@ class Capability(StrEnum):
     """Members were built with gofail, and listen for what to do."""
 
 
-def unavailable(means: Capability) -> str | None:
-    """Why *means* cannot be had here; None if they can."""
-    if means is Capability.DISK:
+def unavailable(capability: Capability) -> str | None:
+    """Why *capability* cannot be had here; None if they can."""
+    if capability is Capability.DISK:
         return powercut.unavailable()
-    return netfilter.unavailable() if means is Capability.USERS else None
+    return netfilter.unavailable() if capability is Capability.USERS else None
 
 
 class Testbed:
     """
-    A cluster of *store*, not started yet, with all its *means*.  A context manager.
+    A cluster of *store*, not started yet, with its *capabilities*.  A context manager.
 
     Attributes:
-        cluster: The members' processes, which are ended with the scene.
+        cluster: The members' processes, which are ended with the testbed.
         network: Between the members, where there is one.
         disks: Under the members, by their names, where they are special.
         filter: What tells members apart by their users, where they have some.
@@ -65,7 +65,7 @@ class Testbed:
         self,
         store: Store,
         nodes: int,
-        means: Collection[Capability],
+        capabilities: Collection[Capability],
         directory: Path,
         journal: Journal,
         rng: random.Random,
@@ -75,7 +75,7 @@ class Testbed:
         self.network: Network | None = None
         self.disks: dict[str, PowerCutDisk] = {}
         self.filter: Netfilter | None = None
-        self._means = means
+        self._capabilities = capabilities
         self._stack = AsyncExitStack()
         self._home = directory / "data"
         self._data = self._place_of_data()
@@ -101,7 +101,7 @@ class Testbed:
             self.filter.check()
 
     def _place_of_data(self) -> Path:
-        if Capability.USERS not in self._means:
+        if Capability.USERS not in self._capabilities:
             return self._home
         # Other users may not be let into where we work.
         return Path(tempfile.gettempdir(), f"assertlib-data-{secrets.token_hex(8)}")
@@ -111,9 +111,9 @@ class Testbed:
         names = [f"m{number}" for number in range(1, nodes + 1)]
         ports = iter(free_ports(4 * nodes))
         routes = [Route(name, next(ports), next(ports)) for name in names]
-        if Capability.NETWORK not in self._means:
+        if Capability.NETWORK not in self._capabilities:
             routes = [Route(route.name, route.target, route.target) for route in routes]
-        first = _first_user() if Capability.USERS in self._means else 0
+        first = _first_user() if Capability.USERS in self._capabilities else 0
         members = [
             Member(
                 route.name,
@@ -121,8 +121,8 @@ class Testbed:
                 next(ports),
                 route.target,
                 f"127.0.0.1:{route.port}",
-                uid=first + number if Capability.USERS in self._means else None,
-                failpoints=next(ports) if Capability.FAILPOINTS in self._means else None,
+                uid=first + number if Capability.USERS in self._capabilities else None,
+                failpoints=next(ports) if Capability.FAILPOINTS in self._capabilities else None,
             )
             for number, route in enumerate(routes)
         ]
@@ -145,12 +145,12 @@ class Testbed:
             self._stack.callback(bring_home, self._data, self._home)
             self._data.mkdir()
             self._data.chmod(0o755)
-        if Capability.NETWORK in self._means:
+        if Capability.NETWORK in self._capabilities:
             # Dice of its own: how often they are thrown is up to the traffic.
             dice = random.Random(self.rng.getrandbits(32))
             network = Network(self._routes, self.cluster.pids, dice)
             self.network = await self._stack.enter_async_context(network)
-        for member in self.cluster.members if Capability.DISK in self._means else ():
+        for member in self.cluster.members if Capability.DISK in self._capabilities else ():
             backing = self._data / f"{member.name}.synced"
             for place in (member.data, backing):
                 place.mkdir(parents=True)

@@ -22,18 +22,18 @@ class File:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        told = os.fstat(descriptor)
-        self.key = key(told)
-        self.size = told.st_size
+        status = os.fstat(descriptor)
+        self.key = key(status)
+        self.size = status.st_size
         self.handles = 0
         self._pages: dict[int, bytearray] = {}
 
     @property
     def is_needed(self) -> bool:
         """Whether there is anything to forget with it."""
-        told = os.fstat(self.descriptor)
-        is_dirty = bool(self._pages) or told.st_size != self.size
-        return self.handles > 0 or (is_dirty and told.st_nlink > 0)
+        status = os.fstat(self.descriptor)
+        is_dirty = bool(self._pages) or status.st_size != self.size
+        return self.handles > 0 or (is_dirty and status.st_nlink > 0)
 
     def read(self, size: int, offset: int) -> bytes:
         """What is at *offset*, synced or not; less than *size* only at the end."""
@@ -92,6 +92,6 @@ class File:
         os.utime(self.descriptor, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def key(told: os.stat_result) -> tuple[int, int]:
+def key(status: os.stat_result) -> tuple[int, int]:
     """What tells a file from all others, by whatever name."""
-    return told.st_dev, told.st_ino
+    return status.st_dev, status.st_ino

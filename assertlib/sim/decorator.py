@@ -32,14 +32,14 @@ class _Inline:
     """A worker in this very process, for a debugger; nobody fixes its hash seed."""
 
     def __init__(self, target: str, options: Options) -> None:
-        self._laborer = TrialRunner(target, options)
+        self._runner = TrialRunner(target, options)
 
     @property
     def stamp(self) -> Stamp:
         return stamp()
 
     def do(self, job: Job) -> Answer:
-        return self._laborer.do(job)
+        return self._runner.do(job)
 
     def close(self) -> None:
         """It goes on with the tests."""
@@ -119,7 +119,7 @@ def _explore(plan: Plan, *, inline: bool, root: Path) -> None:
     if exploration.found:
         found = next(iter(exploration.found.values()))
         tapes = root / ".assertlib" / DIRECTORY
-        token = write(tapes, found.recipe)
+        token = write(tapes, found.spec)
         raise SimulationFailedError(_story(found, token, inline=inline))
 
 

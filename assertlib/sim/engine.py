@@ -90,11 +90,11 @@ class LocalWorker:
                 encoding="utf-8",
             )
         first = {"target": target, "options": as_plain(options), "path": [*path, *import_path()]}
-        said = self._ask(first)
-        if "error" in said:
+        reply = self._ask(first)
+        if "error" in reply:
             self.close()
-            raise TargetError(said["error"])
-        self._stamp: Stamp = said["stamp"]
+            raise TargetError(reply["error"])
+        self._stamp: Stamp = reply["stamp"]
 
     @property
     def stamp(self) -> Stamp:

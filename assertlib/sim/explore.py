@@ -79,44 +79,44 @@ class Found:
         failure: How, the first time.
         trial: The trial that showed it first, counted from 1.
         times: In how many trials.
-        recipe: What replays it, shrunk if there was time.
+        spec: What replays it, shrunk if there was time.
         is_flaky: Whether its tape did not show it again.
     """
 
     failure: Failure
     trial: int
     times: int
-    recipe: TrialSpec
+    spec: TrialSpec
     is_flaky: bool = False
 
 
 def reproduced(
-    recipe: TrialSpec, seconds: float, path: Sequence[str] = ()
+    spec: TrialSpec, seconds: float, path: Sequence[str] = ()
 ) -> tuple[TrialSpec, frozenset[str]]:
     """
-    Replay *recipe*, and shorten its tape as far as time allows while it fails the same way.
+    Replay *spec*, and shorten its tape as far as time allows while it fails the same way.
 
     That is done by workers that record nowhere, since what they try are no trials; that the
     shortest tape fails is checked by one that has tried no other.
 
     Returns:
-        The recipe with the shortest tape, and how *recipe* itself failed.
+        The spec with the shortest tape, and how *spec* itself failed.
 
     Raises:
         LostWorkerError: A worker ended before its first trial.
     """
-    job = Job("shrinking", None, recipe.choices, "shrink", shows=recipe.shows, limit=seconds)
-    worker = unrecorded(recipe.target, recipe.options, path)
+    job = Job("shrinking", None, spec.choices, "shrink", shows=spec.shows, limit=seconds)
+    worker = unrecorded(spec.target, spec.options, path)
     try:
         answer = worker.do(job)
     except LostWorkerError:
         # This tape, or a shorter one, ends its process.
-        return recipe, replay(recipe, trace=False, path=path).answer.failed
+        return spec, replay(spec, trace=False, path=path).answer.failed
     finally:
         worker.close()
-    shorter = replace(recipe, choices=tuple(answer.choices))
-    is_sure = recipe.shows in answer.failed and replay(shorter, trace=False, path=path).shows
-    return (shorter if is_sure else recipe), answer.failed
+    shorter = replace(spec, choices=tuple(answer.choices))
+    is_sure = spec.shows in answer.failed and replay(shorter, trace=False, path=path).shows
+    return (shorter if is_sure else spec), answer.failed
 
 
 @dataclass
@@ -129,13 +129,13 @@ class Exploration:
         found: The ways to fail, by name; those out of model are none.
         lost: How many workers were lost, each with at most the trial it was at.
         digests: Of each trial by its name, where they were asked for.
-        tell: Is told of what is new, as it comes.
+        report: Receives each progress message.
         tick: Is called every now and then meanwhile.
     """
 
     plan: Plan
     engine: Engine
-    tell: Callable[[str], None] = lambda _: None
+    report: Callable[[str], None] = lambda _: None
     tick: Callable[[], None] = lambda: None
     trials: int = 0
     steps: int = 0
@@ -172,16 +172,16 @@ class Exploration:
         """
         try:
             if here:
-                self._labor()
+                self._work()
             else:
-                self._labor_in_threads()
+                self._work_in_threads()
         finally:
             self._ended = time.monotonic()
         if self._error is not None:
             raise self._error
 
-    def _labor_in_threads(self) -> None:
-        threads = [threading.Thread(target=self._labor, daemon=True) for _ in range(self.plan.jobs)]
+    def _work_in_threads(self) -> None:
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self.plan.jobs)]
         for thread in threads:
             thread.start()
         try:
@@ -202,7 +202,7 @@ class Exploration:
 
     # -- workers ----------------------------------------------------------------------------
 
-    def _labor(self) -> None:
+    def _work(self) -> None:
         worker: Worker | None = None
         try:
             while not self._over.is_set():
@@ -213,7 +213,7 @@ class Exploration:
                     worker = worker or self._start_worker()
                     answer = worker.do(job)
                 except LostWorkerError as error:
-                    self._on_worker_lost(job, error, was_at_it=worker is not None)
+                    self._on_worker_lost(job, error, was_running=worker is not None)
                     worker = None
                     continue
                 self._learn(job, answer)
@@ -229,15 +229,15 @@ class Exploration:
         self.stamp = worker.stamp
         return worker
 
-    def _on_worker_lost(self, job: Job, error: LostWorkerError, *, was_at_it: bool) -> None:
+    def _on_worker_lost(self, job: Job, error: LostWorkerError, *, was_running: bool) -> None:
         with self._lock:
             self.lost += 1
             is_second = job.name in self._lost_with
-            if was_at_it:
+            if was_running:
                 self._lost_with.add(job.name)
             if not is_second:
                 self._again.append(job)
-                self.tell(f"lost: {error}; its trial {job.name!r} is run again")
+                self.report(f"lost: {error}; its trial {job.name!r} is run again")
         if is_second:
             self._learn(job, Answer(list(job.choices), [lost(error)]))
         if self.lost >= _MOST_LOST:
@@ -280,17 +280,17 @@ class Exploration:
                 self.digests[job.name] = answer.digest
             for name in self.corpus.learn(answer.choices, answer.features, answer.shown_at):
                 if name in answer.features:
-                    self._tell_new(name, number)
+                    self._report_new(name, number)
         new = [each for each in answer.failures if self._is_new(job, answer, each, number)]
         if new and answer.steps and self.plan.shrinks:
             self._check([self.found[each.name] for each in new])
 
-    def _tell_new(self, name: str, number: int) -> None:
+    def _report_new(self, name: str, number: int) -> None:
         kind, _, message = name.partition(" ")
         if kind in ("sometimes", "reachable") and not message.endswith(" [not]"):
             self._states.append(name)
             self.curve.append((number, len(self._states)))
-            self.tell(f"new: {message}")
+            self.report(f"new: {message}")
 
     def _is_new(self, job: Job, answer: Answer, failure: Failure, number: int) -> bool:
         """Count a failure; whether it is the first of its name."""
@@ -302,14 +302,14 @@ class Exploration:
             if known is not None:
                 known.times += 1
                 return False
-            recipe = TrialSpec(
+            spec = TrialSpec(
                 plan.target, plan.options, job.seed, job.choices, self.stamp, failure.name, True
             )
             if answer.steps:
                 whole = job.seed, job.choices
-                recipe = replace(recipe, seed=None, choices=tuple(answer.choices), whole=whole)
-            found = self.found[failure.name] = Found(failure, number, 1, recipe)
-            self.tell(f"FAILED: {failure.name}, in trial {job.name!r}")
+                spec = replace(spec, seed=None, choices=tuple(answer.choices), whole=whole)
+            found = self.found[failure.name] = Found(failure, number, 1, spec)
+            self.report(f"FAILED: {failure.name}, in trial {job.name!r}")
             if plan.stops(found):
                 self._over.set()
         return True
@@ -319,25 +319,25 @@ class Exploration:
         # The others are mostly the same thing seen from elsewhere: they keep the whole tape.
         first = new[0]
         try:
-            first.recipe, failed = reproduced(first.recipe, self.plan.shrinks, self.plan.path)
+            first.spec, failed = reproduced(first.spec, self.plan.shrinks, self.plan.path)
         except LostWorkerError as error:
-            self.tell(f"not replayed: {error}")
+            self.report(f"not replayed: {error}")
             return
         for found in new:
             found.is_flaky = found.failure.name not in failed
             if found.is_flaky:
-                self.tell(f"FLAKY, its tape does not reproduce it: {found.failure.name}")
+                self.report(f"FLAKY, its tape does not reproduce it: {found.failure.name}")
         if not first.is_flaky:
-            self.tell(f"shrunk to {len(first.recipe.choices):,} choices: {first.failure.name}")
+            self.report(f"shrunk to {len(first.spec.choices):,} choices: {first.failure.name}")
 
     def witnesses(self) -> dict[str, TrialSpec]:
         """For each sometimes and reachable that was seen, the shortest tape that shows it."""
         plan = self.plan
-        recipes = {}
+        specs = {}
         for name in self._states:
             _, _, message = name.partition(" ")
             choices = self.corpus.witnesses[name]
-            recipes[message] = TrialSpec(
+            specs[message] = TrialSpec(
                 plan.target, plan.options, None, choices, self.stamp, message
             )
-        return recipes
+        return specs

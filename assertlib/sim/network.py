@@ -259,8 +259,10 @@ class Network:
         else:
             ways = (self._tape.between(*conditions.latency),)
         if loop.keep_log:
-            told = ", ".join(f"{now + delay:.6f}" for delay in ways) or "never"
-            loop.note(f"sends a {type(message).__name__} to {to[0]}:{to[1]}, to arrive at {told}")
+            arrivals = ", ".join(f"{now + delay:.6f}" for delay in ways) or "never"
+            loop.note(
+                f"sends a {type(message).__name__} to {to[0]}:{to[1]}, to arrive at {arrivals}"
+            )
         for delay in ways:
             loop.at(now + delay, Handle(self._put, (to, message, sender), None))
 
@@ -452,7 +454,7 @@ class _Transport(asyncio.Transport):
         self._is_paused = False
         self._is_closing = False
         self._is_ended = False
-        self._is_told = False
+        self._is_loss_reported = False
         self._has_reset = False
         self._error: Exception | None = None
         self._is_writing_paused = False
@@ -470,7 +472,7 @@ class _Transport(asyncio.Transport):
         protocol.connection_made(self)
         if self.is_dead:
             self._is_closing = True
-            self._tell_lost(self._error)
+            self._report_lost(self._error)
         self.await_arrivals()
 
     # -- sending ----------------------------------------------------------------------------
@@ -519,11 +521,11 @@ class _Transport(asyncio.Transport):
                 self._travel(None)
         if self._is_closing and not unsent:
             network.drop(self)
-            self._tell_lost(None)
+            self._report_lost(None)
 
-    def _tell_lost(self, error: Exception | None) -> None:
-        if not self._is_told:
-            self._is_told = True
+    def _report_lost(self, error: Exception | None) -> None:
+        if not self._is_loss_reported:
+            self._is_loss_reported = True
             self._loop.call_soon(self._protocol.connection_lost, error, context=self._context())
 
     def _travel(self, data: bytes | Exception | None) -> None:
@@ -673,7 +675,7 @@ class _Transport(asyncio.Transport):
             self._error = error
             return
         self._is_closing = True
-        self._tell_lost(error)
+        self._report_lost(error)
 
     def is_closing(self) -> bool:
         return self._is_closing or self.is_dead

@@ -112,7 +112,7 @@ def ray_engine(
         LostWorkerError: There is no cluster.
     """
     run_dir = Path(environment[RUN_DIR_ENV])
-    told = {name: value for name, value in environment.items() if name.startswith("ASSERTLIB")}
+    variables = {name: value for name, value in environment.items() if name.startswith("ASSERTLIB")}
     if not ray.is_initialized():
         try:
             is_given = bool(os.environ.get("RAY_ADDRESS"))
@@ -127,6 +127,6 @@ def ray_engine(
 
     def start() -> RayWorker:
         placed = remote.options(num_cpus=_HALF_A_CPU, scheduling_strategy="SPREAD")
-        return RayWorker(placed.remote(target, options, told, tuple(path)), run_dir)
+        return RayWorker(placed.remote(target, options, variables, tuple(path)), run_dir)
 
     return start

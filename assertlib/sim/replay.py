@@ -31,7 +31,7 @@ class Replay:
             recorded.
     """
 
-    recipe: TrialSpec
+    spec: TrialSpec
     answer: Answer
     shows: bool | None
     differences: list[str]
@@ -39,37 +39,37 @@ class Replay:
     @property
     def is_flaky(self) -> bool:
         """Whether a failure is gone though nothing has changed."""
-        return self.recipe.fails and self.shows is False and not self.differences
+        return self.spec.fails and self.shows is False and not self.differences
 
     @property
     def is_wrong(self) -> bool:
         """Whether the trial fails, or does not show what it must: a failure may have been mended."""
-        is_gone = self.shows is False and (self.is_flaky or not self.recipe.fails)
+        is_gone = self.shows is False and (self.is_flaky or not self.spec.fails)
         return is_gone or self.answer.failure is not None
 
 
-def replay(recipe: TrialSpec, *, trace: bool = True, path: Sequence[str] = ()) -> Replay:
+def replay(spec: TrialSpec, *, trace: bool = True, path: Sequence[str] = ()) -> Replay:
     """
-    Run the trial of *recipe*; it records nowhere.
+    Run the trial of *spec*; it records nowhere.
 
     Raises:
         TargetError: Its scenario cannot be loaded.
         LostWorkerError: The process that loads it ended.
     """
-    job = Job("replay", recipe.seed, recipe.choices, "set", trace=trace, digest=True)
-    worker = unrecorded(recipe.target, recipe.options, path)
+    job = Job("replay", spec.seed, spec.choices, "set", trace=trace, digest=True)
+    worker = unrecorded(spec.target, spec.options, path)
     try:
         answer = worker.do(job)
     except LostWorkerError as error:
-        answer = Answer(list(recipe.choices), [lost(error)])
+        answer = Answer(list(spec.choices), [lost(error)])
     finally:
         worker.close()
-    return Replay(recipe, answer, _shows(recipe, answer), recipe.differences(worker.stamp))
+    return Replay(spec, answer, _shows(spec, answer), spec.differences(worker.stamp))
 
 
-def _shows(recipe: TrialSpec, answer: Answer) -> bool | None:
-    if not recipe.shows:
+def _shows(spec: TrialSpec, answer: Answer) -> bool | None:
+    if not spec.shows:
         return None
-    if recipe.fails:
-        return recipe.shows in answer.failed
-    return any(f"{kind} {recipe.shows}" in answer.features for kind in ("sometimes", "reachable"))
+    if spec.fails:
+        return spec.shows in answer.failed
+    return any(f"{kind} {spec.shows}" in answer.features for kind in ("sometimes", "reachable"))

@@ -117,17 +117,17 @@ class TrialSpec:
         ]
 
 
-def write(directory: Path, recipe: TrialSpec) -> str:
-    """Put the tape of *recipe*, if it has one, into *directory*; its token."""
-    if recipe.is_tape:
+def write(directory: Path, spec: TrialSpec) -> str:
+    """Put the tape of *spec*, if it has one, into *directory*; its token."""
+    if spec.is_tape:
         private.make_directory(directory)
-        private.write(directory / f"{recipe.token}{_SUFFIX}", recipe._text() + "\n")
-    return recipe.token
+        private.write(directory / f"{spec.token}{_SUFFIX}", spec._text() + "\n")
+    return spec.token
 
 
 def parse(token: str) -> TrialSpec:
     """
-    The recipe that the token of a seed says.
+    The spec that the token of a seed says.
 
     Raises:
         TokenError: It is none.
@@ -189,7 +189,7 @@ def _positive(kind: type[_N], given: object) -> _N:
 
 def find(token: str, directories: Iterator[Path]) -> TrialSpec:
     """
-    The recipe behind *token*: of a seed, of a tape in one of *directories*, or of a file.
+    The spec behind *token*: of a seed, of a tape in one of *directories*, or of a file.
 
     Raises:
         TokenError: There is no such tape, or it cannot be read.
@@ -209,7 +209,7 @@ def find(token: str, directories: Iterator[Path]) -> TrialSpec:
 
 def read(path: Path, *, named: bool = False) -> TrialSpec:
     """
-    The recipe in the tape file at *path*.
+    The spec in the tape file at *path*.
 
     Args:
         named: Whether a person named it; what was found in a directory may not be a link.
@@ -219,7 +219,7 @@ def read(path: Path, *, named: bool = False) -> TrialSpec:
     """
     try:
         text = read_named(path) if named else read_found(path)
-        return _recipe(parse_json(text))
+        return _spec(parse_json(text))
     except OSError as error:
         raise TokenError(f"{path}: {error.strerror}") from None
     except (ValueError, TokenError) as error:
@@ -227,7 +227,7 @@ def read(path: Path, *, named: bool = False) -> TrialSpec:
         raise TokenError(f"{path}:{line}: not a tape: {error}; explore anew") from None
 
 
-def _recipe(data: object) -> TrialSpec:
+def _spec(data: object) -> TrialSpec:
     if not isinstance(data, dict):
         raise ValueError("not an object")
     if type(data.get("schema")) is not int or data["schema"] != _SCHEMA:
@@ -286,5 +286,5 @@ def stored_witness(directories: Iterator[Path], messages: Collection[str]) -> Tr
     paths = (
         path for directory in directories for path in sorted(directory.glob(f"[!.#]*{_SUFFIX}"))
     )
-    recipes = (recipe for recipe in map(read, paths) if not recipe.fails)
-    return next((recipe for recipe in recipes if recipe.shows in messages), None)
+    specs = (spec for spec in map(read, paths) if not spec.fails)
+    return next((spec for spec in specs if spec.shows in messages), None)

@@ -192,21 +192,21 @@ def main() -> int:
     sys.path[:0] = first["path"]
     options = Options(**{**first["options"], "faults": tuple(first["options"]["faults"])})
     try:
-        laborer = TrialRunner(first["target"], options)
+        runner = TrialRunner(first["target"], options)
     except TargetError as error:
-        _say(answers, {"error": str(error)})
+        _send(answers, {"error": str(error)})
         return 2
-    _say(answers, {"stamp": laborer.stamp})
+    _send(answers, {"stamp": runner.stamp})
     for line in sys.stdin:
         data = json.loads(line)
         job = Job(**{**data, "choices": tuple(data["choices"])})
         faulthandler.dump_traceback_later(HANGS_AFTER + job.limit, exit=True)
-        answer = laborer.do(job)
+        answer = runner.do(job)
         faulthandler.cancel_dump_traceback_later()
-        _say(answers, asdict(answer))
+        _send(answers, asdict(answer))
     return 0
 
 
-def _say(stream: TextIO, data: dict[str, Any]) -> None:
+def _send(stream: TextIO, data: dict[str, Any]) -> None:
     stream.write(json.dumps(data) + "\n")
     stream.flush()
