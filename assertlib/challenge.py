@@ -1,7 +1,7 @@
 """
-Do the assertions still bite?  Every seeded defect is planted in a copy and has to be caught.
+Verify the assertions with seeded defects: each is planted in a copy and has to be caught.
 
-A seeded defect is a patch, ``NAME.patch``, that begins with what it does in one sentence and with
+A seeded defect is a patch, ``NAME.patch``, that begins with a one-sentence description and
 trailers:
 
     A write is acknowledged before its log record is synced.
@@ -9,7 +9,7 @@ trailers:
     Issue: etcd-io/etcd#14370
     Invariant: wal.fsync-before-ack
 
-The directory of the patches lies in the one that they apply to.
+The directory of the patches is inside the directory that they apply to.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ _APART = 1_000_000
 
 
 class ChallengeError(UsageError):
-    """A patch cannot be read or applied; the text says which and why."""
+    """A patch cannot be read or applied; the message names it and the reason."""
 
 
 @dataclass(frozen=True)
 class Defect:
     """
-    A bug that is kept.
+    A seeded defect.
 
     Attributes:
-        about: What it makes the store do wrong.
-        issue: What it is modelled on.
-        invariant: The invariant that it was made to violate.
+        about: Its effect on the store.
+        issue: The issue it is modelled on.
+        invariant: The invariant it is meant to violate.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Defect:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try to catch a defect; *found* is None if it got away."""
+    """One attempt to catch a defect; *found* is None if it failed."""
 
     found: Found | None
     trials: int
@@ -89,10 +89,10 @@ class Attempt:
 @dataclass(frozen=True)
 class Result:
     """
-    What came of a defect.
+    The result of challenging one defect.
 
     Attributes:
-        best: The catch with the shortest tape, which is then made shorter still.
+        best: The catch with the shortest tape, which is then shrunk.
     """
 
     defect: Defect
@@ -102,7 +102,7 @@ class Result:
 
     @property
     def is_caught(self) -> bool:
-        """Whether every try caught it, with a tape that replays."""
+        """Whether every attempt caught it, and its tape reproduces the failure."""
         is_sure = self.best is not None and not self.best.is_flaky
         return is_sure and all(each.found for each in (*self.random, *self.guided))
 
@@ -112,13 +112,13 @@ def read_defects(directory: Path, names: Sequence[str] = ()) -> list[Defect]:
     The defects in *directory*, or those of *names*.
 
     Raises:
-        ChallengeError: There is none, or one lacks what it has to say.
+        ChallengeError: No defect exists, or one lacks its description or trailers.
     """
     paths = files_in(directory, ".patch")
     unknown = set(names) - {path.stem for path in paths}
     if unknown or not paths:
         missing = ", ".join(sorted(unknown)) or "*.patch"
-        raise ChallengeError(f"{directory}: there is no {missing}")
+        raise ChallengeError(f"{directory}: {missing} not found")
     return [_read(path) for path in paths if not names or path.stem in names]
 
 
@@ -174,7 +174,8 @@ def challenge(
 
     Args:
         plan: How to explore, each time.
-        tick: Is called every now and then meanwhile.
+        report: Receives progress messages.
+        tick: Called periodically while exploring.
 
     Raises:
         ChallengeError: The patch does not apply.
@@ -212,7 +213,7 @@ def _attempt(plan: Plan, report: Callable[[str], None], tick: Callable[[], None]
 
 
 def table(results: Sequence[Result], commit: str, repeats: int) -> str:
-    """What is known of each defect, as a table in Markdown."""
+    """The results as a Markdown table."""
     lines = [
         "| defect | modelled on | caught by | trials, random | trials, guided | after the last fault | choices, shrunk | last reproduced at |",
         "|---|---|---|---|---|---|---|---|",
@@ -228,10 +229,10 @@ def table(results: Sequence[Result], commit: str, repeats: int) -> str:
 
 def read_page(path: Path) -> tuple[str, str]:
     """
-    What the Markdown file at *path* holds before and after its table.
+    The parts of the Markdown file at *path* before and after its table.
 
     Raises:
-        ChallengeError: It has no marks, or is not UTF-8.
+        ChallengeError: Its table markers are missing, or it is not UTF-8.
     """
     page = _text(path)
     begin, end = page.find(_BEGIN), page.find(_END)
@@ -241,7 +242,7 @@ def read_page(path: Path) -> tuple[str, str]:
 
 
 def read_record(path: Path) -> dict[str, str]:
-    """At which commit each defect was last caught, by the table of the page at *path*."""
+    """The commit at which each defect was last caught, from the table of the page at *path*."""
     try:
         page = _text(path)
     except OSError:

@@ -1,3 +1,3 @@
 """
-What clients saw, and whether a correct store could have shown them that.
+Histories of client observations, and their validation against models of a correct store.
 """

@@ -1,7 +1,7 @@
 """
 The model of an etcd-like store: revisions, transactions, leases and compaction.
 
-Every write makes a revision, whatever it changes makes it at once, and each answer names one.
+Every write creates one revision, applied atomically, and each response names a revision.
 Sources: etcd docs v3.6, learning/api.md and data_model.md; etcd tests/robustness/model.
 """
 
@@ -44,9 +44,9 @@ class State(NamedTuple):
     A store at one moment.
 
     Attributes:
-        compacted: The revision that was last compacted at; -1 before the first time.
-        leases: The leases that live.
-        digest: Changes with *kvs* and *leases*, so that states can be told apart quickly.
+        compacted: Revision of the last compaction; -1 if there was none.
+        leases: The live leases.
+        digest: Hash of *kvs* and *leases*, for fast comparison of states.
     """
 
     revision: int
@@ -57,7 +57,7 @@ class State(NamedTuple):
 
 
 class Etcd:
-    """The store as one that does one thing after the other."""
+    """The sequential specification of etcd."""
 
     name = "etcd"
 
@@ -83,7 +83,7 @@ class Etcd:
             case (Range(revision=revision, serializable=stale), Ranged() | Refused()) if (
                 revision or stale
             ):
-                # Reads of the past are held against the replay.
+                # Reads of the past are validated against the replay.
                 return None
             case Range() as request, Ranged() as answer:
                 return _read(request, answer)
@@ -101,8 +101,8 @@ class Etcd:
             case Txn(), Refused():
                 return None
         raise UnsupportedRequestError(
-            f"operation {operation.id}: the model 'etcd' knows no {operation.request!r}"
-            f" that is answered by {operation.response!r}"
+            f"operation {operation.id}: the model 'etcd' does not support {operation.request!r}"
+            f" answered by {operation.response!r}"
         )
 
     def steps(self, operations: Sequence[Operation]) -> list[Step[State] | None]:
@@ -116,14 +116,14 @@ def as_txn(request: Request) -> Txn:
             return Txn((), (request,))
         case Txn():
             return request
-    raise UnsupportedRequestError(f"{request!r} is no transaction")
+    raise UnsupportedRequestError(f"{request!r} is not a transaction")
 
 
 # -- what operations do -------------------------------------------------------------------
 
 
 def apply(state: State, request: Request) -> tuple[State, Committed | Acknowledged | Refused]:
-    """The state after *request*, and what a correct store answers to it."""
+    """The state after *request*, and the response of a correct store."""
     match request:
         case Put() | Delete() | Txn():
             return _apply_txn(state, as_txn(request))
@@ -150,7 +150,7 @@ def apply(state: State, request: Request) -> tuple[State, Committed | Acknowledg
             if revision > state.revision:
                 return state, Refused("future-revision")
             return state._replace(compacted=revision), Acknowledged(state.revision)
-    raise UnsupportedRequestError(f"the model 'etcd' knows no {request!r}")
+    raise UnsupportedRequestError(f"the model 'etcd' does not support {request!r}")
 
 
 def _apply_txn(state: State, txn: Txn) -> tuple[State, Committed | Refused]:
@@ -280,7 +280,7 @@ def _read(request: Range, answer: Ranged) -> Step[State]:
 
 
 def writes(txn: Txn, answer: Committed) -> bool:
-    """Whether *answer* says that *txn* changed anything."""
+    """Whether *txn* changed anything according to *answer*."""
     branch = txn.then if answer.succeeded else txn.otherwise
     return any(
         isinstance(change, Put) or (isinstance(result, Deleted) and result.count > 0)
@@ -312,7 +312,7 @@ def _acknowledged(request: Request, revision: int) -> Step[State]:
         return after if expected == answer else ILLEGAL
 
     if isinstance(request, Revoke):
-        # Only the state tells whether there were keys to delete, and so a revision to make.
+        # Whether keys were deleted, and a revision created, depends on the state.
         return Step(fits)
     return Step(fits, before=revision, after=revision)
 
@@ -334,7 +334,7 @@ def _without_lease(txn: Txn) -> Callable[[State], State | Illegal]:
 
 
 def _unanswered(operation: Operation) -> Step[State] | None:
-    """An operation that nobody saw the end of, if it can have had an effect at all."""
+    """The step of an operation of unknown outcome; None if it cannot have had an effect."""
     request, made = operation.request, operation.revision
     if isinstance(request, Range | KeepAlive):
         return None
@@ -351,7 +351,7 @@ def _unanswered(operation: Operation) -> Step[State] | None:
 
 
 def _can_matter(operations: Sequence[Operation]) -> list[Operation]:
-    """*operations* without those of unknown outcome whose effect nobody could have seen."""
+    """*operations* without those of unknown outcome whose effect is unobservable."""
     mentions = Counter(lease for each in operations for lease in leases_of(each.request))
     compactions_fail = any(
         isinstance(each.request, Compact) and isinstance(each.response, Refused)

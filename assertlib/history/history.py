@@ -1,5 +1,5 @@
 """
-A history: what all clients of a store did and saw, put together from its records.
+A history: all operations and observations of clients, assembled from records.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from .requests import Delivery, Event, Watch
 @dataclass(slots=True)
 class Stream:
     """
-    All that one watch was sent.
+    All deliveries to one watch.
 
     Attributes:
-        closed: When it was over; None if it was not when the history ended.
+        closed: Time of its end; None if it was open at the end of the history.
     """
 
     id: int
@@ -105,12 +105,12 @@ def read_history(lines: Iterable[bytes], name: str) -> History:
     The history in *lines* of the file *name*.
 
     Raises:
-        HistoryError: It cannot be read, or tells of an end without a beginning.
+        HistoryError: It cannot be read, or contains an end without a beginning.
     """
     records = iter(read_records(lines, name))
     header = next(records, None)
     if not isinstance(header, Header):
-        raise HistoryError(f"{name}:1: the header was not written; there is nothing to judge")
+        raise HistoryError(f"{name}:1: the header was not written; nothing to judge")
     return _Assembly(History(header), name).of(records)
 
 
@@ -147,7 +147,7 @@ class _Assembly:
                 self._return(record)
             case WatchOpened(watch, client, time, request, endpoint):
                 if watch in self._streams:
-                    raise HistoryError(f"{self._place}: watch {watch} is opened a second time")
+                    raise HistoryError(f"{self._place}: watch {watch} is opened twice")
                 self._streams[watch] = Stream(watch, client, request, time, endpoint)
             case Delivered(watch, time, delivery):
                 self._streams[watch].deliveries.append((time, delivery))
@@ -172,9 +172,11 @@ class _Assembly:
 
     def _call(self, record: Call) -> None:
         if record.id < 0:
-            raise HistoryError(f"{self._place}: operation {record.id}: numbers begin at 0")
+            raise HistoryError(
+                f"{self._place}: operation {record.id}: numbers must not be negative"
+            )
         if record.id in self._operations:
-            raise HistoryError(f"{self._place}: operation {record.id} is called a second time")
+            raise HistoryError(f"{self._place}: operation {record.id} is called twice")
         before = self._latest.get(record.client)
         if before is not None and self._operations[before].returned is None:
             self._history.overlaps.add((before, record.id))
@@ -186,7 +188,7 @@ class _Assembly:
     def _return(self, record: Return) -> None:
         operation = self._operations[record.id]
         if operation.returned is not None:
-            raise HistoryError(f"{self._place}: operation {record.id} returns a second time")
+            raise HistoryError(f"{self._place}: operation {record.id} returns twice")
         if (record.outcome is Outcome.OK) != (record.response is not None):
             raise HistoryError(
                 f"{self._place}: operation {record.id} is {record.outcome} and its response"

@@ -1,5 +1,5 @@
 """
-What clients had been told of a store's revisions, and when.
+The revisions known to clients from responses, by time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .requests import Acknowledged, Compact
 
 
 class KnownRevisions:
-    """The highest revisions that answers had spoken of, by time."""
+    """The highest revisions reported by responses, by time."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         answered = [

@@ -1,8 +1,8 @@
 """
-Is there one order of all operations that explains every answer?
+Check linearizability: whether one order of all operations explains every response.
 
-Partitions are judged one by one, and together where their orders contradict each other.
-Herlihy and Wing 1990 for what is asked; Horn and Kroening 2015 for judging parts by themselves.
+Partitions are checked one by one, and together where their orders contradict each other.
+Sources: Herlihy and Wing 1990 (definition); Horn and Kroening 2015 (separate partitions).
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ FIRST_TURN = 2_000
 @dataclass(frozen=True, slots=True)
 class Linearization:
     """
-    What came of judging a history.
+    The result of checking a history.
 
     Attributes:
-        reason: Why, in words; empty if all is well.
-        partitions: What is illegal; several if each of these partitions is legal by itself.
-        order: The longest order that was found, one partition after the other.
-        stuck: Where it is illegal: the first operation that no order of those before it explains.
-        steps: How many operations were tried in how many states.
-        answered: How many answers the model was held against.
-        observations: How many of them depend on the state; without one no history is illegal.
+        reason: Explanation; empty on success.
+        partitions: The illegal partitions; several if each is legal by itself.
+        order: The longest order found, one partition after the other.
+        stuck: The first operation that no order of the preceding operations explains.
+        steps: Number of operations tried, summed over states.
+        answered: Number of responses checked against the model.
+        observations: Number of those that depend on the state; without any, no history is illegal.
     """
 
     verdict: Verdict

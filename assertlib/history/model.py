@@ -1,5 +1,5 @@
 """
-What a model of a store has to be, so that histories can be judged by it.
+The interface of a model: a sequential specification that histories are checked against.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ ILLEGAL: Final = _Illegal.ILLEGAL
 @dataclass(frozen=True, slots=True)
 class Step(Generic[S]):
     """
-    What an operation means to a state, worked out once.
+    The precomputed effect of an operation on a state.
 
     Attributes:
         apply: The state after it, or `ILLEGAL`; it never changes the state it is given.
         is_read: Whether it leaves every state as it is.
-        before: The version of the only state it can have found, where the store told.
+        before: The version of the state it was applied to, if the store reported it.
         after: The version of the state it left.
         is_blind: Whether the state after it does not depend on the one before.
         keeps_version: For one of unknown outcome without versions, whether its effect may
@@ -48,12 +48,12 @@ class Step(Generic[S]):
 
 
 class UnsupportedRequestError(UsageError, ValueError):
-    """A history holds a request that the model does not know."""
+    """A history contains a request that the model does not support."""
 
 
 class Model(Protocol[S]):
     """
-    A store that does one thing after the other.
+    The sequential specification of a store.
 
     A state is a value: comparable by its `key`, never changed.
     """
@@ -65,7 +65,7 @@ class Model(Protocol[S]):
         ...
 
     def key(self, state: S) -> Hashable:
-        """What tells *state* from others."""
+        """A hashable key that identifies *state*."""
         ...
 
     def version(self, state: S) -> int | None:
@@ -78,7 +78,7 @@ class Model(Protocol[S]):
 
     def step(self, operation: Operation) -> Step[S] | None:
         """
-        What *operation* means; None if it tells nothing and changes nothing.
+        The step of *operation*; None if it has neither effect nor observation.
 
         Raises:
             UnsupportedRequestError: The model does not know such requests.
@@ -87,7 +87,7 @@ class Model(Protocol[S]):
 
     def steps(self, operations: Sequence[Operation]) -> list[Step[S] | None]:
         """
-        What each of *operations* means where these are all there are.
+        The steps of *operations*, given that no other operations exist.
 
         One of unknown outcome may be refused states whose difference none of them can notice.
 

@@ -1,5 +1,5 @@
 """
-Operations: what one client asked once, between which times, and how it ended.
+Operations: one request of a client, with its call and return times and outcome.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Operation:
     """
-    One request and what became of it.
+    One request and its outcome.
 
     Attributes:
         id: Its number in the history.
-        client: Who asked; one client asks one thing at a time.
-        call: When it was sent, in nanoseconds from the beginning of the history.
-        returned: When its end was known; None if that never came.
-        response: What was answered; None unless the outcome is ok.
-        revision: For an unknown outcome that was found out: the revision it made.
-        endpoint: Which member it was sent to.
-        error: What went wrong, in words.
+        client: The client; each client has at most one operation in flight.
+        call: Time of the request, in nanoseconds from the start of the history.
+        returned: Time of its return; None if it never returned.
+        response: The response; None unless the outcome is ok.
+        revision: The revision it created, if found out for an unknown outcome.
+        endpoint: The member it was sent to.
+        error: The error message.
     """
 
     id: int

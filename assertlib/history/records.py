@@ -1,8 +1,8 @@
 """
-The lines of a history file: one JSON object each, in the order in which things were noticed.
+The lines of a history file: one JSON object each, in the order in which events were observed.
 
-A call is written before the request is sent, so that an operation whose end nobody wrote
-down is one of unknown outcome.  Times are nanoseconds since the beginning of the history.
+A call is written before the request is sent, so an operation without a recorded end has an unknown
+outcome.  Times are nanoseconds since the start of the history.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Header:
     The first line.
 
     Attributes:
-        model: Name of the model that the store is held to.
-        about: What was run: store, version, members, traffic, seed.
-        started: When, in seconds since 1970.
+        model: Name of the model the store is validated against.
+        about: Parameters of the campaign: store, version, members, traffic, seed.
+        started: Start time, in seconds since 1970.
     """
 
     model: str
@@ -78,7 +78,7 @@ class WatchOpened:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The watch was sent something."""
+    """A delivery to the watch."""
 
     watch: int
     time: int
@@ -88,7 +88,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class WatchClosed:
-    """The watch is over, as its client wanted or for *error*."""
+    """The watch ended, closed by its client or because of *error*."""
 
     watch: int
     time: int
@@ -102,9 +102,9 @@ class Fault:
     A fault begins or ends.
 
     Attributes:
-        targets: The members it is about.
-        breaks: Assumptions that it breaks, in the words of the catalog.
-        effect: At its end: how much it was measured to do; 0 if none was measured.
+        targets: The affected members.
+        breaks: IDs of the assumptions it breaks, as in the catalog.
+        effect: At its end: size of the measured effect; 0 if none was measured.
         measured: What was counted, or why it had no effect.
     """
 
@@ -121,11 +121,11 @@ class Fault:
 @dataclass(frozen=True, slots=True)
 class Hashed:
     """
-    What a member said its data hash to.
+    The hash of its data reported by a member.
 
     Attributes:
         group: Hashes of one group were taken while nothing was written, and are to be equal.
-        revision: The revision that the hash is of.
+        revision: The revision of the hashed data.
     """
 
     time: int
@@ -167,7 +167,7 @@ _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 
 class HistoryError(DataError, ValueError):
-    """A history cannot be read; the text names file, line and what is wrong."""
+    """A history cannot be read; the message names file, line and problem."""
 
 
 def line(record: Record) -> bytes:
@@ -199,7 +199,9 @@ def read_records(lines: Iterable[bytes], name: str) -> Iterator[Record]:
                 f"{name}:{number}: schema {record.schema}, this assertlib reads {SCHEMA}; update it"
             )
         if (number == 1) != isinstance(record, Header):
-            raise HistoryError(f"{name}:{number}: the header, and nothing else, is the first line")
+            raise HistoryError(
+                f"{name}:{number}: the first line must be the header, and no other line"
+            )
         if not isinstance(record, Header) and not 0 <= record.time <= LATEST:
             raise HistoryError(
                 f"{name}:{number}: time {record.time}: times are nanoseconds since the history"
@@ -207,7 +209,7 @@ def read_records(lines: Iterable[bytes], name: str) -> Iterator[Record]:
             )
         yield record
     if not number:
-        raise HistoryError(f"{name}: it is empty")
+        raise HistoryError(f"{name}: the file is empty")
 
 
 def _is_cut(error: ValidationError) -> bool:

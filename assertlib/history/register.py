@@ -17,7 +17,7 @@ State = str | None
 
 
 class Register:
-    """One value, which is written and read; at first there is none."""
+    """A single value that can be written and read; initially absent."""
 
     name = "register"
     requests: tuple[type, ...] = (Get, Put)

@@ -1,9 +1,9 @@
 """
-The store's past as it has to have been: every revision with what it changed.
+The reconstructed past of the store: every revision with its changes.
 
-It is put together from writes that were acknowledged, each at the revision its answer named,
-and, where a revision belongs to none of them, from what the store says it holds there.
-What watches were sent is never used: it is what the replay judges.
+It is assembled from acknowledged writes, each at the revision named in its response; revisions
+without an acknowledged write are read from the store.  Watch deliveries are never used, since the
+replay validates them.
 Source: etcd tests/robustness/model/replay.go.
 """
 
@@ -38,7 +38,7 @@ from .requests import (
 
 class Replay:
     """
-    What each revision changed.
+    The changes of each revision.
 
     Attributes:
         last: The highest revision up to which all is known.
@@ -192,7 +192,7 @@ def resolve(
     operations: Sequence[Operation], found: Mapping[int, Sequence[Event]], newest: int = 1
 ) -> list[Operation]:
     """
-    *operations*, with what became of those without an answer as far as the store's past tells.
+    *operations*, with the outcomes of unanswered ones resolved as far as the store's past allows.
 
     If just one operation can have changed what a revision changed, it made that revision.  If
     the content of all revisions is known, up to the *newest* that anybody has seen, one that

@@ -1,5 +1,5 @@
 r"""
-What clients ask of a store and what they are told, as plain data.
+Requests to a store and its responses, as plain data.
 
 Keys and values are text; ranges are half open, in the order of the keys' UTF-8 bytes, which
 is that of their code points.  An empty `end` means the one key, ``"\0"`` everything from it on.
@@ -66,7 +66,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The answer to a write that says no more than that it was done."""
+    """The response to a write without further data."""
 
     answer: Literal["done"] = "done"
 
@@ -237,7 +237,7 @@ Reason = Literal["lease-not-found", "lease-exists", "compacted", "future-revisio
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The store looked at the request and said no, for a *reason* that tells about its state."""
+    """The store rejected the request, for a *reason* that depends on its state."""
 
     reason: Reason
     answer: Literal["refused"] = "refused"
@@ -259,7 +259,7 @@ Response = Annotated[
 @dataclass(frozen=True, slots=True)
 class Watch:
     """
-    Tell of the changes of the keys from *key* to *end*.
+    Watch the keys from *key* to *end*.
 
     Attributes:
         revision: From which revision on; 0 is from now.
@@ -289,14 +289,14 @@ class Event(NamedTuple):
 
     @property
     def is_create(self) -> bool:
-        """Whether the key did not exist before, as the event itself says it."""
+        """Whether the event itself claims that the key did not exist before."""
         return self.kind == "put" and self.kv.version == 1
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """
-    What a watch was sent at once.
+    One delivery to a watch.
 
     Attributes:
         revision: The store's revision that it came with.

@@ -1,9 +1,9 @@
 """
-The search for one order of all operations that explains every answer.
+The search for one order of all operations that explains every response.
 
-The search of Wing and Gong (1993) with the memory of Lowe (2017): operations are put one after
-the other, each between its call and its return, and a configuration that was met before is not
-looked at again.  What keeps it short:
+The algorithm of Wing and Gong (1993) with the memoisation of Lowe (2017): operations are placed
+one after the other, each between its call and its return, and known configurations are skipped.
+Further pruning:
 
 - *Just in time*: an operation is placed when it returns at the latest, so before each return
   only as many others are placed as it needs.
@@ -16,8 +16,8 @@ looked at again.  What keeps it short:
   after an operation of unknown outcome nothing is placed that overwrites it unseen.
 - *No use*: what leaves a state whose difference no answer can show need not have happened either;
   the model knows such states.
-- *Less is more*: an operation of unknown outcome need never be placed, so a configuration that
-  used up more of them than another one, alike in all else, is given up.
+- *Dominance*: an operation of unknown outcome need never be placed, so a configuration that
+  used more of them than another, otherwise equal one is dominated and pruned.
 
 Clocks may be coarse.  Equal stamps of different clients overlap; operations of one client keep
 their order in the history, so that one called at the stamp of a return follows what returned.

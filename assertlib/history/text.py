@@ -1,5 +1,5 @@
 """
-Requests, answers and events in a few words, for people.
+Short descriptions of requests, responses and events, for display.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def watch_in_words(request: Watch) -> str:
 
 
 def event_in_words(event: Event) -> str:
-    """What a watch was told."""
+    """A delivery to a watch."""
     if event.kind == "delete":
         return f"DELETE {event.kv.key} at revision {event.kv.mod_revision}"
     return f"PUT {_kv(event.kv)}"

@@ -1,8 +1,8 @@
 """
-A history as one page to look at: who asked what when, and where it goes wrong.
+A history as an HTML page: all operations by client and time, with violations marked.
 
-The page needs nothing but itself.  What it shows goes into it as JSON; what keys and values
-hold is text there, whatever it looks like.
+The page is self-contained.  Its data are embedded as JSON; keys and values are always rendered as
+text.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206
 
 
 def timeline(history: History, validation: Validation) -> str:
-    """The HTML page that shows *history* and what *validation* says of it."""
+    """The HTML page of *history* and the results of *validation*."""
     return pages.render(__package__, "timeline.html", _Content(history, validation).whole())
 
 
@@ -162,7 +162,9 @@ class _Content:
         answer = operation.response
         lines = [*_answer(answer)] if answer else [operation.error]
         if self._outcomes.get(operation.id, operation.outcome) is not operation.outcome:
-            lines.append("its client was not told; what the store holds shows it")
+            lines.append(
+                "its client received no response; the outcome is inferred from the store's contents"
+            )
         return [
             operation.id,
             lanes[operation.client],

@@ -1,9 +1,9 @@
 """
-All that a history is judged by, in order: assumptions about the test, linearizability, watches,
-reads of the past, replicas.
+The checks of a history, in order: assumptions about the test, linearizability, watches, reads of
+the past, replicas.
 
-Order and rules are those of etcd tests/robustness/validate/validate.go.  What was not, or could
-not be, decided is never a success.
+Order and rules are those of etcd tests/robustness/validate/validate.go.  An undecided check is
+never a success.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ S = TypeVar("S")
 
 
 class Judge(NamedTuple):
-    """A model as the checks that use it."""
+    """The checks that apply to a model."""
 
     check: Callable[[Sequence[Operation], int], Linearization]
     minimal: Callable[[Sequence[Operation], Linearization, Mapping[int, Sequence[Event]]], Core]
@@ -65,12 +65,12 @@ class Status(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Check:
     """
-    One thing that was judged.
+    The result of one check.
 
     Attributes:
-        reason: Why it is neither success nor failure, in words.
-        complaints: What failed.
-        judged: How many things it was put to: answered operations, watches, reads, hashes.
+        reason: Why it is neither success nor failure.
+        complaints: The violations found.
+        judged: Number of items checked: answered operations, watches, reads, hashes.
     """
 
     name: str
@@ -217,7 +217,7 @@ def _load(history: History) -> Check:
     for note in notes:
         rate, needed = note.details.get("rate"), note.details.get("needed")
         if not isinstance(rate, int | float) or not isinstance(needed, int | float):
-            raise HistoryError(f"a note of the load without a rate, or what is needed: {note}")
+            raise HistoryError(f"a load note lacks its rate or the rate needed: {note}")
         # Not the other way round: what is no number is not enough.
         if not rate >= needed:
             measured = rate if isinstance(rate, int) else f"{rate:.3g}"
@@ -325,14 +325,14 @@ def _against_the_past(
     history: History, operations: Sequence[Operation], linearizable: Check, replay: Replay
 ) -> Iterator[Check]:
     if linearizable.status is Status.FAILURE:
-        reason = "the operations are not linearizable, so the store has no one past"
+        reason = "the operations are not linearizable, so the store has no single past"
         for name in (*BY_STREAM, *BY_REPLAY, READS):
             yield Check(name, Status.NOT_CHECKED, reason)
         return
     streams = history.streams
     if streams and not _sent(history):
         errors = [each.error for each in streams if each.error]
-        reason = f"{len(streams)} watches were sent nothing at all; {(errors or ['no error'])[0]}"
+        reason = f"{len(streams)} watches received nothing; {(errors or ['no error'])[0]}"
         for name in (*BY_STREAM, *BY_REPLAY):
             yield Check(name, Status.UNKNOWN, reason)
         streams = []
@@ -356,11 +356,11 @@ def _what_is_missing(
 ) -> str | None:
     """Why the store's past is not known well enough to hold anything against it."""
     if replay.unknown is not None:
-        return f"what revision {replay.unknown} changed is not known"
+        return f"the changes of revision {replay.unknown} are unknown"
     seen = _newest_event(history)
     is_open = any(each.outcome is Outcome.UNKNOWN and each.revision is None for each in operations)
     if seen > replay.last and is_open:
-        return f"a watch was sent revision {seen}, and nobody was told what it changed"
+        return f"a watch was sent revision {seen}, and no response reports what it changed"
     return None
 
 
@@ -412,7 +412,7 @@ def _wrong_reads(reads: Iterable[Operation], replay: Replay) -> Iterator[Complai
         at = request.revision or answer.revision
         expected = replay.range(request, at)
         if at > replay.last:
-            text = f"{operation}: an answer of revision {at}, and there are {replay.last}"
+            text = f"{operation}: the response is of revision {at}, but the last revision is {replay.last}"
         elif (answer.kvs, answer.count) != (expected.kvs, expected.count):
             text = f"{operation}: at revision {at} there was {response_in_words(expected)}"
         else:
@@ -454,7 +454,7 @@ def _faults(history: History) -> Iterator[Check]:
         return
     asked = str(history.header.about["faults"]).split(",")
     if asked == ["none"]:
-        yield Check(FAULTS, Status.NOTHING, "no fault was asked for")
+        yield Check(FAULTS, Status.NOTHING, "no faults were requested")
         return
     effective = [fault.name for fault in history.effective_faults]
     missing = [name for name in asked if name not in effective]

@@ -1,8 +1,8 @@
 """
-What etcd promises about watches, held against what each watch was sent.
+Validate watches: etcd's guarantees, checked against the deliveries to each watch.
 
-Nine checks, with the rules of etcd tests/robustness/validate/watch.go.  Five need the stream
-alone, four the store's past.
+Nine checks, with the rules of etcd tests/robustness/validate/watch.go.  Five need only
+the stream, four the store's past.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ CHECKS = BY_STREAM + BY_REPLAY
 @dataclass(frozen=True, slots=True)
 class Complaint:
     """
-    What does not hold.
+    A violation found by a check.
 
     Attributes:
-        check: Which of the checks says so.
-        watch: The watch it is about; None if it is about none.
-        time: When what is complained of arrived.
+        check: Name of the check.
+        watch: The affected watch; None if it does not concern a watch.
+        time: Arrival time of the offending data.
     """
 
     check: str
@@ -38,7 +38,7 @@ class Complaint:
 
 
 def check_stream(stream: Stream) -> Iterator[Complaint]:
-    """What is wrong with *stream* whatever the store's past is."""
+    """Violations in *stream* that need no knowledge of the store's past."""
     for name, found in (
         ("filter", _filter(stream)),
         ("ordered", _ordered(stream)),
@@ -50,7 +50,7 @@ def check_stream(stream: Stream) -> Iterator[Complaint]:
 
 
 def check_against(stream: Stream, replay: Replay) -> Iterator[Complaint]:
-    """What is wrong with *stream* if the store's past is *replay*."""
+    """Violations in *stream*, given the store's past *replay*."""
     for name, found in (
         ("resumable", _resumable(stream, replay)),
         ("is-create", _is_create(stream, replay)),
@@ -76,7 +76,7 @@ def _events(stream: Stream) -> Iterator[tuple[int, Event]]:
 
 
 def is_progress(delivery: Delivery) -> bool:
-    """Whether *delivery* only tells how far the watch has come."""
+    """Whether *delivery* is only a progress notification."""
     return not (delivery.events or delivery.created or delivery.cancelled)
 
 
@@ -144,7 +144,7 @@ def _resumable(stream: Stream, replay: Replay) -> _Found:
     if expected is None or _content(event) != _content(expected):
         yield (
             time,
-            f"the first event from revision {start} on is {_event_or_nothing(expected)}, and {event_in_words(event)} came",
+            f"the first event from revision {start} on is {_event_or_nothing(expected)}, but {event_in_words(event)} came",
         )
 
 
@@ -155,7 +155,7 @@ def _is_create(stream: Stream, replay: Replay) -> _Found:
             claim = "a creation" if event.is_create else "no creation"
             yield (
                 time,
-                f"{event_in_words(event)} says it is {claim}, and before it there was {before}",
+                f"{event_in_words(event)} claims to be {claim}, but the previous value was {before}",
             )
 
 
@@ -170,14 +170,14 @@ def _reliable(stream: Stream, replay: Replay) -> _Found:
         if _content(event) != _content(wanted):
             yield (
                 time,
-                f"{_event_or_nothing(wanted)} should have come, and {_event_or_nothing(event)} came",
+                f"{_event_or_nothing(wanted)} should have come, but {_event_or_nothing(event)} came",
             )
             return
     if len(came) > len(expected):
         time, event = came[len(expected)]
         yield (
             time,
-            f"{event_in_words(event)} came, and there is no such event up to revision {last}",
+            f"{event_in_words(event)} came, but no such event exists up to revision {last}",
         )
     elif len(came) < len(expected):
         time = stream.deliveries[-1][0]

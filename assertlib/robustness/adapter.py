@@ -1,6 +1,5 @@
 """
-What has to be written for a store so that it can be tested: how a member is started, and how a
-client talks to it.
+The interface of a store adapter: how to start a member, and how a client communicates with it.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from ..history.requests import Delivery, Request, Response, Watch
 
 class NotAppliedError(Exception):
     """
-    The request had no effect, and never will have one.
+    The request had no effect and never will.
 
-    Anything else that a connection raises means that nobody knows.
+    Any other exception raised by a connection leaves the outcome unknown.
     """
 
 
 class AdapterError(UsageError):
-    """An adapter does what adapters must not; the text names it and what that was."""
+    """An adapter violated its contract; the message names the adapter and the violation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +31,9 @@ class Member:
     One process of a cluster.
 
     Attributes:
-        data: Its directory, which outlives its process.
-        port: Where clients reach it, on 127.0.0.1.
-        peer_port: Where it has to listen for other members.
+        data: Its data directory, which survives its process.
+        port: Client port on 127.0.0.1.
+        peer_port: Port on which it has to listen for other members.
         peer_address: ``host:port`` at which other members reach it; not the same if faults are
             put between.
         uid: The user it runs as; None is the one who runs the campaign.
@@ -58,12 +57,12 @@ class Member:
 @dataclass(frozen=True, slots=True)
 class Status:
     """
-    How a member is; a store that cannot tell leaves things out.
+    The state of a member; fields that the store does not expose stay empty.
 
     Attributes:
-        revision: The last revision that it has applied.
-        compacted: The revision it was compacted at.
-        hash: What its data hash to, at that revision.
+        revision: The last applied revision.
+        compacted: The revision of its last compaction.
+        hash: Hash of its data at that revision.
     """
 
     revision: int | None = None
@@ -73,7 +72,7 @@ class Status:
 
 
 class Connection(ABC):
-    """One client's way to one member."""
+    """A client's connection to one member."""
 
     @abstractmethod
     async def do(self, request: Request) -> Response:
@@ -82,12 +81,12 @@ class Connection(ABC):
 
         Raises:
             NotAppliedError: It had no effect.
-            Exception: Anything else means that nobody knows.
+            Exception: Any other exception leaves the outcome unknown.
         """
 
     async def status(self) -> Status:
         """
-        How the member is; an answer means that it serves clients.
+        The state of the member; a response means that it serves clients.
 
         Raises:
             Exception: It does not.
@@ -101,21 +100,21 @@ class Connection(ABC):
         Raises:
             NotImplementedError: The store has no watches.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no watches")
+        raise NotImplementedError(f"{type(self).__name__} does not support watches")
 
     async def close(self) -> None:
-        """Give it up; nothing to do unless the store's way says otherwise."""
+        """Close the connection; does nothing by default."""
         return
 
 
 class Store(ABC):
     """
-    A store that can be tested.
+    The adapter of a store.
 
     Attributes:
-        name: What it is called in reports.
-        model: Name of the model it is held to: see ``assertlib robustness list``.
-        profile: The traffic it gets unless another is asked for.
+        name: Its name in reports.
+        model: Name of the model it is validated against; see ``assertlib robustness list``.
+        profile: The default traffic profile.
     """
 
     name: str
@@ -136,5 +135,5 @@ class Store(ABC):
         """
 
     def version(self) -> str:
-        """Which version of the store it is, if that can be told."""
+        """The version of the store, if available."""
         return ""

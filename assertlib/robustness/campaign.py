@@ -3,8 +3,8 @@ A campaign: rounds of traffic, each with a fault, until time is up or replicas d
 
     warm up → fault → recover → quiesce → compare replicas → find out what is not known
 
-Nothing is judged here: all that happens is written into the journal, from which it can be
-judged at once or later, also if the campaign itself was killed.
+This module does not judge: all events are written to the journal, which can be judged at once or
+later, even if the campaign was killed.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Plan:
     What to do.
 
     Attributes:
-        seconds: For how long; the round that is under way is finished.
-        seed: What all choices are made from; time and the scheduler have their say, too.
-        left_out: Faults that were asked for and cannot be injected here, with the reasons.
+        seconds: Duration; the current round is always completed.
+        seed: Seed of all choices; timing and scheduling are not reproducible.
+        left_out: Requested faults that cannot be injected here, with the reasons.
     """
 
     store: Store
@@ -80,7 +80,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Progress:
-    """How a campaign is getting on, for whoever watches it."""
+    """Progress of a campaign, for display."""
 
     operations: int = 0
     rounds: int = 0
@@ -88,7 +88,7 @@ class Progress:
 
 
 class _Pace:
-    """Lets so many through a second, all clients together."""
+    """Limits the request rate of all clients together."""
 
     def __init__(self, rate: float) -> None:
         self._step = 1 / rate
@@ -102,10 +102,10 @@ class _Pace:
 
 class Campaign:
     """
-    One campaign in *directory*, which holds all that is needed to judge it afterwards.
+    One campaign; *directory* gets everything needed to judge it afterwards.
 
     Args:
-        progress: Is kept up to date.
+        progress: Updated while the campaign runs.
     """
 
     def __init__(self, plan: Plan, directory: Path, progress: Progress) -> None:
@@ -113,14 +113,14 @@ class Campaign:
         self._directory = directory
         self._progress = progress
         self._rng = random.Random(plan.seed)
-        # Not the same dice: when clients throw theirs is up to the scheduler.
+        # A separate generator: the scheduler decides when clients draw from it.
         self._shared = Shared(random.Random(self._rng.getrandbits(32)))
         self._groups = 0
         self._due: list[FaultKind] = []
 
     async def run(self) -> None:
         """
-        Do as planned.
+        Run the campaign.
 
         Raises:
             ClusterError: The cluster did not start, or a fault could not be injected.
@@ -150,13 +150,13 @@ class Campaign:
                 self._journal.note("end")
 
     def _remove_leftovers(self) -> None:
-        """Remove what campaigns that were killed have left."""
+        """Remove leftovers of killed campaigns."""
         for text in sweep():
             self._journal.note("leftovers", text=text)
             self._progress.report(text)
 
     async def _rounds(self) -> bool:
-        """Round after round; False if the harness failed, so that the store cannot be judged."""
+        """Run all rounds; return False if the harness failed and the store cannot be judged."""
         plan = self._plan
         ends = time.monotonic() + plan.seconds
         await self._set_up()
@@ -189,21 +189,21 @@ class Campaign:
                 agree = await self._compare()
                 self._testbed.check()
                 if not agree:
-                    self._progress.report("replicas differ: the campaign ends here")
+                    self._progress.report("replicas differ: ending the campaign")
                     return
         except ClusterError as error:
-            # Without its disk or network a store cannot serve.
+            # Raise HarnessError first: a store cannot serve without its disk or network.
             self._testbed.check()
-            # It served clients once, so this is what the fault has come to.
+            # The cluster has served clients before, so the fault caused this.
             self._journal.note("not recovered", error=str(error)[:2000])
-            self._progress.report(f"the campaign ends here: {error}")
+            self._progress.report(f"ending the campaign: {error}")
 
     def _spread(self, count: int) -> list[Member]:
         members = self._cluster.members
         return [members[number % len(members)] for number in range(count)]
 
     async def _set_up(self) -> None:
-        """Show that the store is empty, and put in what the traffic needs."""
+        """Verify that the store is empty, and write the data that the traffic needs."""
         client = Client("setup", self._plan.store, self._cluster.members[0], self._journal)
         session = Session(self._shared, self._rng, self._plan.profile.keys)
         first = [EVERYTHING] if self._plan.store.model == "etcd" else []
@@ -226,7 +226,7 @@ class Campaign:
         ]
         disturbing = asyncio.create_task(self._disturb())
         try:
-            # A client whose adapter does not work has no successor.
+            # A client whose adapter fails is not replaced.
             await asyncio.wait([disturbing, *workers], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop.set()
@@ -258,7 +258,7 @@ class Campaign:
         await asyncio.sleep(AFTER_FAULT)
 
     def _next_kind(self) -> FaultKind:
-        """Each kind once, in a random order, before any comes again."""
+        """Every kind once in random order before any repeats."""
         if not self._due:
             self._due = self._rng.sample(self._plan.faults, len(self._plan.faults))
         return self._due.pop()
@@ -301,7 +301,7 @@ class Campaign:
     # -- between rounds -----------------------------------------------------------------------
 
     async def _compare(self) -> bool:
-        """Let all members tell where they are, and what they hold; False if they differ."""
+        """Record revision and hash of all members; return False if they differ."""
         self._cluster.check_alive()
         await self._cluster.ready()
         connections = {

@@ -1,5 +1,5 @@
 """
-A client that asks one thing after the other and has all of it written down.
+A client that sends one request at a time and records each in the journal.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ REQUEST_TIMEOUT = 2.0
 
 class Client:
     """
-    One client, which speaks with one member at a time.
+    One client, connected to one member at a time.
 
     Attributes:
         id: Its name in the history.
-        member: The member it speaks with.
+        member: The member it is connected to.
     """
 
     def __init__(self, id: ClientId, store: Store, member: Member, journal: Journal) -> None:

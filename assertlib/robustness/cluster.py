@@ -1,5 +1,5 @@
 """
-Clusters of real processes on this machine: started, killed, stopped, started again.
+Clusters of real processes on this machine: start, kill, stop and restart.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _POLL = 0.05
 
 
 class ClusterError(UsageError):
-    """A cluster does not do what it has to before it can be tested; the text says where to look."""
+    """A cluster is not ready to be tested; the message names where to look."""
 
 
 class HarnessError(AssertlibError):
-    """What the campaign put around the store no longer works; the text names the piece."""
+    """A part of the test harness no longer works; the message names it."""
 
 
 class Process:
     """
-    A member's process, with all that it has started.
+    A member's process and its descendants.
 
     Attributes:
-        member: Whose it is.
-        log: Where its output goes, one file over all restarts.
-        mark: What its processes carry in their environment.
+        member: The member it belongs to.
+        log: File of its output, shared by all restarts.
+        mark: Identifies its processes by their environment.
     """
 
     def __init__(self, member: Member, command: Sequence[str], log: Path) -> None:
@@ -166,7 +166,7 @@ class Cluster:
     The processes of one store.
 
     Args:
-        members: Who they are; what is between them is their maker's business.
+        members: The members; links between them are set up by the caller.
     """
 
     def __init__(self, store: Store, members: Sequence[Member], logs: Path) -> None:
@@ -235,7 +235,7 @@ class Cluster:
         except TimeoutError:
             raise ClusterError(
                 f"{member.name} of {self.store.name} does not serve clients after {within:g} s;"
-                f" the adapter says: {self._problem or 'nothing'};"
+                f" the adapter reports: {self._problem or 'nothing'};"
                 f" its last words, in {self.process(member).log}:\n{self.process(member).tail()}"
             ) from None
 

@@ -1,9 +1,9 @@
 """
-etcd: how its members are started and how clients talk to them.
+The etcd adapter: how members are started and how clients communicate with them.
 
-Needs the extra ``[etcd]``.  Requests go through the stubs of etcd3aio and not through its
-services, for those retry what fails and resume watches: a request here is sent at most once,
-and a watch that breaks is over.
+Needs the extra ``[etcd]``.  Requests use the stubs of etcd3aio rather than its services,
+because the services retry failed requests and resume watches: here a request is sent at most once,
+and a broken watch ends.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Etcd(Store):
 
     Args:
         binary: Path of the program.
-        options: More of its options.
+        options: Additional command line options.
     """
 
     name = "etcd"
@@ -148,7 +148,7 @@ class Etcd(Store):
 
     def version(self) -> str:
         """
-        The version that the program tells.
+        The version reported by the program.
 
         Raises:
             ClusterError: It cannot be run.
@@ -194,7 +194,7 @@ class EtcdConnection(Connection):
             async with asyncio.timeout(CONNECT_WITHIN):
                 await self._channel.channel_ready()
         except TimeoutError:
-            raise NotAppliedError("not sent: there is no connection") from None
+            raise NotAppliedError("not sent: no connection") from None
 
     async def _send(self, request: Request) -> Response:
         match request:
@@ -218,7 +218,7 @@ class EtcdConnection(Connection):
                 return await self._keep_alive(lease)
             case Compact(revision):
                 return await self._compact(revision)
-        raise NotAppliedError(f"etcd knows no {request!r}")
+        raise NotAppliedError(f"etcd does not support {request!r}")
 
     async def _compact(self, revision: int) -> Response:
         """

@@ -1,9 +1,9 @@
 """
-Faults: what is done to members, how it is taken back, and what effect it had.
+Faults: how they are injected into members and undone, and how their effect is measured.
 
-A fault can miss: the sockets may belong to another process, members may reach each other past
-the proxy, or may exchange nothing while it lasts.  So each kind measures its effect, and one
-without effect is not counted as evidence.
+A fault can miss: the sockets may belong to another process, members may bypass the proxy, or may
+exchange nothing while it lasts.  So each kind measures its effect, and a fault without effect does
+not count as evidence.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .testbed import Capability, Testbed
 
 class Effect(NamedTuple):
     """
-    What a fault was measured to do.
+    The measured effect of a fault.
 
     Attributes:
-        amount: How much; 0 is no effect.
-        measured: What was counted, or why there was nothing to count.
+        amount: Size of the effect; 0 for none.
+        measured: The quantity that was counted, or why there was no effect.
     """
 
     amount: int
@@ -42,9 +42,9 @@ class FaultKind(ABC):
     A kind of fault.
 
     Attributes:
-        breaks: Assumptions it breaks, in the words of the catalog.
-        needs: How many members there have to be.
-        capability: What has to be around the cluster.
+        breaks: IDs of the assumptions it breaks, as in the catalog.
+        needs: Minimum number of members.
+        capability: The capability of the testbed that it requires.
     """
 
     name: str
@@ -84,7 +84,7 @@ def _killed(count: int) -> Effect:
 
 
 class Kill(FaultKind):
-    """A member crashes and starts again; what the kernel holds for it survives."""
+    """A member crashes and restarts; data held by the kernel survive."""
 
     name = "kill"
     about = "kill -9 one member, and start it again"
@@ -116,7 +116,7 @@ class KillAll(FaultKind):
 
 
 class Pause(FaultKind):
-    """A member does nothing for longer than an election takes."""
+    """A member stops for longer than an election takes."""
 
     name = "pause"
     about = "SIGSTOP one member for 1 to 3 seconds"
@@ -136,7 +136,7 @@ class Pause(FaultKind):
 
 
 class NetworkFault(FaultKind):
-    """Something is wrong with the ways between one member and the others, for a while."""
+    """The links between one member and the others are degraded for a while."""
 
     needs = 2
     capability = Capability.NETWORK
@@ -188,7 +188,7 @@ class Partition(NetworkFault):
 
 
 class OneWay(NetworkFault):
-    """A member hears the others and is not heard, or the other way round."""
+    """Traffic between a member and the others is blocked in one direction."""
 
     name = "one-way"
     about = "cut one direction between one member and the others for 1 to 3 seconds"
@@ -200,7 +200,7 @@ class OneWay(NetworkFault):
 
 
 class Blackhole(NetworkFault):
-    """What goes to and from a member is lost, and its connections are when that is over."""
+    """Traffic to and from a member is dropped; its connections break when the fault ends."""
 
     name = "blackhole"
     about = "lose all bytes between one member and the others for 1 to 3 seconds"
@@ -227,7 +227,7 @@ class Loss(NetworkFault):
 
 
 class Reset(FaultKind):
-    """All connections of a member with the others break; new ones can be made at once."""
+    """All connections of a member with the others break; it can reconnect at once."""
 
     name = "reset"
     about = "break all connections between one member and the others"
@@ -246,7 +246,7 @@ class Reset(FaultKind):
 
 
 class Isolate(FaultKind):
-    """As a partition, with nothing of ours between the members."""
+    """Like a partition, but without a proxy between the members."""
 
     name = "isolate"
     about = "as root: cut one member off by its user, without a proxy, for 1 to 3 seconds"
@@ -267,7 +267,7 @@ class Isolate(FaultKind):
 
 
 class PowerCut(FaultKind):
-    """A member crashes, and what it had not synced is gone; what it had is there."""
+    """A member crashes and loses unsynced data; synced data survive."""
 
     name = "power-cut"
     about = "cut the power of one member: all that it has not synced is gone (needs FUSE)"
@@ -302,7 +302,7 @@ class Failpoint(FaultKind):
 
     Args:
         point: Its name, or the end of it.
-        text: What it does, in gofail's terms.
+        text: Its action, as gofail terms.
     """
 
     capability = Capability.FAILPOINTS
@@ -381,5 +381,5 @@ def _fault_named(name: str) -> FaultKind:
         return Failpoint(point, text)
     if name not in FAULTS:
         known = ", ".join((*FAULTS, "gofail:NAME=TERMS"))
-        raise ValueError(f"there is no fault {name!r}; there are: {known}")
+        raise ValueError(f"unknown fault {name!r}; known faults: {known}")
     return FAULTS[name]

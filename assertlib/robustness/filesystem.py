@@ -1,9 +1,9 @@
 """
-The file system of `powercut`: what is durable lies in a directory, the rest in memory.
+The file system of `powercut`: durable data are in a directory, the rest is in memory.
 
-What it promises is told there.  The calls are those of libfuse's high-level interface, one at a
-time, so there are no locks; whoever is killed between two of them has done the first and not the
-second.
+See `powercut` for its guarantees.  It implements libfuse's high-level interface, one call at a
+time, so it needs no locks; a process killed between two calls has completed the first and not
+started the second.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class FileSystem:
     The calls of libfuse, with the whole ``fuse_file_info`` for handles.
 
     Args:
-        backing: The directory in which the durable lies.
-        caller: Tells user, group and process of the call that is being answered.
+        backing: The directory of durable data.
+        caller: Returns user, group and process of the current call.
     """
 
     use_ns = True  # Times are nanoseconds.

@@ -1,9 +1,9 @@
 """
-Failpoints: places in a Go program, built with gofail, at which it can be made to sleep, panic
-or return something else.
+Failpoints: places in a Go program built with gofail at which a sleep, a panic or another return
+value can be injected.
 
-The program has to be started with ``GOFAIL_HTTP=127.0.0.1:<port>``; that address is the one
-meant here.  What is enabled lasts as long as the process.
+The program has to be started with ``GOFAIL_HTTP=127.0.0.1:<port>``; all
+requests here go to that address.  Failpoints stay enabled as long as the process runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DURATION = re.compile(r'[0-9]+|"[-+]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h
 
 
 class GofailError(AssertlibError):
-    """A program does not do what was asked of its failpoints; the text says why."""
+    """A failpoint request failed; the message gives the reason."""
 
 
 # -- terms ----------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def _what_is_no_action(text: str, at: int) -> str:
 
 
 def _mistake(text: str, at: int, problem: str) -> ValueError:
-    return ValueError(f"the terms {text!r} are wrong at column {at + 1}: {problem}")
+    return ValueError(f"invalid terms {text!r} at column {at + 1}: {problem}")
 
 
 # -- the program ----------------------------------------------------------------------------
@@ -104,10 +104,10 @@ class Failpoints:
 
     Args:
         address: ``host:port``, as given to it in ``GOFAIL_HTTP``.
-        within: Seconds in which it has to answer.
+        within: Response timeout in seconds.
 
     Raises:
-        GofailError: The address is none.
+        GofailError: The address is invalid.
     """
 
     def __init__(self, address: str, within: float = WITHIN) -> None:

@@ -1,8 +1,7 @@
 """
-Writes down what happens, each record before anything follows from it.
+Writes the history of a campaign; each record is written before anything depends on it.
 
-A record is one write to the file, so a journal whose writer is killed lacks at most what was
-being written.
+Each record is one write to the file, so killing the writer loses at most the record being written.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ FILE = "history.jsonl"
 
 
 class Journal:
-    """The history of one campaign, as it grows."""
+    """The growing history of one campaign."""
 
     def __init__(self, directory: Path, header: Header) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL | os.O_CLOEXEC
@@ -65,7 +64,7 @@ class Journal:
             ValueError: The answer holds what cannot be written down.
         """
         if response is None or not hasattr(response, "answer"):
-            raise TypeError("it is no answer")
+            raise TypeError("not a response")
         self.write(Return(number, self.now(), Outcome.OK, response))
 
     def ended(self, number: int, outcome: Outcome, error: BaseException) -> None:

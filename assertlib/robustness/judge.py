@@ -1,8 +1,8 @@
 """
-What a campaign proved, as assertions that name their invariants.
+Judge a campaign with assertions that name their invariants.
 
-All of it comes from the history, so a campaign that was killed is judged as well as one that
-ended, and as often as one likes.
+All evidence comes from the history, so a killed campaign can be judged like a completed one, any
+number of times.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """
-What a campaign leaves on this machine when it is killed, and how that is removed.
+Leftovers of killed campaigns on this machine, and their removal.
 
 Each campaign keeps a ledger, a file that lists its processes, disks, packet filter rules and
-directories, each before it is made.  The ledger is locked (flock) by the campaign and by its
-guard, a process of its own that removes all that is listed once the campaign has ended without
-doing so.  If the guard was killed, too, the kernel has released the lock, and the next campaign
-of the same user removes the rest.
+directories, each before it is created.  The ledger is locked (flock) by the campaign and by its
+guard, a separate process that removes everything listed if the campaign ends without doing so.  If
+the guard was killed as well, the kernel has released the lock, and the next campaign of the same
+user removes the rest.
 
-The lock is the proof: it holds across pid namespaces, where a number of a process means nothing,
-and it cannot be left behind.  What is removed carries a random name out of the ledger, so nothing
-is taken for a leftover because it looks like one.
+The lock is the proof: it works across pid namespaces, where a pid is meaningless, and cannot be
+left behind.  Everything removed carries a random name from the ledger, so nothing is mistaken for a
+leftover because of its looks.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ENDED = b"ended"
 
 
 class LedgerError(HarnessError):
-    """A ledger cannot be kept or read, or its guard is gone; the text says why."""
+    """A ledger cannot be written or read, or its guard is gone; the message gives the reason."""
 
 
 class Ledger:
@@ -131,7 +131,7 @@ class Ledger:
             self._path.unlink(missing_ok=True)
             self._end_guard(_ENDED)
         finally:
-            # A guard that is not told of the end tries to remove the rest.
+            # A guard that is not notified of the end tries to remove the rest.
             self._end_guard(b"")
 
     def _end_guard(self, message: bytes) -> None:

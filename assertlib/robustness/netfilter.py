@@ -1,8 +1,8 @@
 """
-Partitions between unmodified processes on 127.0.0.1, by the packet filter of the kernel.
+Partitions between unmodified processes on 127.0.0.1, using the kernel's packet filter.
 
-Needs root and iptables.  Each member runs as a user of its own, and that is how its packets are
-told from others':
+Needs root and iptables.  Each member runs as a user of its own, which identifies its
+packets:
 
 * What a member sends sets the bit of that member in the connmark of its connection, from
   `Netfilter.start` on.  A connection between two members has both their bits once the second
@@ -39,12 +39,12 @@ _DROPPED = re.compile(r" -c (?P<packets>\d+) \d+ -j DROP")
 _WITHIN = "10"
 """Seconds to wait for others who change rules."""
 _MOST = 16
-"""Members that have a bit; the other half of the connmark tells whose bits they are."""
+"""Members that have a bit; the other half of the connmark identifies the campaign."""
 _OURS = 0xFFFF0000
 
 
 class NetfilterError(HarnessError):
-    """The packet filter does not do what was asked, or rules vanished; the text says why."""
+    """A packet filter command failed, or rules vanished; the message gives the reason."""
 
 
 def unavailable() -> str | None:
@@ -72,12 +72,12 @@ class Netfilter:
             that change its rules.
 
     Raises:
-        NetfilterError: The users cannot be told apart.
+        NetfilterError: The users do not identify the members.
     """
 
     def __init__(self, uids: Mapping[str, int]) -> None:
         _check(uids)
-        # Runs at the same time have no user in common, so the least of them tells whose bits.
+        # Runs at the same time have no user in common, so the smallest one identifies the campaign.
         self._tag = min(uids.values(), default=0) << 16
         self._bits = {name: 1 << number for number, name in enumerate(uids)}
         self._uids = dict(uids)
@@ -88,7 +88,7 @@ class Netfilter:
 
     def start(self) -> None:
         """
-        Begin to tell connections apart, before the members are started.
+        Start marking connections; call it before the members are started.
 
         Raises:
             NetfilterError: The kernel or another run does not allow it.
@@ -117,7 +117,7 @@ class Netfilter:
             NetfilterError: It was not started, or something else than `stop` removed some.
         """
         if not self._is_started:
-            raise NetfilterError("there is nothing to cut or heal yet: call start() before")
+            raise NetfilterError("nothing to cut or heal yet: call start() first")
         missing = sorted(self._installed - self._present())
         if missing:
             raise NetfilterError(
@@ -209,14 +209,18 @@ class Netfilter:
 
 def _check(uids: Mapping[str, int]) -> None:
     if len(uids) > _MOST:
-        raise NetfilterError(f"{len(uids)} members cannot be told apart: give at most {_MOST}")
+        raise NetfilterError(
+            f"{len(uids)} members are too many to distinguish: give at most {_MOST}"
+        )
     for name, uid in uids.items():
         if not 0 < uid < 1 << 16:
             raise NetfilterError(f"member {name} cannot be user {uid}: give one of 1 to 65535")
         if uid == os.geteuid():
-            raise NetfilterError(f"member {name} is user {uid}, and so are we: give it its own")
+            raise NetfilterError(
+                f"member {name} is user {uid}, as is the campaign: give it a user of its own"
+            )
     if len(set(uids.values())) < len(uids):
-        raise NetfilterError(f"two members are the same user: give each its own, not {dict(uids)}")
+        raise NetfilterError(f"two members share a user: give each its own, not {dict(uids)}")
 
 
 # -- iptables -------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """
-A disk whose power can be cut: what was written to it and not synced is then gone.
+A disk whose power can be cut: writes that were not synced are then lost.
 
-Needs the extra ``[fuse]``, libfuse 3 and /dev/fuse.  It is a file system in a process of its own,
-over a directory that holds what is durable:
+Needs the extra ``[fuse]``, libfuse 3 and /dev/fuse.  It is a file system in a separate process,
+backed by a directory of durable data:
 
 * Data live in the memory of that process until fsync, fdatasync or msync; what is written with
   O_SYNC or O_DSYNC is synced at once, with all else in its file.
@@ -51,7 +51,7 @@ _SUBTYPE = "powercut"
 
 
 class PowerCutError(HarnessError):
-    """The disk cannot be mounted or unmounted, or vanished; the text says why."""
+    """The disk cannot be mounted or unmounted, or vanished; the message gives the reason."""
 
 
 def unavailable() -> str | None:
@@ -82,12 +82,12 @@ class PowerCutDisk:
     Its process ends with the one that started it, if not before.
 
     Args:
-        mountpoint: Where it is used.
-        backing: The directory that holds what is durable; nobody else may change it meanwhile.
+        mountpoint: The directory at which it is mounted.
+        backing: The directory of durable data; nothing else may change it meanwhile.
 
     Attributes:
-        log: Where its process tells what went wrong, beside the backing.
-        mark: What its process carries in its environment.
+        log: Error log of its process, beside the backing directory.
+        mark: Identifies its process by the environment.
     """
 
     def __init__(self, mountpoint: Path, backing: Path) -> None:
@@ -105,7 +105,7 @@ class PowerCutDisk:
             PowerCutError: It cannot be used here, or something else is mounted there.
         """
         if (reason := unavailable()) is not None:
-            raise PowerCutError(f"there can be no disk at {self.mountpoint}: {reason}")
+            raise PowerCutError(f"cannot create a disk at {self.mountpoint}: {reason}")
         if _is_dead(self.mountpoint):
             _unmount(self.mountpoint)
         for directory in (self.mountpoint, self.backing):
@@ -116,7 +116,7 @@ class PowerCutDisk:
                     f"cannot make the directory {directory}: {error.strerror}"
                 ) from None
         if _is_mounted(self.mountpoint):
-            raise PowerCutError(f"something is mounted at {self.mountpoint}: unmount it")
+            raise PowerCutError(f"another file system is mounted at {self.mountpoint}: unmount it")
         self._mount()
 
     @property
@@ -199,12 +199,12 @@ class PowerCutDisk:
         while not self._serves():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                lines = self.log.read_text(errors="replace").splitlines() or ["it said nothing"]
+                lines = self.log.read_text(errors="replace").splitlines() or ["it printed nothing"]
                 raise PowerCutError(f"cannot mount a disk at {self.mountpoint}: {lines[-1]}")
             time.sleep(_POLL)
 
     def _serves(self) -> bool:
-        """Once it answers, it will also unmount when it is told to end."""
+        """Once it responds, it also unmounts itself when terminated."""
         try:
             return _is_mounted(self.mountpoint) and os.statvfs(self.mountpoint).f_bsize > 0
         except OSError:
@@ -308,7 +308,7 @@ def main(mountpoint: str, backing: str) -> None:
             subtype=_SUBTYPE,
         )
     except RuntimeError as error:
-        # 8 is what libfuse tells when a signal ended it; of all else it has told why.
+        # libfuse returns 8 when ended by a signal; it has logged the reason of any other status.
         sys.exit(0 if error.args == (8,) else 1)
 
 

@@ -1,5 +1,5 @@
 """
-All processes of a member, listed, stopped, continued and killed together.
+List, stop, continue and kill all processes of a member together.
 
 The command of a member may be a script that starts the server as its child, and the server may
 detach itself from it.  A signal to one process, or to one group, misses the rest, and a fault
@@ -8,8 +8,8 @@ its environment.  Its processes are those below its first one and those that car
 which survives setsid, a double fork and the end of every parent.  A process escapes only if it
 leaves its parents and drops its environment, too.
 
-A number may belong to another process by the time that a signal is sent.  So a process is
-identified by its number and its start, and signals go through a file descriptor of the process
+A pid may belong to another process by the time a signal is sent.  So a process is identified by
+its pid and its start time, and signals go through a file descriptor of the process
 (pidfd, Linux 5.3) whose identity was verified after it was opened.
 """
 
@@ -40,11 +40,11 @@ _PARENT, _STARTED = 1, 19
 
 class Identity(NamedTuple):
     """
-    One process, and no later one with the same number.
+    One process, distinct from later ones with the same pid.
 
     Attributes:
-        pid: Its number.
-        started: When it started, in clock ticks since the machine did.
+        pid: Its process ID.
+        started: Its start time, in clock ticks since boot.
     """
 
     pid: int

@@ -1,8 +1,8 @@
 """
-A network between processes of this machine that can be made bad, without root.
+A network between processes of this machine that can be degraded, without root.
 
-Each process is reached through a port of ours.  Who has called is found out from the kernel's
-table of sockets, so bytes can be held up by sender and receiver, each way by itself.
+Each process is reached through a port of the proxy.  The kernel's socket table identifies the
+caller, so bytes can be held up by sender and receiver, independently in each direction.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ RETRANSMIT = 0.2
 @dataclass(frozen=True, slots=True)
 class Rule:
     """
-    What happens to bytes on one way.
+    The treatment of bytes in one direction.
 
     Attributes:
-        delay: Seconds by which they come later.
-        jitter: Seconds, at most, by which that varies.
-        loss: Share of packets that have to be sent again, which holds up those behind them.
-        is_cut: Whether they wait until the way is whole again, as behind a dead link.
-        is_lost: Whether they are thrown away; the connection breaks when the way is whole again.
+        delay: Delay in seconds.
+        jitter: Maximum deviation from the delay, in seconds.
+        loss: Share of packets that are retransmitted, which holds up those behind them.
+        is_cut: Whether bytes wait until the link is restored, as behind a dead link.
+        is_lost: Whether bytes are dropped; the connection breaks when the link is restored.
     """
 
     delay: float = 0.0

@@ -1,8 +1,8 @@
 """
-Removal of what a campaign had on this machine, as far as it is there.
+Removal of everything that a campaign created on this machine.
 
-What is removed carries a random name that its campaign gave to it, so nothing is taken for a
-leftover because it looks like one.
+Everything removed carries a random name given by its campaign, so nothing is mistaken for a
+leftover because of its looks.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ Entry = Mapping[str, str]
 
 
 class RemovalError(HarnessError):
-    """Something of a campaign cannot be removed; the text says what, and why."""
+    """A leftover cannot be removed; the message names it and the reason."""
 
 
 @dataclass(slots=True)
 class Removal:
     """
-    How the removal of leftovers went.
+    The result of removing leftovers.
 
     Attributes:
-        removed: What was there and is gone.
-        failed: What could not be removed, with the reasons.
+        removed: Leftovers that were removed.
+        failed: Leftovers that could not be removed, with the reasons.
     """
 
     removed: list[str] = field(default_factory=list)

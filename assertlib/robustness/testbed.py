@@ -1,5 +1,5 @@
 """
-What faults are injected into: a cluster, and what is put around it so that they can be.
+The testbed of a campaign: a cluster and the harness for injecting faults into it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Capability(StrEnum):
 
 
 def unavailable(capability: Capability) -> str | None:
-    """Why *capability* cannot be had here; None if they can."""
+    """Why *capability* is unavailable here; None if it is available."""
     if capability is Capability.DISK:
         return powercut.unavailable()
     return netfilter.unavailable() if capability is Capability.USERS else None
@@ -55,10 +55,10 @@ class Testbed:
     A cluster of *store*, not started yet, with its *capabilities*.  A context manager.
 
     Attributes:
-        cluster: The members' processes, which are ended with the testbed.
+        cluster: The members' processes, which end with the testbed.
         network: Between the members, where there is one.
         disks: Under the members, by their names, where they are special.
-        filter: What tells members apart by their users, where they have some.
+        filter: The packet filter, if members run as separate users.
     """
 
     def __init__(

@@ -92,7 +92,7 @@ class Session:
         return f"{FREE}{self.rng.randrange(self.keys)}"
 
     def learn(self, request: Request, response: Response | None) -> None:
-        """Keep what *response* tells."""
+        """Update the session from *response*."""
         revision = getattr(response, "revision", 0)
         self.shared.newest = max(self.shared.newest, revision)
         if isinstance(response, Committed) and writes(as_txn(request), response):

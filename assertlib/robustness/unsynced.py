@@ -93,5 +93,5 @@ class File:
 
 
 def key(status: os.stat_result) -> tuple[int, int]:
-    """What tells a file from all others, by whatever name."""
+    """The identity of a file, independent of its names."""
     return status.st_dev, status.st_ino

@@ -1,9 +1,9 @@
 """
-Processes whose memory is laid out alike, so that hashes by address are, too.
+Start processes with a fixed memory layout, so that address-based hashes are reproducible.
 
-``hash(None)`` is an address before Python 3.12, and so is that of each object whose class defines
-none.  Linux randomises addresses at exec, unless the personality of the thread that starts the
-process says otherwise: ``ADDR_NO_RANDOMIZE``, personality(2).  Some sandboxes refuse the call.
+Before Python 3.12 ``hash(None)`` is derived from an address, as is the hash of every object whose
+class does not define one.  Linux randomises addresses at exec unless the starting thread has the
+personality ``ADDR_NO_RANDOMIZE``, see personality(2).  Some sandboxes refuse the call.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _QUERY = 0xFFFFFFFF
 
 @cache
 def _personality() -> Callable[[int], int]:
-    """The system call: the personality before, or -1 where it is refused or missing."""
+    """The system call; it returns the previous personality, or -1 if refused or missing."""
     try:
         call = ctypes.CDLL(None).personality
     except (OSError, AttributeError, TypeError):
@@ -31,14 +31,14 @@ def _personality() -> Callable[[int], int]:
 
 
 def are_fixed() -> bool:
-    """Whether the memory of this process is laid out as in each other that is started so."""
+    """Whether this process runs with the fixed memory layout."""
     persona = _personality()(_QUERY)
     return persona >= 0 and bool(persona & _NO_RANDOMIZE)
 
 
 @contextmanager
 def fixed() -> Iterator[None]:
-    """Lay out alike the processes that this thread starts in the block, where that is allowed."""
+    """Fix the memory layout of processes started by this thread in the block, if permitted."""
     call = _personality()
     before = call(_QUERY)
     is_changed = before >= 0 and call(before | _NO_RANDOMIZE) >= 0

@@ -1,12 +1,11 @@
 """
-What a guided search knows: how trials were set up, and what came of it.
+The corpus of a guided search: setups of earlier trials and the states they reached.
 
-A set-up is all that is chosen before time begins to pass: policy, faults, options, who takes part.
-It decides most.  A search tries that set-up again which has shown the rarest states, each weighing
-the more the rarer it is, since what is easy to reach needs no guidance (Böhme et al., "Coverage-
-Based Greybox Fuzzing as Markov Chain", CCS 2016), until what it shows is no longer rare; now and
-then it changes it here and there.  Besides, it goes on in another way from where a rare state was
-shown.
+A setup comprises all choices made before time begins to pass: policy, faults, options and
+participants.  It determines most of a trial.  The search reuses the setup that reached the rarest
+states, weighted by rarity since easily reached states need no guidance (Böhme et al., "Coverage-
+Based Greybox Fuzzing as Markov Chain", CCS 2016), until those states stop being rare.  Now and then
+it mutates the setup.  It also branches off from points at which a rare state was reached.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _ALWAYS = "always "
 _FOLLOWS_EXTREMES = 0.1
 _LATEST = 8
 _DOUBT = 1.0
-"""Trials that have shown nothing, which each set-up is credited with before its first."""
+"""Trials that reached no state, credited to every setup initially."""
 _MOST_SET_UPS = 400
 
 Tape = tuple[int, ...]
@@ -34,10 +33,10 @@ Tape = tuple[int, ...]
 @dataclass(frozen=True)
 class Entry:
     """
-    A tape that is worth keeping.
+    A tape kept for a state it reached.
 
     Attributes:
-        at: How many of its choices had been made when it had shown what it is kept for.
+        at: Number of choices made when the state was reached.
     """
 
     choices: Tape
@@ -47,11 +46,11 @@ class Entry:
 @dataclass
 class SetUp:
     """
-    How trials were set up.
+    Statistics of one setup.
 
     Attributes:
-        trials: How many began so.
-        shown: In how many of them each state was shown.
+        trials: Number of trials with this setup.
+        shown: Number of those trials that reached each state.
     """
 
     trials: int = 0
@@ -61,15 +60,15 @@ class SetUp:
 @dataclass
 class Corpus:
     """
-    All that is known.
+    States, setups and tapes of all trials so far.
 
     Attributes:
-        seen: In how many trials each state was shown.
-        set_ups: What came of each beginning.
-        latest: The last tapes that showed a state.
-        witnesses: A short one that did.
-        extremes: How near each extreme of a rich assertion has got, and the tape that did.
-        trials: How many there were.
+        seen: Number of trials that reached each state.
+        set_ups: Statistics by setup.
+        latest: The latest tapes that reached each state.
+        witnesses: A short tape for each state.
+        extremes: The best value of each extreme of a rich assertion, and its tape.
+        trials: Number of trials.
     """
 
     rng: random.Random
@@ -83,12 +82,12 @@ class Corpus:
     def learn(
         self, choices: Sequence[int], features: Features, places: Mapping[str, int]
     ) -> list[str]:
-        """Take note of a trial; the states that it was the first to show."""
+        """Record a trial; return the states that it was the first to reach."""
         self.trials += 1
         tape = tuple(choices)
         begins = places.get(SET_UP, 0)
         if begins >= len(tape):
-            # No time passes at all; any beginning may be what matters.
+            # No time passes in this trial, so pick a prefix at random.
             begins = self.rng.randrange(len(tape) + 1)
         set_up = self.set_ups.setdefault(tape[:begins], SetUp())
         set_up.trials += 1
@@ -114,13 +113,13 @@ class Corpus:
     def _keep(self, name: str, entry: Entry) -> None:
         self.seen[name] += 1
         self.latest.setdefault(name, deque(maxlen=_LATEST)).append(entry)
-        # One that is hardly shorter is no better witness.
+        # Replace a witness only by a much shorter one.
         known = self.witnesses.get(name)
         if known is None or 2 * len(entry.choices) < len(known):
             self.witnesses[name] = entry.choices
 
     def child(self) -> Tape:
-        """A beginning of a tape, made from what is known."""
+        """A tape prefix for the next trial."""
         dice = self.rng.random()
         if dice < 0.7:
             return self._promising()
@@ -128,12 +127,12 @@ class Corpus:
             return self._mutated(self._promising())
         parent = self._parent()
         tape = parent.choices
-        # The end leaves nothing to do in another way.
+        # At the end of the tape no choice is left to vary.
         place = parent.at if parent.at < len(tape) else self.rng.randrange(len(tape) + 1)
         return tape[:place]
 
     def _promising(self) -> Tape:
-        """A set-up that shows what is rare, as far as one knows."""
+        """The setup with the highest worth: it reaches rare states most often."""
         return max(self.set_ups, key=lambda tape: self._worth(self.set_ups[tape]), default=())
 
     def _worth(self, set_up: SetUp) -> float:

@@ -1,5 +1,5 @@
 """
-``@assertlib.sim.test``: a scenario as a test of pytest's.
+``@assertlib.sim.test``: run a scenario as a pytest test.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ["SimulationFailedError", "test"]
 
 
 class SimulationFailedError(AssertionError):
-    """A trial failed; the text says how, and what replays it."""
+    """A trial failed; the message includes the failure and the replay command."""
 
 
 class _Inline:
-    """A worker in this very process, for a debugger; nobody fixes its hash seed."""
+    """A worker in the current process, for debugging; its hash seed is not fixed."""
 
     def __init__(self, target: str, options: Options) -> None:
         self._runner = TrialRunner(target, options)
@@ -42,7 +42,7 @@ class _Inline:
         return self._runner.do(job)
 
     def close(self) -> None:
-        """It goes on with the tests."""
+        """Do nothing: the process continues with the tests."""
 
 
 def test(
@@ -54,17 +54,17 @@ def test(
     jobs: int = 1,
 ) -> Callable[[Scenario], Callable[..., None]]:
     """
-    Make a test of a scenario: it fails if any of its trials does.
+    Turn a scenario into a test that fails if any of its trials fails.
 
     Trials run in child processes whose hash seed is fixed; ``pytest --sim-inline`` runs them in
     the test's own process.
 
     Args:
-        seeds: How many trials.
-        faults: What may go wrong, as in ``assertlib sim explore --faults``.
+        seeds: Number of trials.
+        faults: Faults to inject, as in ``assertlib sim explore --faults``.
         policy: How tasks are scheduled, as in ``--policy``.
-        guided: Whether to go on from what showed something new.
-        jobs: Trials at a time.
+        guided: Whether to build on trials that reached new states.
+        jobs: Number of parallel trials.
     """
 
     def decorate(scenario: Scenario) -> Callable[..., None]:
@@ -80,7 +80,7 @@ def test(
                 jobs=jobs,
                 guided=guided,
                 stops=lambda _: True,
-                # What pytest imports from files has its name from there.
+                # Modules that pytest imports by file are named relative to these directories.
                 path=(str(config.rootpath), os.getcwd()),
             )
             _explore(plan, inline=config.getoption("--sim-inline", False), root=config.rootpath)
@@ -93,7 +93,7 @@ def test(
     return decorate
 
 
-# Its name is for users; pytest must not take it for a test.
+# The function is named for users; keep pytest from collecting it.
 test.__test__ = False  # type: ignore[attr-defined]
 
 

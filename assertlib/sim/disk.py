@@ -1,11 +1,11 @@
 """
-The simulated disk: what a power cut spares, and what a broken disk does.
+The simulated disk: durability at power cuts, and disk faults.
 
-It implements `assertlib.disk.Disk`, so a store that is written to that protocol runs on it as it
-is.  Contents and names are durable apart from each other: a file's bytes after `File.sync`, its
-name after `Disk.sync_directory`.  At a power cut everything else is up to the tape: each unsynced
-write is kept, lost or torn, whatever becomes of the ones before it, and each unsynced change of
-names happens or does not, as a whole, and not before an earlier change of the same names.
+It implements `assertlib.disk.Disk`, so a store written against that protocol runs on it
+unchanged.  Contents and names become durable separately: a file's bytes after `File.sync`, its
+name after `Disk.sync_directory`.  At a power cut the tape decides about everything else: each
+unsynced write is kept, lost or torn, independently of earlier writes, and each unsynced change of
+names is applied or dropped as a whole, never before an earlier change of the same names.
 
 Sources: Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014 (what may be reordered);
 Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020 (pages are marked
@@ -34,26 +34,26 @@ _SECTOR = 512
 
 
 class PoweredOffError(asyncio.CancelledError):
-    """Gets out of code whose host has lost its power; what it does on the way has no effect."""
+    """Unwinds code on a host that lost power; operations during unwinding have no effect."""
 
 
 class DiskFaults:
     """
-    How a disk behaves, and misbehaves: probabilities of a call.
+    Timing and faults of a disk; faults are probabilities per call.
 
     Attributes:
-        sync_takes: Shortest and longest time of a sync, in seconds, in which the process that
-            waits for it does nothing else.
-        write_fails: A write leaves a part of its data and fails with EIO.
+        sync_takes: Shortest and longest duration of a sync, in seconds; the waiting process is
+            blocked meanwhile.
+        write_fails: A write stores part of its data and fails with EIO.
         read_fails: A read fails with EIO.
-        full: A write leaves a part of its data and fails with ENOSPC.
+        full: A write stores part of its data and fails with ENOSPC.
         sync_fails: A sync fails with EIO.
-        forgets: Of the failed syncs, those that drop the data and yet mark it clean, so that the
-            next sync succeeds without it; after the others it stays dirty.
-        sync_lies: A sync reports success and has done nothing; breaks ``fsync-honest``.
-        cut: The power of the host is cut just before a call that changes something.
+        forgets: Share of failed syncs that drop the data but mark it clean, so that the next
+            sync succeeds without it; after other failures the data stay dirty.
+        sync_lies: A sync reports success without syncing; breaks ``fsync-honest``.
+        cut: The host loses power just before a call that modifies the disk.
         slow: A sync takes up to `slow_takes` seconds instead.
-        rot: A read finds a flipped bit, for good; breaks ``disk-honest``.
+        rot: A read finds a permanently flipped bit; breaks ``disk-honest``.
     """
 
     __slots__ = (
@@ -147,7 +147,7 @@ class SimDisk:
     ) -> None:
         """
         Args:
-            injected: Is told the name of every fault that really happened, and what it breaks.
+            injected: Called with the name of every fault that took effect, and what it breaks.
             cut: Cuts the power of the host; does not return if it is the caller's.
         """
         self.faults = DiskFaults()

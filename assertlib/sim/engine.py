@@ -1,5 +1,5 @@
 """
-Where trials run: workers that a campaign gives jobs to, and may lose.
+Engines: they start the workers that run trials.  A worker may be lost during a trial.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ sys.exit(main())
 
 
 class LostWorkerError(AssertlibError):
-    """The worker is gone, and with it the trial it was at."""
+    """A worker ended unexpectedly, losing the trial it was running."""
 
 
 class Worker(Protocol):
-    """One process that runs trials, wherever it is."""
+    """A process that runs trials, local or remote."""
 
     @property
     def stamp(self) -> Stamp:
-        """What its trials depend on besides their tapes."""
+        """The environment that its trials depend on besides their tapes."""
 
     def do(self, job: Job) -> Answer:
         """
-        Carry out *job*.
+        Run *job*.
 
         Raises:
-            LostWorkerError: It is gone.
+            LostWorkerError: The worker ended.
         """
 
     def close(self) -> None:
@@ -71,15 +71,15 @@ class LocalWorker:
     ) -> None:
         """
         Args:
-            environment: Its environment variables; what they say of recording is up to them.
-            path: Where to look for modules before all other places.
+            environment: Its environment variables, including those that control recording.
+            path: Directories to search first for modules.
 
         Raises:
             TargetError: The scenario cannot be loaded.
         """
         with fixed():
             self._process = subprocess.Popen(
-                # Safely: nothing that lies in the working directory is imported by accident.
+                # -P: never import modules from the working directory by accident.
                 [sys.executable, "-P", "-c", _WORKER, str(Path(__file__).parents[2])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -132,7 +132,7 @@ class LocalWorker:
             self.kill()
 
     def kill(self) -> None:
-        """End it at once, whatever it is at."""
+        """Kill the process immediately."""
         self._process.kill()
         self._process.wait()
 
@@ -148,16 +148,16 @@ def local(
 
 
 def unrecorded(target: str, options: Options, path: Sequence[str] = ()) -> LocalWorker:
-    """A worker whose trials are none of any run's: it replays, or shrinks."""
+    """A worker whose trials are not recorded in any run, for replaying and shrinking."""
     environment = {k: v for k, v in os.environ.items() if k not in (RUN_DIR_ENV, TRIAL_ENV)}
     return LocalWorker(target, options, environment, path)
 
 
 def as_plain(options: Options) -> dict[str, Any]:
-    """*options* as JSON can hold them."""
+    """*options* as a JSON-serialisable dictionary."""
     return {**asdict(options), "assumes": dict(options.assumes)}
 
 
 def import_path() -> list[str]:
-    """Where modules are found from here; the working directory only if it is named."""
+    """The module search path; it includes the working directory only if named explicitly."""
     return [path for path in sys.path if path]

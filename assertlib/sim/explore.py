@@ -1,5 +1,5 @@
 """
-Exploring a scenario: a trial for each seed, or a search that what assertions want to see guides.
+Explore a scenario: one trial per seed, or a search guided by the states that assertions look for.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class Plan:
     What to explore.
 
     Attributes:
-        seeds: How many trials.
+        seeds: Number of trials.
         first: The first seed.
-        part: Which part of how many; seeds are dealt out one by one.
-        seconds: When to begin no trial any more; None for no limit.
-        stops: Which way to fail ends it.
-        path: Where to look for modules before all other places.
-        digests: Whether every trial keeps a log and tells its digest.
-        shrinks: Seconds to make the tape of each failure shorter; zero for neither replaying nor
-            shrinking it.
+        part: Shard number and number of shards; seeds are distributed round-robin.
+        seconds: Time after which no more trials start; None for no limit.
+        stops: Whether a failure ends the exploration.
+        path: Directories to search first for modules.
+        digests: Whether every trial keeps a log and reports its digest.
+        shrinks: Seconds spent on shrinking the tape of each failure; zero disables both replaying
+            and shrinking.
     """
 
     target: str
@@ -60,12 +60,12 @@ class Plan:
 
     @property
     def population(self) -> str:
-        """What the trials are a sample of."""
+        """The population that the trials sample."""
         faults = faults_in_words(self.options.faults)
         return f"{self.target}, policy {self.options.policy}, faults {faults}"
 
     def mine(self) -> Iterator[int]:
-        """The seeds of this part."""
+        """The seeds of this shard."""
         which, parts = self.part
         return iter(range(self.first + which - 1, self.first + self.seeds, parts))
 
@@ -73,14 +73,14 @@ class Plan:
 @dataclass
 class Found:
     """
-    A way to fail.
+    A distinct failure of an exploration.
 
     Attributes:
-        failure: How, the first time.
-        trial: The trial that showed it first, counted from 1.
-        times: In how many trials.
-        spec: What replays it, shrunk if there was time.
-        is_flaky: Whether its tape did not show it again.
+        failure: Its first occurrence.
+        trial: Number of the first failing trial, counted from 1.
+        times: Number of trials that failed this way.
+        spec: The trial that reproduces it, shrunk if time allowed.
+        is_flaky: Whether its tape did not reproduce it.
     """
 
     failure: Failure
@@ -94,13 +94,13 @@ def reproduced(
     spec: TrialSpec, seconds: float, path: Sequence[str] = ()
 ) -> tuple[TrialSpec, frozenset[str]]:
     """
-    Replay *spec*, and shorten its tape as far as time allows while it fails the same way.
+    Replay *spec*, and shrink its tape as far as time allows while it fails the same way.
 
-    That is done by workers that record nowhere, since what they try are no trials; that the
-    shortest tape fails is checked by one that has tried no other.
+    Replays and shrinking attempts run in unrecorded workers, since they are not trials.  A fresh
+    worker verifies that the shortest tape fails.
 
     Returns:
-        The spec with the shortest tape, and how *spec* itself failed.
+        The spec with the shortest tape, and the names of the failures of *spec* itself.
 
     Raises:
         LostWorkerError: A worker ended before its first trial.
@@ -110,7 +110,7 @@ def reproduced(
     try:
         answer = worker.do(job)
     except LostWorkerError:
-        # This tape, or a shorter one, ends its process.
+        # This tape, or a shorter one, kills its process.
         return spec, replay(spec, trace=False, path=path).answer.failed
     finally:
         worker.close()
@@ -122,15 +122,15 @@ def reproduced(
 @dataclass
 class Exploration:
     """
-    An exploration under way, or done.
+    An exploration, running or finished.
 
     Attributes:
-        trials: How many have come to their end.
-        found: The ways to fail, by name; those out of model are none.
-        lost: How many workers were lost, each with at most the trial it was at.
-        digests: Of each trial by its name, where they were asked for.
         report: Receives each progress message.
-        tick: Is called every now and then meanwhile.
+        tick: Called periodically while the exploration runs.
+        trials: Number of completed trials.
+        found: Failures by name, without those outside the model.
+        lost: Number of lost workers, each with at most the trial it was running.
+        digests: Log digests by trial name, if requested.
     """
 
     plan: Plan
@@ -164,7 +164,7 @@ class Exploration:
         Explore until done, interrupted or failed.
 
         Args:
-            here: In this very thread, for a debugger.
+            here: Run in the current thread, for debugging.
 
         Raises:
             TargetError: The scenario cannot be loaded.
@@ -196,7 +196,7 @@ class Exploration:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it began, or that it took."""
+        """Seconds since the start, or the total duration once finished."""
         now = time.monotonic() if self._ended is None else self._ended
         return now - self._began
 
@@ -237,11 +237,11 @@ class Exploration:
                 self._lost_with.add(job.name)
             if not is_second:
                 self._again.append(job)
-                self.report(f"lost: {error}; its trial {job.name!r} is run again")
+                self.report(f"lost: {error}; repeating its trial {job.name!r}")
         if is_second:
             self._learn(job, Answer(list(job.choices), [lost(error)]))
         if self.lost >= _MOST_LOST:
-            raise LostWorkerError(f"{self.lost} workers were lost, the last: {error}")
+            raise LostWorkerError(f"{self.lost} workers were lost; the last error: {error}")
 
     # -- jobs -------------------------------------------------------------------------------
 
@@ -321,12 +321,12 @@ class Exploration:
         try:
             first.spec, failed = reproduced(first.spec, self.plan.shrinks, self.plan.path)
         except LostWorkerError as error:
-            self.report(f"not replayed: {error}")
+            self.report(f"cannot replay: {error}")
             return
         for found in new:
             found.is_flaky = found.failure.name not in failed
             if found.is_flaky:
-                self.report(f"FLAKY, its tape does not reproduce it: {found.failure.name}")
+                self.report(f"FLAKY, not reproduced by its tape: {found.failure.name}")
         if not first.is_flaky:
             self.report(f"shrunk to {len(first.spec.choices):,} choices: {first.failure.name}")
 

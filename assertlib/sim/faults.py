@@ -1,8 +1,8 @@
 """
-What goes wrong in a trial.
+Faults injected into trials.
 
-Each trial draws a mix of faults: some kinds and no others, each with an intensity of its own.  Few
-kinds at a time find more than all kinds always: Groce et al., "Swarm Testing", ISSTA 2012.
+Each trial draws a mix of faults: a subset of the kinds, each with its own intensity.  Few kinds at
+a time find more bugs than all kinds at once: Groce et al., "Swarm Testing", ISSTA 2012.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Fault:
 
     Attributes:
         breaks: The assumptions it breaks.
-        strike: Let it happen to a host now; None for one that lies in wait.
-        prepare: Set it up for a host, with an intensity from 0 to 1.
+        strike: Injects it into a host now; None for a fault that is only armed.
+        prepare: Arms it on a host, with an intensity from 0 to 1.
     """
 
     name: str
@@ -155,7 +155,7 @@ def faults_named(names: str) -> tuple[str, ...]:
         )
         for each in group:
             if each not in FAULTS:
-                raise ValueError(f"there is no fault {each!r}; there are: {', '.join(FAULTS)}")
+                raise ValueError(f"unknown fault {each!r}; known faults: {', '.join(FAULTS)}")
             if each not in found:
                 found.append(each)
     return tuple(found)
@@ -171,7 +171,7 @@ def faults_in_words(names: tuple[str, ...]) -> str:
 
 class Nemesis:
     """
-    Draws the mix of a trial and lets it happen.
+    Draws the fault mix of a trial and injects it.
 
     Attributes:
         mix: The faults of this trial.

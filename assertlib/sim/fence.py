@@ -1,10 +1,10 @@
 """
-Keeps the outside world out of a trial: whatever it must not ask raises, and says where.
+Isolates a trial from the outside world: forbidden calls raise an error that names the place.
 
 The wall clock, real sockets, child processes, threads and unseeded randomness would make two runs
-of one tape differ; real files that a host writes outlive the power cuts of its world.  The
-functions are replaced while a trial runs, also under the names that modules of the project
-imported them by; sockets, processes and files are caught by an audit hook.
+of one tape differ; real files written by a host would survive the power cuts of its world.  The
+functions are replaced while a trial runs, including aliases imported by modules of the project;
+sockets, processes and files are intercepted by an audit hook.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ REPLACED: list[tuple[Any, str, object, object]] = []
 
 class _Fence:
     """
-    What stands in the way while a trial runs.
+    The replaced functions and the audit hook of running trials.
 
     Attributes:
-        depth: How many trials are under way; none, and nothing is in the way.
+        depth: Number of running trials; at 0 the fence is inactive.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,5 @@
 """
-Futures and tasks of a trial: they hash alike in every run, and lose no exception.
+Futures and tasks of a trial, with reproducible hashes; no exception is lost.
 
 asyncio reports an unretrieved exception when its future is freed, which depends on remaining
 references and on the garbage collector.  Here every exception is registered when it is raised, and
@@ -43,13 +43,13 @@ _MANY = 256
 @dataclass(slots=True)
 class Raised:
     """
-    An exception that a future holds, for somebody to retrieve.
+    An exception held by a future until it is retrieved.
 
     Attributes:
-        process: Whose code raised it.
-        at: Seconds, by then, of the time of that process.
-        choices: How many were on the tape.
-        is_excused: Whether its process ended before anyone there could look.
+        process: The process whose code raised it.
+        at: The time of that process when it was raised, in seconds.
+        choices: Number of choices on the tape by then.
+        is_excused: Whether the process ended before it could retrieve the exception.
     """
 
     process: Process
@@ -61,11 +61,11 @@ class Raised:
 @dataclass(frozen=True, slots=True)
 class Unhandled:
     """
-    An unretrieved exception, or one that left a callback.
+    An unretrieved exception, or one raised by a callback.
 
     Attributes:
-        message: The description that asyncio gives.
-        raised: Where and when.
+        message: The description given by asyncio.
+        raised: Where and when it was raised.
     """
 
     error: BaseException
@@ -88,9 +88,9 @@ _FUTURE = asyncio.Future
 
 class SimFuture(asyncio.Future[T], metaclass=_AnyFuture):
     """
-    A future that hashes by a number, so that sets of futures iterate alike in every run.
+    A future hashed by a serial number, so that sets of futures iterate in a reproducible order.
 
-    It gets the number when it is asked for, as hardly any future is ever hashed.
+    The number is assigned on first use, since few futures are ever hashed.
 
     Attributes:
         process: Whose exceptions it holds, if not of the process that sets them.
@@ -115,7 +115,7 @@ class SimFuture(asyncio.Future[T], metaclass=_AnyFuture):
 
 class SimTask(asyncio.Task[T]):
     """
-    A task that hashes by its number.
+    A task hashed by its serial number.
 
     Attributes:
         process: Whose task it is.

@@ -1,11 +1,11 @@
 """
-An event loop of asyncio whose time is virtual and whose order is on a tape.
+An asyncio event loop with virtual time, whose scheduling order comes from a tape.
 
-Tasks, futures and everything that asyncio builds on them work as they are.  Of the tasks that are
-ready any may run next; plain callbacks run in the order in which they were asked for, as asyncio
-promises.  When nothing is ready, time jumps to the next timer.
+Tasks, futures and everything that asyncio builds on them work unchanged.  Any ready task may run
+next; plain callbacks run in the order in which they were scheduled, as asyncio guarantees.  When
+nothing is ready, time jumps to the next timer.
 
-The module is long because the interface of asyncio's loop is, which one class has to have.
+The module is long because one class has to implement the whole loop interface of asyncio.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ _STEPS_BETWEEN_MARKS = 32
 
 
 class DeadlockError(RuntimeError):
-    """Nothing will ever happen again, or far too much does; the text says which."""
+    """All tasks wait forever, or the step limit was exceeded; the message explains which."""
 
 
 class SimLoop(asyncio.AbstractEventLoop):
     """
-    The loop; one for each trial.
+    The event loop of one trial.
 
     Attributes:
-        now: Seconds since the trial began.
-        steps: How many callbacks and task steps have run.
-        log: What happened, in order, as time, process and words; empty unless it is kept.
+        now: Seconds since the start of the trial.
+        steps: Number of callbacks and task steps run so far.
+        log: Events in order, as time, process and text; empty unless a log is kept.
         network: The network of the world.
-        deadline: The time at which the trial is over, whoever still waits.
-        after_step: What is to be done as soon as the step under way has come to its end.
+        deadline: The time at which the trial ends, even if tasks are still waiting.
+        after_step: A call to make right after the current step.
         exceptions: The registry of unretrieved exceptions.
     """
 
@@ -276,7 +276,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 self.buried.append(task)
-                # Whoever waits for it outside is told; the coroutine is not, as a task would.
+                # Waiters outside are cancelled; the coroutine, unlike in Task.cancel, is not.
                 # One that ends its own host has a result of its own in a moment.
                 if task is not running:
                     cancel_outside(task)
@@ -457,14 +457,14 @@ class SimLoop(asyncio.AbstractEventLoop):
         self, handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None
     ) -> None:
         self._handler = handler
-        # A scenario that asks for exceptions handles them; a host's handler gets those of others.
+        # A scenario with a handler handles exceptions itself; a host's handler only observes them.
         self._is_handled_outside = handler is not None and not PROCESS.get(self.outside).is_host
 
     def get_exception_handler(self) -> Any:
         return self._handler
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
-        """Put it into the log: what a process writes to its stderr when nobody else cares."""
+        """Log it, as a process without a handler would write it to stderr."""
         if self._running:
             text = f"{context.get('message')}: {context.get('exception')!r}"
             self.note(re.sub("0x[0-9a-f]{6,}", "0x...", text))
@@ -509,7 +509,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         return self.network.addresses(host, port)
 
     def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:  # type: ignore[override]
-        """Nobody sends signals in here: hosts crash, stop and pause."""
+        """Do nothing: a trial has no signals; hosts crash, stop and pause."""
 
     def remove_signal_handler(self, sig: int) -> bool:
         return False

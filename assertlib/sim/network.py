@@ -1,11 +1,11 @@
 """
 The simulated network: streams, datagrams and mailboxes between hosts.
 
-What goes over a stream arrives in order and once, as over TCP: loss shows as delay, a partition as
-silence until it is healed, and a reset as an error.  Datagrams and messages of mailboxes may be
-lost, doubled and overtaken.  A host is reached by its name; ``127.0.0.1``, ``localhost``,
-``0.0.0.0`` and no name at all mean the host itself when a server listens there, and any host that
-has such a port when a client connects and its own has none.
+Streams deliver bytes in order and exactly once, as TCP does: loss appears as delay, a partition as
+silence until it is healed, and a reset as an error.  Datagrams and mailbox messages may be lost,
+duplicated and reordered.  Hosts are addressed by name.  ``127.0.0.1``, ``localhost``, ``0.0.0.0``
+and an empty name denote the host itself for a server; for a client they denote the own host or, if
+nothing listens there, any host that listens on the port.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ _ITSELF = frozenset((None, "", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1")
 _MOST_RETRIES = 20
 _FIRST_PORT = 32768
 _KERNEL_BUFFER = 65536
-"""Bytes under way, or waiting for a reader, after which a writer has to keep the rest."""
+"""Bytes in transit or unread, beyond which the writer has to buffer the rest."""
 _NO_ANSWER_AFTER = 1.0
-"""Seconds after which a connection that nothing comes back on is given up while it is made."""
+"""Seconds until a connection attempt without a response times out."""
 
 
 class Conditions:
     """
-    How the network behaves.
+    Network conditions.
 
     Attributes:
-        latency: Shortest and longest way of a message, in seconds.
-        loss: Probability that a packet is lost; a stream sends it again.
-        retransmit: Seconds after which it does.
+        latency: Shortest and longest latency of a message, in seconds.
+        loss: Probability that a packet is lost; a stream retransmits it.
+        retransmit: Seconds until a retransmission.
         duplication: Probability that a datagram or a message arrives twice.
-        fragmentation: Probability that what is written to a stream arrives in two pieces.
-        buffer: Bytes that wait in the kernel before a writer has to keep the rest.
-        high_water: Bytes that a writer keeps before it has to wait, on new connections.
+        fragmentation: Probability that a write to a stream arrives in two pieces.
+        buffer: Bytes buffered by the kernel before the writer has to buffer the rest.
+        high_water: Bytes buffered by a writer before it has to wait, on new connections.
     """
 
     __slots__ = (
@@ -69,11 +69,11 @@ class Conditions:
 
 class Network:
     """
-    All links between hosts; see the module's text.
+    All links between hosts; see the module docstring.
 
     Attributes:
-        usual: How it behaves when nothing is wrong; a scenario may change it at its beginning.
-        conditions: How it behaves now.
+        usual: Conditions without faults; a scenario may change them at its start.
+        conditions: Current conditions.
     """
 
     def __init__(self, loop: SimLoop, tape: Tape) -> None:
@@ -90,16 +90,16 @@ class Network:
     # -- what the world does to it ----------------------------------------------------------
 
     def cut(self, sender: str, receiver: str) -> None:
-        """Let nothing from host *sender* get to host *receiver*."""
+        """Block all traffic from host *sender* to host *receiver*."""
         self._cut.add((sender, receiver))
 
     @property
     def ways_cut(self) -> frozenset[tuple[str, str]]:
-        """From whom nothing gets to whom."""
+        """The blocked directions, as pairs of sender and receiver."""
         return frozenset(self._cut)
 
     def heal(self, ways: Iterable[tuple[str, str]] | None = None) -> None:
-        """Let everything through again, or *ways*; what streams have kept goes on its way."""
+        """Unblock all directions, or *ways*; buffered stream data are sent."""
         if self._cut:
             self._loop.note("the network heals")
         self._cut.difference_update(self.ways_cut if ways is None else ways)
@@ -108,14 +108,14 @@ class Network:
             transport.await_arrivals()
 
     def reset(self, host: str) -> int:
-        """Break all connections of *host* off, at both ends; how many there were."""
+        """Reset all connections of *host* at both ends; return their number."""
         broken = [each for each in self._connections if host in (each.local[0], each.remote[0])]
         for transport in broken:
             transport.lose(ConnectionResetError("Connection reset by peer"))
         return len({frozenset((each.local, each.remote)) for each in broken})
 
     def forget(self, process: Process, after: float) -> None:
-        """*process* is gone: its ports are free, and its peers find out in *after* seconds."""
+        """Free the ports of *process*, which ended; its peers notice in *after* seconds."""
         for table in (self._listeners, self._endpoints, self._mailboxes):
             for address in [at for at, each in table.items() if each.process is process]:
                 del table[address]
@@ -128,19 +128,19 @@ class Network:
                 self._loop.at(self._loop.now + after, Handle(peer.lose, (error,), None))
 
     def close(self) -> None:
-        """Let no connection be taken for an open one that somebody forgot to close."""
+        """Mark all connections dead, so that none counts as left open."""
         for transport in self._connections:
             transport.is_dead = True
         self._connections.clear()
 
     def worsen(self) -> Conditions:
-        """The conditions, to be made worse than usual."""
+        """The current conditions, as a copy that may be degraded."""
         if self.conditions is self.usual:
             self.conditions = copy(self.usual)
         return self.conditions
 
     def is_cut(self, sender: str, receiver: str) -> bool:
-        """Whether nothing gets from *sender* to *receiver*."""
+        """Whether traffic from *sender* to *receiver* is blocked."""
         return (sender, receiver) in self._cut
 
     # -- streams ----------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class Network:
         return server
 
     def unlisten(self, server: _Server) -> None:
-        """Accept no more."""
+        """Stop accepting connections."""
         if self._listeners.get(server.address) is server:
             del self._listeners[server.address]
 
@@ -177,7 +177,7 @@ class Network:
             await asyncio.sleep(_NO_ANSWER_AFTER)
             raise TimeoutError(110, f"no answer from {name}:{port}")
         if server is None or server.process.state == DEAD or not server.is_serving():
-            raise ConnectionRefusedError(111, f"nobody listens at {name}:{port}")
+            raise ConnectionRefusedError(111, f"nothing listens at {name}:{port}")
         near = _Transport(self, process, local, server.address)
         far = _Transport(self, server.process, server.address, local)
         near.peer, far.peer = far, near
@@ -189,7 +189,7 @@ class Network:
         return near, protocol
 
     def drop(self, transport: _Transport) -> None:
-        """Forget a connection that is over."""
+        """Remove a closed connection."""
         self._connections.pop(transport, None)
 
     def _resolve(self, own: str, host: str | None, port: int) -> str:
@@ -198,13 +198,13 @@ class Network:
         return self._nearest(self._listeners, own, port)
 
     def _nearest(self, table: Mapping[tuple[str, int], object], own: str, port: int) -> str:
-        """Who is meant by a name of the host itself."""
+        """The host that a loopback name resolves to."""
         if (own, port) in table:
             return own
         return next((name for name, at in table if at == port), own)
 
     def addresses(self, host: str | None, port: int | None) -> list[Any]:
-        """What a name server would say."""
+        """The result of a name lookup."""
         name = PROCESS.get().name if host in _ITSELF else host
         return [(2, 1, 6, "", (name, port or 0))]
 
@@ -213,7 +213,7 @@ class Network:
         return self._ports
 
     def delay(self) -> float:
-        """Seconds that something is under way, and sent again if it gets lost."""
+        """Delay of a message in seconds, including retransmissions."""
         now = self.conditions
         delay = self._tape.between(*now.latency)
         for _ in range(_MOST_RETRIES if now.loss else 0):
@@ -296,7 +296,7 @@ class Network:
 
 class Mailbox:
     """
-    Messages of one host, each with who sent it.
+    Messages received by one host, each with its sender.
 
     Attributes:
         address: Host and port, for others to send to.
@@ -349,7 +349,7 @@ def _refuse_second(table: Mapping[tuple[str, int], object], address: tuple[str, 
 
 
 class _Server(asyncio.AbstractServer):
-    """A port that is listened on."""
+    """A listening port."""
 
     def __init__(
         self,
@@ -409,7 +409,7 @@ class _Server(asyncio.AbstractServer):
 
 
 class _Socket:
-    """What is asked of a socket behind a transport."""
+    """The socket interface exposed by a transport."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
@@ -428,8 +428,8 @@ class _Transport(asyncio.Transport):
     """
     One end of a connection.
 
-    What is written waits in ``_unsent`` while the link is cut or the other end has too much
-    already, travels in ``_travelling``, and waits in ``_arrived`` while the protocol does not read.
+    Written data wait in ``_unsent`` while the link is cut or the peer's buffer is full, travel in
+    ``_travelling``, and wait in ``_arrived`` while the protocol has paused reading.
     """
 
     def __init__(

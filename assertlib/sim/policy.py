@@ -1,5 +1,5 @@
 """
-Scheduling policies: which of the tasks that are ready runs next.
+Scheduling policies: they choose which ready task runs next.
 
 PCT is Burckhardt, Kothari, Musuvathi, Nagarakatte, "A Randomized Scheduler with Probabilistic
 Guarantees of Finding Bugs", ASPLOS 2010: every task gets a random priority, the highest one that is
@@ -26,7 +26,7 @@ _PATIENCE = 1000
 
 
 class Policy(Protocol):
-    """Chooses who runs next."""
+    """Chooses the task that runs next."""
 
     def pick(self, ready: list[Handle], callbacks: int) -> int:
         """
@@ -39,14 +39,14 @@ class Policy(Protocol):
 
 
 class Fifo:
-    """Whoever waits longest, as the loop of asyncio does."""
+    """The task that has waited longest, as in asyncio's own loop."""
 
     def pick(self, ready: list[Handle], callbacks: int) -> int:
         return 0
 
 
 class RandomWalk:
-    """Anyone, at every step."""
+    """A random task at every step."""
 
     def __init__(self, tape: Tape) -> None:
         self._choose = tape.choose
@@ -56,7 +56,7 @@ class RandomWalk:
 
 
 class Pct:
-    """By random priorities, with *depth* - 1 changes."""
+    """Random priorities with *depth* - 1 changes."""
 
     def __init__(self, tape: Tape, depth: int) -> None:
         self._tape = tape
@@ -101,4 +101,6 @@ def policy_named(name: str, tape: Tape) -> Policy:
     depth = name.removeprefix("pct")
     if name != depth and depth.isdigit() and 0 < int(depth) < 1000:
         return Pct(tape, int(depth))
-    raise ValueError(f"there is no policy {name!r}; there are swarm, random, fifo, pct1, pct2, ...")
+    raise ValueError(
+        f"unknown policy {name!r}; known policies: swarm, random, fifo, pct1, pct2, ..."
+    )

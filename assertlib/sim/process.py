@@ -1,5 +1,5 @@
 """
-Processes of the simulated world, and what waits for its turn in one.
+Processes of the simulated world, and their pending callbacks.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ RUNNING, PAUSED, DEAD = 0, 1, 2
 
 class Process:
     """
-    One life of a host, from boot to crash; the world outside of all hosts is one, too.
+    One life of a host, from boot to crash; code outside all hosts has a process, too.
 
     Attributes:
-        state: Whether it runs, is paused or dead.
-        allowed: Exceptions that it may leave unhandled.
-        is_host: Whether a host lives it.
-        busy_until: Until when it does nothing else, since a call of its has not come back.
-        paused_at: When it was paused last.
-        parked: What it would have done while it was paused.
+        state: Running, paused or dead.
+        allowed: Exceptions that may remain unhandled.
+        is_host: Whether it belongs to a host.
+        busy_until: Time until which a blocking call occupies it.
+        paused_at: Time of the last pause.
+        parked: Callbacks deferred while it was paused.
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("assertlib.sim
 
 class Handle:
     """
-    A callback that waits for its turn, or for its time.
+    A scheduled callback or timer.
 
     Attributes:
         lane: The number of the task whose next step it is; 0 for a plain callback.

@@ -1,9 +1,9 @@
 """
 Workers on a Ray cluster.
 
-Each is an actor that keeps a child process like the local engine's on its node, so that hash seed,
-recording and answers are the same.  What the child has recorded comes back with each answer and is
-put into the run directory here: a lost node takes with it the trial it was at, and no other.
+Each worker is an actor that keeps a child process on its node, like the local engine's, so that
+hash seed, recording and answers are the same.  The child's recordings come back with each answer
+and are written to the local run directory: a lost node loses only the trial it was running.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HALF_A_CPU = 0.5
 
 
 class _Actor:
-    """Runs on a node of the cluster."""
+    """The part of a worker that runs on a node of the cluster."""
 
     def __init__(
         self, target: str, options: Options, environment: Mapping[str, str], path: Sequence[str]
@@ -61,7 +61,7 @@ class _Actor:
 
 
 class RayWorker:
-    """The actor, seen from the campaign."""
+    """The local handle of an actor."""
 
     def __init__(self, actor: Any, run_dir: Path) -> None:
         """
@@ -122,7 +122,7 @@ def ray_engine(
                 logging_level=logging.ERROR,
             )
         except (RayError, ConnectionError, RuntimeError) as error:
-            raise LostWorkerError(f"no Ray cluster: {_last_line(error)}") from None
+            raise LostWorkerError(f"cannot connect to a Ray cluster: {_last_line(error)}") from None
     remote = ray.remote(_Actor)
 
     def start() -> RayWorker:

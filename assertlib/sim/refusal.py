@@ -1,8 +1,8 @@
 """
-Refusals: code of a trial reached for what the simulator does not decide.
+Refusals: calls in a trial whose effect the simulator does not control.
 
-A refusal is an exception, which code may swallow: so each is also reported to the trial under way,
-at the moment it is made.
+A refusal is an exception, which code may swallow, so each one is also reported to the running trial
+as it is raised.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _LOOP = f"{__package__}.loop"
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """
-    An attempt to reach outside.
+    A refused call.
 
     Attributes:
         what: The function or audit event.
-        why: What is wrong with it, and the remedy.
-        place: File and line of the project that led to it.
+        why: The reason and the remedy.
+        place: File and line in the project that caused it.
         library: File and line of the installed library in between; empty without one.
     """
 
@@ -67,7 +67,7 @@ class Refusal:
 
 class NotSimulatedError(RuntimeError):
     """
-    Code of a trial reached for what the simulator does not decide; the text names the place.
+    Code of a trial made a call that the simulator does not control; the message names the place.
 
     Attributes:
         is_reported: Whether it has failed the trial under way, caught or not.

@@ -1,5 +1,5 @@
 """
-Replaying a token: the same trial once more, in a process of its own.
+Replay a token: run the same trial again in a separate process.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ CAUSES = (
 @dataclass
 class Replay:
     """
-    What came of it.
+    The result of a replay.
 
     Attributes:
-        shows: Whether it showed what its tape was kept for; None if it was kept for nothing.
-        differences: In what Python, hash seed, addresses or source are others than when it was
-            recorded.
+        shows: Whether it reproduced what its tape was kept for; None if the tape has no purpose.
+        differences: Changes of Python, hash seed, addresses or source since the recording.
     """
 
     spec: TrialSpec
@@ -50,7 +49,7 @@ class Replay:
 
 def replay(spec: TrialSpec, *, trace: bool = True, path: Sequence[str] = ()) -> Replay:
     """
-    Run the trial of *spec*; it records nowhere.
+    Run the trial of *spec* without recording it.
 
     Raises:
         TargetError: Its scenario cannot be loaded.

@@ -1,5 +1,5 @@
 """
-Makes the tape of a failure shorter and plainer while it still fails the same way.
+Shrinks the tape of a failure: makes it shorter and simpler while it still fails the same way.
 
 After Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002, on
 choices instead of input, as Hypothesis does it: MacIver and Donaldson, "Test-Case Reduction via

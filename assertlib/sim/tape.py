@@ -1,9 +1,10 @@
 """
-The choices of a trial: the one place that decides what the world leaves open.
+The choices of a trial: the only source of nondeterminism.
 
-Who runs next, how long a message takes, what a power cut spares: each is a number below a bound.
-The numbers of a trial, in order, are its tape; the same program with the same tape does the same.
-Zero is always the plainest choice: the task that waits longest, no fault, the shortest delay.
+The next task to run, the latency of a message, the writes that survive a power cut: each choice is
+a number below a bound.  The numbers of a trial, in order, are its tape; the same program with the
+same tape behaves identically.  Zero is always the simplest choice: the task that has waited
+longest, no fault, the shortest delay.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _HALF = 1 << 32
 
 class Tape:
     """
-    Chooses, and remembers what was chosen.
+    Makes choices and records them.
 
     Attributes:
         values: The choices so far.

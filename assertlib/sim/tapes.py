@@ -1,8 +1,8 @@
 """
-Tokens and tape files: what replays a trial.
+Tokens and tape files, from which trials are replayed.
 
-A token is either that of a seed, ``MODULE:NAME@SEED,key=value,…``, which says it all, or the name
-of a tape file, ``t1-`` and ten digits, which lies in a run directory.
+A token is either a seed token, ``MODULE:NAME@SEED,key=value,…``, which is self-contained, or the
+name of a tape file in a run directory, ``t1-`` and ten digits.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ _OPTIONS = ("policy", "faults", "seconds", "steps")
 
 
 class TokenError(UsageError):
-    """The token cannot be read, or its tape is not there."""
+    """A token is malformed, or its tape is missing."""
 
 
 @dataclass(frozen=True)
 class TrialSpec:
     """
-    All that a trial is made of.
+    Everything needed to run a trial again.
 
     Attributes:
-        seed: What decides after `choices`; None for the plainest.
-        choices: The choices to make first.
-        stamp: Python, hash seed, addresses and source that it was recorded with; empty if unknown.
-        shows: The message of the assertion, or the error, that it was kept for.
-        fails: Whether that is a failure, not a state that is to be reached.
-        whole: Seed and first choices of the whole trial, if the tape is shorter.
+        seed: Seed of the choices after `choices`; None for the simplest choices.
+        choices: The first choices.
+        stamp: Python, hash seed, addresses and source at recording time; empty if unknown.
+        shows: The assertion message or error that the tape was kept for.
+        fails: Whether that is a failure, as opposed to a state to reach.
+        whole: Seed and first choices of the original trial, if the tape was shrunk.
     """
 
     target: str
@@ -65,7 +65,7 @@ class TrialSpec:
 
     @property
     def is_tape(self) -> bool:
-        """Whether a token alone does not say it all."""
+        """Whether the trial needs a tape file besides its token."""
         return bool(self.choices or self.shows) or self.seed is None
 
     def unshrunk(self) -> TrialSpec:
@@ -76,7 +76,7 @@ class TrialSpec:
 
     @property
     def token(self) -> str:
-        """What is typed to replay it; a tape has to be written, too."""
+        """The token that replays it; a tape has to be written as well."""
         if self.is_tape:
             return f"t1-{hashlib.sha256(self._text().encode()).hexdigest()[:10]}"
         given = {**self._differing_options(), **self.stamp}
@@ -109,7 +109,7 @@ class TrialSpec:
         )
 
     def differences(self, now: Stamp) -> list[str]:
-        """In what *now* is not what it was recorded with."""
+        """Differences between *now* and the stamp at recording time."""
         return [
             f"{key} was {was}, is {now.get(key)}"
             for key, was in self.stamp.items()
@@ -118,7 +118,7 @@ class TrialSpec:
 
 
 def write(directory: Path, spec: TrialSpec) -> str:
-    """Put the tape of *spec*, if it has one, into *directory*; its token."""
+    """Write the tape of *spec*, if it needs one, to *directory*; return its token."""
     if spec.is_tape:
         private.make_directory(directory)
         private.write(directory / f"{spec.token}{_SUFFIX}", spec._text() + "\n")
@@ -127,16 +127,16 @@ def write(directory: Path, spec: TrialSpec) -> str:
 
 def parse(token: str) -> TrialSpec:
     """
-    The spec that the token of a seed says.
+    The spec of a seed token.
 
     Raises:
-        TokenError: It is none.
+        TokenError: It is malformed.
     """
     first, *rest = token.split(",")
     target, at, seed = first.rpartition("@")
     if not at or not _SEED.fullmatch(seed):
         raise TokenError(
-            f"{token!r} is no token: write MODULE:NAME@SEED, or the name of a tape, as in t1-0123456789"
+            f"{token!r} is not a token: write MODULE:NAME@SEED, or the name of a tape, such as t1-0123456789"
         )
     given = dict(pair.partition("=")[::2] for pair in rest)
     options = _options({name: given.pop(name) for name in _OPTIONS if name in given})
@@ -148,7 +148,7 @@ def _options(given: dict[str, object]) -> Options:
     try:
         if unknown := given.keys() - set(_OPTIONS):
             raise ValueError(
-                f"{', '.join(map(repr, sorted(unknown)))}; there are only {', '.join(_OPTIONS)}"
+                f"unknown option {', '.join(map(repr, sorted(unknown)))}; known options: {', '.join(_OPTIONS)}"
             )
         policy = given.get("policy", plain.policy)
         if not isinstance(policy, str):
@@ -162,11 +162,11 @@ def _options(given: dict[str, object]) -> Options:
             steps=_positive(int, given.get("steps", plain.steps)),
         )
     except (TypeError, ValueError, OverflowError) as error:
-        raise TokenError(f"options that cannot be read: {error}") from None
+        raise TokenError(f"cannot read the options: {error}") from None
 
 
 def _faults(given: object) -> tuple[str, ...]:
-    """Names in a token have plus signs between them; in a tape they are a list."""
+    """A token joins fault names with plus signs; a tape has a list."""
     if isinstance(given, str):
         return faults_named(given.replace("+", ","))
     if not isinstance(given, list | tuple) or not all(isinstance(each, str) for each in given):
@@ -180,16 +180,16 @@ _MOST = 1_000_000_000_000
 
 def _positive(kind: type[_N], given: object) -> _N:
     if isinstance(given, bool) or not isinstance(given, str | int | kind):
-        raise ValueError(f"a number was expected, not {given!r}")
+        raise ValueError(f"expected a number, not {given!r}")
     number = kind(given)
     if not 0 < number <= _MOST:
-        raise ValueError(f"{number} is not above 0 and at most {_MOST}")
+        raise ValueError(f"{number} must be greater than 0 and at most {_MOST}")
     return number
 
 
 def find(token: str, directories: Iterator[Path]) -> TrialSpec:
     """
-    The spec behind *token*: of a seed, of a tape in one of *directories*, or of a file.
+    The spec of *token*: a seed token, a tape in one of *directories*, or a file.
 
     Raises:
         TokenError: There is no such tape, or it cannot be read.
@@ -204,7 +204,9 @@ def find(token: str, directories: Iterator[Path]) -> TrialSpec:
         path = directory / f"{token}{_SUFFIX}"
         if path.exists() or path.is_symlink():
             return read(path)
-    raise TokenError(f"there is no tape {token} here; it lies in the run directory that told of it")
+    raise TokenError(
+        f"no tape {token} here; look in the directory of the run that printed the token"
+    )
 
 
 def read(path: Path, *, named: bool = False) -> TrialSpec:
@@ -212,7 +214,7 @@ def read(path: Path, *, named: bool = False) -> TrialSpec:
     The spec in the tape file at *path*.
 
     Args:
-        named: Whether a person named it; what was found in a directory may not be a link.
+        named: Whether a user named it; files found in a directory must not be links.
 
     Raises:
         TokenError: It is not a tape.
@@ -224,7 +226,7 @@ def read(path: Path, *, named: bool = False) -> TrialSpec:
         raise TokenError(f"{path}: {error.strerror}") from None
     except (ValueError, TokenError) as error:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
-        raise TokenError(f"{path}:{line}: not a tape: {error}; explore anew") from None
+        raise TokenError(f"{path}:{line}: not a tape: {error}; explore again") from None
 
 
 def _spec(data: object) -> TrialSpec:
@@ -237,7 +239,7 @@ def _spec(data: object) -> TrialSpec:
             raise ValueError(f"{name} is missing, or not {_NAMES[kind]}")
     stamp: Stamp = data["stamp"]
     if not all(isinstance(value, str) for value in stamp.values()):
-        raise ValueError("stamp holds what is not a string")
+        raise ValueError("all values of stamp must be strings")
     return TrialSpec(
         data["target"],
         _options(data["options"]),

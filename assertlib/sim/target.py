@@ -1,5 +1,5 @@
 """
-What is simulated: a scenario by name, and whether it is still the same.
+Scenarios by name, and stamps that detect changes of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class TargetError(UsageError):
-    """There is no such scenario, or it cannot be loaded; the text says why."""
+    """A scenario does not exist or cannot be loaded; the message gives the reason."""
 
 
 Stamp = dict[str, str]
@@ -51,13 +51,13 @@ def load(name: str) -> Scenario:
             found = getattr(found, part)
     except (Exception, SystemExit) as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == module_name
-        remedy = "; is the directory it lies in on PYTHONPATH?" if missing else ""
+        remedy = "; is its directory on PYTHONPATH?" if missing else ""
         raise TargetError(
             f"{name} cannot be loaded: {type(error).__name__}: {error}{remedy}"
         ) from None
     scenario = getattr(found, "scenario", found)
     if not callable(scenario):
-        raise TargetError(f"{name}: {scenario!r} is no function")
+        raise TargetError(f"{name}: {scenario!r} is not a function")
     return scenario
 
 
@@ -67,7 +67,7 @@ def _module(name: str) -> ModuleType:
     path = Path(name).resolve()
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.exists():
-        raise FileNotFoundError(f"there is no file {name}")
+        raise FileNotFoundError(f"no such file: {name}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)

@@ -1,5 +1,5 @@
 """
-One trial: a scenario in a world of its own, from a tape to an outcome.
+One trial: a scenario in its own world, from a tape to an outcome.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["Failure", "Features", "Options", "Outcome", "Scenario", "run_trial"]
 
 Scenario = Callable[[World], Coroutine[Any, Any, object]]
 _NOT_THEIRS = (f"{Path(__file__).parents[1]}{os.sep}", f"{Path(asyncio.__file__).parent}{os.sep}")
-"""Code whose places say nothing of the scenario's."""
+"""Code skipped when looking for the place of a failure in the scenario."""
 
 SET_UP = "set-up"
 
@@ -48,14 +48,14 @@ Features = dict[str, float]
 @dataclass(frozen=True, slots=True)
 class Options:
     """
-    What, besides the tape, decides what happens in a trial.
+    Inputs of a trial besides its tape.
 
     Attributes:
         policy: How tasks are scheduled; see `policy.policy_named`.
-        faults: What may go wrong.
-        seconds: Virtual seconds after which the trial is over, and failed.
-        steps: The same in steps.
-        assumes: By invariant, the assumptions under which it holds.
+        faults: Faults to inject.
+        seconds: Virtual seconds after which the trial fails.
+        steps: Steps after which the trial fails.
+        assumes: The assumptions of each invariant.
     """
 
     policy: str = SWARM
@@ -68,15 +68,15 @@ class Options:
 @dataclass(frozen=True, slots=True)
 class Failure:
     """
-    What a trial did that it must not.
+    A failure of a trial.
 
     Attributes:
         name: The message of the assertion, or type and place of an error.
         at: Virtual seconds since the trial began.
-        after: Virtual seconds since the last fault; None if there was none.
-        choices: How many were made by then.
-        text: The whole story.
-        out_of_model: Whether a fault before it broke what the invariant assumes.
+        after: Virtual seconds since the last fault; None without a fault.
+        choices: Number of choices made by then.
+        text: The full description.
+        out_of_model: Whether an earlier fault broke an assumption of the invariant.
     """
 
     name: str
@@ -91,16 +91,16 @@ class Failure:
 @dataclass(slots=True)
 class Outcome:
     """
-    How a trial went.
+    The result of a trial.
 
     Attributes:
-        choices: The tape it left.
-        features: What it has shown that a search may look for.
-        shown_at: How many choices had been made, about, when it had shown that, and at `SET_UP`
-            before time began to pass; if asked for.
-        faults: What went wrong on purpose, with the time.
-        log: What happened; empty unless it was kept.
-        hits: What was told of assertions: position in the log, and words.
+        choices: Its tape.
+        features: States it reached that a search may look for.
+        shown_at: Approximate number of choices made when each state was reached, and, under
+            `SET_UP`, before time began to pass; if requested.
+        faults: Injected faults, with their times.
+        log: Events; empty unless a log is kept.
+        hits: Assertion hits, as position in the log and text.
     """
 
     choices: list[int]
@@ -132,7 +132,7 @@ class Outcome:
 
 
 class _Watcher:
-    """Makes failures of violations, refusals and unhandled exceptions; keeps hits for the trace."""
+    """Turns violations, refusals and unhandled exceptions into failures; keeps traced hits."""
 
     def __init__(self, world: World, options: Options) -> None:
         self.failures: list[Failure] = []
@@ -228,10 +228,10 @@ def run_trial(
     Args:
         name: Id of the trial in the run.
         keep_log: Whether to keep what happened, not only what came of it.
-        keep_places: Whether to tell where on the tape each feature was shown.
+        keep_places: Whether to record where on the tape each state was reached.
     """
     shown = _Shown(tape)
-    # What it lacks of the interface raises, and says where.
+    # Unsupported parts of the interface raise an error that names the place.
     loop = SimLoop(  # type: ignore[abstract]
         tape,
         policy_named(options.policy, tape),
@@ -321,7 +321,7 @@ def _story(hit: Hit) -> str:
 
 class _Shown:
     """
-    What a trial has shown so far.
+    The states a trial has reached so far.
 
     Attributes:
         at: How many choices had been made at the first look that found it.

@@ -1,8 +1,8 @@
 """
-A process that runs trials, started by `engine`.
+A worker process that runs trials; started by `engine`.
 
-It reads jobs, one JSON object a line, from its standard input and answers each with one line.
-What the scenario prints goes to standard error.
+It reads jobs from standard input, one JSON object per line, and answers each with one line.  Output
+of the scenario goes to standard error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .trial import Failure, Features, Options, Outcome, Scenario, run_trial
 __all__ = ["Answer", "Job", "TrialRunner", "lost", "main"]
 
 HANGS_AFTER = 60.0
-"""Real seconds after which a trial is taken to hang, and its process ends."""
+"""Real seconds after which a trial counts as hanging and its process is ended."""
 _SOME_STEPS = 1000
 _PR_SET_PDEATHSIG = 1
 
@@ -40,13 +40,13 @@ class Job:
     A trial to run.
 
     Attributes:
-        name: Id of the trial in the run.
-        seed: What decides after `choices`; None for the plainest.
-        sampler: As in `assertlib.trial`; ``shrink`` replays the tape of a failure, and makes it
-            shorter if it shows it.
+        name: ID of the trial in the run.
+        seed: Seed of the choices after `choices`; None for the simplest choices.
+        sampler: As in `assertlib.trial`; ``shrink`` replays the tape of a failure, and shrinks
+            it if it reproduces the failure.
         shows: The failure to shrink.
-        trace: Whether to send the log and what was told of assertions, too.
-        digest: Whether to keep a log and send its digest.
+        trace: Whether to return the log with assertion hits.
+        digest: Whether to keep a log and return its digest.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Job:
 
 @dataclass
 class Answer:
-    """What came of a job; see `Outcome`."""
+    """The result of a job; see `Outcome`."""
 
     choices: list[int]
     failures: list[Failure] = field(default_factory=list)
@@ -76,12 +76,12 @@ class Answer:
 
     @property
     def failure(self) -> Failure | None:
-        """The first thing that was wrong within the model."""
+        """The first failure within the model."""
         return next((each for each in self.failures if not each.out_of_model), None)
 
     @property
     def failed(self) -> frozenset[str]:
-        """Names of all that was wrong within the model."""
+        """Names of all failures within the model."""
         return _failed(self.failures)
 
 
@@ -90,13 +90,13 @@ def _failed(failures: Sequence[Failure]) -> frozenset[str]:
 
 
 def lost(error: object) -> Failure:
-    """The failure of a trial that took its worker with it."""
-    text = f"{error}: the trial ended its process, or took over {HANGS_AFTER:.0f} s"
+    """The failure of a trial that ended its worker."""
+    text = f"{error}: the trial ended its process or exceeded {HANGS_AFTER:.0f} s"
     return Failure("a trial ends its process, or hangs", None, 0.0, None, 0, text)
 
 
 def answer_from(data: dict[str, Any]) -> Answer:
-    """Read what a worker wrote."""
+    """Parse the answer of a worker."""
     failures = [Failure(**each) for each in data.pop("failures")]
     return Answer(failures=failures, **data)
 
@@ -111,17 +111,17 @@ class TrialRunner:
         """
         self._scenario: Scenario = load(target)
         self._options = options
-        # What is there before the first trial never is garbage.
+        # Objects created before the first trial are never garbage.
         gc.collect()
         gc.freeze()
 
     @property
     def stamp(self) -> Stamp:
-        """What its trials depend on."""
+        """The environment that its trials depend on."""
         return stamp()
 
     def do(self, job: Job) -> Answer:
-        """Carry out *job*."""
+        """Run *job*."""
         if job.sampler == "shrink":
             return self._shrink(job)
         outcome = run_trial(
@@ -152,7 +152,7 @@ class TrialRunner:
         answer = Answer(list(job.choices), whole.failures)
         if job.shows not in answer.failed:
             return answer
-        # What takes far longer than the failure itself is no simpler.
+        # A candidate that takes far longer than the original failure is not simpler.
         options = replace(self._options, steps=2 * whole.steps + _SOME_STEPS)
 
         def fails(choices: Sequence[int]) -> list[int] | None:
@@ -169,7 +169,7 @@ class TrialRunner:
 
 
 def traced(outcome: Outcome) -> list[str]:
-    """The log of a trial with what was told of assertions where it belongs."""
+    """The log of a trial, with assertion hits at their positions."""
     lines = []
     hits = list(outcome.hits)
     for at, (time, process, text) in enumerate(outcome.log):
@@ -181,9 +181,9 @@ def traced(outcome: Outcome) -> list[str]:
 
 
 def main() -> int:
-    """Serve until the input ends, or whoever started us does."""
+    """Serve jobs until the input or the parent process ends."""
     with suppress(OSError, AttributeError):
-        # Not everywhere; elsewhere a trial that is under way is finished first.
+        # Linux only; elsewhere the running trial is finished first.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -1,5 +1,5 @@
 """
-The world of a trial: hosts that boot and crash, their network and disks, and what goes wrong.
+The world of a trial: hosts that boot and crash, their network and disks, and injected faults.
 
 A scenario is a coroutine function that takes a `World`:
 
@@ -40,14 +40,14 @@ _NOTICED_WITHIN = 0.5
 
 class Host:
     """
-    A machine of the world; made by `World.host`.
+    A simulated machine; created by `World.host`.
 
     Attributes:
-        name: Its name, by which others reach it.
-        disk: Its disk, which outlives crashes.
-        boots: How often it was booted.
-        process: Its present life, or its last one.
-        skew: Seconds by which its wall clock is off.
+        name: Its name and network address.
+        disk: Its disk, which survives crashes.
+        boots: Number of boots.
+        process: Its current or latest process.
+        skew: Error of its wall clock, in seconds.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Host:
             RuntimeError: It is up.
         """
         if self.is_up:
-            raise RuntimeError(f"{self!r} is up already")
+            raise RuntimeError(f"{self!r} is already up")
         self.boots += 1
         self._booted = self._loop.time()
         self.process = self._new_process()
@@ -199,14 +199,14 @@ def _as(process: Process, function: Callable[[], T]) -> T:
 
 class World:
     """
-    All there is in a trial.
+    The simulated world of one trial.
 
     Attributes:
-        tape: Its choices; ask it for whatever is to be random.
+        tape: Its choices; the source of all randomness.
         loop: Its event loop.
         network: Its network.
         hosts: Its hosts by name.
-        faults: When something went wrong on purpose, and what.
+        faults: Injected faults, with their times.
     """
 
     def __init__(self, tape: Tape, loop: SimLoop, allowed: Iterable[str]) -> None:
@@ -245,7 +245,7 @@ class World:
             ValueError: There is one of that name.
         """
         if name in self.hosts:
-            raise ValueError(f"there is a host {name!r} already")
+            raise ValueError(f"a host named {name!r} already exists")
         self.hosts[name] = Host(self, name, main, allow_failures)
         return self.hosts[name]
 
@@ -258,7 +258,7 @@ class World:
         """
         self.loop.note(f"fault: {name}")
         self.faults.append((self.loop.now, name))
-        # The first of a kind tells it for the whole trial.
+        # The first fault of a kind is recorded for the whole trial.
         if name not in self._kinds:
             self._kinds.add(name)
             self.breaks.update(breaks)

@@ -94,7 +94,7 @@ def test_what_takes_too_many_steps_is_unknown(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"", "it is empty"),
+        (b"", "the file is empty"),
         (b"not json\n", "history.jsonl:1: no record of a history"),
         (line(Header("kv")), "there are no operations"),
         (b"\xff\n", "history.jsonl:1: no record of a history"),

@@ -39,9 +39,9 @@ def test_what_there_is_is_listed(tmp_path):
         (["--for", "60"], "--for 60: expected a number followed by s, m or h, such as 60s"),
         (["--for", "-5s"], "--for -5s"),
         (["--for", "0s"], "--for 0s: must be greater than zero"),
-        (["--faults", ""], "there is no fault ''"),
-        (["--faults", "kill,none"], "there is no fault 'none'"),
-        (["--faults", "earthquake"], "there is no fault 'earthquake'; there are: kill, "),
+        (["--faults", ""], "unknown fault ''"),
+        (["--faults", "kill,none"], "unknown fault 'none'"),
+        (["--faults", "earthquake"], "unknown fault 'earthquake'; known faults: kill, "),
         (["--traffic", "rush-hour"], "unknown traffic profile 'rush-hour'; available: mixed, "),
         (["--traffic", "registers"], "requires the model 'kv'"),
         (

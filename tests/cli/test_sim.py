@@ -246,7 +246,7 @@ def test_a_worker_that_is_lost_costs_no_seed(bank):
     (bank / "bank.py").write_text(BANK.replace("scenario(world):", dying))
     done = sim(bank, "explore", "--seeds", "40")
     assert done.returncode == 0, done.stdout
-    assert "ended with status 7; its trial" in done.stderr
+    assert "ended with status 7; repeating its trial" in done.stderr
     assert trials(*runs(bank)) == sorted(f"seed {seed}" for seed in range(40))
 
 
@@ -300,21 +300,21 @@ def test_time_limits_an_exploration(bank):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["explore", "--faults", "earthquake"], "there is no fault 'earthquake'; there are: "),
-        (["explore", "--policy", "nice"], "there is no policy 'nice'; there are swarm, "),
+        (["explore", "--faults", "earthquake"], "unknown fault 'earthquake'; known faults: "),
+        (["explore", "--policy", "nice"], "unknown policy 'nice'; known policies: swarm, "),
         (["explore", "--shard", "4/3"], "--shard 4/3: expected K/N with K from 1 to N"),
         (["explore", "--for", "60"], "--for 60: expected a number followed by s, m or h"),
         (["explore", "--engine", "abacus"], "--engine abacus: must be local or ray"),
         (["explore", "bank"], "bank: write MODULE:NAME or FILE.py:NAME"),
         (["explore", "nowhere:scenario"], "No module named 'nowhere'"),
         (["explore", "bank:nothing"], "has no attribute 'nothing'"),
-        (["explore", "nowhere.py:scenario"], "there is no file nowhere.py"),
-        (["explore", "bank:CAREFUL"], "True is no function"),
+        (["explore", "nowhere.py:scenario"], "no such file: nowhere.py"),
+        (["explore", "bank:CAREFUL"], "True is not a function"),
         (["replay"], "pass either a token or --assertion MESSAGE"),
-        (["replay", "nonsense"], "'nonsense' is no token"),
-        (["replay", "t1-0123456789"], "there is no tape t1-0123456789 here"),
+        (["replay", "nonsense"], "'nonsense' is not a token"),
+        (["replay", "t1-0123456789"], "no tape t1-0123456789 here"),
         (["replay", "pyproject.toml.json"], "No such file"),
-        (["replay", "bank:scenario@7,steps=many"], "options that cannot be read"),
+        (["replay", "bank:scenario@7,steps=many"], "cannot read the options"),
         (["challenge"], "no seeded defects: set `defects` of target"),
     ],
 )

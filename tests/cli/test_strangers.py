@@ -154,4 +154,4 @@ def test_a_tape_changes_nothing_but_what_options_are_for(bank):
     path.write_text(json.dumps(tape))
     done = sim(bank, "replay", token)
     assert done.returncode == 2
-    assert "options that cannot be read: 'assumes'" in done.stderr
+    assert "cannot read the options: unknown option 'assumes'" in done.stderr

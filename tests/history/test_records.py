@@ -169,7 +169,7 @@ def test_what_is_wrong_with_a_record_is_named():
 
 
 def test_an_empty_file_a_cut_header_and_a_newer_one_are_refused():
-    assert "it is empty" in refused()
+    assert "the file is empty" in refused()
     assert "the header was not written" in refused(HEADER[:-5])
     newer = HEADER.replace(b'"schema":1', b'"schema":2')
     assert "schema 2, this assertlib reads 1; update it" in refused(newer)
@@ -187,8 +187,8 @@ def test_an_end_without_a_beginning_is_refused():
 
 def test_an_operation_is_called_once_and_returns_once():
     call, done = line(Call(4, 1, 1, Put("a", "1"))), line(Return(4, 2, Outcome.OK, Done()))
-    assert "called a second time" in refused(HEADER, call, call)
-    assert "returns a second time" in refused(HEADER, call, done, done)
+    assert "called twice" in refused(HEADER, call, call)
+    assert "returns twice" in refused(HEADER, call, done, done)
     assert "one that is ok has one" in refused(HEADER, call, line(Return(4, 2, Outcome.OK)))
 
 

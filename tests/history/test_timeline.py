@@ -266,7 +266,10 @@ def test_what_the_store_shows_of_an_operation_is_told_apart_from_what_its_client
     found = Operation(0, 0, Txn((), ()), 0, 1, Outcome.NOT_APPLIED, error="TimeoutError")
     row = data(timeline(history, judged(operations=(found,))))["operations"][0]
     assert row[5] == "not-applied"
-    assert row[7] == "TimeoutError\nits client was not told; what the store holds shows it"
+    assert (
+        row[7]
+        == "TimeoutError\nits client received no response; the outcome is inferred from the store's contents"
+    )
 
 
 def test_deliveries_are_told_by_what_they_are():

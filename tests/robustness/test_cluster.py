@@ -139,7 +139,7 @@ def test_a_store_that_tells_nothing_is_fine_by_default():
     async def run():
         assert await Silent().status() == Status()
         await Silent().close()
-        with pytest.raises(NotImplementedError, match="Silent has no watches"):
+        with pytest.raises(NotImplementedError, match="Silent does not support watches"):
             Silent().watch(None)
 
     asyncio.run(run())

@@ -335,7 +335,7 @@ def test_rules_are_removed_by_their_name_and_those_of_others_stay():
 @pytest.mark.parametrize(
     ("uids", "told"),
     [
-        ({"a": 5_001, "b": 5_001}, "two members are the same user"),
+        ({"a": 5_001, "b": 5_001}, "two members share a user"),
         ({"a": 0}, "give one of 1 to 65535"),
         ({"a": 65_536}, "give one of 1 to 65535"),
         (dict(zip("abcdefghijklmnopq", range(5_001, 5_018), strict=True)), "give at most 16"),
@@ -348,7 +348,7 @@ def test_users_that_cannot_be_told_apart_are_an_error(uids, told):
 
 def test_a_member_cannot_be_the_user_of_the_campaign(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 5_001)
-    with pytest.raises(NetfilterError, match="member a is user 5001, and so are we"):
+    with pytest.raises(NetfilterError, match="member a is user 5001, as is the campaign"):
         Netfilter({"a": 5_001})
 
 
@@ -373,7 +373,7 @@ def test_members_that_there_are_not_cannot_be_cut():
 
 @pytest.mark.parametrize("ask", [lambda f: f.cut("a", "b"), Netfilter.heal])
 def test_what_was_not_started_cannot_be_cut_or_healed(ask):
-    with pytest.raises(NetfilterError, match=r"call start\(\) before"):
+    with pytest.raises(NetfilterError, match=r"call start\(\) first"):
         ask(Netfilter(ABC))
 
 

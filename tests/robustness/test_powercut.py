@@ -665,7 +665,9 @@ def test_several_disks_do_not_disturb_each_other_and_may_have_spaces_in_their_na
 
 @works
 def test_a_place_where_something_is_mounted_is_turned_down(disk, tmp_path):
-    with pytest.raises(PowerCutError, match=r"something is mounted at .*disk: unmount it"):
+    with pytest.raises(
+        PowerCutError, match=r"another file system is mounted at .*disk: unmount it"
+    ):
         PowerCutDisk(disk.mountpoint, tmp_path / "other").start()
     assert str(disk.mountpoint) in mounts()
 
@@ -691,7 +693,7 @@ def test_a_place_that_is_no_directory_is_told(tmp_path):
 @works
 def test_why_a_disk_cannot_be_mounted_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(PowerCutError, match=r"cannot mount a disk at .*/disk: it said nothing"):
+    with pytest.raises(PowerCutError, match=r"cannot mount a disk at .*/disk: it printed nothing"):
         PowerCutDisk(tmp_path / "disk", tmp_path / "durable").start()
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\necho first >&2\necho 'fuse: mount failed' >&2\nexit 1\n")
@@ -719,7 +721,7 @@ def test_why_it_cannot_be_used_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert "mounting is not permitted" in without("assertlib.robustness.powercut._may_mount", bool)
     monkeypatch.setattr(powercut, "unavailable", lambda: "it rains")
-    with pytest.raises(PowerCutError, match=r"no disk at .*/disk: it rains"):
+    with pytest.raises(PowerCutError, match=r"create a disk at .*/disk: it rains"):
         PowerCutDisk(tmp_path / "disk", tmp_path / "durable").start()
     assert os.listdir(tmp_path) == []
 

@@ -105,7 +105,7 @@ def test_a_cluster_that_loses_a_node_runs_every_seed_once(project, short_directo
     (run,) = (project / ".assertlib" / "runs").iterdir()
     trials = [name for _, name in read_evidence([run]).trials()]
     assert sorted(trials) == sorted(f"seed {seed}" for seed in range(SEEDS)), left
-    assert "is run again" in left["stderr"], left["stderr"]
+    assert "repeating its trial" in left["stderr"], left["stderr"]
 
     local = subprocess.run(
         [*explore[:3], "sim", "explore", "--seeds", str(SEEDS), "--jobs", "2"],
