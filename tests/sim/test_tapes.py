@@ -26,8 +26,8 @@ STAMPS = st.fixed_dictionaries({"python": st.just("3.11.7"), "source": st.just("
 
 @given(NAMES, OPTIONS, st.integers(-5, 10**9), STAMPS)
 def test_a_token_of_a_seed_says_it_all(target, options, seed, stamp):
-    recipe = TrialSpec(target, options, seed, stamp=stamp)
-    assert parse(recipe.token) == recipe
+    spec = TrialSpec(target, options, seed, stamp=stamp)
+    assert parse(spec.token) == spec
 
 
 CHOICES = st.lists(st.integers(0, 1 << 60)).map(tuple)
@@ -39,11 +39,11 @@ def test_a_tape_is_read_as_it_was_written(
     tmp_path_factory, target, options, choices, shows, fails, whole
 ):
     directory = tmp_path_factory.mktemp("tapes")
-    recipe = TrialSpec(target, options, None, choices, {"python": "3"}, shows, fails, whole)
-    token = write(directory, recipe)
-    assert find(token, iter([directory])) == recipe
+    spec = TrialSpec(target, options, None, choices, {"python": "3"}, shows, fails, whole)
+    token = write(directory, spec)
+    assert find(token, iter([directory])) == spec
     # The tape of a failure is no witness, even of an assertion of that message.
-    assert stored_witness(iter([directory]), [shows]) == (None if fails else recipe)
+    assert stored_witness(iter([directory]), [shows]) == (None if fails else spec)
 
 
 @given(st.none() | st.integers(), CHOICES, CHOICES)
@@ -55,10 +55,10 @@ def test_a_shrunk_tape_leads_back_to_the_whole_trial(seed, choices, shorter):
 
 
 def test_the_seed_of_a_failure_is_kept_as_a_tape_that_says_which_failure(tmp_path):
-    recipe = TrialSpec("a:b", Options(), 7, shows="it ends its process", fails=True)
-    token = write(tmp_path, recipe)
+    spec = TrialSpec("a:b", Options(), 7, shows="it ends its process", fails=True)
+    token = write(tmp_path, spec)
     assert token.startswith("t1-")
-    assert find(token, iter([tmp_path])) == recipe
+    assert find(token, iter([tmp_path])) == spec
 
 
 @pytest.mark.parametrize(
