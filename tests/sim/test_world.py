@@ -381,7 +381,7 @@ def test_faults_have_names_some_for_several():
     assert faults_named("default") == DEFAULT
     assert set(DEFAULT) == set(FAULTS) - BREAKING
     assert faults_named("bit-rot,default") == ("bit-rot", *DEFAULT)
-    with pytest.raises(ValueError, match=r"no fault 'gremlins'.*kill"):
+    with pytest.raises(ValueError, match=r"unknown fault 'gremlins'.*kill"):
         faults_named("kill,gremlins")
 
 
