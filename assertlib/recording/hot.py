@@ -46,8 +46,8 @@ def _pair(cells: memoryview[int], index: int) -> Cell:
 
 
 def _add(cell: PythonCell[Any]) -> None:
-    # One line: a Python tracer may switch threads between lines.
-    cell[0][cell[1]] += 1
+    # One line: a Python tracer may switch threads, or fork, between lines.
+    cells, index = cell; cells[index] += 1  # fmt: skip  # noqa: E702
 
 
 def _add_noted(slot: Slot, column: int, evaluation: Evaluation) -> None:
@@ -58,7 +58,7 @@ def _add_noted(slot: Slot, column: int, evaluation: Evaluation) -> None:
 
 def _add_untold(cell: PythonCell[Any]) -> bool:
     # One line, as in `_add`.
-    cell[0][cell[1]] = total = (seen := cell[0][cell[1]]) + ((seen + 1) & seen != 0)
+    cells, index = cell; cells[index] = total = (seen := cells[index]) + ((seen + 1) & seen != 0)  # fmt: skip  # noqa: E702
     return bool(total != seen)
 
 
