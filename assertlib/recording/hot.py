@@ -34,7 +34,7 @@ PythonCell = list
 """
 A pair in pure Python, as calls use it.
 
-A list, since a forked child redirects the cells of its parent, whatever call holds them.
+A list, since a forked child redirects the cells of its parent, whichever call holds them.
 """
 
 Cell = object
@@ -57,9 +57,11 @@ def _add_noted(slot: Slot, column: int, evaluation: Evaluation) -> None:
 
 
 def _add_untold(cell: PythonCell[Any]) -> bool:
+    cells: memoryview[int]
+    index: int
     # One line, as in `_add`.
     cells, index = cell; cells[index] = total = (seen := cells[index]) + ((seen + 1) & seen != 0)  # fmt: skip  # noqa: E702
-    return bool(total != seen)
+    return total != seen
 
 
 make_cell: Callable[[memoryview[int], int], Cell] = _pair if speed is None else speed.Cell
@@ -120,9 +122,12 @@ def publish(kind: Kind, message: str, outcome: bool, cell: Cell) -> None:
 
 
 def disown() -> None:
-    """Let all cells, in a forked child, be memory of its own: calls under way may hold them."""
+    """
+    Redirect all cells to memory of a forked child: calls under way may hold its parent's.
+
+    A call of the accelerator holds none: it takes and counts a cell in one piece.
+    """
     if speed is not None:
-        # Its calls take and count a cell in one piece.
         return
     for table in (*true_tables.values(), *false_tables.values()):
         for cell in list(table.values()):

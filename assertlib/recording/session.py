@@ -202,7 +202,7 @@ class Session:
 
     @property
     def _is_own(self) -> bool:
-        """False in a child that a fork in the middle of one of its methods has made."""
+        """Whether this process began it; its forked child does not, in the middle of a method."""
         return self._pid == system.getpid()
 
     def _header(self) -> list[str]:
@@ -345,6 +345,7 @@ class Session:
     def _with_delta(self, lines: list[str]) -> list[str]:
         self._settle()
         if not self._is_own:
+            # A fork in the middle, in its child: the parent writes both.
             return []
         totals = self.counters.totals()
         true, false = map(_difference, totals, self._counted)
@@ -395,7 +396,7 @@ class Session:
         """Drop it in a forked child; what was interrupted by the fork no longer counts in it."""
         for slot in list(self.slots.values()):
             slot.disown()
-        self._counted, self._delta = ([], []), None
+        self._counted, self._delta, self._platform = ([], []), None, None
         self.drop()
         self.counters = Counters(None, [], self._pid)
 
