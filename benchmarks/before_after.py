@@ -106,7 +106,7 @@ def start(checkout: Path, plugin: str | None, root: Path) -> dict[str, float]:
     env = environment(checkout, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     collecting = [sys.executable, "-m", "pytest", "-q", "--collect-only", *plugins, "-p"]
     seconds, _ = cpu([*collecting, "no:cacheprovider"], root, env)
-    # Alone it is ten milliseconds, of which a busy machine doubles one in three.
+    # One import varies by a third where other processes run; the least of several is steady.
     imports = (cpu([sys.executable, "-c", IMPORT], root, env)[1] for _ in range(15))
     return {
         "pytest without --assertlib, s": seconds,

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .. import html_page
 from ..evidence.statistics import interval
 from ..evidence.summary import Summary
 from ..model import REACHABLE, SOMETIMES
-from ..pages import render as render_page
 from ..recording.session import VERSION
 from ..recording.trials import SEED_RANDOM
 from .json_format import as_dict
@@ -19,7 +19,7 @@ from .json_format import as_dict
 @dataclass(frozen=True)
 class Around:
     """
-    What is known beside the runs that are told of, by message.
+    What is known beside the runs that are content of, by message.
 
     Attributes:
         trends: The share of trials that satisfied it, run by run, the oldest first.
@@ -37,14 +37,14 @@ class Around:
 def render(summary: Summary, around: Around | None = None) -> str:
     """The page."""
     around = around or Around()
-    told = as_dict(summary)
+    content = as_dict(summary)
     texts = {result.entry.id: result.entry.invariant for result in summary.invariants}
-    invariants = told["invariants"]
+    invariants = content["invariants"]
     assert isinstance(invariants, list)
     for each in invariants:
         known = texts[each["id"]]
         each.update(statement=known.statement, why=known.why, debug=known.debug)
-    told |= {
+    content |= {
         "version": VERSION,
         "rates": _rates(summary),
         "trends": around.trends,
@@ -52,7 +52,7 @@ def render(summary: Summary, around: Around | None = None) -> str:
         "sources": around.sources,
         "before": around.before,
     }
-    return render_page(__package__, "report.html", told)
+    return html_page.render(__package__, "report.html", content)
 
 
 def _rates(summary: Summary) -> dict[str, tuple[float, float, float]]:
