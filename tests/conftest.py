@@ -1,5 +1,6 @@
 import os
 import random
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,6 +12,16 @@ settings.register_profile(
     "any machine", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+
+def pytest_configure():
+    """Heed the signals that a shell lets its background jobs ignore: children would inherit that."""
+    for each, default in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+    ):
+        if signal.getsignal(each) is signal.SIG_IGN:
+            signal.signal(each, default)
 
 
 @pytest.fixture
