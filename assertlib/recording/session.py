@@ -94,7 +94,9 @@ class Slot:
 
     def mark(self, condition: bool) -> None:
         """Note in the counter file that this outcome was seen; under the recorder's lock."""
-        self.cells[self.index + KIND_CELL] |= seen_bit(condition)
+        # Before the cell is read: a child that is forked in between must not write it back.
+        bit = seen_bit(condition)
+        self.cells[self.index + KIND_CELL] |= bit
 
     def count(self, evaluation: Evaluation) -> None:
         """Count an evaluation, once; under the recorder's lock."""
@@ -242,11 +244,11 @@ class Session:
             lines.clear()
         elif (
             not must
-            and self._writer is not None
-            and not self._writer.has_space(self._needed(lines))
+            and (writer := self._writer) is not None
+            and not writer.has_space(self._needed(lines))
         ):
             self.counters.bump(LOST_CELL)
-            warn_later(_no_space(self._writer))
+            warn_later(_no_space(writer))
             lines.clear()
         else:
             self._put(lines, must=must)
@@ -398,7 +400,7 @@ class Session:
             slot.disown()
         self._counted, self._delta, self._platform = ([], []), None, None
         self.drop()
-        self.counters = Counters(None, [], self._pid)
+        self.counters.disown()
 
 
 def id_of(invariant: object) -> str | None:
