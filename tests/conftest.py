@@ -5,6 +5,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from .leaks import nothing_left_open, use_own_directory  # noqa: F401
 from .support import Children
 
 # How long an example takes says more about the machine than about the code.
@@ -14,7 +15,7 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Heed the signals that a shell lets its background jobs ignore: children would inherit that."""
     for each, default in (
         (signal.SIGINT, signal.default_int_handler),
@@ -22,6 +23,7 @@ def pytest_configure():
     ):
         if signal.getsignal(each) is signal.SIG_IGN:
             signal.signal(each, default)
+    use_own_directory(config)
 
 
 @pytest.fixture
