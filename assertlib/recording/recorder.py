@@ -21,7 +21,6 @@ from _thread import get_ident
 
 from ..model import Kind, Location
 from . import hot, interrupts, shard, trials
-from .checkout import find_commit
 from .counters import DROPPED_CELL, TROUBLE_CELL, TRUNCATED_CELL, load_hashing
 from .encode import DetailsEncoder, json_text, line, line_with_details, load_json
 from .evaluation import Evaluation, lines_of
@@ -170,6 +169,8 @@ class Recorder:
             del self._descriptors[-1]
 
     def _facts(self) -> dict[str, object]:
+        from .checkout import find_commit
+
         return {
             "run": os.path.basename(self.run_dir or ""),
             "commit": os.environ.get(COMMIT_ENV) or find_commit(working_directory()),
