@@ -69,7 +69,8 @@ CLI = (
 
 
 def environment(checkout: Path, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSERTLIB")}
+    dropped = ("ASSERTLIB", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     path = os.pathsep.join((str(checkout), str(checkout / "examples" / "kvstore")))
     return {**kept, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": CACHE, **more}
 
@@ -106,8 +107,9 @@ def start(checkout: Path, plugin: str | None, root: Path) -> dict[str, float]:
     env = environment(checkout, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     collecting = [sys.executable, "-m", "pytest", "-q", "--collect-only", *plugins, "-p"]
     seconds, _ = cpu([*collecting, "no:cacheprovider"], root, env)
-    # Alone it is ten milliseconds, of which a busy machine doubles one in three.
-    imports = (cpu([sys.executable, "-c", IMPORT], root, env)[1] for _ in range(15))
+    # One import varies by a third where other processes run; the least of several is steady.
+    # Without site: the finder of an editable install loads much of the standard library before.
+    imports = (cpu([sys.executable, "-S", "-c", IMPORT], root, env)[1] for _ in range(15))
     return {
         "pytest without --assertlib, s": seconds,
         "import assertlib, ms": min(map(float, imports)),

@@ -1,9 +1,11 @@
 import os
 import random
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from .leaks import nothing_left_open, use_own_directory  # noqa: F401
 from .support import Children
 
 # How long an example takes says more about the machine than about the code.
@@ -11,6 +13,17 @@ settings.register_profile(
     "any machine", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+
+def pytest_configure(config):
+    """Heed the signals that a shell lets its background jobs ignore: children would inherit that."""
+    for each, default in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+    ):
+        if signal.getsignal(each) is signal.SIG_IGN:
+            signal.signal(each, default)
+    use_own_directory(config)
 
 
 @pytest.fixture

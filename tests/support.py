@@ -6,6 +6,7 @@ import ast
 import inspect
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -36,6 +37,11 @@ def until(holds, within=20):
     while not holds():
         assert time.monotonic() < deadline, "it never came to hold"
         time.sleep(0.02)
+
+
+def heed_hangups():
+    """In a child, before it is executed: tests may run under nohup, whose children ignore SIGHUP."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def clean_environment():

@@ -62,8 +62,7 @@ def ingest(files: Sequence[Path], run: Path) -> Iterator[IngestStats]:
 def _seekable(path: Path) -> Iterator[Path]:
     """*path*, or a copy of what comes out of it, if it is a pipe."""
     if not path.is_fifo():
-        # Anything else that is not a file may never end, such as a device.
-        open_named(path).close()
+        # Readers refuse what is not a file, such as a device, which may never end.
         yield path
         return
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as copy, path.open("rb") as source:

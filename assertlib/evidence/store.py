@@ -354,12 +354,17 @@ def _limit_waiting(engine: sa.Engine) -> None:
 
 
 def _create_private(database: str | None) -> None:
-    """Create the file of a new database with the permissions of a run; SQLite's own are 0644."""
+    """
+    Create the file of a new database with the permissions of a run; SQLite's own are 0644.
+
+    A file that exists is not opened: closing it would drop the locks of this process on it.
+    Source: SQLite, "How To Corrupt An SQLite Database File", 2.2.
+    """
     if database is None or database.startswith((":memory:", "file:")):
         return
     # SQLite itself reports a path that cannot be opened.
     with suppress(OSError):
-        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode()))
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, file_mode()))
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TypeVar
 
-from .. import pages
+from .. import html_page
 from .history import FaultInterval, History, Stream
 from .operations import ClientId, Operation, Outcome
 from .records import Hashed
@@ -51,7 +51,7 @@ _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206
 
 def timeline(history: History, validation: Validation) -> str:
     """The HTML page of *history* and the results of *validation*."""
-    return pages.render(__package__, "timeline.html", _Content(history, validation).whole())
+    return html_page.render(__package__, "timeline.html", _Content(history, validation).whole())
 
 
 class _Content:

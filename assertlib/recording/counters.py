@@ -225,6 +225,13 @@ class Counters:
         false = [cells[index + FALSE_CELL] for cells, index in used]
         return true, false
 
+    def disown(self) -> None:
+        """Be memory of a forked child: calls under way hold these, and would write its parent's."""
+        private = Counters(None, [], 0)
+        self.durable = False
+        self._chunks, self._header, self._free = private._chunks, private._header, private._free
+        self._slots, self._used = [private._slots[0]] * len(self._slots), 0
+
     def close(self) -> None:
         """
         Give the descriptor back.  The memory stays mapped, because a hit may

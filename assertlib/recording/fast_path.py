@@ -34,7 +34,7 @@ PythonCell = list
 """
 A pair in pure Python, as calls use it.
 
-A list, since a forked child redirects the cells of its parent, whatever call holds them.
+A list, since a forked child redirects the cells of its parent, whichever call holds them.
 """
 
 Cell = object
@@ -46,8 +46,8 @@ def _pair(cells: memoryview[int], index: int) -> Cell:
 
 
 def _add(cell: PythonCell[Any]) -> None:
-    # One line: a Python tracer may switch threads between lines.
-    cell[0][cell[1]] += 1
+    # One line: a Python tracer may switch threads, or fork, between lines.
+    cells, index = cell; cells[index] += 1  # fmt: skip  # noqa: E702
 
 
 def _add_noted(slot: Slot, column: int, evaluation: Evaluation) -> None:
@@ -57,9 +57,11 @@ def _add_noted(slot: Slot, column: int, evaluation: Evaluation) -> None:
 
 
 def _increment_unless_power_of_two(cell: PythonCell[Any]) -> bool:
+    cells: memoryview[int]
+    index: int
     # One line, as in `_add`.
-    cell[0][cell[1]] = total = (seen := cell[0][cell[1]]) + ((seen + 1) & seen != 0)
-    return bool(total != seen)
+    cells, index = cell; cells[index] = total = (seen := cells[index]) + ((seen + 1) & seen != 0)  # fmt: skip  # noqa: E702
+    return total != seen
 
 
 make_cell: Callable[[memoryview[int], int], Cell] = _pair if speed is None else speed.Cell
@@ -122,9 +124,12 @@ def publish(kind: Kind, message: str, outcome: bool, cell: Cell) -> None:
 
 
 def disown() -> None:
-    """Let all cells, in a forked child, be memory of its own: calls under way may hold them."""
+    """
+    Redirect all cells to memory of a forked child: calls under way may hold its parent's.
+
+    A call of the accelerator holds none: it takes and counts a cell in one piece.
+    """
     if speed is not None:
-        # Its calls take and count a cell in one piece.
         return
     for table in (*true_tables.values(), *false_tables.values()):
         for cell in list(table.values()):

@@ -21,7 +21,6 @@ from _thread import get_ident
 
 from ..model import Kind, Location
 from . import fast_path, interrupts, shard, trials
-from .checkout import find_commit
 from .counters import DROPPED_CELL, ERROR_CELL, TRUNCATED_CELL, load_hashing
 from .diagnostics import emit, set_handler, warn_once
 from .encode import DetailsEncoder, json_text, line, line_with_details, load_json
@@ -170,6 +169,8 @@ class Recorder:
             del self._descriptors[-1]
 
     def _facts(self) -> dict[str, object]:
+        from .checkout import find_commit
+
         return {
             "run": os.path.basename(self.run_dir or ""),
             "commit": os.environ.get(COMMIT_ENV) or find_commit(working_directory()),
@@ -420,11 +421,8 @@ class Recorder:
         return it.nth == 1 or (it.nth > 0 and self.raises_here) or worth_writing(it.count)
 
     def _publish(self, it: Evaluation) -> None:
-        slot = it.slot
-        session = self._session
-        if slot is None or session is None or self.mode == OFF:
-            return
-        if session.owns(slot):
+        slot, session = it.slot, self._session
+        if slot is not None and session is not None and session.owns(slot) and self.mode != OFF:
             fast_path.publish(slot.kind, slot.message, it.condition, slot.cell(it.condition))
 
     def ignore(self, kind: Kind, message: str, condition: bool) -> None:
@@ -447,9 +445,9 @@ class Recorder:
         return hit, lines_of(it, hit, encoded) if self._is_recorded else []
 
     def _write_hit(self, it: Evaluation) -> None:
-        # Both of one session: whoever is forked in between has another one.
-        session = self._opened()
-        if it.slot is not None and session.owns(it.slot):
+        # One session is asked and written to: a child that is forked in between has another.
+        slot, session = it.slot, self._session
+        if slot is not None and session is not None and session.owns(slot):
             session.write(it.lines, is_news=it.count == 1)
 
     def record_error(self, message: object, reason: str, where: Where) -> None:

@@ -41,11 +41,16 @@ def redact(patterns: Iterable[str]) -> None:
     They are those of a shell (``*password*``), in any case.
     """
     global _redacted
+    wanted = tuple(patterns)
+    # Compiled apart: both modules together cost more to import than the rest of assertlib.
+    _redacted = _compiled(wanted) if wanted else None
+
+
+def _compiled(patterns: Iterable[str]) -> re.Pattern[str]:
     import fnmatch
     import re
 
-    wanted = [fnmatch.translate(pattern) for pattern in patterns]
-    _redacted = re.compile("|".join(wanted), re.IGNORECASE) if wanted else None
+    return re.compile("|".join(map(fnmatch.translate, patterns)), re.IGNORECASE)
 
 
 def is_redacted(name: object) -> bool:

@@ -94,7 +94,9 @@ class Slot:
 
     def mark(self, condition: bool) -> None:
         """Note in the counter file that this outcome was seen; under the recorder's lock."""
-        self.cells[self.index + KIND_CELL] |= seen_bit(condition)
+        # Before the cell is read: a child that is forked in between must not write it back.
+        bit = seen_bit(condition)
+        self.cells[self.index + KIND_CELL] |= bit
 
     def count(self, evaluation: Evaluation) -> None:
         """Count an evaluation, once; under the recorder's lock."""
@@ -204,7 +206,7 @@ class Session:
 
     @property
     def _is_own(self) -> bool:
-        """False in a child that a fork in the middle of one of its methods has made."""
+        """Whether this process began it; its forked child does not, in the middle of a method."""
         return self._pid == system.getpid()
 
     def _header(self) -> list[str]:
@@ -244,11 +246,11 @@ class Session:
             lines.clear()
         elif (
             not must
-            and self._writer is not None
-            and not self._writer.has_space(self._needed(lines))
+            and (writer := self._writer) is not None
+            and not writer.has_space(self._needed(lines))
         ):
             self.counters.bump(LOST_CELL)
-            warn_later(_no_space(self._writer))
+            warn_later(_no_space(writer))
             lines.clear()
         else:
             self._put(lines, must=must)
@@ -347,6 +349,7 @@ class Session:
     def _with_delta(self, lines: list[str]) -> list[str]:
         self._settle()
         if not self._is_own:
+            # A fork in the middle, in its child: the parent writes both.
             return []
         totals = self.counters.totals()
         true, false = map(_difference, totals, self._counted)
@@ -397,9 +400,9 @@ class Session:
         """Drop it in a forked child; what was interrupted by the fork no longer counts in it."""
         for slot in list(self.slots.values()):
             slot.disown()
-        self._counted, self._delta = ([], []), None
+        self._counted, self._delta, self._platform = ([], []), None, None
         self.drop()
-        self.counters = Counters(None, [], self._pid)
+        self.counters.disown()
 
 
 def id_of(invariant: object) -> str | None:

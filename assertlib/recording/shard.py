@@ -75,7 +75,7 @@ class ShardWriter:
             self._identity = status.st_dev, status.st_ino
             self._rename(hidden, path)
         except OSError:
-            # A child that a fork in the middle made leaves the file to its parent.
+            # A child that was forked in the middle leaves the file to its parent.
             if system.getpid() == process:
                 system.close(self._fd)
                 descriptors.remove(self._fd)
@@ -87,7 +87,7 @@ class ShardWriter:
         try:
             system.rename(hidden, path)
         except FileNotFoundError:
-            # The child of a fork in the middle may have done it.
+            # A child that was forked in the middle may have renamed it.
             status = system.stat(path)
             if (status.st_dev, status.st_ino) != self._identity:
                 raise

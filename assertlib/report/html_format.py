@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .. import html_page
 from ..evidence.statistics import interval
 from ..evidence.summary import Summary
 from ..model import REACHABLE, SOMETIMES
-from ..pages import render as render_page
 from ..recording.session import VERSION
 from ..recording.trials import SEED_RANDOM
 from .json_format import as_dict
@@ -37,14 +37,14 @@ class ReportContext:
 def render(summary: Summary, context: ReportContext | None = None) -> str:
     """Render the page."""
     context = context or ReportContext()
-    data = as_dict(summary)
+    content = as_dict(summary)
     texts = {result.entry.id: result.entry.invariant for result in summary.invariants}
-    invariants = data["invariants"]
+    invariants = content["invariants"]
     assert isinstance(invariants, list)
     for each in invariants:
         known = texts[each["id"]]
         each.update(statement=known.statement, why=known.why, debug=known.debug)
-    data |= {
+    content |= {
         "version": VERSION,
         "rates": _rates(summary),
         "trends": context.trends,
@@ -52,7 +52,7 @@ def render(summary: Summary, context: ReportContext | None = None) -> str:
         "sources": context.sources,
         "before": context.before,
     }
-    return render_page(__package__, "report.html", data)
+    return html_page.render(__package__, "report.html", content)
 
 
 def _rates(summary: Summary) -> dict[str, tuple[float, float, float]]:

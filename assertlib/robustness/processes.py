@@ -134,7 +134,7 @@ def send(process: Identity, number: int) -> None:
 
     A process that may not be signalled gets none either: the caller checks whether it obeys.
     Where the kernel or a sandbox refuses pidfd_open, the identity is verified immediately before
-    the signal; campaigns, which kill processes of other users' making, do not start there.
+    the signal; campaigns refuse to start there.
     Source: pidfd_open(2).
     """
     with suppress(ProcessLookupError, PermissionError):

@@ -99,6 +99,7 @@ class Network:
         self._servers: list[asyncio.Server] = []
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         for route in self._routes:
@@ -113,13 +114,23 @@ class Network:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for server in self._servers:
-            server.close()
-        for connection in self._connections:
+        self._is_closed = True
+        await self._stop_listening()
+        for connection in list(self._connections):
             connection.abort()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _stop_listening(self) -> None:
+        loop = asyncio.get_running_loop()
+        for each in chain.from_iterable(server.sockets for server in self._servers):
+            loop.remove_reader(each.fileno())
+        # What was accepted before gets its transport in the next turn.  asyncio leaks the socket
+        # if the server is closed by then (3.11).
+        await asyncio.sleep(0)
+        for server in self._servers:
+            server.close()
 
     def rule(self, way: Way) -> Rule:
         """The rule that is in force from ``way[0]`` to ``way[1]``."""
@@ -182,22 +193,20 @@ class Network:
         self, route: Route
     ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.ensure_future(self._serve(route, reader, writer))
+            peer = writer.get_extra_info("peername")
+            # The caller may be gone by now, and connections accepted before the end arrive after.
+            if peer is None or self._is_closed:
+                writer.transport.abort()
+                return
+            # Registered before its task runs: a task that is cancelled first never runs.
+            connection = _Connection(self, (self._caller(peer[1]), route.name), writer)
+            self._connections.add(connection)
+            task = asyncio.ensure_future(connection.serve(reader, route.target))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _: self._connections.discard(connection))
 
         return accept
-
-    async def _serve(
-        self, route: Route, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        caller = self._caller(writer.get_extra_info("peername")[1])
-        connection = _Connection(self, (caller, route.name), writer)
-        self._connections.add(connection)
-        try:
-            await connection.serve(reader, route.target)
-        finally:
-            self._connections.discard(connection)
 
     def _caller(self, port: int) -> str:
         """Whose socket has the local *port*; all processes are listed only if it is a new one."""

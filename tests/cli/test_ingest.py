@@ -153,7 +153,7 @@ def test_a_file_beside_it_that_is_another_s_changes_nothing(project, text):
     assert rows(project)["revision is positive"]["true"] == 1
 
 
-@pytest.mark.parametrize("name", ["/dev/zero", "/dev"])
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/full"])
 def test_what_is_neither_a_file_nor_a_pipe_is_refused(project, name):
     done = project.cli("ingest", name)
     assert done.returncode == 2

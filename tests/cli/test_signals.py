@@ -13,6 +13,7 @@ import pytest
 from assertlib.cli import signals
 
 from ..evidence.projects import BIN, Project, environment
+from ..support import heed_hangups
 
 PROGRAM = """
 import signal, subprocess, sys, time
@@ -31,11 +32,6 @@ HANDLED = "signal.signal(signal.{name}, lambda *_: sys.exit(print('stopped in or
 @pytest.fixture
 def project(tmp_path):
     return Project(tmp_path)
-
-
-def heed_hangups():
-    """These tests may run under nohup, whose children ignore the signal."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def started(project, program, *words):

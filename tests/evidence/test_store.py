@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -268,6 +269,20 @@ with Store(sys.argv[1]) as store:
     except StoreError as error:
         print(error)
 """
+
+
+def test_opening_a_store_keeps_the_locks_of_another_in_the_same_process(tmp_path):
+    path = tmp_path / "evidence.db"
+    Store(path).close()
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    Store(path).close()
+    intruder = "import sqlite3, sys; sqlite3.connect(sys.argv[1], 0).execute('BEGIN IMMEDIATE')"
+    done = subprocess.run(
+        [sys.executable, "-c", intruder, path], capture_output=True, text=True, check=False
+    )
+    writer.close()
+    assert "database is locked" in done.stderr
 
 
 def test_a_full_disk_is_an_error_and_changes_nothing(tmp_path):

@@ -336,7 +336,7 @@ def check(directory, program, action):
     assert not worked.is_alive(), "another thread hangs"
     # Without memory for its call, `__exit__` of a trial does not run.
     still_open = recorder.trial_id
-    assert still_open is None or type(action) is NoMemory, still_open
+    assert still_open is None or (type(action) is NoMemory and program.raised), still_open
     always(False, "later", {"x": 1})
     with trial("last"):
         always(False, "later")
@@ -423,6 +423,7 @@ def steps(action, seed, sample, within=""):
     else:
         places, _ = isolated(action, None, 0)
         lines = [events for place, events in places.items() if within in place]
+        assert lines, f"no place contains {within!r}"
     taken = lines if sample is None else rng.sample(lines, min(sample, len(lines)))
     for events in taken:
         # The first time that the line runs, and one of the others.
@@ -448,7 +449,8 @@ def main():
         del ACTIONS["no memory"]
     for action in options.action or [*ACTIONS, *CALLS]:
         if options.event is not None:
-            isolated(action, options.event, options.event + options.seed)
+            _, taken = isolated(action, options.event, options.event + options.seed)
+            assert taken, f"{action}: there are fewer events"
             continue
         taken, size = steps(action, options.seed, options.sample, options.within)
         print(f"{action}: at {taken:,} of {size:,} places, no failure", flush=True)

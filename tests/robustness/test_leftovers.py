@@ -27,7 +27,7 @@ from assertlib.robustness.leftovers import Ledger, LedgerError, sweep
 from assertlib.robustness.removal import bring_home
 
 from .. import support
-from ..support import child_environment
+from ..support import child_environment, heed_hangups
 from .campaigns import command, robustness
 
 SEED = int(os.environ.get("TEST_SEED") or secrets.randbelow(1 << 32))
@@ -105,6 +105,7 @@ class Place:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_hangups,
         )
 
     def run_another(self):

@@ -402,7 +402,7 @@ def test_what_the_kernel_turns_down_is_told(monkeypatch, tmp_path):
 @pytest.fixture
 def place():
     """A directory that every user reaches."""
-    path = Path(tempfile.mkdtemp(prefix="assertlib-netfilter-"))
+    path = Path(tempfile.mkdtemp(prefix="assertlib-netfilter-", dir="/tmp"))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)

@@ -5,6 +5,8 @@ A network that is bad on request, between real processes.
 import asyncio
 import os
 import random
+import socket
+import struct
 import subprocess
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,6 +17,8 @@ from hypothesis import strategies as st
 
 from assertlib.robustness.cluster import free_ports
 from assertlib.robustness.proxy import BLACKHOLE, CUT, WHOLE, Network, Route, Rule, owner_of
+
+from ..leaks import sockets
 
 PATIENCE = 10
 SOON = 0.3
@@ -290,3 +294,35 @@ async def stranger(echo):
 def test_nobody_owns_a_port_that_is_free():
     (port,) = free_ports(1)
     assert owner_of(port, {"us": {os.getpid()}, "gone": {2**22 - 1}}) is None
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_caller_that_is_gone_before_it_is_served_leaves_no_socket_open(echo, is_open):
+    def call_and_reset(port):
+        with socket.create_connection(("127.0.0.1", port)) as caller:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async def scenario():
+        async with network(echo) as (_, port):
+            # The loop is held up meanwhile, so that it accepts callers that are gone.
+            for _ in range(20):
+                call_and_reset(port)
+            if is_open:
+                await asyncio.sleep(0.05)
+
+    before = sockets()
+    asyncio.run(scenario())
+    assert sockets() == before
+
+
+def test_a_caller_that_is_accepted_as_the_network_closes_leaves_no_socket_open(echo):
+    async def scenario(steps):
+        async with network(echo) as (_, port):
+            with socket.create_connection(("127.0.0.1", port)):
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+
+    before = sockets()
+    for steps in range(20):
+        asyncio.run(scenario(steps))
+        assert sockets() == before, steps

@@ -149,7 +149,8 @@ class GrpcReceiver:
 
     def __init__(self):
         self.received = Received()
-        self._server = grpc.server(futures.ThreadPoolExecutor(4))
+        self._threads = futures.ThreadPoolExecutor(4)
+        self._server = grpc.server(self._threads)
         metrics_grpc.add_MetricsServiceServicer_to_server(_Metrics(self.received), self._server)
         logs_grpc.add_LogsServiceServicer_to_server(_Logs(self.received), self._server)
         self.port = self._server.add_insecure_port(f"{LOOPBACK}:0")
@@ -157,6 +158,7 @@ class GrpcReceiver:
 
     def close(self):
         self._server.stop(None).wait()
+        self._threads.shutdown()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,5 +1,5 @@
 """
-HTML pages of one file: data as JSON, and a policy that runs the page's own script and style only.
+HTML pages in one file: data as JSON, and a policy that allows the page's own scripts and styles.
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ import hashlib
 import json
 from importlib.resources import files
 
-_DATA = "@DATA@"
-
 
 def render(package: str, name: str, data: object) -> str:
     """
-    The page *name* of *package*, showing *data*.
+    Render a template with its data.
 
-    Its template has `@DATA@` where the JSON goes, and `@SCRIPTS@` and `@STYLES@` in its
-    Content-Security-Policy, for the hashes of its own elements.
+    The template marks the place of the JSON with `@DATA@`, and with `@SCRIPTS@` and `@STYLES@`, in
+    its Content-Security-Policy, the places of the hashes of its own elements.
 
     Args:
-        data: Whatever `json.dumps` takes; iterables are written as lists.
+        package: The package that holds the template.
+        name: File name of the template.
+        data: Whatever `json.dumps` accepts; other iterables are written as lists.
+
+    Returns:
+        The page as text.
     """
     page = files(package).joinpath(name).read_text(encoding="utf-8")
     for element, place in (("script", "@SCRIPTS@"), ("style", "@STYLES@")):
@@ -29,7 +32,7 @@ def render(package: str, name: str, data: object) -> str:
         page = page.replace(place, " ".join(hashes), 1)
     text = json.dumps(data, separators=(",", ":"), default=list)
     # Nothing in it may end the element that it stands in.
-    return page.replace(_DATA, text.replace("<", "\\u003c"), 1)
+    return page.replace("@DATA@", text.replace("<", "\\u003c"), 1)
 
 
 def _hash_source(text: str) -> str:
