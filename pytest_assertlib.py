@@ -1,8 +1,8 @@
 """
-``pytest --assertlib``: records the session, one trial a test.
+``pytest --assertlib``: record the session, one trial per test.
 
-Every pytest of an environment with assertlib imports this module, so it is outside of the package:
-nothing of that is imported, and no fork hook registered, without the option.
+Every pytest in an environment with assertlib imports this module.  It is not part of the package,
+because importing the package registers fork hooks: without the option, that must not happen.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Start to record, if asked to."""
+    """Start to record if ``--assertlib`` is given."""
     if not config.getoption("--assertlib"):
         return
     try:
         from assertlib.pytest_session import start
     except ModuleNotFoundError as error:
+        # A missing module of assertlib itself is no missing extra, and keeps its traceback.
         if error.name is not None and error.name.startswith("assertlib"):
             raise
         raise pytest.UsageError(

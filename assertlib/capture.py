@@ -1,5 +1,5 @@
 """
-The caller of an assertion: where it stands, and what its condition looked like.
+The caller of an assertion: its location, and its condition with the values in it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,27 @@ if TYPE_CHECKING:
 
 
 _importing = Lock()
-# A child can never import what another thread was importing when it was forked.
+# A child that was forked while another thread held the import lock could never import.  A fork
+# waits for the import instead.
 _importing.hold_across_forks(lambda: None)
 
 
 def _capturing() -> Callable[[FrameType], Captured | None]:
-    """What captures, imported when the first assertion is false: stores start faster without."""
+    """Return the function that captures, imported at the first false hit: stores start faster."""
     from .condition import captured
 
     return captured
 
 
 class Caller:
-    """The code that called an assertion."""
+    """
+    The code that called an assertion.
+
+    Args:
+        frame: The frame that the assertion was called from.
+        root: Directory of the project; paths of files in it are relative to it.
+        capture: Whether `captured` looks for the condition at all.
+    """
 
     __slots__ = ("_capture", "_frame", "_root")
 
@@ -39,25 +47,26 @@ class Caller:
         self._capture = capture
 
     def location(self) -> Location:
-        """File (relative to the project if it is inside), function and line."""
+        """File (relative to the project if inside it), function and line."""
         return location_of(self._frame, self._root)
 
     def captured(self) -> Captured | None:
-        """Condition and values; None when the source is not at hand."""
+        """The condition and its values; None without source."""
         if not self._capture:
             return None
         try:
             return _importing.run(_capturing)(self._frame)
         except Exception as error:
             interrupts.reraise(error)
-            # Source that changed on disk, exotic frames: the hit counts without it.
+            # An unusual frame or an unreadable file must not lose the hit, which counts without it.
             return None
 
 
 def location_of(frame: FrameType, root: str) -> Location:
-    """Where *frame* stands now."""
+    """The current location of *frame*; its file is relative to *root* if inside."""
     code = frame.f_code
     class_name, _, function = code.co_qualname.rpartition(".")
+    # The enclosing scope of a nested function is another function, not a class.
     if class_name.endswith("<locals>"):
         class_name = ""
     file = code.co_filename

@@ -1,5 +1,5 @@
 """
-Verify the assertions with seeded defects: each is planted in a copy and has to be caught.
+Verify the assertions with seeded defects: each is planted in a copy and must be caught.
 
 A seeded defect is a patch, ``NAME.patch``, that begins with a one-sentence description and
 trailers:
@@ -47,7 +47,7 @@ _TRAILER = re.compile(r"^(Issue|Invariant): (.+)$", re.MULTILINE)
 _BEGIN, _END = "<!-- track record -->", "<!-- end of track record -->"
 _SHRINK_SECONDS = 10.0
 _APART = 1_000_000
-"""Seeds between two repetitions, so that none sees the same trials."""
+"""Distance between the first seeds of two repetitions, so that they share no trials."""
 
 
 class ChallengeError(UsageError):
@@ -74,7 +74,14 @@ class Defect:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt to catch a defect; *found* is None if it failed."""
+    """
+    One attempt to catch a defect.
+
+    Attributes:
+        found: The failure that caught it; None if nothing did.
+        trials: Number of trials run, including those after the catch.
+        seconds: Duration in real seconds.
+    """
 
     found: Found | None
     trials: int
@@ -82,7 +89,7 @@ class Attempt:
 
     @property
     def cost(self) -> float:
-        """Trials until it was caught; infinite if it was not."""
+        """Number of trials up to the catch; infinite without one."""
         return self.found.trial if self.found else float("inf")
 
 
@@ -92,7 +99,9 @@ class Result:
     The result of challenging one defect.
 
     Attributes:
-        best: The catch with the shortest tape, which is then shrunk.
+        random: Attempts with random trials.
+        guided: Attempts with a guided search.
+        best: The catch with the shortest tape, after shrinking; None without a catch.
     """
 
     defect: Defect
@@ -102,17 +111,19 @@ class Result:
 
     @property
     def is_caught(self) -> bool:
-        """Whether every attempt caught it, and its tape reproduces the failure."""
+        """Whether every attempt caught the defect and the tape of the best reproduces it."""
+        # A catch that its own tape does not reproduce may owe nothing to the defect.
         is_sure = self.best is not None and not self.best.is_flaky
         return is_sure and all(each.found for each in (*self.random, *self.guided))
 
 
 def read_defects(directory: Path, names: Sequence[str] = ()) -> list[Defect]:
     """
-    The defects in *directory*, or those of *names*.
+    Read the defects in *directory*, or only those called *names*.
 
     Raises:
-        ChallengeError: No defect exists, or one lacks its description or trailers.
+        ChallengeError: There are no defects, a name is unknown, or a patch lacks its description or
+            a trailer.
     """
     paths = files_in(directory, ".patch")
     unknown = set(names) - {path.stem for path in paths}
@@ -123,12 +134,14 @@ def read_defects(directory: Path, names: Sequence[str] = ()) -> list[Defect]:
 
 
 def _read(path: Path) -> Defect:
+    # The trailers are searched above the first hunk only: the patched lines may contain similar
+    # text.
     head, found, _ = _text(path).partition("\n--- ")
     trailers = dict(_TRAILER.findall(head))
     about = " ".join(head.split("\n\n", 1)[0].split())
     if not found or not about or set(trailers) != {"Issue", "Invariant"}:
         raise ChallengeError(
-            f"{path}: begin with a sentence, an empty line, and `Issue:` and `Invariant:`"
+            f"{path}: begin with a sentence, a blank line, and trailers `Issue:` and `Invariant:`"
         )
     return Defect(path.stem, path, about, trailers["Issue"], trailers["Invariant"])
 
@@ -143,15 +156,18 @@ def _text(path: Path) -> str:
 @contextmanager
 def planted(defect: Defect) -> Iterator[Path]:
     """
-    A copy of the store with *defect* in it.
+    Copy the store into a temporary directory and apply *defect* to the copy.
 
     Raises:
         ChallengeError: The patch does not apply.
     """
     with tempfile.TemporaryDirectory(prefix="assertlib-challenge-") as parent:
         copy = Path(parent) / "copy"
+        # Hidden directories hold recordings and virtual environments, which are no source.
         ignored = shutil.ignore_patterns("__pycache__", ".*")
         shutil.copytree(defect.path.parents[1], copy, ignore=ignored)
+        # The copy is no repository.  The ceiling keeps git from finding one above it, whose
+        # configuration and attributes would affect how the patch is applied.
         applied = git.run(
             copy, "apply", "--", str(defect.path.resolve()),
             environment={"GIT_CEILING_DIRECTORIES": parent},
@@ -170,22 +186,27 @@ def challenge(
     tick: Callable[[], None] = lambda: None,
 ) -> Result:
     """
-    Try to catch *defect*, *repeats* times at random and as often guided.
+    Try to catch a defect with random trials and with guided search.
 
     Args:
-        plan: How to explore, each time.
+        defect: The defect to plant.
+        plan: The plan of each attempt; its first seed, guidance and stopping rule are replaced.
+        repeats: Number of attempts of each kind.
         report: Receives progress messages.
         tick: Called periodically while exploring.
 
     Raises:
         ChallengeError: The patch does not apply.
     """
+    # Random and guided attempts of one number share their seeds, so that only guidance differs.
+    # Attempts do not shrink, since only the best catch is reproduced in the end.
     plans = [
         replace(plan, guided=guided, first=number * _APART, stops=_is_catalogued, shrinks=0.0)
         for guided in (False, True)
         for number in range(repeats)
     ]
     with planted(defect) as copy:
+        # The copy precedes all other directories, so that its modules hide the original ones.
         here = [replace(each, path=(str(copy), *each.path)) for each in plans]
         attempts = tuple(_attempt(each, report, tick) for each in here)
         found = [each.found for each in attempts if each.found]
@@ -197,6 +218,8 @@ def challenge(
 
 
 def _is_catalogued(found: Found) -> bool:
+    # A crash or deadlock reveals a defect, but only an assertion of an invariant is evidence that
+    # the catalog covers it.
     return found.failure.invariant is not None
 
 
@@ -213,7 +236,14 @@ def _attempt(plan: Plan, report: Callable[[str], None], tick: Callable[[], None]
 
 
 def table(results: Sequence[Result], commit: str, repeats: int) -> str:
-    """The results as a Markdown table."""
+    """
+    Format the results as a Markdown table.
+
+    Args:
+        results: One result per defect.
+        commit: Commit that the defects were planted in, for the last column.
+        repeats: Number of attempts of each kind.
+    """
     lines = [
         "| defect | modelled on | caught by | trials, random | trials, guided | after the last fault | choices, shrunk | last reproduced at |",
         "|---|---|---|---|---|---|---|---|",
@@ -221,18 +251,18 @@ def table(results: Sequence[Result], commit: str, repeats: int) -> str:
     lines += [_row(result, commit) for result in results]
     lines += [
         "",
-        f"Trials until it was caught: the median of {repeats}, and the least and the most.",
-        "A dash is a try that did not catch it in its time.",
+        f"Trials until the defect was caught: median of {repeats} attempts, minimum and maximum.",
+        "A dash marks an attempt that did not catch it in time.",
     ]
     return "\n".join(lines)
 
 
 def read_page(path: Path) -> tuple[str, str]:
     """
-    The parts of the Markdown file at *path* before and after its table.
+    Return the parts of the Markdown file at *path* before and after its table.
 
     Raises:
-        ChallengeError: Its table markers are missing, or it is not UTF-8.
+        ChallengeError: The table markers are missing, or the file is not UTF-8.
     """
     page = _text(path)
     begin, end = page.find(_BEGIN), page.find(_END)
@@ -242,11 +272,12 @@ def read_page(path: Path) -> tuple[str, str]:
 
 
 def read_record(path: Path) -> dict[str, str]:
-    """The commit at which each defect was last caught, from the table of the page at *path*."""
+    """Return the commit at which each defect was last caught, from the page at *path*."""
     try:
         page = _text(path)
     except OSError:
         return {}
+    # Cells escape their pipes, see `_row`; the header has no bold name and is skipped.
     rows = page.partition(_BEGIN)[2].partition(_END)[0].splitlines()
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
     named = [(re.match(r"\*\*(.+?)\*\*", row[0]), row[-1]) for row in cells if row]
@@ -270,6 +301,8 @@ def _row(result: Result, commit: str) -> str:
 
 
 def _spread(attempts: Sequence[Attempt]) -> str:
+    # An attempt without a catch costs infinity: it sorts last and pulls the median up, instead of
+    # being left out.
     costs = sorted(attempt.cost for attempt in attempts)
     if not costs:
         return ""

@@ -1,6 +1,8 @@
 """
-Comparisons and named propositions, which also record how close
-they came.
+Comparisons and named propositions: assertions that also record how close they came.
+
+The record is *guidance* on the wire: the extreme of ``left - right``, or of the number of
+propositions that held at once.  Reports show it, and a search can maximize it.
 
 Source of names and meaning: the Antithesis SDKs.
 """
@@ -41,6 +43,8 @@ def _compare(
     *,
     maximize: bool,
 ) -> bool:
+    # Compared in each mode, since the result is returned even with recording off.  A NaN or a
+    # comparison of the store's own decides here; the gap below is guidance only.
     try:
         outcome = bool(holds(left, right))
     except Exception as error:
@@ -52,12 +56,14 @@ def _compare(
     try:
         return count(kind, outcome, message, lambda: merged(details, data), invariant)
     finally:
-        # After the assertion: readers of the wire give guidance to one they know.
+        # After the hit, since readers of the wire attach guidance to an assertion that has been
+        # declared; and in a `finally`, so that a violation that raises is followed by its guidance.
         _guide_gap(message, left, right, maximize=maximize)
 
 
 def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> None:
-    """Note ``left - right`` if it is a new extreme; operands without a difference have none."""
+    """Record ``left - right`` if it is a new extreme; some operands have no difference."""
+    # Such a message has been reported as an error by then.
     if not isinstance(message, str):
         return
     try:
@@ -71,18 +77,30 @@ def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> 
         recorder.guide(message, NUMERIC, gap, data, caller(), maximize=maximize)
     except Exception as error:
         interrupts.reraise(error)
-        # Not numbers, or a message that can't be a key: the comparison counts without guidance.
+        # Texts and other operands without a numeric gap, or one beyond all floats: the comparison
+        # counts without guidance.
         return
 
 
 def _is_extreme(message: str, value: float, *, maximize: bool) -> bool:
+    # A filter without the lock.  A mark that is out of date costs a call of the recorder, which
+    # compares again under its lock.
     best = fast_path.marks.get(message)
     return best is None or (value > best if maximize else value < best)
 
 
 def _is_finite(value: object) -> bool:
     number = float(value)  # type: ignore[arg-type]
+    # For infinities and NaN the difference is NaN.
     return number - number == 0.0
+
+
+# The recorded extreme is the one that matters: for an always, the gap nearest to a violation, and
+# for a sometimes, the gap nearest to success.  So `always_greater_than` minimizes ``left - right``,
+# and `sometimes_greater_than` maximizes it.
+#
+# The decorator repeats relation and direction of the body, since the accelerator counts by them
+# without calling it; tests/accelerator compares both.
 
 
 @fast_path.accelerated("comparison", ALWAYS, relation="gt", maximize=False)
@@ -94,7 +112,22 @@ def always_greater_than(
     *,
     invariant: str | None = None,
 ) -> bool:
-    """`always` ``left > right``; records how close it came."""
+    """
+    Assert that ``left > right`` on every evaluation, and record how close it came.
+
+    Args:
+        left: The left operand; any object that compares with *right*.
+        right: The right operand.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `always`; ``left`` and ``right`` are added to them.
+        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
+
+    Returns:
+        Whether the comparison holds.  One that raises is recorded as an error and returns False.
+
+    Raises:
+        InvariantViolation: The comparison is false, in mode ``raise``.
+    """
     return _compare(ALWAYS, operator.gt, left, right, message, details, invariant, maximize=False)
 
 
@@ -107,7 +140,22 @@ def always_greater_than_or_equal_to(
     *,
     invariant: str | None = None,
 ) -> bool:
-    """`always` ``left >= right``; records how close it came."""
+    """
+    Assert that ``left >= right`` on every evaluation, and record how close it came.
+
+    Args:
+        left: The left operand; any object that compares with *right*.
+        right: The right operand.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `always`; ``left`` and ``right`` are added to them.
+        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
+
+    Returns:
+        Whether the comparison holds.  One that raises is recorded as an error and returns False.
+
+    Raises:
+        InvariantViolation: The comparison is false, in mode ``raise``.
+    """
     return _compare(ALWAYS, operator.ge, left, right, message, details, invariant, maximize=False)
 
 
@@ -120,7 +168,22 @@ def always_less_than(
     *,
     invariant: str | None = None,
 ) -> bool:
-    """`always` ``left < right``; records how close it came."""
+    """
+    Assert that ``left < right`` on every evaluation, and record how close it came.
+
+    Args:
+        left: The left operand; any object that compares with *right*.
+        right: The right operand.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `always`; ``left`` and ``right`` are added to them.
+        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
+
+    Returns:
+        Whether the comparison holds.  One that raises is recorded as an error and returns False.
+
+    Raises:
+        InvariantViolation: The comparison is false, in mode ``raise``.
+    """
     return _compare(ALWAYS, operator.lt, left, right, message, details, invariant, maximize=True)
 
 
@@ -133,7 +196,22 @@ def always_less_than_or_equal_to(
     *,
     invariant: str | None = None,
 ) -> bool:
-    """`always` ``left <= right``; records how close it came."""
+    """
+    Assert that ``left <= right`` on every evaluation, and record how close it came.
+
+    Args:
+        left: The left operand; any object that compares with *right*.
+        right: The right operand.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `always`; ``left`` and ``right`` are added to them.
+        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
+
+    Returns:
+        Whether the comparison holds.  One that raises is recorded as an error and returns False.
+
+    Raises:
+        InvariantViolation: The comparison is false, in mode ``raise``.
+    """
     return _compare(ALWAYS, operator.le, left, right, message, details, invariant, maximize=True)
 
 
@@ -146,7 +224,19 @@ def sometimes_greater_than(
     *,
     invariant: str | None = None,
 ) -> bool:
-    """`sometimes` ``left > right``; records how near it came."""
+    """
+    Assert that ``left > right`` at least once in a run, and record how close it came.
+
+    Args:
+        left: The left operand; any object that compares with *right*.
+        right: The right operand.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `sometimes`; ``left`` and ``right`` are added to them.
+        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
+
+    Returns:
+        Whether the comparison holds.  One that raises is recorded as an error and returns False.
+    """
     return _compare(SOMETIMES, operator.gt, left, right, message, details, invariant, maximize=True)
 
 
@@ -159,7 +249,19 @@ def sometimes_greater_than_or_equal_to(
     *,
     invariant: str | None = None,
 ) -> bool:
-    """`sometimes` ``left >= right``; records how near it came."""
+    """
+    Assert that ``left >= right`` at least once in a run, and record how close it came.
+
+    Args:
+        left: The left operand; any object that compares with *right*.
+        right: The right operand.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `sometimes`; ``left`` and ``right`` are added to them.
+        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
+
+    Returns:
+        Whether the comparison holds.  One that raises is recorded as an error and returns False.
+    """
     return _compare(SOMETIMES, operator.ge, left, right, message, details, invariant, maximize=True)
 
 
@@ -172,7 +274,19 @@ def sometimes_less_than(
     *,
     invariant: str | None = None,
 ) -> bool:
-    """`sometimes` ``left < right``; records how near it came."""
+    """
+    Assert that ``left < right`` at least once in a run, and record how close it came.
+
+    Args:
+        left: The left operand; any object that compares with *right*.
+        right: The right operand.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `sometimes`; ``left`` and ``right`` are added to them.
+        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
+
+    Returns:
+        Whether the comparison holds.  One that raises is recorded as an error and returns False.
+    """
     return _compare(
         SOMETIMES, operator.lt, left, right, message, details, invariant, maximize=False
     )
@@ -187,7 +301,19 @@ def sometimes_less_than_or_equal_to(
     *,
     invariant: str | None = None,
 ) -> bool:
-    """`sometimes` ``left <= right``; records how near it came."""
+    """
+    Assert that ``left <= right`` at least once in a run, and record how close it came.
+
+    Args:
+        left: The left operand; any object that compares with *right*.
+        right: The right operand.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `sometimes`; ``left`` and ``right`` are added to them.
+        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
+
+    Returns:
+        Whether the comparison holds.  One that raises is recorded as an error and returns False.
+    """
     return _compare(
         SOMETIMES, operator.le, left, right, message, details, invariant, maximize=False
     )
@@ -206,11 +332,13 @@ def _combine(
     *,
     maximize: bool,
 ) -> bool:
+    # Evaluated once, into a copy: outcome, details and guidance must agree, whatever the mapping
+    # computes at each access.
     try:
         named = truths(named_bools)
     except Exception as error:
         interrupts.reraise(error)
-        return refuse(message, f"its propositions have no truth by name: {bounded_repr(error)}")
+        return refuse(message, f"its propositions have no truth values: {bounded_repr(error)}")
     outcome = together(named.values())
     if recorder.mode == OFF:
         return outcome
@@ -221,9 +349,11 @@ def _combine(
 
 
 def _guide_frontier(message: str, named: Mapping[str, bool], *, maximize: bool) -> None:
-    """Note how many propositions are true at once if there were never more (or fewer)."""
+    """Record how many propositions are true at once if there were never more, or fewer."""
     if not isinstance(message, str):
         return
+    # An always_some fails when none holds, so its extreme is the fewest; a sometimes_all needs all
+    # of them, so its extreme is the most.
     holding = sum(named.values())
     try:
         if not _is_extreme(message, holding, maximize=maximize):
@@ -241,7 +371,23 @@ def always_some(
     *,
     invariant: str | None = None,
 ) -> bool:
-    """`always` at least one of the propositions, which are shown by name."""
+    """
+    Assert that at least one of several propositions holds on every evaluation.
+
+    Args:
+        named_bools: The propositions by name: bools or objects with a truth value, not callables.
+            An empty mapping is false, as `any` is.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `always`; the propositions are added to them.
+        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
+
+    Returns:
+        Whether one holds.  Propositions without a truth value are recorded as an error and return
+        False.
+
+    Raises:
+        InvariantViolation: None of them holds, in mode ``raise``.
+    """
     return _combine(ALWAYS, any, named_bools, message, details, invariant, maximize=False)
 
 
@@ -253,5 +399,18 @@ def sometimes_all(
     *,
     invariant: str | None = None,
 ) -> bool:
-    """`sometimes` all of the propositions at once, which are shown by name."""
+    """
+    Assert that several propositions hold at the same time at least once in a run.
+
+    Args:
+        named_bools: The propositions by name: bools or objects with a truth value, not callables.
+            An empty mapping is true, as `all` is.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `sometimes`; the propositions are added to them.
+        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
+
+    Returns:
+        Whether all hold.  Propositions without a truth value are recorded as an error and return
+        False.
+    """
     return _combine(SOMETIMES, all, named_bools, message, details, invariant, maximize=True)

@@ -1,19 +1,21 @@
 """
 The public calls: always, sometimes, reachable and their kin.
 
-Rules common to all of them, and to the Antithesis SDKs whose names and
-argument order they share:
+Rules common to all of them, and to the Antithesis SDKs whose names and argument order they share:
 
-* *message* is the assertion's name: literal, constant, at one call site only.
-* *details* is a mapping, or a callable that returns one; it is serialised, or
-  called, only when a record is written.
+* *message* is the name of the assertion: literal, constant, and used at one call site only.
+* *details* is a mapping, or a callable that returns one; it is serialized, or called, only when a
+  record is written.
 * They return the condition as a bool and, in mode ``record``, never raise.
-* *condition* may be a lambda or a local function without arguments.  It is not
-  called when recording is off, and with ``every=1000`` only at the first and
-  at each thousandth call.  A call that did not evaluate it returns True.
+* *condition* may be a lambda or a local function without arguments.  It is not called when
+  recording is off, and with ``every=1000`` only at the first call and at each thousandth after
+  it.  A call that did not evaluate its condition returns True.
 
-Meaning of the kinds: Antithesis, "Assertions in Antithesis" (properties and
-assertions), and ``assertlib.model``.
+Meaning of the kinds: Antithesis, "Assertions in Antithesis" (properties and assertions), and
+``assertlib.model``.
+
+Over 500 lines, since the docstrings of the calls are the reference of the SDK, and the calls share
+the slow path below them.
 """
 
 from __future__ import annotations
@@ -47,22 +49,26 @@ if TYPE_CHECKING:
 
     Details = Mapping[str, object] | Callable[[], Mapping[str, object]]
     Condition = object
-    """A bool or anything with a truth value, or a lambda that returns one."""
+    """A bool or any object with a truth value, or a lambda that returns one."""
 
     class BoundCondition(Protocol):
-        """An assertion whose name is fixed, for hot code."""
+        """An always, always_or_unreachable or sometimes with a fixed name, for hot code."""
 
         def __call__(self, condition: Condition, details: Details | None = None) -> bool:
-            """Evaluate it."""
+            """Evaluate the assertion; parameters and result are those of `always`."""
 
     class BoundPoint(Protocol):
-        """A reachable or unreachable whose name is fixed."""
+        """A reachable or unreachable with a fixed name."""
 
         def __call__(self, details: Details | None = None) -> bool:
-            """Say that this point was reached."""
+            """Record that this point was reached; see `reachable` and `unreachable`."""
 
 
-# A cell is taken and counted on one line, so that a fork under a tracer comes before or after.
+# Counters of the fast path, by message.  With the accelerator these stay empty, since its cells
+# cannot be unpacked in Python; the calls that it hands over are counted by `count`.
+#
+# Each use takes and counts a cell on one line.  A tracer may fork between lines, and a child forked
+# between the two steps would count in memory of its parent.
 _always_true = fast_path.pairs(ALWAYS, True)
 _always_or_unreachable_true = fast_path.pairs(ALWAYS_OR_UNREACHABLE, True)
 _sometimes_true = fast_path.pairs(SOMETIMES, True)
@@ -72,11 +78,14 @@ _reachable_true = fast_path.pairs(REACHABLE, True)
 
 class InvariantViolation(AssertionError):  # noqa: N818 (the name of the contract)
     """
-    An assertion came out false in mode ``raise``.
+    A violated assertion, raised in mode ``raise`` after it was recorded.
+
+    Under pytest it is raised only in the thread that runs the test; a violation in another thread
+    is recorded and fails the test at its end.
 
     Attributes:
         message: Name of the assertion.
-        invariant: Id of the invariant it protects, if it names one.
+        invariant: Id of the invariant that the assertion protects; None if it cites none.
     """
 
     def __init__(self, hit: Hit) -> None:
@@ -87,11 +96,14 @@ class InvariantViolation(AssertionError):  # noqa: N818 (the name of the contrac
         self._text: str | None = None
 
     def __str__(self) -> str:
+        # The explanation reads the catalog.  A store that catches the exception and goes on does
+        # not pay for it.
         if self._text is None:
             self._text = recorder.explain(self._hit) or brief(self._hit)
         return self._text
 
     def __reduce__(self) -> tuple[object, tuple[str, str, str | None]]:
+        # As text, since the process that receives it may have neither the catalog nor the tools.
         return _restored, (str(self), self.message, self.invariant)
 
 
@@ -104,7 +116,7 @@ def _restored(text: str, message: str, invariant: str | None) -> InvariantViolat
 
 
 def brief(hit: Hit) -> str:
-    """What the process itself knows of a violation, in a few lines."""
+    """Describe a violation in a few lines, without the catalog."""
     lines = [f"{hit.kind.name} {hit.message!r} is violated at {hit.location}"]
     if hit.invariant is not None:
         lines.append(f"  invariant: {hit.invariant}")
@@ -116,7 +128,7 @@ def brief(hit: Hit) -> str:
     if hit.trial is not None:
         seed = "" if hit.seed is None else f" (seed {hit.seed})"
         lines.append(f"  trial: {hit.trial}{seed}")
-    # Only here: a store that raises for nothing starts faster without.
+    # Imported at the first violation: a store without one starts faster.
     from .control_characters import escaped
 
     return escaped("\n".join(lines))
@@ -125,6 +137,7 @@ def brief(hit: Hit) -> str:
 # -- the caller --------------------------------------------------------------
 
 _internal_files: set[str] = {__file__}
+# Code objects, since a frame has no reference to its function.
 _wrappers: set[CodeType] = set()
 
 
@@ -132,8 +145,11 @@ def wrapper(function: F) -> F:
     """
     Mark a function that passes its own ``message`` parameter on to an assertion.
 
-    The callers of the function then are the sites of the assertion, for the
-    scanner and in every record; each must give a literal message.
+    The callers of the function then are the sites of the assertion, for the scanner and in every
+    record; each must pass a literal message.
+
+    Returns:
+        The function itself, unchanged.  Only Python functions can be marked.
     """
     code: CodeType | None = getattr(function, "__code__", None)
     if code is not None:
@@ -142,13 +158,20 @@ def wrapper(function: F) -> F:
 
 
 def internal(file: str) -> None:
-    """Leave the module at *file* out when looking for an assertion's caller."""
+    """Skip the frames of the module at *file* in the search for the caller of an assertion."""
     _internal_files.add(file)
 
 
 def caller(*, captures: bool = True) -> capture.Caller:
-    """The nearest frame that is neither ours nor a wrapper's."""
+    """
+    Find the nearest frame that belongs neither to the SDK nor to a wrapper.
+
+    Args:
+        captures: Whether the frame is at a call with a condition, which can be captured from it.
+    """
     frame: FrameType = sys._getframe(1)
+    # A thread may start in an assertion, as in ``start_new_thread(always, ...)``.  Then each frame
+    # is one of the SDK, and the outermost stands in.
     while frame.f_back is not None and _is_passed_over(frame.f_code):
         frame = frame.f_back
     return capture.Caller(frame, recorder.root, capture=captures)
@@ -158,7 +181,7 @@ def _is_passed_over(code: CodeType) -> bool:
     return code.co_filename in _internal_files or code in _wrappers
 
 
-# -- the careful way ---------------------------------------------------------
+# -- the slow path -----------------------------------------------------------
 
 _sampled: dict[tuple[Kind, str], int] = {}
 
@@ -171,9 +194,19 @@ def slow_path(
     invariant: str | None,
     every: int = 1,
 ) -> bool:
-    """Everything but the happy path of an assertion with a condition."""
+    """
+    Evaluate an assertion whose hit could not be counted on the fast path.
+
+    Args:
+        kind: The claim of the assertion.
+        condition: As for `always`; a constant for a point.
+        message: As for `always`; so are *details*, *invariant*, *every* and the result.
+    """
+    # Before anything is evaluated: with recording off, callables do not run.
     if recorder.mode == OFF:
         return _unrecorded(kind, condition, message)
+    # The cost of a plain value has been paid when it gets here: skipping it would save nothing,
+    # and could lose a violation.
     if callable(condition) and every != 1 and not _is_sampled(kind, message, every):
         return True
     outcome = evaluate(condition, message)
@@ -183,14 +216,21 @@ def slow_path(
 
 
 def evaluate(condition: Condition, message: str) -> bool | None:
-    """The truth of *condition*; None, and a trouble recorded, if it has none."""
+    """
+    Return the truth of a condition; None if it has none.
+
+    In that case an error is recorded for the assertion *message*.
+    """
     if condition is True or condition is False:
         return condition
     try:
+        # Both lines may run code of the store: `__qualname__` and `__bool__` can be anything.
         reason = _why_not_callable(condition) if callable(condition) else None
         if reason is None:
             return _truth(condition() if callable(condition) else condition)
     except Exception as error:
+        # A time limit that a signal handler raised here belongs to the store.  The same holds
+        # wherever exceptions are caught in these modules.
         interrupts.reraise(error)
         reason = f"its condition raised {bounded_repr(error)}"
     refuse(message, reason)
@@ -198,11 +238,13 @@ def evaluate(condition: Condition, message: str) -> bool | None:
 
 
 def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
-    """The truth of *condition* with recording off; later hits like it take the hot path."""
+    """Return the truth of *condition* with recording off, and move its message to the fast path."""
     try:
         if callable(condition):
             return True
         outcome = bool(condition)
+        # With recording off, the tables hold a scratch cell for each message seen: later calls
+        # cost one lookup, and their hits are counted nowhere.
         if not fast_path.counted(kind, outcome, message):
             recorder.ignore(kind, message, outcome)
     except Exception as error:
@@ -212,12 +254,15 @@ def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
 
 
 def _is_sampled(kind: Kind, message: str, every: int) -> bool:
+    # No lock: threads that race may both evaluate, or shift the samples that follow.  Neither
+    # makes a counter wrong, since evaluated conditions are counted elsewhere.
     try:
         calls = _sampled.get((kind, message), 0)
         _sampled[kind, message] = calls + 1
         return every < 1 or calls % every == 0
     except TypeError:
-        # The message is not a string, which is reported when it is counted, or `every` is not a number.
+        # The message is not hashable, so not a string, which is reported when it is counted; or
+        # `every` is not a number.
         return True
 
 
@@ -225,9 +270,13 @@ _Function = type(lambda: None)
 
 
 def _why_not_callable(condition: object) -> str | None:
-    """Why *condition* must not be called; None for a lambda or a local function."""
+    """Return why *condition* must not be called; None for a lambda or a local function."""
     condition = fast_path.twin_of(condition)
+    # `inspect.CO_COROUTINE` and so on; the base package does without the import of `inspect`.
     coroutine, generator, async_generator = 0x80, 0x20, 0x200
+    # A method or a module's function as condition, as in ``always(store.is_open, ...)``, is most
+    # likely one whose parentheses were forgotten.  It is true as an object, which must not pass,
+    # and calling it could have effects that nobody asked for.
     if not isinstance(condition, _Function):
         return f"its condition is {_described(condition)}, not a truth value: call it"
     code = condition.__code__
@@ -235,6 +284,8 @@ def _why_not_callable(condition: object) -> str | None:
         return "its condition is a coroutine or generator function, which has no truth value"
     if condition.__name__ != "<lambda>" and "<locals>" not in condition.__qualname__:
         return f"its condition is the function {condition.__qualname__}, which was not called"
+    # Keyword-only arguments without a default are left to the call, which then raises a TypeError
+    # that is reported as well.
     if code.co_argcount - len(condition.__defaults__ or ()) > 0:
         return "its condition is a function that needs arguments"
     return None
@@ -249,8 +300,10 @@ def _described(value: object) -> str:
 
 def _truth(value: object) -> bool:
     """
+    Return the truth of *value*.
+
     Raises:
-        TypeError: It is something that would be true whatever it stands for.
+        TypeError: The value is true whatever it stands for: an awaitable or a callable.
     """
     if value is True or value is False:
         return value
@@ -263,16 +316,16 @@ def _truth(value: object) -> bool:
 
 def truths(named: Mapping[str, Condition]) -> dict[str, bool]:
     """
-    The truth of each proposition.
+    Return the truth of each proposition in *named*, by name.
 
     Raises:
-        TypeError: One of them has none.
+        TypeError: A proposition has no truth value, such as a function that was not called.
     """
     return {name: _truth(value) for name, value in named.items()}
 
 
 def refuse(message: object, reason: str) -> bool:
-    """Record that an assertion could not be evaluated; never a pass."""
+    """Record the *reason* why an assertion could not be evaluated; False, as it is never a pass."""
     recorder.record_error(message, reason, caller())
     return False
 
@@ -280,7 +333,11 @@ def refuse(message: object, reason: str) -> bool:
 def count(
     kind: Kind, outcome: bool, message: str, details: Details | None, invariant: str | None
 ) -> bool:
-    """Count an outcome that took some work to find."""
+    """
+    Count a hit of *kind* with *outcome*, on the fast path where possible, and return *outcome*.
+
+    The name of the assertion, *message*, its *details* and its *invariant* are those of `always`.
+    """
     if fast_path.counted(kind, outcome, message):
         return outcome
     return _record(kind, outcome, message, details, invariant)
@@ -301,7 +358,16 @@ def record_at(
     details: Details | None,
     invariant: str | None,
 ) -> bool:
-    """Record a hit at a known place, and raise for a violation where that is the mode."""
+    """
+    Record a hit of *kind* with *outcome* at the place *where*, and return *outcome*.
+
+    The name of the assertion, *message*, its *details* and its *invariant* are those of `always`.
+
+    Raises:
+        InvariantViolation: The hit is a violation, in mode ``raise``.
+    """
+    # Checked here, once for all calls: only plain strings get into the tables of the fast path,
+    # so that a call with any other message ends up here.
     if not isinstance(message, str):
         recorder.record_error(message, "its message is not a string", where)
         return outcome
@@ -311,13 +377,19 @@ def record_at(
         interrupts.reraise(error)
         recorder.record_error(message, f"it could not be recorded: {bounded_repr(error)}", where)
         return outcome
+    # In mode ``raise`` each violation has a record.  The one exception is an assertion in a signal
+    # handler or finalizer that interrupted the recorder: it is deferred, and cannot raise.
     if hit is not None and hit.is_violation and recorder.raises_here:
         raise InvariantViolation(hit)
     return outcome
 
 
 def merged(details: Details | None, extra: Mapping[str, object]) -> Mapping[str, object]:
-    """*details*, evaluated, with *extra* over them."""
+    """
+    Return *details*, called if they are callable, with the keys of *extra* over them.
+
+    Details that are not a mapping are kept under the key ``value``.
+    """
     given = details() if callable(details) else details
     if given is None:
         return extra
@@ -336,7 +408,45 @@ def always(
     invariant: str | None = None,
     every: int = 1,
 ) -> bool:
-    """Claim that *condition* holds each time, and that this line is reached."""
+    """
+    Assert that *condition* holds on every evaluation.
+
+    One false evaluation violates the assertion.  The call must also be reached: an `always` that a
+    full run never evaluates is reported as unreached.  Use `always_or_unreachable` for code that
+    may legitimately not run.
+
+    Args:
+        condition: A bool, any object with a truth value, or a lambda or local function without
+            required arguments that returns one.  A callable runs only when it is evaluated: not
+            with recording off, and as often as *every* allows.  Any other callable, an awaitable,
+            or a condition that raises is recorded as an error, and counts as no evaluation.
+        message: A string literal, used at this call site only.  It names the assertion in reports
+            and identifies it across files and versions.
+        details: A mapping with context, such as the values compared, or a callable that returns
+            one.  It is serialized, or called, only when a record is written, so it adds next to
+            nothing to most calls.  None, the default, records no details.
+        invariant: Id of the catalog entry that the assertion protects, as ``area.name`` or
+            ``area.name#clause``.  The evidence then counts for that entry.  None, the default,
+            cites no entry.
+        every: Sampling interval of a callable condition, as a number of evaluations.  1, the
+            default, evaluates each call; 1000 evaluates the first call and each thousandth after
+            it, and skips the others.  Conditions that are not callables are never skipped.
+
+    Returns:
+        The truth of the condition.  A condition that was skipped, by *every* or with recording
+        off, returns True; one that could not be evaluated returns False.
+
+    Raises:
+        InvariantViolation: The condition is false, in mode ``raise``.  In mode ``record``, the
+            default, a violation is recorded and the call returns False.
+
+    Example:
+        >>> acked, synced = 6, 6
+        >>> always(acked <= synced, "acknowledged entries are synced", {"acked": acked})
+        True
+    """
+    # Compared by identity, which runs no code of the store: other true values, whose `__bool__`
+    # might, take the slow path.
     if condition is True:
         try:
             cells, index = _always_true[message]; cells[index] += 1  # fmt: skip  # noqa: E702
@@ -355,7 +465,40 @@ def always_or_unreachable(
     invariant: str | None = None,
     every: int = 1,
 ) -> bool:
-    """Claim that *condition* holds each time; never reaching this line is fine."""
+    """
+    Assert that *condition* holds on every evaluation, if there is any.
+
+    One false evaluation violates the assertion, as for `always`.  A run that never evaluates it
+    satisfies it, so it fits error paths and optional features.
+
+    Args:
+        condition: A bool, any object with a truth value, or a lambda or local function without
+            required arguments that returns one.  A callable runs only when it is evaluated: not
+            with recording off, and as often as *every* allows.  Any other callable, an awaitable,
+            or a condition that raises is recorded as an error, and counts as no evaluation.
+        message: A string literal, used at this call site only.  It names the assertion in reports
+            and identifies it across files and versions.
+        details: A mapping with context, or a callable that returns one.  It is serialized, or
+            called, only when a record is written.  None, the default, records no details.
+        invariant: Id of the catalog entry that the assertion protects, as ``area.name`` or
+            ``area.name#clause``.  None, the default, cites no entry.
+        every: Sampling interval of a callable condition, as a number of evaluations.  1, the
+            default, evaluates each call; 1000 evaluates the first call and each thousandth after
+            it, and skips the others.  Conditions that are not callables are never skipped.
+
+    Returns:
+        The truth of the condition.  A condition that was skipped, by *every* or with recording
+        off, returns True; one that could not be evaluated returns False.
+
+    Raises:
+        InvariantViolation: The condition is false, in mode ``raise``.  In mode ``record``, the
+            default, a violation is recorded and the call returns False.
+
+    Example:
+        >>> size = 100
+        >>> always_or_unreachable(size < 1000, "a snapshot is small", lambda: {"size": size})
+        True
+    """
     if condition is True:
         try:
             cells, index = _always_or_unreachable_true[message]; cells[index] += 1  # fmt: skip  # noqa: E702
@@ -374,11 +517,45 @@ def sometimes(
     invariant: str | None = None,
     every: int = 1,
 ) -> bool:
-    """Claim that *condition* holds at least once in a run."""
+    """
+    Assert that *condition* holds at least once in a run.
+
+    A false evaluation is not a violation.  A full run in which the condition never held reports the
+    assertion as never true, or as unreached if it was not evaluated at all: the workload misses a
+    state that the store has to cope with.
+
+    Args:
+        condition: A bool, any object with a truth value, or a lambda or local function without
+            required arguments that returns one.  A callable runs only when it is evaluated: not
+            with recording off, and as often as *every* allows.  Any other callable, an awaitable,
+            or a condition that raises is recorded as an error, and counts as no evaluation.
+        message: A string literal, used at this call site only.  It names the assertion in reports
+            and identifies it across files and versions.
+        details: A mapping with context, or a callable that returns one.  It is serialized, or
+            called, only when a record is written.  None, the default, records no details.
+        invariant: Id of the catalog entry that the assertion puts to the test, as ``area.name``,
+            ``area.name#clause`` or ``area.name#state``.  None, the default, cites no entry.
+        every: Sampling interval of a callable condition, as a number of evaluations.  1, the
+            default, evaluates each call; 1000 evaluates the first call and each thousandth after
+            it, and skips the others, which can miss a rare state.  Conditions that are not
+            callables are never skipped.
+
+    Returns:
+        The truth of the condition.  A condition that was skipped, by *every* or with recording
+        off, returns True; one that could not be evaluated returns False.  A false condition raises
+        in no mode.
+
+    Example:
+        >>> queued, limit = 61, 64
+        >>> sometimes(queued > limit, "the queue overflows")
+        False
+    """
     try:
         if condition is True:
             cells, index = _sometimes_true[message]; cells[index] += 1  # fmt: skip  # noqa: E702
             return True
+        # False hits are the rule here.  Those whose sum is a power of two are left to the slow
+        # path, which writes a record of them.
         if condition is False and fast_path.increment_unless_power_of_two(
             _sometimes_false[message]
         ):
@@ -392,7 +569,26 @@ def sometimes(
 def reachable(
     message: str, details: Details | None = None, *, invariant: str | None = None
 ) -> bool:
-    """Claim that this line is reached at least once in a run."""
+    """
+    Assert that this line is reached at least once in a run.
+
+    A full run that does not get here reports the assertion as unreached.
+
+    Args:
+        message: A string literal, used at this call site only.  It names the assertion in reports
+            and identifies it across files and versions.
+        details: A mapping with context, or a callable that returns one.  It is serialized, or
+            called, only when a record is written.  None, the default, records no details.
+        invariant: Id of the catalog entry that the assertion puts to the test, as ``area.name``,
+            ``area.name#clause`` or ``area.name#state``.  None, the default, cites no entry.
+
+    Returns:
+        True.  The call raises in no mode.
+
+    Example:
+        >>> reachable("recovery found a torn tail")
+        True
+    """
     try:
         cells, index = _reachable_true[message]; cells[index] += 1  # fmt: skip  # noqa: E702
         return True
@@ -400,10 +596,35 @@ def reachable(
         return slow_path(REACHABLE, True, message, details, invariant)
 
 
+# Not accelerated: each hit is a violation, and takes the slow path anyway.
 def unreachable(
     message: str, details: Details | None = None, *, invariant: str | None = None
 ) -> bool:
-    """Claim that this line is never reached; returns False when it is."""
+    """
+    Assert that this line is never reached.
+
+    Each call is a violation.  A run that never gets here satisfies the assertion.
+
+    Args:
+        message: A string literal, used at this call site only.  It names the assertion in reports
+            and identifies it across files and versions.
+        details: A mapping with context, or a callable that returns one.  It is serialized, or
+            called, only when a record is written.  None, the default, records no details.
+        invariant: Id of the catalog entry that the assertion protects, as ``area.name`` or
+            ``area.name#clause``.  None, the default, cites no entry.
+
+    Returns:
+        False, so that ``return unreachable(...)`` reads as a failed check.
+
+    Raises:
+        InvariantViolation: The line was reached, in mode ``raise``.  In mode ``record``, the
+            default, the violation is recorded and the call returns False.
+
+    Example:
+        >>> revision, previous = 6, 5
+        >>> if revision < previous:
+        ...     unreachable("the revision went back")
+    """
     return slow_path(UNREACHABLE, False, message, details, invariant)
 
 
@@ -414,8 +635,8 @@ class _Bound:
     """
     An assertion whose name is fixed, with the cells of its hits.
 
-    Its methods are what callers get: unlike functions, they stay what they are
-    as attributes of a class.
+    Callers get its methods.  A plain function that is stored as an attribute of a class would turn
+    into a method there, and take the instance for its condition; a bound method stays as it is.
     """
 
     __slots__ = ("_false", "_invariant", "_kind", "_message", "_true")
@@ -428,17 +649,19 @@ class _Bound:
         self._false: PythonCell[Any] | None = None
 
     def __reduce__(self) -> tuple[type[_Bound], tuple[Kind, str, str | None]]:
+        # Without the cells: they are memory of this process.
         return _Bound, (self._kind, self._message, self._invariant)
 
     def bind(self, outcome: bool, cell: PythonCell[Any] | None) -> None:
-        """Take the cell of hits with that *outcome*."""
+        """Take the cell of hits with that *outcome*, or give it up if *cell* is None."""
         if outcome:
             self._true = cell
         else:
             self._false = cell
 
     def check(self, condition: Condition, details: Details | None = None) -> bool:
-        """Evaluate this assertion, which is bound to its name."""
+        """Evaluate this assertion; *condition*, *details* and the result are those of `always`."""
+        # The cell is read once, since `bind` may withdraw it between a test and its use.
         if condition is True and (pair := self._true) is not None:
             cells, index = pair; cells[index] += 1  # fmt: skip  # noqa: E702
             return True
@@ -451,7 +674,8 @@ class _Bound:
         return slow_path(self._kind, condition, self._message, details, self._invariant)
 
     def reach(self, details: Details | None = None) -> bool:
-        """Say that this point, which is bound to its name, was reached."""
+        """Record that this point was reached; *details* are those of `reachable`."""
+        # An unreachable gets no such cell: its hits are false.
         if (pair := self._true) is not None:
             cells, index = pair; cells[index] += 1  # fmt: skip  # noqa: E702
             return True
@@ -460,17 +684,25 @@ class _Bound:
 
 
 def bind_condition(kind: Kind, message: str, invariant: str | None) -> BoundCondition:
-    """An always, always_or_unreachable or sometimes with a fixed name, for hot code."""
+    """
+    Declare an assertion with a condition and a fixed name, for hot code.
+
+    Args:
+        kind: Always, always_or_unreachable or sometimes.
+        message: Name of the assertion.
+        invariant: Id of the catalog entry that the assertion cites; None for none.
+    """
+    # Declared at once, so that the record of a run lists the assertion even if it is never hit.
     recorder.declare(kind, message, invariant, caller(captures=False))
-    twin = _Bound(kind, message, invariant)
-    return fast_path.bound("bound condition", kind, message, twin.check, twin.bind)
+    bound = _Bound(kind, message, invariant)
+    return fast_path.bound("bound condition", kind, message, bound.check, bound.bind)
 
 
 def bind_point(kind: Kind, message: str, invariant: str | None) -> BoundPoint:
-    """A reachable or unreachable with a fixed name."""
+    """Declare a point of *kind* with the fixed name *message* that cites *invariant*, if any."""
     recorder.declare(kind, message, invariant, caller(captures=False))
-    twin = _Bound(kind, message, invariant)
-    return fast_path.bound("bound point", kind, message, twin.reach, twin.bind)
+    bound = _Bound(kind, message, invariant)
+    return fast_path.bound("bound point", kind, message, bound.reach, bound.bind)
 
 
 # -- assertions that stand elsewhere -------------------------------------------
@@ -484,7 +716,17 @@ def hit_at(
     details: Details | None,
     extra: Mapping[str, object] | None,
 ) -> bool:
-    """Record a hit of an assertion whose place the caller passes."""
+    """
+    Record a hit at a place that the caller passes.
+
+    Args:
+        where: The place of the assertion.
+        kind: The claim of the assertion.
+        condition: The truth of its condition, which is also the result.
+        message: Name of the assertion.
+        details: As for `always`.
+        extra: Facts that replace details with the same key; None adds nothing.
+    """
     if recorder.mode == OFF:
         return condition
     combined = details if extra is None else lambda: merged(details, extra)

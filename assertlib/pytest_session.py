@@ -1,13 +1,13 @@
 """
-A pytest session that records: a run directory for it, a trial for each test,
-and a failure for each violation, whatever caught it.
+A recorded pytest session: one run directory, one trial per test, and a failure for each violation,
+even for one that an except clause swallowed.
 
-A violation fails its test as soon as it is known.  At the end of the session the evidence decides:
-what was violated and made no test fail (because its record was lost, it came late, or the test was
-run again and passed) fails the session.
+A violation fails its test as soon as it is detected.  At the end of the session the evidence
+decides: a violation for which no test failed (its record was lost, it came late, or a rerun of the
+test passed) fails the session.
 
-What runs between the hooks of a test may be patched by it: functions of the operating system are
-those of `recording.system`, and nothing is imported there.
+Tests may patch functions of the operating system.  Code that runs between the hooks of a test
+therefore calls those of `recording.system`, and imports nothing.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from .report.content import content_of
 _TRIAL = pytest.StashKey[str]()
 _DESELECTED = "assertlib_deselected"
 _CLAIMS = "assertlib_claims"
-"""Of a report: the violations that its phase knew of."""
+"""Attribute of a test report: the violations detected in its phase."""
 
 NOTHING_JUDGED = 3
 """Exit code of a session that passed and evaluated no assertion."""
@@ -66,6 +66,7 @@ _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 Claim = tuple[str, str | None, str]
 """Shard, trial and message of a violation."""
 
+# A session with one of these options runs some of the tests only, or none.
 _NARROWING = (
     "collectonly",
     "keyword",
@@ -79,16 +80,23 @@ _NARROWING = (
 
 
 def start(config: pytest.Config) -> Session:
-    """Begin to record; in a worker of pytest-xdist, into the run of its controller."""
+    """
+    Start to record; a worker of pytest-xdist records into the run of its controller.
+
+    Raises:
+        pytest.UsageError: The configuration or the run directory is unusable.
+    """
     try:
         project = find_config(config.rootpath)
         name, target = project.target(config.getoption("--assertlib-target"))
         checked = check(project, name, target)
     except ConfigError as error:
         raise pytest.UsageError(escaped(str(error))) from None
+    # Set by `assertlib run` or by the controller of an xdist worker, which then owns the run.
     given = os.environ.get(RUN_DIR_ENV)
     run_dir = Path(given) if given else new_run(project)
     try:
+        # The owner has described the run already.
         if not (run_dir / RUN_FILE).exists():
             make_directory(run_dir)
             describe_run(run_dir, checked, project, ["pytest", *sys.argv[1:]])
@@ -98,6 +106,7 @@ def start(config: pytest.Config) -> Session:
     commit = find_revision(project.root)
     if commit is not None:
         os.environ.setdefault(COMMIT_ENV, commit)
+    # A mode from the environment has precedence: None leaves it as it is.
     mode = None if MODE_ENV in os.environ else RAISE
     recorder.root = os.environ[ROOT_ENV]
     recorder.configure(mode=mode, run_dir=run_dir)
@@ -107,9 +116,7 @@ def start(config: pytest.Config) -> Session:
 
 
 class _OwnViolations:
-    """
-    Collects what this process violates as it happens, whether or not its record can be written.
-    """
+    """Collects violations in this process as they occur, even if their records cannot be written."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = str(run_dir)
@@ -118,6 +125,7 @@ class _OwnViolations:
     def handle(self, hit: Hit) -> None:
         """Keep *hit* if it is an unexpected violation in this run."""
         around = recorder.around
+        # A test may record into a run directory of its own; its violations belong to that run.
         if not hit.is_violation or recorder.run_dir != self._run_dir:
             return
         if not any(each.expects_violation_of(hit.message) for each in around):
@@ -125,14 +133,14 @@ class _OwnViolations:
             self._seen.append((trials, Seen(recorder.shard_name, hit)))
 
     def take(self, trial: str) -> list[Seen]:
-        """Remove and return what was violated in *trial* or in trials inside it."""
+        """Remove and return the violations in *trial* or in trials inside it."""
         taken = [seen for trials, seen in self._seen if trial in trials]
         self._seen = [each for each in self._seen if trial not in each[0]]
         return taken
 
 
 class _Unclaimed(NamedTuple):
-    """A violation that no test failed for."""
+    """A violation for which no test failed."""
 
     result: AssertionResult
     where: list[Broken]
@@ -148,7 +156,9 @@ class Session:
         self._checked = checked
         self._run_dir = run_dir
         self._owns_run = owns_run
+        # Shards that an earlier session left in a shared run are not judged again.
         self._before = frozenset(() if owns_run else shard_names(str(run_dir)))
+        # This process is left out: `_own` also sees violations whose records were lost.
         self._watch = RunWatch(run_dir, but=os.getpid())
         self._own = _OwnViolations(run_dir)
         self._refusals = 0
@@ -168,7 +178,7 @@ class Session:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """A trial around set-up, call and tear-down."""
+        """Run set-up, call and tear-down of a test in one trial."""
         self._refusals = recorder.refusals
         with trial(item.nodeid) as unit:
             item.stash[_TRIAL] = unit.id
@@ -178,9 +188,15 @@ class Session:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Note in the report which violations it knows of; if it fails, it answers for them."""
+        """
+        Attach the violations of *item* that *call* detected to its report.
+
+        A failed report claims them: they do not fail the session again.
+        """
+        # After a failed set-up the hook for the call does not run, and the tear-down must not fail
+        # for violations of the set-up.
         if call.when == "setup" and call.excinfo is not None:
-            self._taken(item)
+            self._collect(item)
         report = yield
         setattr(report, _CLAIMS, self._claims)
         self._claims = []
@@ -188,29 +204,31 @@ class Session:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Fail a test for what was violated under it and swallowed, or in a child."""
+        """Fail a test for violations that were swallowed, or that occurred in a child process."""
         _give_examples_trials(item)
         try:
             outcome = yield
         except InvariantViolation as violation:
             _hide_our_frames(violation)
-            self._taken(item)
+            self._collect(item)
             raise
         except BaseException:
-            # It fails already; what it violated is in its own traceback or beside the point.
-            self._taken(item)
+            # The test fails already, so its violations are collected without another failure.  A
+            # skip arrives here, too: its report claims nothing, and the session fails instead.
+            self._collect(item)
             raise
         self._fail_if_violated(item)
         return outcome
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Children may violate something while they are being stopped."""
+        """Fail the tear-down for violations of processes that fixtures were stopping."""
         outcome = yield
         self._fail_if_violated(item)
         return outcome
 
-    def _taken(self, item: pytest.Item) -> tuple[list[Hit], list[ErrorRecord]]:
+    def _collect(self, item: pytest.Item) -> tuple[list[Hit], list[ErrorRecord]]:
+        """Remove the violations of *item* from the watches, and note them as claims."""
         self._watch.update()
         trial = item.stash[_TRIAL]
         violations, troubles = self._watch.take(trial)
@@ -219,13 +237,14 @@ class Session:
         return [seen.hit for seen in violations], troubles
 
     def _fail_if_violated(self, item: pytest.Item) -> None:
-        violations, troubles = self._taken(item)
+        violations, troubles = self._collect(item)
         texts = [self._explained_once(hits) for hits in _by_message(violations)]
         texts += [
             f"assertion {trouble.message!r} could not be evaluated\n"
             f"  at {one_line(str(trouble.location))}\n  {one_line(trouble.reason)}"
             for trouble in troubles
         ]
+        # The counter grows even if the record of a refusal could not be written.
         refused, self._refusals = recorder.refusals - self._refusals, recorder.refusals
         if refused > 0 and not troubles:
             texts.append(
@@ -244,26 +263,28 @@ class Session:
 
     @property
     def assumes(self) -> dict[str, tuple[str, ...]]:
-        """What each invariant assumes, for simulated trials."""
+        """The assumptions of each invariant, for simulated trials."""
         entries = self._checked.catalog.entries.values()
         return {entry.id: tuple(entry.invariant.assumes) for entry in entries}
 
     # -- the session -----------------------------------------------------
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        """Not all tests run, so absence means nothing."""
+        """Count the deselected tests: any makes the run partial."""
         self._deselected += len(items)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object, error: object) -> None:
-        """Take over what a worker knows; a crashed one leaves the run partial."""
+        """Add the counts of an xdist worker; a crashed one makes the run partial."""
         output = getattr(node, "workeroutput", None)
+        # Without output the worker crashed; its lost tests count as one that was deselected.
         self._deselected += output.get(_DESELECTED, 0) if output is not None else 1
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Close the run."""
+        """Finish and judge the run."""
         output = getattr(self._config, "workeroutput", None)
+        # Only the controller judges: the shards of other workers may still grow.
         if output is not None:
             output[_DESELECTED] = self._deselected
             return
@@ -274,6 +295,7 @@ class Session:
             self._judge()
         except UnreadableRunError as error:
             self._unreadable = str(error)
+        # The exit code of a session that has failed already is kept.
         if exitstatus == pytest.ExitCode.OK:
             session.exitstatus = self._exit_status()
 
@@ -299,9 +321,9 @@ class Session:
                 yield broken
 
     def _exit_status(self) -> int:
-        """Of a session whose tests all passed."""
+        """The exit code of a session whose tests all passed."""
         summary = self._summary
-        # A test fails for what it could not evaluate, so what is left belongs to no test.
+        # A refusal in a test fails that test, so those counted here occurred outside of tests.
         if self._unclaimed or summary is None or summary.damage or summary.refusals:
             return pytest.ExitCode.TESTS_FAILED
         if summary.is_empty and not self._partial and self._owns_run:
@@ -309,24 +331,25 @@ class Session:
         return pytest.ExitCode.OK
 
     def _partial_because(self, session: pytest.Session, exitstatus: int) -> str:
-        """Why what did not happen means nothing; empty if it does."""
+        """The reason why absence proves nothing; empty if the run is full."""
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return f"pytest ended with exit code {int(exitstatus)}"
         if session.shouldstop or session.shouldfail:
-            return f"it {session.shouldstop or session.shouldfail}"
+            return f"pytest stopped early: {session.shouldstop or session.shouldfail}"
         if self._deselected:
-            return "tests were deselected, or could not be collected"
+            return "tests were deselected or could not be collected"
+        # `pytest.exit` with return code 0 leaves no other trace.
         if len(self._finished) < session.testscollected:
-            return "not every test came to its end"
+            return "not every test finished"
         narrowed = [name for name in _NARROWING if self._config.getoption(name, None)]
         if narrowed:
             return f"the option {narrowed[0]} was given"
         if not self._covers_all_paths():
-            return "it was started on some of the tests only; name none to run all"
+            return "only selected tests ran; run pytest without arguments for a full run"
         return ""
 
     def _covers_all_paths(self) -> bool:
-        """Whether the session was started on all there is: the testpaths, or the whole project."""
+        """Whether the session was started on all `testpaths`, or else on the whole project."""
         root = self._config.rootpath
         given = {
             (self._config.invocation_params.dir / word).resolve() for word in self._config.args
@@ -337,20 +360,21 @@ class Session:
         return all(path.resolve() in given or given & set(path.resolve().parents) for path in whole)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count the tests that came to their end, and the violations that made one fail."""
+        """Count finished tests, and claim the violations of those that failed."""
         if report.when == "teardown":
             self._finished.add(report.nodeid)
-        # An expected failure answers for what it violates, as it does for any other error.
+        # An expected failure covers violations like any other error.
         if report.failed or hasattr(report, "wasxfail"):
+            # A report from an xdist worker went through JSON: its claims are lists.
             claims: Iterable[Claim] = getattr(report, _CLAIMS, ())
             self._claimed.update((shard, trial, message) for shard, trial, message in claims)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Tests that could not be collected did not run."""
+        """Count a module that could not be collected: its tests did not run."""
         self._deselected += report.failed
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """A short coverage section."""
+        """Print a short section on coverage."""
         if self._is_worker:
             return
         if self._summary is not None:
@@ -368,7 +392,7 @@ class Session:
         yield one_line(content.title)
         yield " · ".join(content.counts)
         if self._partial:
-            yield f"partial, since {self._partial}"
+            yield f"partial run: {self._partial}"
         for text in summary.damage:
             yield one_line(f"damaged: {text}")
         for message, reason, _ in summary.troubles:
@@ -380,7 +404,7 @@ class Session:
         yield f"assertlib report {self._run_dir.name}"
 
     def _story(self, unclaimed: _Unclaimed) -> str:
-        """The violation by one of its records, or by what the counters hold where there is none."""
+        """Describe a violation by one of its records, or by the counters if these were lost."""
         keys = {broken.key for broken in unclaimed.where}
         known = [each.hit for each in unclaimed.result.violations if each.key in keys]
         if known:
@@ -396,7 +420,7 @@ def _by_message(hits: list[Hit]) -> list[list[Hit]]:
 
 
 def _hide_our_frames(violation: InvariantViolation) -> None:
-    """Let the traceback end at the call of the assertion."""
+    """Cut the traceback off at the call of the assertion."""
     last = trace = violation.__traceback__
     while trace is not None:
         if not trace.tb_frame.f_code.co_filename.startswith(_OURS):
@@ -407,12 +431,13 @@ def _hide_our_frames(violation: InvariantViolation) -> None:
 
 
 def _give_examples_trials(item: pytest.Item) -> None:
-    """Make each Hypothesis example of a test a trial inside the test's own."""
+    """Run each Hypothesis example of a test as a trial inside that of the test."""
     function: object = getattr(item, "obj", None)
     handle = getattr(function, "hypothesis", None)
     inner: Callable[..., object] | None = getattr(handle, "inner_test", None)
     if handle is None or inner is None:
         return
+    # Reruns and parameters of a test share its function, which may be wrapped already.
     original = getattr(inner, "_assertlib_original", inner)
     numbers = itertools.count(1)
 

@@ -1,5 +1,5 @@
 """
-For tests of code that asserts.
+Helpers for tests of code that contains assertions.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ _numbers = itertools.count(1)
 
 class ExpectedViolation:
     """
-    A violation that a test wanted.
+    The violation that a test expects.
 
     Attributes:
+        message: Message of the assertion that is to be violated.
         hits: The false hits that this process recorded, in order.
-        error: What was raised, in mode ``raise``.
+        error: The exception that ended the block in mode ``raise``; None if none did.
     """
 
     def __init__(self, message: str) -> None:
@@ -40,7 +41,7 @@ class ExpectedViolation:
         self.error: InvariantViolation | None = None
 
     def handle(self, hit: Hit) -> None:
-        """Take note of *hit* if it is the one."""
+        """Keep *hit* if it is the expected violation."""
         if hit.is_violation and hit.message == self.message:
             self.hits.append(hit)
 
@@ -51,17 +52,18 @@ class ExpectedViolation:
 @contextmanager
 def expect_violation(message: str) -> Iterator[ExpectedViolation]:
     """
-    Pass only if the assertion called *message* is violated in the block, by
-    this process or by a child.
+    Expect the assertion *message* to be violated in the block, by this process or a child.
 
-    Such a violation counts nowhere else: not against the test, not in reports.
-    In mode ``raise`` the block ends at the violation, in mode ``record`` it
-    goes on.
+    An expected violation neither fails the test nor appears in reports.
+    In mode ``raise`` the block ends at the violation; in mode ``record`` it continues.
 
     Raises:
-        AssertionError: It was not violated.
+        AssertionError: The assertion was not violated.
+        InvariantViolation: Another assertion was violated, in mode ``raise``.
     """
     expected = ExpectedViolation(message)
+    # The trial id matches a child's violations to this block, so it must be unique in the run.
+    # A bare number would collide with that of another process.
     name = f"{recorder.trial_id or os.getpid()} [expects {next(_numbers)}]"
     trial = Trial(name, population=message, sampler=EXPECTS_VIOLATION)
     recorder.subscribe(expected)
@@ -75,16 +77,22 @@ def expect_violation(message: str) -> Iterator[ExpectedViolation]:
     finally:
         recorder.end_trial(trial)
         recorder.unsubscribe(expected)
+    # The shards of other processes are read only if this process recorded no such hit.
     if not expected.hits and not _violated_by_a_child(message, name):
         raise AssertionError(f"the assertion {message!r} was not violated")
 
 
 _watches: dict[str, RunWatch] = {}
-"""By run directory: one that was followed so far is not read again."""
+"""
+The watch of each run directory.  It is kept, so that shards are read on from where the previous
+block left off.
+"""
 
 
 def _violated_by_a_child(message: str, trial: str) -> bool:
     run_dir = recorder.run_dir
+    # `RunWatch` treats a missing directory as damage; before the first record it is merely not
+    # created yet.  `os.path` may be patched by the test.
     if run_dir is None or not system.exists(run_dir):
         return False
     watch = _watches.setdefault(run_dir, RunWatch(Path(run_dir)))
@@ -94,9 +102,9 @@ def _violated_by_a_child(message: str, trial: str) -> bool:
 
 def caught(defect: str, message: str) -> None:
     """
-    Record that the assertion called *message* caught the seeded defect *defect*.
+    Record that the assertion *message* caught the seeded defect *defect*.
 
-    Its invariant is *defect-tested* in reports of the run.
+    Reports of the run then list its invariant as *defect-tested*.
     """
     commit = os.environ.get(COMMIT_ENV) or find_commit(recorder.root)
     body = {"defect": defect, "message": message, "commit": commit}

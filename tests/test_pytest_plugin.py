@@ -550,13 +550,13 @@ def test_a_session_that_was_narrowed_is_partial(two, words):
     ("words", "why"),
     [
         (["-k", "one"], "tests were deselected"),
-        (["tests/unit"], "it was started on some of the tests only; name none to run all"),
+        (["tests/unit"], "only selected tests ran; run pytest without arguments for a full run"),
         (["--ignore", "tests/whole"], "the option ignore was given"),
     ],
     ids=str,
 )
 def test_a_session_says_why_it_is_partial(two, words, why):
-    assert f"partial, since {why}" in two.pytest(*words).stdout
+    assert f"partial run: {why}" in two.pytest(*words).stdout
     assert "partial" not in two.pytest().stdout
 
 

@@ -1,5 +1,5 @@
 """
-What must hold, where code names it, and whether the two agree.
+The catalog of invariants, the scan of the code that cites them, and the check that both agree.
 
-Nothing outside this package parses TOML.
+TOML is parsed in this package only.
 """

@@ -1,5 +1,5 @@
 """
-Joins catalog and code, and tells where the two disagree.
+Joins catalog and code, and reports where the two disagree.
 """
 
 from __future__ import annotations
@@ -30,7 +30,20 @@ from .spelling import misspelt
 
 
 class Checked:
-    """A target with its catalog and its scan, and all that is wrong with them."""
+    """
+    A target with its catalog, its scan, and the findings about both.
+
+    Args:
+        name: Name of the target.
+        catalog: The catalog of the target.
+        scan: The scan of its source, after `Catalog.assign` was applied to the sites.
+        lock: The review lock; None if the target has no catalog of its own.
+        others: Further findings to include.
+
+    Attributes:
+        suspects: Links that have changed since their review, or were never reviewed.
+        findings: All findings in order, without those that unread source may explain.
+    """
 
     def __init__(
         self,
@@ -45,6 +58,7 @@ class Checked:
         self.scan = scan
         self.lock = lock
         self.suspects = list(suspects(lock, catalog, scan.sites, name)) if lock else []
+        # A set: the parts of a derived assertion stand in one place and yield equal findings.
         found = {*catalog.findings, *scan.findings, *_joined(catalog, scan.sites)}
         found.update(each.finding() for each in self.suspects)
         found.update((*lock.findings, *gone(lock, catalog)) if lock else ())
@@ -54,7 +68,7 @@ class Checked:
         self.findings = sorted(_without_consequences(found))
 
     def errors(self, *, strict: bool) -> list[Finding]:
-        """The findings that fail the check."""
+        """Return the findings that fail the check; *strict* includes warnings."""
         return [finding for finding in self.findings if strict or is_error(finding)]
 
     def __repr__(self) -> str:
@@ -63,38 +77,48 @@ class Checked:
 
 def check(config: Config, name: str, target: Target) -> Checked:
     """
-    Read catalog and code of *target*.
+    Check the source of a target against its catalogs.
+
+    Args:
+        config: The configuration of the project.
+        name: Name of the target, as in the configuration.
+        target: Its sources and catalogs.
 
     Raises:
-        ConfigError: A catalog that should ship with assertlib does not.
+        ConfigError: The target names a catalog that does not ship with assertlib.
     """
     catalog = load(config.catalog_roots(target), config.root, target.without)
+    # Reviews belong to a project, so the lock is never looked for in a shipped catalog.
     own = config.own_catalog(target)
     lock = read_lock(config.root / own, own) if own else None
     scan = scan_target(Path(config.root), target)
+    # Before anything is joined, so that assigned sites count like sites that name an invariant.
     scan.sites = [catalog.assign(site) for site in scan.sites]
     return Checked(name, catalog, scan, lock, _check_reproductions(config, catalog))
 
 
+# Findings that claim that code is missing, which is unknown while any source is unread.
 _OF_ABSENCE = ("AL201", "AL202", "AL203", "AL304")
 
 
 def _without_consequences(found: set[Finding]) -> Iterable[Finding]:
-    """Where source cannot be read, what stands there is not missing: the cause says it all."""
+    """Drop findings of absence if source could not be read, since they may be consequences."""
     if not any(each.code in UNREAD_SOURCE for each in found):
         return found
     return [each for each in found if each.code not in _OF_ABSENCE]
 
 
 def is_error(finding: Finding) -> bool:
-    """Whether *finding* fails a check that is not strict."""
+    """Return whether *finding* fails even a check that is not strict."""
     return RULES[finding.code].severity is Severity.ERROR
 
 
 def _used_again(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
-    """Messages that were given up by a rename, under which nothing may be kept again."""
+    """Report messages that a rename gave up and that code uses again."""
     for site in sites:
         new = catalog.renames.messages.get(site.origin)
+        # One site per call: the parts of an assertion share its origin, and sometimes_each has no
+        # site with the bare message, but always one for the bucket of unexpected values.
         if new is not None and site.message in (
             site.origin,
             bucket_message(site.origin, OTHER_BUCKET),
@@ -111,7 +135,7 @@ def _joined(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
     messages = {site.message for site in sites}
     yield from _check_assigned(catalog, sites)
     for entry in catalog.entries.values():
-        # Of what is assigned in code that is not scanned, nobody knows the kind.
+        # The kinds of assertions in code that is not scanned are unknown, so none is missing.
         if entry.counts and not catalog.assigned_to(entry.id, messages):
             yield from _check_entry(entry, cited[entry.id], messages)
 
@@ -124,6 +148,7 @@ def _check_assigned(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
             text = f"{message!r} stands in Python, at {site.file}:{site.line}"
             yield _at_line(assigned.file, assigned.line, "AL119", text)
         elif site is None:
+            # A site that was scanned carries its assignment, so `_check_site` checks the id.
             identifier, clause = invariant_and_clause(assigned.invariant)
             entry = catalog.entries.get(identifier)
             if entry is None and not catalog.knows(identifier):
@@ -147,6 +172,7 @@ def _at_line(file: str, line: int, code: str, text: str, hint: str = "") -> Find
 def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:
     other_bucket = bucket_message(site.origin, OTHER_BUCKET)
     if site.message not in (site.origin, other_bucket) or site.invariant == "":
+        # An empty invariant is an id that is not a literal, which the scan reports as AL114.
         return
     if site.invariant is None:
         hint = "" if site.is_python else "assign one to it with [[assertion]] in the catalog"
@@ -154,6 +180,7 @@ def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:
         return
     identifier, clause = invariant_and_clause(site.invariant)
     entry = catalog.entries.get(identifier)
+    # An entry that exists and cannot be read has a finding of its own.
     if entry is None and catalog.knows(identifier):
         return
     if entry is None:
@@ -162,7 +189,7 @@ def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:
         yield _at_site(site, "AL101", text, hint)
     elif entry.invariant.status == "retired":
         replaced = entry.invariant.replaced_by
-        hint = f"its place was taken by {replaced!r}" if replaced else ""
+        hint = f"{replaced!r} replaces it" if replaced else ""
         yield _at_site(site, "AL204", f"{identifier!r} is retired", hint)
     elif clause is not None and clause in entry.invariant.states:
         if site.kind not in (SOMETIMES, REACHABLE):
@@ -184,21 +211,23 @@ def _check_entry(entry: Entry, sites: list[Site], messages: set[str]) -> Iterato
     present = kinds_of(sites, messages)
     for kind in entry.invariant.expects:
         if kind not in present:
-            yield _at_entry(entry, "AL202", f"it expects {kind} and has none")
+            yield _at_entry(entry, "AL202", f"it expects {kind} but has none")
     clauses = {invariant_and_clause(site.invariant or "")[1] for site in sites}
     for clause in entry.invariant.clauses:
         if clause not in clauses:
             yield _at_entry(entry, "AL203", f"no assertion cites its clause {clause!r}")
     if not entry.invariant.source or not entry.invariant.debug:
-        yield _at_entry(entry, "AL401", "it has no source, or no hint at debugging")
+        yield _at_entry(entry, "AL401", "it has no source or no `debug` text")
 
 
 def kinds_of(sites: Iterable[Site], messages: Collection[str]) -> Counter[str]:
     """
-    How many of *sites* claim each kind.
+    Count the kinds that assertions claim.
 
     Args:
-        messages: Of all assertions, by which halves of derived ones are known.
+        sites: The assertions of one invariant.
+        messages: The messages of all assertions; an antecedent among them marks its other half
+            as an always_if.
     """
     return Counter(kind for site in sites for kind in _claimed(site, messages))
 
@@ -211,14 +240,16 @@ def _claimed(site: Site, messages: Collection[str]) -> frozenset[str]:
 
 
 def _check_reproductions(config: Config, catalog: Catalog) -> Iterator[Finding]:
-    """Names of seeded defects and tests that are not there, in catalogs of this project."""
+    """Report seeded defects and tests that incidents name and this project does not have."""
     directories = [config.root / each.defects for each in config.targets.values() if each.defects]
     defects = {path.stem for each in directories for path in files_in(each, ".patch")}
     for entry in catalog.entries.values():
+        # A catalog outside the project, such as the shipped one, names tests of another project.
         if Path(entry.file).is_absolute():
             continue
         names = {name for incident in entry.invariant.incident for name in incident.reproduce}
         for name in sorted(names - defects):
+            # Tests are named like node ids of pytest; only the file part is checked.
             if not (config.root / name.partition("::")[0]).is_file():
                 yield _at_entry(entry, "AL402", f"there is no seeded defect or test {name!r}")
 

@@ -1,5 +1,5 @@
 """
-``[tool.assertlib]`` of pyproject.toml: the targets that runs are judged against.
+The table ``[tool.assertlib]`` of pyproject.toml: the targets that runs are judged against.
 """
 
 from __future__ import annotations
@@ -20,53 +20,54 @@ FILE = "pyproject.toml"
 TABLE = ("tool", "assertlib")
 _PACKAGED = "assertlib:"
 SHIPPED = Path(__file__).parents[2]
-"""Where the package assertlib is installed."""
+"""The directory that the package assertlib is installed in."""
 
 
 class ConfigError(UsageError):
-    """The configuration cannot be used; the text names file, line, column and remedy."""
+    """The configuration is not usable; the text names file, line, column and remedy."""
 
 
 class Target(BaseModel):
-    """What a run is judged against: code, and the catalogs it is held to."""
+    """What a run is judged against: source code and the catalogs that apply to it."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True
     )
 
+    # TOML arrays arrive as lists, which a strict tuple field would reject.
     source: tuple[str, ...] = Field(strict=False)
     """
     Files and directories whose assertions count, relative to pyproject.toml;
-    ``assertlib:robustness`` are those that judge campaigns.
+    ``assertlib:robustness`` stands for the assertions that judge campaigns.
     """
     exclude: tuple[str, ...] = Field(default=(), strict=False)
-    """Patterns of files in them that do not."""
+    """Patterns of files to leave out."""
     catalog: tuple[str, ...] = Field(default=("catalog",), strict=False)
-    """Directories of catalog files; ``assertlib:etcd`` is the one that ships."""
+    """Directories of catalog files; ``assertlib:etcd`` is the one that ships with assertlib."""
     without: tuple[str, ...] = Field(default=(), strict=False)
-    """Features it does not have at all; invariants that require one of them are left out."""
+    """Features that the target lacks; invariants that require one of them are left out."""
     scenario: str = ""
-    """What `assertlib sim` simulates, as ``package.module:function``."""
+    """The scenario that `assertlib sim` runs, as ``package.module:function``."""
     pythonpath: tuple[str, ...] = Field(default=(), strict=False)
-    """Directories, relative to pyproject.toml, where the scenario's modules lie."""
+    """Directories that hold the scenario's modules, relative to pyproject.toml."""
     defects: str = ""
-    """Directory of seeded defects, patches of the directory that it lies in."""
+    """Directory of seeded defects, which are patches of its parent directory."""
 
     @field_validator("catalog")
     @classmethod
     def _normal(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        """``catalog/`` is ``catalog``, for those that compare."""
+        """Normalise ``catalog/`` to ``catalog``, so that targets can be compared by catalog."""
         return tuple(each if each.startswith(_PACKAGED) else normpath(each) for each in names)
 
 
 SHIPPED_TARGETS = {
     "campaign": Target(source=(f"{_PACKAGED}robustness",), catalog=(f"{_PACKAGED}etcd",))
 }
-"""Targets that need no configuration: what campaigns are judged by unless they have their own."""
+"""Targets that need no configuration; a target of the project with the same name replaces one."""
 
 
 def source_path(root: Path, name: str) -> Path:
-    """The file or directory that *name* in a target's ``source`` means."""
+    """Return the file or directory that *name*, an item of ``source``, means below *root*."""
     if name.startswith(_PACKAGED):
         return SHIPPED / "assertlib" / name.removeprefix(_PACKAGED)
     return root / name
@@ -84,8 +85,10 @@ class Config:
     The configuration of a project.
 
     Attributes:
-        root: Directory of pyproject.toml; paths in it are relative to that.
-        file: The file it was read from, None if there was none.
+        root: Directory of pyproject.toml; paths in the configuration are relative to it.
+        file: The pyproject.toml; None if none has the table.
+        targets: The targets by name, in the order of the file.
+        default_target: Name of the target that commands use by default; None without targets.
     """
 
     def __init__(self, root: Path, file: Path | None, table: _Table) -> None:
@@ -96,10 +99,13 @@ class Config:
 
     def target(self, name: str | None = None) -> tuple[str, Target]:
         """
-        The target called *name*, or the default one.
+        Return the name and the settings of a target.
+
+        Args:
+            name: The target; None for the default one.
 
         Raises:
-            ConfigError: There is none.
+            ConfigError: No such target, or no target at all, is configured.
         """
         wanted = name or self.default_target
         if wanted is None:
@@ -108,6 +114,7 @@ class Config:
                 f"{place}: no target is configured; add [tool.assertlib.targets.NAME] with"
                 " `source`, for example with `assertlib init`"
             )
+        # The project's own target comes first, so that shipped names can be taken over.
         if wanted not in self.targets and wanted in SHIPPED_TARGETS:
             return wanted, SHIPPED_TARGETS[wanted]
         if wanted not in self.targets:
@@ -117,11 +124,16 @@ class Config:
         return wanted, self.targets[wanted]
 
     def catalog_roots(self, target: Target) -> list[Path]:
-        """The catalog directories of *target*."""
+        """
+        Return the catalog directories of *target*.
+
+        Raises:
+            ConfigError: It names a catalog that does not ship with assertlib.
+        """
         return [self._catalog_root(name) for name in target.catalog]
 
     def own_catalog(self, target: Target) -> str | None:
-        """The first catalog directory of *target* that is the project's own, if one is."""
+        """Return the first catalog directory of *target* inside the project; None without one."""
         return next((name for name in target.catalog if not name.startswith(_PACKAGED)), None)
 
     def _catalog_root(self, name: str) -> Path:
@@ -130,7 +142,7 @@ class Config:
         shipped = _shipped_catalog(name.removeprefix(_PACKAGED))
         if shipped is None:
             raise ConfigError(
-                f"{self.file}: no catalog {name!r} ships with assertlib; there is 'assertlib:etcd'"
+                f"{self.file}: no catalog {name!r} ships with assertlib; only 'assertlib:etcd' does"
             )
         return shipped
 
@@ -140,23 +152,31 @@ class Config:
 
 def _shipped_catalog(name: str) -> Path | None:
     installed = Path(__file__).parents[1] / "catalogs" / name
-    # In a checkout of assertlib the data is still at its source.
+    # In a checkout the catalog is at the root; only a build maps it into `assertlib.catalogs`.
     source = Path(__file__).parents[2] / "catalog"
     candidates = [installed, source] if name == "etcd" else [installed]
+    # kv.toml identifies the catalog: beside an installed package, `catalog` may be anything.
     return next((path for path in candidates if (path / "kv.toml").is_file()), None)
 
 
 def find_config(start: Path) -> Config:
     """
-    The configuration in the nearest pyproject.toml at *start* or above that has
-    a ``[tool.assertlib]`` table; an empty one if there is none.
+    Return the configuration that applies in a directory.
+
+    Args:
+        start: The search begins here and goes up to the root of the file system.
+
+    Returns:
+        The configuration of the nearest pyproject.toml with a ``[tool.assertlib]`` table; an empty
+        one if there is none.
 
     Raises:
-        ConfigError: It cannot be read or is wrong.
+        ConfigError: The file cannot be read, or its table is not valid.
     """
     for directory in (start, *start.parents):
         file = directory / FILE
         if file.is_file():
+            # None without the table: in a monorepo, each package may have a pyproject.toml.
             config = _read(file)
             if config is not None:
                 return config
@@ -164,7 +184,7 @@ def find_config(start: Path) -> Config:
 
 
 def is_toml(text: str) -> bool:
-    """Whether *text* is TOML."""
+    """Return whether *text* is valid TOML."""
     try:
         parse_toml(text)
     except ValueError:
@@ -180,6 +200,7 @@ def _read(file: Path) -> Config | None:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ConfigError(f"{file}: {error}") from error
+    # The rest of the file belongs to other tools, so nothing about it is an error here.
     tool = data.get("tool", {})
     if not isinstance(tool, dict) or "assertlib" not in tool:
         return None
@@ -199,11 +220,11 @@ def _described(file: Path, text: str, error: ValidationError) -> str:
         key = str(where[-1])
         hint = did_you_mean(key, _valid_keys(problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            said = f"unknown key {key!r}; {hint or 'remove it'}"
+            problem_text = f"unknown key {key!r}; {hint or 'remove it'}"
         else:
             label = ".".join(map(str, problem["loc"])) or "tool.assertlib"
-            said = f"{label} {in_words_of_toml(problem['msg'])}"
-        lines.append(f"{file}:{line}:{column}: {said}")
+            problem_text = f"{label} {in_words_of_toml(problem['msg'])}"
+        lines.append(f"{file}:{line}:{column}: {problem_text}")
     return "\n".join(lines)
 
 

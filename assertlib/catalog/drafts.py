@@ -1,5 +1,5 @@
 """
-Drafts of invariants, written into catalog files for people to fill in.
+Writes drafts of invariants into catalog files, for people to complete.
 """
 
 from __future__ import annotations
@@ -19,36 +19,47 @@ _HEADER = "#:schema ./schema.json\nschema = 1\n"
 
 
 class DraftError(UsageError):
-    """A draft cannot be written; the text says why."""
+    """A draft cannot be written; the text gives the reason."""
 
 
 def add_draft(
     root: Path, identifier: str, title: str, statement: str = "", ref: str = "", note: str = ""
 ) -> Path:
     """
-    Append a draft of the invariant to its area's file in *root*, whole or not at all; the file.
+    Append a draft to the catalog file of its area, which is replaced atomically.
 
     Args:
-        statement: What must hold, as far as one knows.
-        ref, note: Where it is known from.
+        root: Directory of the catalog; created if it does not exist.
+        identifier: Id of the invariant, as ``area.kebab-name``.
+        title: The invariant in one line; empty for a placeholder.
+        statement: What must hold, as far as it is known; empty for a placeholder.
+        ref: The source of the knowledge; empty for a placeholder.
+        note: The relevant part of the source.
+
+    Returns:
+        The path of the file.
 
     Raises:
-        DraftError: It is no id, or the file is no catalog file.
+        DraftError: The id is not valid, or the file is not a catalog file.
         OSError: The file cannot be read or written.
     """
     found = _ID.match(identifier)
     if found is None:
-        raise DraftError(f"{identifier!r} is no id; write area.kebab-name, in small letters")
+        raise DraftError(
+            f"{identifier!r} is not a valid id; write area.kebab-name, in lowercase letters"
+        )
     area, name = found.groups()
     if name in _RESERVED or area in _RESERVED:
         raise DraftError(f"{identifier!r}: the name is reserved; choose another")
     path = root / f"{area}.toml"
+    # Text is appended instead of written from data, which would lose comments and layout.
     try:
         before = read_as_is(path) or _HEADER
     except EncodingError as error:
         raise DraftError(f"{path}: {error}") from None
     drafted = f"{before.rstrip()}\n\n{_draft(name, title, statement, ref, note)}"
     after = in_line_ends_of(before, drafted)
+    # A second table of the same name is invalid TOML, so this also protects existing entries.
     if not is_toml(before) or not is_toml(after):
         raise DraftError(f"{path}: is not TOML, or has [{name}] already; see `assertlib check`")
     root.mkdir(parents=True, exist_ok=True)
@@ -62,18 +73,19 @@ def _draft(name: str, title: str, statement: str, ref: str, note: str) -> str:
 title = {_text(title or "What must hold, in one line")}
 kind = "safety"
 status = "draft" # "active" once an assertion names it
-statement = {_text(statement or "What must hold, so that somebody else could check it.")}
-why = "Who is hurt, and how, when it does not hold."
-debug = "What to look at when it fails."
+statement = {_text(statement or "What must hold, precise enough for somebody else to check it.")}
+why = "What breaks, and for whom, if it does not hold."
+debug = "Where to start looking when it is violated."
 expects = ["always"]
 owners = []
 [[{name}.source]]
-ref = {_text(ref or "where this is known from: a document, an issue, a review")}
+ref = {_text(ref or "the source of this knowledge: a document, an issue, a review")}
 note = {_text(note)}
 """
 
 
 def _text(value: str) -> str:
-    # JSON's strings are TOML's, but for DEL.
+    # A JSON string is a TOML string, except that TOML requires DEL to be escaped.  Surrogates, as
+    # in undecodable file names, have no UTF-8 and are shown as escapes.
     shown = value.encode("utf-8", "backslashreplace").decode("utf-8")
     return json.dumps(shown, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -13,23 +13,25 @@ from ..utf8 import decoded
 
 
 def place_in_repository(directory: Path) -> str:
-    """Where *directory* lies in its git repository, with ``/``; empty outside of any."""
+    """Return the path of *directory* in its git repository, with ``/``; empty outside of one."""
     whole = directory.resolve()
     for each in (whole, *whole.parents):
+        # A directory in a clone, a file in a worktree or submodule.
         if (each / ".git").exists():
             return whole.relative_to(each).as_posix()
     return ""
 
 
 def in_line_ends_of(before: str, text: str) -> str:
-    """*text* with the line ends of *before*: a file keeps those that it has."""
+    """Return *text* with the line ends of *before*, the content that it replaces."""
+    # Normalised first: *text* may already mix both, and must not end up with \r\r\n.
     is_dos = "\r\n" in before
     return text.replace("\r\n", "\n").replace("\n", "\r\n") if is_dos else text
 
 
 def is_hidden(name: str) -> bool:
     """
-    Whether the name marks a file or directory of a tool: hidden, or an autosave.
+    Return whether *name* is that of a hidden file or directory, or of an autosave.
 
     Editors leave locks (``.#wal.toml``) and autosaves (``#wal.toml#``), macOS leaves AppleDouble
     files (``._wal.toml``).  Backups (``wal.toml~``, ``wal.toml.bak``) change the suffix instead.
@@ -39,9 +41,10 @@ def is_hidden(name: str) -> bool:
 
 def files_in(directory: Path, suffix: str) -> list[Path]:
     """
-    The files in *directory* whose names end with *suffix*, sorted, without hidden ones.
+    Return the files in *directory* whose names end with *suffix*, sorted, without hidden ones.
 
-    Empty if the directory does not exist.
+    Links and directories of such a name are included, so that callers can report them.  The list
+    is empty if the directory does not exist.
 
     Raises:
         OSError: The directory cannot be read.
@@ -57,22 +60,25 @@ def files_in(directory: Path, suffix: str) -> list[Path]:
 
 def read_text(path: Path) -> str:
     r"""
-    The text of a file, without a byte order mark, its lines ended by ``\n``.
+    Return the text of a file without a byte order mark, with lines that end in ``\n``.
 
     Raises:
-        EncodingError: It is not UTF-8.
-        OSError: It cannot be read, or is not a regular file.
+        EncodingError: The file is not UTF-8.
+        OSError: The file cannot be read, or is not a regular file.
     """
+    # Line ends of Windows come first; a lone \r, of old Macs, is one as well.
     return decoded(read_named(path)).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_as_is(path: Path) -> str:
     """
-    The text of a file with its line ends, without a byte order mark; empty if there is none.
+    Return the text of a file without a byte order mark, with its own line ends.
+
+    The text is empty if the file does not exist.
 
     Raises:
-        EncodingError: It is not UTF-8.
-        OSError: It cannot be read, or is not a regular file.
+        EncodingError: The file is not UTF-8.
+        OSError: The file cannot be read, or is not a regular file.
     """
     try:
         return decoded(read_named(path))
@@ -82,26 +88,29 @@ def read_as_is(path: Path) -> str:
 
 def write_whole(path: Path, text: str) -> None:
     """
-    Put *text* into the file at *path*; after an error it is as it was, and nothing lies beside it.
+    Replace the content of the file at *path* with *text*, atomically.
+
+    After an error the file is unchanged, and no temporary file is left behind.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     try:
-        # What is no Unicode is shown, since it cannot be kept.
+        # Surrogates cannot be encoded; an escape loses less than an error would.
         with replacing(path, mode=0o666, errors="backslashreplace") as file:
             file.write(text)
     except OSError as error:
+        # The error may name the temporary file, which means nothing to users.
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def ignore_all(directory: Path) -> None:
     """
-    Keep *directory* out of version control, unless its ``.gitignore`` decides otherwise.
+    Keep *directory* out of version control, unless it has a ``.gitignore`` already.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
-    # Exclusively: a link that leads nowhere exists, too.
+    # Created exclusively, so that not even a dangling link of that name is followed.
     with suppress(FileExistsError), (directory / ".gitignore").open("x", encoding="utf-8") as file:
         file.write("*\n")

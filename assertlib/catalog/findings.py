@@ -1,5 +1,5 @@
 """
-What is wrong with a catalog, with code, or between the two.
+Findings: problems in a catalog, in code, or between the two.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+# Places inside a message, which move with every edit above them.
 _LINES = re.compile(r"(?<=\.py):\d+$|\(at line \d+, column \d+\)")
 
 
 UNREAD_SOURCE = ("AL109", "AL110", "AL120")
-"""Rules that say that code could not be read: what stands there is not known."""
+"""Rules about unread source; assertions in it are unknown."""
 UNREAD_CATALOG = ("AL102", "AL105")
-"""The same of catalogs."""
+"""Rules about unread catalog entries; what they state is unknown."""
 
 
 class Severity(StrEnum):
-    """How bad a finding is; ``--strict`` makes warnings errors."""
+    """The severity of a finding; ``--strict`` treats warnings as errors."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -31,15 +32,16 @@ class Severity(StrEnum):
 @dataclass(frozen=True, order=True)
 class Finding:
     """
-    One thing that is wrong.
+    One problem, reported at its place.
 
     Attributes:
-        line, column: From 1; 0 when the whole file is meant.
-        code: The rule, as ``assertlib explain`` knows it.
-        message: What is wrong.
+        file: Path from the root of the project.
+        line, column: From 1; 0 if the whole file is meant.
+        code: The rule, as accepted by ``assertlib explain``.
+        message: Description of the problem.
         remedy: What to do about it.
-        state: What has to stay as it is for this to be the same finding, where the message
-            does not tell.
+        state: What the message leaves out and the fingerprint must depend on: after a further
+            change, the finding is a new one.
     """
 
     file: str
@@ -59,29 +61,32 @@ class Finding:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
     def seen_from(self, place: str) -> Finding:
-        """A copy for a working directory from which *place* leads to the project."""
+        """Return a copy for a working directory from which *place* is the path to the project."""
         return replace(self, file=posixpath.join(place, self.file))
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that stay the same when lines move, so that readers know it again."""
+        """Sixteen hex digits that identify the finding in a baseline, even after lines have moved."""
+        # Line, column and remedy are left out: none of them makes it another problem.
         text = "\n".join([self.code, self.file, _LINES.sub("", self.message), self.state])
+        # File names that are not UTF-8 contain surrogates.
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def unreadable(file: str, reason: str, line: int = 0) -> Finding:
     """
-    The finding about source that cannot be read.
+    Return the finding about source that cannot be read.
 
     Args:
-        reason: Follows "cannot be read".
-        line: 0 when the whole file, or a directory, is meant.
+        file: Path from the root of the project.
+        reason: Continues the sentence "cannot be read".
+        line: 0 if the whole file, or a directory, is meant.
     """
-    text, remedy = f"cannot be read{reason}", "mend it, or exclude it from the target"
+    text, remedy = f"cannot be read{reason}", "fix it, or exclude it from the target"
     return Finding(file, line, 1 if line else 0, "AL109", text, remedy)
 
 
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
-    """A hint at the *valid* name nearest to *wrong*; empty when none is near."""
+    """Return a hint at the *valid* name most similar to *wrong*; empty if none is similar."""
     near = difflib.get_close_matches(wrong, list(valid), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else ""

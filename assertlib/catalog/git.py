@@ -1,10 +1,10 @@
 """
-Running git, on repositories and with names of commits that may be a stranger's.
+Runs git on repositories, and with names of commits, that may come from a stranger.
 
-Only what ``COMMIT`` matches is given to git as a commit, everything else stands behind
-``--end-of-options``, and paths behind ``--``.  Settings of the repository start no program: no
-monitor, no check of signatures, no download of missing objects.  Filters of ``.gitattributes`` do
-run where the work tree is compared; whoever does that runs the project's code as well.
+Names of commits match ``COMMIT`` or follow ``--end-of-options``, and paths follow ``--``, so that
+none can act as an option.  Settings of the repository start no program: no file system monitor, no
+signature check, no download of missing objects.  Filters of ``.gitattributes`` do run where the
+work tree is compared; commands that do so run the project's code as well.
 """
 
 from __future__ import annotations
@@ -17,35 +17,41 @@ from collections.abc import Mapping
 from pathlib import Path
 
 COMMIT = re.compile(r"[0-9a-f]{7,64}")
-"""The name of a commit: hexadecimal, whole or shortened to no less than git does."""
+"""The name of a commit: hexadecimal, at least the seven digits that git abbreviates to."""
 
+# core.fsmonitor and signature checks would start programs that a repository names.
 _SETTINGS = (
     "-c", "core.fsmonitor=false",
     "-c", "core.quotePath=false",
     "-c", "log.showSignature=false",
 )  # fmt: skip
 _ENVIRONMENT = {
+    # Reading takes no locks, which would get in the way of git commands of the user.
     "GIT_OPTIONAL_LOCKS": "0",
+    # In a partial clone, reading a missing object would download it.
     "GIT_NO_LAZY_FETCH": "1",
     # An empty list: no transport may be used, whatever the repository configures.
     "GIT_ALLOW_PROTOCOL": "",
     "GIT_TERMINAL_PROMPT": "0",
 }
 _WITHIN = 60
-"""Seconds that git may take."""
+"""Timeout of git in seconds."""
 
 
 def run(
     directory: Path, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """
-    Run git in *directory*, whatever its exit code.
+    Run git and return its result, whatever the exit code.
 
     Args:
-        environment: Variables besides those of this process.
+        directory: Working directory of git.
+        arguments: The subcommand and its arguments.
+        environment: Variables in addition to those of this process.
 
     Raises:
-        OSError: There is no git, or it takes longer than a minute.
+        TimeoutError: Git takes longer than a minute.
+        OSError: Git cannot be started.
     """
     try:
         return subprocess.run(
@@ -63,7 +69,7 @@ def run(
 
 
 def output(directory: Path, *arguments: str) -> bytes | None:
-    """What git prints; None without git, without a repository, or if git fails."""
+    """Return what git prints with *arguments*, run in *directory*; None if it fails."""
     try:
         done = run(directory, *arguments)
     except OSError:
@@ -72,14 +78,25 @@ def output(directory: Path, *arguments: str) -> bytes | None:
 
 
 def file_at(directory: Path, commit: str, file: str) -> bytes | None:
-    """The content of *file*, a path below *directory*, at *commit*; None where that has none."""
+    """
+    Return the content of a file at a commit.
+
+    Args:
+        directory: A directory of the repository.
+        commit: Hexadecimal name of the commit.
+        file: Path of the file, relative to *directory*.
+
+    Returns:
+        The bytes; None if *commit* is not valid or does not contain the file.
+    """
     if not COMMIT.fullmatch(commit):
         return None
+    # `./` makes the path relative to *directory*; git takes it from the root otherwise.
     return output(directory, "cat-file", "--end-of-options", "blob", f"{commit}:./{file}")
 
 
 def commit_named(directory: Path, name: str) -> str | None:
-    """The full name of the commit that *name*, such as a tag, stands for; None if there is none."""
+    """Return the full name of the commit that *name* stands for in *directory*; None if none."""
     arguments = ("--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     found = output(directory, "rev-parse", *arguments)
     return None if found is None else found.decode().strip()

@@ -1,5 +1,5 @@
 """
-The life of each invariant, as version control remembers it.
+The history of each invariant, reconstructed from git.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from .toml import parse_toml
 
 @dataclass(frozen=True)
 class Change:
-    """One step in the life of an entry: when, in which commit, and what it was."""
+    """
+    One change of an entry.
+
+    Attributes:
+        date: Date of the commit, as ``2026-03-04``.
+        commit: Abbreviated name of the commit.
+        what: Summary of the change.
+    """
 
     date: str
     commit: str
@@ -28,9 +35,14 @@ class Change:
 
 def history(root: Path, directories: Sequence[str]) -> dict[str, list[Change]]:
     """
-    What became of each invariant in *directories* of the project at *root*, the newest first.
+    Return the changes of each invariant, by id and newest first.
 
-    Empty where there is no git, or no repository.
+    Args:
+        root: Directory of the project.
+        directories: Its catalog directories, relative to *root*.
+
+    Returns:
+        An empty dict without git, or outside a repository.
     """
     found: dict[str, list[Change]] = defaultdict(list)
     before: dict[str, Invariant] = {}
@@ -45,7 +57,7 @@ def history(root: Path, directories: Sequence[str]) -> dict[str, list[Change]]:
 
 
 def _commits(root: Path, directories: Sequence[str]) -> Iterator[list[str]]:
-    """Those that touched a catalog, the oldest first: full name, short name, date."""
+    """The commits that touched a catalog, oldest first: full name, short name, date."""
     printed = git.output(root, "log", "--reverse", "--format=%H %h %cs", "--", *directories) or b""
     yield from map(str.split, printed.decode().splitlines())
 
@@ -53,9 +65,11 @@ def _commits(root: Path, directories: Sequence[str]) -> Iterator[list[str]]:
 def _entries(
     root: Path, commit: str, directories: Sequence[str]
 ) -> Iterator[tuple[str, Invariant]]:
-    """What the catalog held then; what nobody can read any more is passed over."""
+    """The entries of the catalog at *commit*; unreadable files and entries are skipped."""
     for directory in directories:
+        # With the slash, ls-tree lists the content of the directory instead of the directory.
         place = f"{directory.rstrip('/')}/"
+        # -z, since git quotes unusual characters in names otherwise.
         listed = ("ls-tree", "-z", "--name-only", "--end-of-options", commit, "--", place)
         for name in (git.output(root, *listed) or b"").decode("utf-8", "replace").split("\0"):
             path = Path(name)
@@ -65,6 +79,7 @@ def _entries(
 
 
 def _read(area: str, text: str) -> Iterator[tuple[str, Invariant]]:
+    # A past commit may hold anything; what is broken in it was fixed later, or is a finding now.
     try:
         data = parse_toml(text.removeprefix("\ufeff"))
     except ValueError:
@@ -77,21 +92,22 @@ def _read(area: str, text: str) -> Iterator[tuple[str, Invariant]]:
 
 
 def _known_keys(table: object) -> object:
-    """*table* without keys that the schema of today does not have, or has otherwise."""
+    """Reduce *table* to the keys that are required or compared, in any version of the schema."""
     if not isinstance(table, dict):
         return table
+    # Any other key may have had another form in the past, which would hide the whole entry.
     kept = ("title", "kind", "status", "revision", "statement", "clauses", "why", "expects")
     return {key: table[key] for key in kept if key in table}
 
 
 def _difference(before: Invariant | None, after: Invariant | None) -> str:
     if before is None or after is None:
-        return "written down" if after is not None else "removed"
-    said = []
+        return "added" if after is not None else "removed"
+    changes = []
     if before.status != after.status:
-        said.append(f"{before.status} became {after.status}")
+        changes.append(f"{before.status} became {after.status}")
     if before.revision != after.revision:
-        said.append(f"revision {before.revision} became {after.revision}")
+        changes.append(f"revision {before.revision} became {after.revision}")
     if before.wording != after.wording:
-        said.append("the statement was reworded")
-    return "; ".join(said)
+        changes.append("the statement was reworded")
+    return "; ".join(changes)

@@ -1,5 +1,5 @@
 """
-Reads catalogs: TOML files, one per area, one table per invariant.
+Reads catalogs: one TOML file per area, one table per invariant.
 """
 
 from __future__ import annotations
@@ -32,10 +32,14 @@ _AREA_REMEDY = "name the file area.toml, in lowercase ASCII letters, digits and 
 @dataclass(frozen=True)
 class Entry:
     """
-    An invariant, its id, and where the catalog holds it.
+    An invariant with its id and its place in the catalog.
 
     Attributes:
-        is_left_out: Whether the target lacks a feature that it requires.
+        id: ``area.name``.
+        invariant: The content of its table.
+        file: Path of the catalog file as findings show it.
+        line: Line of the table, from 1.
+        is_left_out: Whether the target lacks a feature that the invariant requires.
     """
 
     id: str
@@ -51,13 +55,13 @@ class Entry:
 
     @property
     def counts(self) -> bool:
-        """Whether it is active here; drafts and retired ones are listed apart, in no count."""
+        """Whether it is active here; drafts and retired invariants are listed apart, in no count."""
         return self.invariant.status == "active" and not self.is_left_out
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What an assertion in code that cannot be annotated protects, and where that is written."""
+    """An invariant assigned to an assertion that cannot name it, and the place of the assignment."""
 
     invariant: str
     file: str
@@ -67,14 +71,17 @@ class Assignment:
 @dataclass
 class Catalog:
     """
-    All invariants of some catalog roots, and what is wrong with them.
+    All invariants of the catalog roots of a target, and the problems in their files.
 
     Attributes:
-        assigned: By message, what assertions protect that cannot say so themselves.
-        text: The content of all files, for a hash of the catalog.
-        renames: What assertions were called before.
-        broken, broken_areas: What is there but could not be read.
-        is_missing: Whether a directory of it is not there at all.
+        entries: The invariants by id.
+        assigned: Assignments of assertions that cannot name their invariant, by message.
+        findings: Problems in the files.
+        text: Contents of all files, from which a hash of the catalog is made.
+        renames: Former messages of assertions.
+        broken: Ids of entries that are not valid.
+        broken_areas: Areas of files that could not be read.
+        is_missing: Whether one of the directories does not exist or could not be read.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -87,13 +94,14 @@ class Catalog:
     is_missing: bool = False
 
     def knows(self, identifier: str) -> bool:
-        """Whether the invariant is there, or may be in what could not be read."""
+        """Return whether the invariant exists, or may exist in a file that could not be read."""
+        # In doubt it does: the unread file is a finding already, its consequences would be noise.
         area = identifier.partition(".")[0]
         is_unread = self.is_missing or identifier in self.broken or area in self.broken_areas
         return is_unread or identifier in self.entries
 
     def assigned_to(self, identifier: str, scanned: Collection[str]) -> list[str]:
-        """Messages that are assigned to an invariant, in code that is not *scanned*."""
+        """Return the messages assigned to invariant *identifier* that are not among *scanned*."""
         return sorted(
             message
             for message, assigned in self.assigned.items()
@@ -101,8 +109,10 @@ class Catalog:
         )
 
     def assign(self, site: Site) -> Site:
-        """*site*, with the invariant that is assigned to it, if one is and it names none."""
+        """Return *site* with the invariant that the catalog assigns to it, if it names none itself."""
+        # Buckets and halves are found by their origin, the message that the code contains.
         assigned = self.assigned.get(site.origin)
+        # Python code can name its invariant; `check` reports such an assignment as AL119.
         if assigned is None or site.invariant is not None or site.is_python:
             return site
         return site.protecting(assigned.invariant)
@@ -113,16 +123,19 @@ class Catalog:
 
 def load(roots: list[Path], base: Path, without: Collection[str] = ()) -> Catalog:
     """
-    Read all catalog files in *roots*; errors become findings.
+    Read all catalog files of some directories; problems become findings.
 
     Args:
+        roots: The directories; subdirectories are not searched.
         base: Directory that file names in findings are relative to.
-        without: Features that are not there; what requires one of them is left out.
+        without: Features that the target lacks; invariants that require one are left out.
     """
     catalog = Catalog()
     for root in roots:
         _load_root(catalog, root, base)
+    # References may lead from one root to another, so all are read before any is checked.
     _check_references(catalog)
+    # Entries that are left out stay in the catalog: code and other entries may still name them.
     for entry in list(catalog.entries.values()):
         if not set(entry.invariant.requires).isdisjoint(without):
             catalog.entries[entry.id] = replace(entry, is_left_out=True)
@@ -135,8 +148,8 @@ def _load_root(catalog: Catalog, root: Path, base: Path) -> None:
         catalog.is_missing = True
         catalog.findings.append(
             Finding(
-                shown, 0, 0, "AL105", "there is no such catalog directory",
-                "create it, for example with `assertlib init`, or mend `catalog` in pyproject.toml",
+                shown, 0, 0, "AL105", "no such catalog directory",
+                "create it, for example with `assertlib init`, or fix `catalog` in pyproject.toml",
             )
         )  # fmt: skip
         return
@@ -160,13 +173,15 @@ def _shown(path: Path, base: Path) -> str:
 
 
 def _load_file(catalog: Catalog, path: Path, shown: str) -> None:
+    # Broken until it is parsed, so that no early return can forget to mark it.
     catalog.broken_areas.add(path.stem)
     if not path.is_file():
-        _find(catalog, shown, (0, 0), "is no file", "remove it, or mend the link")
+        _find(catalog, shown, (0, 0), "is not a regular file", "remove it, or fix the link")
         return
+    # Positions and validation keep several objects per key, so the size is bounded before reading.
     if path.stat().st_size > _MOST_BYTES:
         text = f"is larger than {_MOST_BYTES:,} bytes"
-        _find(catalog, shown, (0, 0), text, "is this a catalog? split it into areas")
+        _find(catalog, shown, (0, 0), text, "if it is a catalog, split it into areas")
         return
     try:
         text = read_text(path)
@@ -180,10 +195,12 @@ def _load_file(catalog: Catalog, path: Path, shown: str) -> None:
     try:
         data = parse_toml(text)
     except ValueError as error:
+        # tomllib gives the place in its message only (before Python 3.14); an error at the end of
+        # the document has none.
         position = re.search(r"line (\d+), column (\d+)", str(error))
         at_end = (text.count("\n") + 1, len(text) - text.rfind("\n"))
         place = (int(position[1]), int(position[2])) if position else at_end
-        _find(catalog, shown, place, f"is not TOML: {error}", "mend the syntax")
+        _find(catalog, shown, place, f"is not TOML: {error}", "fix the syntax")
         return
     catalog.broken_areas.discard(path.stem)
     catalog.text.append(text)
@@ -207,9 +224,11 @@ class _FileReader:
 
     def read(self, data: dict[str, object]) -> None:
         if not _NAME.match(self._area):
+            # Without a valid area no id is valid, so the entries are not looked at.
             self._find((), f"{self._area!r} is not a valid area name", _AREA_REMEDY)
             return
         version = data.pop("schema", None)
+        # True == 1 in Python, and is another type in TOML.
         if version != SCHEMA_VERSION or isinstance(version, bool):
             shown = "missing" if version is None else f"{version!r}, not {SCHEMA_VERSION}"
             self._find(
@@ -221,7 +240,7 @@ class _FileReader:
         if not isinstance(assigned, list):
             self._find(
                 ("assertion",),
-                "'assertion' is no list",
+                "'assertion' is not a list",
                 "write [[assertion]], with message and invariant, for each assertion in code that"
                 " cannot name its invariant",
             )
@@ -245,7 +264,7 @@ class _FileReader:
         line = nearest(self._places, where)[0]
         other = self._catalog.assigned.get(found.message)
         if other is not None:
-            text = f"{found.message!r} is assigned already, at {other.file}:{other.line}"
+            text = f"{found.message!r} is already assigned at {other.file}:{other.line}"
             self._find(where, text, "remove one of them")
             return
         self._catalog.assigned[found.message] = Assignment(found.invariant, self._file, line)
@@ -254,15 +273,16 @@ class _FileReader:
         if not _NAME.match(name) or not isinstance(table, dict):
             self._find(
                 (name,),
-                f"{name!r} is no invariant",
-                "each top-level key but `schema` and `assertion` is a table named in kebab-case",
+                f"{name!r} is not an invariant",
+                "each top-level key except `schema` and `assertion` is a table with a kebab-case name",
             )
             return
+        # [wal.fsync] in wal.toml is an easy mistake, and would otherwise be reported once per key.
         if _holds_invariants(table):
             inner = next(iter(table))
             self._find(
                 (name,),
-                f"[{name}.{inner}] is an invariant inside of another",
+                f"[{name}.{inner}] is an invariant inside another one",
                 f"write [{inner}]; the name of the file is the area",
             )
             return
@@ -279,6 +299,7 @@ class _FileReader:
 
     def _add(self, entry: Entry) -> None:
         other = self._catalog.entries.get(entry.id)
+        # The first one wins, and evidence keeps counting for it.
         if other is None:
             self._catalog.entries[entry.id] = entry
             return
@@ -300,10 +321,12 @@ class _FileReader:
         elif kind == "missing":
             message, remedy = f"{owner}: {key!r} is missing", "add it"
         else:
+            # pydantic marks a key that is not valid itself with "[key]"; the number of an
+            # [[assertion]] means nothing to readers, who get its line.
             inner = where[1:] if where and isinstance(where[0], int) else where
             label = ".".join(str(part) for part in inner if part != "[key]")
-            said = in_words_of_toml(text)
-            message = f"{identifier}: {label}: {said}" if label else f"{identifier}: {said}"
+            problem = in_words_of_toml(text)
+            message = f"{identifier}: {label}: {problem}" if label else f"{identifier}: {problem}"
             remedy = "see `assertlib catalog schema`"
         self._find((name, *where), message, remedy)
 
@@ -312,6 +335,7 @@ class _FileReader:
 
 
 def _holds_invariants(table: dict[str, object]) -> bool:
+    # Every key must be a table of an unknown name: [x.clauses] alone is an incomplete invariant.
     known = Invariant.model_fields
     return bool(table) and all(
         isinstance(value, dict) and key not in known for key, value in table.items()
@@ -330,14 +354,18 @@ def _check_references(catalog: Catalog) -> None:
     for entry in catalog.entries.values():
         for other in entry.invariant.related:
             if other not in catalog.entries and other not in catalog.broken:
-                hint = did_you_mean(other, catalog.entries) or "name an invariant, or take it out"
+                hint = (
+                    did_you_mean(other, catalog.entries)
+                    or "name an existing invariant, or remove it"
+                )
                 text = f"{entry.id}: related names {other!r}, which is in no catalog"
                 catalog.findings.append(Finding(entry.file, entry.line, 1, "AL105", text, hint))
         target = entry.invariant.replaced_by
+        # An entry that is not valid has findings of its own, and must not also count as missing.
         if target is None or target in catalog.broken:
             continue
         if target not in catalog.entries:
-            hint = did_you_mean(target, catalog.entries) or "name what took its place"
+            hint = did_you_mean(target, catalog.entries) or "name the invariant that replaces it"
             text = f"{entry.id}: replaced_by names {target!r}, which is in no catalog"
             catalog.findings.append(Finding(entry.file, entry.line, 1, "AL105", text, hint))
         elif _leads_back(entry, catalog):
@@ -347,6 +375,7 @@ def _check_references(catalog: Catalog) -> None:
 
 
 def _leads_back(entry: Entry, catalog: Catalog) -> bool:
+    # A circle that *entry* only leads into is reported at its members; `seen` ends the walk there.
     seen: set[str] = set()
     target = entry.invariant.replaced_by
     while target is not None and target not in seen:

@@ -1,5 +1,5 @@
 """
-Invariants as the catalog holds them.
+The data model of a catalog: invariants and what their entries consist of.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydantic import (
 
 KindName = Literal["always", "always_or_unreachable", "sometimes", "reachable", "unreachable"]
 KebabName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+# Lowercase kebab-case: an id is also the file name of its page and part of a citation in code.
 InvariantId = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*$")
 ]
@@ -28,47 +29,53 @@ SCHEMA_VERSION = 1
 
 
 class _Entry(BaseModel):
+    # Unknown keys are errors: a misspelled key would otherwise silently keep its default.  Strict,
+    # since TOML has types: a quoted number is a mistake.  Attribute docstrings become the
+    # descriptions in the JSON Schema, which editors show.
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True
     )
 
 
 class Source(_Entry):
-    """Where the knowledge comes from."""
+    """A source of the knowledge."""
 
     ref: Prose
-    """Document, paper, code or issue, under its exact name."""
+    """Document, paper, code or issue, by its exact name."""
     note: str = ""
-    """Which part of it."""
+    """The relevant part of it."""
 
 
 class Incident(_Entry):
-    """Where the invariant did not hold, or seemed not to."""
+    """A case in which the invariant did not hold, or seemed not to."""
 
     ref: Prose
-    """The issue or report."""
+    """The issue or report that describes it."""
     title: Prose
-    """What happened, in a few words."""
+    """A short description."""
     status: Literal["confirmed", "suspected", "refuted"]
-    """Refuted: it turned out to be a test's or a client's fault."""
+    """Refuted: the cause turned out to be a test or a client."""
     date: str = ""
-    """When it was reported: ``2022-03-31``, ``2022-03`` or ``2022``."""
+    """Date of the report: ``2022-03-31``, ``2022-03`` or ``2022``."""
     how: str = ""
-    """What shows it elsewhere, in words."""
+    """How it was reproduced outside this project, in prose."""
+    # TOML arrays arrive as lists, which a strict tuple field would reject.
     reproduce: tuple[Prose, ...] = Field(default=(), strict=False)
-    """Seeded defects and tests of this project that show it, by name or by file."""
+    """Seeded defects and tests of this project that reproduce it, by name or by file."""
 
     @field_validator("date")
     @classmethod
     def _is_a_date(cls, value: str) -> str:
         if value and not _is_date(value):
-            raise ValueError("no date; write it as 2022-03-31, 2022-03 or 2022")
+            raise ValueError("not a date; write it as 2022-03-31, 2022-03 or 2022")
         return value
 
 
 def _is_date(text: str) -> bool:
+    # fromisoformat alone also accepts 20220331 and the week date 2022-W13-4.
     if not re.fullmatch(r"\d{4}(-\d{2}){0,2}", text):
         return False
+    # Every month has a first day, and every year a first month.
     try:
         dt.date.fromisoformat(text + "-01" * (2 - text.count("-")))
     except ValueError:
@@ -77,41 +84,43 @@ def _is_date(text: str) -> bool:
 
 
 class Assigned(_Entry):
-    """An assertion in code that cannot name its invariant, such as one in another language."""
+    """An assertion in code that cannot name its invariant, such as code in another language."""
 
     message: Annotated[str, StringConstraints(min_length=1)]
-    """Its message, to the letter."""
+    """The message, character for character."""
     invariant: Annotated[
         str,
         StringConstraints(
             pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*(#[a-z0-9]+(-[a-z0-9]+)*)?$"
         ),
     ]
-    """The invariant that it protects, as ``area.name`` or ``area.name#clause``."""
+    """The invariant it protects, as ``area.name`` or ``area.name#clause``."""
 
 
 class State(_Entry):
-    """A state worth seeing: a bug hid there once, or would."""
+    """A state worth reaching, because a bug has hidden in it or could."""
 
     text: Prose
-    """What is to be seen."""
+    """A description of the state."""
     hid: tuple[Prose, ...] = Field(default=(), strict=False)
-    """Incidents that nobody saw coming for want of it."""
+    """Incidents that went unnoticed because the state was never reached."""
 
 
 class Invariant(_Entry):
-    """One thing that must hold."""
+    """A property that must hold."""
 
     title: Prose
     """The invariant in one line."""
     kind: Literal["safety", "liveness"]
-    """Whether something bad never happens, or something good finally does."""
+    """Safety: something bad never happens.  Liveness: something good eventually happens."""
     status: Literal["draft", "active", "retired"]
-    """A draft is not enforced yet; a retired one no longer holds, and is kept as knowledge."""
+    """A draft is not enforced yet; a retired invariant no longer holds and is kept as knowledge."""
     revision: Annotated[int, Field(ge=1)] = 1
-    """Raised when the meaning changes."""
+    """Increased when the meaning changes."""
     statement: Prose
     """What must hold."""
+    # JSON Schema applies the pattern of a key only to keys that match it; without
+    # additionalProperties, editors would accept names that the loader rejects.
     clauses: dict[KebabName, Prose] = Field(
         default_factory=dict, json_schema_extra={"additionalProperties": False}
     )
@@ -119,29 +128,29 @@ class Invariant(_Entry):
     states: dict[KebabName, State] = Field(
         default_factory=dict, json_schema_extra={"additionalProperties": False}
     )
-    """States in which it is put to the test, cited as ``id#state`` by a sometimes or reachable."""
+    """States that put it to the test, cited as ``id#state`` by a sometimes or reachable."""
     why: Prose
-    """What breaks, and for whom, when it does not hold."""
+    """What breaks, and for whom, if it does not hold."""
     debug: str = ""
-    """What to look at when it fails."""
+    """Where to start looking when it is violated."""
     expects: tuple[KindName, ...] = Field(default=(), strict=False)
-    """Kinds of assertions that are needed before it counts as exercised."""
+    """Kinds of assertions that must be satisfied before it counts as exercised."""
     requires: tuple[str, ...] = Field(default=(), strict=False)
     """Features without which it does not apply."""
     assumes: tuple[str, ...] = Field(default=(), strict=False)
-    """The fault model: what may be relied on, such as ``fsync-honest``."""
+    """Assumptions of the fault model that may be relied on, such as ``fsync-honest``."""
     owners: tuple[str, ...] = Field(default=(), strict=False)
-    """Who answers for it."""
+    """The people or teams responsible for it."""
     source: tuple[Source, ...] = Field(default=(), strict=False)
-    """Where the knowledge comes from."""
+    """Sources of the knowledge."""
     incident: tuple[Incident, ...] = Field(default=(), strict=False)
-    """Where it did not hold."""
+    """Cases in which it did not hold, or seemed not to."""
     open_questions: tuple[str, ...] = Field(default=(), strict=False)
-    """What nobody here knows for sure."""
+    """Questions that are still open."""
     related: tuple[InvariantId, ...] = Field(default=(), strict=False)
-    """What it stands on, or stands for."""
+    """Invariants that it depends on, or that depend on it."""
     replaced_by: InvariantId | None = None
-    """The invariant that took the place of a retired one."""
+    """The invariant that replaces a retired one."""
 
     @model_validator(mode="after")
     def _active_entries_can_be_enforced(self) -> Invariant:
@@ -149,14 +158,16 @@ class Invariant(_Entry):
             raise ValueError("an active invariant needs `expects`: which kinds of assertions?")
         if self.replaced_by is not None and self.status != "retired":
             raise ValueError("only a retired invariant can have `replaced_by`")
+        # Both are cited as `id#name`, so a shared name would be ambiguous.
         both = self.clauses.keys() & self.states.keys()
         if both:
-            raise ValueError(f"a clause and a state have one name: {', '.join(sorted(both))}")
+            raise ValueError(f"a clause and a state share a name: {', '.join(sorted(both))}")
         return self
 
     @property
     def promise(self) -> str:
-        """All that is promised, and where, as reviews compare it."""
+        """The full promise as reviews compare it: wording, status as a draft, and conditions."""
+        # Status and conditions are part of it, since narrowing a promise weakens it as well.
         lines = [self.wording]
         lines += ["(a draft)"] if self.status == "draft" else []
         for words, names in (("with", self.requires), ("under", self.assumes)):
@@ -165,7 +176,8 @@ class Invariant(_Entry):
 
     @property
     def wording(self) -> str:
-        """Statement, clauses and states, a sentence or part a line."""
+        """Statement, clauses and states, one sentence or part per line."""
+        # Sorted, so that reordering the parts of an entry is not a change.
         parts = [*self.clauses.items(), *((name, it.text) for name, it in self.states.items())]
         lines = _sentences(self.statement)
         lines += [f"{name}: {' '.join(text.split())}" for name, text in sorted(parts)]
@@ -173,11 +185,12 @@ class Invariant(_Entry):
 
 
 def _sentences(text: str) -> list[str]:
+    # White space is normalised, so that rewrapping a statement is not a change.
     return re.split(r"(?<=[.!?]) ", " ".join(text.split()))
 
 
 def file_schema() -> dict[str, object]:
-    """The JSON Schema of a catalog file, for editors and for ``catalog/schema.json``."""
+    """Return the JSON Schema of a catalog file, for editors and for ``catalog/schema.json``."""
     entry = Invariant.model_json_schema(ref_template="#/$defs/{model}")
     definitions = entry.pop("$defs", {})
     assigned = Assigned.model_json_schema()
@@ -191,6 +204,8 @@ def file_schema() -> dict[str, object]:
             "assertion": {"type": "array", "items": {"$ref": "#/$defs/Assigned"}},
         },
         "required": ["schema"],
+        # The lookahead excludes the two keys above: a pattern applies to them as well, and they
+        # would have to be invariants.
         "patternProperties": {
             r"^(?!(?:schema|assertion)$)[a-z0-9]+(-[a-z0-9]+)*$": {"$ref": "#/$defs/Invariant"}
         },

@@ -1,8 +1,8 @@
 """
-What assertions were called before: ``renames.toml`` beside the catalog, committed.
+Former messages of assertions, kept in ``renames.toml`` beside the catalog and committed.
 
-A message is an assertion's identity, so evidence, witnesses and reviews would stay behind with the
-old one.
+A message is the identity of its assertion: without a record of the rename, evidence, witnesses and
+reviews would stay with the old message.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .pydantic_messages import in_words_of_toml
 from .toml import parse_toml
 
 FILE = "renames.toml"
-_HEADER = "# What assertions were called before; `assertlib catalog rename` writes it.\n"
+_HEADER = "# Former messages of assertions; written by `assertlib catalog rename`.\n"
 _Message = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -36,7 +36,7 @@ class _File(BaseModel):
 
 
 class RenameError(UsageError):
-    """A name cannot be given; the text says why."""
+    """A rename cannot be recorded; the text gives the reason."""
 
 
 @dataclass
@@ -45,8 +45,9 @@ class Renames:
     New messages by old ones.
 
     Attributes:
-        places: File, line and column of each, by the old message.
-        findings: What is wrong with the files.
+        messages: The new message of each old one, which may itself have been renamed since.
+        places: File, line and column of each rename, by the old message.
+        findings: Problems in the files.
     """
 
     messages: dict[str, str] = field(default_factory=dict)
@@ -54,24 +55,27 @@ class Renames:
     findings: list[Finding] = field(default_factory=list)
 
     def now(self, message: str) -> str:
-        """What *message* is called today; parts of a derived assertion go with it."""
+        """Return the current name of *message*; parts of a derived assertion follow it."""
+        # The whole message comes first: any message may end like the part of a derived assertion.
         if message in self.messages:
             return self._last(message)
         origin, part = origin_and_part(message)
         return self._last(origin) + part
 
     def _last(self, message: str) -> str:
+        # Ends, since `read_renames` rejects circles and `add` drops what would close one.
         while message in self.messages:
             message = self.messages[message]
         return message
 
     def without(self, messages: Collection[str]) -> Renames:
-        """These renames but for those of names that *messages* still, or again, hold."""
+        """Return the renames without those whose old name is one of *messages*, which are in use."""
         kept = {old: new for old, new in self.messages.items() if old not in messages}
         return Renames(kept)
 
     def add(self, other: Renames) -> None:
-        """Take in those of another file, where they do not lead in a circle."""
+        """Add the renames of another file, *other*, unless they close a circle."""
+        # The first file wins.  Each file is free of circles, two together need not be.
         self.places = other.places | self.places
         for old, new in other.messages.items():
             self.messages.setdefault(old, new)
@@ -79,17 +83,18 @@ class Renames:
                 del self.messages[old]
 
     def before(self, message: str) -> Iterator[str]:
-        """What *message* was called, itself included."""
+        """Yield *message* and all its former names."""
         yield message
         yield from (old for old in self.messages if self.now(old) == message)
 
 
 def read_renames(path: Path, shown: str) -> Renames:
     """
-    The renames in the file at *path*, none if it is not there; what is wrong becomes findings.
+    Read the renames in a file; problems become findings.
 
     Args:
-        shown: How findings name the file.
+        path: The file; if it does not exist, there are no renames.
+        shown: Name of the file in findings.
     """
     try:
         text = read_text(path)
@@ -104,9 +109,10 @@ def read_renames(path: Path, shown: str) -> Renames:
     try:
         known = _File.model_validate(data).messages
     except ValidationError as error:
+        # The first problem is enough: nothing in a damaged file is used.
         problem = error.errors()[0]
-        said = f"{'.'.join(map(str, problem['loc']))}: {in_words_of_toml(problem['msg'])}"
-        return _wrong(shown, nearest(places, problem["loc"]), said)
+        text = f"{'.'.join(map(str, problem['loc']))}: {in_words_of_toml(problem['msg'])}"
+        return _wrong(shown, nearest(places, problem["loc"]), text)
     for old in known:
         if _leads_back(known, old):
             return _wrong(
@@ -117,7 +123,7 @@ def read_renames(path: Path, shown: str) -> Renames:
 
 
 def _wrong(shown: str, at: tuple[int, int], text: str) -> Renames:
-    hint = "mend it; it holds `schema = 1` and [messages] with old names and new ones"
+    hint = "fix it; it consists of `schema = 1` and a table [messages] from old to new messages"
     return Renames(findings=[Finding(shown, at[0], at[1], "AL105", text, hint)])
 
 
@@ -132,12 +138,21 @@ def _leads_back(messages: Mapping[str, str], start: str) -> bool:
 
 def add_rename(root: Path, old: str, new: str) -> Path:
     """
-    Write down that *old* is called *new*, in the catalog at *root*, whole or not at all; the file.
+    Record a rename in the catalog's ``renames.toml``, which is replaced atomically.
+
+    Args:
+        root: Directory of the catalog.
+        old: The message that evidence was recorded under.
+        new: The message that replaces it in code.
+
+    Returns:
+        The path of the file.
 
     Raises:
-        RenameError: The file is broken, the two are one, or *new* was itself given up.
+        RenameError: The file is damaged, both messages are equal, or *new* was itself renamed.
         OSError: The file cannot be written.
     """
+    # Imported here, since only the commands that write a catalog need it.
     import tomli_w
 
     path = root / FILE
@@ -145,13 +160,14 @@ def add_rename(root: Path, old: str, new: str) -> Path:
     if known.findings:
         raise RenameError(str(known.findings[0]))
     if old == new:
-        raise RenameError(f"{old!r} is the same name")
+        raise RenameError(f"{old!r} is the old and the new message")
     messages = dict(known.messages)
     if known.now(new) == old:
-        # It is called again as it was.
+        # The rename is reverted: with both entries, the names would form a circle.
         del messages[new]
     elif new in messages:
-        raise RenameError(f"{new!r} was itself given up, for {known.now(new)!r}")
+        # Evidence under *new* belongs to the assertion that was renamed.
+        raise RenameError(f"{new!r} was itself renamed, to {known.now(new)!r}")
     messages[old] = new
     text = tomli_w.dumps({"schema": 1, "messages": dict(sorted(messages.items()))})
     write_whole(path, _HEADER + text)

@@ -9,13 +9,15 @@ from typing import Annotated
 
 import typer
 
-from ..errors import NoDataError
+from ..errors import NoDataError, UsageError
+from ..report import brief, markdown
 from ..report.base import FORMATS, Format
 from ..report.html_format import render as in_html
 from ..report.questions import answer
 from .common import ProjectOption, TargetOption, command, configuration, put, verdict_code
 from .judging import judged
 from .report_context import report_context
+from .terminal import print_report
 from .verdict_metrics import send
 
 
@@ -30,6 +32,18 @@ def report(
     ),
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Output file; - for stdout.")
+    ] = None,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Show everything, not just one screen (text only)."),
+    ] = False,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(
+            min=4096,
+            metavar="N",
+            help="Keep the worst in at most N bytes (Markdown only); GitHub accepts 1048576.",
+        ),
     ] = None,
     against: Annotated[
         str | None,
@@ -69,6 +83,8 @@ def report(
 
     Example: assertlib report --format markdown -o report.md
     """
+    if max_bytes is not None and format is not Format.MARKDOWN:
+        raise UsageError("--max-bytes needs --format markdown")
     config = configuration(project)
     evidence, summary = judged(config, runs or [], target)
     if summary.is_empty and not summary.undeclared and not summary.damage:
@@ -80,6 +96,12 @@ def report(
         put(answer(evidence, summary, assertion, invariant, test), output)
     elif format is Format.HTML:
         put(in_html(summary, report_context(config, evidence, summary, against)), output)
+    elif format is Format.MARKDOWN:
+        put(markdown.render(summary, max_bytes), output)
+    elif format is Format.TEXT and not verbose and output is None:
+        print_report(summary)
+    elif format is Format.TEXT and not verbose:
+        put(brief.render(summary), output)
     else:
         put(FORMATS[format](summary), output)
     if otel:

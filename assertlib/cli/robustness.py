@@ -40,6 +40,7 @@ from ..robustness.traffic import PROFILES
 from .common import OK, TargetOption, command, seconds_of
 from .history import describe, exit_code, read
 from .signals import SIGNALLED, run_until_signalled
+from .terminal import print_report
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -328,7 +329,7 @@ def _conclude(checked: Checked, run_dir: Path, directory: Path, history: History
     summary = summarise(read_evidence([run_dir]), checked.catalog, checked.name, checked.scan.sites)
     status = _ending(history, validation, summary)
     sys.stdout.write(describe(validation, status) + "\n")
-    sys.stdout.write(FORMATS[Format.TEXT](summary))
+    print_report(summary)
     page = directory / "timeline.html"
     private.write(page, timeline(history, validation))
     private.write(directory / "report.md", FORMATS[Format.MARKDOWN](summary))

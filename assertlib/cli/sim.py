@@ -31,7 +31,7 @@ from ..evidence.runs import describe_run, finish_run, new_run, runs_in_order, wr
 from ..evidence.summary import Summary, summarise
 from ..evidence.text import one_line
 from ..evidence.verdicts import Verdict
-from ..report.base import FORMATS, Format
+from ..report.brief import MOST_VIOLATIONS
 from ..sim.engine import Engine, local
 from ..sim.explore import Exploration, Found, Plan
 from ..sim.faults import FAULTS, faults_named
@@ -53,6 +53,7 @@ from .common import (
 )
 from .scenarios import permitted, search_path
 from .signals import Interrupted, interruptible
+from .terminal import print_report
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -472,8 +473,9 @@ class _Campaign:
         write_replays(self._run_dir, {**replays, **{name: tokens[name] for name in sure}})
         finish_run(self._run_dir, full=full)
         summary = self._summary()
-        sys.stdout.write(FORMATS[Format.TEXT](summary))
-        explained = {result.message for result in summary.with_verdict(Verdict.VIOLATED)}
+        print_report(summary)
+        shown = summary.with_verdict(Verdict.VIOLATED)[:MOST_VIOLATIONS]
+        explained = {result.message for result in shown}
         for name, found in exploration.found.items():
             print(_failure(found, tokens[name], exploration.trials, is_explained=name in explained))
         if exploration.found or summary.is_violated:

@@ -1,3 +1,3 @@
 """
-What the hits of runs amount to.  Nothing outside this package decides a verdict.
+Aggregation of recorded hits into verdicts.  Nothing outside this package decides a verdict.
 """

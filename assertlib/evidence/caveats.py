@@ -1,5 +1,5 @@
 """
-What limits the evidence, in whole sentences.
+The caveats of a report: limits of its evidence, as complete sentences.
 """
 
 from __future__ import annotations
@@ -13,42 +13,44 @@ from .text import counted
 
 
 def caveats_of(evidence: Evidence) -> Iterator[str]:
-    """Each thing that readers of *evidence* should know."""
+    """Yield the limits of *evidence* that readers of a report should know."""
     for (_, name), shard in sorted(evidence.shards.items()):
         for text in shard.damage:
             yield f"Damaged: shard {name}: {text}; its counts are lower bounds, and the run cannot pass."
     shards = evidence.shards.values()
     lost = sum(shard.lost_records for shard in shards)
     if lost:
-        yield f"{lost} records could not be written (no space?); the counters are exact."
+        yield f"{counted(lost, 'record')} could not be written (no space?); the counters are exact."
     dropped = sum(shard.dropped_records for shard in shards)
     if dropped:
         yield (
             f"{counted(dropped, 'record')} dropped by max_records_per_second or max_shard_bytes;"
-            " the counters are exact, trials and examples behind that are missing."
+            " the counters are exact, but trials and examples after that are missing."
         )
     cut_off = [shard for shard in shards if shard.is_nameless]
     if cut_off:
         yield (
-            f"{counted(len(cut_off), 'shard')} lost lines: hits are told by their counters, but"
-            " trials, examples and what is not in the scan are missing."
+            f"{counted(len(cut_off), 'shard')} lost lines: hits are taken from the counters, but"
+            " trials, examples and assertions that are not in the scan are missing."
         )
     cut = sum(shard.truncated_details for shard in shards)
     if cut:
         yield f"The details of {counted(cut, 'hit')} were too long and were cut."
+    # A shard without a declaration counted nothing that could have been lost.
     volatile = [shard.name for shard in shards if shard.declared and not shard.durable]
     if volatile:
         yield (
-            f"The counts of {len(volatile)} processes were not durable; those of a killed one"
-            " are at least what is shown."
+            f"The counts of {len(volatile)} processes were not durable; those of a killed process"
+            " are lower bounds."
         )
     languages = Counter(shard.language for shard in shards if shard.language)
     if languages:
-        who = ", ".join(f"{count} in {name}" for name, count in sorted(languages.items()))
+        recorded = ", ".join(f"{count} in {name}" for name, count in sorted(languages.items()))
         yield (
-            f"Processes told by SDKs that write first hits only ({who}): counts with ≥ are at least"
-            " what is shown."
+            "Processes were recorded by SDKs that write first hits only"
+            f" ({recorded}): counts marked ≥ are lower bounds."
         )
+    # A set, as the processes of a run usually repeat one value.
     commits = (shard.header.get("commit") for shard in shards)
     foreign = {not_a_revision(each) for each in commits if each and known_revision(each) is None}
     yield from (f"In the header of a shard, {text}." for text in sorted(foreign))
@@ -56,6 +58,6 @@ def caveats_of(evidence: Evidence) -> Iterator[str]:
         yield from info.caveats
         if info.scan is None:
             yield (
-                f"Run {info.id} was not scanned when it started; the source as it is now is the"
+                f"Run {info.id} was not scanned when it started; the current source is the"
                 " denominator."
             )

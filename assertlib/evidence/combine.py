@@ -1,8 +1,8 @@
 """
 Joins shards into evidence: hits per assertion, by trial.
 
-Evidence is a set of shards, so that adding the same one twice, or in another
-order, changes nothing; all sums are made from that set when they are asked for.
+Evidence is a set of shards, so adding a shard twice or in another order changes nothing.  Sums are
+computed from that set on demand.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from .runs import RunInfo
 from .tally import Key, RunTally, Tally, TrialKey
 
 TrialShard = tuple[str, str]
-"""Run and shard."""
+"""The id of a run and the name of a shard."""
 
 
 @dataclass
 class TrialFacts:
     """
-    What is known of a trial.
+    The facts recorded about a trial.
 
     Attributes:
-        records: When it began and ended, as each process that ran it tells.
-        faults: What was injected, and by which process.
-        features: What was declared on or off by the processes of the trial.
+        records: Its begin and end, as recorded by each process that ran it.
+        faults: The injected faults, each with the shard of the process that injected it.
+        features: The values, on or off, that its processes declared for each feature.
     """
 
     trial: Trial
@@ -52,13 +52,14 @@ class Evidence:
         self._index: dict[str, _TrialIndex] = {}
 
     def add_run(self, info: RunInfo, shards: Iterable[Shard]) -> None:
-        """Add what processes left in a run."""
+        """Add the *shards* of the run described by *info*."""
         table = Table(info.scan or ())
         self.add_digests(info, (digest(shard, table) for shard in shards))
 
     def add_digests(self, info: RunInfo, digests: Iterable[Digest]) -> None:
-        """The same, where it is folded already."""
-        # A run that was read before it ended is partial; the later reading knows.
+        """Add shards of the run described by *info* that are folded into *digests* already."""
+        # A run that is read before it ends is still described as partial.  Full never reverts to
+        # partial, so the full description is the later one, whichever is added first.
         if info.id not in self.runs or info.full:
             self.runs[info.id] = info
         self._by_run, self._index = None, {}
@@ -66,13 +67,14 @@ class Evidence:
             self._add_shard((info.id, each.name), each)
 
     def _add_shard(self, key: TrialShard, shard: Digest) -> None:
-        # A run's id is the name of its directory, which people rename and copy; the
-        # shards say which run they were recorded in.
+        # A run's id is the name of its directory, which people rename and copy.  The header names
+        # the run that a shard was recorded in, so that a copy does not count twice.
         origin = (str(shard.header.get("run") or key[0]), shard.name)
         known = self._places.get(origin)
         if known is not None:
             other = self.shards[known]
-            # Read while its process lived, a shard holds less than later.
+            # A shard that was read while its process ran holds less than a later reading.  Equal
+            # weights are settled by the smaller key, or the order of addition would matter.
             if (other.weight, key) > (shard.weight, known):
                 return
             del self.shards[known]
@@ -80,12 +82,13 @@ class Evidence:
         self.shards[key] = shard
 
     def merge(self, other: Evidence) -> None:
-        """Add all of *other*."""
+        """Add all runs and shards of *other*."""
         for info in other.runs.values():
             self.add_digests(info, other.shards_of(info.id))
 
     def shards_of(self, run: str) -> list[Digest]:
-        """The shards of one run, by name."""
+        """The shards of *run*, sorted by name."""
+        # Grouped once: a scan of all shards for each run would be quadratic.
         if self._by_run is None:
             self._by_run = defaultdict(list)
             for (name, _), shard in sorted(self.shards.items()):
@@ -93,14 +96,16 @@ class Evidence:
         return self._by_run.get(run, [])
 
     def newest(self) -> RunInfo | None:
-        """The run whose scan is the denominator: the last to start that has one."""
+        """The run whose scan is the denominator: the last started of those that were scanned."""
         scanned = [info for info in self.runs.values() if info.scan is not None]
         return max(scanned, key=lambda info: (info.started, info.id), default=None)
 
     # -- trials --------------------------------------------------------------------------
 
     def samples(self) -> Iterator[tuple[TrialKey, str, str]]:
-        """Each trial once, with its population and its sampler."""
+        """Yield each trial once, with its population and its sampler."""
+        # Several processes may record one trial.  Shards are visited in order of their names, so
+        # that the same one always decides about the population.
         seen: dict[str, set[str]] = defaultdict(set)
         for (run, _), shard in sorted(self.shards.items()):
             known = seen[run]
@@ -110,14 +115,14 @@ class Evidence:
                     yield (run, identifier), population, sampler
 
     def facts_of(self, trial: TrialKey) -> TrialFacts | None:
-        """What is known of *trial*, but for features; None if no process began it."""
+        """The facts about *trial* without its features; None if no process began it."""
         run, identifier = trial
         if run not in self._index:
             self._index[run] = _TrialIndex(self.shards_of(run))
         return self._index[run].facts_of(identifier)
 
     def trials(self) -> dict[TrialKey, TrialFacts]:
-        """All trials, with the faults and features that were declared in them."""
+        """All trials, with their faults and the features declared in them."""
         facts: dict[TrialKey, TrialFacts] = {}
         for trial, _, _ in self.samples():
             known = self.facts_of(trial)
@@ -127,13 +132,14 @@ class Evidence:
             for identifier in {*shard.trials, *shard.begun.ids}:
                 found = facts.get((run, identifier))
                 if found is not None:
+                    # The declarations of a process override those of the run's description.
                     declared = {**self.runs[run].features, **_features(shard, identifier)}
                     for name, on in declared.items():
                         found.features[name].add(on)
         return facts
 
     def declares_off(self, feature: str) -> bool:
-        """Whether any process, in any trial, said that *feature* is off."""
+        """Whether any process declared *feature* off, in any trial or outside of trials."""
         return any(
             declared.get(feature) is False
             for (run, _), shard in self.shards.items()
@@ -145,7 +151,8 @@ class Evidence:
         )
 
     def around(self, trial: TrialKey) -> Iterator[TrialFacts]:
-        """What is known of *trial* and of those around it, from the inside out."""
+        """Yield the facts about *trial* and its enclosing trials, from the inside out."""
+        # Parents come from shards, and damaged or foreign ones may form a cycle.
         seen: set[TrialKey] = set()
         facts = self.facts_of(trial)
         while facts is not None and trial not in seen:
@@ -155,13 +162,26 @@ class Evidence:
             facts = self.facts_of(trial)
 
     def owner_of(self, run: str, shard: Digest, trial: str) -> str | None:
-        """The process that began *trial*, in which *shard* takes part; None if that is unknown."""
+        """
+        Find the process that began *trial*, in which *shard* takes part.
+
+        Args:
+            run: Id of the run.
+            shard: A shard with hits or faults in the trial.
+            trial: Id of the trial; processes may use one id for trials of their own.
+
+        Returns:
+            The name of that process's shard; None if it is unknown.
+        """
+        # Follows the owners of base trials, which lead from a process to the one that started it
+        # in a trial.  Owners come from shards, so that the path may be a cycle.
         seen: set[str] = set()
         while shard.begun.get(trial) is None:
             owner = None if shard.base is None else shard.base.owner
             known = self.shards.get((run, owner or ""))
             if owner is None or owner in seen:
                 return None
+            # The owner's shard may be missing, but it certainly began the base trial.
             if known is None:
                 return owner if shard.base is not None and shard.base.id == trial else None
             seen.add(owner)
@@ -169,11 +189,27 @@ class Evidence:
         return shard.name
 
     def trial_of(self, run: str, shard: Digest, trial: str | None) -> str | None:
-        """The trial that hits of *shard* belong to: none for those of a child that outlived it."""
+        """
+        Map a trial recorded by a process to the trial that its hits belong to.
+
+        Hits of a child process that outlived its base trial belong to no trial, since its shard
+        does not record which of them preceded the end of the trial.
+
+        Args:
+            run: Id of the run.
+            shard: The process that recorded the hits.
+            trial: The trial as recorded there; None outside of trials.
+
+        Returns:
+            *trial*, or None if the process outlived it or is not known to have begun before its
+            end.
+        """
+        # Only the base trial, in which the process was started, can end without its knowledge.
         if trial is None or shard.base is None or trial != shard.base.id:
             return trial
         facts = self.facts_of((run, trial))
         for record in () if facts is None else facts.records:
+            # Another process may have begun a trial of the same id; its end is irrelevant.
             if record.ended is None or record.trial.owner != shard.base.owner:
                 continue
             owner = self.shards.get((run, record.trial.owner or ""))
@@ -189,22 +225,29 @@ class Evidence:
         self, sites: Sequence[Site] = (), now: Callable[[str], str] = str
     ) -> dict[Key, Tally]:
         """
-        Hits by assertion.  Those under a condition that has changed since, as
-        the newest scan has it, are left out.
+        Add up the hits of each assertion.
+
+        Hits recorded under another condition than that of the newest scan are left out.
 
         Args:
-            sites: What names the counters of runs that nobody scanned.
-            now: What an assertion is called today, by what it was called then.
+            sites: Assertions that name the counters of runs without a scan.
+            now: Maps a recorded message to the current one, after renames.
+
+        Returns:
+            The tallies by kind and current message.
         """
         tallies: dict[Key, Tally] = {}
         for run in sorted(self.runs):
             RunTally(self, run, self._names_in(run, sites, now), now).add_to(tallies)
+        # Within a run by the boot-time clock, which the processes of a machine share.
         for tally in tallies.values():
             tally.violations.sort(key=lambda each: (each.run, each.hit.clock or 0))
         return tallies
 
     def guidance(self) -> Iterator[tuple[str, Record]]:
-        """What each process kept of how close each rich assertion came, by its message."""
+        """Yield each message with a guidance record of it, process by process."""
+        # Folding would have to parse all details of a shard to keep its guidance.  Shards in files
+        # are read again here instead, for these records only.
         for _, shard in sorted(self.shards.items()):
             known = guidance_of(shard.lines) if shard.lines else shard.guidance
             yield from known.items()
@@ -212,12 +255,13 @@ class Evidence:
     def _names_in(
         self, run: str, sites: Sequence[Site], now: Callable[[str], str]
     ) -> Callable[[Name], tuple[Kind, str, str | None] | None]:
-        """What an assertion of that run is today; nothing if that is not known, or another."""
+        """Return a function from a recorded name to the current one; None if it is stale."""
         info = self.runs[run]
         newest = self.newest()
         current = {} if newest is None or newest.scan is None else _by_name(newest.scan, now)
         stale = _stale(info, current, now)
-        told = {
+        # Counters hold hashes only; the scan gives the names whose lines were lost.
+        by_hash = {
             (message_hash(site.message), site.kind): (site.message, site.invariant)
             for site in info.scan or sites
         }
@@ -225,9 +269,9 @@ class Evidence:
         def known(name: Name) -> tuple[Kind, str, str | None] | None:
             message, invariant = name.message, name.invariant
             if message is None:
-                # What is broken must be told, whatever it was called.
+                # A violation must be reported even if nothing names its assertion.
                 lost = f"an assertion whose name was lost ({name.hash:016x})"
-                message, invariant = told.get((name.hash, name.kind), (lost, None))
+                message, invariant = by_hash.get((name.hash, name.kind), (lost, None))
             if now(message) in stale:
                 return None
             return name.kind, now(message), invariant
@@ -239,7 +283,7 @@ class Evidence:
 
 
 class _TrialIndex:
-    """Finds what shards of one run say about a trial."""
+    """Finds the records and faults of a trial in the shards of one run."""
 
     def __init__(self, shards: Sequence[Digest]) -> None:
         self._begun: dict[str, list[Digest]] = defaultdict(list)
@@ -263,14 +307,16 @@ class _TrialIndex:
 
 
 def _began_before(shard: Digest, owner: Digest | None, ended: int) -> bool:
-    """Whether a process is known to have begun before a trial of *owner* ended."""
+    """Whether the process of *shard* is known to have begun before a trial of *owner* ended."""
     if owner is None or shard.clock is None or shard.clock_id != owner.clock_id:
         return False
     return bool(shard.clock_id) and shard.clock <= ended
 
 
 def _features(shard: Digest, trial: str | None) -> dict[str, bool]:
-    """What a process had declared when the trial began there, and changed in it."""
+    """The features in force in *trial* in the process of *shard*, by name."""
+    # The record of a trial holds the features as they were when it began.  Without a record, as in
+    # a trial that another process began, those declared outside of trials stand in.
     begun = shard.begun.get(trial)
     known = None if begun is None else begun.features
     before = shard.features.get(None, {}) if known is None else known
@@ -282,7 +328,8 @@ def _by_name(sites: Iterable[Site], now: Callable[[str], str]) -> dict[str, str]
 
 
 def _stale(info: RunInfo, current: dict[str, str], now: Callable[[str], str]) -> set[str]:
-    """Messages whose condition is another now than it was in that run."""
+    """Current messages whose condition has changed since that run."""
+    # An assertion that the newest scan lacks keeps its evidence: it was removed, not changed.
     return {
         now(site.message)
         for site in info.scan or ()

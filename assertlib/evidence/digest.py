@@ -1,9 +1,11 @@
 """
-What a process left, folded to what evidence needs of it.
+Digests: shards folded to what evidence needs of them.
 
-A shard tells how often each assertion was true and false in each trial.  Folded, it holds the
-totals, and by trial only *whether*, a bit an assertion: ten thousand shards then fit into memory.
-How often counts where an assertion was broken, and is kept there.
+A shard records how often each assertion was true and false in each trial.  A digest holds the
+totals, but by trial only *whether*, one bit per assertion, so that ten thousand shards fit into
+memory.  Counts by trial are kept only for violations, whose number matters.
+
+Over 500 lines, since the columns of a digest stand beside the one pass that fills them.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ _DIGITS = b"0" + b"1" * 255
 
 
 class Name(NamedTuple):
-    """An assertion as a shard knows it; without a message where only its counters are left."""
+    """An assertion as declared in a shard; the message is None where only counters are left."""
 
     kind: Kind
     message: str | None
@@ -46,13 +48,17 @@ class Name(NamedTuple):
 
 class Table:
     """
-    The assertions of a run's scan, by number, so that shards can be laid upon each other.
+    The assertions of a run's scan, numbered, so that counts of different shards can be added up.
+
+    Args:
+        scan: The assertions that the scan found; empty if the run was not scanned.
 
     Attributes:
-        names: In order.
+        names: The assertions in order of their numbers.
     """
 
     def __init__(self, scan: Sequence[Site]) -> None:
+        # A message may stand at several sites; evidence follows kind and message.
         unique = {(site.kind, site.message): site for site in scan}
         self.names = tuple(
             Name(kind, message, site.invariant, message_hash(message))
@@ -64,9 +70,11 @@ class Table:
         self._layouts: dict[tuple[tuple[int, int], ...], Layout] = {}
 
     def layout(self, shard: Shard) -> Layout:
-        """How the slots of *shard* lie; most processes of a run declare the same in one order."""
+        """The layout of *shard*, shared with shards that declare the same slots in one order."""
         if shard.identities is None:
             return self._layout(shard)
+        # Counters hold identities without names.  If the scan has all of them, it supplies the
+        # names, and the details need not be parsed.
         key = tuple(shard.identities)
         if key not in self._layouts:
             known = all(map(self._numbers.__contains__, key))
@@ -79,6 +87,7 @@ class Table:
         names, numbers = list(self.names), []
         for slot in shard.slots:
             number = self._numbers.get((slot.hash, slot.kind.code))
+            # The message is compared as well: a declaration may be damaged, or a hash collide.
             if number is None or slot.message not in (None, self.names[number].message):
                 number = len(names)
                 names.append(Name(slot.kind, slot.message, slot.invariant, slot.hash))
@@ -88,12 +97,12 @@ class Table:
 
 class Layout:
     """
-    Which assertion each slot of a shard is.
+    A mapping from the slots of a shard to numbers of assertions.
 
     Attributes:
-        names: All assertions of the run, and those that only this shard knows.
-        numbers: The place among them of each slot.
-        declared: These, as bits.
+        names: All assertions of the run's scan, followed by those that only this shard declares.
+        numbers: For each slot, the index of its assertion in *names*.
+        declared: The set of these numbers, as bits.
     """
 
     def __init__(self, names: tuple[Name, ...], numbers: list[int]) -> None:
@@ -101,21 +110,23 @@ class Layout:
         self.numbers = numbers
         self.declared = sum(1 << number for number in set(numbers))
         place: dict[int, int] = {}
-        # An assertion may have two slots: an exception came between taking one and using it.
+        # An assertion has two slots if an exception interrupted a process between taking a slot
+        # and using it.  Their counts are added up, or the second would hide the first.
         self._again = [
             (slot, place[number])
             for slot, number in enumerate(numbers)
             if place.setdefault(number, slot) != slot
         ]
-        # What has no slot is picked from behind the last, where there is a zero.
+        # Assertions without a slot pick the position behind the last one, where `row` puts a zero.
         order = [place.get(number, len(numbers)) for number in range(len(names))]
         self._pick = None if order == list(range(len(numbers))) else _picking(order)
 
     def row(self, counts: Sequence[int]) -> Sequence[int]:
-        """*counts* by slot as counts by number."""
+        """Reorder *counts* by slot into counts by number."""
         missing = len(self.numbers) - len(counts)
         if missing:
-            # Later trials know more assertions; damaged files tell of some that nobody knows.
+            # Counts of early trials lack the slots that were declared later.  Damaged files have
+            # counts of slots that were never declared, which are cut off.
             counts = [*counts[: len(self.numbers)], *[0] * missing]
         if self._again:
             counts = [*counts]
@@ -125,7 +136,12 @@ class Layout:
 
 
 class TrialColumns:
-    """The trials that a process began, as columns: there may be millions."""
+    """
+    The trials that a process began, in columns, since there may be millions.
+
+    Args:
+        records: The records of the trials by id, in order.
+    """
 
     def __init__(self, records: dict[str, TrialRecord]) -> None:
         self.ids = tuple(records)
@@ -134,6 +150,7 @@ class TrialColumns:
         self._began = array("q", (_or_none(each.began) for each in records.values()))
         self._ended = array("q", (_or_none(each.ended) for each in records.values()))
         self._seeds = tuple(each.trial.seed for each in records.values())
+        # Trials differ in id, times and seed; everything else is stored once per combination.
         frames: dict[Frame, int] = {}
         self._frame = array(
             "I", (frames.setdefault(_frame(each), len(frames)) for each in records.values())
@@ -141,20 +158,20 @@ class TrialColumns:
         self._frames = list(frames)
 
     def samples(self) -> Iterator[tuple[str, str, str]]:
-        """Id, population and sampler of each."""
+        """Yield id, population and sampler of each trial."""
         known = [(frame[1] or "", frame[2]) for frame in self._frames]
         for identifier, number in zip(self.ids, self._frame, strict=True):
             yield (identifier, *known[number])
 
     def features(self) -> Iterator[dict[str, bool]]:
-        """What was declared in them."""
+        """Yield the features declared in the trials, once for each combination."""
         for frame in self._frames:
             if frame[-1]:
                 yield dict(frame[-1])
 
     @property
     def ended(self) -> int:
-        """How many came to their end."""
+        """The number of trials that ended."""
         return sum(clock >= 0 for clock in self._ended)
 
     def __iter__(self) -> Iterator[tuple[str, TrialRecord]]:
@@ -162,7 +179,7 @@ class TrialColumns:
             yield identifier, self._record(number)
 
     def get(self, identifier: str | None) -> TrialRecord | None:
-        """The record of one, if it was begun here."""
+        """The record of a trial; None if another process began it."""
         number = self._place.get(identifier or "")
         return None if number is None else self._record(number)
 
@@ -185,11 +202,12 @@ class TrialColumns:
 
 
 def _or_none(clock: int | None) -> int:
+    # Arrays hold no None; readings of the boot-time clock are never negative.
     return -1 if clock is None else clock
 
 
 Sample = tuple[str, str]
-"""A population, and how it is sampled."""
+"""A population and its sampler."""
 
 Frame = tuple[
     str | None,
@@ -199,13 +217,14 @@ Frame = tuple[
     frozenset[str],
     tuple[tuple[str, bool], ...] | None,
 ]
-"""What many trials share: parent, population, sampler, owner, what outlived them, features."""
+"""What many trials share: parent, population, sampler, owner, surviving shards, features."""
 
 
 def _frame(record: TrialRecord) -> Frame:
     trial = record.trial
-    told = record.features
-    features = None if told is None else tuple(sorted(told.items())) if told else ()
+    declared = record.features
+    # None, no features recorded, is not the same as none declared.
+    features = None if declared is None else tuple(sorted(declared.items())) if declared else ()
     return (
         trial.parent, trial.population, trial.sampler, trial.owner, record.surviving_shards, features,
     )  # fmt: skip
@@ -214,24 +233,28 @@ def _frame(record: TrialRecord) -> Frame:
 @dataclass
 class Digest:
     """
-    A shard, folded.
+    A folded shard.
 
     Attributes:
-        names: The assertions that numbers and bits stand for.
-        declared: Numbers of those that the process knew, as bits.
-        true, false: How often each was, by number.
-        trials: Those with hits; None is what belongs to none.
-        true_in, false_in: By trial, which were true, and false, as bits.
-        counts: In how many trials each was true, false, hit at all; None left out.
-        broken: How often what must hold was false, by trial and number.
-        violations: The hits among these that were recorded.
-        refusals: How many evaluations came to nothing.
-        clock, clock_id: When the process began to record, and what that may be compared with.
-        damage: What of it is missing or contradicts itself: counts are then lower bounds.
-        samples: How often each was true and false by population and sampler, where the process
-            ran trials of several.
-        lines: Where its lines are, for what is looked up later; empty if they are not in a file.
-        sites: What it declared, where it is of a language that is read nowhere else.
+        names: The assertions that numbers and bits refer to.
+        declared: The numbers of the assertions that the process declared, as bits.
+        true, false: Totals of true and false hits by number.
+        trials: Ids of the trials with hits; None stands for hits outside of trials.
+        true_in, false_in: For each of these trials, the assertions that were true, and false, as
+            bits.
+        counts: The number of trials in which each assertion was true, false, and hit at all;
+            hits outside of trials are not included.
+        broken: The number of violations by trial and number.
+        violations: The recorded hits among these violations.
+        refusals: The number of evaluations that failed, because of a condition without a truth
+            value for example.
+        clock, clock_id: The boot-time clock when the process began to record, and the identity of
+            that clock; only readings of one clock are comparable.
+        damage: Parts that are missing or contradictory: counts are then lower bounds.
+        samples: Totals of true and false hits by population and sampler, for processes with
+            trials of several samples; empty otherwise.
+        lines: The file of the shard's lines, for later lookups; empty if there is no file.
+        sites: The declared assertions of a process in a language that is not scanned.
     """
 
     name: str
@@ -269,24 +292,25 @@ class Digest:
 
     @property
     def language(self) -> str:
-        """Of the foreign SDK that wrote it, which tells first hits only; empty if it is ours."""
+        """The language of the SDK that wrote it, which records first hits only; empty if ours."""
         return language_of(self.header)
 
     @property
     def process(self) -> str:
-        """What it was called while its process lived: foreign shards are made afterwards."""
+        """The name of the process while it ran; foreign shards are made afterwards."""
         return self.name.rpartition("-")[0] if self.language else self.name
 
     @property
     def weight(self) -> tuple[int, int, int]:
-        """How much it tells: of a shard read twice, the later reading tells more."""
+        """The amount of information: of two readings of a shard, the later one weighs more."""
+        # Every component grows monotonically while the process runs.
         records = len(self.violations) + len(self.troubles) + len(self.proofs) + len(self.trials)
         ended = self.begun.ended
         return sum(self.true) + sum(self.false), records + len(self.begun.ids) + ended, self.exited
 
     @property
     def is_nameless(self) -> bool:
-        """Whether lines of it were lost, so that hits are told by counters alone."""
+        """Whether lines were lost, so that some assertions have counters but no message."""
         return any(name.message is None for name in self.names)
 
     def __repr__(self) -> str:
@@ -295,20 +319,24 @@ class Digest:
 
 def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
     """
-    Fold *shard*.
+    Fold a shard.
 
     Args:
-        table: Of the scan of its run.
-        lines: Its file, if there is one; where it is read again later.
+        shard: The shard as it was read.
+        table: The table of its run's scan.
+        lines: The file of its lines, which is read again when details are needed; empty if the
+            shard is not in a file.
     """
     layout = table.layout(shard)
     folding = _Folding(layout, shard.false)
-    # What belongs to no trial and broke nothing is told by the totals.
+    # The rest that the process did not write is computed by subtraction.  If it belongs to no trial
+    # and violated nothing, the totals hold it already.
     is_all_written = shard.open_trial is None and not folding.is_broken
     for delta in shard.deltas_written if is_all_written else shard.deltas:
         folding.add(delta)
     columns = folding.by_trial()
     begun = TrialColumns(shard.trials)
+    # Equal ids become one string: the parsed ones would take as much memory again.
     same = {identifier: identifier for identifier in begun.ids}
     return Digest(
         name=shard.name,
@@ -323,6 +351,7 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
         lost_records=shard.lost_records,
         truncated_details=shard.truncated_details,
         dropped_records=shard.dropped_records,
+        # The exit record counts refusals that were not recorded; a killed process has none.
         refusals=max(shard.error_count, len(shard.troubles)),
         begun=begun,
         faults=shard.faults,
@@ -338,6 +367,7 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
         false_in=[folding.bits(false) for _, false in columns.values()],
         counts=folding.counts(columns),
         broken=folding.broken,
+        # Hits are parsed on demand; a shard without violations is never parsed for them.
         violations=[hit for hit in shard.hits if hit.is_violation] if folding.broken else [],
         samples=_by_sample(shard, begun, layout),
         guidance={} if lines else dict(shard.guidance),
@@ -347,8 +377,9 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
 
 
 def _misnamed(shard: Shard) -> Iterator[str]:
-    """Where lines and counters call a slot by different names."""
-    # Names that the scan knows are what the counters say; the lines need not be read for them.
+    """Describe the slots whose names differ between lines and counters."""
+    # Where the scan knows all identities in the counters, the lines were not read, and their names
+    # are not used.
     if shard.identities is None or not shard.has_details:
         return
     for number in range(len(shard.identities), len(shard.slots)):
@@ -359,16 +390,17 @@ def _misnamed(shard: Shard) -> Iterator[str]:
         if slot.message is None:
             continue
         if (slot.hash or message_hash(slot.message), slot.kind.code) != known:
-            yield f"slot {number} of its counters is not {slot.message!r}, as its lines declare it"
+            yield f"its lines declare {slot.message!r} as slot {number}, its counters another assertion"
 
 
 def language_of(header: Record) -> str:
-    """The language of the foreign SDK that a shard's header tells of; empty if it is ours."""
+    """The language of the foreign SDK named in a shard's *header*; empty if the shard is ours."""
     source = header.get("source")
     return str(source.get("language")) if isinstance(source, dict) else ""
 
 
 def _declared_sites(shard: Shard) -> Iterator[Site]:
+    # Python is scanned, so that a declaration which the scan lacks is a finding.
     if language_of(shard.header) in ("", "Python"):
         return
     for slot in shard.slots:
@@ -388,6 +420,7 @@ def _declared_sites(shard: Shard) -> Iterator[Site]:
 def _by_sample(
     shard: Shard, begun: TrialColumns, layout: Layout
 ) -> dict[Sample, tuple[array[int], array[int]]]:
+    # With a single sample the totals are enough, and the deltas need not be added up again.
     of_trial = {identifier: sample for identifier, *sample in begun.samples()}
     if len(set(map(tuple, of_trial.values()))) < 2:
         return {}
@@ -406,10 +439,10 @@ def _by_sample(
 
 class _Folding:
     """
-    Lays the counts of trials upon each other.
+    Combines the counts of trials.
 
-    Whether an assertion was hit is a byte, and the bytes of all are one number: ``|`` and ``+``
-    of such numbers then work on all assertions at once.
+    Whether an assertion was hit is a byte, its lane, and the lanes of all assertions form one
+    integer: ``|`` and ``+`` of such integers process all assertions at once.
     """
 
     def __init__(self, layout: Layout, false: Sequence[int]) -> None:
@@ -424,7 +457,7 @@ class _Folding:
         self.broken: dict[tuple[str | None, int], int] = {}
 
     def add(self, delta: Delta) -> None:
-        """Take what one trial added."""
+        """Add the hits of one trial; a trial may have several deltas."""
         true, false = self._layout.row(delta.true), self._layout.row(delta.false)
         before = self._lanes.get(delta.trial, (0, 0))
         self._lanes[delta.trial] = (before[0] | _lanes(true), before[1] | _lanes(false))
@@ -435,20 +468,22 @@ class _Folding:
 
     @property
     def is_broken(self) -> bool:
-        """Whether something that must hold was false."""
+        """Whether any assertion was violated."""
         return bool(self._broken)
 
     def by_trial(self) -> dict[str | None, tuple[int, int]]:
-        """Which were true and which false, trial by trial; where there was something."""
+        """The lanes of true and of false assertions for each trial with hits."""
         return {trial: lanes for trial, lanes in self._lanes.items() if any(lanes)}
 
     def bits(self, lanes: int) -> int:
-        """A bit for each byte."""
+        """Compress lanes to bits."""
+        # Parsing digits of base 2 takes linear time; shifting bit by bit would be quadratic.
         flags = lanes.to_bytes(self._size, "big")
         return int(flags.translate(_DIGITS) or b"0", 2)
 
     def counts(self, columns: dict[str | None, tuple[int, int]]) -> tuple[bytes, bytes, bytes]:
-        """In how many trials each was true, false, hit, as arrays of 32-bit integers."""
+        """The trials in which each was true, false, and hit, as arrays of 32-bit integers."""
+        # A lane overflows into the next one above 255, so the sums are emptied before.
         every = [lanes for trial, lanes in columns.items() if trial is not None]
         true, false, hit = (array("I", [0]) * self._size for _ in range(3))
         for start in range(0, len(every), _LANE_MOST):
@@ -460,12 +495,13 @@ class _Folding:
 
 
 def _picking(order: list[int]) -> Callable[[list[int]], Sequence[int]]:
-    # With one place, or none, itemgetter gives no tuple.
+    # With a single item itemgetter returns no tuple, and with none it raises.
     return itemgetter(*order) if len(order) > 1 else lambda row: [row[each] for each in order]
 
 
 def _lanes(row: Sequence[int]) -> int:
-    """A byte for each count, 1 if it is any; the first is the lowest."""
+    """A byte for each count, 1 if it is not zero; the first count is the lowest byte."""
+    # Rows of small counts are parsed to bytes, which translate at the speed of C.
     flags = row.translate(_FLAGS) if isinstance(row, bytes) else bytes(map(bool, row))
     return int.from_bytes(flags, "little")
 
@@ -476,7 +512,8 @@ def _add(counts: array[int], lanes: int) -> None:
 
 
 def numbers_in(bits: int) -> Iterator[int]:
-    """The numbers of the bits that are set."""
+    """The positions of the set bits in *bits*, in ascending order."""
+    # Isolating the lowest bit takes a step per set bit instead of one per assertion.
     while bits:
         lowest = bits & -bits
         yield lowest.bit_length() - 1

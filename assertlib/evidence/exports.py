@@ -1,5 +1,7 @@
 """
-Lines of ``assertlib evidence export``, read back and checked: they may come from anybody.
+Parsing and validation of the lines that ``assertlib evidence export`` writes.
+
+An export may come from anybody, so nothing in it is trusted.
 """
 
 from __future__ import annotations
@@ -18,26 +20,31 @@ from .revision import known_revision, not_a_revision
 
 def from_json(data: bytes) -> RunRecord:
     """
-    Read a line that `RunRecord.lines` gave.
+    Parse a line written by `RunRecord.lines`.
+
+    Args:
+        data: The line, in UTF-8.
 
     Raises:
-        ValueError: It is none, or of a newer assertlib.
+        ValueError: The line is not part of a run, or a newer assertlib wrote it.
     """
+    # Bounds the memory that parsing takes, so it comes first.
     check_values(data)
     try:
         known = _Exported.model_validate_json(data)
     except ValidationError as error:
+        # A newer schema fails validation in many ways; the version is the useful reason.
         _check_schema(data)
         raise ValueError(_problem(error)) from None
     plain = {name: getattr(known, name) for name in PLAIN}
     record = RunRecord(known.run, **plain)
     record.assertions = tuple(Identity(*each) for each in known.assertions)
     for name, (weight, totals) in known.shards.items():
-        told = {
+        by_sample = {
             (population, sampler): Totals(true, false)
             for population, sampler, true, false in totals
         }
-        record.shards[name] = ShardRecord(weight, told)
+        record.shards[name] = ShardRecord(weight, by_sample)
     for name, (population, sampler, parent, seed, begin, end, true, false) in known.trials.items():
         record.trials[name] = TrialRow(
             (population, sampler), parent, seed, begin, end, int(true, 16), int(false, 16)
@@ -59,9 +66,10 @@ def _check_schema(data: bytes) -> None:
 
 
 def _problem(error: ValidationError) -> str:
+    # Without the input: it may be huge, or hold characters that control a terminal.
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part)[:_SHOWN] for part in first["loc"])
-    return f"no run: {place}: {first['msg']}" if place else f"no run: {first['msg']}"
+    return f"not a run: {place}: {first['msg']}" if place else f"not a run: {first['msg']}"
 
 
 _SHOWN = 60
@@ -70,8 +78,10 @@ _SHOWN = 60
 def _check_shown(record: RunRecord) -> None:
     """
     Raises:
-        ValueError: What is given to git, or shown for copying, is not what it must be.
+        ValueError: The commit or a replay token is malformed.
     """
+    # Commits become arguments of git, and tokens are shown as commands to copy: neither may be an
+    # option or another command.
     if record.commit and known_revision(record.commit) is None:
         raise ValueError(not_a_revision(record.commit))
     for token in record.replays.values():
@@ -82,21 +92,23 @@ def _check_shown(record: RunRecord) -> None:
 def _check_width(record: RunRecord) -> None:
     """
     Raises:
-        ValueError: Totals or bits are of more assertions than there are.
+        ValueError: An assertion is listed twice, or totals or bits exceed the list.
     """
+    # Validated types leave the references between the parts unchecked: totals and bits are indexes
+    # into the list of assertions.
     width = len(record.assertions)
     if len(set(record.assertions)) < width:
-        raise ValueError("no run: assertions: one is there twice")
+        raise ValueError("not a run: assertions: duplicate entry")
     for name, shard in record.shards.items():
         if any(len(counts) > width for totals in shard.totals.values() for counts in totals):
-            raise ValueError(f"no run: shards.{name}: counts of more than {width} assertions")
+            raise ValueError(f"not a run: shards.{name}: counts of more than {width} assertions")
     for name, trial in record.trials.items():
         if trial.hit.bit_length() > width:
-            raise ValueError(f"no run: trials.{name}: bits of more than {width} assertions")
+            raise ValueError(f"not a run: trials.{name}: bits of more than {width} assertions")
 
 
 _Text = Annotated[str, StringConstraints(pattern=r"\A[^\x00]*\z")]
-"""What databases can hold: no NUL, and no half of a surrogate, which is not JSON to pydantic."""
+"""Text that databases can store: no NUL; pydantic rejects unpaired surrogates in JSON itself."""
 
 _Id = Annotated[str, StringConstraints(pattern=r"\A[^\x00]+\z")]
 _Count = Annotated[int, Field(ge=0, le=MOST_COUNT)]
@@ -107,6 +119,7 @@ _KindName = Literal["always", "always_or_unreachable", "sometimes", "reachable",
 
 
 class _Version(BaseModel):
+    # Ignores everything else, which a newer schema may have changed.
     model_config = ConfigDict(extra="ignore", strict=True)
 
     format: int = Field(alias="schema")
@@ -115,6 +128,7 @@ class _Version(BaseModel):
 class _Exported(BaseModel):
     """A line of an export."""
 
+    # Strict, or "1" would pass for a count and 1 for true.
     model_config = ConfigDict(extra="forbid", strict=True)
 
     format: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)] = Field(alias="schema")

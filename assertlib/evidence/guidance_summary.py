@@ -1,5 +1,5 @@
 """
-How near rich assertions came, as the processes kept it.
+A summary of guidance: the closest approach of each rich assertion to its state.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from ..recording.records import Record
 
 def nearest(records: Iterable[tuple[str, Record]], now: Callable[[str], str]) -> dict[str, str]:
     """
-    The most extreme of *records*, name and body, in words, by what each is called today.
+    Describe the most extreme guidance record of each assertion.
 
     Args:
-        now: What an assertion is called today, by what it was called then.
+        records: Pairs of a message and a guidance record of it.
+        now: Maps a recorded message to the current one, after renames.
+
+    Returns:
+        The descriptions by current message, such as ``3 of 5`` or ``2 of 3 at once, without b``.
     """
     best: dict[str, tuple[float, Record]] = {}
     for name, record in records:
@@ -23,9 +27,11 @@ def nearest(records: Iterable[tuple[str, Record]], now: Callable[[str], str]) ->
         if not isinstance(data, dict):
             continue
         value = closeness(data)
+        # One direction of comparison suffices if a value to minimise is negated.
         value = -value if record.get("maximize") is False else value
         message = now(name)
         if message not in best or value > best[message][0]:
+            # Propositions may be named "left" and "right"; the empty key keeps them apart.
             best[message] = value, data if record.get("guidance_type") == NUMERIC else {"": data}
     return {message: _in_words(data) for message, (_, data) in best.items()}
 

@@ -1,9 +1,9 @@
 """
-What is kept of a run for good: totals by shard, and by trial which assertions were hit, true and
-false, a bit each.
+The permanent record of a run: totals by shard, and for each trial the assertions that were hit,
+true and false, a bit each.
 
-Everything else follows from these, and they can be put together: shards by their names, trials by
-their ids, so that adding one twice, or a run in parts, changes nothing.
+Everything else is derived from these.  Records can be merged, shards by name and trials by id, so
+adding a run twice or in parts changes nothing.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from .revision import known_revision
 SCHEMA = 1
 PLAIN = ("target", "commit", "branch", "full", "started", "command", "features", "replays")
 NO_TRIALS: Sample = ("", "none")
-"""The sample that hits outside of trials belong to, in processes that ran none."""
+"""The sample of hits outside of trials, in processes that ran no trials."""
 
 
 class Identity(NamedTuple):
-    """What evidence follows: a message, and the condition behind it."""
+    """The identity that evidence is keyed by: a message and the fingerprint of its condition."""
 
     kind: str
     message: str
@@ -40,7 +40,7 @@ class Identity(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """How often the assertions of a run were true and false in one shard and sample."""
+    """The true and false hits of each assertion of a run in one shard and sample."""
 
     true: tuple[int, ...]
     false: tuple[int, ...]
@@ -48,19 +48,19 @@ class Totals(NamedTuple):
 
 @dataclass
 class ShardRecord:
-    """One process: how much it told, and its totals by sample."""
+    """One process: the weight of its reading, and its totals by sample."""
 
     weight: tuple[int, int, int]
     totals: dict[Sample, Totals]
 
     def as_list(self) -> list[object]:
         """Plain data, for a file."""
-        return [self.weight, [[*sample, *told] for sample, told in self.totals.items()]]
+        return [self.weight, [[*sample, *totals] for sample, totals in self.totals.items()]]
 
 
 @dataclass
 class TrialRow:
-    """One trial: times in nanoseconds, -1 where unknown, and a bit for each assertion."""
+    """One trial: times in nanoseconds since 1970, -1 if unknown, and a bit for each assertion."""
 
     sample: Sample
     parent: str
@@ -76,7 +76,7 @@ class TrialRow:
 
     @property
     def cost(self) -> int:
-        """How long it took, or as good as forever."""
+        """Its duration in nanoseconds; larger than any real one if its end is unknown."""
         return self.end - self.begin if self.end >= 0 else 1 << 62
 
     def as_list(self) -> list[object]:
@@ -87,13 +87,18 @@ class TrialRow:
 
 class Result(NamedTuple):
     """
-    What one assertion did in the trials of one sample of one run; there may be millions.
+    The results of one assertion in the trials of one sample of one run.
+
+    A named tuple, since a history may hold millions of them.
 
     Attributes:
-        trials: How many there were.
-        hit, made_true, made_false: In how many it was so.
-        first, last: Begin of the first trial that hit it and end of the last.
-        witness: The cheapest trial that made it true.
+        true, false: Hits in the sample, in and out of trials.
+        trials: The number of trials in the sample.
+        hit, made_true, made_false: The number of trials in which it was hit, true, and false.
+        first, last: Begin of the first trial that hit it and end of the last, in nanoseconds since
+            1970; -1 if unknown.
+        witness: The replay token of the assertion, or the id of the cheapest trial that made it
+            true; empty if there is neither.
     """
 
     run: str
@@ -113,13 +118,13 @@ class Result(NamedTuple):
 @dataclass
 class RunRecord:
     """
-    A run.
+    The record of a run.
 
     Attributes:
-        started: When, in nanoseconds since 1970, and after all runs that were there: the order
-            of runs.
-        assertions: What the bits and totals stand for, in order.
-        replays: By message, the token that replays what it did.
+        started: Start in nanoseconds since 1970, never before a run that existed already; it
+            determines the order of runs.
+        assertions: The assertions that bits and totals refer to, in order.
+        replays: The replay token of an assertion's outcome, by message.
     """
 
     id: str
@@ -136,7 +141,9 @@ class RunRecord:
     replays: dict[str, str] = field(default_factory=dict)
 
     def merge(self, other: RunRecord) -> None:
-        """Take in all of *other*, which is the same run, or a part of it."""
+        """Add all of *other*, a record of the same run or of a part of it."""
+        # New assertions go behind the known ones, so that bits and totals of this record stay
+        # valid; only those of the other are renumbered.
         known = {identity: number for number, identity in enumerate(self.assertions)}
         for identity in other.assertions:
             known.setdefault(identity, len(known))
@@ -149,23 +156,26 @@ class RunRecord:
         self.replays = {**other.replays, **self.replays}
         for name, shard in other.shards.items():
             before = self.shards.get(name)
+            # Counts of a process are replaced, not added: a heavier reading includes a lighter one.
             if before is None or before.weight < shard.weight:
                 self.shards[name] = _placed(shard, place, len(known))
         for identifier, trial in other.trials.items():
+            # Bits are united instead, since each process of a trial contributes its own.
             mine = self.trials.setdefault(identifier, _emptied(trial))
             mine.true |= _moved(trial.true, place)
             mine.false |= _moved(trial.false, place)
             mine.end = max(mine.end, trial.end)
 
     def results(self) -> Iterator[Result]:
-        """What each assertion did, by sample; those that had no chance are there, too."""
+        """Yield the result of each assertion in each sample, including those without hits."""
+        # An assertion that no trial hit is evidence of a low rate, so it needs a row as well.
         sizes = Counter(trial.sample for trial in self.trials.values())
         samples = {*sizes, *(each for shard in self.shards.values() for each in shard.totals)}
         width = len(self.assertions)
         for sample in sorted(samples):
             true, false = self._totals(sample, width)
             mine = [(id, each) for id, each in self.trials.items() if each.sample == sample]
-            # Names decide between equals, so that the order of what was added does not.
+            # Ids break ties, so that the result does not depend on the order of additions.
             mine.sort(key=lambda each: (each[1].begin, each[0]))
             hit = _counted((trial.hit for _, trial in mine), width)
             made_true = _counted((trial.true for _, trial in mine), width)
@@ -194,20 +204,22 @@ class RunRecord:
     def _totals(self, sample: Sample, width: int) -> tuple[list[int], list[int]]:
         true, false = [0] * width, [0] * width
         for shard in self.shards.values():
-            told = shard.totals.get(sample)
-            if told is not None:
-                true[: len(told.true)] = map(add, true, told.true)
-                false[: len(told.false)] = map(add, false, told.false)
-        # No database holds more.
+            totals = shard.totals.get(sample)
+            if totals is not None:
+                # A shard added before an assertion was known has a shorter row.
+                true[: len(totals.true)] = map(add, true, totals.true)
+                false[: len(totals.false)] = map(add, false, totals.false)
+        # A 64-bit column of a database holds no more.
         true, false = ([min(count, MOST_COUNT) for count in row] for row in (true, false))
         return true, false
 
     def lines(self) -> Iterator[str]:
         """
-        Lines of JSON for a file; `exports.from_json` reads each, and `merge` puts them together.
+        Yield lines of JSON, which `exports.from_json` parses and `merge` joins.
 
-        A run of many trials takes several, so that none is longer than readers take.
+        A run with many trials takes several lines, since readers reject longer ones.
         """
+        # Every line repeats the head: a part has to be a valid record of the run by itself.
         plain = {"schema": SCHEMA, "run": self.id}
         plain |= {name: getattr(self, name) for name in PLAIN}
         head = json.dumps({**plain, "assertions": self.assertions})[:-1]
@@ -224,7 +236,7 @@ class RunRecord:
 def _parts(
     entries: Iterable[tuple[str, str, list[object]]],
 ) -> Iterator[dict[str, dict[str, list[object]]]]:
-    """*entries* in portions of which each makes a line."""
+    """Divide *entries* into the parts that make one line each."""
     part: dict[str, dict[str, list[object]]] = {"shards": {}, "trials": {}}
     size = 0
     for kind, name, entry in entries:
@@ -233,20 +245,23 @@ def _parts(
             part, size = {"shards": {}, "trials": {}}, 0
         part[kind][name] = entry
         size += len(json.dumps(entry)) + len(name)
+    # Even if it is empty: a run without shards and trials takes one line.
     yield part
 
 
 _PART = LONGEST_LINE // 4
-"""Characters; names take more where they are not ASCII."""
+"""Characters of a part, before JSON escapes names that are not ASCII."""
 
 
 def storable(text: str) -> str:
-    """*text* with what databases cannot hold written out: NUL, and half a surrogate."""
+    """Escape the characters of *text* that databases cannot store: NUL and unpaired surrogates."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _counted(bits: Iterable[int], width: int) -> list[int]:
-    """How many have each bit."""
+    """The number of integers in which each bit is set."""
+    # Every bit becomes a byte, so that one addition of integers counts all bits at once; the sums
+    # are emptied before a byte overflows.
     counts = [0] * width
     lanes = taken = 0
     for each in bits:
@@ -264,7 +279,7 @@ _FLAGS = bytes(each == ord("1") for each in range(256))
 
 
 def _first_with(trials: Iterable[tuple[str, TrialRow, int]]) -> dict[int, tuple[str, TrialRow]]:
-    """For each bit the first that has it; the third item are its bits."""
+    """For each bit, the first of *trials* that has it set in its third item."""
     found: dict[int, tuple[str, TrialRow]] = {}
     seen = 0
     for identifier, trial, bits in trials:
@@ -279,7 +294,7 @@ def _emptied(trial: TrialRow) -> TrialRow:
 
 
 def _moved(bits: int, place: list[int]) -> int:
-    """*bits* of one list of assertions as those of another."""
+    """Renumber *bits*: bit *n* becomes bit ``place[n]``."""
     if not bits or place == list(range(len(place))):
         return bits
     return sum(1 << place[number] for number in numbers_in(bits))
@@ -291,8 +306,8 @@ def _placed(shard: ShardRecord, place: list[int], width: int) -> ShardRecord:
     return ShardRecord(
         shard.weight,
         {
-            sample: Totals(_spread(told.true, place, width), _spread(told.false, place, width))
-            for sample, told in shard.totals.items()
+            sample: Totals(_spread(totals.true, place, width), _spread(totals.false, place, width))
+            for sample, totals in shard.totals.items()
         },
     )
 
@@ -306,15 +321,20 @@ def _spread(counts: tuple[int, ...], place: list[int], width: int) -> tuple[int,
 
 def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
     """
-    What is to be kept of the run *run* of *evidence*.
+    Make the permanent record of a run.
 
-    Trials in which something is broken on purpose are left out.
+    Trials in which an assertion is violated on purpose are left out.
+
+    Args:
+        evidence: The evidence that holds the run.
+        run: Id of the run in *evidence*.
+        branch: The branch that the run belongs to; empty if unknown.
     """
     info = evidence.runs[run]
     digests = evidence.shards_of(run)
     names = {str(each.header.get("run") or run) for each in digests}
     record = RunRecord(
-        # A directory may be renamed; its shards know the run that they were recorded in.
+        # A directory may be renamed; its shards name the run that they were recorded in.
         id=storable(names.pop() if len(names) == 1 else run),
         target=storable(info.target or ""),
         commit=info.commit
@@ -327,6 +347,7 @@ def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
         replays={storable(name): storable(token) for name, token in info.replays.items()},
     )
     prints = {(each.kind.name, each.message): each.fingerprint for each in info.scan or ()}
+    # The scan comes first, so that parts of one run number its assertions alike.
     known: dict[Identity, int] = {
         _identity(each.kind, each.message, each.invariant, prints): number
         for number, each in enumerate(
@@ -335,6 +356,7 @@ def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
     }
     for trial, population, sampler in evidence.samples():
         facts = evidence.facts_of(trial) if trial[0] == run else None
+        # Hits of these trials do not count: their violations are the purpose of the test.
         if facts is None or sampler == EXPECTS_VIOLATION or trial[1] is None:
             continue
         record.trials[storable(trial[1])] = TrialRow(
@@ -351,7 +373,7 @@ def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
 
 
 def _end(record: TrialRecord) -> int:
-    """When a trial ended, reckoned from its begin so that no step of the wall clock counts."""
+    """The end of a trial: its begin plus its duration by the boot-time clock, which never steps."""
     if record.began is None or record.ended is None:
         return -1
     return min(record.begin + max(0, record.ended - record.began), MOST_COUNT)
@@ -365,6 +387,8 @@ def _take(
     known: dict[Identity, int],
     prints: dict[tuple[str, str], str],
 ) -> None:
+    """Add the totals and bits of a digest to *record*, and its assertions to *known*."""
+    # Counters without a message are left out: nothing would identify them in another run.
     place = [
         known.setdefault(_identity(name.kind, name.message, name.invariant, prints), len(known))
         for name in digest.names
@@ -372,6 +396,7 @@ def _take(
     ]
     numbers = [number for number, name in enumerate(digest.names) if name.message is not None]
     at = dict(zip(numbers, place, strict=True))
+    # Usually every number stays what it is, and rows and bits are copied as they are.
     is_same = not digest.is_nameless and all(one == other for one, other in at.items())
     width = max(at.values(), default=-1) + 1
 
@@ -411,7 +436,7 @@ def _identity(
 
 
 def _sample_of(evidence: Evidence, run: str, digest: Digest) -> Sample:
-    """The sample that all of a process belongs to."""
+    """The sample of all hits of a process whose trials belong to one sample at most."""
     for _, population, sampler in digest.begun.samples():
         return population, sampler
     facts = evidence.facts_of((run, digest.base.id)) if digest.base else None

@@ -1,8 +1,8 @@
 """
-The commit that a run was recorded from, and whether the work tree differed from it.
+Revisions: the commit that a run was recorded from, and the changes of its work tree.
 
-``46c8d08…`` is that commit, ``46c8d08…+dirty.1f0c9e2a7b`` a work tree with changes; the digest after
-``dirty.`` stands for what the changes are, so that two runs of one digest ran the same source.
+``46c8d08…`` is a clean commit, ``46c8d08…+dirty.1f0c9e2a7b`` a work tree with changes.  The digest
+after ``dirty.`` identifies the changes: runs with equal digests ran the same source.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from ..recording.reprs import bounded_repr
 
 _DIRTY = "+dirty"
 _DIGEST_CHARACTERS = 10
+# External diff programs and text converters are named by the repository, which may be a stranger's.
 _DIFFERENCE = ("diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color")
+# Running the code writes bytecode, which is no change to it even where git does not ignore it.
 _UNTRACKED = ("ls-files", "-z", "--others", "--exclude-standard", "--exclude=__pycache__/")
 _REVISION = re.compile(rf"{git.COMMIT.pattern}({re.escape(_DIRTY)}(\.[0-9a-f]+)?)?")
 
 
 @cache
 def find_revision(root: Path) -> str | None:
-    """The commit at *root* or above, marked if the work tree differs from it; None without one."""
+    """The revision of the repository at *root* or above it; None without a repository."""
     commit = find_commit(str(root))
     if commit is None:
         return None
@@ -42,35 +44,36 @@ def known_revision(value: object) -> str | None:
 
 
 def not_a_revision(value: object) -> str:
-    """Why *value* counts as unknown, without a full stop."""
+    """The reason why *value* counts as unknown, without a full stop."""
     shown = bounded_repr(value, 80)
     return f"the commit {shown} counts as unknown, as it is not 7 to 64 hexadecimal digits"
 
 
 def is_dirty(revision: str | None) -> bool:
-    """Whether *revision* names a work tree with changes."""
+    """Whether *revision* denotes a work tree with changes."""
     return _DIRTY in (revision or "")
 
 
 def commit_of(revision: str) -> str:
-    """The commit that *revision* is, or differs from."""
+    """The commit that *revision* is based on."""
     return revision.partition(_DIRTY)[0]
 
 
 def short(revision: str, characters: int = 7) -> str:
-    """*revision* for people: ``46c8d08`` or ``46c8d08+dirty``."""
+    """Abbreviate *revision* to *characters* digits: ``46c8d08`` or ``46c8d08+dirty``."""
     return commit_of(revision)[:characters] + (_DIRTY if is_dirty(revision) else "")
 
 
 def _difference(root: Path) -> str:
-    """A digest of what the work tree has and its commit lacks; empty if they are the same."""
+    """A digest of the changes in the work tree; empty if there are none."""
     changed = git.output(root, *_DIFFERENCE)
     untracked = git.output(root, *_UNTRACKED)
     if changed is None or untracked is None:
-        # Without git, or in a repository it does not trust, the commit is all that is known.
+        # If git is missing or does not trust the repository, only the commit is known.
         return ""
     if not changed and not untracked:
         return ""
+    # A diff covers tracked files only; a new module changes what runs just as much.
     made = hashlib.sha256(changed)
     for name in sorted(untracked.split(b"\0")):
         made.update(b"\0" + name + b"\0" + _content(root, name))
@@ -78,8 +81,10 @@ def _difference(root: Path) -> str:
 
 
 def _content(root: Path, name: bytes) -> bytes:
+    # Names stay bytes: git's names need not be UTF-8.
     path = os.path.join(os.fsencode(root), name)
     try:
+        # Opening a FIFO would block, and a link leads out of the work tree.
         if not os.path.isfile(path) or os.path.islink(path):
             return b""
         with open(path, "rb") as file:

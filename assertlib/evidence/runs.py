@@ -1,5 +1,5 @@
 """
-Run directories of a project: making them, finding them, describing them.
+Run directories of a project: creation, description and lookup.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ SCHEMA = 2
 @dataclass(frozen=True)
 class RunInfo:
     """
-    What is known of a run before its hits are looked at.
+    The description of a run, without its hits.
 
     Attributes:
-        full: Whether it covered all it could, so that absence means something.
-        commit: What it was recorded from, as `revision` writes it.
-        started: When, in nanoseconds since 1970, and after all runs that were there.
-        scan: The assertions of its target when it started; None if it was not scanned.
-        replays: Tokens that replay what assertions, or errors, were seen to do, by message.
-        caveats: Sentences on what of its description counts as unknown, and why.
+        full: Whether the run was meant to cover everything, so that absence is significant.
+        commit: The revision that it was recorded from, in the format of `revision`.
+        started: Start in nanoseconds since 1970, never before a run that existed already.
+        scan: The assertions of its target at the start; None if the target was not scanned.
+        replays: Replay tokens of outcomes of assertions, or of errors, by message.
+        caveats: Sentences that name the parts of the description that were ignored, and why.
     """
 
     id: str
@@ -66,7 +66,8 @@ class RunInfo:
 
 
 def new_run(config: Config) -> Path:
-    """A fresh run directory in the project, named after the time in UTC."""
+    """Create a run directory in the project, named after the time in UTC."""
+    # Names are for people and need not be ordered: `started` in run.json is.
     now = time.time_ns()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 10**9))
     path = config.root / RUNS / f"{stamp}-{now // 1000 % 10**6:06}-{os.urandom(2).hex()}"
@@ -76,12 +77,25 @@ def new_run(config: Config) -> Path:
 
 
 def describe_run(path: Path, checked: Checked, config: Config, command: list[str]) -> None:
-    """Write ``run.json`` for a run that starts; it is partial until `finish_run`."""
+    """
+    Write ``run.json`` for a run that starts.
+
+    The run counts as partial until `finish_run`, so that one that is killed proves no absence.
+
+    Args:
+        path: The run directory.
+        checked: The target, with its scan and catalog.
+        config: The configuration of the project.
+        command: The command line, which is stored without its secrets.
+
+    Raises:
+        UnreadableRunError: The file cannot be written.
+    """
     catalog = "\0".join(checked.catalog.text).encode("utf-8", "surrogatepass")
     body: Record = {
         "schema": SCHEMA,
         "run": path.name,
-        # Near the beginning, where `started_at` looks.
+        # Near the beginning, since `started_at` reads the head of the file only.
         "started": _next_start(config),
         "command": redacted_command(command),
         "commit": find_revision(config.root),
@@ -96,19 +110,21 @@ def describe_run(path: Path, checked: Checked, config: Config, command: list[str
 
 
 def _next_start(config: Config) -> int:
-    """Now, or just after the newest run, if the clock has been set back since."""
+    """The current time, or just after the newest run if the clock has been set back since."""
+    # Bounded, or one damaged run far in the future would push all later ones out of range.
     newest = max(map(started_at, _run_directories(config)), default=0)
     return max(time.time_ns(), min(newest + 1, LATEST))
 
 
 def started_at(path: Path) -> int:
     """
-    When the run at *path* started, as `RunInfo.started`; 0 if it does not say.
+    Return when the run at *path* started, as `RunInfo.started`; 0 if unknown.
 
-    A run that was not described started with the first of its processes.
+    A run without a description started with the first of its processes.
     """
     try:
         with open_found(path / RUN_FILE) as file:
+            # Runs are sorted by this: parsing the scan of each, which may be large, takes too long.
             found = _STARTED.search(file.read(_HEAD))
         return int(found[1]) if found else 0
     except FileNotFoundError:
@@ -136,16 +152,23 @@ def _run_directories(config: Config) -> list[Path]:
 
 
 def runs_in_order(config: Config) -> list[Path]:
-    """The directories of the project's runs, oldest first: by what they say, not by their names."""
+    """The directories of the project's runs, oldest first by their recorded start, not by name."""
     return sorted(_run_directories(config), key=lambda path: (started_at(path), path.name))
 
 
 def finish_run(path: Path, *, full: bool) -> list[IngestStats]:
     """
-    Say whether the run was full, and take what processes left in files of their own.
+    Record whether the run was full, and ingest the output of its Antithesis SDKs.
+
+    Args:
+        path: The run directory.
+        full: Whether the run was meant to cover everything, and did end as planned.
 
     Returns:
-        What became of these files.
+        The result for each file of output.
+
+    Raises:
+        UnreadableRunError: ``run.json`` is damaged or cannot be written.
     """
     body = read_run_file(str(path))
     if body is not None:
@@ -154,7 +177,7 @@ def finish_run(path: Path, *, full: bool) -> list[IngestStats]:
 
 
 def _write(path: Path, body: Record) -> None:
-    # A reader must never see half a file, and a killed writer must not leave one.
+    # Replaced as a whole: readers never see half a file, and a killed writer never leaves one.
     try:
         private.write(path / RUN_FILE, json.dumps(body) + "\n")
     except OSError as error:
@@ -165,7 +188,7 @@ def _write(path: Path, body: Record) -> None:
 
 def read_info(path: Path) -> RunInfo:
     """
-    The description of the run at *path*; a run that nobody described is partial.
+    Read the description of the run at *path*; a run without one is partial.
 
     Raises:
         UnreadableRunError: ``run.json`` is damaged or newer than this assertlib.
@@ -174,6 +197,7 @@ def read_info(path: Path) -> RunInfo:
     if body is None:
         started = started_at(path)
         return RunInfo(path.name, path, None, full=False, commit=None, command=(), started=started)
+    # Before the fields, which another schema may define differently.
     if body.get("schema") != SCHEMA:
         raise body.error(
             "schema", f"is {_shown(body.get('schema'))}, this assertlib reads {SCHEMA}: update it"
@@ -182,6 +206,8 @@ def read_info(path: Path) -> RunInfo:
         if name in body and not holds(body[name]):
             raise body.error(name, f"must be {wanted}, not {_shown(body[name])}")
     known: dict[str, Any] = dict(body)
+    # A strange commit or token is ignored with a caveat, while other wrong fields are errors:
+    # neither takes part in a verdict.
     commit, replays, caveats = known.get("commit"), _replays(path), []
     if commit is not None and known_revision(commit) is None:
         caveats.append(f"Run {path.name}: {not_a_revision(commit)}.")
@@ -217,6 +243,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "run": ("a string", _is_text),
     "started": (
         f"an integer from 0 to {LATEST}",
+        # Not isinstance: true is an integer to Python.
         lambda value: type(value) is int and 0 <= value <= LATEST,
     ),
     "command": (
@@ -225,7 +252,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "commit": ("a string or null", _is_optional_text),
     "features": (
-        "an object of true and false",
+        "an object with values true or false",
         lambda value: (
             isinstance(value, dict) and all(isinstance(each, bool) for each in value.values())
         ),
@@ -234,10 +261,11 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "full": ("true or false", lambda value: isinstance(value, bool)),
     "scan": ("a list or null", lambda value: isinstance(value, list | None)),
 }
-"""What ``run.json`` holds, beside its schema: how that is described, and what makes it so."""
+"""The optional fields of ``run.json``: a description of the valid values, and their check."""
 
 
 def _scan(body: JsonFile) -> tuple[Site, ...] | None:
+    # Required, unlike the other fields: a lost scan would shrink the denominator silently.
     if "scan" not in body:
         raise body.error("scan", "is missing")
     scan = body["scan"]
@@ -248,9 +276,9 @@ def _scan(body: JsonFile) -> tuple[Site, ...] | None:
     try:
         return tuple(map(site_from_dict, scan))
     except KeyError as error:
-        raise body.error("scan", f"holds an assertion without a valid {error}") from None
+        raise body.error("scan", f"contains an assertion without a valid {error}") from None
     except (ValueError, TypeError) as error:
-        raise body.error("scan", f"holds what is not an assertion: {error}") from None
+        raise body.error("scan", f"contains an invalid assertion: {error}") from None
 
 
 def _shown(value: object) -> str:
@@ -261,7 +289,7 @@ _SHOWN = 60
 
 
 def write_replays(path: Path, replays: dict[str, str]) -> None:
-    """Keep the tokens that replay what assertions did in the run at *path*."""
+    """Store the *replays*, tokens by message, of the run at *path*."""
     private.write(path / REPLAYS, json.dumps(replays, indent=1) + "\n")
 
 
@@ -278,7 +306,7 @@ def _replays(path: Path) -> dict[str, str]:
 
 
 def all_runs(config: Config) -> Iterator[RunInfo]:
-    """What is known of all runs of the project; those that cannot be read are passed over."""
+    """Yield the descriptions of the project's runs, oldest first; unreadable runs are skipped."""
     for path in runs_in_order(config):
         with suppress(UnreadableRunError, OSError):
             yield read_info(path)
@@ -286,11 +314,15 @@ def all_runs(config: Config) -> Iterator[RunInfo]:
 
 def find_runs(config: Config, names: list[str]) -> list[Path]:
     """
-    The directories of the runs called *names* (an id, its beginning, or a path);
-    the newest if none is named.
+    Find the directories of runs.
+
+    Args:
+        config: The configuration of the project.
+        names: For each run its id, the beginning or end of its id, or a path; empty for the newest
+            run.
 
     Raises:
-        NoDataError: There is none.
+        NoDataError: A name matches no run or several runs, or the project has no runs.
     """
     directory = config.root / RUNS
     known = runs_in_order(config)
@@ -313,8 +345,9 @@ def _looks_like_a_run(path: Path) -> bool:
 def _find_run(directory: Path, known: list[Path], name: str) -> Path:
     if Path(name).is_dir():
         if Path(name).resolve() not in known and not _looks_like_a_run(Path(name)):
-            raise NoDataError(f"{name} is no run: it holds neither {RUN_FILE} nor shards")
+            raise NoDataError(f"{name} is not a run: it contains neither {RUN_FILE} nor shards")
         return Path(name)
+    # An id may be the beginning of another one.
     exact = [path for path in known if path.name == name]
     if exact:
         return exact[0]
@@ -322,5 +355,5 @@ def _find_run(directory: Path, known: list[Path], name: str) -> Path:
     if len(matching) == 1:
         return matching[0]
     if matching:
-        raise NoDataError(f"{name!r} fits several runs: {', '.join(p.name for p in matching)}")
+        raise NoDataError(f"{name!r} matches several runs: {', '.join(p.name for p in matching)}")
     raise NoDataError(f"there is no run {name!r} in {directory}")

@@ -1,7 +1,7 @@
 """
-The tables of the evidence store, and how they came about.
+The tables of the evidence store, and the migrations that create them.
 
-Numbers in a bitmap and in totals are places in the run's list of assertions.
+Bits of a bitmap and positions in totals are indexes into the run's list of assertions.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ runs = Table(
     Column("commit", Text, nullable=False),
     Column("branch", Text, nullable=False),
     Column("full", Boolean, nullable=False),
-    # Nanoseconds since 1970, when its first process started.
+    # Nanoseconds since 1970, and the order of runs: a run that is added as the newest starts after
+    # all others, whatever its clock showed.
     Column("started", BigInteger, nullable=False, index=True),
     Column("command", Text, nullable=False),
-    # JSON: features by name, replay tokens by message, ids of assertions in order.
+    # JSON: features by name, replay tokens by message, and ids of assertions.  Bits and
+    # totals are positions in the last.
     Column("features", Text, nullable=False),
     Column("replays", Text, nullable=False),
     Column("assertions", Text, nullable=False),
@@ -65,12 +67,14 @@ samples = Table(
     UniqueConstraint("population", "sampler"),
 )  # fmt: skip
 
-# What each process told, so that none is counted twice.
+# One row per process and sample, so that adding a process twice does not count it twice.  Totals
+# are 64-bit integers in native byte order.
 shards = Table(
     "assertlib_shards", metadata,
     Column("run", Text, ForeignKey("assertlib_runs.id"), primary_key=True),
     Column("name", Text, primary_key=True),
     Column("sample", Integer, ForeignKey("assertlib_samples.id"), primary_key=True),
+    # JSON; decides which of two readings of a process is the later one.
     Column("weight", Text, nullable=False),
     Column("true", LargeBinary, nullable=False),
     Column("false", LargeBinary, nullable=False),
@@ -82,7 +86,9 @@ trials = Table(
     Column("id", Text, primary_key=True),
     Column("sample", Integer, ForeignKey("assertlib_samples.id"), nullable=False),
     Column("parent", Text, nullable=False),
+    # Text, as seeds may be integers of any size.
     Column("seed", Text, nullable=False),
+    # Nanoseconds since 1970; the end is -1 if it was not recorded.
     Column("begin", BigInteger, nullable=False),
     Column("end", BigInteger, nullable=False),
     Column("hit", LargeBinary, nullable=False),
@@ -90,7 +96,8 @@ trials = Table(
     Column("false", LargeBinary, nullable=False),
 )  # fmt: skip
 
-# Made from the two above whenever they change.
+# Derived from shards and trials whenever they change: the gate reads whole histories, for which
+# unpacking every trial would take too long.
 results = Table(
     "assertlib_results", metadata,
     Column("run", Text, ForeignKey("assertlib_runs.id"), primary_key=True),
@@ -107,6 +114,7 @@ results = Table(
     Column("witness", Text, nullable=False),
 )  # fmt: skip
 
+# Their rows are deleted before that of the run, which they refer to.
 OF_A_RUN = (results, trials, shards)
 
 
@@ -115,11 +123,11 @@ def _first_tables(connection: Connection) -> None:
 
 
 STEPS: list[Callable[[Connection], None]] = [_first_tables]
-"""What leads from each version to the next; their number is the newest version."""
+"""The migrations from each version to the next; their number is the newest version."""
 
 
 def version_of(connection: Connection) -> int:
-    """The version of the store behind *connection*; 0 if there is none yet."""
+    """The schema version of the store behind *connection*; 0 if it has no tables yet."""
     if not inspect(connection).has_table(meta.name):
         return 0
     found = connection.execute(meta.select().where(meta.c.key == "version")).first()

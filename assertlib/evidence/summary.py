@@ -519,12 +519,18 @@ def _populations(evidence: Evidence) -> list[Population]:
             groups[population, sampler] += 1
             if trial[0] in has_faults:
                 of_trial[trial] = population, sampler
+    # Trials, not records: a fault that lasts may be declared once, or with each change of others.
+    injected = {
+        ((run, fault.trial), name)
+        for (run, _), shard in evidence.shards.items()
+        for fault in shard.faults
+        for name in fault.active
+    }
     faults: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for (run, _), shard in evidence.shards.items():
-        for fault in shard.faults:
-            group = of_trial.get((run, fault.trial))
-            if group is not None:
-                faults[group].update(set(fault.active))
+    for trial, name in injected:
+        group = of_trial.get(trial)
+        if group is not None:
+            faults[group][name] += 1
     return [
         Population(name, sampler, count, tuple(sorted(faults[name, sampler].items())))
         for (name, sampler), count in sorted(groups.items())

@@ -1,6 +1,5 @@
 """
-Texts from outside, made fit to be shown: on one line, short enough, and shown
-as they are.
+Sanitising and formatting of text that is displayed: single-line, bounded, and literal.
 """
 
 from __future__ import annotations
@@ -12,8 +11,10 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~!&])")
 
 def one_line(text: str, limit: int | None = None) -> str:
     """
-    *text* without anything that a terminal or a reader's eye could be misled
-    by, cut when it is longer than *limit* characters.
+    Escape everything in *text* that could mislead a terminal or a reader.
+
+    Control characters, line breaks and bidirectional overrides become backslash escapes.  Results
+    longer than *limit* characters are cut and end in an ellipsis; None means no limit.
     """
     shown = "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
@@ -24,15 +25,17 @@ def one_line(text: str, limit: int | None = None) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """*text* so that Markdown shows it as it is, on one line."""
+    """Escape *text* so that Markdown renders it literally, on one line."""
+    # Line breaks become spaces first; one_line would turn them into visible escapes.
     return _MARKDOWN.sub(r"\\\1", one_line(" ".join(text.split())))
 
 
 def counted(number: int, thing: str) -> str:
-    """``1 file``, ``2 files``."""
+    """*number* with the noun *thing* in agreement: ``1 file``, ``2 files``."""
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
 def percent(rate: float) -> str:
-    """*rate* in per cent, with a digit that is not zero."""
+    """*rate* as a percentage with at least one significant digit."""
+    # One decimal would show a rate below 0.05 % as 0.0 %, which reads as never.
     return f"{100 * rate:.1f} %" if rate >= 0.001 else f"{100 * rate:.1g} %"

@@ -1,5 +1,5 @@
 """
-A history: all operations and observations of clients, assembled from records.
+A history: the operations and observations of all clients, assembled from records.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Stream:
     All deliveries to one watch.
 
     Attributes:
-        closed: Time of its end; None if it was open at the end of the history.
+        deliveries: The deliveries with their arrival times, in the order of arrival.
+        closed: Time when the watch ended; None if it was still open at the end of the history.
     """
 
     id: int
@@ -48,11 +49,12 @@ class Stream:
 @dataclass(slots=True)
 class FaultInterval:
     """
-    A fault from its beginning to its end; None if it did not end.
+    A fault from beginning to end.
 
     Attributes:
-        effect: How much it was measured to do; a fault without effect is not evidence.
-        measured: What was counted, or why it had no effect.
+        end: Time of the end; None if the fault did not end.
+        effect: Size of the measured effect; a fault without effect is not evidence.
+        measured: The quantity that was counted, or why there was no effect.
     """
 
     name: str
@@ -67,16 +69,16 @@ class FaultInterval:
 @dataclass(slots=True)
 class History:
     """
-    All that is known of one campaign.
+    Everything recorded about one campaign.
 
     Attributes:
-        operations: In the order in which they were called; where stamps are equal, the order
-            of those of one client counts.
-        overlaps: Numbers of operations of one client of which, by the order of lines, the second
-            was called before the first returned.
-        found: What revisions changed, as read from the store, by revision.
-        shown_by: Which member showed it, by revision.
-        end: The time of the last record.
+        operations: The operations in the order of their call records, which is authoritative
+            within a client if time stamps are equal.
+        found: The changes of revisions as read from the store, by revision.
+        shown_by: The member that each of them was read from, by revision.
+        overlaps: Pairs of ids of operations of one client in which, by the order of lines, the
+            second was called before the first returned.
+        end: The latest time of any record.
     """
 
     header: Header
@@ -92,20 +94,21 @@ class History:
 
     @property
     def effective_faults(self) -> list[FaultInterval]:
-        """Those with a measured effect."""
+        """The faults with a measured effect."""
         return [fault for fault in self.faults if fault.effect > 0]
 
     def noted(self, name: str) -> list[Note]:
-        """The notes called *name*."""
+        """Return the notes called *name*."""
         return [note for note in self.notes if note.name == name]
 
 
 def read_history(lines: Iterable[bytes], name: str) -> History:
     """
-    The history in *lines* of the file *name*.
+    Assemble a history from the *lines* of the file *name*.
 
     Raises:
-        HistoryError: It cannot be read, or contains an end without a beginning.
+        HistoryError: A line is not a valid record, or records contradict each other, such as a
+            return without a call.
     """
     records = iter(read_records(lines, name))
     header = next(records, None)
@@ -125,15 +128,17 @@ class _Assembly:
 
     def of(self, records: Iterable[Record]) -> History:
         name = self._place
-        # The header is the first line, and each line holds one record.
+        # Records follow the header on line 1, one a line, so counting them yields line numbers.
         for number, record in enumerate(records, 2):
             self._place = f"{name}:{number}"
             try:
                 self._add(record)
+            # Looking up the beginning that an end belongs to is the only source of KeyErrors.
             except KeyError as error:
                 raise HistoryError(
-                    f"{self._place}: a {record.type} of {error} that never began"
+                    f"{self._place}: {record.type} record for {error}, which never began"
                 ) from None
+        # Replacing a value keeps its place in a dict, so operations are in the order of calls.
         self._history.operations = list(self._operations.values())
         self._history.streams = list(self._streams.values())
         return self._history
@@ -159,9 +164,11 @@ class _Assembly:
             case Hashed():
                 history.hashes.append(record)
             case Found(_, revision, events, member):
+                # Recording the same finding twice is harmless.
                 if history.found.setdefault(revision, events) != events:
                     raise HistoryError(
-                        f"{self._place}: revision {revision} is found a second time, with other events"
+                        f"{self._place}: revision {revision} was recorded before with different"
+                        " events"
                     )
                 history.shown_by[revision] = member
             case Note():
@@ -171,13 +178,13 @@ class _Assembly:
         history.end = max(history.end, record.time)
 
     def _call(self, record: Call) -> None:
+        # Validation gives negative numbers to the lease expiries that it adds.
         if record.id < 0:
-            raise HistoryError(
-                f"{self._place}: operation {record.id}: numbers must not be negative"
-            )
+            raise HistoryError(f"{self._place}: operation {record.id}: the id must not be negative")
         if record.id in self._operations:
             raise HistoryError(f"{self._place}: operation {record.id} is called twice")
         before = self._latest.get(record.client)
+        # Detected from the order of lines: with a coarse clock both may have the same stamp.
         if before is not None and self._operations[before].returned is None:
             self._history.overlaps.add((before, record.id))
         self._latest[record.client] = record.id
@@ -189,10 +196,11 @@ class _Assembly:
         operation = self._operations[record.id]
         if operation.returned is not None:
             raise HistoryError(f"{self._place}: operation {record.id} returns twice")
+        # Models take a missing response for an unknown outcome.
         if (record.outcome is Outcome.OK) != (record.response is not None):
             raise HistoryError(
-                f"{self._place}: operation {record.id} is {record.outcome} and its response"
-                f" {record.response!r}; one that is ok has one, and no other"
+                f"{self._place}: operation {record.id} has the outcome {record.outcome} and the"
+                f" response {record.response!r}; an ok requires a response, other outcomes forbid it"
             )
         self._operations[record.id] = replace(
             operation,
@@ -203,6 +211,7 @@ class _Assembly:
         )
 
     def _fault(self, record: Fault) -> None:
+        # Faults have no ids: a fault ends before the same one begins on the same targets again.
         key = (record.name, record.targets)
         if record.phase == "end":
             interval = self._faults.pop(key)

@@ -1,10 +1,10 @@
 """
-Partitions that have to be judged together.
+Partitions that must be judged jointly.
 
-A history is linearizable if each of its partitions is, as long as "returned before it was called"
-is an order of intervals (Herlihy and Wing 1990, theorem 1).  With equal time stamps it is not:
-two clients may each call at the stamp of their previous return, so that each keeps its own order
-and all else overlaps.  Then the orders of two partitions can contradict each other.
+A history is linearizable if each of its partitions is, provided that "returned before the other
+was called" is an interval order (Herlihy and Wing 1990, theorem 1).  With equal time stamps it is
+not: if two clients each call at the stamp of their previous return, both keep their own order
+while everything else overlaps.  The orders of two partitions can then contradict each other.
 """
 
 from __future__ import annotations
@@ -28,12 +28,18 @@ def contradicting(
     operations: Sequence[Operation], orders: Mapping[Names, Sequence[Operation]]
 ) -> Names:
     """
-    Names of partitions whose *orders* cannot all be parts of one order of the *operations*.
+    Find partitions whose orders cannot be merged into one order of all operations.
 
-    Empty if there is such an order.
+    Args:
+        operations: All operations, those of one client in the order of its calls.
+        orders: The order found for each partition, or for each group of joined ones.
+
+    Returns:
+        The names of partitions whose orders form a cycle; empty if the orders can be merged.
     """
     home = {each.id: names for names, order in orders.items() for each in order}
     follows = predecessors([each for each in operations if each.id in home])
+    # Unless a client changes partitions within one stamp, the order is one of intervals.
     if all(home[each] == home[before.id] for each, before in follows.items()):
         return ()
     graph: dict[Hashable, set[Hashable]] = _by_time(
@@ -44,8 +50,10 @@ def contradicting(
     for each, before in follows.items():
         graph[each].add(before.id)
     try:
+        # Detects cycles without computing an order.
         TopologicalSorter(graph).prepare()
     except CycleError as error:
+        # Some nodes of the cycle may be stamps, which belong to no partition.
         cycle = [home[node] for node in error.args[1] if node in home]
         return tuple(sorted({name for names in cycle for name in names}))
     return ()
@@ -53,10 +61,10 @@ def contradicting(
 
 def _by_time(operations: Sequence[Operation]) -> dict[Hashable, set[Hashable]]:
     """
-    What has to come before each operation, by time stamps.
+    Build the graph of predecessors that follow from time stamps.
 
-    Between all that had returned at one stamp and all that is called later stands a node for
-    that stamp, so that there are few edges.
+    Each stamp has a node between the operations that returned by then and those called later, so
+    that the number of edges is linear.
     """
     graph: dict[Hashable, set[Hashable]] = defaultdict(set)
     returned = defaultdict(list)
@@ -66,6 +74,7 @@ def _by_time(operations: Sequence[Operation]) -> dict[Hashable, set[Hashable]]:
     stamps = sorted(returned)
     for earlier, stamp in zip([None, *stamps], stamps, strict=False):
         graph["until", stamp] = {("until", earlier), *returned[stamp]}
+    # The search is strict: an operation called at the stamp of a return overlaps it.
     for each in operations:
         if earlier_ones := bisect_left(stamps, each.call):
             graph[each.id].add(("until", stamps[earlier_ones - 1]))
@@ -74,10 +83,15 @@ def _by_time(operations: Sequence[Operation]) -> dict[Hashable, set[Hashable]]:
 
 class Joined(Generic[S]):
     """
-    The model of several partitions at once; its state has one state for each of them.
+    The model of several partitions together; a state is the tuple of their states.
+
+    Args:
+        model: The model of each partition.
+        operations: All operations of the history.
+        names: The partitions to join.
 
     Attributes:
-        operations: Those of the partitions, in the order of the history.
+        operations: The operations of these partitions, in the order of the history.
     """
 
     def __init__(self, model: Model[S], operations: Sequence[Operation], names: Names) -> None:
@@ -104,6 +118,8 @@ class Joined(Generic[S]):
         return self._joined(operation, self._model.step(operation))
 
     def steps(self, operations: Sequence[Operation]) -> list[Step[tuple[S, ...]] | None]:
+        # A model may drop what none of the given operations can observe; operations of another
+        # partition would keep too much.
         parts: dict[int, list[Operation]] = defaultdict(list)
         for each in operations:
             parts[self._home[each.id]].append(each)
@@ -123,5 +139,5 @@ class Joined(Generic[S]):
             after = inner(state[at])
             return ILLEGAL if after is ILLEGAL else (*state[:at], after, *state[at + 1 :])
 
-        # Never blind: what is written in one partition overwrites nothing in another.
+        # Never blind: a write in one partition does not overwrite the states of the others.
         return Step(apply, is_read=step.is_read)

@@ -15,13 +15,14 @@ from .operations import Operation
 S = TypeVar("S")
 
 
+# A member of an enum: None is a valid state, and type checkers narrow `is ILLEGAL`.
 class _Illegal(Enum):
     ILLEGAL = "illegal"
 
 
 Illegal: TypeAlias = Literal[_Illegal.ILLEGAL]
 ILLEGAL: Final = _Illegal.ILLEGAL
-"""What comes of an operation in a state in which it cannot have been answered like that."""
+"""The result of a step in a state in which the recorded response is impossible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,17 @@ class Step(Generic[S]):
     The precomputed effect of an operation on a state.
 
     Attributes:
-        apply: The state after it, or `ILLEGAL`; it never changes the state it is given.
-        is_read: Whether it leaves every state as it is.
-        before: The version of the state it was applied to, if the store reported it.
-        after: The version of the state it left.
-        is_blind: Whether the state after it does not depend on the one before.
-        keeps_version: For one of unknown outcome without versions, whether its effect may
-            leave the version as it is.
+        apply: Returns the next state, or `ILLEGAL`; it never modifies its argument.
+        is_read: Whether the operation leaves every state unchanged.
+        before: Version of the state that the operation was applied to; None if not reported.
+        after: Version of the resulting state; None if not reported.
+        is_blind: Whether the next state is independent of the previous one.
+        keeps_version: For an operation of unknown outcome without versions: whether its effect
+            may leave the version unchanged.
     """
 
     apply: Callable[[S], S | Illegal]
+    # The search prunes by what follows; whether a step fits a state is decided by `apply` alone.
     is_read: bool = False
     before: int | None = None
     after: int | None = None
@@ -55,43 +57,44 @@ class Model(Protocol[S]):
     """
     The sequential specification of a store.
 
-    A state is a value: comparable by its `key`, never changed.
+    States are immutable values that are compared by their `key`.
     """
 
     name: str
 
     def initial(self) -> S:
-        """The state of a store that is new."""
+        """Return the state of a new store."""
         ...
 
     def key(self, state: S) -> Hashable:
-        """A hashable key that identifies *state*."""
+        """Return a hashable key that identifies *state*."""
         ...
 
     def version(self, state: S) -> int | None:
-        """The version of *state*, for a store that reports versions; it never goes down."""
+        """Return the version of *state*, which never decreases; None without versions."""
         ...
 
     def partitions(self, operations: Sequence[Operation]) -> Iterable[tuple[str, list[Operation]]]:
-        """The parts of a history that can be judged each by itself, with their names."""
+        """Split *operations* into named parts that can be judged independently."""
         ...
 
     def step(self, operation: Operation) -> Step[S] | None:
         """
-        The step of *operation*; None if it has neither effect nor observation.
+        Return the step of *operation*; None if it has neither effect nor observation.
 
         Raises:
-            UnsupportedRequestError: The model does not know such requests.
+            UnsupportedRequestError: The model does not support the request.
         """
         ...
 
     def steps(self, operations: Sequence[Operation]) -> list[Step[S] | None]:
         """
-        The steps of *operations*, given that no other operations exist.
+        Return the steps of *operations*, assuming that there are no other operations.
 
-        One of unknown outcome may be refused states whose difference none of them can notice.
+        A step of unknown outcome may reject states that none of the operations can distinguish
+        from the previous one.
 
         Raises:
-            UnsupportedRequestError: The model does not know one of the requests.
+            UnsupportedRequestError: The model does not support one of the requests.
         """
         ...

@@ -16,7 +16,7 @@ ClientId: TypeAlias = int | str
 
 
 class Outcome(StrEnum):
-    """How an operation ended; an error that is not known to mean `NOT_APPLIED` is `UNKNOWN`."""
+    """How an operation ended; an error is `UNKNOWN` unless it proves `NOT_APPLIED`."""
 
     OK = "ok"
     NOT_APPLIED = "not-applied"
@@ -29,13 +29,13 @@ class Operation:
     One request and its outcome.
 
     Attributes:
-        id: Its number in the history.
-        client: The client; each client has at most one operation in flight.
+        id: Number of the operation in its history.
+        client: The client, which has at most one operation in flight.
         call: Time of the request, in nanoseconds from the start of the history.
-        returned: Time of its return; None if it never returned.
+        returned: Time of the return, in the same unit; None if there was none.
         response: The response; None unless the outcome is ok.
-        revision: The revision it created, if found out for an unknown outcome.
-        endpoint: The member it was sent to.
+        revision: The revision that it created, if inferred for an unknown outcome.
+        endpoint: The member that the request was sent to.
         error: The error message.
     """
 
@@ -58,21 +58,24 @@ class Operation:
 
 def predecessors(operations: Iterable[Operation]) -> dict[int, Operation]:
     """
-    Which answered operation of the same client each one follows without any time between them.
+    Find operations that were called at the time stamp of their client's previous return.
 
     Args:
-        operations: Those of each client in the order in which it called them.
+        operations: All operations; those of one client in the order of its calls.
 
     Returns:
-        The operation before, by the number of the one that was called at the very stamp of its
-        return; operations that time stamps alone put in order are not in it.
+        The previous answered operation, by the id of the later one.  Operations that are ordered
+        by their time stamps alone are left out.
     """
     last: dict[ClientId, Operation] = {}
     found: dict[int, Operation] = {}
     for operation in operations:
         before = last.get(operation.client)
+        # Different stamps order the two anyway; equal ones would count as overlapping.
         if before is not None and before.returned == operation.call:
             found[operation.id] = before
+        # Without a response nothing has to wait for an operation: it may take effect later.  So
+        # the next call of the client still follows the last answered one.
         if operation.outcome is Outcome.OK:
             last[operation.client] = operation
     return found

@@ -1,8 +1,8 @@
 """
 The lines of a history file: one JSON object each, in the order in which events were observed.
 
-A call is written before the request is sent, so an operation without a recorded end has an unknown
-outcome.  Times are nanoseconds since the start of the history.
+A call is written before its request is sent, so an operation without a return record has an
+unknown outcome.  Times are nanoseconds since the start of the history.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .requests import Delivery, Event, Request, Response, Watch
 
 SCHEMA = 1
 LATEST = 2**63 - 1
-"""The greatest time, in nanoseconds: 292 years."""
+"""The latest valid time, in nanoseconds: about 292 years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """The end of the operation *id* is known."""
+    """The operation *id* ended."""
 
     id: int
     time: int
@@ -66,7 +66,7 @@ class Return:
 
 @dataclass(frozen=True, slots=True)
 class WatchOpened:
-    """A watch is about to be asked for."""
+    """A watch is about to be requested."""
 
     watch: int
     client: ClientId
@@ -104,8 +104,8 @@ class Fault:
     Attributes:
         targets: The affected members.
         breaks: IDs of the assumptions it breaks, as in the catalog.
-        effect: At its end: size of the measured effect; 0 if none was measured.
-        measured: What was counted, or why it had no effect.
+        effect: Size of the measured effect, in the end record; 0 if none was measured.
+        measured: The quantity that was counted, or why there was no effect.
     """
 
     time: int
@@ -121,11 +121,13 @@ class Fault:
 @dataclass(frozen=True, slots=True)
 class Hashed:
     """
-    The hash of its data reported by a member.
+    A hash that a member reported for its data.
 
     Attributes:
-        group: Hashes of one group were taken while nothing was written, and are to be equal.
+        group: Number of the comparison; hashes of one group were taken while nothing was written
+            and must be equal.
         revision: The revision of the hashed data.
+        compacted: The revision of the member's last compaction; -1 if there was none.
     """
 
     time: int
@@ -139,7 +141,7 @@ class Hashed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What *revision* changed, as *member* showed it at that revision and the one before."""
+    """The changes of *revision*: *member* was read at that revision and at the previous one."""
 
     time: int
     revision: int
@@ -150,7 +152,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Anything else worth knowing: *name* with plain *details*."""
+    """Any other information about the run, as *name* and *details*."""
 
     time: int
     name: str
@@ -158,6 +160,7 @@ class Note:
     type: Literal["note"] = "note"
 
 
+# The discriminator selects one type, so that an error concerns that type instead of all ten.
 Record = Annotated[
     Header | Call | Return | WatchOpened | Delivered | WatchClosed | Fault | Hashed | Found | Note,
     Field(discriminator="type"),
@@ -167,41 +170,46 @@ _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 
 class HistoryError(DataError, ValueError):
-    """A history cannot be read; the message names file, line and problem."""
+    """A history file is invalid; the message names file, line and problem."""
 
 
 def line(record: Record) -> bytes:
-    """*record* as it stands in the file, with its end of line."""
+    """Serialize *record* as a line, including the line break."""
+    # Defaults are written as well: `type`, which identifies the record, is one of them.
     return _RECORD.dump_json(record, exclude_defaults=False) + b"\n"
 
 
 def read_records(lines: Iterable[bytes], name: str) -> Iterator[Record]:
     """
-    The records in *lines* of the file *name*, one by one.
+    Parse *lines* of the file *name* one by one.
 
-    A last line that is not complete was cut off when its writer was killed, and is left out.
+    An incomplete last line was cut off when its writer was killed, and is ignored.
 
     Raises:
-        HistoryError: A line is no record, or the file is newer than this assertlib.
+        HistoryError: The file is empty or has a newer schema, or a line is not a valid record.
     """
     number = 0
     for number, text in enumerate(lines, 1):
         try:
             record = _RECORD.validate_json(text)
         except ValidationError as error:
+            # Only the last line can lack its line break.  If it is valid JSON it was written
+            # completely, so that it is an error like any other.
             if not text.endswith(b"\n") and _is_cut(error):
                 continue
             raise HistoryError(
-                f"{name}:{number}: no record of a history: {_first(error)}"
+                f"{name}:{number}: not a history record: {_first(error)}"
             ) from None
         if isinstance(record, Header) and record.schema != SCHEMA:
             raise HistoryError(
                 f"{name}:{number}: schema {record.schema}, this assertlib reads {SCHEMA}; update it"
             )
+        # A second header means that files were concatenated: numbers and times would collide.
         if (number == 1) != isinstance(record, Header):
             raise HistoryError(
-                f"{name}:{number}: the first line must be the header, and no other line"
+                f"{name}:{number}: the first line, and no other, must be the header"
             )
+        # Integers in JSON are unbounded; relaxed operations rely on times that are not negative.
         if not isinstance(record, Header) and not 0 <= record.time <= LATEST:
             raise HistoryError(
                 f"{name}:{number}: time {record.time}: times are nanoseconds since the history"
@@ -213,11 +221,12 @@ def read_records(lines: Iterable[bytes], name: str) -> Iterator[Record]:
 
 
 def _is_cut(error: ValidationError) -> bool:
-    """Whether the text is not even JSON; the beginning of an object never is."""
+    """Whether the text is not valid JSON; a proper prefix of an object never is."""
     return error.errors(include_url=False)[0]["type"] == "json_invalid"
 
 
 def _first(error: ValidationError) -> str:
+    # One problem is enough: a value of the wrong type can cause an error for each of its parts.
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     return f"{place}: {first['msg']}" if place else first["msg"]

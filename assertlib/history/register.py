@@ -1,5 +1,5 @@
 """
-The small models: a register, one with compare-and-swap, and a store of such registers.
+Models without revisions: a register, one with compare-and-swap, and a store of such registers.
 """
 
 from __future__ import annotations
@@ -32,18 +32,35 @@ class Register:
         return None
 
     def partitions(self, operations: Sequence[Operation]) -> Iterable[tuple[str, list[Operation]]]:
+        """
+        Return all *operations* as a single part.
+
+        Raises:
+            UnsupportedRequestError: The requests use more than one key.
+        """
         keys = sorted({getattr(each.request, "key", "") for each in operations})
+        # Steps ignore the key, so two keys would silently be judged as one value.
         if len(keys) > 1:
             raise UnsupportedRequestError(
-                f"the model {self.name!r} has one register, and there are requests for the keys"
-                f" {keys[0]!r} and {keys[1]!r}; use the model {KeyValueStore.name!r}, which has many"
+                f"the model {self.name!r} has a single register, but the history uses the keys"
+                f" {keys[0]!r} and {keys[1]!r}; use the model {KeyValueStore.name!r}, which has one"
+                " for each key"
             )
         return [("", list(operations))]
 
     def step(self, operation: Operation) -> Step[State] | None:
+        """
+        Return the step of *operation*; None if it has neither effect nor observation.
+
+        Raises:
+            UnsupportedRequestError: The model does not support the request, or the response
+                does not fit it.
+        """
+        # Checked before the outcome: an unsupported request is an error even if it failed.
         if not isinstance(operation.request, self.requests):
             raise UnsupportedRequestError(
-                f"operation {operation.id}: the model {self.name!r} knows no {operation.request!r}"
+                f"operation {operation.id}: the model {self.name!r} does not support"
+                f" {operation.request!r}"
             )
         if operation.outcome is Outcome.NOT_APPLIED:
             return None
@@ -51,6 +68,7 @@ class Register:
 
     def steps(self, operations: Sequence[Operation]) -> list[Step[State] | None]:
         needed = _Needed(operations)
+        # Only unanswered operations may be left out; the others must appear in every order.
         return [
             _of_use(each, step, needed) if step and each.outcome is Outcome.UNKNOWN else step
             for each, step in zip(operations, map(self.step, operations), strict=True)
@@ -58,14 +76,14 @@ class Register:
 
 
 class CasRegister(Register):
-    """A register whose value can also be replaced if it is the expected one."""
+    """A register with compare-and-swap."""
 
     name = "cas-register"
     requests = (Get, Put, Swap)
 
 
 class KeyValueStore(Register):
-    """A register for each key, without anything that spans keys."""
+    """One register per key; no request spans keys."""
 
     name = "kv"
     requests = (Get, Put, Swap, Append)
@@ -81,28 +99,32 @@ def _step(operation: Operation) -> Step[State] | None:
     match operation.request, operation.response:
         case Get(), Value(value):
             return Step(lambda state: state if state == value else ILLEGAL, is_read=True)
+        # A read without a response neither changes nor shows anything.
         case Get(), None:
             return None
         case Put(_, value), Done() | None:
             return Step(lambda _: value, is_blind=True)
         case Append(_, value), Done() | None:
             return Step(lambda state: value if state is None else state + value)
+        # A failed swap is a read; all that it shows is what the value was not.
         case Swap(_, expected, _), Swapped(False):
             return Step(lambda state: state if state != expected else ILLEGAL, is_read=True)
+        # Without a response only success matters: a failed swap would have left no trace.
         case Swap(_, expected, value), Swapped(True) | None:
             return Step(_swap(expected, value))
     raise UnsupportedRequestError(
-        f"operation {operation.id}: {operation.response!r} is no answer to {operation.request!r}"
+        f"operation {operation.id}: {operation.response!r} is not a response to"
+        f" {operation.request!r}"
     )
 
 
 class _Needed:
     """
-    The values that the register has to have had for the answers to be what they are.
+    The values that the register must have held to explain all responses.
 
-    A state that is neither one of them nor the beginning of one is of no use: until it is
-    overwritten it is seen by nothing, so what led to it without an answer can be left out.
-    A swap that failed is content with any state but one, so then all are of use.
+    A state that is neither one of these values nor a prefix of one is useless: no response can
+    observe it before it is overwritten, so an unanswered operation that leads to it can be left
+    out.  A failed swap is explained by any state but one; with such a swap, all states are needed.
     """
 
     def __init__(self, operations: Sequence[Operation]) -> None:
@@ -110,7 +132,8 @@ class _Needed:
         self._all = any(each.response == Swapped(False) for each in answered)
         found = {value for each in answered for value in _conditions(each)}
         self._values = sorted(found)
-        # What a swap of use expects is needed as well; mostly it was written before.
+        # A swap that writes a needed value makes the value it expects needed as well.  Most
+        # chains run forward in time, so going backwards usually finds them in one pass.
         swaps = [
             each.request
             for each in reversed(operations)
@@ -126,6 +149,7 @@ class _Needed:
                     insort(self._values, value)
 
     def __contains__(self, value: str) -> bool:
+        # If any needed value begins with *value*, the first one that is not less than it does.
         at = bisect_left(self._values, value)
         return self._all or (at < len(self._values) and self._values[at].startswith(value))
 
@@ -135,7 +159,8 @@ def _conditions(operation: Operation) -> set[str]:
 
 
 def _of_use(operation: Operation, step: Step[State], needed: _Needed) -> Step[State] | None:
-    """The *step* of an *operation* without an answer, for states that are *needed* only."""
+    """Restrict the *step* of an unanswered *operation* to states that are *needed*."""
+    # What an append leads to depends on the state; all others determine it by themselves.
     if not isinstance(operation.request, Append):
         return step if all(value in needed for value in written(operation.request)) else None
 

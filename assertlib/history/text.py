@@ -1,5 +1,5 @@
 """
-Short descriptions of requests, responses and events, for display.
+Short texts for requests, responses and events, for reports and pages.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ _MANY = 4
 
 
 def request_in_words(request: Request) -> str:
-    """What was asked for."""
+    """Describe *request*, such as ``put x=1 on lease 7``."""
+    # Without a default case, mypy reports every type of request that is missing here.
     match request:
         case Get(key):
             return f"get {key}"
@@ -65,7 +66,7 @@ def request_in_words(request: Request) -> str:
 
 
 def response_in_words(response: Response | Result) -> str:
-    """What was answered."""
+    """Describe *response*, such as ``swapped`` or ``refused: compacted``."""
     match response:
         case Value(value):
             return _value(value)
@@ -78,6 +79,8 @@ def response_in_words(response: Response | Result) -> str:
         case Deleted(count):
             return f"{count} deleted"
         case Committed(revision, succeeded, results):
+            # The results share the revision of the transaction, which is named once at the end;
+            # those of puts hold nothing.
             parts = [
                 response_in_words(each).rpartition(", at revision")[0] or response_in_words(each)
                 for each in results
@@ -92,14 +95,14 @@ def response_in_words(response: Response | Result) -> str:
 
 
 def watch_in_words(request: Watch) -> str:
-    """What a watch is about."""
+    """Describe the keys, the first revision and the filters of a watch."""
     start = f"from revision {request.revision}" if request.revision else "from now on"
     without = f" without {' and '.join(f'{each}s' for each in request.filters)}"
     return f"{_keys(request.key, request.end)} {start}{without if request.filters else ''}"
 
 
 def event_in_words(event: Event) -> str:
-    """A delivery to a watch."""
+    """Describe one change, such as ``DELETE x at revision 3``."""
     if event.kind == "delete":
         return f"DELETE {event.kv.key} at revision {event.kv.mod_revision}"
     return f"PUT {_kv(event.kv)}"
@@ -121,7 +124,7 @@ def _range(request: Range) -> str:
         words += f" at revision {request.revision}"
     if request.limit:
         words += f", at most {request.limit}"
-    return words + (", stale will do" if request.serializable else "")
+    return words + (", stale reads allowed" if request.serializable else "")
 
 
 def _txn(txn: Txn) -> str:
@@ -141,6 +144,7 @@ def _compare(compare: Compare) -> str:
 def _kvs(kvs: tuple[KeyValue, ...], count: int) -> str:
     if not count:
         return "nothing"
+    # A limit may have cut the answer, so *count* can be greater than the number of pairs.
     listed = ", ".join(_kv(kv) for kv in kvs[:_MANY])
     return listed if len(kvs) <= _MANY and len(kvs) == count else f"{listed}, … of {count} keys"
 

@@ -1,9 +1,9 @@
 """
 A lock that nothing can leave held.
 
-An exception out of a signal handler may arrive between any two bytecodes of Python code, so a
-lock with an ``__enter__`` or a ``finally`` in Python can stay held for good.  This one is taken
-and given back by C functions only, at the two ends of one line.
+A signal handler may raise an exception between any two bytecodes of Python code, so a lock with an
+``__enter__`` or a ``finally`` in Python can stay held for good.  This one is acquired and released
+by C functions alone, at the two ends of one line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 class Lock:
     """
-    Runs functions one at a time; the thread that holds it may run more.
+    Runs functions one at a time; a thread that holds it may run further ones.
 
     Attributes:
         is_mine: Whether this thread holds it.
@@ -34,14 +34,14 @@ class Lock:
 
     def hold_across_forks(self, in_child: Callable[[], object], patience: float = -1) -> None:
         """
-        Keep all other threads out of `run` while the process is copied.
+        Keep all other threads out of `run` while the process forks.
 
         Args:
-            in_child: What to do in the child before it is released.
+            in_child: Called in the child before the lock is released there.
             patience: Seconds that a fork waits for a thread in `run`; without limit if negative.
         """
-        # All pairs of taking and giving back are C functions: however deeply forks nest, nothing
-        # that interrupts a hook in Python can upset them.
+        # Without a limit, both hooks of the parent are C functions: however deeply forks nest,
+        # nothing can interrupt an acquire or a release half-way.
         acquire, release = self._lock.acquire, self._lock.release
         os.register_at_fork(
             before=acquire if patience < 0 else lambda: acquire(timeout=patience),
@@ -51,11 +51,11 @@ class Lock:
         os.register_at_fork(after_in_child=lambda: release() if self.is_mine() else self._renew())
 
     def _renew(self) -> None:
-        """Begin anew in a child: a thread that only the parent has holds the lock."""
+        """Reset the lock in a child, where the thread that holds it does not exist."""
         self._lock._at_fork_reinit()  # type: ignore[attr-defined]
 
     def run(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-        """Call *function* while no other thread is in `run`."""
-        # One line: the interpreter looks for signals after `function`, inside of the `with`, and
-        # then not before the lock is released; a tracer sees no line in between.
+        """Call *function* with *args* and *named* while no other thread is in `run`."""
+        # One line: the interpreter checks for signals after `function`, still inside the `with`,
+        # and not again before the lock is released; a tracer sees no line in between.
         with self._lock: return function(*args, **named)  # fmt: skip  # noqa: E701

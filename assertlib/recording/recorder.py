@@ -1,15 +1,15 @@
 """
-The one recorder of a process: counts every hit, writes the telling ones.
+The recorder of a process: counts every hit, and writes a record of those that add information.
 
-It must never raise into the store and never hold up one thread for another's
-details: user code (details, sinks) runs outside its lock.
+It never raises into the store, and no thread waits for the details of another: code of the store
+(details, sinks) runs outside the lock.
 
-Anything may interrupt it between two lines: an exception out of a signal handler, a fork in one,
-another assertion in one.  So what it does is made of steps that take effect at once, each with a
-note that it was taken, and whoever comes next completes what was begun.
+Anything may interrupt it between two lines: an exception raised by a signal handler, or a fork or
+another assertion in one.  Recording therefore consists of steps that take effect at once and leave
+a note that they did; whichever call comes next completes the steps that were left out.
 
-Over 500 lines, since all that the one lock protects is in one class: hits, trials, configuration,
-forks and the end of the process.
+Over 500 lines, since everything that the one lock protects is in one class: hits, trials,
+configuration, forks and the end of the process.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ _PLAIN = frozenset((bool, int, float))
 
 class Recorder:
     """
-    Everything the process knows about its own hits.
+    Counts and records the hits of this process.
 
     Attributes:
         mode: ``record``, ``raise`` or ``off``.
-        run_dir: Where it records; None if hits are only counted.
-        sinks: What hits are handed to besides.
-        refusals: How many evaluations came to nothing, since their condition had no truth value.
+        run_dir: Absolute path of the run directory; None if hits are only counted.
+        sinks: Receive violations and first true hits, in addition to the shard.
+        refusals: Assertions that could not be evaluated, since the last fork or new *run_dir*.
         root: Directory that file names in records are relative to.
     """
 
@@ -92,14 +92,14 @@ class Recorder:
         self._explainer: Explainer | None = None
         self._explainer_sought = False
         self._declared: dict[tuple[Kind, str], tuple[str | None, Location]] = {}
-        # What it was born in, the innermost last.
+        # The trials that this process was started or forked in, the innermost last.
         born_in = trials.from_environment(environ.get(trials.ENVIRONMENT))
         self._bases: list[trials.Trial] = [] if born_in is None else [born_in]
         self._stack: list[trials.Trial] = []
         self._begun: dict[str, int] = {}
         self._raising_thread: int | None = None
         self._pending: list[Evaluation] = []
-        # Another one in each forked child: what its parent had begun is the parent's.
+        # A forked child gets another one, which marks evaluations under way as its parent's.
         self._process = object()
         self._unreported = 0
         self._past: dict[tuple[Kind, str], tuple[str | None, int, int]] = {}
@@ -116,14 +116,14 @@ class Recorder:
         self._session: Session | None = None
 
     def _locked(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-        """Call *function* under the lock, and then resume what had to wait for it."""
+        """Call *function* under the lock, then resume the evaluations that were deferred."""
         pid = system.getpid()
         try:
             return self._lock.run(function, *args, **named)
         finally:
             if system.getpid() != pid:
-                # A fork in the middle, in its child: cells that were published since are its
-                # parent's.
+                # The child of a fork inside *function*: a cell that was published after the fork
+                # would count into the parent's memory.
                 self._lock.run(fast_path.reset)
             if not self._lock.is_mine():
                 if self._pending:
@@ -131,13 +131,13 @@ class Recorder:
                 emit()
 
     def _opened(self) -> Session:
-        """The session, begun at its first use."""
+        """The session, which is opened at its first use."""
         session = self._session
         if session is None:
             self._close_half_made()
             process, facts = self._process, self._facts()
             if self._process is not process:
-                # A fork in the middle, in its child.
+                # The child of a fork in between: these facts are its parent's.
                 return self._opened()
             session = Session(
                 self.run_dir,
@@ -147,7 +147,7 @@ class Recorder:
                 self._platform,
                 self._descriptors,
             )
-            # One line: a child that is forked in the middle has no part in it.
+            # One line: no fork can come between the test and the assignment.
             if self._process is process: self._session = session  # fmt: skip  # noqa: E701
             if self._session is not session:
                 session.disown()
@@ -163,7 +163,7 @@ class Recorder:
         return session
 
     def _close_half_made(self) -> None:
-        """Close what a session opened whose making was interrupted: a locked shard seems alive."""
+        """Close the files of a session left half open: a locked shard counts as alive."""
         while self._descriptors:
             system.close(self._descriptors[-1])
             del self._descriptors[-1]
@@ -193,7 +193,13 @@ class Recorder:
         max_records_per_second: int | None = None,
         max_shard_bytes: int | None = None,
     ) -> None:
-        """See `assertlib.configure`."""
+        """
+        Implement `assertlib.configure`, which describes *mode*, *run_dir*, *features*, *sinks*,
+        *redacted*, *max_records_per_second* and *max_shard_bytes*.
+
+        Raises:
+            ValueError: *mode* or a limit is invalid; nothing was changed.
+        """
         if mode is not None and mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
         limits = Limits(
@@ -221,14 +227,14 @@ class Recorder:
             self.mode = mode
             fast_path.reset()
         except BaseException:
-            # Cells of the mode before would swallow the hits of this one.
+            # Cells of the previous mode would swallow hits: those of mode off count nowhere.
             fast_path.reset()
             raise
 
     def _record_into(self, run_dir: str) -> None:
         self._write_exit()
         before = self._session
-        # What hits the fast path counts until then is in the totals: it is emptied first.
+        # Emptied before the totals are taken, which would lack hits counted by it in between.
         fast_path.reset()
         self._past, self._session, self.run_dir = self._totals(), None, run_dir
         os.environ[RUN_DIR_ENV] = run_dir
@@ -253,10 +259,10 @@ class Recorder:
 
     def raise_only_here(self) -> None:
         """
-        In mode ``raise``, raise in the calling thread alone; elsewhere a violation is recorded.
+        Restrict mode ``raise`` to the calling thread; elsewhere, violations are only recorded.
 
-        A test fails at its end for what its other threads violate.  Raising there would kill a
-        worker, and with it whoever waits for its answer.
+        Raising in a worker thread would kill it and block the threads that wait for its result.
+        A test fails at its end for the violations of its other threads.
         """
         self._raising_thread = get_ident()
 
@@ -266,21 +272,21 @@ class Recorder:
         return self.mode == RAISE and self._raising_thread in (None, get_ident())
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Hand *subscriber* every violation and first true hit of this process from now on."""
+        """Pass *subscriber* every violation and first true hit of this process from now on."""
         self.sinks.subscribers.append(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Hand it no more."""
+        """Stop passing hits to *subscriber*."""
         self.sinks.subscribers.remove(subscriber)
 
     def explained_by(self, explainer: Explainer) -> None:
-        """Explain violations with *explainer*, instead of with what is found where they happen."""
+        """Explain violations with *explainer* instead of the one from the installed tools."""
         self._explainer, self._explainer_sought = explainer, True
 
     # -- assertions ------------------------------------------------------
 
     def declare(self, kind: Kind, message: str, invariant: str | None, where: Where) -> None:
-        """Make an assertion known before it is hit; written with the first record."""
+        """Declare *message* (*kind*, *invariant*, *where* it is), written with the first record."""
         location = where.location()
         self._locked(self._declare, kind, message, invariant, location)
 
@@ -290,7 +296,7 @@ class Recorder:
             self._session.slot(kind, message, invariant, location)
 
     def declare_now(self, kind: Kind, message: str, where: Where) -> None:
-        """Write the declaration of an assertion that may never be hit here."""
+        """Write the declaration of *message* (*kind*, *where* it is), even if it is never hit."""
         if self.mode != OFF:
             self._locked(self._slot, kind, message, None, where.location())
 
@@ -307,15 +313,14 @@ class Recorder:
         where: Where,
     ) -> Hit | None:
         """
-        Count a hit and write it if it is news.
-
-        Returns:
-            The record, None if none was needed.
+        Count a hit of *message* (*kind*, *invariant*, *where* it is) that evaluated to *condition*,
+        and return its record, with *details*; None if no record was due, or the hit is deferred.
         """
         clock = system.clock()
         it = Evaluation(kind, condition, message, details, invariant, where, clock, self._process)
         if self._lock.is_mine():
-            # A signal handler or a finaliser, in the middle of a record: it must wait.
+            # In a signal handler or finaliser that interrupted a record of this thread.  The hit
+            # waits until the lock is free, since that record's steps are half taken.
             it.leave_frame()
             self._pending.append(it)
             return None
@@ -324,7 +329,7 @@ class Recorder:
         try:
             self._advance(it)
         except BaseException as error:
-            # What was begun is completed before the exception goes on.
+            # What was begun is completed before the exception propagates.
             is_complete = self._complete(it)
             interrupts.reraise(error)
             if not is_complete:
@@ -332,11 +337,11 @@ class Recorder:
         return it.hit
 
     def _advance(self, it: Evaluation) -> None:
-        """Take the steps of an evaluation that are not taken yet."""
+        """Take the steps of an evaluation that have not been taken yet."""
         if it.process is not self._process:
-            # It was evaluated in the parent, and is counted there.
+            # The parent of this process evaluated it, and counts it.
             return
-        # One that is resumed resumes no others, which would nest without end.
+        # A resumed evaluation must not resume others, which would recurse without bound.
         locked = self._lock.run if it.owner else self._locked
         if it.slot is None:
             locked(self._count, it)
@@ -348,7 +353,8 @@ class Recorder:
             it.hit, it.lines = self._described(it)
         if it.lines:
             locked(self._write_hit, it)
-        # From now on the fast path counts hits like this one by itself.
+        # From here on the fast path counts such hits.  Violations stay on this path, to be numbered
+        # within their trial, and so do the first ten false hits, which all have records.
         if not it.nth and (it.condition or (it.count or 0) >= 10):
             locked(self._publish, it)
         if it.hit is not None and not it.is_published and it.process is self._process:
@@ -361,19 +367,19 @@ class Recorder:
         slot = self._opened().slots.get((it.kind, it.message))
         if slot is None or slot.declaration:
             slot = self._slot(it.kind, it.message, it.invariant, it.location)
-        # One line each: a child that is forked in the middle leaves it to its parent.
+        # One line each: a child that was forked before it leaves the step to its parent.
         if it.process is self._process: slot.mark(it.condition)  # fmt: skip  # noqa: E701
         if it.process is self._process: slot.count(it)  # fmt: skip  # noqa: E701
         if it.is_violation and not it.nth:
             numbers = self._violated.setdefault(self.trial_id, {})
             key = it.kind, it.message
-            # One line: what interrupts comes before both or after both.
+            # One line: an interrupt comes before both assignments or after both.
             numbers[key] = it.nth = numbers.get(key, 0) + 1
         it.trial = self._current
         it.slot = slot
 
     def _complete(self, it: Evaluation) -> bool:
-        """Take the steps that an exception left out; one that it left uncounted is kept."""
+        """Take the steps that an exception left out; an uncounted evaluation is kept for later."""
         try:
             self._advance(it)
         except BaseException:
@@ -385,7 +391,7 @@ class Recorder:
         return True
 
     def _catch_up(self) -> None:
-        """Resume the evaluations that had to wait, or for which something was missing."""
+        """Resume the evaluations that were deferred, or lacked a descriptor or memory."""
         me = get_ident()
         for it in tuple(self._pending):
             try:
@@ -396,15 +402,15 @@ class Recorder:
                 it.release(me)
                 interrupts.reraise(error)
                 if isinstance(error, OSError | MemoryError):
-                    # Those behind it lack the same descriptor or memory.
+                    # The evaluations behind it lack the same descriptor or memory.
                     return
                 self._pending.remove(it)
 
     def _wants(self, it: Evaluation) -> bool:
-        """Whether a record of it is due."""
+        """Whether a record of it is due, and within the limit."""
         if not self._is_due(it):
             return False
-        # The first violation of a trial is what the trial is judged by.
+        # Exempt from the limit: first outcomes, and the violation that its trial is judged by.
         is_first = it.count == 1 or it.nth == 1
         if is_first or self.raises_here or self._limits.allow_a_record():
             return True
@@ -426,7 +432,7 @@ class Recorder:
             fast_path.publish(slot.kind, slot.message, it.condition, slot.cell(it.condition))
 
     def ignore(self, kind: Kind, message: str, condition: bool) -> None:
-        """With recording off, let hits like this one go nowhere, at no cost."""
+        """With recording off, let the fast path drop hits of *kind*, *message* and *condition*."""
         self._locked(self._ignore, kind, message, condition)
 
     def _ignore(self, kind: Kind, message: str, condition: bool) -> None:
@@ -434,9 +440,9 @@ class Recorder:
             fast_path.publish(kind, message, condition, fast_path.SCRATCH)
 
     def _described(self, it: Evaluation) -> tuple[Hit, list[str]]:
-        """The record of an evaluation, for which code of the store may run, and its lines."""
+        """The record of an evaluation and its lines; never locked, as it runs code of the store."""
         captured = it.captured()
-        # Taken first: code of the store that was interrupted does not run a second time.
+        # Taken first, so that code of the store that was interrupted does not run again.
         details, it.details = it.details, None
         encoded = self._encoder.encode(details, it.message)
         if encoded.truncated:
@@ -445,13 +451,13 @@ class Recorder:
         return hit, lines_of(it, hit, encoded) if self._is_recorded else []
 
     def _write_hit(self, it: Evaluation) -> None:
-        # One session is asked and written to: a child that is forked in between has another.
+        # The same session is tested and written to: a child forked in between has another one.
         slot, session = it.slot, self._session
         if slot is not None and session is not None and session.owns(slot):
             session.write(it.lines, is_news=it.count == 1)
 
     def record_error(self, message: object, reason: str, where: Where) -> None:
-        """An assertion could not be evaluated: recorded, never a pass, never raised."""
+        """Record that *message*, at *where*, could not be evaluated, and the *reason*."""
         if self.mode == OFF:
             return
         try:
@@ -488,8 +494,11 @@ class Recorder:
         *,
         maximize: bool,
     ) -> None:
-        """Note how close a rich assertion came."""
-        # A `repr` of the store does not run under the lock.
+        """
+        Note how close the rich assertion *message*, at *where*, came: *value*, computed from the
+        operands *data*; *type* and *maximize* are those of `Watermark`.
+        """
+        # Other data is encoded first: a `repr` of the store must not run under the lock.
         is_plain = all(value.__class__ in _PLAIN for value in data.values())
         plain = data if is_plain else self._plain(data)
         if plain is not None:
@@ -497,17 +506,17 @@ class Recorder:
             self._locked(note, message, type, value, plain, where, maximize=maximize)
 
     def _plain(self, data: Mapping[str, object]) -> Mapping[str, object] | None:
-        """*data* as JSON has it; None if it has no JSON."""
+        """*data* as it is read back from JSON; None if it cannot be written as JSON."""
         text = self._encoder.encode(data, "guidance").text
         plain: Mapping[str, object] | None = None if text is None else load_json().loads(text)
         return plain
 
     def watermarks(self) -> dict[str, float]:
-        """How near each rich assertion has come in this process; more is nearer."""
+        """How close each rich assertion came in this process; larger is closer."""
         return self._locked(self._guide.extremes)
 
     def warn_not_finite(self, message: str) -> None:
-        """Say once that an operand which is not finite gives no guidance."""
+        """Warn once that *message* has no guidance because an operand is not finite."""
         self._locked(self._guide.warn_not_finite, message)
 
     @property
@@ -516,7 +525,7 @@ class Recorder:
 
     @property
     def _is_recorded(self) -> bool:
-        """Whether records go anywhere."""
+        """Whether records are written, to a shard or to the platform."""
         return self.run_dir is not None or self._platform is not None
 
     def _write_now(self, lines: list[str]) -> None:
@@ -524,10 +533,7 @@ class Recorder:
             self._opened().write(lines)
 
     def snapshot(self) -> list[tuple[Kind, str, str | None, int, int]]:
-        """
-        Kind, message, invariant, true and false hits of all assertions this process has met, into
-        whatever it recorded; they only grow.
-        """
+        """Kind, message, invariant, true and false hits by assertion, over all run directories."""
         return [(*name, *counted) for name, counted in self._locked(self._totals).items()]
 
     def _totals(self) -> dict[tuple[Kind, str], tuple[str | None, int, int]]:
@@ -546,10 +552,8 @@ class Recorder:
                 )
         return totals
 
-    # -- explaining ------------------------------------------------------
-
     def explain(self, hit: Hit) -> str | None:
-        """The full explanation of a violation, if the tools are installed."""
+        """The full explanation of a violation; None without the tools, or if it failed."""
         if not self._explainer_sought:
             from .loader import load_explainer
 
@@ -571,33 +575,33 @@ class Recorder:
 
     @property
     def around(self) -> tuple[trials.Trial, ...]:
-        """The trials that are under way, the innermost last."""
+        """The open trials, the innermost last."""
         return (*self._bases, *self._stack)
 
     @property
     def shard_name(self) -> str:
-        """Name of the shard that this process writes now; empty if it writes none."""
+        """Name of the shard that this process is writing; empty if it writes none."""
         return "" if self._session is None else self._session.name
 
     @property
     def trial_id(self) -> str | None:
-        """Id of the trial that gets the hits now."""
+        """Id of the trial that currently receives the hits."""
         return None if self._current is None else self._current.id
 
     def begin_trial(self, trial: trials.Trial) -> None:
-        """Give the hits from now on to *trial*; one that was begun before gets a number."""
+        """Attribute hits to *trial* from now on; an id that was used before gets a number."""
         try:
             self._locked(self._begin, trial)
         except BaseException as error:
             if interrupts.found_in(error) is not None:
-                # The block is not entered, so nobody else will end it.
+                # Python does not enter the block, so nothing else would end the trial.
                 self._locked(self._abandon, trial)
             interrupts.reraise(error)
-            # No descriptors left, for one: the trial goes on unrecorded.
+            # For want of descriptors, for example: the trial goes on unrecorded.
             warn_once(f"trial {trial.id!r} is not recorded: {bounded_repr(error)}")
 
     def _abandon(self, trial: trials.Trial) -> None:
-        """End a trial whose beginning was interrupted, and may have been written."""
+        """End a trial that was interrupted as it began: its record may have been written."""
         if trial not in self._stack:
             self._stack.append(trial)
         trial.owner = self.shard_name
@@ -628,7 +632,7 @@ class Recorder:
         trial.owner = session.name
 
     def end_trial(self, trial: trials.Trial) -> None:
-        """Close *trial* and what is still open inside it."""
+        """End *trial* and the trials that are still open inside it."""
         try:
             self._locked(self._end, trial)
         except BaseException as error:
@@ -636,7 +640,7 @@ class Recorder:
             interrupts.reraise(error)
 
     def _end_after_all(self, trial: trials.Trial) -> None:
-        """End a trial whose end was interrupted, or failed: later hits are not its own."""
+        """End a trial whose end was interrupted or failed, so that it gets no later hits."""
         try:
             self._locked(self._end, trial)
         except Exception as error:
@@ -653,7 +657,7 @@ class Recorder:
         self._export_trial()
 
     def _leave(self, trial: trials.Trial) -> None:
-        """A forked child left the block: the trial is its parent's to end."""
+        """Leave a trial in a forked child, which does not end it: that is up to its parent."""
         session = self._session
         if session is not None:
             session.write_with_delta([])
@@ -693,10 +697,8 @@ class Recorder:
         else:
             os.environ[trials.ENVIRONMENT] = trials.to_environment(self._current)
 
-    # -- lifecycle -------------------------------------------------------
-
     def faults(self, active: Iterable[str], breaks: Iterable[str]) -> None:
-        """Note which faults are injected from now on."""
+        """Record which faults are *active* from now on, and which assumptions that *breaks*."""
         body = {
             "trial": self.trial_id,
             "active": sorted(map(str, active)),
@@ -709,10 +711,7 @@ class Recorder:
     def event(
         self, name: str, details: object, *, inside: tuple[str, dict[str, object]] | None
     ) -> None:
-        """
-        Write a user event, or, with *inside* as key and body, a lifecycle
-        record that holds the details.
-        """
+        """Write user event *name*, or lifecycle record *inside* (key, body), with its *details*."""
         if self.mode == OFF or not self._is_recorded:
             return
         try:
@@ -732,7 +731,7 @@ class Recorder:
             warn_once(f"event {name!r} is not recorded: {bounded_repr(error)}")
 
     def note(self, key: str, body: Mapping[str, object]) -> None:
-        """Write a record that is no hit."""
+        """Write a record of assertlib's own, other than a hit."""
         if self.mode == OFF or self.run_dir is None:
             return
         try:
@@ -744,9 +743,9 @@ class Recorder:
     # -- end of the process, and its children ------------------------------
 
     def at_exit(self) -> None:
-        """Write what is only in memory, and make ready for finalisers, which cannot import."""
+        """Write what is only in memory, and import what finalisers need, which cannot import."""
         for it in self._pending:
-            # Whoever was to resume it will not come any more.
+            # A thread that claimed it may be gone by now.
             it.owner = 0
         self._catch_up()
         if self._unreported:
@@ -762,11 +761,11 @@ class Recorder:
             self._session.write_exit()
 
     def after_fork_in_child(self) -> None:
-        """A child counts from zero, into a shard of its own, for the trial it was born in."""
+        """Let a child count from zero, into its own shard, for the trial it was forked in."""
         try:
             self._leave_parent()
         except BaseException:
-            # Half of it done, the child would count into the shard of its parent.
+            # Left half done, the child would count into the shard of its parent.
             self._leave_parent()
             raise
 
@@ -776,12 +775,12 @@ class Recorder:
         fast_path.reset()
         if self._session is not None:
             self._session.disown()
-        # A session may be in the making, in the thread that forked: the files are the parent's.
+        # The thread that forked may have been opening a session: its files are the parent's.
         self._close_half_made()
         self._bases, self._stack = [*self._bases, *self._stack], []
         self._begun, self._past, self._pending, self._unreported = {}, {}, [], 0
         if self._raising_thread is not None:
-            # The thread that runs the test is the parent's.
+            # The test runs in the parent: no thread of the child raises.
             self._raising_thread = 0
         self._start_anew()
 
@@ -790,7 +789,7 @@ recorder = Recorder(os.environ)
 set_handler(lambda text: recorder.sinks.emit_error(text))
 
 recorder._lock.hold_across_forks(lambda: recorder.after_fork_in_child())
-# Hooks before a fork run in reverse order.  A thread that loads sinks takes the recorder's lock
-# when it asserts, so the lock of the sinks is taken first.
+# Lock order: sinks before recorder, since a thread that loads sinks takes the recorder's lock when
+# it asserts.  Hooks that run before a fork are called in reverse order of registration.
 loading.hold_across_forks(lambda: recorder.sinks.after_fork_in_child(), PATIENCE)
 atexit.register(lambda: recorder.at_exit())

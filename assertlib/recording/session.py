@@ -1,8 +1,8 @@
 """
-What a process records between forks and changes of run directory: one shard, its counters, and
+The records of one process between forks and changes of run directory: one shard, its counters, and
 the assertions met so far.
 
-A fork and a new run directory each begin a new session with counts from zero.
+A fork and a new run directory each begin a new session, which counts from zero.
 """
 
 from __future__ import annotations
@@ -47,12 +47,13 @@ if TYPE_CHECKING:
 VERSION: Final = "0.1.0"
 
 _MOST_OWED = 100_000
-"""How often lines are kept in memory until they can be written."""
+"""Batches of lines that are kept in memory, at most, until they can be written."""
 
 _END_BYTES, _SLOT_BYTES = 1024, 48
-"""What the last lines of a shard may take: so much, and so much more for each assertion."""
+"""Bytes reserved for the last lines of a shard: a fixed part, and a part for each assertion."""
 
 
+# Where the slots of a parent's session point in its forked child: hits counted here are dropped.
 _NOBODYS = memoryview(bytearray(SLOT_CELLS * CELL_BYTES)).cast("Q")
 
 
@@ -61,7 +62,9 @@ class Slot:
     An assertion that this process has met, and its counters.
 
     Attributes:
-        declaration: The lines that declare it, until they are written.
+        number: Its place in the counter file, which records name it by.
+        cells: The counters, of which its own begin at *index*.
+        declaration: The lines that declare it; empty once they are written.
     """
 
     __slots__ = (
@@ -93,8 +96,9 @@ class Slot:
         self.declaration: list[str] = _declaration(self)
 
     def mark(self, condition: bool) -> None:
-        """Note in the counter file that this outcome was seen; under the recorder's lock."""
-        # Before the cell is read: a child that is forked in between must not write it back.
+        """Mark an outcome as seen in the counter file; under the recorder's lock."""
+        # The call comes before the cell is read.  A child forked between the read and the write
+        # would write the old bits back, and erase an outcome that its parent has marked since.
         bit = seen_bit(condition)
         self.cells[self.index + KIND_CELL] |= bit
 
@@ -105,13 +109,13 @@ class Slot:
             fast_path.add_noted(self, column, evaluation)
 
     def cell(self, condition: bool) -> Cell:
-        """Where hits with this outcome are counted."""
+        """The cell that counts hits with this outcome."""
         return fast_path.make_cell(
             self.cells, self.index + (TRUE_CELL if condition else FALSE_CELL)
         )
 
     def disown(self) -> None:
-        """Count into memory of nobody from now on: the cells are the parent's, in a child."""
+        """Count nowhere from now on, in a child whose parent owns the cells."""
         self.cells, self.index = _NOBODYS, 0
 
 
@@ -119,13 +123,13 @@ class Session:
     """
     A shard that is being written, or, without a run directory, just counters.
 
-    An exception that interrupts any of its methods leaves it such that the next call completes
-    what was begun.
+    An exception that interrupts one of its methods leaves it in a state from which the next call
+    completes what was begun.
 
     Attributes:
-        name: Name of the shard; empty without one.
-        is_written: Whether records go anywhere.
-        is_ready: Whether the recorder has declared in it what is known; set by the recorder.
+        name: Name of the shard; empty if there is none.
+        is_written: Whether a shard is open for records.
+        is_ready: Whether the recorder has written known assertions and open trials into it.
     """
 
     def __init__(
@@ -139,12 +143,12 @@ class Session:
     ) -> None:
         """
         Args:
-            run_dir: Where to record; nothing that is wrong with it raises.
-            facts: What the shard's header records of the process.
-            trial: Returns the id of the trial that gets the hits now.
-            most_bytes: How large its lines may get; 0 is without limit.
-            platform: What takes the records, too.
-            descriptors: Where those that it opens are kept until it is dropped.
+            run_dir: The run directory; None to count only.  One that is unusable does not raise.
+            facts: Facts about the process for the header of the shard.
+            trial: Returns the id of the trial that currently receives the hits.
+            most_bytes: Limit on the bytes of the lines; 0 means no limit.
+            platform: Receives all records as well; None if there is none.
+            descriptors: Holds the descriptors that it opens until it is dropped.
         """
         self._platform = platform
         self._descriptors = descriptors
@@ -171,7 +175,7 @@ class Session:
             warn_later(f"counts of {path} are kept in memory only: no space or no permission")
 
     def begin(self) -> None:
-        """Write the header, which names this process: not before it is known whose session it is."""
+        """Write the header.  It names this process, so not before the session is surely its own."""
         if self._platform is not None:
             self._platform.write(self._header())
         self._put([])
@@ -183,11 +187,12 @@ class Session:
             system.makedirs(self._run_dir, directory_mode())
         except OSError as error:
             self._warn_of(error)
+        # A process of `assertlib exec` is no recorder, but holds a lock on the file of its facts.
         outputs = os.path.join(self._run_dir, OUTPUTS)
         self._live = [LiveShards(self._run_dir, self.name), LiveShards(outputs, suffix=KNOWN)]
 
     def _open(self) -> None:
-        """Open the shard; for want of descriptors or space that may be possible later only."""
+        """Open the shard; if descriptors or space run out, the next record tries again."""
         if self._run_dir is None or not self._wants_records:
             return
         try:
@@ -197,16 +202,18 @@ class Session:
         except OSError as error:
             self._warn_of(error)
         else:
+            # In front of everything kept so far: readers expect the header first.
             self._owed.appendleft(self._header())
             self._writer = writer
 
     def _warn_of(self, error: OSError) -> None:
+        # In a child forked in the middle, the refusal to create its parent's file is no failure.
         if self._is_own:
             warn_later(f"cannot record into {self._run_dir}, hits are only counted: {error}")
 
     @property
     def _is_own(self) -> bool:
-        """Whether this process began it; its forked child does not, in the middle of a method."""
+        """Whether this process began it; false in a child that was forked inside a method."""
         return self._pid == system.getpid()
 
     def _header(self) -> list[str]:
@@ -230,20 +237,24 @@ class Session:
 
     def write(self, lines: list[str], *, is_news: bool = False, must: bool = False) -> None:
         """
-        Write whole lines in one go and empty the list; what cannot be written is counted as
-        lost, what the limit does not allow as dropped.
+        Write whole lines at once and empty the list; lines that cannot be written are counted as
+        lost, lines beyond the limit as dropped.
 
         Args:
-            is_news: Whether they declare an assertion or are its first true or false hit: for
-                these an eighth of the shard is kept free.
-            must: Whether readers need them to understand the rest: if they cannot be written,
+            lines: The lines, with their ends; emptied in any case.
+            is_news: Whether they declare an assertion or are its first true or false hit; an
+                eighth of the shard is reserved for these.
+            must: Whether readers need them to understand other lines; if they cannot be written,
                 they are kept until there is space.
         """
         if self._platform is not None:
+            # A copy, since the list is emptied below.
             self._platform.write(list(lines))
         if self.most_bytes and self._has_no_room(lines, is_news=is_news):
             self.counters.bump(DROPPED_CELL)
             lines.clear()
+        # On a disk that fills up, records stop while there is room for the counters to grow and
+        # for the last lines, since verdicts depend on those.
         elif (
             not must
             and (writer := self._writer) is not None
@@ -259,9 +270,10 @@ class Session:
         if self._writer is None:
             self._open()
         if must and lines and len(self._owed) < _MOST_OWED:
-            # One line: they are in one of the two lists, whatever interrupts.
+            # One line: whatever interrupts, the lines are in exactly one of the two lists.
             self._owed += (list(lines),); lines[:] = ()  # fmt: skip  # noqa: E702
-        # A violation matters more than what was kept, but the header precedes all.
+        # New lines may hold a violation, so they precede those kept for want of space, but not
+        # the header, which a shard without any bytes still lacks.
         writer = self._writer
         has_header = writer is not None and writer.size > 0
         is_whole = self._append(lines) if has_header else self._pay() and self._append(lines)
@@ -279,31 +291,32 @@ class Session:
         return is_whole
 
     def _pay(self) -> bool:
-        """Write what must not be lost, and was kept for want of space; whether all is written."""
+        """Write the lines that were kept for want of space; whether none are left."""
         while self._owed and (writer := self._writer) is not None:
             first = self._owed[0]
             kept = list(first)
             if not writer.has_space(self._needed(kept)) or not self._append(first):
+                # The failed write has emptied the list.
                 first[:] = kept
                 return False
             del self._owed[0]
         return not self._owed
 
     def _needed(self, lines: list[str]) -> int:
-        """Bytes of *lines*, of the last lines, and of counters that grow: those decide verdicts."""
+        """Bytes that *lines* take, with those reserved for the last lines and larger counters."""
         last = _END_BYTES + _SLOT_BYTES * len(self.slots)
         return sum(map(len, lines)) + last + self.counters.growth
 
     def limit(self, most_bytes: int) -> None:
-        """Let the lines get so large from now on; 0 is without limit."""
+        """Limit the lines to *most_bytes* from now on; 0 means no limit."""
         self.most_bytes = most_bytes
         self._is_full = False
 
     def _has_no_room(self, lines: list[str], *, is_news: bool) -> bool:
-        """Whether the shard is full; before that, the counts so far are written."""
+        """Whether the shard is full; when it becomes full, the counts so far are written."""
         if self._writer is None or not lines:
             return False
-        # A letter takes at most twelve bytes in JSON.
+        # In JSON, a character takes at most twelve bytes: the two escapes of a surrogate pair.
         end = _END_BYTES + _SLOT_BYTES * len(self.slots) + 12 * len(self._trial() or "")
         free = self.most_bytes - self._writer.size - sum(map(len, lines)) - end
         if is_news:
@@ -320,23 +333,26 @@ class Session:
         return True
 
     def slot(self, kind: Kind, message: str, invariant: str | None, location: Location) -> Slot:
-        """The counters of an assertion, which is declared if it is new."""
+        """The slot of *message* with *kind*; declared, with *invariant* and *location*, if new."""
         slot = self.slots.get((kind, message))
         if slot is None:
             number, first = self.counters.take_slot()
             slot = Slot(number, kind, message, invariant, location, first)
+            # A signal handler may have declared it meanwhile: the first slot wins, and the other
+            # stays all zeros, which readers accept.
             slot = self.slots.setdefault((kind, message), slot)
+        # Not empty either if an earlier attempt was interrupted; naming a slot can be repeated.
         if slot.declaration:
             self.counters.name_slot(slot.number, message_hash(message), kind.code)
             self.write(slot.declaration, is_news=True, must=True)
         return slot
 
     def owns(self, slot: Slot) -> bool:
-        """Whether *slot* is one of this session's."""
+        """Whether *slot* belongs to this session."""
         return self.slots.get((slot.kind, slot.message)) is slot
 
     def write_with_delta(self, lines: list[str]) -> None:
-        """Write what was counted since the last delta, for the trial that is open, and *lines*."""
+        """Write the counts since the last delta, for the open trial, followed by *lines*."""
         batch = self._with_delta(lines)
         self.write(batch, must=True)
         self._settle()
@@ -349,31 +365,33 @@ class Session:
     def _with_delta(self, lines: list[str]) -> list[str]:
         self._settle()
         if not self._is_own:
-            # A fork in the middle, in its child: the parent writes both.
+            # The child of a fork in between: the parent writes both.
             return []
         totals = self.counters.totals()
         true, false = map(_difference, totals, self._counted)
         delta = {"trial": self._trial(), "true": true, "false": false}
         batch = [*([line(shard.DELTA, delta)] if true or false else []), *lines]
         if batch:
+            # Writing empties the batch, which shows `_settle` that these totals are written, even
+            # if the writer is interrupted right after.
             self._delta = totals, batch
         return batch
 
     def _settle(self) -> None:
-        """Count on from the last delta if it was written, though its writer was interrupted."""
+        """Count from the last delta on if it was written, even by an interrupted writer."""
         delta = self._delta
         if delta is not None and not delta[1]:
             self._counted, self._delta = delta[0], None
 
     def others_alive(self) -> list[str]:
-        """Names of the shards of this run whose processes still run, without this one."""
+        """Names of the shards of this run whose processes are alive, except its own."""
         return [name for live in self._live for name in live.names()]
 
     def write_exit(self) -> None:
         """
         Write what is only in memory.
 
-        Writing may go on after that: finalisers assert until the interpreter is gone.
+        Records may follow: finalisers assert until the interpreter is gone.
         """
         body: dict[str, object] = {
             "time": system.wall_clock(),
@@ -386,10 +404,13 @@ class Session:
             warn_later(f"the counter file of {self.name} was cut while it was written")
         if not self.counters.durable:
             body["true"], body["false"] = self.counters.totals()
+        # Past `write`, whose limits reserve the room for this line.
         self._put([line(shard.EXIT, body)])
 
     def drop(self) -> None:
-        """Give all descriptors back without a word."""
+        """Close all descriptors, without a warning."""
+        # First, so that an interrupted call neither opens the shard again nor counts its lines as
+        # lost.
         self._wants_records = False
         if self._writer is not None:
             self._writer.close()
@@ -397,7 +418,8 @@ class Session:
         self.counters.close()
 
     def disown(self) -> None:
-        """Drop it in a forked child; what was interrupted by the fork no longer counts in it."""
+        """Drop it in a forked child; a call that the fork interrupted has no effect there."""
+        # Slots and counters are redirected in place, since such a call may hold them.
         for slot in list(self.slots.values()):
             slot.disown()
         self._counted, self._delta, self._platform = ([], []), None, None
@@ -406,7 +428,7 @@ class Session:
 
 
 def id_of(invariant: object) -> str | None:
-    """The id, also of who passes an Invariant where its id is wanted."""
+    """The id of *invariant*; an `Invariant` is accepted where its id is expected."""
     if invariant is None or isinstance(invariant, str):
         return invariant
     return str(getattr(invariant, "id", invariant))
@@ -440,6 +462,7 @@ def _sdk_line() -> str:
 def _difference(now: list[int], before: list[int]) -> list[int]:
     padded = before + [0] * (len(now) - len(before))
     values = [new - old for new, old in zip(now, padded, strict=True)]
+    # Readers pad rows with zeros, so most deltas stay short.
     while values and values[-1] == 0:
         values.pop()
     return values

@@ -5,7 +5,7 @@ Format-independent content of a report, worst first: violations and gaps precede
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..evidence.explanation import entry_of, explain
@@ -22,6 +22,8 @@ from ..model import REACHABLE, SOMETIMES, Kind
 from ..recording.trials import SEED_RANDOM
 
 _DETAILS_LIMIT = 160
+_INFORMATIVE = 0.5
+VIOLATED, OUT_OF_MODEL = "VIOLATED", "OUT OF MODEL"
 _EXERCISED = (Level.EXERCISED, Level.DEFECT_TESTED)
 
 
@@ -33,6 +35,11 @@ class Item:
     subject: str
     text: str
     more: tuple[str, ...] = ()
+
+    @property
+    def is_violation(self) -> bool:
+        """Whether it reports a violation, in or outside the fault model."""
+        return self.label in (VIOLATED, OUT_OF_MODEL)
 
 
 @dataclass(frozen=True)
@@ -78,30 +85,43 @@ def content_of(summary: Summary) -> Content:
     """Build the report content of *summary*."""
     return Content(
         title=title(summary),
-        items=[*_violations(summary), *_unexercised(summary)],
+        items=[*violations(summary), *_unexercised(summary)],
         counts=list(_counts(summary)),
         named=list(_named(summary)),
         states=_states(summary),
-        findings=list(_findings(summary)),
+        findings=list(findings(summary)),
         explanations=explanations(summary),
     )
 
 
 def title(summary: Summary, *, is_running: bool = False) -> str:
     """The first line of a report."""
+    seen, states = states_seen(summary)
+    total = len(summary.invariants)
+    totals = f"invariants {exercised(summary)}/{total} exercised, sometimes {seen}/{states}"
+    head = "  ".join(heading(summary, is_running=is_running))
+    return f"{head}  {populations(summary)}   {totals}"
+
+
+def heading(summary: Summary, *, is_running: bool = False) -> tuple[str, str]:
+    """Target and commit, and the runs."""
     commit = f" @{short(summary.commit)}" if summary.commit else ""
     runs = f"run {summary.runs[-1]}" if len(summary.runs) == 1 else f"{len(summary.runs)} runs"
     if is_running:
         runs += " (running)"
     elif not summary.full:
         runs += " (partial)"
-    exercised = sum(result.standing.level in _EXERCISED for result in summary.invariants)
-    trials = ", ".join(_population(each) for each in summary.populations) or "no trials"
-    seen, states = states_seen(summary)
-    totals = (
-        f"invariants {exercised}/{len(summary.invariants)} exercised, sometimes {seen}/{states}"
-    )
-    return f"{summary.target}{commit}  {runs}  {trials}   {totals}"
+    return f"{summary.target}{commit}", runs
+
+
+def populations(summary: Summary) -> str:
+    """The trials, by population."""
+    return ", ".join(map(_population, summary.populations)) or "no trials"
+
+
+def exercised(summary: Summary) -> int:
+    """The number of invariants that were exercised, or are known to be defect-tested."""
+    return sum(result.standing.level in _EXERCISED for result in summary.invariants)
 
 
 def states_seen(summary: Summary) -> tuple[int, int]:
@@ -117,7 +137,7 @@ def _is_state(kind: Kind) -> bool:
 def _population(population: Population) -> str:
     word = "random trial" if population.sampler == SEED_RANDOM else "trial"
     name = f" of {population.name}" if population.name else ""
-    faults = ", ".join(f"{fault}×{count}" for fault, count in population.faults)
+    faults = ", ".join(f"{fault} in {count:,}" for fault, count in population.faults)
     trials = counted(population.trials, word)
     return f"{trials}{name}" + (f" ({faults})" if faults else "")
 
@@ -125,12 +145,13 @@ def _population(population: Population) -> str:
 # -- violations ----------------------------------------------------------------
 
 
-def _violations(summary: Summary) -> Iterator[Item]:
+def violations(summary: Summary) -> Iterator[Item]:
+    """The violated assertions, then those that were violated outside the fault model."""
     trials = sum(population.trials for population in summary.populations)
     for result in summary.with_verdict(Verdict.VIOLATED):
-        yield _violation("VIOLATED", result, trials)
+        yield _violation(VIOLATED, result, trials)
     for result in summary.with_verdict(Verdict.OUT_OF_MODEL):
-        yield _violation("OUT OF MODEL", result, trials)
+        yield _violation(OUT_OF_MODEL, result, trials)
 
 
 def explanations(summary: Summary) -> list[str]:
@@ -192,11 +213,12 @@ def quoted(message: str) -> str:
 def _unexercised(summary: Summary) -> Iterator[Item]:
     shown = (Level.EVALUATED, Level.ASSERTED)
     for result in summary.invariants:
-        if result.standing.level in shown and not _is_dormant(result):
+        if result.standing.level in shown and not is_dormant(result):
             yield Item("NOT EXERCISED", result.entry.id, _evidence_of(result), tuple(_gap(result)))
 
 
-def _is_dormant(result: InvariantResult) -> bool:
+def is_dormant(result: InvariantResult) -> bool:
+    """Whether all its assertions need features that were off."""
     return bool(result.assertions) and all(
         each.verdict is Verdict.DORMANT for each in result.assertions
     )
@@ -239,7 +261,7 @@ def _gap(result: InvariantResult) -> Iterator[str]:
     for each in result.assertions:
         parts += [
             f"rate ≤ {percent(bound)} (95 %)" + (f" in {name}" if name else "")
-            for name, bound in each.rate_bounds.items()
+            for name, bound in informative(each.rate_bounds)
         ]
     incidents = [incident.ref for incident in result.entry.invariant.incident]
     if incidents:
@@ -251,6 +273,11 @@ def _gap(result: InvariantResult) -> Iterator[str]:
     ]
     if parts:
         yield ";  ".join(dict.fromkeys(parts))
+
+
+def informative(bounds: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    """The upper bounds of rates that exclude anything: a few trials bound a rate by 95 %."""
+    return ((name, bound) for name, bound in bounds.items() if bound <= _INFORMATIVE)
 
 
 # -- the rest --------------------------------------------------------------------
@@ -329,7 +356,8 @@ def _state_text(result: AssertionResult) -> str:
     return _shortfall(result)
 
 
-def _findings(summary: Summary) -> Iterator[str]:
+def findings(summary: Summary) -> Iterator[str]:
+    """Problems with the evidence itself, in sentences."""
     for message, reason, count in summary.troubles:
         yield f"{quoted(message)} could not be evaluated, {count:,}×: {reason}"
     for message in summary.undeclared:

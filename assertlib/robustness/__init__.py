@@ -1,3 +1,3 @@
 """
-Real processes of a store under load and faults, and what their clients saw of it.
+Campaigns: real store processes under load and faults, judged by what their clients observed.
 """

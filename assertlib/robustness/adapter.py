@@ -33,11 +33,11 @@ class Member:
     Attributes:
         data: Its data directory, which survives its process.
         port: Client port on 127.0.0.1.
-        peer_port: Port on which it has to listen for other members.
-        peer_address: ``host:port`` at which other members reach it; not the same if faults are
-            put between.
-        uid: The user it runs as; None is the one who runs the campaign.
-        failpoints: The port on which a program built with gofail is to listen, if it is to.
+        peer_port: Port on 127.0.0.1 on which it listens for other members.
+        peer_address: ``host:port`` at which other members reach it.  Differs from *peer_port* if
+            a proxy injects network faults.
+        uid: User ID of its processes; None for the user that runs the campaign.
+        failpoints: Port of the gofail endpoint; None if the campaign fires no failpoints.
     """
 
     name: str
@@ -50,21 +50,26 @@ class Member:
 
     @property
     def endpoint(self) -> str:
-        """``host:port`` at which clients reach it."""
+        """``host:port`` at which clients reach the member."""
+        # Never the address of the proxy: clients have to reach a member that is cut off from the
+        # others, and their requests must not be delayed or lost by the harness.
         return f"127.0.0.1:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """
-    The state of a member; fields that the store does not expose stay empty.
+    The state of a member; fields that the store does not expose keep their defaults.
 
     Attributes:
-        revision: The last applied revision.
-        compacted: The revision of its last compaction.
-        hash: Hash of its data at that revision.
+        revision: The last applied revision; None if the store has no revisions.
+        compacted: The revision of the last compaction; -1 if there was none.
+        hash: Hash of the data at *revision*; None if the store has no hash.
+        is_leader: Whether the member leads the cluster.
     """
 
+    # Replicas are compared only if a store reports both revision and hash.  Without them, the
+    # members count as equal, since all report None.
     revision: int | None = None
     compacted: int = -1
     hash: int | None = None
@@ -77,25 +82,27 @@ class Connection(ABC):
     @abstractmethod
     async def do(self, request: Request) -> Response:
         """
-        The answer to *request*, which is sent at most once.
+        Send *request* at most once and return the response.
 
         Raises:
-            NotAppliedError: It had no effect.
+            NotAppliedError: The request had no effect and never will.
             Exception: Any other exception leaves the outcome unknown.
         """
 
     async def status(self) -> Status:
         """
-        The state of the member; a response means that it serves clients.
+        Return the state of the member; a response means that the member serves clients.
 
         Raises:
-            Exception: It does not.
+            Exception: The member does not serve clients.
         """
+        # A store without a status request is ready as soon as `Store.connect` succeeds.
         return Status()
 
+    # A plain function: an async generator that overrides it returns its iterator without an await.
     def watch(self, request: Watch) -> AsyncIterator[Delivery]:
         """
-        What the member sends about *request*, until the watch ends; never resumed by itself.
+        Yield the deliveries to the watch *request* until it ends; a broken watch is not resumed.
 
         Raises:
             NotImplementedError: The store has no watches.
@@ -103,7 +110,7 @@ class Connection(ABC):
         raise NotImplementedError(f"{type(self).__name__} does not support watches")
 
     async def close(self) -> None:
-        """Close the connection; does nothing by default."""
+        """Close the connection; the default does nothing."""
         return
 
 
@@ -112,9 +119,9 @@ class Store(ABC):
     The adapter of a store.
 
     Attributes:
-        name: Its name in reports.
-        model: Name of the model it is validated against; see ``assertlib robustness list``.
-        profile: The default traffic profile.
+        name: Name of the store in reports.
+        model: Name of the model that validates it; see ``assertlib robustness list``.
+        profile: Name of the default traffic profile.
     """
 
     name: str
@@ -123,17 +130,17 @@ class Store(ABC):
 
     @abstractmethod
     def command(self, member: Member, members: Sequence[Member]) -> list[str]:
-        """The command line that starts *member*, for the first time or again."""
+        """Return the command line that starts *member* of *members*, initially and after a crash."""
 
     @abstractmethod
     async def connect(self, member: Member) -> Connection:
         """
-        A new connection to *member*.
+        Return a new connection to *member*.
 
         Raises:
-            Exception: It cannot be reached.
+            Exception: The member cannot be reached.
         """
 
     def version(self) -> str:
-        """The version of the store, if available."""
+        """Return the version of the store; empty if it is not available."""
         return ""

@@ -13,16 +13,16 @@ from .adapter import AdapterError, Connection, Member, NotAppliedError, Store
 from .journal import Journal
 
 REQUEST_TIMEOUT = 2.0
-"""Seconds after which a client stops waiting for an answer."""
+"""Seconds after which a client stops waiting for a response."""
 
 
 class Client:
     """
-    One client, connected to one member at a time.
+    A client of one member, with at most one request in flight.
 
     Attributes:
-        id: Its name in the history.
-        member: The member it is connected to.
+        id: Identifies the client in the history.
+        member: The member that receives its requests.
     """
 
     def __init__(self, id: ClientId, store: Store, member: Member, journal: Journal) -> None:
@@ -33,13 +33,27 @@ class Client:
         self._connection: Connection | None = None
 
     async def connection(self) -> Connection:
-        """The connection to its member."""
+        """Return the connection to the member, and establish it if necessary."""
         if self._connection is None:
             self._connection = await self._store.connect(self.member)
         return self._connection
 
     async def do(self, request: Request, within: float = REQUEST_TIMEOUT) -> Response | None:
-        """The answer to *request*; None if none came in *within* seconds, for whatever reason."""
+        """
+        Send *request* and record its outcome.
+
+        Args:
+            request: The request to send.
+            within: Seconds to wait for the connection and the response together.
+
+        Returns:
+            The response; None if the request failed or timed out.
+
+        Raises:
+            AdapterError: The adapter returned something that is not a response.
+        """
+        # Recorded before the request is sent: if the campaign is killed in between, the history
+        # contains an operation of unknown outcome rather than an effect without a cause.
         number = self._journal.call(self.id, request, self.member.name)
         sent = False
         try:
@@ -54,9 +68,10 @@ class Client:
             self._journal.ended(number, Outcome.UNKNOWN, error)
             raise
         except Exception as error:
-            # What could not even be connected was never sent.
+            # Without a connection, nothing was sent.
             outcome = Outcome.UNKNOWN if sent else Outcome.NOT_APPLIED
             self._journal.ended(number, outcome, error)
+            # The response may still arrive, and must not be taken for that of the next request.
             await self.close()
         else:
             self._keep(number, request, response)
@@ -69,11 +84,15 @@ class Client:
         except (ValueError, TypeError) as error:
             raise AdapterError(
                 f"the adapter of {self._store.name} answered {request!r} with {response!r},"
-                f" which is none of the answers in assertlib.history.requests: {error}"
+                f" which is none of the responses in assertlib.history.requests: {error}"
             ) from None
 
     async def watch(self, request: Watch) -> AsyncIterator[Delivery]:
-        """What a watch is sent, until it ends; an error ends it too."""
+        """
+        Record and yield the deliveries to the watch *request* until it ends.
+
+        An error ends the watch, and is recorded instead of raised.
+        """
         number = self._journal.opened(self.id, request, self.member.name)
         error = ""
         try:
@@ -86,10 +105,11 @@ class Client:
         except Exception as problem:
             error = f"{type(problem).__name__}: {problem}"[:300]
         finally:
+            # Reached on cancellation, too: the campaign ends each watch by a timeout.
             self._journal.closed(number, error)
 
     async def close(self) -> None:
-        """Give up the connection; the next request makes a new one."""
+        """Close the connection; the next request establishes a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()

@@ -1,7 +1,8 @@
 """
-Writes the history of a campaign; each record is written before anything depends on it.
+The journal: writes the history of a campaign while it runs.
 
-Each record is one write to the file, so killing the writer loses at most the record being written.
+Calls and faults are recorded before they take effect.  Each record is a single write to the file,
+so killing the campaign loses at most the record that is being written.
 """
 
 from __future__ import annotations
@@ -32,76 +33,136 @@ FILE = "history.jsonl"
 
 
 class Journal:
-    """The growing history of one campaign."""
+    """
+    The history of one campaign, as it is written.  A context manager that closes the file.
+
+    Args:
+        directory: The directory that receives the file.
+        header: The first record.
+
+    Raises:
+        OSError: The file exists already, or cannot be created.
+    """
 
     def __init__(self, directory: Path, header: Header) -> None:
+        # O_EXCL: appending to the history of another campaign would make both unreadable.
+        # O_CLOEXEC: members must not keep the file open after the campaign.
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL | os.O_CLOEXEC
         self._descriptor = os.open(directory / FILE, flags, 0o644)
+        # A step of the wall clock must not reorder operations.
         self._began = time.monotonic_ns()
         self._ids = itertools.count(1)
         self.write(header)
 
     def now(self) -> int:
-        """Nanoseconds since the history began."""
+        """Return the time in nanoseconds since the history began."""
         return time.monotonic_ns() - self._began
 
     def write(self, record: Record) -> None:
-        """Add *record*."""
+        """Append *record*."""
+        # Unbuffered: a killed campaign loses no record that was written before.
         os.write(self._descriptor, line(record))
 
     def call(self, client: ClientId, request: Request, endpoint: str) -> int:
-        """A request is about to be sent; returns the number of the operation."""
+        """
+        Record that a request is about to be sent.
+
+        Args:
+            client: The client that sends it.
+            request: The request.
+            endpoint: Name of the member that receives it.
+
+        Returns:
+            The number of the operation.
+        """
         number = next(self._ids)
         self.write(Call(number, client, self.now(), request, endpoint))
         return number
 
     def answered(self, number: int, response: Response) -> None:
         """
-        The operation was answered.
+        Record *response* as the response to operation *number*.
 
         Raises:
-            TypeError: It was not.
-            ValueError: The answer holds what cannot be written down.
+            TypeError: *response* is not a response.
+            ValueError: *response* contains a value that cannot be serialized.
         """
+        # Responses are told apart by their field `answer`; None and objects of an adapter lack it.
         if response is None or not hasattr(response, "answer"):
             raise TypeError("not a response")
         self.write(Return(number, self.now(), Outcome.OK, response))
 
     def ended(self, number: int, outcome: Outcome, error: BaseException) -> None:
-        """The operation ended without an answer."""
+        """
+        Record the end of an operation that got no response.
+
+        Args:
+            number: The number of the operation.
+            outcome: Whether the request may have been applied.
+            error: The exception that ended it.
+        """
         text = f"{type(error).__name__}: {error}"
+        # Bounded: exceptions of clients can quote whole responses, and each failure adds a line.
         self.write(Return(number, self.now(), outcome, error=text[:300]))
 
     def opened(self, client: ClientId, request: Watch, endpoint: str) -> int:
-        """A watch is about to be asked for; returns its number."""
+        """
+        Record that a watch is about to be requested.
+
+        Args:
+            client: The client that watches.
+            request: The watch.
+            endpoint: Name of the member that serves it.
+
+        Returns:
+            The number of the watch.
+        """
         number = next(self._ids)
         self.write(WatchOpened(number, client, self.now(), request, endpoint))
         return number
 
     def delivered(self, watch: int, delivery: Delivery) -> None:
-        """A watch was sent something."""
+        """Record a *delivery* to the watch with the number *watch*."""
         self.write(Delivered(watch, self.now(), delivery))
 
     def closed(self, watch: int, error: str) -> None:
-        """A watch is over."""
+        """Record the end of *watch*, with the *error* that ended it or an empty text."""
         self.write(WatchClosed(watch, self.now(), error))
 
     def fault_begins(self, name: str, targets: tuple[str, ...], breaks: tuple[str, ...]) -> None:
-        """A fault is about to be injected."""
+        """
+        Record that a fault is about to be injected.
+
+        Args:
+            name: Name of the fault.
+            targets: Names of the affected members.
+            breaks: IDs of the assumptions that it breaks.
+        """
         self.write(Fault(self.now(), name, "begin", targets, breaks))
 
     def fault_ends(self, name: str, targets: tuple[str, ...], effect: int, measured: str) -> Fault:
-        """A fault was taken back; returns the record."""
+        """
+        Record that a fault was undone.
+
+        Args:
+            name: Name of the fault.
+            targets: Names of the affected members, as at its beginning.
+            effect: Size of the measured effect; 0 for none.
+            measured: The quantity that was measured, or why there was no effect.
+
+        Returns:
+            The record.
+        """
         record = Fault(self.now(), name, "end", targets, effect=effect, measured=measured)
         self.write(record)
         return record
 
     def note(self, name: str, **details: str | float | bool | None) -> None:
-        """Anything else worth knowing."""
+        """Record any other event called *name*, with plain *details*."""
         self.write(Note(self.now(), name, dict(details)))
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file; nothing can be recorded afterwards."""
         os.close(self._descriptor)
 
     def __enter__(self) -> Self:

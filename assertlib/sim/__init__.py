@@ -1,4 +1,4 @@
-"""Deterministic simulation: a whole world from one seed."""
+"""Deterministic simulation: hosts, network, disks and faults from one seed."""
 
 from .decorator import SimulationFailedError, test
 from .disk import SimDisk

@@ -22,6 +22,7 @@ _QUERY = 0xFFFFFFFF
 @cache
 def _personality() -> Callable[[int], int]:
     """The system call; it returns the previous personality, or -1 if refused or missing."""
+    # The symbol is missing outside Linux, and on Windows there is no library to search.
     try:
         call = ctypes.CDLL(None).personality
     except (OSError, AttributeError, TypeError):
@@ -32,18 +33,20 @@ def _personality() -> Callable[[int], int]:
 
 def are_fixed() -> bool:
     """Whether this process runs with the fixed memory layout."""
+    # The query value leaves the personality as it is.
     persona = _personality()(_QUERY)
     return persona >= 0 and bool(persona & _NO_RANDOMIZE)
 
 
 @contextmanager
 def fixed() -> Iterator[None]:
-    """Fix the memory layout of processes started by this thread in the block, if permitted."""
+    """Fix the memory layout of processes that this thread starts in the block, if permitted."""
     call = _personality()
     before = call(_QUERY)
     is_changed = before >= 0 and call(before | _NO_RANDOMIZE) >= 0
     try:
         yield
     finally:
+        # The personality belongs to the thread, which may start unrelated processes later.
         if is_changed:
             call(before)

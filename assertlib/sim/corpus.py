@@ -24,8 +24,9 @@ _ALWAYS = "always "
 _FOLLOWS_EXTREMES = 0.1
 _LATEST = 8
 _DOUBT = 1.0
-"""Trials that reached no state, credited to every setup initially."""
+"""Trials without any state, credited to every setup: one lucky trial must not look certain."""
 _MOST_SET_UPS = 400
+"""Setups to remember; beyond that the less promising half is dropped."""
 
 Tape = tuple[int, ...]
 
@@ -82,7 +83,18 @@ class Corpus:
     def learn(
         self, choices: Sequence[int], features: Features, places: Mapping[str, int]
     ) -> list[str]:
-        """Record a trial; return the states that it was the first to reach."""
+        """
+        Record a trial.
+
+        Args:
+            choices: The tape of the trial.
+            features: The states it reached, and the values of its extremes.
+            places: Number of choices made when each state was reached, and, under `SET_UP`, before
+                time began to pass.
+
+        Returns:
+            The states that this trial was the first to reach, sorted.
+        """
         self.trials += 1
         tape = tuple(choices)
         begins = places.get(SET_UP, 0)
@@ -97,6 +109,8 @@ class Corpus:
             entry = Entry(tape, places.get(name, len(tape)))
             if name.startswith(_EXTREME):
                 self._push(name, value, entry)
+            # An `always` that held is reached anyway, and a violated one is a goal of the search
+            # rather than a step towards other states.
             elif not name.startswith(_ALWAYS):
                 set_up.shown[name] += 1
                 self._keep(name, entry)
@@ -113,13 +127,13 @@ class Corpus:
     def _keep(self, name: str, entry: Entry) -> None:
         self.seen[name] += 1
         self.latest.setdefault(name, deque(maxlen=_LATEST)).append(entry)
-        # Replace a witness only by a much shorter one.
+        # A witness is for reading: only a tape of less than half its length is worth a change.
         known = self.witnesses.get(name)
         if known is None or 2 * len(entry.choices) < len(known):
             self.witnesses[name] = entry.choices
 
     def child(self) -> Tape:
-        """A tape prefix for the next trial."""
+        """A tape prefix for the next trial; random choices follow it."""
         dice = self.rng.random()
         if dice < 0.7:
             return self._promising()
@@ -132,10 +146,12 @@ class Corpus:
         return tape[:place]
 
     def _promising(self) -> Tape:
-        """The setup with the highest worth: it reaches rare states most often."""
+        """The setup with the highest worth: the one that reaches rare states most often."""
         return max(self.set_ups, key=lambda tape: self._worth(self.set_ups[tape]), default=())
 
     def _worth(self, set_up: SetUp) -> float:
+        # Dividing by the square of its frequency in all trials makes a state that is common
+        # everywhere nearly worthless, however often this setup reaches it.
         shown = sum(times / self.seen[name] ** 2 for name, times in set_up.shown.items())
         return shown / (set_up.trials + _DOUBT)
 
@@ -143,12 +159,15 @@ class Corpus:
         rng = self.rng
         if self.extremes and rng.random() < _FOLLOWS_EXTREMES:
             return rng.choice(list(self.extremes.values()))[1]
+        # A dict keeps the order in which states were first reached: a set of names would make the
+        # search depend on the hash seed.
         names = list(self.latest)
         (name,) = rng.choices(names, [(1 + self.seen[name]) ** -2.0 for name in names])
         return rng.choice(self.latest[name])
 
     def _mutated(self, tape: Tape) -> Tape:
         changed = list(tape)
+        # One, two or four changes.  Any number is a valid choice: the tape wraps it at its bound.
         for _ in range(1 << self.rng.randrange(3)):
             if changed:
                 changed[self.rng.randrange(len(changed))] = self.rng.getrandbits(32)

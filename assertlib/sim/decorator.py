@@ -25,7 +25,7 @@ __all__ = ["SimulationFailedError", "test"]
 
 
 class SimulationFailedError(AssertionError):
-    """A trial failed; the message includes the failure and the replay command."""
+    """A trial failed; the message contains the failure and the command that replays it."""
 
 
 class _Inline:
@@ -42,7 +42,7 @@ class _Inline:
         return self._runner.do(job)
 
     def close(self) -> None:
-        """Do nothing: the process continues with the tests."""
+        """Do nothing: the process goes on to run other tests."""
 
 
 def test(
@@ -64,10 +64,15 @@ def test(
         faults: Faults to inject, as in ``assertlib sim explore --faults``.
         policy: How tasks are scheduled, as in ``--policy``.
         guided: Whether to build on trials that reached new states.
-        jobs: Number of parallel trials.
+        jobs: Number of trials to run in parallel.
+
+    Returns:
+        A decorator, which replaces the scenario by a synchronous test function.
     """
 
     def decorate(scenario: Scenario) -> Callable[..., None]:
+        # A plain function although the scenario is a coroutine function, which pytest runs only
+        # with a plugin, and then on a loop of that plugin.
         def run(request: Any) -> None:
             config = request.config
             session = config.pluginmanager.get_plugin("assertlib-session")
@@ -85,20 +90,25 @@ def test(
             )
             _explore(plan, inline=config.getoption("--sim-inline", False), root=config.rootpath)
 
+        # Not functools.wraps: pytest would follow `__wrapped__` to the signature of the scenario
+        # and look for a fixture called "world".
         run.__name__, run.__qualname__ = scenario.__name__, scenario.__qualname__
         run.__module__, run.__doc__ = scenario.__module__, scenario.__doc__
+        # Workers import the test function by name and need the scenario in it; see `target.load`.
         run.scenario = scenario  # type: ignore[attr-defined]
         return run
 
     return decorate
 
 
-# The function is named for users; keep pytest from collecting it.
+# The name suits its users, but pytest must not collect a function called "test".
 test.__test__ = False  # type: ignore[attr-defined]
 
 
 def _name_of(scenario: Scenario) -> str:
     file = inspect.getsourcefile(scenario) or ""
+    # A module is named only if a worker would import the same file: pytest may import test modules
+    # by path, and two of them may have the same name.
     try:
         spec = importlib.util.find_spec(scenario.__module__)
     except (ImportError, ValueError):
@@ -116,6 +126,8 @@ def _explore(plan: Plan, *, inline: bool, root: Path) -> None:
     )
     exploration = Exploration(plan, engine)
     exploration.run(here=inline)
+    # The first failure ends the exploration; parallel trials may add others, which mostly follow
+    # from the same defect.
     if exploration.found:
         found = next(iter(exploration.found.values()))
         tapes = root / ".assertlib" / DIRECTORY

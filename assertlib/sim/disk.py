@@ -1,11 +1,14 @@
 """
 The simulated disk: durability at power cuts, and disk faults.
 
-It implements `assertlib.disk.Disk`, so a store written against that protocol runs on it
+The disk implements `assertlib.disk.Disk`, so a store written against that protocol runs on it
 unchanged.  Contents and names become durable separately: a file's bytes after `File.sync`, its
 name after `Disk.sync_directory`.  At a power cut the tape decides about everything else: each
 unsynced write is kept, lost or torn, independently of earlier writes, and each unsynced change of
 names is applied or dropped as a whole, never before an earlier change of the same names.
+
+The module is over 500 lines because calls, faults and power cuts all modify the same inodes and
+directories; their invariants would otherwise be spread over several modules.
 
 Sources: Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014 (what may be reordered);
 Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020 (pages are marked
@@ -34,7 +37,12 @@ _SECTOR = 512
 
 
 class PoweredOffError(asyncio.CancelledError):
-    """Unwinds code on a host that lost power; operations during unwinding have no effect."""
+    """
+    Unwinds the code of a host that lost power; operations during unwinding have no effect.
+
+    It derives from CancelledError, so that ``except Exception`` does not catch it and asyncio does
+    not report it.
+    """
 
 
 class DiskFaults:
@@ -69,7 +77,7 @@ class DiskFaults:
         self.slow_takes = 0.5
 
     def end(self) -> None:
-        """Let nothing fail any more."""
+        """Disable all faults; `sync_takes`, which is no fault, stays."""
         self.write_fails = self.read_fails = self.full = self.sync_fails = 0.0
         self.sync_lies = self.slow = self.rot = self.cut = 0.0
 
@@ -78,11 +86,15 @@ class _Inode:
     """
     Contents of a file.
 
+    Applying `pending` to `durable` gives `data`, except for data that a failed sync has dropped.
+
     Attributes:
-        data: What a read finds.
-        durable: What a power cut spares for sure.
-        pending: The writes since then that it may spare, as offset and data; None for a cut.
-        lost_from: Where the data begins that a failed sync has dropped, and no sync will write.
+        data: The bytes that a read returns, as in the page cache.
+        durable: The bytes on the disk.
+        pending: Writes since the last sync, in order, as offset and bytes; None as bytes truncates
+            the file at the offset.  A power cut keeps, loses or tears each of them.
+        lost_from: Offset of the first byte that a failed sync has dropped and marked clean, so that
+            no later sync writes it; None if no data were dropped.
     """
 
     __slots__ = ("data", "durable", "lost_from", "pending")
@@ -95,27 +107,30 @@ class _Inode:
 
     @property
     def safe(self) -> int:
-        """How many bytes from the beginning a power cut spares for sure."""
+        """Size of the longest prefix of `data` that any power cut preserves."""
+        # A pending truncation makes the bytes behind it unsafe as well: the power cut may undo it,
+        # and what was appended since is then mixed with the old bytes.
         changed = [at for at, _ in self.pending]
         sure = min([len(self.durable), len(self.data), *changed])
         return sure if self.lost_from is None else min(sure, self.lost_from)
 
     def forget(self) -> None:
-        """Drop the data that waits for a sync, and mark it clean; sizes are not forgotten."""
+        """Drop the unsynced data and mark it clean; unsynced truncations stay pending."""
         dropped = [at for at, written in self.pending if written]
         if dropped:
+            # `safe` covers data dropped by an earlier sync, which may begin before these writes.
             self.lost_from = min([self.safe, *dropped])
         self.pending = [(at, written) for at, written in self.pending if written is None]
 
 
 class _Directory:
     """
-    Names in a directory.
+    Names of the files in a directory.
 
     Attributes:
-        names: As a look into it shows them.
-        durable: What a power cut spares for sure.
-        touched: Those that have changed since then.
+        names: The names that a listing shows.
+        durable: The names on the disk.
+        touched: Names that have changed since the last sync of the directory.
     """
 
     __slots__ = ("durable", "names", "touched")
@@ -127,7 +142,11 @@ class _Directory:
 
 
 _Change = tuple[tuple[_Directory, str, _Inode | None], ...]
-"""Names that come to stand for other files, or for none, all at once."""
+"""
+Names that are bound to other files, or removed if None, in one atomic change.
+
+A rename is one change of two names, so that a power cut never applies half of it.
+"""
 
 
 class SimDisk:
@@ -135,7 +154,7 @@ class SimDisk:
     The disk of one host.
 
     Attributes:
-        faults: How it misbehaves; may be changed at any time.
+        faults: Timing and faults; may be changed at any time.
     """
 
     def __init__(
@@ -147,15 +166,21 @@ class SimDisk:
     ) -> None:
         """
         Args:
-            injected: Called with the name of every fault that took effect, and what it breaks.
-            cut: Cuts the power of the host; does not return if it is the caller's.
+            loop: The loop of the trial.
+            tape: Decides about faults and about the effects of a power cut.
+            injected: Called with the name of each fault that took effect and the assumptions it
+                breaks.
+            cut: Cuts the power of the host; does not return if the calling code runs on that host.
         """
         self.faults = DiskFaults()
         self._loop = loop
         self._tape = tape
         self._injected = injected
         self._cut = cut
+        # Directories are keyed by absolute path and durable as soon as they are created; only the
+        # names of files have a history.
         self._directories: dict[str, _Directory] = {"/": _Directory()}
+        # Changes of all directories in one order, since a rename may concern two of them.
         self._pending: list[_Change] = []
 
     # -- the interface of assertlib.disk.Disk -----------------------------------------------
@@ -172,7 +197,7 @@ class SimDisk:
         return SimFile(self, path, inode)
 
     def read(self, path: str) -> bytes:
-        """The whole content of *path*."""
+        """Return the whole content of *path*."""
         self._no_directory(path)
         inode = self._inode(path)
         self._maybe_fail("read-error", self.faults.read_fails, path)
@@ -181,14 +206,14 @@ class SimDisk:
         return bytes(inode.data)
 
     def exists(self, path: str) -> bool:
-        """Whether there is something at *path*."""
+        """Whether a file or directory exists at *path*."""
         path = _absolute(path)
         parent, name = posixpath.split(path)
         found = self._directories.get(parent)
         return path in self._directories or (found is not None and name in found.names)
 
     def list(self, directory: str) -> list[str]:
-        """The names in *directory*, sorted."""
+        """Return the names in *directory*, sorted."""
         path = _absolute(directory)
         below = {
             posixpath.basename(at) for at in self._directories if posixpath.dirname(at) == path
@@ -196,7 +221,12 @@ class SimDisk:
         return sorted({*self._directory(path).names, *(below - {""})})
 
     def make_directory(self, path: str) -> None:
-        """Create *path* and its parents, durably."""
+        """
+        Create *path* and its missing parents, durably.
+
+        Raises:
+            OSError: A file is in the way.
+        """
         path = _absolute(path)
         missing = []
         while path not in self._directories:
@@ -207,11 +237,13 @@ class SimDisk:
             raise OSError(code, os.strerror(code), missing[-1])
         for made in reversed(missing):
             self._directories[made] = _Directory()
+            # Durable all the same: the account of unsynced names must equal that of the real disk,
+            # or an assertion about it would hold in only one of the two.
             parent, name = posixpath.split(made)
             self._directories[parent].touched.add(name)
 
     def rename(self, source: str, target: str) -> None:
-        """Move *source* over *target*, at once."""
+        """Move *source* over *target* atomically."""
         if _absolute(source) in self._directories:
             self._move_directory(_absolute(source), _absolute(target))
             return
@@ -222,7 +254,7 @@ class SimDisk:
         self._change_names((old, name, None), (new, other, inode))
 
     def _move_directory(self, source: str, target: str) -> None:
-        """Move a directory with all that is in it, durably, as it was made."""
+        """Move a directory and its contents; like its creation, the move is durable at once."""
         (old, name), (new, other) = self._place(source), self._place(target)
         code = errno.ENOTDIR if other in new.names else 0
         if target in self._directories and target != source and self.list(target):
@@ -236,7 +268,7 @@ class SimDisk:
         new.touched.add(other)
 
     def remove(self, path: str) -> None:
-        """Delete the file."""
+        """Delete the file at *path*."""
         self._no_directory(path)
         self._inode(path)
         directory, name = self._place(path)
@@ -247,6 +279,8 @@ class SimDisk:
         """Make the names in directory *path* durable."""
         directory = self._directory(_absolute(path))
         self._call("sync directory", path)
+        # A failed sync of a directory leaves its names dirty; only the data of files may be dropped
+        # and marked clean.
         self._maybe_fail("fsync-error", self.faults.sync_fails, path)
         if not self._sync(path):
             return
@@ -258,17 +292,20 @@ class SimDisk:
         found = self._directories.get(_absolute(directory))
         return frozenset() if found is None else frozenset(found.touched)
 
-    # -- what happens to it -----------------------------------------------------------------
+    # -- power cuts -------------------------------------------------------------------------
 
     def cut_power(self) -> None:
         """
-        Keep what was synced, and of the rest what the tape says.
+        Keep what was synced; the tape decides about the rest.
 
-        The plainest choice keeps all of it, as if only the process had been killed.
+        The simplest choice keeps everything, as if only the process had been killed.
         """
+        # 0 keeps all unsynced changes, 1 loses all, and others decide about each one.  The two
+        # extremes would hardly ever result from independent decisions.
         fate = self._tape.choose(4)
         if fate == 1:
             self._note("power cut", "loses all that was not synced")
+        # Names first: a file whose name is lost is gone with its contents and needs no choices.
         self._cut_names(fate)
         inodes: dict[int, _Inode] = {}
         for directory in self._directories.values():
@@ -284,7 +321,10 @@ class SimDisk:
             _set(directory.names, name, inode)
 
     def _commit_names(self, synced: _Directory) -> None:
-        """Make changes in one directory durable, and those elsewhere that they come after."""
+        """Make the changes in *synced* durable, and earlier ones elsewhere that they depend on."""
+        # Backwards, so that a change is known to be needed before those that it depends on are met.
+        # If a new file was renamed into this directory, its creation elsewhere must become durable,
+        # too.
         wanted: set[tuple[int, str]] = set()
         kept: list[_Change] = []
         committed: list[_Change] = []
@@ -301,7 +341,9 @@ class SimDisk:
         self._pending = kept[::-1]
 
     def _cut_names(self, fate: int) -> None:
-        """Let each change happen or not; one of a name that did not change before does not."""
+        """Apply or drop each change; a change that builds on a dropped one is dropped, too."""
+        # Without this rule the second of two renames could be applied without the first, and the
+        # file would have two names.
         lost: set[tuple[int, str]] = set()
         for change in self._pending:
             names = _names_in(change)
@@ -318,6 +360,8 @@ class SimDisk:
 
     def _cut_contents(self, inode: _Inode, fate: int) -> None:
         data = bytearray(inode.durable)
+        # Replayed in order, each write independently: a later write may survive an earlier one, and
+        # the gap between them reads as zeros.
         for offset, written in inode.pending:
             if written is not None:
                 _change(data, offset, self._spared(written, fate))
@@ -331,7 +375,7 @@ class SimDisk:
         return fate == 0 or (fate > 1 and not self._tape.choose(2))
 
     def _spared(self, written: bytes, fate: int) -> bytes:
-        """What is left of one write: all, nothing, or what fits into whole sectors, or any part."""
+        """Return what is left of a write: all, nothing, any prefix, or a prefix of sectors."""
         if fate < 2:
             return b"" if fate else written
         kept = self._tape.choose(4)
@@ -344,7 +388,8 @@ class SimDisk:
         return written[: size if kept == 2 else size // _SECTOR * _SECTOR]
 
     def copy(self) -> SimDisk:
-        """A disk of the same contents, without faults, for a second opinion."""
+        """Return a disk with the same contents and without faults, for inspecting them."""
+        # The copy has no callback that cuts the power, and everything on it is durable.
         twin = SimDisk(self._loop, self._tape, self._injected)
         for path, directory in self._directories.items():
             other = twin._directories[path] = _Directory()
@@ -357,12 +402,18 @@ class SimDisk:
 
     def write(self, path: str, inode: _Inode, data: bytes) -> None:
         """
-        Put *data* behind what *inode* holds.
+        Append data to a file.
+
+        Args:
+            path: Name of the file, for the log and errors.
+            inode: The contents to append to.
+            data: The bytes to append.
 
         Raises:
-            OSError: The disk is full or broken; a part is written.
+            OSError: The disk is full or failing; a prefix of *data* may have been written.
         """
         self._call("write", f"{len(data)} bytes to {path}")
+        # The caller may reuse its buffer before the write becomes durable.
         data = bytes(data)
         faults = self.faults
         for name, code, probability in (
@@ -379,10 +430,10 @@ class SimDisk:
 
     def sync(self, path: str, inode: _Inode) -> None:
         """
-        Make the contents durable.
+        Make the contents of *inode* durable; *path* is its name in the log and in errors.
 
         Raises:
-            OSError: The sync failed; what is durable is anybody's guess.
+            OSError: The sync failed; which data are durable is unspecified.
         """
         self._call("sync", path)
         faults = self.faults
@@ -392,7 +443,8 @@ class SimDisk:
                 self._fail("fsync-forgets", errno.EIO, path)
             self._fail("fsync-error", errno.EIO, path)
         if self._sync(path):
-            # What a failed sync has dropped is in the cache, and never gets to the disk.
+            # Not a copy of `data`, which still holds what a failed sync has dropped: those bytes
+            # are in the cache and never reach the disk.
             data = bytearray(inode.durable)
             for offset, written in inode.pending:
                 _change(data, offset, written)
@@ -400,12 +452,13 @@ class SimDisk:
             inode.pending.clear()
 
     def _sync(self, path: str) -> bool:
-        """Take time, or lie; whether anything is to become durable."""
+        """Occupy the process for the duration of a sync; return False if the sync lies."""
         faults = self.faults
         took = faults.sync_takes
         if faults.slow and self._tape.chance(faults.slow):
             took = (took[1], faults.slow_takes)
             self._injected("slow-fsync", ())
+        # A sync blocks the event loop of its process, while other hosts go on.
         PROCESS.get().busy_until = self._loop.time() + self._tape.between(*took)
         if faults.sync_lies and self._tape.chance(faults.sync_lies):
             self._injected("fsync-lies", ("fsync-honest",))
@@ -413,11 +466,19 @@ class SimDisk:
         return True
 
     def cut(self, path: str, inode: _Inode, size: int) -> None:
-        """Cut the contents to *size* bytes."""
+        """
+        Truncate a file, or extend it with zeros.
+
+        Args:
+            path: Name of the file, for the log.
+            inode: The contents to truncate.
+            size: New size in bytes.
+        """
         self._call("truncate", f"{path} to {size} bytes")
         if size < len(inode.data):
             inode.pending.append((size, None))
             del inode.data[size:]
+            # The dropped data are cut off, so that whatever is appended now will be synced.
             if inode.lost_from is not None and size <= inode.lost_from:
                 inode.lost_from = None
         elif size > len(inode.data):
@@ -437,6 +498,8 @@ class SimDisk:
         at = self._tape.choose(len(inode.data))
         bit = 1 << self._tape.choose(8)
         inode.data[at] ^= bit
+        # The medium is damaged, not the read: the flipped bit must outlast syncs and power cuts, so
+        # it flips wherever this byte is stored.
         if at < len(inode.durable):
             durable = bytearray(inode.durable)
             durable[at] ^= bit
@@ -449,7 +512,7 @@ class SimDisk:
         self._note("bit rot", f"at byte {at} of {path}")
         self._injected("bit-rot", ("disk-honest",))
 
-    # -- finding things ---------------------------------------------------------------------
+    # -- lookup -----------------------------------------------------------------------------
 
     def _directory(self, path: str) -> _Directory:
         found = self._directories.get(path)
@@ -476,6 +539,7 @@ class SimDisk:
 
     def _call(self, what: str, text: str) -> None:
         process = PROCESS.get(None)
+        # Blocks that run while PoweredOffError unwinds may call the disk, which has no power.
         if process is not None and process.state == DEAD:
             raise PoweredOffError
         self._note(what, text)
@@ -499,11 +563,11 @@ class SimFile:
 
     @property
     def written(self) -> int:
-        """Bytes handed over."""
+        """Size of the file in bytes, synced or not."""
         return len(self._inode.data)
 
     def append(self, data: bytes) -> None:
-        """Write all of *data* at the end."""
+        """Append all of *data*."""
         self._check()
         self._disk.write(self._path, self._inode, data)
 
@@ -511,17 +575,18 @@ class SimFile:
         """Make everything written so far durable."""
         self._check()
         self._disk.sync(self._path, self._inode)
-        # What is so, not what the caller has reason to believe: assertions may compare the two.
+        # The true durable size, even if the sync has lied: assertions compare it with what the
+        # store has acknowledged.
         self.synced = self._inode.safe
 
     def truncate(self, size: int) -> None:
-        """Cut the file to *size* bytes."""
+        """Truncate the file to *size* bytes."""
         self._check()
         self._disk.cut(self._path, self._inode, size)
         self.synced = min(self.synced, size)
 
     def close(self) -> None:
-        """Give the file back; does not sync."""
+        """Close the file without syncing it."""
         self._check()
         self._is_closed = True
 
@@ -546,7 +611,7 @@ def _set(names: dict[str, _Inode], name: str, inode: _Inode | None) -> None:
 
 
 def _change(data: bytearray, offset: int, written: bytes | None) -> None:
-    """Put *written* at *offset*, or cut there; what is missing before it reads as zeros."""
+    """Write *written* at *offset*, or truncate there if None; a gap is filled with zeros."""
     if written is None:
         del data[offset:]
     elif written:

@@ -1,5 +1,7 @@
 """
-Engines: they start the workers that run trials.  A worker may be lost during a trial.
+Engines, which start the workers that run trials.
+
+A worker may be lost during a trial, so an engine must be able to start another one at any time.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from .worker import Answer, Job, answer_from
 __all__ = ["Engine", "LocalWorker", "LostWorkerError", "Worker", "local", "unrecorded"]
 
 
+# The directory that contains this package comes last, so that nothing else in it hides a module of
+# the project.
 _WORKER = """
 import sys
 sys.path.append(sys.argv.pop())
@@ -41,26 +45,26 @@ class Worker(Protocol):
 
     @property
     def stamp(self) -> Stamp:
-        """The environment that its trials depend on besides their tapes."""
+        """The environment that trials depend on besides their tapes."""
 
     def do(self, job: Job) -> Answer:
         """
-        Run *job*.
+        Run *job* and return its result.
 
         Raises:
-            LostWorkerError: The worker ended.
+            LostWorkerError: The worker ended before it answered.
         """
 
     def close(self) -> None:
-        """End it."""
+        """Stop the worker."""
 
 
 Engine = Callable[[], Worker]
-"""Starts a worker."""
+"""A function that starts a worker."""
 
 
 class LocalWorker:
-    """A child process."""
+    """A worker in a child process."""
 
     def __init__(
         self,
@@ -71,20 +75,24 @@ class LocalWorker:
     ) -> None:
         """
         Args:
-            environment: Its environment variables, including those that control recording.
+            target: The scenario; see `target.load`.
+            options: Inputs of all trials.
+            environment: Environment variables, including those that control recording.
             path: Directories to search first for modules.
 
         Raises:
             TargetError: The scenario cannot be loaded.
+            LostWorkerError: The process ended while it loaded the scenario.
         """
         with fixed():
             self._process = subprocess.Popen(
-                # -P: never import modules from the working directory by accident.
+                # -P: without it, -c puts the working directory first on the module search path.
                 [sys.executable, "-P", "-c", _WORKER, str(Path(__file__).parents[2])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**environment, "PYTHONHASHSEED": HASH_SEED},
-                # Ctrl-C is the campaign's to handle.
+                # Ctrl-C reaches the whole foreground process group, but must interrupt only the
+                # exploration, which then closes its workers.
                 start_new_session=True,
                 text=True,
                 encoding="utf-8",
@@ -113,6 +121,7 @@ class LocalWorker:
             line = process.stdout.readline()
         except (OSError, ValueError):
             line = ""
+        # An answer without its newline was cut off by the end of the worker.
         if not line.endswith("\n"):
             raise LostWorkerError(f"worker {process.pid} ended with status {process.wait()}")
         answer: dict[str, Any] = json.loads(line)
@@ -120,6 +129,7 @@ class LocalWorker:
 
     def close(self) -> None:
         process = self._process
+        # A worker ends at the end of its input, unless one of its trials hangs.
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 try:
@@ -143,21 +153,41 @@ class LocalWorker:
 def local(
     target: str, options: Options, environment: Mapping[str, str], path: Sequence[str] = ()
 ) -> Engine:
-    """An engine of child processes; see `LocalWorker`."""
+    """
+    Return an engine of child processes.
+
+    Args:
+        target: The scenario; see `target.load`.
+        options: Inputs of all trials.
+        environment: Environment variables of the workers.
+        path: Directories to search first for modules.
+    """
     return lambda: LocalWorker(target, options, environment, path)
 
 
 def unrecorded(target: str, options: Options, path: Sequence[str] = ()) -> LocalWorker:
-    """A worker whose trials are not recorded in any run, for replaying and shrinking."""
+    """
+    Start a worker whose trials are not recorded in any run, for replaying and shrinking.
+
+    Args:
+        target: The scenario; see `target.load`.
+        options: Inputs of all trials.
+        path: Directories to search first for modules.
+
+    Raises:
+        TargetError: The scenario cannot be loaded.
+        LostWorkerError: The process ended while it loaded the scenario.
+    """
     environment = {k: v for k, v in os.environ.items() if k not in (RUN_DIR_ENV, TRIAL_ENV)}
     return LocalWorker(target, options, environment, path)
 
 
 def as_plain(options: Options) -> dict[str, Any]:
-    """*options* as a JSON-serialisable dictionary."""
+    """Convert *options* to a dictionary that can be serialised as JSON."""
     return {**asdict(options), "assumes": dict(options.assumes)}
 
 
 def import_path() -> list[str]:
-    """The module search path; it includes the working directory only if named explicitly."""
+    """Return the module search path, without the entry that stands for the working directory."""
+    # An empty entry means whatever the working directory is, which differs between nodes.
     return [path for path in sys.path if path]

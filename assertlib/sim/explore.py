@@ -25,19 +25,25 @@ __all__ = ["Exploration", "Found", "Plan", "reproduced"]
 _MOST_LOST = 20
 _SHRINK_SECONDS = 20.0
 _WARM_UP = 20
+"""Random trials before guidance starts: until then the rarity of states is unknown."""
 _STILL_RANDOM = 0.3
+"""Share of random trials in a guided search; they reach what no known setup leads to."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """
-    What to explore.
+    The inputs of an exploration.
 
     Attributes:
-        seeds: Number of trials.
+        target: The scenario; see `target.load`.
+        options: Inputs of all trials.
+        seeds: Number of trials of all shards together.
         first: The first seed.
-        part: Shard number and number of shards; seeds are distributed round-robin.
-        seconds: Time after which no more trials start; None for no limit.
+        part: Shard number, from 1, and number of shards; seeds are distributed round-robin.
+        seconds: Real seconds after which no more trials start; None for no limit.
+        jobs: Number of workers.
+        guided: Whether to build on trials that reached new states.
         stops: Whether a failure ends the exploration.
         path: Directories to search first for modules.
         digests: Whether every trial keeps a log and reports its digest.
@@ -65,7 +71,7 @@ class Plan:
         return f"{self.target}, policy {self.options.policy}, faults {faults}"
 
     def mine(self) -> Iterator[int]:
-        """The seeds of this shard."""
+        """Iterate over the seeds of this shard."""
         which, parts = self.part
         return iter(range(self.first + which - 1, self.first + self.seeds, parts))
 
@@ -77,10 +83,10 @@ class Found:
 
     Attributes:
         failure: Its first occurrence.
-        trial: Number of the first failing trial, counted from 1.
+        trial: Number of the first failing trial, from 1.
         times: Number of trials that failed this way.
-        spec: The trial that reproduces it, shrunk if time allowed.
-        is_flaky: Whether its tape did not reproduce it.
+        spec: The trial that reproduces the failure, shrunk if time allowed.
+        is_flaky: Whether its own tape did not reproduce the failure.
     """
 
     failure: Failure
@@ -94,10 +100,15 @@ def reproduced(
     spec: TrialSpec, seconds: float, path: Sequence[str] = ()
 ) -> tuple[TrialSpec, frozenset[str]]:
     """
-    Replay *spec*, and shrink its tape as far as time allows while it fails the same way.
+    Replay a failure and shrink its tape as far as time allows.
 
     Replays and shrinking attempts run in unrecorded workers, since they are not trials.  A fresh
     worker verifies that the shortest tape fails.
+
+    Args:
+        spec: The trial that failed, and the name of its failure.
+        seconds: Time for shrinking, in real seconds.
+        path: Directories to search first for modules.
 
     Returns:
         The spec with the shortest tape, and the names of the failures of *spec* itself.
@@ -110,10 +121,13 @@ def reproduced(
     try:
         answer = worker.do(job)
     except LostWorkerError:
-        # This tape, or a shorter one, kills its process.
+        # This tape, or a shorter one, kills its process.  A replay distinguishes the two, since it
+        # reports the loss of its worker as a failure.
         return spec, replay(spec, trace=False, path=path).answer.failed
     finally:
         worker.close()
+    # The shrinking worker has run many trials, and state that outlives a trial may have made the
+    # last ones fail.
     shorter = replace(spec, choices=tuple(answer.choices))
     is_sure = spec.shows in answer.failed and replay(shorter, trace=False, path=path).shows
     return (shorter if is_sure else spec), answer.failed
@@ -125,12 +139,18 @@ class Exploration:
     An exploration, running or finished.
 
     Attributes:
+        plan: The inputs.
+        engine: Starts the workers.
         report: Receives each progress message.
         tick: Called periodically while the exploration runs.
         trials: Number of completed trials.
+        steps: Number of steps of all trials.
+        virtual: Virtual seconds of all trials.
         found: Failures by name, without those outside the model.
         lost: Number of lost workers, each with at most the trial it was running.
         digests: Log digests by trial name, if requested.
+        curve: Pairs of trial number and number of states reached by then.
+        stamp: The environment of the workers.
     """
 
     plan: Plan
@@ -148,6 +168,7 @@ class Exploration:
 
     def __post_init__(self) -> None:
         plan = self.plan
+        # Shards draw from different generators, or all would make the same decisions.
         self.corpus = Corpus(random.Random(f"{plan.first}/{plan.part}"))
         self._lock = threading.Lock()
         self._began = time.monotonic()
@@ -161,10 +182,10 @@ class Exploration:
 
     def run(self, *, here: bool = False) -> None:
         """
-        Explore until done, interrupted or failed.
+        Explore until all trials are done, time is up, or a failure stops the exploration.
 
         Args:
-            here: Run in the current thread, for debugging.
+            here: Whether to run in the current thread, for debugging.
 
         Raises:
             TargetError: The scenario cannot be loaded.
@@ -185,6 +206,8 @@ class Exploration:
         for thread in threads:
             thread.start()
         try:
+            # Joined in slices: `tick` prints progress, and raises for signals, which their handlers
+            # only note.  An exception out of a handler could break the join.
             for thread in threads:
                 while thread.is_alive():
                     thread.join(0.2)
@@ -196,7 +219,7 @@ class Exploration:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start, or the total duration once finished."""
+        """Real seconds since the start, or the total duration once finished."""
         now = time.monotonic() if self._ended is None else self._ended
         return now - self._began
 
@@ -218,6 +241,7 @@ class Exploration:
                     continue
                 self._learn(job, answer)
         except Exception as error:
+            # An exception of a thread would only be printed; `run` raises it in the caller.
             self._error = error
             self._over.set()
         finally:
@@ -230,6 +254,9 @@ class Exploration:
         return worker
 
     def _on_worker_lost(self, job: Job, error: LostWorkerError, *, was_running: bool) -> None:
+        # A trial is repeated once, since its worker may have died for a reason of its own, such as
+        # a lost node.  A trial that loses two workers is a failure itself.  The trial counts as
+        # running only if its worker had started.
         with self._lock:
             self.lost += 1
             is_second = job.name in self._lost_with
@@ -268,7 +295,7 @@ class Exploration:
         plan = self.plan
         return Job(name, seed, tuple(choices), sampler, plan.population, digest=plan.digests)
 
-    # -- what came of them ------------------------------------------------------------------
+    # -- results ----------------------------------------------------------------------------
 
     def _learn(self, job: Job, answer: Answer) -> None:
         with self._lock:
@@ -282,10 +309,13 @@ class Exploration:
                 if name in answer.features:
                     self._report_new(name, number)
         new = [each for each in answer.failures if self._is_new(job, answer, each, number)]
+        # Outside the lock, since shrinking takes seconds; other workers go on meanwhile.  An answer
+        # without steps stands for a lost worker, whose tape is unknown.
         if new and answer.steps and self.plan.shrinks:
             self._check([self.found[each.name] for each in new])
 
     def _report_new(self, name: str, number: int) -> None:
+        # Guidance uses both outcomes of a condition; only the wanted one is a state to report.
         kind, _, message = name.partition(" ")
         if kind in ("sometimes", "reachable") and not message.endswith(" [not]"):
             self._states.append(name)
@@ -293,7 +323,7 @@ class Exploration:
             self.report(f"new: {message}")
 
     def _is_new(self, job: Job, answer: Answer, failure: Failure, number: int) -> bool:
-        """Count a failure; whether it is the first of its name."""
+        """Count a failure; return whether it is the first of its name."""
         plan = self.plan
         with self._lock:
             if failure.out_of_model:
@@ -305,6 +335,8 @@ class Exploration:
             spec = TrialSpec(
                 plan.target, plan.options, job.seed, job.choices, self.stamp, failure.name, True
             )
+            # The complete tape replaces the seed, which would continue a shrunk tape with other
+            # choices; `whole` still replays the original trial.
             if answer.steps:
                 whole = job.seed, job.choices
                 spec = replace(spec, seed=None, choices=tuple(answer.choices), whole=whole)
@@ -315,8 +347,8 @@ class Exploration:
         return True
 
     def _check(self, new: list[Found]) -> None:
-        """Replay the trial that has shown what is *new*; shorten the tape of the first."""
-        # The others are mostly the same thing seen from elsewhere: they keep the whole tape.
+        """Replay the trial that revealed the *new* failures; shrink the tape of the first."""
+        # The others mostly are consequences of the first failure: they keep the whole tape.
         first = new[0]
         try:
             first.spec, failed = reproduced(first.spec, self.plan.shrinks, self.plan.path)
@@ -331,7 +363,7 @@ class Exploration:
             self.report(f"shrunk to {len(first.spec.choices):,} choices: {first.failure.name}")
 
     def witnesses(self) -> dict[str, TrialSpec]:
-        """For each sometimes and reachable that was seen, the shortest tape that shows it."""
+        """Return a trial with a short tape for each sometimes and reachable that was reached."""
         plan = self.plan
         specs = {}
         for name in self._states:

@@ -19,7 +19,7 @@ __all__ = ["DEFAULT", "FAULTS", "Fault", "Nemesis", "faults_named"]
 
 
 _SHORTEST = 0.001
-"""Seconds between two faults, at least."""
+"""Shortest time between two faults, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,13 @@ class Fault:
     A kind of fault.
 
     Attributes:
-        breaks: The assumptions it breaks.
-        strike: Injects it into a host now; None for a fault that is only armed.
-        prepare: Arms it on a host, with an intensity from 0 to 1.
+        name: Its name on the command line and in records.
+        about: A one-line description.
+        breaks: The assumptions it breaks, in the terms of the catalog's ``assumes``.
+        strike: Injects the fault into a host now; None if it can only be armed.
+        prepare: Arms the fault on a host, with an intensity from 0 to 1; None if there is nothing
+            to arm.
+        seconds: Shortest and longest duration in virtual seconds; zeros if it is momentary.
     """
 
     name: str
@@ -63,6 +67,8 @@ def _partition(world: World, host: Host) -> None:
 
 def _one_way(world: World, host: Host) -> None:
     world.injected("one-way", ())
+    # Asymmetric partitions break protocols that take a received heartbeat as proof of a link in
+    # both directions.
     inwards = world.tape.choose(2)
     for other in world.hosts:
         if other != host.name:
@@ -70,6 +76,7 @@ def _one_way(world: World, host: Host) -> None:
 
 
 def _reset(world: World, host: Host) -> None:
+    # Without a connection nothing is reset, and a fault without an effect is no evidence.
     if world.network.reset(host.name):
         world.injected("reset", ())
 
@@ -92,12 +99,15 @@ def _doubling(world: World, host: Host, intensity: float) -> None:
 
 
 def _reordering(world: World, host: Host, intensity: float) -> None:
+    # Messages overtake each other once their latencies differ by more than the time between them.
     low, high = world.network.usual.latency
     world.network.worsen().latency = (low, high + 0.1 * intensity)
     world.injected("slow-network", ())
 
 
 def _narrow(world: World, host: Host, intensity: float) -> None:
+    # Buffers of 64 bytes to 2 KiB make writers wait and readers see partial messages, which the
+    # usual 64 KiB hide.
     conditions = world.network.worsen()
     conditions.buffer = 64 + int(2048 * (1.0 - intensity))
     conditions.high_water = conditions.buffer // 2
@@ -116,37 +126,37 @@ FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in (
         Fault("power-cut", "crash a host; unsynced writes and names are kept, lost or torn", strike=_crash, prepare=_disk("cut", 0.03)),
-        Fault("kill", "end its process; what was written stays", strike=_kill),
-        Fault("pause", "let it stand still for up to a second", strike=_pause, seconds=(0.05, 1.0)),
-        Fault("partition", "cut it off from all others", strike=_partition, seconds=(0.05, 1.0)),
-        Fault("one-way", "lose all it sends, or all it is sent", strike=_one_way, seconds=(0.05, 1.0)),
-        Fault("reset", "break its connections off", strike=_reset),
-        Fault("clock-skew", "set its wall clock wrong", ("clock-synchronised",), strike=_skew),
-        Fault("loss", "lose packets; streams send them again", prepare=_lossy),
+        Fault("kill", "kill the process of a host; written data stays", strike=_kill),
+        Fault("pause", "suspend a host for up to a second", strike=_pause, seconds=(0.05, 1.0)),
+        Fault("partition", "isolate a host from all others", strike=_partition, seconds=(0.05, 1.0)),
+        Fault("one-way", "drop all traffic from a host, or all traffic to it", strike=_one_way, seconds=(0.05, 1.0)),
+        Fault("reset", "reset all connections of a host", strike=_reset),
+        Fault("clock-skew", "shift a host's wall clock by up to a minute", ("clock-synchronised",), strike=_skew),
+        Fault("loss", "lose packets; streams retransmit them", prepare=_lossy),
         Fault("duplication", "deliver datagrams and messages twice", prepare=_doubling),
-        Fault("slow-network", "let messages take up to 0.1 s and overtake each other", prepare=_reordering),
-        Fault("narrow-network", "small kernel buffers, streams in pieces", prepare=_narrow),
-        Fault("write-error", "EIO from a write, part of which is done", prepare=_disk("write_fails", 0.06)),
+        Fault("slow-network", "delay messages by up to 0.1 s, so that they overtake each other", prepare=_reordering),
+        Fault("narrow-network", "shrink kernel buffers and fragment streams", prepare=_narrow),
+        Fault("write-error", "EIO from a write that stores part of its data", prepare=_disk("write_fails", 0.06)),
         Fault("read-error", "EIO from a read", prepare=_disk("read_fails", 0.2)),
-        Fault("disk-full", "ENOSPC from a write, part of which is done", prepare=_disk("full", 0.06)),
+        Fault("disk-full", "ENOSPC from a write that stores part of its data", prepare=_disk("full", 0.06)),
         Fault("fsync-error", "EIO from an fsync; data stays dirty, or is dropped and marked clean", prepare=_disk("sync_fails", 0.1)),
         Fault("slow-fsync", "an fsync takes up to half a second", prepare=_disk("slow", 0.1)),
-        Fault("fsync-lies", "an fsync does nothing and says it did", ("fsync-honest",), prepare=_disk("sync_lies", 0.2)),
+        Fault("fsync-lies", "an fsync reports success without syncing", ("fsync-honest",), prepare=_disk("sync_lies", 0.2)),
         Fault("bit-rot", "a bit flips in a file", ("disk-honest",), prepare=_disk("rot", 0.5)),
     )
 }  # fmt: skip
 """Every fault by name."""
 
 DEFAULT: tuple[str, ...] = tuple(name for name, fault in FAULTS.items() if not fault.breaks)
-"""Those that break no assumption."""
+"""The faults that break no assumption."""
 
 
 def faults_named(names: str) -> tuple[str, ...]:
     """
-    Faults from names with commas between them; ``default``, ``all`` and ``none`` are names, too.
+    Parse *names*, separated by commas; ``default``, ``all`` and ``none`` are allowed, too.
 
     Raises:
-        ValueError: There is no such fault.
+        ValueError: A name is unknown.
     """
     found: list[str] = []
     for name in names.split(","):
@@ -162,7 +172,8 @@ def faults_named(names: str) -> tuple[str, ...]:
 
 
 def faults_in_words(names: tuple[str, ...]) -> str:
-    """What `faults_named` reads, with plus signs for commas."""
+    """Format fault *names* for `faults_named`, with plus signs instead of commas."""
+    # A token separates its options by commas, so faults need another separator.
     for word, group in (("none", ()), ("default", DEFAULT), ("all", tuple(FAULTS))):
         if names == group:
             return word
@@ -174,33 +185,37 @@ class Nemesis:
     Draws the fault mix of a trial and injects it.
 
     Attributes:
-        mix: The faults of this trial.
+        mix: The faults of this trial, a subset of the allowed ones.
     """
 
     def __init__(self, world: World, allowed: list[Fault]) -> None:
         self._world = world
         tape = world.tape
-        # All of them now and then, none of them now and then, mostly about a third.
+        # Mostly about a third of the faults, occasionally all, and occasionally none: faults mask
+        # each other, and some bugs need none.  See the source at the head of the module.
         often = (0.0, 0.15, 0.35, 0.35, 0.6, 1.0)[tape.choose(6)] if allowed else 0.0
         self.mix = tuple(fault for fault in allowed if tape.chance(often))
         self._intensities = {fault.name: tape.between(0.1, 1.0) for fault in self.mix}
         self._pause = tape.between(0.05, 0.8)
 
     def prepare(self, host: Host, only: frozenset[str]) -> None:
-        """Set up for *host* what lies in wait."""
+        """Arm the faults of the mix on *host*, limited to those named in *only*."""
         for fault in self.mix:
             if fault.prepare is not None and fault.name in only:
                 fault.prepare(self._world, host, self._intensities[fault.name])
 
     async def work(self, host: Host, only: frozenset[str]) -> None:
-        """Let one thing after the other happen to *host*."""
+        """Inject one fault after another into *host*, limited to those named in *only*."""
         tape = self._world.tape
         strikes = [fault for fault in self.mix if fault.strike is not None and fault.name in only]
         while strikes:
             await asyncio.sleep(tape.between(_SHORTEST, 2 * self._pause))
             fault = tape.pick(strikes)
+            # A crashed host stays down until the scenario boots it; faults go on afterwards.
             if not host.is_up or fault.strike is None:
                 continue
+            # Only the links that this fault has cut are healed: another host, or the scenario, may
+            # have cut others.
             before = self._world.network.ways_cut
             fault.strike(self._world, host)
             if fault.seconds[1]:
@@ -208,12 +223,12 @@ class Nemesis:
                 self.relieve(host, self._world.network.ways_cut - before)
 
     def relieve(self, host: Host, ways: frozenset[tuple[str, str]]) -> None:
-        """End what lasts, of what has happened to *host*."""
+        """Resume *host* and heal *ways*, as pairs of sender and receiver."""
         host.resume()
         self._world.network.heal(ways)
 
     def stop_faults(self) -> None:
-        """End it all."""
+        """Heal the network, mend all disks and resume all hosts."""
         network = self._world.network
         network.heal()
         network.conditions = network.usual

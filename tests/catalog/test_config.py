@@ -163,7 +163,7 @@ def test_the_packaged_catalog_is_found(tmp_path):
 @pytest.mark.parametrize("name", ["etdc", "", "../etcd", ".", "etcd.", "etcd/x", "a b"])
 def test_an_unknown_packaged_catalog_is_told(tmp_path, name):
     config = configured(tmp_path, GOOD.replace("assertlib:etcd", f"assertlib:{name}"))
-    with pytest.raises(ConfigError, match=r"no catalog 'assertlib:.*; there is 'assertlib:etcd'"):
+    with pytest.raises(ConfigError, match=r"no catalog 'assertlib:.*; only 'assertlib:etcd' does"):
         config.catalog_roots(config.target()[1])
 
 

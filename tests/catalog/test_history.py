@@ -45,7 +45,7 @@ def test_each_step_is_told_the_newest_first(tmp_path):
         "wal.log": [
             "the statement was reworded",
             "draft became active; revision 1 became 2",
-            "written down",
+            "added",
         ]
     }
 
@@ -54,14 +54,14 @@ def test_a_removed_entry_keeps_its_history(tmp_path):
     git(tmp_path, "init")
     commit(tmp_path, ENTRY.format(status="draft", revision=1, statement="One thing."))
     commit(tmp_path, "schema = 1\n")
-    assert told(tmp_path) == {"wal.log": ["removed", "written down"]}
+    assert told(tmp_path) == {"wal.log": ["removed", "added"]}
 
 
 def test_what_cannot_be_read_is_passed_over(tmp_path):
     git(tmp_path, "init")
     commit(tmp_path, "schema = [")
     commit(tmp_path, ENTRY.format(status="draft", revision=1, statement="One thing."))
-    assert told(tmp_path) == {"wal.log": ["written down"]}
+    assert told(tmp_path) == {"wal.log": ["added"]}
 
 
 def test_without_a_repository_there_is_no_history(tmp_path):

@@ -272,7 +272,7 @@ def test_what_is_no_file_is_told_and_not_waited_for(tmp_path, make):
     make(root / "wal.toml")
     (finding,) = load([root], tmp_path).findings
     assert (finding.file, finding.code) == ("catalog/wal.toml", "AL105")
-    assert "is no file" in finding.message
+    assert "is not a regular file" in finding.message
 
 
 def test_a_wrong_name_of_an_area_is_told(tmp_path):
@@ -286,7 +286,7 @@ def test_a_wrong_name_of_an_area_is_told(tmp_path):
 def test_a_directory_with_the_name_of_a_file_is_told(tmp_path):
     (tmp_path / "catalog" / "kv.toml").mkdir(parents=True)
     (finding,) = load([tmp_path / "catalog"], tmp_path).findings
-    assert str(finding).startswith("catalog/kv.toml: AL105 is no file")
+    assert str(finding).startswith("catalog/kv.toml: AL105 is not a regular file")
 
 
 def test_a_missing_directory_is_told(tmp_path):

@@ -248,7 +248,7 @@ def test_a_missing_catalog_is_a_finding(project):
     change(project, "pyproject.toml", CONFIG, CONFIG + "catalog = ['gone']\n")
     done = run(project)
     assert done.returncode == 1
-    assert "gone: AL105 there is no such catalog directory" in done.stdout
+    assert "gone: AL105 no such catalog directory" in done.stdout
 
 
 def test_the_help_says_what_it_does():

@@ -95,9 +95,9 @@ def test_what_takes_too_many_steps_is_unknown(tmp_path):
     ("text", "message"),
     [
         (b"", "the file is empty"),
-        (b"not json\n", "history.jsonl:1: no record of a history"),
+        (b"not json\n", "history.jsonl:1: not a history record"),
         (line(Header("kv")), "there are no operations"),
-        (b"\xff\n", "history.jsonl:1: no record of a history"),
+        (b"\xff\n", "history.jsonl:1: not a history record"),
         (b"\xff\xfe\n", "history.jsonl: is UTF-16; save it as UTF-8"),
     ],
 )

@@ -276,7 +276,7 @@ def test_a_request_that_the_model_does_not_know_is_told_with_its_number():
     [(Get("x"), Done()), (Put("x", "a"), Swapped(False)), (Swap("x", None, "a"), Value("a"))],
 )
 def test_an_answer_to_another_question_is_refused(request_, answer):
-    with pytest.raises(UnsupportedRequestError, match=r"operation 1: .* is no answer to"):
+    with pytest.raises(UnsupportedRequestError, match=r"operation 1: .* is not a response to"):
         check(KeyValueStore(), [told(1, request_, 0, 1, answer)])
 
 

@@ -134,7 +134,7 @@ def test_a_last_line_without_its_end_is_read_if_it_is_complete():
 
 
 def test_a_last_line_that_is_json_and_no_record_was_not_cut_off():
-    assert refused(HEADER, b'{"type":"call"}').startswith("h.jsonl:2: no record of a history")
+    assert refused(HEADER, b'{"type":"call"}').startswith("h.jsonl:2: not a history record")
 
 
 @pytest.mark.parametrize("time", [-1, LATEST + 1, 10**400])
@@ -160,7 +160,7 @@ def refused(*lines):
 
 
 def test_what_is_wrong_with_a_record_is_named():
-    assert refused(HEADER, b"{}\n").startswith("h.jsonl:2: no record of a history")
+    assert refused(HEADER, b"{}\n").startswith("h.jsonl:2: not a history record")
     bad = json.loads(line(Call(1, 1, 5, Put("a", "1"))))
     bad["request"]["lease"] = "seven"
     told = refused(HEADER, json.dumps(bad).encode() + b"\n")
@@ -179,17 +179,17 @@ def test_an_empty_file_a_cut_header_and_a_newer_one_are_refused():
 
 def test_an_end_without_a_beginning_is_refused():
     ok = Return(4, 1, Outcome.OK, Done())
-    assert "a return of 4 that never began" in refused(HEADER, line(ok))
-    assert "watch-closed of 4" in refused(HEADER, line(WatchClosed(4, 1)))
+    assert "return record for 4, which never began" in refused(HEADER, line(ok))
+    assert "watch-closed record for 4" in refused(HEADER, line(WatchClosed(4, 1)))
     ended = Fault(1, "kill", "end", ("m1",))
-    assert "a fault of" in refused(HEADER, line(ended))
+    assert "fault record for" in refused(HEADER, line(ended))
 
 
 def test_an_operation_is_called_once_and_returns_once():
     call, done = line(Call(4, 1, 1, Put("a", "1"))), line(Return(4, 2, Outcome.OK, Done()))
     assert "called twice" in refused(HEADER, call, call)
     assert "returns twice" in refused(HEADER, call, done, done)
-    assert "one that is ok has one" in refused(HEADER, call, line(Return(4, 2, Outcome.OK)))
+    assert "an ok requires a response" in refused(HEADER, call, line(Return(4, 2, Outcome.OK)))
 
 
 def test_what_has_no_end_is_of_unknown_outcome():

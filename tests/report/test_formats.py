@@ -3,12 +3,16 @@ What a report tells, in every format.
 """
 
 import json
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assertlib.evidence.summary import Population
 from assertlib.evidence.verdicts import Level, Verdict
 from assertlib.model import ALWAYS, REACHABLE, SOMETIMES
+from assertlib.report import markdown
 from assertlib.report.base import FORMATS
 
 from . import samples
@@ -50,7 +54,7 @@ def test_the_lines_of_the_golden_report_are_told_word_by_word(line):
 def test_the_title_tells_target_commit_run_trials_and_totals():
     title = rendered("text", samples.of_everything()).splitlines()[0]
     assert title == (
-        "kvstore @4f2c1e0  run 8d1f  38 random trials (kill×12)"
+        "kvstore @4f2c1e0  run 8d1f  38 random trials (kill in 12)"
         "   invariants 1/8 exercised, sometimes 2/3"
     )
 
@@ -163,7 +167,7 @@ def test_populations_are_told_apart():
     ]
     title = text(populations=populations).splitlines()[0]
     assert "10 random trials of calm" in title
-    assert "38 random trials of kill (kill×12, partition×1)" in title
+    assert "38 random trials of kill (kill in 12, partition in 1)" in title
     assert ", 4 trials " in title
 
 
@@ -323,3 +327,46 @@ def test_only_violations_are_explained_in_full(verdict, explained):
     broken.verdict = verdict
     known = samples.invariant("wal.fsync-before-ack", Level.VIOLATED, broken)
     assert ("why it matters" in text(broken, invariants=[known])) is explained
+
+
+# -- a limited size ------------------------------------------------------------------------
+
+
+def limited(summary, limit):
+    return markdown.render(summary, limit)
+
+
+def with_many_states(count=2000):
+    everything = samples.of_everything()
+    everything.assertions += [
+        samples.assertion(f"state {n}", kind=SOMETIMES, true=1, trials_hit=1, trials_true=1)
+        for n in range(count)
+    ]
+    return everything
+
+
+def test_markdown_within_its_limit_is_whole():
+    assert limited(samples.of_everything(), 1 << 20) == rendered(
+        "markdown", samples.of_everything()
+    )
+
+
+def test_markdown_keeps_the_worst_within_its_limit():
+    text = limited(with_many_states(), 10_000)
+    assert len(text.encode()) <= 10_000
+    for words in ("VIOLATED", "acked = 1042", "**MISSED**", "lease.no-early-expiry"):
+        assert words in text
+
+
+def test_markdown_counts_the_lines_that_it_leaves_out():
+    whole, text = rendered("markdown", with_many_states()), limited(with_many_states(), 10_000)
+    (left_out,) = re.findall(r"^([\d,]+) lines left out", text, re.MULTILINE)
+    missing = whole.count("\n") - (text.count("\n") - 1)
+    assert int(left_out.replace(",", "")) == missing
+
+
+@given(st.integers(4096, 20_000))
+def test_markdown_never_exceeds_its_limit_nor_leaves_a_fence_open(limit):
+    text = limited(with_many_states(200), limit)
+    assert len(text.encode()) <= limit
+    assert text.count("```") % 2 == 0

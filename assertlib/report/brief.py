@@ -1,0 +1,313 @@
+"""
+The report on one screen: violations, the gaps that matter most, and what to type next.
+
+`text` prints everything.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from ..evidence.summary import AssertionResult, InvariantResult, Summary
+from ..evidence.text import counted, one_line, percent
+from ..evidence.verdicts import Level, Verdict
+from ..model import invariant_and_clause, origin_and_part
+from .content import (
+    Item,
+    exercised,
+    findings,
+    heading,
+    informative,
+    is_dormant,
+    populations,
+    quoted,
+    states_seen,
+    violations,
+)
+
+WIDTH = 80
+LINES, LINES_WITH_VIOLATION = 24, 50
+"""Height of a terminal, and of the longest report with violations."""
+
+MOST_GAPS = 8
+MOST_VIOLATIONS = 3
+"""Violations that are shown with their values; the others are counted."""
+_VIOLATION_LINES = 4
+"""Lines that each fact about a violation may take."""
+_MOST_FINDINGS = 3
+_GAP_LINES = 2
+"""Lines that one gap may take; the rest of its text is left to the full report."""
+
+_INDENT = " " * 10
+_GAPS = {
+    Verdict.VACUOUS: "vacuous",
+    Verdict.NEVER_TRUE: "never true",
+    Verdict.UNREACHED: "unreached",
+}
+"""Verdicts that are gaps.  What was evaluated in vain precedes what was never reached."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """
+    What is missing from the proof of an invariant.
+
+    Attributes:
+        rank: Its place among the gaps, the most important first: incidents of the past, then the
+            kind of gap, then the name.
+        facts: How far it is from closed, the most significant fact first.
+    """
+
+    rank: tuple[bool, int, str]
+    subject: str
+    text: str
+    facts: tuple[str, ...] = ()
+
+
+def render(summary: Summary, width: int = WIDTH) -> str:
+    """
+    Render the report for a terminal.
+
+    Args:
+        summary: The judged run.
+        width: Columns of the terminal; words are never broken, so a long one may exceed it.
+    """
+    return "".join(f"{one_line(line)}".rstrip() + "\n" for line in _lines(summary, width))
+
+
+def _lines(summary: Summary, width: int) -> list[str]:
+    violated = list(violations(summary))
+    head = [*_header(summary, width), *_violations(summary, violated, width)]
+    tail = [*_rest(summary, width), *_next(summary, width)]
+    most = LINES_WITH_VIOLATION if violated else LINES
+    # Two lines for the title of the gaps and the empty line before it.
+    return [*head, *_gap_lines(_gaps(summary), most - len(head) - len(tail) - 2, width), *tail]
+
+
+def _header(summary: Summary, width: int) -> Iterator[str]:
+    yield from _packed([*heading(summary), populations(summary)], "   ", width)
+    total = len(summary.invariants)
+    levels = [result.standing.level for result in summary.invariants]
+    parts = [
+        f"{levels.count(Level.VIOLATED)} violated" if Level.VIOLATED in levels else "",
+        f"{exercised(summary)} of {total} exercised",
+        f"{levels.count(Level.DEFECT_TESTED)} defect-tested"
+        if Level.DEFECT_TESTED in levels
+        else "",
+    ]
+    seen, states = states_seen(summary)
+    counts = [f"invariants   {' · '.join(filter(None, parts))}", f"sometimes {seen} of {states}"]
+    yield from _packed(counts, " " * 8, width)
+
+
+# -- violations ----------------------------------------------------------------
+
+
+def _violations(summary: Summary, violated: Sequence[Item], width: int) -> Iterator[str]:
+    statements = {
+        result.entry.id: result.entry.invariant.statement for result in summary.invariants
+    }
+    for item in violated[:MOST_VIOLATIONS]:
+        yield ""
+        yield f"{item.label:<9} {item.subject}"
+        statement = statements.get(invariant_and_clause(item.subject)[0], "")
+        more = [item.text, *item.more, f"must hold: {statement}" if statement else ""]
+        for text in filter(None, more):
+            # Their parts stand three spaces apart: a command to copy must not be wrapped.
+            rows = _packed(text.split("   "), "   ", width, _INDENT)
+            yield from islice(rows, _VIOLATION_LINES)
+    if len(violated) > MOST_VIOLATIONS:
+        yield ""
+        yield f"{counted(len(violated) - MOST_VIOLATIONS, 'more violation')}; -v shows all"
+
+
+# -- gaps ------------------------------------------------------------------------
+
+
+def _gaps(summary: Summary) -> list[Gap]:
+    results = {result.entry.id: result for result in summary.invariants}
+    by_owner: dict[tuple[str, Verdict, str], list[AssertionResult]] = defaultdict(list)
+    for each in summary.with_verdict(*_GAPS):
+        owner = invariant_and_clause(each.invariant or "")[0]
+        # The parts of a derived assertion are one gap.
+        by_owner[owner, each.verdict, origin_and_part(each.message)[0]].append(each)
+    gaps = [
+        _gap(owner, verdict, message, parts, results.get(owner))
+        for (owner, verdict, message), parts in by_owner.items()
+    ]
+    explained = {owner for owner, _, _ in by_owner}
+    gaps += [
+        Gap(_rank(result, len(_GAPS), identifier), identifier, _missing(result))
+        for identifier, result in results.items()
+        if identifier not in explained and _is_unproved(result)
+    ]
+    return sorted(gaps, key=lambda gap: gap.rank)
+
+
+def _is_unproved(result: InvariantResult) -> bool:
+    unproved = (Level.UNASSERTED, Level.ASSERTED, Level.EVALUATED)
+    has_shown = any(each.verdict is Verdict.OUT_OF_MODEL for each in result.assertions)
+    return result.standing.level in unproved and not is_dormant(result) and not has_shown
+
+
+def _missing(result: InvariantResult) -> str:
+    if result.standing.level is Level.UNASSERTED:
+        return "unasserted"
+    undecided = sorted(
+        {each.verdict.value for each in result.assertions if each.verdict is not Verdict.SATISFIED}
+    )
+    return ", ".join(undecided) or f"lacks {', '.join(result.standing.missing)}"
+
+
+def _rank(result: InvariantResult | None, kind: int, name: str) -> tuple[bool, int, str]:
+    has_incident = result is not None and bool(result.entry.invariant.incident)
+    return not has_incident, kind, name
+
+
+def _gap(
+    owner: str,
+    verdict: Verdict,
+    message: str,
+    parts: Sequence[AssertionResult],
+    result: InvariantResult | None,
+) -> Gap:
+    names = [origin_and_part(each.message)[1].strip(" []") for each in parts]
+    text = f"{_GAPS[verdict]}: {quoted(message)}"
+    if any(names):
+        text += f" [{', '.join(names)}]"
+    facts = _facts(parts[0]) if len(parts) == 1 else []
+    kind = list(_GAPS).index(verdict)
+    return Gap(_rank(result, kind, owner or message), owner or "(no invariant)", text, tuple(facts))
+
+
+def _facts(result: AssertionResult) -> list[str]:
+    facts = [] if not result.hits else [f"{result.shown(result.hits)} evaluations"]
+    if result.antecedent is not None:
+        facts = [f"antecedent evaluated {sum(result.antecedent):,}×"]
+    facts += [
+        f"at most {percent(bound)} of trials" + (f" of {name}" if name else "")
+        for name, bound in informative(result.rate_bounds)
+    ]
+    return [*facts, result.nearest] if result.nearest else facts
+
+
+def _gap_lines(gaps: Sequence[Gap], space: int, width: int) -> Iterator[str]:
+    """The most important gaps, by name, in at most *space* lines."""
+    chosen: list[Gap] = []
+    indent = 0
+    for gap in gaps[:MOST_GAPS]:
+        tried = [*chosen, gap]
+        wider = min(max(len(each.subject) for each in tried), width * 2 // 5)
+        if sum(len(_gap_text(each, wider, width)) for each in tried) > max(space, _GAP_LINES):
+            break
+        chosen, indent = tried, wider
+    if not chosen:
+        return
+    hidden = len(gaps) - len(chosen)
+    yield ""
+    yield "GAPS" + (f" ({len(chosen)} of {len(gaps)}; -v shows all)" if hidden else "")
+    before = ""
+    for gap in sorted(chosen, key=lambda gap: gap.subject):
+        subject = "" if gap.subject == before else gap.subject
+        before = gap.subject
+        yield from _gap_text(replace(gap, subject=subject), indent, width)
+
+
+def _gap_text(gap: Gap, indent: int, width: int) -> list[str]:
+    subject = f"  {gap.subject:<{indent}}  "
+    space = " " * (indent + 4)
+    # A name that is longer than its column takes a line, and the text begins below it.
+    own = [subject] if len(subject) > len(space) else []
+    most = _GAP_LINES - len(own)
+    for count in range(len(gap.facts), 0, -1):
+        lines = _wrapped(f"{gap.text} ({'; '.join(gap.facts[:count])})", space, width)
+        if len(lines) <= most:
+            break
+    else:
+        lines = _wrapped(gap.text, space, width, most)
+    return [*own, *lines] if own else [subject + lines[0][len(space) :], *lines[1:]]
+
+
+# -- the rest --------------------------------------------------------------------
+
+
+def _rest(summary: Summary, width: int) -> Iterator[str]:
+    needs = sorted({name for result in summary.assertions for name in result.dormant_features})
+    unasserted = sum(each.standing.level is Level.UNASSERTED for each in summary.invariants)
+    inconclusive = len(summary.with_verdict(Verdict.INCONCLUSIVE))
+    dormant = len(summary.with_verdict(Verdict.DORMANT))
+    counts = [
+        f"{inconclusive} inconclusive" if inconclusive else "",
+        f"{dormant} dormant (needs {', '.join(needs)})" if dormant else "",
+        f"{unasserted} unasserted" if unasserted else "",
+        counted(len(summary.drafts), "draft") if summary.drafts else "",
+    ]
+    if any(counts):
+        yield ""
+        yield from _packed([each for each in counts if each], " · ", width)
+    problems = list(findings(summary))
+    if problems:
+        yield ""
+    for problem in problems[:_MOST_FINDINGS]:
+        yield from _wrapped(problem, "FINDING   ", width, 2)
+    if len(problems) > _MOST_FINDINGS:
+        yield f"{_INDENT}and {len(problems) - _MOST_FINDINGS} more; -v shows all"
+
+
+def _next(summary: Summary, width: int) -> Iterator[str]:
+    violated = summary.with_verdict(Verdict.VIOLATED, Verdict.OUT_OF_MODEL)
+    commands = [f"assertlib sim replay {each.replay}" for each in violated if each.replay][:1]
+    commands += [
+        f"assertlib report --invariant {invariant_and_clause(each.invariant)[0]}"
+        for each in violated
+        if each.invariant
+    ][:1]
+    yield ""
+    yield from _packed(commands or ["assertlib report -v"], " · ", width, "next: ")
+
+
+# -- lines -----------------------------------------------------------------------
+
+
+def _packed(parts: Iterable[str], gap: str, width: int, indent: str = "") -> Iterator[str]:
+    """Join *parts* by *gap*, as many on a line as fit; a part longer than a line is wrapped."""
+    space = " " * len(indent)
+    line = ""
+    for part in filter(None, parts):
+        joined = f"{line}{gap}{part}" if line else part
+        if line and len(indent) + len(joined) > width:
+            yield from _wrapped(line, indent, width)
+            indent, joined = space, part
+        line = joined
+    yield from _wrapped(line, indent, width)
+
+
+def _wrapped(text: str, indent: str, width: int, most: int | None = None) -> list[str]:
+    """
+    Wrap *text* between words.
+
+    Args:
+        text: One line of text.
+        indent: What precedes the first line; the others are indented as far.
+        width: Columns.
+        most: Lines that are kept; the last one then ends in an ellipsis.
+    """
+    rows = textwrap.wrap(
+        text,
+        max(width, len(indent) + 20),
+        initial_indent=indent,
+        subsequent_indent=" " * len(indent),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    kept = list(islice(rows, most))
+    if len(kept) < len(rows):
+        shortened = kept[-1]
+        while len(shortened) > width - 2 and " " in shortened.strip():
+            shortened = shortened.rpartition(" ")[0]
+        kept[-1] = f"{shortened} …"
+    return kept or [indent.rstrip()]
