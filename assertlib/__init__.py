@@ -1,7 +1,7 @@
 """
-Knowledge of what must hold in a store, as assertions that name it.
+Assertions in data stores that cite the invariants they protect.
 
-The public names; everything else is reached through the command line.
+The public names of the SDK; everything else is reached through the command line.
 """
 
 from . import lifecycle

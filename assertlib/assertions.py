@@ -1,8 +1,8 @@
 """
-The assertions under the names and in the place of the Antithesis Python SDK.
+The assertions under the module and function names of the Antithesis Python SDK.
 
-Code written for it works after changing the import: ``antithesis.assertions``
-to ``assertlib.assertions``.  Source: antithesis 0.4.0.
+Code written for that SDK works after its import is changed from ``antithesis.assertions`` to
+``assertlib.assertions``.  Source: antithesis 0.4.0.
 """
 
 from __future__ import annotations
@@ -68,11 +68,26 @@ def assert_raw(
     guidance_data: Mapping[str, object] | None = None,
 ) -> None:
     """
-    Declare (``hit=False``) or evaluate an assertion that stands elsewhere, for
-    adapters of other frameworks.
+    Declare or evaluate an assertion that stands elsewhere, for adapters of other frameworks.
 
-    *display_type* determines the kind; *must_hit* and *assert_type* follow from
-    it.  *guidance_data* is merged over *details*.
+    Args:
+        condition: The outcome; ignored by a declaration.
+        message: Display name, used only to report an unknown kind.
+        details: Context for the record; None for none.
+        loc_filename: File of the assertion.
+        loc_function: Function that the assertion stands in.
+        loc_class: Class of that function; empty for none.
+        loc_begin_line: Line of the assertion, from 1.
+        loc_begin_column: Column of the assertion; 0 if unknown.
+        hit: False declares the assertion, True evaluates it.
+        must_hit: Whether never being evaluated is a failure; has to match *display_type*.
+        assert_type: How the assertion is judged on the wire; has to match *display_type*.
+        display_type: The kind on the wire, such as ``AlwaysOrUnreachable``.
+        assert_id: The name of the assertion.
+        guidance_data: Facts that replace details with the same key; None adds nothing.
+
+    Raises:
+        InvariantViolation: The hit is a violation, in mode ``raise``.
     """
     place = Location(
         _text(loc_filename),
@@ -81,12 +96,17 @@ def assert_raw(
         _number(loc_begin_line),
         _number(loc_begin_column),
     )
+    # The frame of the adapter is not looked at: it holds neither the place nor the condition.
     where = Elsewhere(place)
     kind = kind_displayed(display_type)
+    # All three name the kind on the wire.  A contradiction is an error, since readers of the record
+    # would each judge the assertion by another of them.
     if kind is None or (kind.must_hit, kind.assert_type) != (must_hit, assert_type):
-        reason = f"{display_type!r}, {assert_type!r}, must_hit={must_hit} is no kind of assertion"
+        given = f"{display_type!r}, {assert_type!r} and must_hit={must_hit}"
+        reason = f"{given} do not match any kind of assertion"
         recorder.record_error(message, reason, where)
     elif not hit:
+        # Written at once: an assertion that stands elsewhere may never be hit in this process.
         recorder.declare_now(kind, str(assert_id), where)
     else:
         outcome = primitives.evaluate(condition, assert_id)
@@ -94,6 +114,8 @@ def assert_raw(
             primitives.hit_at(where, kind, outcome, assert_id, details, guidance_data)
 
 
+# Adapters pass what their framework offers, such as None for an unknown class.  A wrong place must
+# not lose the hit.
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 

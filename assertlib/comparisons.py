@@ -2,7 +2,8 @@
 Comparisons and named propositions: assertions that also record how close they came.
 
 The record is *guidance* on the wire: the extreme of ``left - right``, or of the number of
-propositions that held at once.  Reports show it, and a search can maximize it.
+propositions that held at once.  Reports show it, and guided search builds on the trials that came
+closest.
 
 Source of names and meaning: the Antithesis SDKs.
 """
@@ -43,8 +44,7 @@ def _compare(
     *,
     maximize: bool,
 ) -> bool:
-    # Compared in each mode, since the result is returned even with recording off.  A NaN or a
-    # comparison of the store's own decides here; the gap below is guidance only.
+    # Compared in each mode, since the result is returned even with recording off.
     try:
         outcome = bool(holds(left, right))
     except Exception as error:

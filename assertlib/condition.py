@@ -1,7 +1,7 @@
 """
-What a false condition looked like: its source, and what its parts held.
+The source of a false condition, and the values of its parts.
 
-Loaded after an assertion has come out false, never before.
+Imported after an assertion has evaluated to false, never before.
 """
 
 from __future__ import annotations
@@ -26,29 +26,33 @@ VALUES_LIMIT = 20
 """Values of a condition that are shown."""
 
 CHANGED = "(not shown: the source has changed since the process loaded it)"
-"""What is shown for a condition whose file no longer holds what runs."""
+"""Shown for a condition whose file has changed since it was loaded."""
 
 NOT_EVALUATED = "(not evaluated)"
-"""What is shown for a part that it would take the store's code to evaluate."""
+"""Shown for a part whose evaluation would run code of the store."""
 
+_ALONE, _IMPLIES = ", ", " implies "
 _RELATIONS = {
     "greater_than": ">",
     "greater_than_or_equal_to": ">=",
     "less_than": "<",
     "less_than_or_equal_to": "<=",
 }
+# The repr of functions and modules explains nothing.
 _CODE = (ModuleType, FunctionType, BuiltinFunctionType, MethodType, type)
 _Comprehension = ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp
 
 
 def captured(frame: FrameType) -> Captured | None:
-    """Condition and values of the call that *frame* is at; None without source."""
+    """The condition and values of the call that *frame* is executing; None without source."""
     try:
         text = call_source(frame.f_code, frame.f_lasti)
     except ChangedError:
+        # Code that did not run must not explain a violation.
         return Captured(CHANGED, {})
     if text is None:
         return None
+    # In the file, parentheses around the call may be what lets it span lines.
     source = f"({text}\n)"
     call = ast.parse(source, mode="eval").body
     if not isinstance(call, ast.Call):
@@ -57,11 +61,11 @@ def captured(frame: FrameType) -> Captured | None:
     if not conditions:
         return None
     whole = [each.body if isinstance(each, ast.Lambda) else each for each in conditions]
-    look = _Look(source, whole)
+    walker = _Walker(source, whole)
     for condition in conditions:
-        look.at(condition, Names(frame))
-    shown = relation.join(map(look.text, whole))
-    return Captured(shown[:SOURCE_LIMIT], look.values)
+        walker.visit(condition, Names(frame))
+    shown = relation.join(map(walker.text, whole))
+    return Captured(shown[:SOURCE_LIMIT], walker.values)
 
 
 # -- the source ------------------------------------------------------------------
@@ -69,11 +73,13 @@ def captured(frame: FrameType) -> Captured | None:
 
 def _conditions(call: ast.Call) -> list[ast.expr]:
     """The arguments that are the condition: one, or both sides of a comparison."""
-    is_comparison = _relation(call) != ", "
-    count = 2 if is_comparison or _name(call) == "always_if" else 1
+    relation = _relation(call)
+    is_comparison = relation not in (_ALONE, _IMPLIES)
+    count = 1 if relation == _ALONE else 2
     wanted = ("condition", "left", "right", "antecedent", "consequent", "named_bools")
     conditions = call.args[:count]
     conditions += [keyword.value for keyword in call.keywords if keyword.arg in wanted]
+    # A constant explains nothing, except as one side of a comparison.
     idle = ast.Starred if is_comparison else ast.Constant | ast.Starred
     return [each for each in conditions if not isinstance(each, idle)]
 
@@ -85,17 +91,20 @@ def _name(call: ast.Call) -> str:
 
 
 def _relation(call: ast.Call) -> str:
-    """What stands between the conditions of *call* where they are shown."""
-    _, _, relation = _name(call).partition("_")
-    return f" {_RELATIONS[relation]} " if relation in _RELATIONS else ", "
+    """The text between the conditions of *call* when they are shown, such as an operator."""
+    name = _name(call)
+    if name == "always_if":
+        return _IMPLIES
+    relation = name.partition("_")[2]
+    return f" {_RELATIONS[relation]} " if relation in _RELATIONS else _ALONE
 
 
 # -- what is shown -----------------------------------------------------------------
 
 
-class _Look:
+class _Walker:
     """
-    Goes through a condition and notes what its parts held.
+    Walks through a condition and records the values of its parts.
 
     Attributes:
         values: Bounded ``repr`` by expression, in the order of the source.
@@ -109,15 +118,15 @@ class _Look:
         self._reported: set[str] = set()
 
     def text(self, node: ast.expr) -> str:
-        """*node* as it is written, in one line."""
+        """The source of *node* in one line: as written if it has one, otherwise normalised."""
         written = ast.get_source_segment(self._source, node)
         return written if written and "\n" not in written else ast.unparse(node)
 
-    def at(self, node: ast.AST, names: Names) -> None:
-        """Note *node* and its parts."""
+    def visit(self, node: ast.AST, names: Names) -> None:
+        """Record *node* and its parts, with values from the scope *names*."""
         match node:
             case ast.Lambda():
-                self.at(node.body, names.without(_bound_in(node)))
+                self.visit(node.body, names.without(_bound_in(node)))
             case ast.GeneratorExp() | ast.ListComp() | ast.SetComp() | ast.DictComp():
                 self._comprehension(node, names)
             case ast.BoolOp():
@@ -131,7 +140,7 @@ class _Look:
 
     def _parts(self, node: ast.AST, names: Names) -> None:
         for part in ast.iter_child_nodes(node):
-            self.at(part, names)
+            self.visit(part, names)
 
     def _note(self, expression: str, value: str) -> None:
         if len(self.values) < VALUES_LIMIT:
@@ -148,36 +157,40 @@ class _Look:
             value = self._evaluator.value(node, names)
         except Unknown:
             if not isinstance(node, ast.Name):
-                self._leave(node, names)
+                self._mark_unevaluated(node, names)
                 self._parts(node, names)
         else:
+            # A loop variable was reported together with its element.
             if not is_a(value, _CODE) and not (
                 isinstance(node, ast.Name) and node.id in self._reported
             ):
                 self._show(node, value)
 
-    def _leave(self, node: ast.expr, names: Names) -> None:
-        """Say that *node*, a part, was not looked into, unless nobody could: its names are gone."""
+    def _mark_unevaluated(self, node: ast.expr, names: Names) -> None:
+        """Record that *node* was not evaluated, unless its names existed inside the condition only."""
+        # The value of the whole condition is known: it is false.
         if node not in self._whole and not any(
             isinstance(part, ast.Name) and names.is_gone(part.id) for part in ast.walk(node)
         ):
             self._note(self.text(node), NOT_EVALUATED)
 
     def _operands(self, node: ast.BoolOp, names: Names) -> None:
-        """Show which operands held, so that the one that did not is found."""
+        """Record which operands held, and thereby which one did not."""
         for operand in node.values:
+            # Other operands are recorded by their values.
             if isinstance(operand, ast.Compare | ast.UnaryOp):
                 try:
                     self._note(self.text(operand), repr(self._evaluator.truth(operand, names)))
                 except Unknown:
                     pass
-            self.at(operand, names)
+            self.visit(operand, names)
 
     def _comprehension(self, node: _Comprehension, names: Names) -> None:
-        """Show only what is the same for all elements; nothing if they are redacted."""
+        """Record the parts that are the same for all elements; none if these are redacted."""
         if self._hides(*(generator.target for generator in node.generators)):
             return
-        self.at(node.generators[0].iter, names)
+        # The first iterable alone is evaluated in the scope around the comprehension.
+        self.visit(node.generators[0].iter, names)
         self._parts(node, names.without(_bound_in(node)))
 
     def _call(self, node: ast.Call, names: Names) -> None:
@@ -189,13 +202,13 @@ class _Look:
         else:
             return
         if isinstance(node.func, ast.Attribute):
-            self._leave(node, names)
-            self.at(node.func.value, names)
+            self._mark_unevaluated(node, names)
+            self.visit(node.func.value, names)
         for part in (*node.args, *node.keywords):
-            self.at(part, names)
+            self.visit(part, names)
 
     def _quantified(self, found: Quantified, names: Names) -> None:
-        """Show the element that decided an `all` or `any`."""
+        """Record the element that decided an `all` or `any`."""
         among, element = self._among(found), found.deciding
         is_hidden = self._hides(found.target, found.source)
         if element is None:
@@ -203,15 +216,16 @@ class _Look:
             self._note(among, f"{every} of {found.count}")
         elif is_hidden or is_redacted(element.key):
             self._note(among, REDACTED)
+            # Neither is the container shown, which holds the element.
             return
         else:
             expression = f"{self._each(found)} = {element.place}" if element.place else among
             self._note(expression, bounded_repr(element.value))
             if found.test is not None and found.target is not None:
                 self._reported |= _bound_in(found.target)
-                self.at(found.test, found.inside)
+                self.visit(found.test, found.inside)
         if not is_hidden:
-            self.at(found.container, names)
+            self.visit(found.container, names)
 
     def _each(self, found: Quantified) -> str:
         return "an element" if found.target is None else self.text(found.target)
@@ -221,7 +235,8 @@ class _Look:
 
 
 def _bound_in(node: ast.AST) -> set[str]:
-    """Names that are bound inside *node*; what they held there is gone."""
+    """The names that are bound inside *node*, whose values are gone by now."""
+    # Loop variables and walrus targets are stored; parameters of a lambda are `ast.arg`.
     parts = list(ast.walk(node))
     return {part.arg for part in parts if isinstance(part, ast.arg)} | {
         part.id
@@ -231,7 +246,7 @@ def _bound_in(node: ast.AST) -> set[str]:
 
 
 def _words(node: ast.AST) -> Iterator[str]:
-    """The names that an expression is made of."""
+    """The names in an expression that may be redacted: variables, attributes and keys."""
     for part in ast.walk(node):
         match part:
             case ast.Name():

@@ -18,9 +18,9 @@ _SHOWN = {
 
 def escaped(text: str) -> str:
     r"""
-    *text* without a character that controls a terminal: ``\x1b``, ``\u202e`` is shown instead.
+    Escape the characters of *text* that control a terminal, as ``\x1b`` or ``\u202e``.
 
-    Newline and tab stay.  From DEL on an escape has four digits, so that JSON stays JSON.  Half a
-    surrogate, which some locales turn into a byte, is escaped as well.
+    Newline and tab stay.  From DEL on an escape has four digits, so that JSON stays valid.  An
+    unpaired surrogate, which some locales turn into a byte, is escaped as well.
     """
     return text.translate(_SHOWN).encode("utf-8", "backslashreplace").decode()

@@ -1,6 +1,7 @@
 """
-Derived assertions: each is made of ordinary ones with names of their own, so
-that readers which know only those judge them rightly.
+Derived assertions: each expands to ordinary ones with names of their own.
+
+Readers of the wire format that support ordinary assertions only therefore judge them correctly.
 """
 
 from __future__ import annotations
@@ -53,17 +54,34 @@ def always_if(
     invariant: str | None = None,
 ) -> bool:
     """
-    Claim that *consequent* holds each time that *antecedent* does.
+    Assert that *consequent* holds on every evaluation in which *antecedent* does.
 
-    *consequent* is a callable, evaluated only then.  The antecedent is an
-    assertion of its own, ``message [antecedent]``, so that a claim whose
-    antecedent never held is distinguished from one that was evaluated.
+    The antecedent is recorded as a sometimes of its own, ``message [antecedent]``.  If it was
+    evaluated and never held, the verdict is vacuous instead of satisfied.
+
+    Args:
+        antecedent: When the claim applies: a condition as for `always`.
+        consequent: What must hold then: a lambda or local function without required arguments,
+            called only if the antecedent holds.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `always`; recorded with both halves.
+        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
+
+    Returns:
+        The truth of the consequent; True if the antecedent is false or could not be evaluated.
+
+    Raises:
+        InvariantViolation: The antecedent holds and the consequent is false, in mode ``raise``.
     """
+    # An antecedent that could not be evaluated has been reported by then, and also returns False:
+    # the consequent is not put to the test.
     name = _derived(antecedent_message, message)
     if not sometimes(antecedent, name, details, invariant=invariant):
         return True
     if not callable(consequent):
         return refuse(message, "the consequent of always_if must be a callable: write lambda: …")
+    # An always would be reported as unreached if the antecedent never holds, which the antecedent's
+    # own assertion reports already.  Called directly, since a callable never takes the fast path.
     return slow_path(ALWAYS_OR_UNREACHABLE, consequent, message, details, invariant)
 
 
@@ -74,9 +92,26 @@ def sometimes_both(
     *,
     invariant: str | None = None,
 ) -> bool:
-    """Claim that *condition* is seen true and seen false in a run (``message [false]``)."""
+    """
+    Assert that *condition* is true at least once, and false at least once, in a run.
+
+    The second half is recorded as a sometimes of its own, ``message [false]``.
+
+    Args:
+        condition: A condition as for `always`, evaluated once per call.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `sometimes`; recorded with both halves.
+        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
+
+    Returns:
+        The truth of the condition; False if it could not be evaluated, and True for a callable
+        with recording off.
+    """
+    # `evaluate` calls a callable in each mode; `sometimes` does not with recording off.
     if recorder.mode == OFF:
         return sometimes(condition, message, details, invariant=invariant)
+    # Evaluated here, once: the two halves must see the same outcome, and an error must count for
+    # neither of them.
     outcome = evaluate(condition, message)
     if outcome is None:
         return False
@@ -85,6 +120,8 @@ def sometimes_both(
     return outcome
 
 
+# By message, from each expected bucket to the name of its assertion.  A message has one call site,
+# so the *expected* of its first call stands for all.
 _buckets: dict[str, dict[str, str]] = {}
 
 
@@ -97,14 +134,26 @@ def sometimes_each(
     invariant: str | None = None,
 ) -> bool:
     """
-    Claim that *value* takes each of the *expected* values in a run.
+    Assert that *value* takes each of the *expected* values at least once in a run.
 
-    Each is an assertion of its own, ``message [bucket=value]``; values not
-    expected fall into ``message [bucket=other]``, which may stay empty.
+    Each of them is recorded as a sometimes of its own, ``message [bucket=value]``.  Other values
+    are counted in ``message [bucket=other]``, which may stay empty.
+
+    Args:
+        value: The current value.  Its bucket is named by its text, by the name of an enum's
+            member, or else by its ``repr``.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `sometimes`.
+        expected: The values to be seen, such as an enum, a range or a tuple of strings.  It is
+            read at the first call only.  ``assertlib check`` has to be able to resolve it from the
+            source.
+        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
 
     Returns:
-        Whether *value* is one of the expected ones.
+        Whether *value* is one of the expected values.  A value that could not be assigned to a
+        bucket is recorded as an error and returns False.
     """
+    # Reported by `sometimes`, as for each other call; no bucket can be named after it.
     if not isinstance(message, str):
         return sometimes(True, message, details, invariant=invariant)
     try:
@@ -116,7 +165,10 @@ def sometimes_each(
         name = names.get(bucket_of(value))
     except Exception as error:
         interrupts.reraise(error)
-        return refuse(message, f"its value falls into no bucket: {bounded_repr(error)}")
+        return refuse(
+            message, f"its value could not be assigned to a bucket: {bounded_repr(error)}"
+        )
+    # Not a sometimes: a value outside of *expected* may appear, and need not.
     if name is None:
         other = bucket_message(message, OTHER_BUCKET)
         always_or_unreachable(True, other, details, invariant=invariant)
@@ -124,6 +176,7 @@ def sometimes_each(
     return sometimes(True, name, details, invariant=invariant)
 
 
+# Names are made once: the hot path would otherwise build, and hash, a string per call.
 _derived_names: dict[tuple[Callable[[str], str], str], str] = {}
 
 
@@ -139,16 +192,25 @@ def _derived(name: Callable[[str], str], message: str) -> str:
 
 class within:
     """
-    Claim that the block is left, without an exception, after at most *seconds*.
+    Assert that a block is left within *seconds* and without an exception.
 
-    A context manager, sync and async.  Late, or left by an exception, is
-    false; cancelled, or still open when the process dies, is neither.
+    A context manager, sync and async.  A block that ends late, or with an exception, is a false
+    hit of an always.  One that is cancelled, or still open when the process dies, is not counted.
 
     Args:
-        seconds: The longest it may take.
-        clock: Tells the time in seconds; for tests and simulated time.
+        seconds: Time limit in seconds.
+        message: A string literal, used at this call site only: the name of the assertion.
+        details: As for `always`; the ``seconds`` taken, the ``limit`` and the class of an
+            ``exception`` are added to them.
+        clock: Returns the current time in seconds; replaced in tests and in simulated time.
+        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
+
+    Raises:
+        InvariantViolation: At the end of a block that is late or raised, in mode ``raise``.
     """
 
+    # The default clock is bound at import, so that a test of the store that patches
+    # `time.monotonic` does not change what is recorded.
     def __init__(
         self,
         seconds: float,
@@ -171,7 +233,7 @@ class within:
         return self
 
     def _now(self) -> float | None:
-        """The time, None, and a trouble recorded, if the clock fails."""
+        """Return the time; None with recording off, or if the clock failed, which is recorded."""
         if recorder.mode == OFF:
             return None
         try:
@@ -187,26 +249,29 @@ class within:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Cancellation, KeyboardInterrupt and SystemExit are no Exceptions: the
-        # block was not allowed to finish, which proves nothing about it.
-        # A violation inside has been recorded already.
+        # CancelledError, KeyboardInterrupt and SystemExit do not derive from Exception: the block
+        # was not allowed to finish, which proves nothing about it.  A violation inside of the
+        # block has been recorded already, under its own name.
         if kind is not None and (
             not issubclass(kind, Exception) or issubclass(kind, InvariantViolation)
         ):
             return
+        # No start: recording was off when the block was entered, or the clock failed.
         end = None if self._start is None else self._now()
         if self._start is None or end is None:
             return
         took = end - self._start
         try:
             in_time = took <= self._seconds
-        except Exception as trouble:
-            interrupts.reraise(trouble)
-            refuse(self._message, f"its seconds are no number: {bounded_repr(trouble)}")
+        except Exception as failure:
+            interrupts.reraise(failure)
+            refuse(self._message, f"its seconds are not a number: {bounded_repr(failure)}")
             return
         facts: dict[str, object] = {"seconds": took, "limit": self._seconds}
         if kind is not None:
             facts["exception"] = kind.__name__
+        # The frame of the caller is at the end of the block, not at a call with a condition, so
+        # there is nothing to capture.
         record_at(
             caller(captures=False),
             ALWAYS,
@@ -216,6 +281,7 @@ class within:
             self._invariant,
         )
 
+    # Neither end awaits anything, so the time of other tasks counts only if they run inside.
     async def __aenter__(self) -> Self:
         return self.__enter__()
 

@@ -1,12 +1,11 @@
 """
-A small file protocol, and its real implementation, for stores that want to
-put a simulated disk in the place of the real one.
+A small file protocol with an implementation on the real disk, for stores that use a simulated disk
+in tests.
 
-A store that reaches its files only through a `Disk` can be run on the real
-disk in production and on one that loses unsynced writes in tests.  Both kinds
-keep account of what is *written* and what is *synced*, so that an assertion
-can compare an acknowledgement with what would survive a power cut: removing
-an fsync is invisible to ``kill -9``, because the page cache survives it.
+A store that reaches its files only through a `Disk` runs on the real disk in production, and in
+tests on one that loses unsynced writes.  Both count the bytes *written* and *synced*, so that an
+assertion can compare an acknowledgement with what would survive a power cut.  A missing fsync is
+invisible to ``kill -9``, because the page cache survives the process.
 """
 
 import os
@@ -16,7 +15,7 @@ __all__ = ["Disk", "File", "RealDisk"]
 
 
 class File(Protocol):
-    """A file that is appended to, synced and cut."""
+    """A file that is appended to, synced and truncated."""
 
     @property
     def written(self) -> int:
@@ -39,28 +38,28 @@ class File(Protocol):
         Make everything written so far durable (``fsync``).
 
         Raises:
-            OSError: Nothing may be assumed about what is durable.
+            OSError: The sync failed; nothing may be assumed about what is durable.
         """
 
     def truncate(self, size: int) -> None:
         """Cut the file to *size* bytes."""
 
     def close(self) -> None:
-        """Give the file back; does not sync."""
+        """Close the file without syncing it."""
 
 
 class Disk(Protocol):
-    """The calls a store may make on its directory."""
+    """The calls that a store may make on its directory."""
 
     def open(self, path: str) -> File:
-        """Open *path* for appending, creating it when it does not exist."""
+        """Open *path* for appending; a missing file is created."""
 
     def read(self, path: str) -> bytes:
         """
         The whole content of *path*.
 
         Raises:
-            FileNotFoundError: There is no such file.
+            FileNotFoundError: The file does not exist.
         """
 
     def exists(self, path: str) -> bool:
@@ -70,7 +69,7 @@ class Disk(Protocol):
         """The names in *directory*, sorted."""
 
     def make_directory(self, path: str) -> None:
-        """Create *path* and its parents; fine when it exists."""
+        """Create *path* and its parents; does nothing if it exists."""
 
     def rename(self, source: str, target: str) -> None:
         """Move *source* over *target*; the new name is durable only after `sync_directory`."""
@@ -86,14 +85,16 @@ class Disk(Protocol):
 
 
 class _RealFile:
-    """An append-only descriptor that knows its written and synced sizes."""
+    """An append-only descriptor with its written and synced sizes."""
 
     def __init__(self, path: str) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self.written = os.fstat(self._fd).st_size
+        # Whoever wrote the present bytes may not have synced them.
         self.synced = 0
 
     def append(self, data: bytes) -> None:
+        # A short write, or one before an error, counts as far as it went.
         rest = memoryview(data)
         while rest:
             count = os.write(self._fd, rest)
@@ -101,13 +102,16 @@ class _RealFile:
             rest = rest[count:]
 
     def sync(self) -> None:
+        # An append from another thread during the fsync is not covered by it.
         end = self.written
         os.fsync(self._fd)
+        # The fsync of another thread may have begun later, and covered more.
         self.synced = max(self.synced, end)
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._fd, size)
         self.written = size
+        # Bytes appended in the place of synced ones are not synced.
         self.synced = min(self.synced, size)
 
     def close(self) -> None:
@@ -118,6 +122,7 @@ class RealDisk:
     """The disk of this machine."""
 
     def __init__(self) -> None:
+        # Names by the absolute path of their directory, which a caller may spell in several ways.
         self._unsynced: dict[str, set[str]] = {}
 
     def _touch(self, path: str) -> None:
@@ -125,6 +130,8 @@ class RealDisk:
         self._unsynced.setdefault(directory, set()).add(name)
 
     def open(self, path: str) -> File:
+        """Open *path* for appending; a missing file is created."""
+        # A name that exists already is durable, or is listed from when it was made.
         is_new = not os.path.exists(path)
         file = _RealFile(path)
         if is_new:
@@ -142,6 +149,8 @@ class RealDisk:
         return sorted(os.listdir(directory))
 
     def make_directory(self, path: str) -> None:
+        """Create *path* and its parents; does nothing if it exists."""
+        # Each directory that is created is a new name in its own parent.
         missing = []
         parent = os.path.abspath(path)
         while not os.path.exists(parent):
@@ -161,6 +170,8 @@ class RealDisk:
         self._touch(path)
 
     def sync_directory(self, path: str) -> None:
+        """Make the names in directory *path* durable."""
+        # Names that are created during the fsync stay unsynced.
         names = self.unsynced_names(path)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

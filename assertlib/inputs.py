@@ -1,9 +1,9 @@
 """
-Opens and bounds what others wrote.
+Opens files that others wrote, within bounds.
 
-A run directory, an export or a catalog may come from another machine, so its files are opened as
-hostile ones: regular files only, without waiting, and with bounds on size, lines and nesting.
-What was found in a directory may not be a link; what a person named may.
+A run directory, an export or a catalog may come from another machine, so its files are treated as
+hostile: only regular files are opened, without blocking, and size, lines and nesting are bounded.
+A file that was found in a directory may not be a link; one that a person named may.
 
 Tests of a store patch ``open`` and ``os.*``, so these functions are bound at import.
 """
@@ -21,25 +21,28 @@ if TYPE_CHECKING:
     Loads = Callable[[bytes], object]
 
 LONGEST_LINE = 16 << 20
-"""Bytes; the details of a hit take 64 KiB at most."""
+"""Bytes in a line; the details of a hit take at most 64 KiB."""
 
 LARGEST_FILE = 64 << 20
-"""Bytes of a file that is read as a whole."""
+"""Bytes in a file that is read as a whole."""
 
 MOST_VALUES = 4_000_000
-"""In one JSON text; each takes up to some hundred bytes of memory."""
+"""Values in one JSON text; each takes up to a few hundred bytes of memory."""
 
 DEEPEST = 200
-"""Levels of JSON; details are written with at most 100, inside of their record."""
+"""Levels of nesting in JSON; details are written with at most 100, inside their record."""
 
 MOST_SLOTS = 1 << 17
-"""Assertions of a process, or of a run; each message is written once, in code."""
+"""Assertions of a process or a run; each message occurs once in code."""
 
 MOST_COUNT = (1 << 63) - 1
-"""Hits that are counted, and what the databases that evidence is kept in take."""
+"""Largest count of hits, which is also the largest integer of the evidence databases."""
 
 LATEST = MOST_COUNT - (1 << 32)
-"""Nanoseconds since 1970, or since boot: the year 2262, with some room for what comes after."""
+"""
+Largest time in nanoseconds since 1970, or since boot: in the year 2262, a few seconds before the
+largest integer, so that later runs can still be ordered after it.
+"""
 
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -52,7 +55,7 @@ _KINDS = {
 
 
 class NotAFileError(OSError):
-    """What is to be read is not a regular file; `strerror` names what it is."""
+    """A path is not a regular file; `strerror` names its type."""
 
 
 class TooLargeError(OSError):
@@ -64,7 +67,7 @@ class LongLineError(ValueError):
     A line is longer than any that assertlib writes.
 
     Attributes:
-        number: Of the line, from 1.
+        number: Number of the line, from 1.
     """
 
     def __init__(self, number: int) -> None:
@@ -73,7 +76,7 @@ class LongLineError(ValueError):
 
 
 class _system:
-    """The functions as they were at import."""
+    """The functions of the operating system as they were at import."""
 
     open_file: Callable[..., Any] = staticmethod(open)
     open = staticmethod(os.open)
@@ -87,6 +90,10 @@ def open_found(path: str | os.PathLike[str], buffering: int = -1) -> IO[bytes]:
     """
     Open the file at *path*, which was found in a directory and may not be a link.
 
+    Args:
+        path: Path of the file.
+        buffering: As for the builtin `open`.
+
     Raises:
         NotAFileError: It is not a regular file.
         OSError: It cannot be read.
@@ -96,7 +103,11 @@ def open_found(path: str | os.PathLike[str], buffering: int = -1) -> IO[bytes]:
 
 def open_named(path: str | os.PathLike[str], buffering: int = -1) -> IO[bytes]:
     """
-    Open the file at *path*, or where a link there leads to: a person named it, or put it there.
+    Open the file at *path*, or the target of a link there: a person named or placed it.
+
+    Args:
+        path: Path of the file.
+        buffering: As for the builtin `open`.
 
     Raises:
         NotAFileError: It is not a regular file.
@@ -107,17 +118,21 @@ def open_named(path: str | os.PathLike[str], buffering: int = -1) -> IO[bytes]:
 
 def _open(path: str, flags: int, buffering: int) -> IO[bytes]:
     try:
+        # Without O_NONBLOCK, opening a FIFO waits for a writer.
         descriptor = _system.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
     except FileNotFoundError:
+        # Callers expect a file to be missing; everything else is an error.
         raise
     except OSError as error:
-        # A link gives ELOOP, a socket ENXIO.
+        # A link fails with ELOOP, a socket with ENXIO: the type of the file is the better message.
         raise _not_a_file(path, flags) or error from None
     try:
+        # The descriptor is checked, not the path, which may name another file by now.
         mode = _system.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise _refused(path, mode)
         file: IO[bytes] = _system.open_file(descriptor, "rb", buffering)
+    # Nobody else closes the descriptor before the file object owns it.
     except BaseException:
         _system.close(descriptor)
         raise
@@ -139,9 +154,10 @@ def _refused(path: str, mode: int) -> NotAFileError:
 
 
 def is_regular(path: str) -> bool:
-    """Whether a regular file, not a link to one, is at *path*."""
+    """Whether *path* is a regular file, and not a link to one."""
     try:
         return stat.S_ISREG(_system.lstat(path).st_mode)
+    # ValueError: the path contains a null character.
     except (OSError, ValueError):
         return False
 
@@ -161,7 +177,7 @@ def read_found(path: str | os.PathLike[str], most: int = LARGEST_FILE) -> bytes:
 
 def read_named(path: str | os.PathLike[str], most: int = LARGEST_FILE) -> bytes:
     """
-    The bytes of the file at *path*, or where a link there leads to.
+    The bytes of the file at *path*, or of the target of a link there.
 
     Raises:
         NotAFileError: It is not a regular file.
@@ -173,6 +189,7 @@ def read_named(path: str | os.PathLike[str], most: int = LARGEST_FILE) -> bytes:
 
 
 def _whole(file: IO[bytes], path: str, most: int) -> bytes:
+    # One byte more shows that there is more, whatever size the file reports, as in /proc.
     data = file.read(most + 1)
     if len(data) > most:
         raise TooLargeError(0, f"is larger than {most:,} bytes", path)
@@ -181,14 +198,17 @@ def _whole(file: IO[bytes], path: str, most: int) -> bytes:
 
 def lines_in(file: IO[bytes], before: int = 0) -> Iterable[bytes]:
     """
-    The lines of *file* from where it stands, with their ends.
+    The lines of *file* from its current position, with their line ends.
 
     Args:
-        before: How many lines are before these.
+        file: An open file.
+        before: Number of lines before the current position, for the number of a line that is too
+            long.
 
     Raises:
         LongLineError: While iterating: a line is too long.
     """
+    # A file below the limit holds no longer line: the lines of the file object need no check.
     status = _system.fstat(file.fileno())
     is_small = stat.S_ISREG(status.st_mode) and status.st_size <= LONGEST_LINE
     return file if is_small else _bounded_lines(file, before)
@@ -208,13 +228,16 @@ def parse_json(data: bytes, loads: Loads | None = None) -> object:
     The value of the JSON text *data*.
 
     Args:
-        loads: A faster reader; the standard one reads what that cannot.
+        data: The text, in UTF-8.
+        loads: A faster parser, such as that of orjson; the standard one is tried where it fails.
 
     Raises:
         ValueError: It is not JSON, nests too deeply, or holds too many values.
     """
+    # Before parsing, which would allocate all values.
     containers = check_values(data)
     value = _loaded(data, loads)
+    # No text nests deeper than it has brackets, so most need no search.
     if containers > DEEPEST and _is_deep(value):
         raise ValueError(f"nested more than {DEEPEST} levels deep")
     return value
@@ -222,11 +245,12 @@ def parse_json(data: bytes, loads: Loads | None = None) -> object:
 
 def check_values(data: bytes) -> int:
     """
-    How many lists and objects the JSON text *data* has at most.
+    An upper bound for the number of lists and objects in the JSON text *data*.
 
     Raises:
         ValueError: It holds too many values.
     """
+    # Brackets and commas in strings count as well; that is much cheaper than parsing.
     containers = data.count(b"[") + data.count(b"{")
     if len(data) > MOST_VALUES and containers + data.count(b",") > MOST_VALUES:
         raise ValueError(f"holds more than {MOST_VALUES:,} values")
@@ -234,7 +258,7 @@ def check_values(data: bytes) -> int:
 
 
 def _loaded(data: bytes, loads: Loads | None) -> object:
-    # Not at import: stores, which read nothing, start faster without.
+    # Not at import: a store reads no JSON, and starts faster without it.
     import json
 
     try:
@@ -242,7 +266,7 @@ def _loaded(data: bytes, loads: Loads | None) -> object:
             try:
                 return loads(data)
             except ValueError:
-                # Faster readers know neither large integers nor half a surrogate.
+                # orjson rejects large integers and unpaired surrogates, which are valid here.
                 pass
         return json.loads(data)
     except RecursionError:
@@ -250,6 +274,7 @@ def _loaded(data: bytes, loads: Loads | None) -> object:
 
 
 def _is_deep(value: object) -> bool:
+    # Level by level, since a recursion would be as deep as the text.
     level = [value]
     for _ in range(DEEPEST + 1):
         level = [inner for each in level for inner in _inside(each)]
@@ -265,7 +290,7 @@ def _inside(value: object) -> Iterable[object]:
 
 
 def line_of(data: bytes, key: str) -> int:
-    """The line, from 1, on which *key* stands first in the JSON text *data*; 1 if it does not."""
+    """The line, from 1, of the first *key* in the JSON text *data*; 1 if it does not occur."""
     import json
 
     place = data.find(json.dumps(key).encode())

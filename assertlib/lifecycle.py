@@ -1,8 +1,8 @@
 """
-What a process declares about itself: how it records, in which trial it is, when
-it is ready, which faults are injected.
+Declarations of a process about itself: how it records, which trial it is in, when it is ready,
+and which faults are injected.
 
-`setup_complete` and `send_event` are those of the Antithesis SDKs.
+`setup_complete` and `send_event` have the names and arguments of the Antithesis SDKs.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .recording.loader import Subscriber
 
+# The first key of a record determines its type, so an event must not start like the SDK's own.
 _RESERVED = ("assertlib_", "antithesis_")
 
 
@@ -34,40 +35,43 @@ def configure(
     max_shard_bytes: int | None = None,
 ) -> None:
     """
-    Change how this process records; what is not given stays as it is.
+    Change how this process records.  An argument that is None leaves its setting unchanged.
 
     Args:
-        mode: ``record`` (never raises), ``raise`` (a violation raises
-            `InvariantViolation`) or ``off``.  From the environment: ``ASSERTLIB``.
-        run_dir: Directory to record into, from now on and with counts from
-            zero; children inherit it.  From the environment: ``ASSERTLIB_RUN_DIR``.
-        features: Which optional parts of the store are on; invariants that
-            `requires` one that is off are dormant.  From the environment:
+        mode: ``record`` (the default; never raises), ``raise`` (a violation raises
+            `InvariantViolation`) or ``off``.  Environment: ``ASSERTLIB``.
+        run_dir: Directory to record into from now on, with counters that start at zero; child
+            processes inherit it.  Environment: ``ASSERTLIB_RUN_DIR``.
+        features: Optional parts of the store by name, True for enabled.  An invariant that
+            `requires` a disabled one is dormant.  Environment:
             ``ASSERTLIB_FEATURES=watch=on,auth=off``.
-        sinks: Where violations and first hits are published: names of modules in
-            ``assertlib.telemetry``, or objects with a ``handle(hit)``.  From the
-            environment: ``ASSERTLIB_SINKS``; by default ``log``.
-        redact: Patterns, as in a shell, of names whose values must not be shown
-            when an assertion comes out false: variables, attributes, fields, keys
-            of details.  From the environment: ``ASSERTLIB_REDACT=*token*,secret``.
-        max_records_per_second: How many records of hits and events may be written each second,
-            and passed to sinks; 0 is without limit.  What goes beyond is dropped and counted.  The
-            first true and the first false hit of each assertion are always written.  From the
-            environment: ``ASSERTLIB_MAX_RECORDS_PER_SECOND``.
-        max_shard_bytes: How large the lines of this process may get on disk, from 65,536; 0 is
-            without limit.  After that, hits are counted, and nothing more is written.  From the
-            environment: ``ASSERTLIB_MAX_SHARD_BYTES``.
+        sinks: Where violations and first true hits are published: names of modules in
+            ``assertlib.telemetry``, or objects with a method ``handle(hit)``.  Environment:
+            ``ASSERTLIB_SINKS``; initially ``log``.
+        redact: Shell patterns of names whose values must not be shown when an assertion is false:
+            variables, attributes, fields and keys of details.  Environment:
+            ``ASSERTLIB_REDACT=*token*,secret``.
+        max_records_per_second: Number of records of hits and events that may be written, and
+            passed to sinks, per second; 0 for no limit.  Records that exceed it are dropped and
+            counted.  The first true and the first false hit of each assertion are always written.
+            Environment: ``ASSERTLIB_MAX_RECORDS_PER_SECOND``.
+        max_shard_bytes: Size limit for the records of this process on disk, in bytes, at least
+            65,536; 0 for no limit.  Beyond it, hits are counted and nothing more is written.
+            Environment: ``ASSERTLIB_MAX_SHARD_BYTES``.
 
     Raises:
-        ValueError: There is no such mode, one text stands where several are wanted, or a limit is
-            none.
+        ValueError: The mode is unknown, a single string was passed for a collection, or a limit is
+            not an integer in its range.
     """
+    # Iterating a string would take each of its characters for a sink or a pattern.
     for name, given in (("sinks", sinks), ("redact", redact)):
         if isinstance(given, str | bytes):
             meant = split_list(str(given)) if isinstance(given, str) else [given]
             raise ValueError(f"{name} must be a list, not {given!r}: write {meant!r}")
     if isinstance(features, str):
         raise ValueError(f"features must be a mapping such as {{'watch': True}}, not {features!r}")
+    # A list, since the recorder reads the patterns twice: to compile them, and for child processes.
+    # Made first, so that a pattern that fails leaves the whole configuration as it was.
     patterns = None if redact is None else [str(pattern) for pattern in redact]
     recorder.configure(
         mode=mode,
@@ -81,24 +85,29 @@ def configure(
 
 
 def mode() -> str:
-    """The mode in force: ``record``, ``raise`` or ``off``."""
+    """Return the current mode: ``record``, ``raise`` or ``off``."""
     return recorder.mode
 
 
 class trial:
     """
-    A unit inside a run: one test, one seed.  A context manager.
+    A unit inside a run, such as one test or one seed.  A context manager.
 
-    It is process-wide; trials nest, and the inner one gets the hits.  Children
-    started inside inherit it; one that outlives it belongs to no trial.
+    A trial is process-wide.  Trials nest, and the inner one receives the hits.  Child processes
+    that are started inside inherit the trial; hits of a child that outlives it belong to no trial.
 
     Args:
-        id: Its name, unique in the run.
-        population: What it is a sample of: configuration and faults, in a few
-            words.  Rates are reported only within a population.
-        seed: What its randomness is made from.
-        sampler: ``seed-random`` (the default with a seed), ``set`` (the default
-            without) or ``guided``.
+        id: Name of the trial, unique in the run.  A name that this process used before gets a
+            number appended.
+        population: The group of comparable trials that this one is drawn from, such as a
+            configuration and its faults, in a few words.  Rates are reported only within a
+            population.
+        seed: Seed of the random choices of the trial; None if it has none.
+        sampler: How trials are drawn: ``seed-random`` (the default with a seed), ``set`` (the
+            default without) or ``guided``.
+
+    Raises:
+        TypeError: The seed is not an integer.
     """
 
     def __init__(
@@ -109,12 +118,13 @@ class trial:
         seed: int | None = None,
         sampler: str | None = None,
     ) -> None:
+        # Rejected here, since readers reject the record of a trial with any other seed.
         if not isinstance(seed, int | None):
             raise TypeError(f"the seed of a trial must be an integer, not {seed!r}")
         self._trial = Trial(
             str(id),
             population=None if population is None else str(population),
-            # Not a bool, which JSON would keep as one.
+            # A bool is an integer to Python, but stays a bool in JSON.
             seed=None if seed is None else int(seed),
             sampler=None if sampler is None else str(sampler),
         )
@@ -124,7 +134,7 @@ class trial:
             recorder.begin_trial(self._trial)
             return self
         except BaseException:
-            # Interrupted: the block is not entered, so nobody else will end it.
+            # An exception of a signal handler: the block is not entered, and so never exited.
             recorder.end_trial(self._trial)
             raise
 
@@ -137,12 +147,14 @@ class trial:
         try:
             recorder.end_trial(self._trial)
         except BaseException:
+            # A signal handler may have raised before or after the end took effect.  Ending a trial
+            # twice is harmless; one that stays open would receive the hits that follow.
             recorder.end_trial(self._trial)
             raise
 
     @property
     def id(self) -> str:
-        """Its name; begun a second time, with a number behind it."""
+        """Name of the trial, with a number appended if this process used it before."""
         return self._trial.id
 
     def __repr__(self) -> str:
@@ -151,25 +163,32 @@ class trial:
 
 def faults(active: Iterable[str], *, breaks: Iterable[str] = ()) -> None:
     """
-    Say which faults are injected from now on; an empty *active* ends them.
+    Declare the faults that are injected from now on.
 
     Args:
-        active: Names of the faults, such as ``kill`` or ``power-cut``.
-        breaks: The assumptions these faults break, in the split_list of the
-            catalog's ``assumes``.  A violation after that, in the same trial, of
-            an invariant that assumes one of them is *out of model*.
+        active: Names of the faults, such as ``kill`` or ``power-cut``; empty when they end.
+        breaks: The assumptions that these faults break, in the words of ``assumes`` in the
+            catalog.  A later violation, in the same trial, of an invariant that assumes one of
+            them is *out of model*.
     """
     recorder.faults(active, breaks)
 
 
 def setup_complete(details: Mapping[str, object] | None = None) -> None:
-    """Say that the system is up and the workload may start."""
+    """Record that the system is up and the workload may start, with optional *details*."""
     body: dict[str, object] = {"status": "complete"}
     recorder.event("setup_complete", details, inside=("antithesis_setup", body))
 
 
 def send_event(event_name: str, details: Mapping[str, object] | None = None) -> None:
-    """Record that something happened, in order with the hits of this process."""
+    """
+    Record an event of the store, in order with the hits of this process.
+
+    Args:
+        event_name: What happened.  A name that starts like a record of the SDK, with
+            ``assertlib_`` or ``antithesis_``, is recorded as ``event NAME``.
+        details: A mapping with context; None for none.
+    """
     name = str(event_name)
     if name.startswith(_RESERVED):
         name = f"event {name}"

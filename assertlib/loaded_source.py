@@ -31,7 +31,8 @@ _FUTURES = 0
 for _name in __future__.all_feature_names:
     _FUTURES |= getattr(__future__, _name).compiler_flag
 
-# Compiled in depending on distances and on the state of the interpreter, without an effect.
+# Instructions without an effect of their own, which come and go with the size of operands
+# elsewhere in the function.
 _IDLE = ("CACHE", "EXTENDED_ARG", "NOP", "RESUME")
 _OPERATIONS = ("COMPARE_OP", "BINARY_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT", "LOAD_CONST")
 _REWRITTEN = "@py_"

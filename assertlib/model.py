@@ -1,32 +1,33 @@
 """
-The words of assertlib as plain data: kinds, locations, sites and the records
-of the wire.
+The vocabulary of assertlib as plain data: kinds, locations, sites and the records of the wire.
 
-Every module of the SDK may import this one, and it imports nothing, so that
-``import assertlib`` stays cheap enough for production stores.
+Every module of the SDK may import this one, and it imports nothing, so that ``import assertlib``
+stays cheap enough for production stores.
 """
 
 from __future__ import annotations
 
+# Type checkers take a constant of this name for true; `typing` itself need not be imported.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Final
 
 PROTOCOL_VERSION: Final = "1.1.0"
-"""Version of the Antithesis wire format that is written and read."""
+"""Version of the Antithesis wire format that the SDK writes and reads."""
 
 
+# Plain classes throughout: `enum` and `dataclasses` would have to be imported.
 class Kind:
     """
-    What an assertion claims about its condition.
+    The claim that an assertion makes about its condition.
 
     Attributes:
-        name: The word used in code, catalog and reports.
-        display_type: The wire's name of the kind.
-        assert_type: The wire's way to judge it.
+        name: The name in code, catalog and reports.
+        display_type: The name on the wire.
+        assert_type: How the wire format judges hits: ``always``, ``sometimes`` or ``reachability``.
         must_hit: Whether never being evaluated is a failure.
-        code: Its number in a counter file.
+        code: The number in a counter file.
     """
 
     __slots__ = ("assert_type", "code", "display_type", "must_hit", "name")
@@ -42,16 +43,20 @@ class Kind:
 
     @property
     def violated_by_false(self) -> bool:
-        """Whether one false hit breaks it (for `unreachable`, every hit is false)."""
+        """Whether one false hit is a violation (all hits of an `unreachable` are false)."""
         return self is not SOMETIMES
 
     def __repr__(self) -> str:
         return f"<Kind {self.name}>"
 
+    # Kinds are compared by identity, so unpickling returns the existing object.
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return kind_named, (self.name,)
 
 
+# The codes stand in counter files, which later versions read: they never change.  Each pair of
+# assert type and must_hit occurs once, since records of other SDKs are recognized by it if their
+# display type is unknown.
 ALWAYS = Kind(1, "always", "Always", "always", must_hit=True)
 ALWAYS_OR_UNREACHABLE = Kind(
     2, "always_or_unreachable", "AlwaysOrUnreachable", "always", must_hit=False
@@ -68,21 +73,21 @@ _BY_DISPLAY_TYPE = {kind.display_type: kind for kind in KINDS}
 
 def kind_named(name: str) -> Kind:
     """
-    The kind with that *name*.
+    Return the kind with that *name*.
 
     Raises:
-        KeyError: There is no such kind.
+        KeyError: No kind has that name.
     """
     return _BY_NAME[name]
 
 
 def kind_coded(code: int) -> Kind | None:
-    """The kind with that number in a counter file, if any."""
+    """Return the kind with that number in a counter file, if any."""
     return _BY_CODE.get(code)
 
 
 def kind_displayed(display_type: str) -> Kind | None:
-    """The kind of a wire record's ``display_type``, if any."""
+    """Return the kind with the ``display_type`` of a wire record, if any."""
     return _BY_DISPLAY_TYPE.get(display_type)
 
 
@@ -123,27 +128,28 @@ class Location:
 
 
 NOWHERE = Location("", "", "", 0)
+"""The place of a hit whose caller is not available."""
 
 
 class Site:
     """
-    Where an assertion stands, as found by reading the source.
+    The location of an assertion, found by reading the source.
 
     Attributes:
-        kind: What it claims.
-        message: Its name, unique in a target.
-        invariant: Id of the invariant it protects, with ``#clause`` if it cites one;
-            empty if the source names one, but not literally.
+        kind: The claim of the assertion.
+        message: Name of the assertion, unique in a target.
+        invariant: Id of the invariant that it protects, with ``#clause`` if it cites one; empty
+            if the source names one other than by a literal, None if it names none.
         file: Path relative to the project, with ``/``.
-        qualname: Enclosing function, ``<module>`` outside of any.
+        qualname: Enclosing function; ``<module>`` at module level.
         line: First line of the call, from 1.
         column: First column of the call, from 1.
         condition: Source text of the condition.
-        fingerprint: Hash of the condition that survives moving, reformatting and
-            renaming of local variables.
+        fingerprint: Hash of the condition that does not change when the code is moved or
+            reformatted, or when local variables are renamed.
         origin: Message of the derived assertion that this one is part of, or its own.
-        form: Name of the primitive that is called, as in ``always_greater_than``.
-        owner: Name of the class that its function stands in, if it does.
+        form: Name of the function that is called, such as ``always_greater_than``.
+        owner: Name of the class that contains the function; empty for none.
     """
 
     __slots__ = (
@@ -187,27 +193,28 @@ class Site:
         self.condition = condition
         self.fingerprint = fingerprint
         self.origin = message if origin is None else origin
+        # Runs of earlier versions have no form: then it is the plain call of the kind.
         self.form = form or kind.name
         self.owner = owner
 
     def as_dict(self) -> dict[str, object]:
-        """Plain data for JSON; `site_from_dict` reads it back."""
+        """Return plain data for JSON; `site_from_dict` reads it back."""
         data: dict[str, object] = {name: getattr(self, name) for name in sorted(self.__slots__)}
         data["kind"] = self.kind.name
         return data
 
     def renamed(self, now: Callable[[str], str]) -> Site:
-        """The same site under the names that *now* gives."""
+        """Return a copy whose message and origin are mapped by *now*, from old names to new."""
         names = {"message": now(self.message), "origin": now(self.origin)}
         return site_from_dict({**self.as_dict(), **names})
 
     def protecting(self, invariant: str) -> Site:
-        """The same site, with the invariant that it protects according to the catalog."""
+        """Return a copy that cites the *invariant* that the catalog assigns to it."""
         return site_from_dict({**self.as_dict(), "invariant": invariant})
 
     @property
     def is_python(self) -> bool:
-        """Whether it could name its invariant itself."""
+        """Whether it stands in Python, and so cites its invariant itself, not in the catalog."""
         return self.file.endswith((".py", ".pyi"))
 
     def __eq__(self, other: object) -> bool:
@@ -220,18 +227,20 @@ class Site:
         return f"<Site {self.kind.name} {self.message!r} {self.file}:{self.line}>"
 
 
-_MOST_LINES = 1 << 31
+_LINE_LIMIT = 1 << 31
+# Characters of a damaged value that an error message quotes.
 _SHOWN = 60
 
 
 def site_from_dict(data: Mapping[str, object]) -> Site:
     """
-    Read what `Site.as_dict` wrote.
+    Read a site that `Site.as_dict` wrote.
 
     Raises:
-        KeyError: A field is missing.
+        KeyError: A field is missing, or the kind is unknown.
         ValueError: A field has the wrong type.
     """
+    # A run directory may come from another machine, so each field is checked.
 
     def text(name: str) -> str:
         value = data[name]
@@ -242,7 +251,8 @@ def site_from_dict(data: Mapping[str, object]) -> Site:
 
     def number(name: str) -> int:
         value = data[name]
-        if type(value) is not int or not 0 <= value < _MOST_LINES:
+        # By type, since JSON's true would pass as an integer.
+        if type(value) is not int or not 0 <= value < _LINE_LIMIT:
             msg = f"{name} of an assertion must be an integer from 0, not {repr(value)[:_SHOWN]}"
             raise ValueError(msg)
         return value
@@ -258,7 +268,7 @@ def site_from_dict(data: Mapping[str, object]) -> Site:
         condition=text("condition"),
         fingerprint=text("fingerprint"),
         origin=text("origin"),
-        # Runs that were recorded before there were these have none.
+        # Absent in runs that were recorded by earlier versions.
         form=text("form") if "form" in data else "",
         owner=text("owner") if "owner" in data else "",
     )
@@ -270,26 +280,29 @@ def invariant_and_clause(reference: str) -> tuple[str, str | None]:
     return identifier, clause or None
 
 
-# Names of derived assertions; foreign readers see them as ordinary ones.
+# Names of derived assertions.  Records on the wire, renames in the catalog and stored evidence
+# contain them, so a changed suffix would lose the history of each such assertion.
 
 
 def antecedent_message(message: str) -> str:
-    """Name of the sometimes half of an ``always_if``."""
+    """Return the name of the sometimes half of an ``always_if``."""
     return f"{message} [antecedent]"
 
 
 def false_message(message: str) -> str:
-    """Name of the must-be-seen-false half of a ``sometimes_both``."""
+    """Return the name of the half of a ``sometimes_both`` that has to be seen false."""
     return f"{message} [false]"
 
 
 def bucket_message(message: str, bucket: str) -> str:
-    """Name of one bucket of a ``sometimes_each``."""
+    """Return the name of one bucket of a ``sometimes_each``."""
     return f"{message} [bucket={bucket}]"
 
 
 def bucket_of(value: object) -> str:
-    """Name of the bucket that *value* falls into: its text, or the name of an enum's member."""
+    """Return the bucket of *value*: the name of an enum's member, a string itself or a `repr`."""
+    # The scanner names the buckets of a literal *expected* by this function too: both must agree.
+    # A member of an enum is recognized by its class, without an import of `enum`.
     name = getattr(value, "name", None)
     if isinstance(name, str) and hasattr(type(value), "__members__"):
         return name
@@ -297,10 +310,12 @@ def bucket_of(value: object) -> str:
 
 
 def origin_and_part(message: str) -> tuple[str, str]:
-    """The assertion that a derived one belongs to, and the rest of its name; empty if it is none."""
+    """Split *message* into the assertion it derives from and a suffix, empty if it is its own."""
+    # A name that consists of a suffix alone is an ordinary one.
     for suffix in (antecedent_message(""), false_message("")):
         if message.endswith(suffix) and message != suffix:
             return message.removesuffix(suffix), suffix
+    # From the right, since the message may contain the mark itself.
     head, mark, rest = message.rpartition(" [bucket=")
     if head and rest.endswith("]"):
         return head, mark + rest
@@ -312,10 +327,17 @@ OTHER_BUCKET = "other"
 
 def claimed_kinds(kind: Kind, message: str, *, has_antecedent: bool) -> frozenset[str]:
     """
-    The kinds of evidence that an assertion gives its invariant.
+    Return the kinds of evidence that an assertion contributes to its invariant.
 
-    An ``always_if`` (*has_antecedent*) must be put to the test, so it is also an
-    always; an antecedent, and the bucket for what was not expected, claim nothing.
+    Args:
+        kind: The claim of the assertion.
+        message: Name of the assertion.
+        has_antecedent: Whether it is the main half of an ``always_if``.
+
+    Returns:
+        Names of kinds, as in ``expects`` of the catalog.  An ``always_if`` has to be put to the
+        test, so it counts as an always too.  Its antecedent, and the bucket of values that were
+        not expected, claim nothing.
     """
     if message.endswith((antecedent_message(""), bucket_message("", OTHER_BUCKET))):
         return frozenset()
@@ -326,7 +348,14 @@ def assert_record(
     kind: Kind, message: str, location: Location, *, hit: bool, condition: bool
 ) -> dict[str, object]:
     """
-    Body of an ``antithesis_assert`` record, without details.
+    Return the body of an ``antithesis_assert`` record, without details.
+
+    Args:
+        kind: The claim of the assertion.
+        message: Name of the assertion; it is both id and message on the wire.
+        location: The place of the assertion.
+        hit: False for a declaration, True for an evaluation.
+        condition: The outcome; False for a declaration.
 
     Source: the assertion schema of the Antithesis fallback SDK, protocol 1.1.0.
     """

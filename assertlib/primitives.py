@@ -35,6 +35,7 @@ from .recording import fast_path, interrupts
 from .recording.recorder import recorder
 from .recording.reprs import bounded_repr
 from .recording.settings import OFF
+from .recording.trials import describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,8 +127,7 @@ def brief(hit: Hit) -> str:
     if hit.details is not None:
         lines.append(f"  details: {hit.details}")
     if hit.trial is not None:
-        seed = "" if hit.seed is None else f" (seed {hit.seed})"
-        lines.append(f"  trial: {hit.trial}{seed}")
+        lines.append(f"  trial: {describe(hit.trial, hit.seed)}")
     # Imported at the first violation: a store without one starts faster.
     from .control_characters import escaped
 
@@ -276,7 +276,7 @@ def _why_not_callable(condition: object) -> str | None:
     coroutine, generator, async_generator = 0x80, 0x20, 0x200
     # A method or a module's function as condition, as in ``always(store.is_open, ...)``, is most
     # likely one whose parentheses were forgotten.  It is true as an object, which must not pass,
-    # and calling it could have effects that nobody asked for.
+    # and a call could have effects of its own.
     if not isinstance(condition, _Function):
         return f"its condition is {_described(condition)}, not a truth value: call it"
     code = condition.__code__

@@ -96,7 +96,7 @@ def start(config: pytest.Config) -> Session:
     given = os.environ.get(RUN_DIR_ENV)
     run_dir = Path(given) if given else new_run(project)
     try:
-        # The owner has described the run already.
+        # A run that exists was described by its owner.
         if not (run_dir / RUN_FILE).exists():
             make_directory(run_dir)
             describe_run(run_dir, checked, project, ["pytest", *sys.argv[1:]])
@@ -198,6 +198,8 @@ class Session:
         if call.when == "setup" and call.excinfo is not None:
             self._collect(item)
         report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value, InvariantViolation):
+            _shorten(report, call.excinfo.value)
         setattr(report, _CLAIMS, self._claims)
         self._claims = []
         return report
@@ -428,6 +430,14 @@ def _hide_our_frames(violation: InvariantViolation) -> None:
         trace = trace.tb_next
     if last is not None:
         last.tb_next = None
+
+
+def _shorten(report: pytest.TestReport, violation: InvariantViolation) -> None:
+    """Name assertion and invariant in the short summary, which is cut to the terminal."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        invariant = f" {violation.invariant}" if violation.invariant else ""
+        crash.message = escaped(f"violated{invariant}: {violation.message}")
 
 
 def _give_examples_trials(item: pytest.Item) -> None:

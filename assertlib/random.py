@@ -1,9 +1,8 @@
 """
-Randomness that a deterministic platform can decide, with the names of the
-Antithesis Python SDK 0.4.0.
+Randomness that a deterministic platform can control, with the names of the Antithesis Python SDK
+0.4.0.
 
-Ask at the moment of the decision; don't keep values or seed a generator with
-them.
+Draw a value when it is needed; don't store values or seed a generator with them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ _NO_STATE = "the state of this generator is the platform's; it cannot be read or
 
 
 def _usual() -> int:
-    """From the platform, if there is one, else from the system."""
+    """A word from the platform if there is one, otherwise from the `random` module."""
+    # The module's shared generator: a program that seeds it repeats its choices.
     platform = load_platform()
     return _random.getrandbits(_WORD) if platform is None else platform.random()
 
@@ -30,7 +30,11 @@ _source: Callable[[], int] = _usual
 
 
 def decided_by(source: Callable[[], int] | None) -> None:
-    """Let *source* make the words of 64 bits from now on; None for what does it usually."""
+    """
+    Draw all 64-bit words from *source* from now on; None restores the default.
+
+    A simulated trial draws them from its tape.
+    """
     global _source
     _source = source or _usual
 
@@ -42,14 +46,15 @@ def get_random() -> int:
 
 def random_choice(things: list[T]) -> T:
     """
-    One of *things*, each as likely as the other.
+    One of *things*, each with the same probability.
 
     Raises:
-        IndexError: There are none.
+        IndexError: *things* is empty.
     """
     if not things:
         msg = "cannot choose from an empty sequence"
         raise IndexError(msg)
+    # `randrange` is unbiased; a remainder of one word would favour the first things.
     return things[AntithesisRandom().randrange(len(things))]
 
 
@@ -57,10 +62,11 @@ class AntithesisRandom(_random.Random):
     """A `random.Random` that draws every bit from `get_random`."""
 
     def seed(self, a: Any = None, version: int = 2) -> None:
-        """Nothing is seeded: the state of this generator is the platform's."""
+        """Do nothing: the platform owns the state of this generator."""
 
     def random(self) -> float:
-        """A number in [0, 1) of 53 random bits."""
+        """A number in [0, 1) with 53 random bits."""
+        # As many as the mantissa of a float holds, so that the result is never rounded up to 1.
         return (get_random() >> (_WORD - 53)) / (1 << 53)
 
     def getrandbits(self, k: int, /) -> int:
@@ -72,6 +78,7 @@ class AntithesisRandom(_random.Random):
         """
         if k < 0:
             raise ValueError("number of bits must be non-negative")
+        # Whole words are drawn, and the surplus bits of the last one dropped.
         words = -(-k // _WORD)
         value = 0
         for _ in range(words):
@@ -80,14 +87,18 @@ class AntithesisRandom(_random.Random):
 
     def getstate(self) -> NoReturn:
         """
+        Refuse to return a state.
+
         Raises:
-            NotImplementedError: The state is the platform's.
+            NotImplementedError: The platform owns the state.
         """
         raise NotImplementedError(_NO_STATE)
 
     def setstate(self, state: Any, /) -> NoReturn:
         """
+        Refuse to set a state.
+
         Raises:
-            NotImplementedError: The state is the platform's.
+            NotImplementedError: The platform owns the state.
         """
         raise NotImplementedError(_NO_STATE)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _REFUSED = (
-    # The mark of UTF-32 begins with that of UTF-16.
+    # UTF-32 first, since its mark begins with that of UTF-16.
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
@@ -25,7 +25,7 @@ class EncodingError(ValueError):
     A text is not UTF-8.
 
     Attributes:
-        found: The encoding, or the first bad byte, without the remedy.
+        found: The encoding or the first invalid byte, without the remedy.
     """
 
     def __init__(self, found: str) -> None:
@@ -35,7 +35,7 @@ class EncodingError(ValueError):
 
 def unmarked(data: bytes) -> bytes:
     """
-    Strip the byte order mark of UTF-8 from *data*, which is a text or begins one.
+    Strip the byte order mark of UTF-8 from *data*, a text or its beginning.
 
     Raises:
         EncodingError: The text is UTF-16 or UTF-32.
@@ -44,7 +44,8 @@ def unmarked(data: bytes) -> bytes:
         if data.startswith(mark):
             raise EncodingError(f"is {name}")
     even, odd = data[:4:2], data[1:4:2]
-    # Without a mark: every text that we read begins with ASCII.
+    # UTF-16 without a mark: the texts that are read here begin with ASCII, so every other byte of
+    # the first four is zero.
     if len(data) > 3 and (all(even) > any(odd) or all(odd) > any(even)):
         raise EncodingError("is UTF-16")
     return data.removeprefix(codecs.BOM_UTF8)

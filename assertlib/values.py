@@ -1,11 +1,11 @@
 """
-What an expression holds, found without running any of the store's code.
+Evaluates expressions without running any code of the store.
 
-Names, attributes that stand in an object, its slots or its class, and constant
-subscripts of builtin containers are looked up; what they hold is compared only
-where that is Python's own doing.  Everything else is unknown.
+Names, attributes that are stored in an object, its slots or its class, and constant subscripts of
+builtin containers are looked up.  Values are compared only where Python's own code does the
+comparison.  Everything else is unknown.
 
-Loaded after an assertion has come out false, never before.
+Imported after an assertion has evaluated to false, never before.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 ELEMENTS_LIMIT = 10_000
-"""How many elements are looked at for one condition, in `all`, `any` and ``in``."""
+"""Elements examined for one condition, in `all`, `any` and ``in`` together."""
 
+# A missing attribute, or a name whose value existed only while the condition was evaluated.
 _GONE = object()
 _PLAIN = (int, str, float, bytes, bool, type(None))
+# Classes whose special methods are C code of the interpreter.
 _NATIVE = (*_PLAIN, object)
 _CONTAINERS = (list, tuple, set, frozenset, dict)
 
@@ -42,54 +44,67 @@ _RELATIONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 }
 
 
-class Unknown(Exception):  # noqa: N818 (it is no error)
-    """It would take the store's code, or too long, to find a value."""
+class Unknown(Exception):  # noqa: N818 (not an error)
+    """A value cannot be determined without code of the store, or only in too many steps."""
 
 
 class Names:
-    """What names mean in a condition: variables of its frame, and of elements looked at."""
+    """
+    The scope of a condition: the variables of its frame, and those of loops inside it.
+
+    Args:
+        frame: The frame in which the condition was evaluated.
+        inner: Names bound inside the condition, which hide those of the frame.
+    """
 
     def __init__(self, frame: FrameType, inner: Mapping[str, object] | None = None) -> None:
         self._frame = frame
         self._inner = inner or {}
 
     def within(self, inner: Mapping[str, object]) -> Names:
-        """The same, where some names mean something else."""
+        """The scope with the names *inner* bound as well."""
         return Names(self._frame, {**self._inner, **inner})
 
     def without(self, names: Iterable[str]) -> Names:
-        """The same, where the values of some names are gone."""
+        """The scope in which *names* have no value any more."""
         return self.within(dict.fromkeys(names, _GONE))
 
     def value(self, name: str) -> object:
         """
+        The value of *name*.
+
         Raises:
             Unknown: It has no value here, or none any more.
         """
+        # `f_locals` of a function includes what it uses of the functions around it.
         for scope in (self._inner, self._frame.f_locals, self._frame.f_globals):
             if name in scope:
+                # An outer variable of the same name must not be shown instead.
                 if scope[name] is _GONE:
                     break
                 return scope[name]
         raise Unknown
 
     def mangled(self, name: str) -> str:
-        """*name* as the compiler has it: a private one begins with that of its class."""
+        """*name* as the compiler mangles it: a private name gets the prefix of its class."""
         if not name.startswith("__") or name.endswith("__"):
             return name
+        # In a qualified name, ``<locals>`` follows a function, and any other name a class.
         parts = self._frame.f_code.co_qualname.split(".")
         classes = [one for one, inner in pairwise(parts) if "<locals>" not in (one, inner)]
+        # Source: Python Language Reference, "Private name mangling".
         owner = classes[-1].lstrip("_") if classes else ""
         return f"_{owner}{name}" if owner else name
 
     def is_gone(self, name: str) -> bool:
-        """Whether it belonged to the condition itself."""
+        """Whether *name* was bound inside the condition."""
         return self._inner.get(name) is _GONE
 
     def is_builtin(self, node: ast.expr, names: tuple[str, ...]) -> bool:
-        """Whether *node* is one of the builtins called *names*."""
+        """Whether *node* refers to one of the builtins *names*, and is not shadowed."""
         if not isinstance(node, ast.Name) or node.id not in names:
             return False
+        # A variable of that name hides the builtin.
         if any(node.id in each for each in (self._inner, self._frame.f_locals)):
             return False
         meant = self._frame.f_globals.get(node.id, self._frame.f_builtins.get(node.id))
@@ -98,11 +113,12 @@ class Names:
 
 class Element:
     """
-    One element of what an `all` or `any` goes through.
+    One element that an `all` or `any` iterates over.
 
     Attributes:
-        place: The expression it stands at, empty if it has none of its own.
-        key: What it stands under in a dict.
+        place: An expression for the element, such as ``rows[1]``; empty if there is none.
+        value: The element itself.
+        key: Its key, if it comes from a dict.
     """
 
     def __init__(self, place: str, value: object, key: object = None) -> None:
@@ -113,17 +129,18 @@ class Element:
 
 class Quantified:
     """
-    An `all` or `any`, and how it comes out.
+    An `all` or `any` and its outcome.
 
     Attributes:
-        source: What the elements come from.
-        is_plain: Whether they come from there only, and at once.
-        target: What an element is called; None if the elements themselves are asked.
-        test: What is asked of each element.
-        outcome: What it comes to.
-        count: How many elements were asked.
-        deciding: The element that decided it; None if all were alike.
-        inside: What names mean for that element.
+        source: The expression that yields the elements.
+        is_plain: Whether a single loop, not asynchronous, yields them.
+        target: The loop variable; None if the elements themselves are tested.
+        test: The expression that is tested for each element, likewise.
+        filters: The conditions of the loop's ``if`` clauses.
+        outcome: The value of the whole.
+        count: Number of elements that were tested.
+        deciding: The first element that decided the outcome; None if no single one did.
+        inside: The scope in which that element was tested.
     """
 
     def __init__(self, argument: ast.expr, names: Names) -> None:
@@ -144,19 +161,28 @@ class Quantified:
 
     @property
     def container(self) -> ast.expr:
-        """What holds the elements: for ``index.values()``, ``index``."""
+        """The expression for the container: ``index`` if the source is ``index.values()``."""
         view = self.source.func if isinstance(self.source, ast.Call) else None
         return view.value if isinstance(view, ast.Attribute) else self.source
 
 
 class Evaluator:
-    """Finds the values in one condition; every method raises `Unknown` where it may not look."""
+    """
+    Evaluates parts of one condition.
+
+    All its methods raise `Unknown` for a value that only code of the store could determine.
+    """
 
     def __init__(self) -> None:
         self._left = ELEMENTS_LIMIT
 
     def value(self, node: ast.expr, names: Names) -> object:
-        """What *node* holds."""
+        """
+        The value of *node* in the scope *names*.
+
+        Raises:
+            Unknown: It is an expression that may run code of the store.
+        """
         match node:
             case ast.Constant():
                 return node.value
@@ -166,6 +192,7 @@ class Evaluator:
                 return _attribute(self.value(node.value, names), names.mangled(node.attr))
             case ast.Subscript(slice=ast.Constant(value=key)):
                 return _item(self.value(node.value, names), key)
+            # A negative literal.
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
                 return -number
             case ast.UnaryOp(op=ast.Not()):
@@ -176,12 +203,13 @@ class Evaluator:
                 return self._compared(node, names)
             case ast.Tuple():
                 return tuple(self.value(each, names) for each in node.elts)
+            # `all` and `any` are the only calls that are repeated.
             case ast.Call():
                 return self.quantified(node, names).outcome
         raise Unknown
 
     def truth(self, node: ast.expr, names: Names) -> bool:
-        """Whether *node* is true."""
+        """Whether *node* is true in the scope *names*."""
         return _truth(self.value(node, names))
 
     def _joined(self, node: ast.BoolOp, names: Names) -> object:
@@ -202,6 +230,7 @@ class Evaluator:
         return True
 
     def _holds(self, relation: ast.cmpop, left: object, right: object) -> bool:
+        # Identity runs no code, so it may be asked of any object.
         if isinstance(relation, ast.Is | ast.IsNot):
             return (left is right) is isinstance(relation, ast.Is)
         if isinstance(relation, ast.Eq | ast.NotEq) and _is_identity(left) and _is_identity(right):
@@ -210,11 +239,13 @@ class Evaluator:
         self._require_native(right)
         try:
             return _RELATIONS[type(relation)](left, right)
+        # Such as ``1 < "a"``, in a part that the condition itself did not reach.
         except TypeError:
             raise Unknown from None
 
     def _require_native(self, value: object) -> None:
-        """Let only pass what is compared by Python's own code."""
+        """Reject a value whose comparison may run code of the store."""
+        # Containers compare their elements; a nested container is rejected, since it is not plain.
         elements = self._taken(value) if type(value) in _CONTAINERS else [value]
         if type(value) is dict:
             elements += value.values()
@@ -222,12 +253,18 @@ class Evaluator:
             raise Unknown
 
     def quantified(self, call: ast.Call, names: Names) -> Quantified:
-        """How an `all` or `any` comes out."""
+        """
+        Evaluate *call*, an `all` or `any`.
+
+        Raises:
+            Unknown: It is another call, or a test may run code of the store.
+        """
         if not names.is_builtin(call.func, ("all", "any")) or len(call.args) != 1:
             raise Unknown
         found = Quantified(call.args[0], names)
         if not found.is_plain:
             raise Unknown
+        # Over no elements, `all` is true and `any` is false.
         found.outcome = of_all = names.is_builtin(call.func, ("all",))
         for element in self._elements(found.source, names):
             inside = names.within(_bindings(found.target, element.value))
@@ -248,6 +285,7 @@ class Evaluator:
                 return [Element(_place_of(each), self.value(each, names)) for each in node.elts]
             case ast.Call(func=ast.Attribute(attr="keys" | "values" | "items" as view), args=[]):
                 owner = self.value(node.func.value, names)  # type: ignore[attr-defined]
+                # A subclass may compute its keys and values.
                 if type(owner) is not dict:
                     raise Unknown
                 keys = self._taken(owner)
@@ -263,7 +301,7 @@ class Evaluator:
         return [Element("", each) for each in elements]
 
     def _taken(self, container: object) -> list[object]:
-        """The elements of a builtin container, if they are few enough."""
+        """The elements of a builtin container, counted against the limit of the condition."""
         if type(container) not in _CONTAINERS:
             raise Unknown
         elements: list[object] = list(container)  # type: ignore[call-overload]
@@ -282,7 +320,7 @@ def _place(name: str, key: object) -> str:
 
 
 def _bindings(target: ast.expr | None, element: object) -> dict[str, object]:
-    """The names that an element gets."""
+    """The names that the loop variable *target* binds for *element*."""
     match target:
         case None:
             return {}
@@ -297,13 +335,14 @@ def _bindings(target: ast.expr | None, element: object) -> dict[str, object]:
 def _truth(value: object) -> bool:
     if type(value) in (*_PLAIN, *_CONTAINERS):
         return bool(value)
+    # An object that defines neither method is true.
     if _definer(value, "__bool__") is None and _definer(value, "__len__") is None:
         return True
     raise Unknown
 
 
 def _is_plain(value: object) -> bool:
-    """Whether it is a number or text, or of a subclass that compares like them."""
+    """Whether *value* is a number, text or None, or of a subclass that inherits the comparisons."""
     if type(value) in _PLAIN:
         return True
     return is_a(value, _PLAIN) and all(
@@ -312,22 +351,23 @@ def _is_plain(value: object) -> bool:
 
 
 def _is_identity(value: object) -> bool:
-    """Whether ``==`` asks if it is the very same object."""
+    """Whether ``==`` compares *value* by identity."""
     return _definer(value, "__eq__") is object and _definer(value, "__ne__") is object
 
 
 def is_a(value: object, classes: type | tuple[type, ...]) -> bool:
-    """Like `isinstance`, which would ask the object itself for its class."""
+    """Like `isinstance`, which would run a ``__class__`` property of *value*."""
     return issubclass(type(value), classes)
 
 
 def _definer(value: object, name: str) -> type | None:
-    """The class that gives *value* the method *name*."""
+    """The class from which *value* has the method *name*; None if no class defines it."""
     return next((cls for cls in type(value).__mro__ if name in vars(cls)), None)
 
 
 def _attribute(owner: object, name: str) -> object:
     standing = _in_classes(type(owner), name)
+    # A slot is read by C code; any other descriptor, such as a property, may run code of the store.
     if type(standing) is MemberDescriptorType:
         try:
             return standing.__get__(owner, type(owner))
@@ -338,6 +378,7 @@ def _attribute(owner: object, name: str) -> object:
     if is_a(owner, type):
         return _of_class(owner, name)  # type: ignore[arg-type]
     try:
+        # Bypasses a `__getattribute__` of the class.
         attributes = object.__getattribute__(owner, "__dict__")
     except AttributeError:
         attributes = {}
@@ -351,7 +392,7 @@ def _attribute(owner: object, name: str) -> object:
 def _of_class(owner: type, name: str) -> object:
     members = vars(owner).get("_member_map_")
     if type(members) is dict and name in members:
-        # A member of an Enum.
+        # In the namespace of an Enum, a descriptor may stand for a member, as for one called `name`.
         return members[name]
     standing = _in_classes(owner, name)
     if standing is _GONE or _definer(standing, "__get__") is not None:
@@ -364,6 +405,7 @@ def _in_classes(cls: type, name: str) -> object:
 
 
 def _item(owner: object, key: object) -> object:
+    # The exact classes: a subclass may define `__getitem__` or `__missing__`.
     if type(owner) not in (dict, list, tuple):
         raise Unknown
     try:

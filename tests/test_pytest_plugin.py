@@ -133,6 +133,12 @@ def test_a_violation_raises_in_the_test_and_explains_itself(project):
     assert "Callers take zero for never written." in done.stdout
 
 
+def test_the_short_summary_names_assertion_and_invariant(project):
+    project.write("test_store.py", "import store\ndef test_put(): store.put(-1)\n")
+    summary = project.pytest().stdout.splitlines()[-2]
+    assert summary.endswith("- violated kv.positive: a revision is positive"), summary
+
+
 def test_a_violation_ends_the_test_at_its_place(project):
     project.write(
         "test_store.py",

@@ -251,7 +251,7 @@ def _check_reproductions(config: Config, catalog: Catalog) -> Iterator[Finding]:
         for name in sorted(names - defects):
             # Tests are named like node ids of pytest; only the file part is checked.
             if not (config.root / name.partition("::")[0]).is_file():
-                yield _at_entry(entry, "AL402", f"there is no seeded defect or test {name!r}")
+                yield _at_entry(entry, "AL402", f"no seeded defect or test {name!r} exists")
 
 
 def _at_entry(entry: Entry, code: str, text: str) -> Finding:

@@ -53,6 +53,7 @@ class Target(BaseModel):
     defects: str = ""
     """Directory of seeded defects, which are patches of its parent directory."""
 
+    # Targets share a review lock if their catalogs compare equal.
     @field_validator("catalog")
     @classmethod
     def _normal(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -95,6 +96,7 @@ class Config:
         self.root = root
         self.file = file
         self.targets = table.targets
+        # Without an explicit default, the first target in the file.
         self.default_target = table.default_target or next(iter(table.targets), None)
 
     def target(self, name: str | None = None) -> tuple[str, Target]:
@@ -118,7 +120,7 @@ class Config:
         if wanted not in self.targets and wanted in SHIPPED_TARGETS:
             return wanted, SHIPPED_TARGETS[wanted]
         if wanted not in self.targets:
-            hint = did_you_mean(wanted, self.targets) or f"there are: {', '.join(self.targets)}"
+            hint = did_you_mean(wanted, self.targets) or f"available: {', '.join(self.targets)}"
             place = FILE if self.file is None else self.file
             raise ConfigError(f"{place}: there is no target {wanted!r}; {hint}")
         return wanted, self.targets[wanted]
@@ -206,6 +208,7 @@ def _read(file: Path) -> Config | None:
         return None
     try:
         table = _Table.model_validate(tool["assertlib"])
+    # The text of a ValidationError is in terms of Python, so it is replaced.
     except ValidationError as error:
         raise ConfigError(_described(file, text, error)) from None
     return Config(file.parent, file, table)
@@ -219,6 +222,7 @@ def _described(file: Path, text: str, error: ValidationError) -> str:
         line, column = nearest(places, where)
         key = str(where[-1])
         hint = did_you_mean(key, _valid_keys(problem["loc"]))
+        # Only an unknown key can be a misspelled one; a wrong value is described by pydantic.
         if problem["type"] == "extra_forbidden":
             problem_text = f"unknown key {key!r}; {hint or 'remove it'}"
         else:

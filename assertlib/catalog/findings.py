@@ -62,6 +62,7 @@ class Finding:
 
     def seen_from(self, place: str) -> Finding:
         """Return a copy for a working directory from which *place* is the path to the project."""
+        # An absolute path, as of a shipped catalog, is kept by `join`.
         return replace(self, file=posixpath.join(place, self.file))
 
     @property

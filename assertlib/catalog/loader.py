@@ -299,7 +299,7 @@ class _FileReader:
 
     def _add(self, entry: Entry) -> None:
         other = self._catalog.entries.get(entry.id)
-        # The first one wins, and evidence keeps counting for it.
+        # The first one stays in use; the finding stands at the second.
         if other is None:
             self._catalog.entries[entry.id] = entry
             return

@@ -1,9 +1,8 @@
 """
-Where the keys of a TOML file stand, which `tomllib` does not tell.
+The positions of keys in a TOML file, which `tomllib` does not provide.
 
-A small tokeniser: table headers and the keys below them; strings, comments
-and whatever is inside brackets are passed over.  Keys inside inline tables
-have the place of their owner.
+A small tokeniser finds table headers and the keys below them, and skips strings, comments and
+everything inside brackets.  A key inside an inline table has the position of its owner.
 """
 
 from __future__ import annotations
@@ -20,28 +19,32 @@ _LITERAL = r"'[^'\n]*'"
 _KEY = rf"(?:[A-Za-z0-9_-]+|{_BASIC}|{_LITERAL})"
 _DOTTED = re.compile(rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*")
 _PART = re.compile(_KEY)
+# One or two quotation marks may stand right before the three that close a multi-line string.
 _MULTI_LINE = r'"""(?:[^\\]|\\.)*?"{3,5}' + r"|'''.*?'{3,5}"
 _COMMENT = r"\#[^\n]*"
+# Multi-line strings first: the first two of three quotation marks would match as an empty string.
 _SKIPPED = re.compile(f"{_MULTI_LINE}|{_BASIC}|{_LITERAL}|{_COMMENT}", re.DOTALL)
 _PLAIN = re.compile(r"""[^\n\[\]{}"'#]+""")
 _SPACE = re.compile(rf"(?:[ \t\r\n]|{_COMMENT})*")
 
 
 def positions(text: str) -> dict[Path, Position]:
-    """Line and column, from 1, of each table and key."""
+    """Return line and column, from 1, of each table and key in TOML *text*."""
     found: dict[Path, Position] = {}
     line, counted = 1, 0
     for path, offset in _keys(text):
+        # Counted from the previous key on, so that a large file takes linear time.
         line += text.count("\n", counted, offset)
         counted = offset
         place = (line, offset - text.rfind("\n", 0, offset))
         for end in range(1, len(path) + 1):
+            # A table may exist through its keys or subtables only; the first of them is its place.
             found.setdefault(path[:end], place)
     return found
 
 
 def nearest(found: dict[Path, Position], path: Path) -> Position:
-    """The place of *path*, or of the innermost owner that has one."""
+    """Return the position of *path* in *found*, or of its innermost owner that has one."""
     while path:
         if path in found:
             return found[path]
@@ -62,7 +65,7 @@ def _keys(text: str) -> Iterator[tuple[Path, int]]:
             start += 1
         key = _DOTTED.match(text, start)
         if key is None:
-            # Not TOML from here on; whoever parses it says so.
+            # Not TOML from here on, which the parser reports.
             return
         if brackets:
             table = _table(_names(key[0]), arrays, is_array=brackets == 2)
@@ -97,6 +100,7 @@ def _table(names: tuple[str, ...], arrays: dict[Path, int], *, is_array: bool) -
     path: Path = ()
     for name in names[:-1]:
         path = (*path, name)
+        # In a header, the name of an array of tables stands for its latest element.
         if path in arrays:
             path = (*path, arrays[path])
     path = (*path, names[-1])

@@ -1,11 +1,12 @@
 """
-What is wrong with a value, in words of TOML.
+Translates validation errors of pydantic into the terms of TOML.
 """
 
 from __future__ import annotations
 
 import re
 
+# Applied in this order: a phrase stands before the shorter ones that it contains.
 _WORDS = (
     ("Value error, ", ""),
     ("Input should be ", "should be "),
@@ -21,7 +22,8 @@ _WORDS = (
 
 
 def in_words_of_toml(text: str) -> str:
-    """What pydantic says of a value, without words of Python."""
+    """Return *text*, an error message of pydantic, without Python terms."""
     for theirs, ours in _WORDS:
         text = text.replace(theirs, ours)
+    # The name of a model class follows, which means nothing to readers.
     return re.sub(r"a table, of _?\w+", "a table", text)

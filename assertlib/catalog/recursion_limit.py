@@ -1,5 +1,5 @@
 """
-Room for code that nests deeply: a chain of some hundred calls is ordinary in generated code.
+A higher recursion limit for deeply nested source; generated code chains hundreds of calls.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _FRAMES = 4000
-"""A few for each of the thousand levels or so that Python's own parser takes; some MB of stack."""
+"""A few for each of the thousand levels or so that Python's parser accepts; some MB of stack."""
 
 
 @contextmanager
 def deep_recursion() -> Iterator[None]:
-    """Let functions call themselves more often than usual in here."""
+    """Raise the recursion limit inside the block."""
     before = sys.getrecursionlimit()
+    # Never lowered: the caller may have raised it further.
     sys.setrecursionlimit(max(before, _FRAMES))
     try:
         yield

@@ -113,6 +113,7 @@ def read_renames(path: Path, shown: str) -> Renames:
         problem = error.errors()[0]
         text = f"{'.'.join(map(str, problem['loc']))}: {in_words_of_toml(problem['msg'])}"
         return _wrong(shown, nearest(places, problem["loc"]), text)
+    # A message in a circle would have no current name.
     for old in known:
         if _leads_back(known, old):
             return _wrong(

@@ -1,12 +1,17 @@
 """
-The review lock: which statement and which assertion somebody has read side by side.
+The review lock: a record of which assertions were reviewed against which statements.
 
-``review.lock`` lies in a catalog's directory and is committed.  For each link it keeps what both
-ends were at the review; when either changes, the link is *suspect* until somebody looks again and
-says why it is in order.  Code is compared by fingerprint and statements without their line
-breaks, so that formatting trips nothing.  The lock is apart from the catalog, since hashes in
-files that people write make every typing error an alarm (S-CORE and Doorstop both went through
-that), and nothing renews it by itself, since an alarm that clears itself is none.
+``review.lock`` lies in the directory of a catalog and is committed.  For each link between an
+invariant and an assertion it records both ends as they were at the review.  Once either changes,
+the link is *suspect* until somebody reviews it again and gives a reason.  Code is compared by
+fingerprint and statements without their line breaks, so formatting makes no link suspect.
+
+The lock is separate from the catalog, because hashes in files that people edit turn every fixed
+typo into an alarm (S-CORE and Doorstop both made that mistake).  Nothing renews it automatically,
+because an alarm that clears itself is ignored.
+
+The module has over 500 lines, since reading, comparing and acknowledging share the form of the
+lock.
 """
 
 from __future__ import annotations
@@ -40,18 +45,17 @@ from .toml import parse_toml
 from .weakening import weakening
 
 LOCK = "review.lock"
-_HEADER = (
-    "# Which assertions were read beside what they protect; `assertlib catalog review` writes it.\n"
-)
+_HEADER = "# Assertions as they were reviewed with their invariants; written by `assertlib catalog review`.\n"
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Link(BaseModel):
-    """An assertion as it was when it was reviewed; the reason is why a change of it was in order."""
+    """An assertion as it was reviewed; the reason justifies its last change."""
 
     model_config = _STRICT
 
     kind: KindName
+    # For people; the fingerprint decides whether an assertion is still the same.
     condition: str
     fingerprint: str
     clause: str = ""
@@ -59,23 +63,24 @@ class Link(BaseModel):
     reason: str = ""
 
     def is_as(self, other: Link) -> bool:
-        """Whether both say that the same is asserted."""
+        """Return whether *other* has the same kind, fingerprint and clause."""
         mine = self.kind, self.fingerprint, self.clause
         return mine == (other.kind, other.fingerprint, other.clause)
 
 
 def _as_several(links: object) -> object:
+    # Most messages have one condition everywhere, so a single link is written as a plain table.
     return [links] if isinstance(links, dict) else links
 
 
 Links = Annotated[tuple[Link, ...], BeforeValidator(_as_several), Field(strict=False, min_length=1)]
-"""One, or one for each group of targets in which the message stands for a condition of its own."""
+"""One link, or one for each group of targets in which the message has the same condition."""
 
 
 class Reviewed(BaseModel):
     """
-    An invariant as it was when its assertions were reviewed; the reason is why a change of its
-    statement was in order.
+    An invariant as it was when its assertions were reviewed; the reason justifies the last change
+    of its statement.
     """
 
     model_config = _STRICT
@@ -96,12 +101,16 @@ class _File(BaseModel):
 @dataclass
 class Lock:
     """
-    What has been reviewed, by the invariant's id.
+    The reviews of a catalog.
 
     Attributes:
-        exists: Whether there is a file; without one nobody reviews here, and nothing is suspect.
-        findings: What is wrong with the file.
-        text: What stands in it.
+        path: The file.
+        shown: Name of the file in findings.
+        exists: Whether the file exists; without it the project does not review, and no link is
+            suspect.
+        reviewed: The reviews by the id of the invariant.
+        findings: Problems in the file.
+        text: Content of the file.
     """
 
     path: Path
@@ -113,13 +122,16 @@ class Lock:
 
     def write(self) -> None:
         """
-        Put it down, sorted, whole or not at all.
+        Write the file, which is replaced atomically.
 
         Raises:
             OSError: The file cannot be written.
         """
+        # Imported here, since only the commands that write a catalog need it.
         import tomli_w
 
+        # Sorted, so that reviews of different invariants on two branches merge without conflict.
+        # An invariant loses its last link when the removal of its assertions is acknowledged.
         tables = {
             identifier: _table(known)
             for identifier, known in sorted(self.reviewed.items())
@@ -134,6 +146,8 @@ def _table(known: Reviewed) -> dict[str, object]:
         message: [link.model_dump(exclude_defaults=True) for link in links]
         for message, links in sorted(known.links.items())
     }
+    # The line break at the end makes tomli_w write even a single sentence as a multi-line string,
+    # so that a diff of the lock shows sentences.
     return {
         **known.model_dump(exclude={"links"}, exclude_defaults=True),
         "promise": known.promise + "\n",
@@ -145,10 +159,11 @@ def _table(known: Reviewed) -> dict[str, object]:
 
 def read_lock(root: Path, shown: str) -> Lock:
     """
-    The lock of the catalog in *root*; what is wrong with it becomes findings.
+    Read the lock of a catalog; problems become findings.
 
     Args:
-        shown: How findings name the directory.
+        root: Directory of the catalog.
+        shown: Name of the directory in findings.
     """
     lock = Lock(root / LOCK, f"{shown}/{LOCK}")
     try:
@@ -156,6 +171,7 @@ def read_lock(root: Path, shown: str) -> Lock:
         data = parse_toml(text)
     except FileNotFoundError:
         return lock
+    # A damaged lock exists: if it passed for missing, no link would be suspect any more.
     except EncodingError as error:
         lock.exists = True
         lock.findings.append(Finding(lock.shown, 0, 0, "AL105", error.found, REMEDY))
@@ -175,8 +191,8 @@ def read_lock(root: Path, shown: str) -> Lock:
     except ValidationError as error:
         problem = error.errors()[0]
         where = nearest(positions(text), problem["loc"])
-        said = f"{'.'.join(map(str, problem['loc']))}: {in_words_of_toml(problem['msg'])}"
-        lock.findings.append(_wrong(lock.shown, where, said))
+        message = f"{'.'.join(map(str, problem['loc']))}: {in_words_of_toml(problem['msg'])}"
+        lock.findings.append(_wrong(lock.shown, where, message))
         return lock
     lock.reviewed = {
         identifier: each.model_copy(update={"promise": each.promise.rstrip("\n")})
@@ -186,7 +202,7 @@ def read_lock(root: Path, shown: str) -> Lock:
 
 
 def _wrong(file: str, at: tuple[int, int], text: str) -> Finding:
-    hint = "take it from version control again, or remove it and review anew"
+    hint = "restore it from version control, or remove it and review again"
     return Finding(file, at[0], at[1], "AL105", text, hint)
 
 
@@ -196,13 +212,15 @@ def _wrong(file: str, at: tuple[int, int], text: str) -> Finding:
 @dataclass(frozen=True)
 class Suspect:
     """
-    A link that is not as it was reviewed, or never was.
+    A link that has changed since its review, or was never reviewed.
 
     Attributes:
-        message: The assertion; empty when the statement has changed, for all that name it.
-        site: It, if it is there.
-        link: It as it was, if it was reviewed.
-        text: What is different.
+        code: The rule that it breaks.
+        entry: The invariant.
+        message: The assertion; empty if the statement has changed, which concerns all that cite it.
+        site: The assertion in code; None if it is gone.
+        link: The assertion as it was reviewed; None if it never was.
+        text: Description of the difference.
     """
 
     code: str
@@ -213,20 +231,24 @@ class Suspect:
     text: str
 
     def finding(self) -> Finding:
-        """It as a finding at the end that has changed."""
+        """Return the finding, placed at the end of the link that has changed."""
         place = (self.entry.file, self.entry.line, 1)
         if self.site is not None:
             place = (self.site.file, self.site.line, self.site.column)
         remedy = RULES[self.code].remedy.replace(" ID", f" {self.entry.id}")
+        # The complete command, quoted for a shell, so that it can be copied.
         if self.code == "AL305" and self.site is not None:
             names = f"{shlex.quote(self.message)} {shlex.quote(self.site.message)}"
             remedy = remedy.replace("OLD NEW", names)
+        # Part of the fingerprint, so that a baseline hides this change but not the next one.
         state = self.entry.invariant.promise if self.site is None else self.site.fingerprint
         return Finding(*place, self.code, self.text, remedy, state)
 
 
 def links_of(sites: Iterable[Site]) -> dict[str, dict[str, Site]]:
-    """The assertions that name each invariant, by message; of buckets only one."""
+    """Group *sites* by the invariant they name and by message; one bucket stands for all."""
+    # Buckets come and go with the expected values.  The one for unexpected values always exists and
+    # has the same condition, so it represents the call.
     found: dict[str, dict[str, Site]] = {}
     for site in sites:
         other = bucket_message(site.origin, OTHER_BUCKET)
@@ -238,7 +260,16 @@ def links_of(sites: Iterable[Site]) -> dict[str, dict[str, Site]]:
 
 
 def suspects(lock: Lock, catalog: Catalog, sites: Iterable[Site], target: str) -> Iterator[Suspect]:
-    """What of *target* is not as it was reviewed."""
+    """
+    Report the links of a target that have changed or were never reviewed.
+
+    Args:
+        lock: The review lock of its catalog.
+        catalog: The catalog of the target.
+        sites: The assertions of the target.
+        target: Name of the target.
+    """
+    # A damaged lock is a finding itself; with all links suspect as well, it would drown.
     if not lock.exists or lock.findings:
         return
     found = list(sites)
@@ -253,12 +284,12 @@ def suspects(lock: Lock, catalog: Catalog, sites: Iterable[Site], target: str) -
 
 
 def gone(lock: Lock, catalog: Catalog) -> Iterator[Finding]:
-    """Invariants that were reviewed and are in no catalog any more."""
+    """Report invariants that *lock* contains and *catalog* no longer does."""
     for identifier in lock.reviewed:
         if catalog.knows(identifier):
             continue
         line = lock.text.count("\n", 0, lock.text.find(f'[reviewed."{identifier}"]')) + 1
-        text = f"{identifier} was reviewed, and is in no catalog any more"
+        text = f"{identifier} was reviewed but is no longer in any catalog"
         remedy = RULES["AL307"].remedy.replace(" ID", f" {identifier}")
         yield Finding(lock.shown, line, 1, "AL307", text, remedy)
 
@@ -271,7 +302,8 @@ def _never(entry: Entry, site: Site) -> Suspect:
 def _changed(
     entry: Entry, known: Reviewed, here: Mapping[str, Site], target: str, messages: set[str]
 ) -> Iterator[Suspect]:
-    """Args: messages: Of all assertions there are: a name that is taken was not given up."""
+    """Compare the assertions *here* with the review *known*; *messages* are those of all sites."""
+    # A target without assertions of the invariant has nothing to review against its statement.
     if here:
         yield from _changed_statement(entry, known, here)
     new = {message: site for message, site in here.items() if message not in known.links}
@@ -280,11 +312,14 @@ def _changed(
         link = _link_of(links, target, site)
         if site is not None:
             yield from _changed_assertion(entry, message, link, site)
+        # A link that was reviewed in other targets only is not missed in this one.
         elif target in link.targets:
+            # A message that another assertion carries now was reused, not renamed.
             renamed = None if message in messages else _renamed(link, new)
             if renamed is not None:
+                # Otherwise it would also be reported as never reviewed.
                 del new[renamed.message]
-                text = f"{renamed.message!r} was {message!r} when it was reviewed"
+                text = f"{renamed.message!r} was reviewed as {message!r}"
                 yield Suspect("AL305", entry, message, renamed, link, text)
                 continue
             text = f"{entry.id}: the assertion {message!r} is gone"
@@ -293,7 +328,7 @@ def _changed(
 
 
 def _link_of(links: Links, target: str, site: Site | None) -> Link:
-    """That of *target*; for a target that was not there at the review, one that fits *site*."""
+    """The link of *target*; for a target that is new since the review, one that fits *site*."""
     own = [link for link in links if target in link.targets]
     fitting = [link for link in links if site is not None and link.is_as(_link(site, ()))]
     return [*own, *fitting, *links][0]
@@ -312,6 +347,8 @@ def _link(site: Site, targets: tuple[str, ...]) -> Link:
 
 
 def _renamed(link: Link, new: Mapping[str, Site]) -> Site | None:
+    # A reachable has no condition, so all of them have one fingerprint and none can be recognised.
+    # Several candidates are not guessed at: a wrong rename would mix up evidence.
     same = [
         each
         for each in new.values()
@@ -323,8 +360,10 @@ def _renamed(link: Link, new: Mapping[str, Site]) -> Site | None:
 def _changed_statement(entry: Entry, known: Reviewed, here: Collection[str]) -> Iterator[Suspect]:
     revision = entry.invariant.revision
     names = ", ".join(map(repr, sorted(here))) + (" was" if len(here) == 1 else " were")
+    # A lower revision is an error even if the text is the reviewed one: revisions only increase,
+    # so the entry or the lock is outdated.
     if revision < known.revision:
-        text = f"{entry.id}: it was reviewed at revision {known.revision}, here is {revision}"
+        text = f"{entry.id}: reviewed at revision {known.revision}, but the catalog has {revision}"
         yield Suspect("AL303", entry, "", None, None, text)
     elif revision > known.revision:
         text = f"{entry.id}: its meaning has changed (revision {revision}) since {names}"
@@ -337,34 +376,39 @@ def _changed_statement(entry: Entry, known: Reviewed, here: Collection[str]) -> 
 def _changed_assertion(entry: Entry, message: str, link: Link, site: Site) -> Iterator[Suspect]:
     if link.is_as(_link(site, ())):
         return
-    text = f"{message!r} is not as it was reviewed against {entry.id}: {difference(link, site)}"
+    changes = difference(link, site)
+    text = f"{message!r} has changed since it was reviewed against {entry.id}: {changes}"
     yield Suspect("AL301", entry, message, site, link, text)
 
 
 def difference(link: Link, site: Site) -> str:
-    """How the assertion at *site* differs from the one that was reviewed, in a few words."""
-    said = []
+    """Describe how the assertion at *site* differs from the reviewed *link*."""
+    changes = []
     was, now = _strength(link.kind), _strength(site.kind.name)
     clause = invariant_and_clause(site.invariant or "")[1] or ""
     if clause != link.clause:
-        said.append(f"it cited {_clause(link.clause)} and cites {_clause(clause)} now")
+        changes.append(f"it cites {_clause(clause)} instead of {_clause(link.clause)}")
     if site.kind.name != link.kind:
-        said.append(f"{link.kind} is {site.kind.name} now{', which is weaker' * (now < was)}")
+        changes.append(f"{link.kind} became {site.kind.name}{', which is weaker' * (now < was)}")
     if site.condition != link.condition:
-        said.append(f"`{link.condition}` is `{site.condition}` now")
+        changes.append(f"`{link.condition}` became `{site.condition}`")
+        # The [false] half of sometimes_both records the same text and claims its negation, so it is
+        # weaker where the text is stronger.  A stronger kind outweighs a looser condition.
         texts = link.condition, site.condition
         is_negated = site.message == false_message(site.origin)
         weaker_by = weakening(*(reversed(texts) if is_negated else texts)) if now <= was else ""
         if weaker_by:
-            said.append(f"it reads weaker: {weaker_by}")
-    elif not said and site.condition.endswith("…"):
-        said.append(f"the condition `{site.condition}` has changed, perhaps behind what is shown")
-    elif not said:
-        said.append(f"the condition `{site.condition}` reads the same, what it uses does not")
-    return "; ".join(said)
+            changes.append(f"it reads weaker: {weaker_by}")
+    # The scan shortens long conditions, so equal texts do not prove equal conditions.
+    elif not changes and site.condition.endswith("…"):
+        changes.append(f"the condition `{site.condition}` has changed, perhaps beyond this excerpt")
+    elif not changes:
+        changes.append(f"`{site.condition}` reads the same, but something it uses has changed")
+    return "; ".join(changes)
 
 
 def _strength(kind: str) -> int:
+    # A sometimes or reachable claims something else, and ranks below every claim about all hits.
     return {"always": 2, "unreachable": 2, "always_or_unreachable": 1}.get(kind, 0)
 
 
@@ -378,7 +422,15 @@ def _clause(name: str) -> str:
 def acknowledge(
     lock: Lock, entry: Entry, by_target: Mapping[str, Mapping[str, Site]], reason: str
 ) -> None:
-    """Take the invariant and its assertions, of each target, as they are now."""
+    """
+    Record an invariant and its assertions as reviewed in their current form.
+
+    Args:
+        lock: The lock to change; it is not written.
+        entry: The invariant.
+        by_target: Its assertions by message, for each target that shares the catalog.
+        reason: The justification for what has changed since the last review.
+    """
     known = lock.reviewed.get(entry.id)
     before = known.links if known else {}
     links = {
@@ -388,19 +440,30 @@ def acknowledge(
     invariant = entry.invariant
     now = Reviewed(revision=invariant.revision, promise=invariant.promise, links=links)
     if known is not None:
+        # A reason justifies one change, so it survives reviews of anything else.
         is_as_before = (known.revision, known.promise) == (now.revision, now.promise)
         now = now.model_copy(update={"reason": known.reason if is_as_before else reason})
     lock.reviewed[entry.id] = now
 
 
 def _acknowledged(before: tuple[Link, ...], now: Link, reason: str) -> Link:
-    """The reason stays with what it was given for."""
+    """Return *now* with its reason: the given one only if it differs from each link *before*."""
     same = next((link for link in before if link.is_as(now)), None)
     return now.model_copy(update={"reason": reason if same is None else same.reason})
 
 
 def add_new(lock: Lock, entry: Entry, by_target: Mapping[str, Mapping[str, Site]]) -> list[str]:
-    """Take in the assertions that were never reviewed, and only these; their messages."""
+    """
+    Record assertions that were never reviewed, and leave all other links unchanged.
+
+    Args:
+        lock: The lock to change; it is not written.
+        entry: The invariant.
+        by_target: Its assertions by message, for each target that shares the catalog.
+
+    Returns:
+        The messages that were added.
+    """
     present = _present(by_target)
     known = lock.reviewed.get(entry.id)
     if known is None:
@@ -412,7 +475,7 @@ def add_new(lock: Lock, entry: Entry, by_target: Mapping[str, Mapping[str, Site]
 
 
 def forget(lock: Lock, identifier: str) -> None:
-    """Take an invariant out that is in no catalog any more."""
+    """Remove the invariant *identifier*, which is no longer in any catalog, from *lock*."""
     del lock.reviewed[identifier]
 
 
@@ -422,6 +485,7 @@ def _present(by_target: Mapping[str, Mapping[str, Site]]) -> dict[str, tuple[Lin
         for message, site in sites.items():
             link = _link(site, (target,))
             others = present.get(message, ())
+            # Targets that agree share one link; at most one of *others* agrees.
             same = [each for each in others if each.is_as(link)]
             merged = link.model_copy(update={"targets": (*(same and same[0].targets), target)})
             rest = tuple(each for each in others if each not in same)
@@ -430,7 +494,17 @@ def _present(by_target: Mapping[str, Mapping[str, Site]]) -> dict[str, tuple[Lin
 
 
 def rename(lock: Lock, old: str, new: str) -> int:
-    """Give the assertion *old*, and its parts, the name *new*; in how many invariants."""
+    """
+    Rename an assertion, and its parts, in a lock.
+
+    Args:
+        lock: The lock to change; it is not written.
+        old: The message in the lock.
+        new: The message that replaces it.
+
+    Returns:
+        The number of invariants whose links changed.
+    """
     count = 0
     for identifier, known in lock.reviewed.items():
         renamed = {name: _renamed_link(name, old, new) for name in known.links}
@@ -449,6 +523,7 @@ def _renamed_link(name: str, old: str, new: str) -> str:
 
 
 def statement_difference(known: Reviewed, entry: Entry) -> list[str]:
-    """What was taken out of the statement, and what came in, a sentence a line."""
+    """Return the sentences removed from and added to the statement since *known*, as a diff."""
+    # ndiff also yields hints that begin with "?" and point at characters.
     lines = difflib.ndiff(known.promise.split("\n"), entry.invariant.promise.split("\n"))
     return [line for line in lines if line[0] in "-+"]

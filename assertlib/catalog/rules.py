@@ -19,10 +19,12 @@ class Rule:
     A kind of finding.
 
     Attributes:
+        code: Stable name of the rule, such as ``AL101``.
+        severity: Whether a finding fails a check that is not strict.
         title: The rule in one line.
-        text: Why it is one.
-        remedy: What to do, as it stands at the end of each finding.
-        bad, good: An example of each.
+        text: The reason for the rule.
+        remedy: What to do about a finding, which ends with it.
+        bad, good: An example that breaks the rule, and how to fix it.
     """
 
     code: str
@@ -38,14 +40,16 @@ def _rules(*rules: Rule) -> dict[str, Rule]:
     return {rule.code: rule for rule in rules}
 
 
+# Short names, since each rule gives its fields by position.
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 
+# Tests check the examples of most rules: `bad` has the finding and `good` has none.
 RULES = _rules(
     Rule(
         "AL101",
         _ERROR,
         "An assertion names an invariant that is in no catalog",
-        "The id is a typing error, or the knowledge behind the assertion was never written down.",
+        "The id is misspelled, or the knowledge behind the assertion was never written down.",
         "name an invariant of the catalog, or add it there",
         'always(ok, "ack follows fsync", invariant="wal.fsync-befor-ack")',
         'always(ok, "ack follows fsync", invariant="wal.fsync-before-ack")',
@@ -53,7 +57,7 @@ RULES = _rules(
     Rule(
         "AL102",
         _ERROR,
-        "Two catalog entries have one id",
+        "Two catalog entries share an id",
         "Evidence is kept by id, so two entries would share it.",
         "rename or remove one",
         "[fsync-before-ack]   # in catalog/wal.toml and in extra/wal.toml",
@@ -62,8 +66,8 @@ RULES = _rules(
     Rule(
         "AL103",
         _ERROR,
-        "Two assertions have one message",
-        "The message is the assertion's identity: two sites under one name hide each other.",
+        "Two assertions share a message",
+        "The message is the assertion's identity: two sites with one message hide each other.",
         "give each site a message of its own",
         'always(a > 0, "is positive")\nalways(b > 0, "is positive")',
         'always(a > 0, "a is positive")\nalways(b > 0, "b is positive")',
@@ -72,8 +76,8 @@ RULES = _rules(
         "AL104",
         _ERROR,
         "A message is not a literal string",
-        "A name built at run time cannot be known before it is hit, so an assertion that is"
-        " never reached would be missed.  Put what varies into the details.",
+        "A message built at run time is unknown until its assertion is hit, so one that is never"
+        " reached would be missed.  Put what varies into the details.",
         "write the message as a literal and put what varies into the details;"
         " mark a helper that passes messages on with @assertlib.wrapper",
         'always(ok, f"key {key} is owned")',
@@ -82,7 +86,7 @@ RULES = _rules(
     Rule(
         "AL105",
         _ERROR,
-        "A catalog file is wrong",
+        "A catalog file is not valid",
         "A key is unknown or missing, or a value has the wrong type.",
         "see `assertlib catalog schema`",
         'kind = "safty"',
@@ -101,7 +105,7 @@ RULES = _rules(
         "AL107",
         _ERROR,
         "A condition is a constant",
-        "sometimes(True) is reachable, always(False) is unreachable; say so, or assert something.",
+        "sometimes(True) means reachable, and always(False) means unreachable.",
         "use reachable or unreachable, or give a condition that can change",
         'sometimes(True, "victim caught up")',
         'reachable("victim caught up")',
@@ -110,8 +114,8 @@ RULES = _rules(
         "AL108",
         _ERROR,
         "A condition is a function that is not called, or a coroutine that is not awaited",
-        "Either is always truthy and would pass for ever.",
-        "call it or await it; a lambda or a local function without arguments may stand uncalled",
+        "Both are always truthy, so the condition could never be false.",
+        "call it or await it; a lambda or a local function without arguments may be passed uncalled",
         'always(self.is_sorted, "log is sorted")',
         'always(self.is_sorted(), "log is sorted")',
     ),
@@ -120,7 +124,7 @@ RULES = _rules(
         _ERROR,
         "A source file cannot be read",
         "Assertions in it would be missed.",
-        "mend it, or exclude it from the target",
+        "fix it, or exclude it from the target",
         "def broken(:",
         "def whole():",
     ),
@@ -129,7 +133,7 @@ RULES = _rules(
         _ERROR,
         "A source path of the target does not exist",
         "Assertions under it would be missed.",
-        "mend `source` of the target in pyproject.toml",
+        "fix `source` of the target in pyproject.toml",
         'source = ["srv"]',
         'source = ["src"]',
     ),
@@ -137,8 +141,8 @@ RULES = _rules(
         "AL111",
         _ERROR,
         "An assertion function is used as a value",
-        "What is asserted through it cannot be catalogued.",
-        "call it where it stands, or through a function marked @assertlib.wrapper",
+        "Assertions made through the value cannot be catalogued.",
+        "call it directly, or through a function marked @assertlib.wrapper",
         "checks = [always, sometimes]",
         'always(ok, "holds")',
     ),
@@ -146,7 +150,7 @@ RULES = _rules(
         "AL112",
         _WARNING,
         "A bound assertion is never called",
-        "It was declared and can never be hit.",
+        "It is declared but can never be hit.",
         "call it, or remove the declaration",
         'never_back = REV.declare_always("never goes back")',
         'never_back = REV.declare_always("never goes back")\nnever_back(new > old)',
@@ -155,7 +159,7 @@ RULES = _rules(
         "AL113",
         _WARNING,
         "The expected values of sometimes_each are not literal",
-        "Buckets that nobody hit cannot be shown when nobody knows which there are.",
+        "Buckets that are never hit can be reported only if all of them are known.",
         "give a literal tuple, a module constant, range(…) or an Enum class as `expected`",
         'sometimes_each(role, "role", expected=load_roles())',
         'sometimes_each(role, "role", expected=("leader", "follower"))',
@@ -181,8 +185,8 @@ RULES = _rules(
     Rule(
         "AL116",
         _ERROR,
-        "A bound assertion stands in a class body",
-        "Calls through an instance are not seen, so nothing tells where it is evaluated.",
+        "A bound assertion is declared in a class body",
+        "Calls through an instance are not followed, so the site of the assertion is unknown.",
         "declare it at the top of the module",
         'class Wal:\n    synced = FSYNC.declare_always("ack follows fsync")',
         'synced = FSYNC.declare_always("ack follows fsync")\nclass Wal: ...',
@@ -190,17 +194,17 @@ RULES = _rules(
     Rule(
         "AL117",
         _WARNING,
-        "A call looks like an assertion, but nothing tells what its owner is",
-        "An Invariant that comes as a parameter or out of a container cannot be followed.",
-        "give the Invariant a name at the top of a module and call that",
+        "A call looks like an assertion, but its owner is unknown",
+        "An Invariant that is a parameter or an item of a container cannot be followed.",
+        "bind the Invariant to a name at the top of a module, and call that",
         'for each in invariants:\n    each.always(ok, "holds")',
         'REV.always(ok, "holds")',
     ),
     Rule(
         "AL118",
         _ERROR,
-        "An assertion that cannot show a state cites one",
-        "A state is there to be seen; an always says nothing about whether it was.",
+        "An assertion cites a state but cannot show that it was reached",
+        "A state is meant to be reached, and an always holds whether it was reached or not.",
         "make it a sometimes or reachable, or cite the invariant without the state",
         'Invariant("watch.reliable#victim-catches-up").always(ok, "…")',
         'Invariant("watch.reliable#victim-catches-up").sometimes(caught_up, "…")',
@@ -209,7 +213,7 @@ RULES = _rules(
         "AL119",
         _ERROR,
         "The catalog assigns an assertion that could name its invariant itself",
-        "Code names what it protects, so that whoever reads or moves it sees both; the catalog"
+        "An assertion names its invariant in code, where a change of either is seen; the catalog"
         " assigns only what cannot be annotated, such as assertions in other languages.",
         "name the invariant in the code and remove the [[assertion]]",
         '[[assertion]]\nmessage = "ack follows fsync"   # and store/wal.py asserts it',
@@ -228,9 +232,9 @@ RULES = _rules(
         "AL121",
         _ERROR,
         "A message is not in Unicode normal form C (NFC)",
-        "Unicode can write é as one character or as e with an accent behind it.  They look alike,"
-        " and are two messages: evidence, reviews and the baseline of one are not found under the"
-        " other.  One form for all messages leaves no doubt, and NFC is what keyboards produce."
+        "Unicode can write é as one character, or as e followed by a combining accent.  Both look"
+        " alike but are different messages: evidence, reviews and the baseline of one are not found"
+        " under the other.  NFC is the form that keyboards produce."
         "  To keep evidence of the other form, run `assertlib catalog rename OLD NEW`.",
         "write it in NFC, as most editors can",
         'always(ok, "cafe\\u0301 is open")',
@@ -251,7 +255,7 @@ RULES = _rules(
         "AL201",
         _ERROR,
         "No assertion names an active invariant",
-        "It is written down, but nothing would notice when it breaks.",
+        "It is written down, but a violation would not be detected.",
         'add an assertion that names it, or make it `status = "draft"`',
         "[fsync-before-ack]   # and no code names wal.fsync-before-ack",
         'FSYNC = Invariant("wal.fsync-before-ack")',
@@ -260,16 +264,16 @@ RULES = _rules(
         "AL202",
         _ERROR,
         "An invariant has no assertion of a kind it expects",
-        "An always alone may hold because the interesting state never came up.",
-        "add an assertion of that kind, or take it out of `expects`",
+        "An always alone may hold because the interesting state was never reached.",
+        "add an assertion of that kind, or remove it from `expects`",
         'expects = ["always", "sometimes"]   # and only an always in the code',
         'sometimes(victim.caught_up, "a victim catches up", invariant="watch.reliable")',
     ),
     Rule(
         "AL203",
         _WARNING,
-        "Nothing in the code cites a clause",
-        "A statement of several promises is only as good as the one nobody checks.",
+        "No assertion cites a clause",
+        "A statement with several promises is only as good as the promise that nothing checks.",
         "cite it, as in area.name#clause, or drop the clause",
         '[fsync-before-ack.clauses]\ndir-entry = "…"',
         'DIR = Invariant("wal.fsync-before-ack#dir-entry")',
@@ -278,7 +282,7 @@ RULES = _rules(
         "AL204",
         _ERROR,
         "An assertion names a retired invariant",
-        "It enforces what no longer needs to hold.",
+        "It enforces a property that no longer has to hold.",
         "name the invariant that replaced it, or remove the assertion",
         'always(ok, "…", invariant="kv.old")   # status = "retired"',
         'always(ok, "…", invariant="kv.new")',
@@ -287,7 +291,7 @@ RULES = _rules(
         "AL205",
         _WARNING,
         "An assertion names no invariant",
-        "When it fails, nobody is told what it protects and why.",
+        "Its failure message cannot explain what it protects and why.",
         "name one with invariant=, or make it a method of an Invariant",
         'always(ok, "ack follows fsync")',
         'always(ok, "ack follows fsync", invariant="wal.fsync-before-ack")',
@@ -295,11 +299,11 @@ RULES = _rules(
     Rule(
         "AL301",
         _WARNING,
-        "A link is suspect: one of its ends has changed since somebody looked at both",
+        "A link is suspect: one of its ends has changed since the review",
         "An assertion that was loosened still names the invariant it no longer protects, and a"
-        " statement that was rewritten may say what no assertion checks.  Formatting, moving and"
-        " renaming local variables are no changes.",
-        "look at both ends with `assertlib catalog review ID`, and acknowledge with --reason",
+        " statement that was rewritten may promise what no assertion checks.  Formatting, moving"
+        " code and renaming local variables do not count as changes.",
+        "compare both ends with `assertlib catalog review ID`, and acknowledge with --reason",
         "always(synced > acked, …)   # was: synced >= acked",
         'assertlib catalog review wal.fsync-before-ack --reason "an equal index is not synced yet"',
     ),
@@ -307,7 +311,7 @@ RULES = _rules(
         "AL302",
         _WARNING,
         "A link has never been reviewed",
-        "Somebody should have read assertion and statement side by side, once.",
+        "Assertion and statement must be read side by side once.",
         "read both, and run `assertlib catalog review --new`",
         'always(ok, "ack follows fsync", invariant="wal.fsync-before-ack")   # not in review.lock',
         "assertlib catalog review --new",
@@ -315,8 +319,8 @@ RULES = _rules(
     Rule(
         "AL303",
         _ERROR,
-        "The lock was reviewed against a later revision than the catalog has",
-        "A merge has brought back an old statement, or the lock comes from elsewhere.",
+        "An invariant was reviewed at a later revision than the catalog has",
+        "A merge has restored an old statement, or the lock comes from elsewhere.",
         "bring the catalog's entry up to date, or review the link again",
         "revision = 2   # and review.lock says 3",
         "revision = 3",
@@ -325,8 +329,8 @@ RULES = _rules(
         "AL304",
         _WARNING,
         "An assertion that was reviewed is gone",
-        "What it protected is protected less, and nobody has said that this is meant.",
-        "bring it back, or acknowledge with `assertlib catalog review ID --reason …`;"
+        "Its invariant is protected less, and nobody has confirmed that this is intended.",
+        "restore it, or acknowledge with `assertlib catalog review ID --reason …`;"
         " if it has a new name, `assertlib catalog rename OLD NEW`",
         "# always(synced >= acked, …) was removed with the function it stood in",
         'assertlib catalog review wal.fsync-before-ack --reason "the batch checks it now"',
@@ -334,17 +338,17 @@ RULES = _rules(
     Rule(
         "AL305",
         _WARNING,
-        "An assertion has a new message and nothing else",
+        "An assertion has a new message and is otherwise unchanged",
         "The message is its identity: evidence, witnesses and the baseline stay with the old one.",
-        "tell so with `assertlib catalog rename OLD NEW`",
+        "record the rename with `assertlib catalog rename OLD NEW`",
         'always(synced >= acked, "acks follow fsync")   # was: "ack follows fsync"',
         'assertlib catalog rename "ack follows fsync" "acks follow fsync"',
     ),
     Rule(
         "AL306",
         _ERROR,
-        "An assertion has a message that another one gave up",
-        "Evidence of the old one goes to its new name; that of two assertions would be mixed.",
+        "An assertion reuses a message that another one was renamed from",
+        "Evidence of that message counts for the renamed assertion, so evidence of both would be mixed.",
         "give it a message of its own, or rename back with `assertlib catalog rename`",
         '"ack follows fsync" = "acks follow fsync"   # and the code says "ack follows fsync"',
         'always(ok, "an ack of a batch follows its fsync")',
@@ -352,10 +356,10 @@ RULES = _rules(
     Rule(
         "AL307",
         _WARNING,
-        "An invariant that was reviewed is in no catalog any more",
-        "An id is never reused and knowledge is not thrown away: what no longer holds is retired,"
-        " so that the next person finds out that it once did.",
-        'bring it back with status = "retired", or say why it is gone with'
+        "An invariant that was reviewed is no longer in any catalog",
+        "Ids are never reused, and knowledge is not thrown away: an invariant that no longer holds"
+        " is retired, which shows the next maintainer that it once did.",
+        'restore it with status = "retired", or give the reason for its removal with'
         " `assertlib catalog review ID --reason …`",
         "# [fsync-before-ack] was removed, together with its assertions",
         '[fsync-before-ack]\nstatus = "retired"\nreplaced_by = "wal.batch-before-ack"',
@@ -363,8 +367,8 @@ RULES = _rules(
     Rule(
         "AL401",
         _WARNING,
-        "An active invariant has no source, or says nothing about debugging",
-        "Where the knowledge comes from, and what to look at, is what leaves with a maintainer.",
+        "An active invariant has no source or no `debug` text",
+        "The origin of the knowledge and where to start debugging are what leaves with a maintainer.",
         "add [[…source]] and `debug`",
         '[fsync-before-ack]\nstatement = "…"',
         '[[fsync-before-ack.source]]\nref = "…"',
@@ -372,9 +376,9 @@ RULES = _rules(
     Rule(
         "AL402",
         _ERROR,
-        "An incident names a seeded defect or test that is not there",
-        "What showed the bug once is the best knowledge of all, while it still does.",
-        "name a seeded defect of a target, or a test by its file, and put words into `how`",
+        "An incident names a seeded defect or test that does not exist",
+        "A reproduction of the bug is the best knowledge about it, as long as it can be run.",
+        "name a seeded defect of a target, or a test by its file; prose belongs in `how`",
         'reproduce = ["ack-befor-wal"]',
         'reproduce = ["ack-before-wal", "tests/test_wal.py::test_a_torn_tail_is_cut"]',
     ),

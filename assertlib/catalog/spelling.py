@@ -1,5 +1,5 @@
 """
-Findings about messages that look the same and differ in their characters.
+Findings about messages that look the same but differ in their characters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .rules import RULES
 
 @dataclass(frozen=True)
 class _Spelling:
-    """A message as it is written at one place."""
+    """A message as it is written in one place."""
 
     message: str
     file: str
@@ -32,19 +32,21 @@ class _Spelling:
 
 
 def misspelt(catalog: Catalog, sites: Iterable[Site]) -> Iterator[Finding]:
-    """Report messages that are not in NFC, and different messages that look the same."""
+    """Report messages of *catalog* or *sites* that are not in NFC, and different ones that look alike."""
     used = [*_in_code(sites), *_in_catalog(catalog)]
     for each in (*used, *_given_up(catalog)):
         if not each.is_normal:
             normal = normalize("NFC", each.message)
             text = f"the message {each.message!a} is not in Unicode normal form C (NFC)"
             yield each.finding("AL121", text, f"write it as {normal!r} ({normal!a})")
+    # A message that is not in NFC has its remedy already; a second finding would repeat it.
     yield from _look_alikes(each for each in used if each.is_normal)
 
 
 def _look_alikes(spellings: Iterable[_Spelling]) -> Iterator[Finding]:
     first: dict[str, _Spelling] = {}
     for each in spellings:
+        # NFKC also unifies compatible characters, such as a no-break space and a space.
         other = first.setdefault(normalize("NFKC", each.message), each)
         if other.message != each.message:
             place = f"{other.file}:{other.line}"
@@ -54,7 +56,8 @@ def _look_alikes(spellings: Iterable[_Spelling]) -> Iterator[Finding]:
 
 def _in_code(sites: Iterable[Site]) -> Iterator[_Spelling]:
     for site in sites:
-        # The parts of a derived assertion repeat its message; buckets add text of their own.
+        # The parts of a derived assertion repeat its message, so a wrong form is reported once, as
+        # that of the origin.  Buckets add text of their own.
         has_own_text = is_normalized("NFC", site.origin)
         message = site.message if has_own_text else site.origin
         yield _Spelling(message, site.file, site.line, site.column)
@@ -65,6 +68,7 @@ def _in_catalog(catalog: Catalog) -> Iterator[_Spelling]:
         yield _Spelling(message, assigned.file, assigned.line, 1)
     renamed = catalog.renames.messages
     for old, new in renamed.items():
+        # A name inside a chain is no longer used.
         if new not in renamed:
             yield _Spelling(new, *catalog.renames.places[old])
 

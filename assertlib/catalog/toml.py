@@ -1,5 +1,5 @@
 """
-Parses TOML of others within bounds: `tomllib` takes hours for a key of many parts.
+Parses TOML from others within bounds, since `tomllib` takes hours for a key of many parts.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import tomllib
 
 _MOST_CHARACTERS = 4_000_000
 _MOST_PARTS = 100
+# Possessive quantifiers never backtrack, so the search takes linear time on hostile text, too.
 _LONG_KEY = re.compile(
     rf"""(?<![\w."'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){{{_MOST_PARTS}}}""", re.ASCII
 )
@@ -16,13 +17,15 @@ _LONG_KEY = re.compile(
 
 def parse_toml(text: str) -> dict[str, object]:
     """
-    The tables of the TOML *text*.
+    Parse *text* and return its tables.
 
     Raises:
-        ValueError: It is not TOML, too long, or has keys of too many parts.
+        ValueError: The text is not TOML, too long, nested too deeply, or has a key of too many
+            parts.
     """
     if len(text) > _MOST_CHARACTERS:
         raise ValueError(f"longer than {_MOST_CHARACTERS:,} characters")
+    # Searched in the raw text: a string that looks like such a key is rejected as well.
     long = _LONG_KEY.search(text)
     if long is not None:
         line = text.count("\n", 0, long.start()) + 1

@@ -1,11 +1,12 @@
 """
-Whether a condition asks for less than it did, where that can be told from the two texts.
+Detects conditions that have become weaker, as far as the two texts show it.
 """
 
 from __future__ import annotations
 
 import ast
 
+# Operators that hold whenever the key does, and in more cases.
 _LOOSER: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Gt: (ast.GtE, ast.NotEq),
     ast.Lt: (ast.LtE, ast.NotEq),
@@ -15,9 +16,10 @@ _LOOSER: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
 
 
 def weakening(old: str, new: str) -> str:
-    """In which way *new* is weaker than *old*; empty if it is not, or nobody can tell."""
+    """Describe how condition *new* is weaker than *old*; empty if it is not known to be."""
     try:
         before, after = (_expression(text) for text in (old, new))
+    # The scan shortens long conditions, and those of Go and Rust are not Python.
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
     return (
@@ -33,7 +35,7 @@ def _expression(text: str) -> ast.expr:
 
 
 def _parts(node: ast.expr, joint: type[ast.boolop]) -> dict[str, str]:
-    """The operands that *joint* joins, as they compare and as they read."""
+    """The operands that *joint* joins: their syntax trees, for comparison, and their texts."""
     is_joined = isinstance(node, ast.BoolOp) and isinstance(node.op, joint)
     values = node.values if is_joined and isinstance(node, ast.BoolOp) else [node]
     return {ast.dump(value): ast.unparse(value) for value in values}
@@ -41,6 +43,7 @@ def _parts(node: ast.expr, joint: type[ast.boolop]) -> dict[str, str]:
 
 def _clauses_dropped(before: ast.expr, after: ast.expr) -> str:
     old, new = _parts(before, ast.And), _parts(after, ast.And)
+    # A strict subset: if a clause was also added, the conditions cannot be ordered.
     if not new.keys() < old.keys():
         return ""
     return f"{_listed(old, new)} was dropped"
@@ -59,8 +62,9 @@ def _alternatives_added(before: ast.expr, after: ast.expr) -> str:
 
 
 def _looser_comparison(before: ast.expr, after: ast.expr) -> str:
-    """One operator that lets more through, wherever it stands outside of a negation."""
+    """Comparisons that accept more values than before, outside of negations."""
     old, new = _comparisons(before), _comparisons(after)
+    # Nothing but operators may differ, or the comparisons would not correspond to each other.
     if len(old) != len(new) or _blank(before) != _blank(after):
         return ""
     changed = [
@@ -69,13 +73,14 @@ def _looser_comparison(before: ast.expr, after: ast.expr) -> str:
         for was, is_now in zip(one.ops, other.ops, strict=True)
         if type(was) is not type(is_now)
     ]
+    # A single stricter operator leaves the conditions incomparable.
     if changed and all(type(is_now) in _LOOSER.get(type(was), ()) for was, is_now in changed):
         return "; ".join(f"`{_sign(was)}` has become `{_sign(is_now)}`" for was, is_now in changed)
     return ""
 
 
 def _comparisons(node: ast.expr) -> list[ast.Compare]:
-    """Those that make the whole looser when they are: joined by `and` and `or` only."""
+    """The comparisons joined by `and` and `or` only: if one gets looser, so does the whole."""
     if isinstance(node, ast.Compare):
         return [node]
     if isinstance(node, ast.BoolOp):

@@ -1,8 +1,8 @@
 """
-Assertions of the source as declarations of the wire, for readers who know no other catalog.
+Exports the assertions in source as declarations in the wire format of the Antithesis SDKs.
 
-Source: the catalog of the Antithesis Python SDK 0.4.0: a line for each assertion with
-``hit: false``, and one of guidance for each rich one.
+Source: the catalog of the Antithesis Python SDK 0.4.0, which has a line with ``hit: false`` for
+each assertion, and a line of guidance for each rich assertion.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ _PROPOSITIONS = {"always_some": False, "sometimes_all": True}
 
 
 def declarations(sites: Iterable[Site]) -> Iterator[str]:
-    """The lines that declare *sites*, derived assertions included, each once."""
+    """Yield the lines that declare *sites*, derived assertions included, each once."""
+    # One message with two kinds is a finding of `check`; here, each kind has its declaration.
     seen: set[tuple[str, str]] = set()
     for site in sites:
         if (site.kind.name, site.message) not in seen:
@@ -31,7 +32,7 @@ def _declaration(site: Site) -> Iterator[str]:
     guidance = guidance_of(site.form)
     if guidance is not None:
         type, maximize = guidance
-        told = {
+        declared = {
             "guidance_type": type,
             "id": site.message,
             "message": site.message,
@@ -39,19 +40,21 @@ def _declaration(site: Site) -> Iterator[str]:
             "maximize": maximize,
             "hit": False,
         }
-        yield json.dumps({"antithesis_guidance": told}) + "\n"
+        yield json.dumps({"antithesis_guidance": declared}) + "\n"
 
 
 def guidance_of(form: str) -> tuple[str, bool] | None:
-    """Type of the guidance that a primitive gives, and whether more is nearer; None for none."""
+    """Return the guidance type of primitive *form*, and whether it maximizes; None without guidance."""
     if form in _PROPOSITIONS:
         return "boolean", _PROPOSITIONS[form]
     kind, _, relation = form.partition("_")
     if relation.startswith(("greater_than", "less_than")):
-        # What must hold is near to breaking when the gap closes; what shall be seen, when it opens.
+        # An always comes close to a violation as the gap between its operands closes, a sometimes to
+        # its goal as the gap opens.
         return "numeric", relation.startswith("less") == (kind == "always")
     return None
 
 
 def _location(site: Site) -> Location:
+    # As in the process, which records the last part of a qualified name and the class apart.
     return Location(site.file, site.qualname.rpartition(".")[2], site.owner, site.line)

@@ -93,6 +93,7 @@ def new(
     config = configuration(project)
     _, found = config.target(target)
     own = config.own_catalog(found)
+    # A catalog that ships with assertlib cannot be written.
     if own is None:
         return _usage("the target has no writable catalog of its own")
     catalog = load(config.catalog_roots(found), config.root)
@@ -124,6 +125,7 @@ def rename(
     own = config.own_catalog(config.target(target)[1])
     if own is None:
         return _usage("the target has no writable catalog of its own")
+    # Including the targets that share the catalog: the message may be in use in one of these.
     here = {site.origin: site for checked in sharing for site in checked.scan.sites}
     if new not in here:
         hint = did_you_mean(new, here) or "rename it in the code first"
@@ -133,11 +135,13 @@ def rename(
         return _usage(f"{old!r} is still in use at {site.file}:{site.line}")
     lock = sharing[0].lock
     known = _names_before(config, sharing[0])
+    # Without reviews and runs there is no record of former names, so any is accepted.
     if known and old not in known:
         hint = did_you_mean(old, known) or "no review or run in this project contains it"
         return _usage(f"no assertion ever had the message {old!r}; {hint}")
     path = add_rename(config.root / own, old, new)
     written = path.relative_to(config.root).as_posix()
+    # A damaged lock is not rewritten, since its unreadable part would be lost.
     if lock is not None and lock.exists and not lock.findings and rename_link(lock, old, new):
         lock.write()
         written += f" and {lock.shown}"

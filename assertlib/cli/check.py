@@ -71,6 +71,7 @@ def check(
     Example: assertlib check --strict
     """
     config = configuration(project)
+    # Without any target, `config.target` raises the error that explains how to add one.
     names = [config.target(target)[0]] if target or not config.targets else list(config.targets)
     checks = checks_of(
         (check_target(config, *config.target(name)) for name in names),
@@ -81,6 +82,7 @@ def check(
     if update and baseline is None:
         raise typer.BadParameter("--update requires --baseline-findings FILE")
     if update and target is not None:
+        # The findings of all other targets would be dropped as fixed.
         raise typer.BadParameter("a baseline covers all targets: omit --target")
     if baseline is not None:
         is_part = target is not None
@@ -88,6 +90,7 @@ def check(
     put(FINDING_FORMATS[format](checks), output)
     if checks.errors:
         return WRONG
+    # After the errors, which matter more than a target without a source file.
     empty = ", ".join(each.name for each in checks.targets if not each.scan.files)
     if empty:
         raise NoDataError(
@@ -100,10 +103,12 @@ def _without_known(checks: Checks, path: Path, *, update: bool, is_part: bool) -
     """Remove the findings of the baseline at *path* from *checks*."""
     if not path.exists() and not update:
         raise ConfigError(f"{path} does not exist; create it with --update")
+    # None for a new baseline, which takes all findings; an existing one only shrinks.
     known = read_known(path) if path.exists() else None
     if update:
         known = write_known(path, checks, known)
     rest, gone = checks.without(known or set())
+    # If one target is checked, the findings of the others are absent, but not fixed.
     if gone and not is_part:
         text = f"{counted(gone, 'finding')} in {path} fixed: drop from the file with --update"
         print(text, file=sys.stderr)

@@ -53,7 +53,9 @@ def command(function: Callable[P, int]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             code = function(*args, **kwargs)
+            # Here, so that a closed pipe is handled below and not when the interpreter exits.
             sys.stdout.flush()
+        # Before its base class, which has another exit code.
         except NoDataError as error:
             code = _fail(error, NO_DATA)
         except AssertlibError as error:
@@ -69,11 +71,16 @@ def command(function: Callable[P, int]) -> Callable[P, None]:
             code = _fail(f"{place}{error.strerror}", USAGE)
         raise typer.Exit(code)
 
+    # typer breaks the lines of --help where the source does.
+    run.__doc__ = "\n\n".join(
+        " ".join(paragraph.split()) for paragraph in (function.__doc__ or "").split("\n\n")
+    )
     return run
 
 
 def verdict_code(summary: Summary) -> int:
     """The exit code of a command that judged a run."""
+    # A violation outweighs damage: it stands, whatever else was lost.
     if summary.is_violated:
         return WRONG
     report_damage(summary.damage)
@@ -123,6 +130,7 @@ def configuration(project: Path | None) -> Config:
     if not root.is_dir():
         raise ConfigError(f"--project {project}: no such directory")
     config = find_config(root)
+    # The configuration of a project around it is not meant, since the user named a directory.
     if config.file is None or config.root != root:
         hint = f"create one with `assertlib init {shlex.quote(str(project))}`"
         raise ConfigError(f"--project {project}: no pyproject.toml with [tool.assertlib]; {hint}")
@@ -151,7 +159,7 @@ def check_readable(config: Config, name: str | None) -> Checked:
 
 
 def broken_parts(checked: Checked) -> list[Finding]:
-    """Findings about unreadable parts of the catalog."""
+    """Findings of *checked* about unreadable parts of the catalog."""
     return [each for each in checked.catalog.findings if each.code in UNREAD_CATALOG]
 
 
@@ -179,7 +187,7 @@ def sharing_targets(config: Config, name: str | None) -> list[Checked]:
 
 
 def recording_environment(root: Path, run_dir: Path) -> dict[str, str]:
-    """The environment of a process that records into *run_dir*."""
+    """The environment of a process of the project at *root* that records into *run_dir*."""
     environment = {**os.environ, RUN_DIR_ENV: str(run_dir), ROOT_ENV: str(root)}
     # A trial inherited from another run does not apply to this one.
     environment.pop(TRIAL_ENV, None)

@@ -92,6 +92,7 @@ def _newest_run(config: Config) -> Iterator[tuple[str, object]]:
     try:
         path = find_runs(config, [])[0]
     except NoDataError as error:
+        # A project without runs is still described.
         yield "newest run", error
         return
     info = read_info(path)

@@ -62,6 +62,7 @@ def docs(
     config = configuration(project)
     checked, *others = sharing_targets(config, target)
     unread = unread_source(config, [checked, *others])
+    # With --check, pages that lack assertions would otherwise be reported as the correct ones.
     if unread:
         text = f"assertlib: {unread[0]}; its assertions would be missing from the pages"
         print(one_line(text), file=sys.stderr)
@@ -75,6 +76,7 @@ def docs(
             state = ("stale" if exists else "missing") if name in pages else "obsolete"
             print(one_line(f"{output / name} is {state}; run `assertlib docs -o {output}`"))
         return WRONG if stale else OK
+    # Writing removes obsolete pages, so the directory must not hold any other files.
     foreign = foreign_pages(output)
     if foreign:
         text = f"{output} contains files that are not invariant pages ({foreign[0]}, …)"

@@ -22,6 +22,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ModuleNotFoundError as error:
+        # A missing module of assertlib itself is a bug and keeps its traceback.
         if error.name is not None and error.name.startswith("assertlib"):
             raise
         print(

@@ -63,6 +63,7 @@ def open_store(config: Config) -> Store:
     if not url:
         path = config.root / DEFAULT
         path.parent.mkdir(parents=True, exist_ok=True)
+        # The database is written by tools and must not be committed by accident.
         ignore_all(path.parent)
         return Store(path)
     return Store(url)
@@ -85,6 +86,9 @@ def keep(store: Store, config: Config, evidence: Evidence, *, newest: bool = Fal
     Add the runs of *evidence*.
 
     Args:
+        store: The store to add them to.
+        config: The project, whose current branch is recorded.
+        evidence: Evidence of one or more runs.
         newest: Whether runs that are new to the store are ordered after all stored runs,
             regardless of their timestamps.
 
@@ -93,6 +97,7 @@ def keep(store: Store, config: Config, evidence: Evidence, *, newest: bool = Fal
     """
     branch = find_branch(str(config.root)) or ""
     records = (record_of(evidence, run, branch) for run in evidence.runs)
+    # A run in which no process has written a shard holds no evidence.
     return sum(store.add(record, newest=newest) for record in records if record.shards)
 
 
@@ -101,7 +106,7 @@ def keep(store: Store, config: Config, evidence: Evidence, *, newest: bool = Fal
 def add(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Run ids or directories; default: the newest run."),
+        typer.Argument(metavar="RUN", help="Run ids or directories; default: the newest run."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Add all runs of the project.")] = False,
     project: ProjectOption = None,
@@ -171,6 +176,7 @@ def show(
 
 def _id_of(store: Store, name: str) -> str:
     ids = [run.id for run in store.runs()]
+    # A complete id may also be the beginning of another one.
     matching = [each for each in ids if each == name] or [
         each for each in ids if each.startswith(name) or each.endswith(name)
     ]
@@ -221,6 +227,7 @@ def diff(
 
 def _by_assertion(store: Store, run: str) -> dict[tuple[str, str], str]:
     totals: dict[tuple[str, str], list[int]] = {}
+    # An assertion has a row for each sample of trials.
     for each in store.results([run]):
         row = totals.setdefault((each.identity.kind, each.identity.message), [0, 0])
         row[0] += each.true
@@ -229,6 +236,7 @@ def _by_assertion(store: Store, run: str) -> dict[tuple[str, str], str]:
 
 
 def _state(true: int, false: int) -> str:
+    # Not the counts, which differ between any two runs.
     if not true and not false:
         return "not reached"
     if not false:
@@ -262,6 +270,7 @@ def cooccurrence(
             bits = _bits_of(record, first, second) if record else None
             if record is None or bits is None:
                 continue
+            # The outcomes of a trial are integers with a bit for each assertion of the run.
             for identifier, trial in record.trials.items():
                 trials += 1
                 one += bool(trial.true & bits[0])
@@ -281,10 +290,12 @@ def cooccurrence(
 
 
 def _bits_of(record: RunRecord, *messages: str) -> list[int] | None:
+    # A message has a bit for each kind and fingerprint under which it was recorded.
     bits = [
         sum(1 << n for n, each in enumerate(record.assertions) if each.message == message)
         for message in messages
     ]
+    # A run that lacks one of the assertions proves nothing about both.
     return bits if all(bits) else None
 
 
@@ -308,10 +319,12 @@ def prune(
 
     Example: assertlib evidence prune --keep 2000
     """
+    # Without a limit, all runs would be removed.
     if keep is None and days is None:
         raise typer.BadParameter("--keep or --older-than is required")
     with open_store(configuration(project)) as store:
         runs = store.runs(target)
+        # Oldest first.  With both options, only runs beyond both limits are removed.
         old = runs[: max(0, len(runs) - keep)] if keep is not None else runs
         if days is not None:
             before = (time.time() - days * _DAY) * 1e9
@@ -338,12 +351,14 @@ def export(
         if str(output) == "-":
             sys.stdout.writelines(lines)
             return OK
+        # An interrupted export leaves an earlier file as it was.
         with replacing(output, mode=0o666) as file:
             file.writelines(lines)
     return OK
 
 
 def _exported(store: Store, target: str | None) -> Iterator[str]:
+    # One run at a time, since a store may be larger than memory.
     runs = store.runs(target)
     with progress("exporting", len(runs)) as step:
         for run in runs:
@@ -364,11 +379,13 @@ def import_runs(
 
     Example: assertlib evidence import evidence.jsonl
     """
+    # Sets: several files may contain parts of the same run.
     added: set[str] = set()
     read: set[str] = set()
     with open_store(configuration(project)) as store:
         for file in files:
             for record in _imported(file):
+                # Each run is a transaction: an error in a later line keeps the runs before it.
                 read.add(record.id)
                 if store.add(record):
                     added.add(record.id)

@@ -44,10 +44,12 @@ def exec(
         print(
             one_line(f"assertlib: when it has ended, run: assertlib ingest {path}"), file=sys.stderr
         )
+        # Output that is still buffered would not survive the exec.
         sys.stderr.flush()
     try:
         os.execvpe(cmd[0], cmd, {**os.environ, OUTPUT_ENV: str(path)})  # noqa: S606
     except (OSError, ValueError) as error:
+        # The description belongs to a process that never started.
         path.with_suffix(KNOWN).unlink(missing_ok=True)
         reason = error.strerror if isinstance(error, OSError) else error
         print(f"assertlib: cannot run {cmd[0]!r}: {reason}", file=sys.stderr)

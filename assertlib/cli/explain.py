@@ -18,7 +18,7 @@ from .common import OK, USAGE, command
 @command
 def explain(
     code: Annotated[
-        str | None, typer.Argument(metavar="[CODE]", help="Rule code, e.g. AL104.")
+        str | None, typer.Argument(metavar="CODE", help="Rule code, e.g. AL104.")
     ] = None,
 ) -> int:
     """

@@ -49,7 +49,7 @@ BASELINE = "baseline"
 def gate(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Runs of this change; default: the newest run."),
+        typer.Argument(metavar="RUN", help="Runs of this change; default: the newest run."),
     ] = None,
     update: Annotated[
         bool,
@@ -107,15 +107,18 @@ def gate(
     config = configuration(project)
     paths = find_runs(config, runs or [])
     evidence, summary = judged(config, [str(path) for path in paths], target)
+    # Damage and undeclared assertions are findings, which the gate has to judge.
     if summary.is_empty and not summary.undeclared and not summary.damage:
         raise NoDataError(
             f"no assertion was hit in {', '.join(summary.runs)}: the gate cannot pass"
         )
+    # Before the runs are stored: a gate that stops here must not change the history.
     if update and not allow_dirty:
         _check_clean(evidence)
     path = baseline_file(config, summary.target)
     baseline = read_baseline(path)
     with open_store(config) as store:
+        # The clocks of machines differ, but the judged runs come after the history.
         keep(store, config, evidence, newest=True)
         kept = _since(config, store.runs(summary.target), since, allow_dirty=allow_dirty)
         ids = [run.id for run in kept]
@@ -146,6 +149,7 @@ def gate(
 def _stepping(results: Iterator[Result], step: Callable[[], None]) -> Iterator[Result]:
     """Yield *results*, advancing the progress by one step per run."""
     last = None
+    # The store yields results run by run.
     for each in results:
         if each.run != last:
             last = each.run
@@ -174,6 +178,7 @@ def _since(
 ) -> list[StoredRun]:
     if commit is None:
         return runs
+    # The commit may be missing in a shallow clone; its hash is compared all the same.
     wanted = git.commit_named(config.root, commit) or commit
     for number, run in enumerate(runs):
         if run.commit.startswith(wanted) and (allow_dirty or not is_dirty(run.commit)):
@@ -183,12 +188,19 @@ def _since(
 
 
 def baseline_file(config: Config, target: str) -> Path:
-    """Path of the baseline, next to the catalog; targets that share a catalog have one each."""
+    """
+    Path of the baseline of *target* in *config*, next to the catalog.
+
+    Raises:
+        ConfigError: The target has no catalog of its own.
+    """
     found = config.targets.get(target)
     own = config.own_catalog(found) if found is not None else None
     if own is None:
         raise ConfigError(f"target {target!r} has no catalog of its own for a baseline")
     sharing = [name for name, each in config.targets.items() if config.own_catalog(each) == own]
+    # Targets that share a catalog have a baseline each.  The first keeps the plain name, so a target
+    # that is added later renames nothing.
     name = BASELINE if sharing[0] == target else f"{BASELINE}-{target}"
     return config.root / own / f"{name}.txt"
 
@@ -239,6 +251,7 @@ def _update(path: Path, before: Baseline | None, found: Gate) -> None:
 
 
 def _line(message: str) -> str:
+    # Quoted only where a line could not be read back, so that the file stays readable in reviews.
     is_plain = (
         message.isprintable() and message.strip() == message and message[:1] not in ('"', "?")
     )
@@ -251,6 +264,7 @@ def _witnessed(config: Config, summary: Summary) -> dict[str, str]:
     if not directory.is_dir():
         return {}
     found: dict[str, str] = {}
+    # An assertion that the run itself reached needs no witness, and replaying takes time.
     missing = summary.with_verdict(Verdict.NEVER_TRUE, Verdict.UNREACHED)
     for message in {result.message for result in missing}:
         outcome = _witness_outcome(config, directory, summary.target, [message])
@@ -267,8 +281,10 @@ def _witness_outcome(
         spec = stored_witness(iter([directory]), messages)
         if spec is None:
             return None
+        # A tape is committed with a change, so the scenario that it names may be anyone's.
         path = search_path(config, config.targets.get(target))
         done = replay(permitted(config, spec, path), trace=False, path=path)
         return "" if done.shows else "no longer reaches it"
+    # A witness that cannot be replayed is a finding of the gate, not the end of it.
     except AssertlibError as error:
         return f"cannot be replayed: {error}"

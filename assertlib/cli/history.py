@@ -84,6 +84,7 @@ def timeline(
     if output is None and str(file) == "-":
         raise HistoryError("-: reading from stdin requires -o")
     output = output or file.with_suffix(".html")
+    # The default is the history itself if its name ends with .html.
     if output.resolve() == file.resolve():
         raise HistoryError(
             f"{file}: the page would overwrite the history; choose another file with -o"
@@ -95,10 +96,15 @@ def timeline(
 
 def read(file: Path, model: str | None = None) -> History:
     """
-    Read the history in *file*.
+    Read the history in *file*, or from stdin if that is ``-``.
+
+    Args:
+        file: Path of the history.
+        model: Name of the model to judge it by; None for the one that the history names.
 
     Raises:
-        HistoryError: The file cannot be read or parsed.
+        HistoryError: The file cannot be parsed, or its model is unknown.
+        OSError: The file cannot be read.
     """
     with _opened(file) as lines:
         try:
@@ -107,6 +113,7 @@ def read(file: Path, model: str | None = None) -> History:
             raise HistoryError(f"{file}: {error}") from None
         except LongLineError as error:
             raise HistoryError(f"{file}:{error.number}: {error}") from None
+    # Here the message can name the file; `validate` rejects an unknown *model*.
     if model is None and history.header.model not in MODELS:
         raise HistoryError(
             f"{file}:1: unknown model {history.header.model!r}; available: {', '.join(MODELS)}"
@@ -118,6 +125,7 @@ def read(file: Path, model: str | None = None) -> History:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[IO[bytes]]:
+    # Bytes: the encoding of a terminal must not apply to a history.
     if str(file) == "-":
         yield sys.stdin.buffer
         return
@@ -127,6 +135,7 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
 
 def exit_code(status: Status) -> int:
     """The exit code for *status*."""
+    # Anything undecided is neither a pass nor a failure.
     return {Status.SUCCESS: OK, Status.FAILURE: WRONG}.get(status, NO_DATA)
 
 
@@ -144,6 +153,7 @@ def _lines(check: Check, width: int) -> list[str]:
     judged = f"{check.judged:,} judged" if check.judged else ""
     text = check.reason or judged
     lines = [one_line(f"{check.name:{width}}  {check.status:16}  {text}".rstrip())]
+    # Each line is escaped by itself, so that a value of the store cannot add one.
     for complaint in check.complaints[:_SHOWN]:
         lines += [f"    {one_line(line)}" for line in complaint.text.splitlines()]
     if len(check.complaints) > _SHOWN:

@@ -77,9 +77,11 @@ def ingest(
         if not any(each.names for each in stats):
             raise NoDataError(_no_assertions(stats))
     except BaseException:
+        # An empty run would be the newest one, which other commands take by default.
         if into is None:
             shutil.rmtree(run)
         raise
+    # Files that are added to a full run leave it full.
     finish_run(run, full=full or read_info(run).full)
     print("\n".join(describe(stats)))
     evidence = read_evidence([run])

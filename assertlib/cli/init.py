@@ -49,6 +49,7 @@ ref = "origin of this knowledge: a document, an issue, a review"
 _FOUND = "found"
 _MOST = 60
 _TITLE = 90
+# Beginnings of the names of modules that are tooling or tests.
 _NOT_STORES = ("setup.py", "conftest.py", "test_", "noxfile.py")
 
 _TABLE = """
@@ -96,6 +97,7 @@ def init(
 def _propose(root: Path, sources: list[str]) -> None:
     """Draft invariants from existing asserts, comments and docstrings."""
     path = root / "catalog" / f"{_FOUND}.toml"
+    # Drafts that were renamed or deleted in a review must not reappear.
     if path.exists():
         print(one_line(f"kept {path}"))
         return
@@ -122,6 +124,7 @@ def _in_one_line(text: str) -> str:
 
 
 def _packages(root: Path) -> list[str]:
+    # In a src layout all packages are in one directory, which need not be a package.
     if (root / "src").is_dir():
         return ["src"]
     packages = sorted(path.parent.name for path in root.glob("*/__init__.py"))
@@ -133,6 +136,7 @@ def _packages(root: Path) -> list[str]:
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        # Exclusively, so that no file is overwritten, whatever happens meanwhile.
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
@@ -143,12 +147,14 @@ def _write(path: Path, text: str) -> None:
 
 def _configure(root: Path, sources: list[str]) -> bool:
     path = root / FILE
+    # The configuration of a project around this one does not count.
     if path.exists() and find_config(root).file == path:
         print(one_line(f"kept [tool.assertlib] in {path}"))
         return True
     table = _TABLE.format(source=", ".join(json.dumps(name) for name in sources))
     before = read_as_is(path)
     after = before + in_line_ends_of(before, table if before else table.lstrip())
+    # A table cannot be added to one that is written inline, as in ``tool = {}``.
     if not is_toml(after):
         print(one_line(f"assertlib: cannot append to {path}; add this by hand:"))
         print(table)

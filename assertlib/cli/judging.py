@@ -20,7 +20,15 @@ from .progress import progress
 
 def judged(config: Config, names: list[str], target: str | None) -> tuple[Evidence, Summary]:
     """
-    Judge the runs *names* against *target*, by default the one they were recorded for.
+    Judge runs against a target.
+
+    Args:
+        config: The project; outside of one, that of the first run is used.
+        names: Ids or directories of the runs; empty for the newest.
+        target: Name of the target; None for the one that the newest run was recorded for.
+
+    Returns:
+        The evidence, and the judgement.
 
     Raises:
         ConfigError: The configuration is invalid.
@@ -28,6 +36,7 @@ def judged(config: Config, names: list[str], target: str | None) -> tuple[Eviden
         UnreadableRunError: A run is damaged.
     """
     paths = find_runs(config, names)
+    # Outside of a project, a run that is named by its path has the configuration around it.
     if config.file is None:
         config = find_config(paths[0].resolve())
     for path in paths:
@@ -41,6 +50,7 @@ def judged(config: Config, names: list[str], target: str | None) -> tuple[Eviden
     recorded = None if newest is None else newest.target
     name, found = config.target(target or recorded)
     checked = check(config, name, found)
+    # A broken catalog entry must not hide the verdicts of assertions.
     for finding in broken_parts(checked):
         print(f"assertlib: {finding.seen_from(place_from_here(config))}", file=sys.stderr)
     return evidence, summarise(evidence, checked.catalog, name, checked.scan.sites)

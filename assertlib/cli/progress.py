@@ -16,7 +16,14 @@ PATIENCE = 2.0
 @contextmanager
 def progress(doing: str, total: int) -> Iterator[Callable[[], None]]:
     """
-    Show a bar on a terminal and plain lines elsewhere, both on stderr; nothing if work is quick.
+    Show a bar on a terminal and plain lines elsewhere, both on stderr; nothing for quick work.
+
+    Args:
+        doing: What is being done, such as ``reading``.
+        total: Number of steps.
+
+    Yields:
+        A function to call after each step.
 
     Example: ``with progress("adding", 10) as step: …; step()``
     """
@@ -30,6 +37,7 @@ def _bar(doing: str, total: int) -> Iterator[Callable[[], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
+    # Redirected streams would bypass the escaping of control characters.
     bar = Progress(
         console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
     )
@@ -57,6 +65,7 @@ def _lines(doing: str, total: int) -> Callable[[], None]:
     def step() -> None:
         nonlocal done, printed
         done += 1
+        # After the last step, the result of the command follows at once.
         if time.monotonic() - printed > PATIENCE and done < total:
             printed = time.monotonic()
             print(f"{doing}: {done:,} of {total:,}", file=sys.stderr, flush=True)

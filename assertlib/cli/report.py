@@ -25,7 +25,7 @@ from .verdict_metrics import send
 def report(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Run ids or directories; default: the newest run."),
+        typer.Argument(metavar="RUN", help="Run ids or directories; default: the newest run."),
     ] = None,
     format: Annotated[Format, typer.Option("--format", "-f", help="Output format.")] = (
         Format.TEXT

@@ -35,8 +35,14 @@ def report_context(
     """
     Collect the available context; the evidence store is skipped if it does not exist.
 
+    Args:
+        config: The project.
+        evidence: Evidence of the judged runs.
+        summary: The judgement.
+        against: Run to compare with; None for no comparison.
+
     Raises:
-        UsageError: The run *against* does not exist.
+        NoDataError: The run *against* does not exist.
     """
     before = judged(config, [against], summary.target)[1] if against else None
     return ReportContext(
@@ -48,6 +54,7 @@ def report_context(
 
 
 def _trends(config: Config, summary: Summary) -> dict[str, list[float]]:
+    # Opening the store would create it.
     if not os.environ.get(ENVIRONMENT) and not (config.root / DEFAULT).exists():
         return {}
     current = {(each.message, each.site.fingerprint) for each in summary.assertions if each.site}
@@ -56,6 +63,7 @@ def _trends(config: Config, summary: Summary) -> dict[str, list[float]]:
         runs = [run.id for run in store.runs(summary.target, _RUNS)]
         for each in store.results(runs):
             message = summary.renamed(each.identity.message)
+            # A changed condition starts with fresh evidence, and only random trials have rates.
             is_current = (message, each.identity.fingerprint) in current
             if is_current and each.sample[1] == SEED_RANDOM and each.trials:
                 points[message].append(each.made_true / each.trials)
@@ -71,6 +79,7 @@ def _is_plain(file: str) -> bool:
 def _text(root: Path, commit: str | None, file: str) -> str:
     if not _is_plain(file):
         return ""
+    # The work tree may have changed since the run, its commit has not.
     if commit is not None and not is_dirty(commit):
         found = git.file_at(root, commit, file)
         if found is not None:

@@ -41,7 +41,7 @@ from .common import (
 def review(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID]...", help="Invariant ids, e.g. wal.fsync-before-ack."),
+        typer.Argument(metavar="ID", help="Invariant ids, e.g. wal.fsync-before-ack."),
     ] = None,
     reason: Annotated[
         str | None,
@@ -63,11 +63,13 @@ def review(
     """
     config = configuration(project)
     sharing = sharing_targets(config, target)
+    # The lock is next to the catalog, so it is common to all targets that share it.
     lock = sharing[0].lock
     if lock is None:
         return _usage("the target has no catalog of its own for a review.lock")
     if lock.findings:
         return _usage(str(lock.findings[0]))
+    # A review of an incomplete scan would record the absence of links.
     unread = unread_source(config, sharing)
     if unread:
         return _usage(f"{unread[0]}; its assertions would count as removed")
@@ -83,6 +85,7 @@ def review(
     if new:
         return _accept_new(lock, sharing, [each for each in ids or entries if each in entries])
     wanted = [each for each in _suspects(sharing) if not ids or each.entry.id in ids]
+    # An invariant that disappears together with its assertions leaves no other trace.
     lost = [each for each in lock.reviewed if each not in entries and (not ids or each in ids)]
     _show(wanted, lock)
     for each in lost:
@@ -141,6 +144,7 @@ def _accept_new(lock: Lock, sharing: list[Checked], ids: list[str]) -> int:
 def _acknowledge(
     lock: Lock, sharing: list[Checked], wanted: list[Suspect], lost: list[str], reason: str
 ) -> int:
+    # To acknowledge a rename as a change would cut the assertion off from its evidence.
     renamed = [each.finding().remedy for each in wanted if each.code == "AL305"]
     if renamed:
         return _usage(f"{renamed[0]}, so that evidence follows; then review")

@@ -148,7 +148,7 @@ def run(
 def validate_again(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="Run, or directory with a history.jsonl."),
+        typer.Argument(metavar="RUN", help="Run, or directory with a history.jsonl."),
     ] = None,
     target: TargetOption = None,
 ) -> int:
@@ -162,6 +162,7 @@ def validate_again(
     config = find_config(Path.cwd())
     directory = _directory(config, run)
     history = read(directory / FILE)
+    # The run of the campaign is left as it is, and can be validated again.
     checked = _checked(config, target)
     run_dir = new_run(config)
     describe_run(run_dir, checked, config, sys.argv)
@@ -197,6 +198,7 @@ def _plan(
     if profile is None:
         name = traffic or store.profile
         raise ConfigError(f"unknown traffic profile {name!r}; available: {', '.join(PROFILES)}")
+    # The model must understand the requests that the profile generates.
     if profile.model != store.model:
         raise ConfigError(
             f"traffic profile {profile.name!r} requires the model {profile.model!r},"
@@ -214,6 +216,7 @@ def _plan(
             raise ConfigError(
                 f"fault {kind.name!r} requires at least {kind.needs} nodes, not {nodes}"
             )
+    # Before the check for conflicts, which concerns only faults that can be injected.
     left_out = _left_out(kinds)
     kinds = [kind for kind in kinds if kind.name not in left_out]
     if {kind.capability for kind in kinds} >= {Capability.NETWORK, Capability.USERS}:
@@ -250,8 +253,10 @@ def _load(name: str) -> Store:
     sys.path.insert(0, str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module), attribute or "STORE")
+    # An import may run any code, such as a script that ends by itself.
     except (Exception, SystemExit) as error:
         remedy = "; expected MODULE:NAME, with the module on PYTHONPATH"
+        # Another missing module is an import inside the adapter.
         is_missing = isinstance(error, ModuleNotFoundError) and error.name == module
         text = f"{type(error).__name__}: {error}" + (remedy if is_missing else "")
         raise ConfigError(f"cannot load {name}: {text}") from None
@@ -270,6 +275,7 @@ def _checked(config: Config, target: str | None) -> Checked:
 
 
 def _directory(config: Config, run: str | None) -> Path:
+    # A history may have been copied out of its run.
     if run is not None and (Path(run) / FILE).exists():
         return Path(run)
     if run is not None:
@@ -293,7 +299,7 @@ def _run(plan: Plan, target: str | None, *, keep_data: bool) -> int:
     directory = run_dir / CAMPAIGN
     directory.mkdir()
     describe_run(run_dir, checked, config, sys.argv)
-    # Assertions in the members record into this run.
+    # The members inherit this, so their assertions record into this run.
     lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
     about = ", ".join(f"{key} {value}" for key, value in plan.about().items())
     print(one_line(f"assertlib: {about}"), file=sys.stderr)
@@ -306,6 +312,7 @@ def _run(plan: Plan, target: str | None, *, keep_data: bool) -> int:
     code = _conclude(checked, run_dir, directory, read(directory / FILE))
     if stopped is not None:
         return SIGNALLED + stopped
+    # After anything but success, the data directories are evidence.
     if code == OK and not keep_data:
         shutil.rmtree(directory / "data", ignore_errors=True)
     return code
@@ -323,13 +330,16 @@ def _progress_printer() -> Callable[[str], None]:
 def _conclude(checked: Checked, run_dir: Path, directory: Path, history: History) -> int:
     """Validate *history*, record the results in *run_dir*, and print them."""
     validation = validate(history)
+    # The verdicts are assertions of this process, which records nothing yet if it only validates.
     lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
     judge(history, validation, f"campaign {history.header.about.get('seed', '')}".strip())
+    # A campaign that was killed has no end note, and its gaps prove nothing.
     finish_run(run_dir, full=bool(history.noted("end")))
     summary = summarise(read_evidence([run_dir]), checked.catalog, checked.name, checked.scan.sites)
     status = _ending(history, validation, summary)
     sys.stdout.write(describe(validation, status) + "\n")
     print_report(summary)
+    # Private, as the run is: both files show data of the store.
     page = directory / "timeline.html"
     private.write(page, timeline(history, validation))
     private.write(directory / "report.md", FORMATS[Format.MARKDOWN](summary))
@@ -339,6 +349,7 @@ def _conclude(checked: Checked, run_dir: Path, directory: Path, history: History
 
 def _ending(history: History, validation: Validation, summary: Summary) -> Status:
     """Status of the campaign, including assertions in the store's own processes."""
+    # If the harness failed, it may have caused the violation: the validation decides.
     if summary.is_violated and not history.noted("harness failed"):
         return Status.FAILURE
     if summary.damage and validation.status is Status.SUCCESS:

@@ -60,6 +60,7 @@ def run(
 
     Example: assertlib run --full -- python -m kvstore.torture --seconds 20
     """
+    # Checked before a run is created.
     for setting in feature or []:
         if setting.partition("=")[2] not in ("on", "off"):
             print(
@@ -68,6 +69,7 @@ def run(
             return USAGE
     config = configuration(project)
     checked = check_readable(config, target)
+    # Below another `assertlib run`, everything is recorded into the outer run.
     given = os.environ.get(RUN_DIR_ENV)
     run_dir = Path(given).absolute() if given else new_run(config)
     make_directory(run_dir)
@@ -77,9 +79,11 @@ def run(
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         print(f"assertlib: cannot run {cmd[0]!r}: {reason}", file=sys.stderr)
+        # An empty run would be the newest one, which other commands take by default.
         if not given:
             shutil.rmtree(run_dir)
         return USAGE
+    # A command that was cut short cannot have covered everything.
     stats = finish_run(run_dir, full=full and not ended.was_stopped)
     for line in (line for file in stats for line in problems(file)):
         print(f"assertlib: {line}", file=sys.stderr)
@@ -90,11 +94,13 @@ def run(
             file=sys.stderr,
         )
     code = ended.code or (SIGNALLED + ended.signal if ended.signal else OK)
+    # A record that cannot be read may have been a violation.
     if code == OK and any(file.unreadable_count for file in stats):
         code = USAGE
     evidence = read_evidence([run_dir])
     summary = summarise(evidence, checked.catalog, checked.name, checked.scan.sites)
     print(one_line(run_dir.name, summary), file=sys.stderr)
+    # A failure of the command is passed on: a caller may depend on its exit code.
     return code or verdict_code(summary)
 
 

@@ -30,6 +30,8 @@ def permitted(config: Config, spec: TrialSpec, path: Sequence[str]) -> TrialSpec
     Return *spec* if its scenario is trusted: configured, or in the ``source`` of a target.
 
     Args:
+        config: The project, whose targets are trusted.
+        spec: A trial from a tape or token.
         path: The only search path for its module.
 
     Returns:
@@ -38,6 +40,7 @@ def permitted(config: Config, spec: TrialSpec, path: Sequence[str]) -> TrialSpec
     Raises:
         ConfigError: The scenario is located elsewhere, such as in a run directory.
     """
+    # The run directory of a stranger may contain a configuration that trusts its scenarios.
     if _is_recorded(config.root, config.root):
         raise ConfigError(
             f"{config.file}: is in a run directory, whose scenarios are not trusted; replay from the"
@@ -46,6 +49,8 @@ def permitted(config: Config, spec: TrialSpec, path: Sequence[str]) -> TrialSpec
     name, _, attribute = spec.target.rpartition(":")
     is_file = name.endswith(_SUFFIX)
     configured = {target.scenario for target in config.targets.values()}
+    # A configured module is trusted by its name; a file must be found first, since its path may be
+    # relative to the project or to the working directory.
     if spec.target in configured and not is_file:
         return spec
     file = _file(config, name) if is_file else _module(path, name.split("."))
@@ -65,6 +70,7 @@ def _file(config: Config, name: str) -> Path | None:
 
 def _module(path: Sequence[str], parts: Sequence[str]) -> Path | None:
     """The file that an import would load."""
+    # A part that is empty or contains a slash names no module, but could name a file.
     if not all(map(str.isidentifier, parts)):
         return None
     for entry in path:
@@ -72,6 +78,7 @@ def _module(path: Sequence[str], parts: Sequence[str]) -> Path | None:
         for file in (place / "__init__.py", place.with_name(f"{place.name}{_SUFFIX}")):
             if file.is_file():
                 return file.resolve()
+        # An import ends its search at the first package of that name.
         if Path(entry, parts[0], "__init__.py").is_file():
             return None
     return None
@@ -89,5 +96,6 @@ def _is_recorded(root: Path, place: Path) -> bool:
     root = root.resolve()
     if RUNS.parts[0] in place.parts or place.is_relative_to(root / WITNESSES):
         return True
+    # Run directories are copied to any place; a ``run.json`` above the file identifies them.
     own = [each for each in (place, *place.parents) if each.is_relative_to(root)]
     return any((each / RUN_FILE).is_file() for each in own)

@@ -95,6 +95,7 @@ async def _cancelled_by_signals(work: Coroutine[Any, Any, None]) -> int | None:
     try:
         await task
     except asyncio.CancelledError:
+        # Without a signal, the cancellation is not ours to swallow.
         if not received:
             raise
     return received[0] if received else None
@@ -129,16 +130,21 @@ class Ended:
 
 def supervised(cmd: Sequence[str], environment: Mapping[str, str]) -> Ended:
     """
-    Run *cmd* and forward signals to it.
+    Run a command and forward signals to it.
 
-    A signal from the keyboard reaches the whole process group and is left to *cmd*.  Any other is
-    forwarded to *cmd* and to the descendants it left behind; processes still running after
-    `GRACE`, or at a second signal, are killed.
+    A signal from the keyboard reaches the whole process group and is left to the command.  Any
+    other is forwarded to the command and to the descendants it left behind; processes still
+    running after `GRACE`, or at a second signal, are killed.
+
+    Args:
+        cmd: The command and its arguments.
+        environment: Its environment variables.
 
     Raises:
         OSError: *cmd* cannot be started.
     """
     _adopt_orphans(1)
+    # Blocked before the start: a signal that arrives at any moment is queued for `sigtimedwait`.
     awaited = {*_wanted(), signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     try:
@@ -164,6 +170,7 @@ class _Supervisor:
             left = max(0.0, self._until - time.monotonic())
             received = signal.sigtimedwait(self._awaited, left)
             if received is None:
+                # Once for each grace period: a process may have been forked during the last round.
                 self._send(signal.SIGKILL)
                 self._until = time.monotonic() + GRACE
             elif received.si_signo != signal.SIGCHLD and received.si_code <= 0:
@@ -196,6 +203,7 @@ class _Supervisor:
 
     def _reap(self) -> None:
         with suppress(ChildProcessError):
+            # Adopted orphans are reaped as well, or they would remain descendants as zombies.
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
@@ -213,5 +221,6 @@ def _adopt_orphans(flag: int) -> None:
     """Start or stop adopting the orphans of our descendants (Linux only)."""
     import ctypes
 
+    # Otherwise init adopts them, and they are no longer found as descendants.  Source: prctl(2).
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, flag)

@@ -63,14 +63,17 @@ app = typer.Typer(
 ScenarioArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[SCENARIO]",
+        metavar="SCENARIO",
         help="MODULE:NAME or FILE.py:NAME of a function taking a World; default: the target's.",
     ),
 ]
 
 _SEEDS = 1000
 _ENDLESS = 1 << 40
+"""Number of seeds if a duration alone limits the exploration."""
+
 _STATUS_EVERY = 5.0
+"""Seconds between two lines on the progress of an exploration."""
 
 
 @app.command("explore")
@@ -145,7 +148,7 @@ def explore(
 def replay_token(
     token: Annotated[
         str | None,
-        typer.Argument(metavar="[TOKEN]", help="Token of a seed or tape, or a tape file."),
+        typer.Argument(metavar="TOKEN", help="Token of a seed or tape, or a tape file."),
     ] = None,
     assertion: Annotated[
         str | None,
@@ -174,6 +177,7 @@ def replay_token(
     """
     project = _Project(None, target)
     spec = permitted(project.config, _spec(project.config, token, assertion), project.path)
+    # A tape may be older than the catalog; what is out of model now depends on today's assumptions.
     spec = replace(spec, options=replace(spec.options, assumes=project.assumes))
     done = replay(spec.unshrunk() if whole else spec, trace=trace, path=project.path)
     for line in done.answer.trace:
@@ -195,7 +199,7 @@ def replay_token(
 def challenge_all(
     defects: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[DEFECT]...", help="Seeded defects; default: all."),
+        typer.Argument(metavar="DEFECT", help="Seeded defects; default: all."),
     ] = None,
     repeats: Annotated[
         int, typer.Option("--repeats", min=1, metavar="N", help="Random and guided attempts, each.")
@@ -228,7 +232,9 @@ def challenge_all(
         path=project.path,
     )
     seeded = read_defects(project.defects, defects or ())
+    # Read before the challenges, which take hours: a page without marks is an error at once.
     page = None if output is None else read_page(output)
+    # One block for all challenges: a signal ends the command, not just the current attempt.
     with interruptible() as check_signals:
         results = [_challenged(defect, plan, repeats, check_signals) for defect in seeded]
     commit = find_revision(project.config.root) or ""
@@ -259,11 +265,13 @@ def _challenged(
 
 def _record(project: _Project, results: list[Result]) -> None:
     """Record a run that contains the proofs and the tapes."""
+    # It is never finished, and thus partial: it holds no evaluations of the store itself.
     run_dir = new_run(project.config)
     describe_run(run_dir, project.checked, project.config, sys.argv)
     lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
     replays = {}
     for result in results:
+        # A failure that does not replay may have another cause than the defect.
         if result.best is not None and not result.best.is_flaky:
             caught(result.defect.name, result.best.failure.name)
             replays[result.defect.name] = write(run_dir / DIRECTORY, result.best.spec)
@@ -306,6 +314,7 @@ class _Project:
     def path(self) -> tuple[str, ...]:
         """Search path for modules; includes the working directory for a scenario argument."""
         target = None if self._target is None else self.config.target(self._target)[1]
+        # A replay must not import modules that happen to be in the working directory.
         here = () if self._scenario is None else (str(Path.cwd()),)
         return (*search_path(self.config, target), *here)
 
@@ -348,6 +357,7 @@ class _Project:
         """Assumptions of each invariant; empty without a target."""
         if self._target is None:
             return {}
+        # The catalog alone: a replay needs no scan of the source.
         _, target = self.config.target(self._target)
         return _assumptions(load(self.config.catalog_roots(target), self.config.root))
 
@@ -358,6 +368,7 @@ class _Project:
         Raises:
             ConfigError: A fault or policy does not exist.
         """
+        # Names are checked here, so that a typing error does not leave an empty run behind.
         try:
             allowed = faults_named(faults)
             policy_named(policy, Tape(None))
@@ -412,6 +423,7 @@ def _spec(config: Config, token: str | None, assertion: str | None) -> TrialSpec
     if token is not None:
         return find(token, _tape_directories(config))
     renames = load(config.catalog_roots(config.target()[1]), config.root).renames
+    # The tape may have been kept under a former message of the assertion.
     names = list(renames.before(str(assertion)))
     found = stored_witness(_tape_directories(config), names)
     if found is None:
@@ -444,10 +456,12 @@ class _Campaign:
             with interruptible() as self._check_signals:
                 self._exploration.run()
         except TargetError:
+            # An empty run would be the newest one, which other commands take by default.
             shutil.rmtree(self._run_dir)
             raise
         except Interrupted as error:
             print(f"\nassertlib: interrupted by {error}; judging partial results", file=sys.stderr)
+            # The report is printed, but the exit code is that of the signal.
             self._conclude(full=False)
             raise
         return self._conclude(full=True)
@@ -458,6 +472,7 @@ class _Campaign:
 
     def _tick(self) -> None:
         self._check_signals()
+        # Silent until the first trial, while the workers import the store.
         if self._exploration.trials and time.monotonic() - self._status_at > _STATUS_EVERY:
             self._status_at = time.monotonic()
             self._print(_status(self._exploration))
@@ -469,12 +484,14 @@ class _Campaign:
             message: write(self._tapes, spec) for message, spec in exploration.witnesses().items()
         }
         tokens = {name: write(self._tapes, found.spec) for name, found in exploration.found.items()}
+        # Reports offer a replay only for failures that it reproduced.
         sure = {name for name, found in exploration.found.items() if not found.is_flaky}
         write_replays(self._run_dir, {**replays, **{name: tokens[name] for name in sure}})
         finish_run(self._run_dir, full=full)
         summary = self._summary()
         print_report(summary)
         shown = summary.with_verdict(Verdict.VIOLATED)[:MOST_VIOLATIONS]
+        # The report has explained these already.
         explained = {result.message for result in shown}
         for name, found in exploration.found.items():
             print(_failure(found, tokens[name], exploration.trials, is_explained=name in explained))
@@ -484,6 +501,7 @@ class _Campaign:
 
     def _is_judged(self, summary: Summary) -> bool:
         """Whether any assertion of the target was evaluated in a trial."""
+        # Without a completed trial, hits are those of an import or of a trial that was cut short.
         if summary.hits and self._exploration.trials:
             return True
         print(
@@ -523,6 +541,7 @@ def _failure(found: Found, token: str, trials: int, *, is_explained: bool) -> st
 
 
 def _summary_line(done: Replay) -> str:
+    # Equal digests of the log show that two replays took the same course.
     answer = done.answer
     return (
         f"{answer.steps:,} steps, {len(answer.choices):,} choices, {answer.seconds:.3f} virtual"
@@ -533,6 +552,7 @@ def _summary_line(done: Replay) -> str:
 def _verdict(done: Replay) -> Iterator[str]:
     """Lines that report whether the tape reproduces its failure or witness."""
     name = done.spec.shows
+    # The token of a seed was not kept for a failure or a state.
     if done.shows is None:
         return
     if done.shows:

@@ -40,7 +40,7 @@ _PATIENCE = 4
 def top(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="Run id or directory; default: the newest run."),
+        typer.Argument(metavar="RUN", help="Run id or directory; default: the newest run."),
     ] = None,
     interval: Annotated[
         float, typer.Option("--interval", "-i", min=0.1, help="Seconds between snapshots.")
@@ -69,6 +69,7 @@ def top(
             for look in _looks(live, interval, count):
                 print(json_.dumps(as_dict(look)), flush=True)
         elif console.is_terminal and not console.is_dumb_terminal:
+            # As Ctrl-C, so that the terminal is restored.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             _show(_looks(live, interval, count), console)
         else:
@@ -85,11 +86,13 @@ class _Console(Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
         """Render to segments, each text escaped."""
+        # Control segments are rich's own: cursor movements and the alternate screen.
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else escaped(text), style, control)
 
 
 def _show(looks: Iterable[Look], console: Console) -> None:
+    # Redirected streams would bypass the escaping of control characters.
     live = Live(
         console=console,
         screen=True,
@@ -104,6 +107,7 @@ def _show(looks: Iterable[Look], console: Console) -> None:
 
 def _live(config: Config, name: str | None, target: str | None) -> LiveRun:
     path = find_runs(config, [name] if name else [])[0]
+    # Outside of a project, a run that is named by its path has the configuration around it.
     if config.file is None:
         config = find_config(path.resolve())
     chosen, found = config.target(target or read_info(path).target)
@@ -128,7 +132,9 @@ def _is_quit(seconds: float) -> bool:
         return False
     while (left := end - time.monotonic()) > 0:
         if select.select([sys.stdin], [], [], left)[0]:
+            # Whole sequences: an arrow key begins with the escape character, but is longer.
             pressed = os.read(sys.stdin.fileno(), 64).decode("utf-8", "replace")
+            # Empty at the end of the input, for example when the terminal was closed.
             if not pressed or pressed in _QUIT:
                 return True
     return False

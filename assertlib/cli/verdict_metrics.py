@@ -41,11 +41,13 @@ def send(summary: Summary) -> None:
         raise UsageError(f"--otel needs {error.name}: pip install 'assertlib-sdk[otel]'") from None
     except (ImportError, ValueError) as error:
         raise UsageError(f"--otel: {error}") from None
+    # Collected once and exported here: a periodic reader would hide whether the export succeeded.
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], resource=Resource.create(), shutdown_on_exit=False)
     _set_gauges(provider, summary)
     data = reader.get_metrics_data()
     results = [each.export(data) for each in found if data is not None]
+    # Even after a failed export, so that no connection or thread is left.
     for each in found:
         each.shutdown()
     if any(result is not MetricExportResult.SUCCESS for result in results):

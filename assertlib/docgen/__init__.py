@@ -1,3 +1,3 @@
 """
-Generates Markdown pages from the catalog: one per invariant, and an index.
+Generate Markdown pages from the catalog: one per invariant, and an index.
 """

@@ -1,5 +1,5 @@
 """
-Renders deterministic CommonMark pages, without dates, line numbers or runs.
+Render deterministic CommonMark pages, without dates, line numbers or runs.
 
 Volatile data (line numbers, history, last reproductions) is in `Live`, for published sites only.
 """
@@ -28,6 +28,7 @@ from ..utf8 import EncodingError, unmarked
 INDEX = "index.md"
 _INDEX_TITLE = "# Invariants of "
 _FIRST_SECTION = "\n## What must hold\n"
+# An id in prose: not inside code or a link, and not part of a path, a longer name or a call.
 _ID = re.compile(r"(?<![\w`\[(=./-])[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*(?![\w`\]-])")
 
 
@@ -51,7 +52,12 @@ class Page:
     An invariant with its assertions and related invariants.
 
     Attributes:
-        elsewhere: Messages that the catalog assigns to it, from code that is not scanned.
+        entry: The catalog entry.
+        sites: The assertions that cite the invariant, sorted by message.
+        kinds: Number of these assertions by kind.
+        related: Invariants that refer to this one, or that this one refers to.
+        elsewhere: Messages that the catalog assigns to the invariant, from code that is not
+            scanned.
     """
 
     entry: Entry
@@ -67,7 +73,7 @@ class Page:
 
     @property
     def states(self) -> dict[str, list[Site]]:
-        """The assertions that check each state."""
+        """The assertions that look for each state, by name of the state."""
         return {
             name: [site for site in self.sites if _clause(site) == name]
             for name in self.entry.invariant.states
@@ -77,14 +83,16 @@ class Page:
     def gaps(self) -> list[str]:
         """Missing assertions of an active invariant."""
         known = self.entry.invariant
+        # The kinds of assertions in code that is not scanned are unknown, so nothing is missing
+        # for certain.
         if known.status != "active" or self.elsewhere:
             return []
         if not self.sites:
-            return ["no assertion names it"]
+            return ["no assertion cites it"]
         cited = {_clause(site) for site in self.sites}
         return [
             *(f"no {kind}" for kind in known.expects if not self.kinds.get(kind)),
-            *(f"nothing cites its clause {name}" for name in known.clauses if name not in cited),
+            *(f"no assertion cites clause {name}" for name in known.clauses if name not in cited),
         ]
 
 
@@ -92,11 +100,15 @@ def render_pages(
     checked: Checked, others: Sequence[Checked] = (), live: Live | None = None
 ) -> dict[str, str]:
     """
-    Render the pages of all invariants of a target; returns text by file name.
+    Render the pages of all invariants of a target, and the index.
 
     Args:
-        others: Targets that share the catalog, whose assertions count as well.
+        checked: The target whose catalog is rendered.
+        others: Targets that share the catalog; their assertions count as well.
         live: Volatile data; None for pages that are committed.
+
+    Returns:
+        The text of each page, by file name.
     """
     entries = checked.catalog.entries
     environment = _environment(entries)
@@ -111,9 +123,11 @@ def render_pages(
             [entries[id] for id in sorted(links[entry.id])],
             checked.catalog.assigned_to(entry.id, messages),
         )
+        # Sorted, so that moving an entry within the catalog changes no page.
         for entry in sorted(entries.values(), key=lambda entry: entry.id)
     ]
     template = environment.get_template("invariant.md.jinja")
+    # The index is no invariant id, since that has a dot, so its name cannot clash with a page.
     rendered = {page.name: template.render(page=page, live=live) for page in pages}
     rendered[INDEX] = environment.get_template("index.md.jinja").render(
         target=checked.name, areas=_areas(pages), pages=pages, incidents=_incidents(pages)
@@ -127,6 +141,7 @@ def _environment(entries: Mapping[str, Entry]) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        # A misspelt name in a template must fail instead of leaving a gap in every page.
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 (Markdown, not HTML; texts are the catalog's own)
     )
@@ -139,6 +154,7 @@ def _environment(entries: Mapping[str, Entry]) -> jinja2.Environment:
 
 
 def _all_sites(targets: Sequence[Checked]) -> list[Site]:
+    # Targets may share sources; an assertion found in several of them is listed once.
     found = {
         (site.file, site.line, site.column, site.message): site
         for checked in targets
@@ -159,7 +175,8 @@ def _page(
 
 
 def _links(entries: Mapping[str, Entry]) -> dict[str, set[str]]:
-    """Invariants that refer to each other, in `related` or in their texts."""
+    """Return the ids that each invariant is linked with by `related` or by its texts."""
+    # In both directions: the invariant referred to is where the reference is easily missed.
     links: dict[str, set[str]] = defaultdict(set)
     for entry in entries.values():
         known = entry.invariant
@@ -178,7 +195,7 @@ def _areas(pages: Sequence[Page]) -> dict[str, list[Page]]:
 
 
 def _incidents(pages: Sequence[Page]) -> dict[str, list[tuple[Incident, Page]]]:
-    """Invariants broken by each incident, by its reference."""
+    """Group incidents by reference, with the page of each invariant that they broke."""
     found: dict[str, list[tuple[Incident, Page]]] = defaultdict(list)
     for page in pages:
         for incident in page.entry.invariant.incident:
@@ -187,17 +204,19 @@ def _incidents(pages: Sequence[Page]) -> dict[str, list[tuple[Incident, Page]]]:
 
 
 def _by_number(ref: str) -> tuple[str, int]:
+    # Issue 9 comes before issue 10.
     head, _, number = ref.rpartition("#")
     return (head, int(number)) if number.isdecimal() else (ref, 0)
 
 
 def page_name(entry: Entry) -> str:
-    """File name of an invariant's page."""
+    """Return the file name of an invariant's page."""
+    # Ids consist of kebab-case names and a dot, so they are valid file names and need no escapes.
     return f"{entry.id}.md"
 
 
 def sites_of(entry: Entry, sites: list[Site]) -> list[Site]:
-    """The assertions that name *entry*, sorted by message."""
+    """Return those of *sites* that cite *entry* or one of its clauses, sorted by message."""
     mine = [
         site
         for site in sites
@@ -213,6 +232,7 @@ def _clause(site: Site) -> str:
 def _linked(text: str, entries: Mapping[str, Entry]) -> str:
     """Replace invariant ids in *text* with links to their pages."""
 
+    # File names such as catalog.toml look like ids, so only those of the catalog become links.
     def link(found: re.Match[str]) -> str:
         entry = entries.get(found[0])
         return found[0] if entry is None else f"[{entry.id}]({page_name(entry)})"
@@ -221,12 +241,23 @@ def _linked(text: str, entries: Mapping[str, Entry]) -> str:
 
 
 def _cell(text: str) -> str:
-    # Texts of the catalog may use Markdown; names from the code may not.
+    # Texts of the catalog may use Markdown, while names from code are escaped by `literal`.  A
+    # line break or a pipe would end the cell.
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def write_pages(pages: dict[str, str], directory: Path) -> list[str]:
-    """Make *pages* the contents of *directory*; return the names of those that changed."""
+    """
+    Write the pages that changed and remove obsolete ones.
+
+    Args:
+        pages: Text by file name.
+        directory: Where to write; every other Markdown file in it is removed, so callers check
+            for `foreign_pages` first.
+
+    Returns:
+        The names of changed and removed pages, sorted.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     changed = differing_pages(pages, directory)
     for name in changed:
@@ -239,7 +270,7 @@ def write_pages(pages: dict[str, str], directory: Path) -> list[str]:
 
 
 def foreign_pages(directory: Path) -> list[str]:
-    """Markdown files that were not generated; replacing or removing them would lose work."""
+    """Return the names of Markdown files in *directory* that were not generated."""
     return [path.name for path in files_in(directory, ".md") if not _is_ours(path)]
 
 
@@ -247,6 +278,7 @@ def _is_ours(path: Path) -> bool:
     text = _read(path)
     if path.name == INDEX:
         return text.startswith(_INDEX_TITLE.encode())
+    # A title alone is too weak: handwritten pages often begin with the name of their file.
     return text.startswith(f"# {path.stem}\n".encode()) and _FIRST_SECTION.encode() in text
 
 
@@ -257,6 +289,7 @@ def _read(path: Path) -> bytes:
     Raises:
         UsageError: The file is UTF-16 or UTF-32.
     """
+    # Git on Windows may convert line endings; such a page is not stale.
     try:
         return unmarked(path.read_bytes()).replace(b"\r\n", b"\n")
     except EncodingError as error:
@@ -264,7 +297,15 @@ def _read(path: Path) -> bytes:
 
 
 def differing_pages(pages: dict[str, str], directory: Path) -> list[str]:
-    """Names of pages that are missing, different, or obsolete."""
+    """
+    Compare *pages* with the files in *directory*.
+
+    Returns:
+        The names of pages that are missing, different or obsolete, sorted.
+
+    Raises:
+        UsageError: A file is UTF-16 or UTF-32.
+    """
     present = {path.name: path for path in files_in(directory, ".md")}
     different = {
         name

@@ -27,6 +27,7 @@ def caveats_of(evidence: Evidence) -> Iterator[str]:
             f"{counted(dropped, 'record')} dropped by max_records_per_second or max_shard_bytes;"
             " the counters are exact, but trials and examples after that are missing."
         )
+    # Nameless slots are those whose declarations were cut off with other lines.
     cut_off = [shard for shard in shards if shard.is_nameless]
     if cut_off:
         yield (

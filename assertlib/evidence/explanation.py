@@ -1,6 +1,6 @@
 """
-The whole story of a violation: what broke, what it protects, why that matters,
-where to look, and what replays it.
+Explanations of violations: the failed condition, the invariant that it protects, why the invariant
+matters, and where to start debugging.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from ..catalog.config import ConfigError, find_config
 from ..catalog.loader import Catalog, Entry, load
 from ..model import invariant_and_clause
 from ..recording.hits import Hit
+from ..recording.trials import describe
 from .text import counted, one_line
 
+# `summary` imports this module.
 if TYPE_CHECKING:
     from .summary import AssertionResult
     from .tally import Broken
@@ -26,7 +28,13 @@ _LIMIT = 1000
 
 
 def explain(hit: Hit, entry: Entry | None) -> str:
-    """The explanation as plain text; *entry* is the invariant's, if the catalog has it."""
+    """
+    Explain a violation as plain text.
+
+    Args:
+        hit: The violation.
+        entry: The catalog entry of the invariant; None if no catalog has it.
+    """
     location = hit.location
     lines = [
         f"{hit.kind.name} {hit.message!r} is violated",
@@ -40,11 +48,18 @@ def explain(hit: Hit, entry: Entry | None) -> str:
     lines += _trial(hit.trial, hit.seed)
     if hit.invariant is not None:
         lines += _knowledge(hit.invariant, entry)
+    # Values and details come from the store under test: each stays on its line, and bounded.
     return "\n".join(one_line(each, _LIMIT) for each in lines)
 
 
 def unrecorded(result: AssertionResult, where: Sequence[Broken]) -> str:
-    """A violation of which the counters know and no record is left."""
+    """
+    Explain a violation that was counted but left no record.
+
+    Args:
+        result: The violated assertion.
+        where: The counts of its violations by trial and process.
+    """
     times = sum(each.times for each in where)
     trials = [each.trial for each in where if each.trial is not None]
     place = [f"  at {result.site.file}:{result.site.line}"] if result.site else []
@@ -53,13 +68,14 @@ def unrecorded(result: AssertionResult, where: Sequence[Broken]) -> str:
     lines = [
         f"{result.kind.name} {result.message!r} is violated",
         *place,
-        f"  {false}, as the counters say; the record could not be written: {why}",
+        f"  {false}, according to the counters; the record could not be written: {why}",
     ]
     return "\n".join(map(one_line, lines))
 
 
 def _details(text: str) -> Iterator[str]:
-    """The details on a line, or one by one where one of them is a list of texts."""
+    """The details on one line, or name by name if a value is a list of lines."""
+    # Details are text from a shard, which may hold anything.
     try:
         details = json.loads(text)
     except ValueError:
@@ -84,7 +100,7 @@ def _is_lines(value: object) -> bool:
 
 def _trial(trial: str | None, seed: int | None) -> Iterator[str]:
     if trial is not None:
-        yield f"  trial: {trial}" + ("" if seed is None else f" (seed {seed})")
+        yield f"  trial: {describe(trial, seed)}"
 
 
 def _knowledge(invariant: str, entry: Entry | None) -> Iterator[str]:
@@ -95,6 +111,7 @@ def _knowledge(invariant: str, entry: Entry | None) -> Iterator[str]:
     known = entry.invariant
     yield f"  invariant: {identifier}: {known.title}"
     yield from _paragraph("must hold", known.statement)
+    # `assertlib check` reports a clause that the catalog lacks.
     if clause is not None and clause in known.clauses:
         yield from _paragraph(f"clause {clause}", known.clauses[clause])
     yield from _paragraph("why it matters", known.why)
@@ -109,20 +126,31 @@ def _knowledge(invariant: str, entry: Entry | None) -> Iterator[str]:
 def _paragraph(label: str, text: str) -> Iterator[str]:
     yield f"  {label}:"
     for line in text.splitlines():
+        # Wrapping an empty line yields nothing, which would join two paragraphs.
         yield from textwrap.wrap(line, _WIDTH, initial_indent="    ", subsequent_indent="    ") or [
             ""
         ]
 
 
 def entry_of(invariant: str | None, entries: Mapping[str, Entry]) -> Entry | None:
-    """The entry of what an assertion cites."""
+    """
+    Find the catalog entry that an assertion cites.
+
+    Args:
+        invariant: The cited invariant, with or without a clause; None if there is no citation.
+        entries: The entries of the catalog by id.
+
+    Returns:
+        The entry; None without a citation, or if no catalog has the invariant.
+    """
     if invariant is None:
         return None
     return entries.get(invariant_and_clause(invariant)[0])
 
 
 def explainer() -> Callable[[Hit], str]:
-    """An explainer of hits of this process, by the catalogs configured where it runs."""
+    """Return an explainer of hits, based on the catalogs configured for the working directory."""
+    # Loaded once, not for each violation.
     entries = _configured_catalog().entries
     return lambda hit: explain(hit, entry_of(hit.invariant, entries))
 
@@ -133,6 +161,8 @@ def _configured_catalog() -> Catalog:
         roots = [
             root for target in config.targets.values() for root in config.catalog_roots(target)
         ]
+        # Targets may share catalogs; each is loaded once.
         return load(list(dict.fromkeys(roots)), config.root)
     except (ConfigError, OSError):
+        # A broken catalog must not hide a violation; it is explained without the invariant.
         return Catalog()

@@ -1,9 +1,9 @@
 """
-May this change go in?
+The gate: a decision whether a change may be merged, by its runs, the history and a baseline.
 
-Violations fail, always.  What was once satisfied may not leave: what tests satisfied must be
-satisfied again, and the rate of what random trials satisfy may not drop, as a sequential test over
-the whole history tells (`sequential`).  A sometimes that is new must come true, or bring a witness.
+Violations always fail.  An assertion in the baseline must not be lost: if tests satisfied it, they
+must satisfy it again, and if random trials did, its rate must not drop, according to a sequential
+test over the whole history (`sequential`).  A new sometimes must become true or have a witness.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from .verdicts import Verdict
 
 STATES = (SOMETIMES.name, REACHABLE.name)
 WINDOW = 20
-_TELLING = 10
-"""So many expected successes make an excerpt that says something."""
+_SIGNIFICANT = 10
+"""Expected successes that make an excerpt of the history significant."""
 
 Identified = tuple[str, str]
-"""Message, as it is called today, and fingerprint of the condition."""
+"""The current message and the fingerprint of the condition."""
 
 
 class GateOutcome(StrEnum):
-    """What the gate has to say of an assertion; those before `RARE` fail it."""
+    """What the gate reports about an assertion; outcomes before `RARE` fail it."""
 
     VIOLATED = "violated"
     DROPPED = "rate dropped"
@@ -47,7 +47,7 @@ class GateOutcome(StrEnum):
 
 
 class Triage(StrEnum):
-    """How a finding stands to the runs before."""
+    """The status of a finding relative to the previous runs."""
 
     NEW = "New"
     ONGOING = "Ongoing"
@@ -66,7 +66,7 @@ _FAILING = (
 
 @dataclass(frozen=True)
 class GateItem:
-    """One finding: of which assertion, how it stands, and why in words."""
+    """One finding: the assertion, the outcome, and the reason as *text*."""
 
     finding: GateOutcome
     triage: Triage
@@ -82,11 +82,13 @@ class GateItem:
 @dataclass
 class Rate:
     """
-    How often random trials of one sample satisfy an assertion, over the history.
+    The rate at which random trials of one sample satisfy an assertion, over the history.
 
     Attributes:
-        seen: By run, in how many of how many trials.
-        dropped_in: The run since which it counts as dropped.
+        sample: The population and sampler of the trials.
+        watch: The sequential test of the rate.
+        dropped_in: The run since which the rate counts as dropped; None if it does not.
+        seen: By run, the number of trials that satisfied it, and of all trials.
     """
 
     sample: Sample
@@ -95,7 +97,7 @@ class Rate:
     seen: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def in_words(self) -> str:
-        """The rate with its interval."""
+        """The rate over the whole history, with its confidence interval."""
         low, high = interval(self.watch.satisfied, self.watch.trials)
         share = self.watch.satisfied / self.watch.trials
         return (
@@ -107,13 +109,13 @@ class Rate:
 @dataclass
 class History:
     """
-    What the store knows of a target, run by run.
+    The stored history of a target.
 
     Attributes:
-        runs: Oldest first.
-        rates: Of each assertion over random trials, by sample.
-        satisfied: The runs in which each was satisfied, by whatever trials.
-        violated: The runs in which it was broken.
+        runs: The runs, oldest first.
+        rates: The rates of each assertion over random trials, by sample.
+        satisfied: For each assertion, the ids of the runs that satisfied it, by trials of any kind.
+        violated: For each message, the ids of the runs that violated it, under any condition.
     """
 
     runs: list[StoredRun]
@@ -123,7 +125,7 @@ class History:
 
     @property
     def watched(self) -> int:
-        """How many rates there are, which share the error."""
+        """The number of rates that are watched, and share the error."""
         return sum(map(len, self.rates.values()))
 
 
@@ -134,12 +136,13 @@ def history_of(
     now: Callable[[str], str] = str,
 ) -> History:
     """
-    Go through the history once, from the oldest run to the newest.
+    Build the history in one pass, from the oldest run to the newest.
 
     Args:
-        sampled: The assertions that trials of each sample had: they share the error.
-        results: What assertions did, run by run in the order of *runs*.
-        now: What an assertion is called today.
+        runs: The runs, oldest first.
+        sampled: Each assertion with each sample whose trials had it; together they share the error.
+        results: The results of assertions, run by run in the order of *runs*.
+        now: Maps a recorded message to the current one, after renames.
     """
     history = History(list(runs))
     rates = {
@@ -147,10 +150,12 @@ def history_of(
         for identity, sample in sampled
         if _has_rate(identity, sample)
     }
+    # Bonferroni: the guarantee is for all assertions together, so each gets an equal share.
     error = ERROR / max(1, len(rates))
     for each in results:
         key = now(each.identity.message), each.identity.fingerprint
         if each.identity.kind in STATES:
+            # A state may be false any number of times; a single true hit satisfies it.
             if each.true:
                 history.satisfied[key].add(each.run)
         elif each.false:
@@ -158,12 +163,15 @@ def history_of(
         elif each.true:
             history.satisfied[key].add(each.run)
         if each.trials and _has_rate(each.identity, each.sample):
+            # One test per sample, as the rates of populations differ, and mixing them would look
+            # like a drop.
             found = history.rates[key]
             if each.sample not in found:
                 found[each.sample] = Rate(each.sample, RateWatch(error))
             rate = found[each.sample]
             rate.watch.take(each.trials, each.made_true)
             rate.seen[each.run] = each.made_true, each.trials
+            # A rate that recovers and drops again is a new finding.
             rate.dropped_in = (rate.dropped_in or each.run) if rate.watch.has_dropped else None
     return history
 
@@ -175,11 +183,11 @@ def _has_rate(identity: Identity, sample: Sample) -> bool:
 @dataclass
 class Baseline:
     """
-    What is committed of what was satisfied.
+    The committed list of assertions that must stay satisfied.
 
     Attributes:
-        satisfied: Names of assertions that were, once.
-        pending: Those that were not yet when the baseline was begun.
+        satisfied: Messages of assertions that were satisfied once.
+        pending: Messages of states that were not satisfied yet when the baseline was created.
     """
 
     satisfied: frozenset[str]
@@ -189,12 +197,15 @@ class Baseline:
 @dataclass
 class Gate:
     """
-    What was found.
+    The result of the gate.
 
     Attributes:
-        baseline: What is to be committed from now on: of its names those that are still there,
-            and all that is satisfied.
-        notes: What limits all this, in whole sentences.
+        items: The findings, failures first.
+        baseline: The baseline to commit from now on: satisfied assertions are added, and those
+            that left the source are removed.
+        notes: Limits of the result, as complete sentences.
+        runs: The number of runs in the history.
+        watched: The number of rates that are watched.
     """
 
     items: list[GateItem]
@@ -218,13 +229,16 @@ def judge_gate(
     window: int = WINDOW,
 ) -> Gate:
     """
-    Judge the runs of *summary* by what was before.
+    Judge the runs of a change against history and baseline.
 
     Args:
-        history: Of the target, these runs included.
-        baseline: What was satisfied once; None if nobody has written that down.
-        witnessed: What became of the witness of an assertion: empty if it still shows it.
-        window: How many runs before count as before.
+        summary: The judged runs of the change.
+        history: The history of the target, including these runs.
+        baseline: The committed baseline; None if there is none yet.
+        now: Maps a recorded message to the current one, after renames.
+        witnessed: The result of replaying the witness of an assertion, by message: empty if it
+            still reaches the state, otherwise the reason why not.
+        window: The number of previous runs that findings are compared with.
     """
     judging = _Judging(summary, history, _today(baseline, now), window)
     items = [
@@ -233,6 +247,7 @@ def judge_gate(
         *judging.dropped(),
         *judging.unseen(witnessed or {}),
     ]
+    # One finding per assertion, besides a violation.  Reversed, so that the first of several stays.
     unique = {
         (item.message, item.finding is GateOutcome.VIOLATED): item for item in reversed(items)
     }
@@ -248,13 +263,14 @@ def judge_gate(
 
 
 def _today(baseline: Baseline | None, now: Callable[[str], str]) -> Baseline | None:
+    # The committed file may be older than a rename.
     if baseline is None:
         return None
     return Baseline(frozenset(map(now, baseline.satisfied)), frozenset(map(now, baseline.pending)))
 
 
 class _Judging:
-    """One pass over a summary and a history."""
+    """One pass over a summary and a history, finding by finding."""
 
     def __init__(
         self, summary: Summary, history: History, baseline: Baseline | None, window: int
@@ -263,6 +279,7 @@ class _Judging:
         self._history = history
         self._baseline = baseline
         self._names = baseline.satisfied if baseline else frozenset()
+        # The history holds the judged runs as well, which must not be compared with themselves.
         self._own = set(summary.runs)
         earlier = [run.id for run in history.runs if run.id not in self._own]
         self._before = earlier[-window:]
@@ -270,11 +287,12 @@ class _Judging:
         self._results = {result.message: result for result in summary.assertions}
 
     def _key(self, result: AssertionResult) -> Identified:
+        # Keys of the history are as the database stored them.
         fingerprint = "" if result.site is None else result.site.fingerprint
         return storable(result.message), fingerprint
 
     def _was_satisfied(self, result: AssertionResult) -> bool:
-        """Whether any run satisfied it, under this condition."""
+        """Whether any run satisfied the assertion under its current condition."""
         return bool(self._history.satisfied.get(self._key(result)))
 
     def _item(
@@ -283,10 +301,11 @@ class _Judging:
         return GateItem(finding, triage, result.message, result.invariant or "", text)
 
     def violations(self) -> Iterable[GateItem]:
-        """What is broken now, and what was and is no more."""
+        """Yield current violations, and those of previous runs that are not seen now."""
         last = self._before[-1:]
         for result in self._summary.with_verdict(Verdict.VIOLATED):
             before = self._history.violated.get(storable(result.message), set())
+            # Compared with the last run only: a violation that went away and came back is new.
             is_old = bool(before.intersection(last))
             text = f"false {result.false:,} of {result.hits:,}"
             triage = Triage.ONGOING if is_old else Triage.NEW
@@ -296,46 +315,51 @@ class _Judging:
             if known is None or known.verdict is Verdict.VIOLATED or not runs & set(self._before):
                 continue
             share = len(runs & set(self._before)) / len(self._before)
+            # The probability that no run of this change shows a violation which is as frequent as
+            # before: a rare one is not resolved by a few runs without it.
             surely = (1 - share) ** len(self._own) < 0.05
-            text = (
-                f"broken in {len(runs & set(self._before))} of the {len(self._before)} runs before"
-            )
+            text = f"violated in {len(runs & set(self._before))} of the {len(self._before)} previous runs"
             if surely:
                 yield self._item(GateOutcome.RESOLVED, Triage.RESOLVED, known, f"{text}, not now")
             else:
-                text += "; not seen now, which does not mean that it is mended"
+                text += "; not seen now, which does not prove that it is fixed"
                 yield self._item(GateOutcome.BEFORE, Triage.ONGOING, known, text)
 
     def of_baseline(self) -> Iterable[GateItem]:
-        """What was satisfied once, and is not now."""
+        """Yield the assertions of the baseline that are not satisfied now."""
         for message in sorted(self._names):
             result = self._results.get(message)
             if result is None:
                 text = (
-                    "it is in the baseline, and no longer in the source; --update takes it out, or"
+                    "it is in the baseline, but no longer in the source; --update removes it, and"
                     " `assertlib catalog rename` keeps its evidence under a new name"
                 )
                 yield GateItem(GateOutcome.LEFT, Triage.NEW, message, "", text)
                 continue
+            # Not INCONCLUSIVE: a partial run proves no absence.
             if result.verdict in (Verdict.UNREACHED, Verdict.NEVER_TRUE, Verdict.VACUOUS):
                 yield from self._missing(result)
 
     def _missing(self, result: AssertionResult) -> Iterable[GateItem]:
         is_state = result.kind.name in STATES
         if is_state and self._earlier and not self._was_satisfied(result):
-            # Its condition is another than it was: that is for `unseen`.
+            # No earlier run satisfied this condition, so it has changed; `unseen` reports that.
             return
         rates = self._history.rates.get(self._key(result), {})
+        # Reported by `dropped`, with the figures.
         if any(rate.watch.has_dropped for rate in rates.values()):
             return
+        # The sample that reaches the state most often is the strongest evidence.
         known = max(rates.values(), key=lambda rate: rate.watch.reference, default=None)
         if known is not None and known.watch.satisfied:
             share = known.watch.satisfied / known.watch.trials
             per_run = max(1, known.watch.trials // max(1, known.watch.runs))
             runs = known.watch.runs_to_notice(per_run) if known.watch.reference else None
-            text = f"not seen now; its rate is {known.in_words()}, so that {trials_to_see(share):,}"
-            text += " trials show it with 95 %"
-            text += f"; were it gone, {counted(runs, 'run')} would tell" if runs else ""
+            # Absence in one run does not fail: the rate makes it likely enough.  A state that is
+            # really gone is found by the sequential test.
+            text = f"not seen now; its rate is {known.in_words()}:"
+            text += f" {counted(trials_to_see(share), 'trial')} would show it with 95 % probability"
+            text += f"; its loss would be detected after {counted(runs, 'run')}" if runs else ""
             yield self._item(GateOutcome.RARE, Triage.RARE, result, text)
             return
         before = self._history.satisfied.get(self._key(result), set())
@@ -343,13 +367,13 @@ class _Judging:
         text = (
             f"{result.verdict.value}; last satisfied in run {last}"
             if last
-            else (f"{result.verdict.value}, and the baseline says that it was satisfied")
+            else f"{result.verdict.value}, but satisfied according to the baseline"
         )
         triage = Triage.NEW if last in self._before[-1:] and last else Triage.ONGOING
         yield self._item(GateOutcome.LOST, triage, result, text)
 
     def dropped(self) -> Iterable[GateItem]:
-        """Rates that are lower than they were."""
+        """Yield the rates that have dropped."""
         for result in self._summary.assertions:
             for rate in self._history.rates.get(self._key(result), {}).values():
                 if rate.watch.has_dropped:
@@ -357,42 +381,46 @@ class _Judging:
                     hit, trials = self._recent(rate)
                     text = (
                         f"at least {percent(rate.watch.reference)} of the trials{name} satisfied it;"
-                        f" of the newest {trials:,} it were {hit:,}"
+                        f" only {hit:,} of the latest {trials:,} did"
                     )
                     is_old = rate.dropped_in in self._earlier
                     triage = Triage.ONGOING if is_old else Triage.NEW
                     yield self._item(GateOutcome.DROPPED, triage, result, text)
 
     def _recent(self, rate: Rate) -> tuple[int, int]:
-        """How many of how many trials satisfied it, over as many runs as it takes to tell."""
+        """The latest trials that satisfied it, and all latest trials, over enough runs to compare."""
+        # Newest first.  A single run often has too few trials to make the drop visible.
         newest = [rate.seen[run.id] for run in self._history.runs if run.id in rate.seen][::-1]
         hit = trials = 0
         for satisfied, of in newest:
             hit, trials = hit + satisfied, trials + of
-            if trials * rate.watch.reference >= _TELLING:
+            if trials * rate.watch.reference >= _SIGNIFICANT:
                 break
         return hit, trials
 
     def unseen(self, witnessed: Mapping[str, str]) -> Iterable[GateItem]:
-        """A state that nothing has satisfied yet, and that was not pending from the beginning."""
+        """Yield the states that no run has satisfied, and that were not pending from the beginning."""
+        # Without a baseline, every state would be new.
         if self._baseline is None:
             return
         for result in self._summary.with_verdict(Verdict.NEVER_TRUE, Verdict.UNREACHED):
             is_known = result.message in self._baseline.pending or self._was_satisfied(result)
+            # With nothing but the baseline to go by, `of_baseline` reports it as lost.
             is_lost = result.message in self._names and not self._earlier
             if result.kind.name not in STATES or is_known or is_lost:
                 continue
             if witnessed.get(result.message) == "":
                 continue
-            text = "no run has made it true, and no witness is kept that does"
+            text = "no run has made it true, and no stored witness does"
             if result.message in witnessed:
                 text = f"no run has made it true, and its witness {witnessed[result.message]}"
             if result.message in self._names:
-                text += "; its condition is another than the baseline's"
+                text += "; its condition differs from the baseline's"
             yield self._item(GateOutcome.UNSEEN, Triage.NEW, result, text)
 
     def next_baseline(self) -> Baseline:
-        """What is satisfied now is added, what has left the source goes; pending is never added."""
+        """Add satisfied assertions and remove those that left the source; add nothing to pending."""
+        # An always_or_unreachable is satisfied without hits, which the baseline must not promise.
         now = {r.message for r in self._summary.with_verdict(Verdict.SATISFIED) if r.hits}
         satisfied = frozenset(now | (self._names & self._results.keys()))
         if self._baseline is not None:
@@ -405,12 +433,13 @@ class _Judging:
         return Baseline(satisfied, pending - satisfied)
 
     def notes(self) -> Iterable[str]:
+        """Yield the limits of the result."""
         if self._baseline is None:
             yield "There is no baseline yet: `assertlib gate --update` writes one."
         if not self._earlier:
-            yield "There are no earlier runs in the store: nothing can have dropped."
+            yield "There are no earlier runs in the store: no rate can have dropped."
         if not self._summary.full:
             yield (
-                "The run was partial: that something was not reached in it means nothing; rates"
+                "The run was partial: states that it did not reach are not reported as lost; rates"
                 " count all the same."
             )

@@ -1,5 +1,5 @@
 """
-Reads the shards of runs, many of them on all processors.
+Reading of the shards of runs, on all processors if they are many.
 """
 
 from __future__ import annotations
@@ -23,28 +23,29 @@ from .runs import RunInfo, read_info
 
 _CHUNK = 64
 _MANY = 512
-"""Below this, starting processes takes longer than they save."""
+"""With fewer shards, starting processes takes longer than they save."""
 
 
 def count_shards(paths: Sequence[Path]) -> int:
     """
-    How many shards the runs at *paths* have.
+    Count the shards of the runs at *paths*.
 
     Raises:
-        UnreadableRunError: There is no such directory.
+        UnreadableRunError: A run directory does not exist.
     """
     return sum(len(shard_names(str(path))) for path in paths)
 
 
 def read_evidence(paths: Sequence[Path], step: Callable[[], None] = lambda: None) -> Evidence:
     """
-    The evidence of the runs at *paths*.
+    Read the evidence of runs.
 
     Args:
-        step: Called after each shard.
+        paths: The run directories.
+        step: Called after each shard, for a progress bar.
 
     Raises:
-        UnreadableRunError: A file of theirs is damaged.
+        UnreadableRunError: A file of a run is damaged.
     """
     evidence = Evidence()
     for path in paths:
@@ -61,20 +62,25 @@ def _stepping(digests: Iterator[Digest], step: Callable[[], None]) -> Iterator[D
 
 def read_digests(info: RunInfo, path: Path) -> Iterator[Digest]:
     """
-    What processes left in the run at *path*, folded.
+    Yield the digests of the shards of a run.
+
+    Args:
+        info: The description of the run.
+        path: The run directory.
 
     Raises:
-        UnreadableRunError: A file of it is damaged.
+        UnreadableRunError: A file of the run is damaged.
     """
     shards = [str(path / name) for name in shard_names(str(path))]
     scan = info.scan or ()
+    # The processors of this process, which a container may limit, not those of the machine.
     processors = len(os.sched_getaffinity(0))
     if len(shards) < _MANY or processors == 1:
         yield from _digested(shards, Table(scan))
         return
     chunks = [shards[start : start + _CHUNK] for start in range(0, len(shards), _CHUNK)]
     known: dict[tuple[Name, ...], tuple[Name, ...]] = {}
-    # Spawned, not forked: whoever asks may have threads, and counters that are mapped.
+    # Spawned, not forked: the caller may have threads, and maps the counters of its own shard.
     with (
         _not_collecting(),
         ProcessPoolExecutor(
@@ -83,13 +89,15 @@ def read_digests(info: RunInfo, path: Path) -> Iterator[Digest]:
     ):
         for digests in pool.map(_digested_here, chunks):
             for each in digests:
+                # Pickling copies the names of each chunk.  Tallies add up shards whose names are
+                # one object, so equal tuples become one again.
                 each.names = known.setdefault(each.names, each.names)
                 yield each
 
 
 @contextmanager
 def _not_collecting() -> Iterator[None]:
-    """Nothing here is part of a circle, and looking for some takes a tenth of the time."""
+    """Suspend garbage collection: digests form no cycles, and the search takes a tenth of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -99,6 +107,7 @@ def _not_collecting() -> Iterator[None]:
             gc.enable()
 
 
+# The table of a worker process: its scan is sent once, not with each chunk.
 _table = Table(())
 
 
@@ -113,5 +122,6 @@ def _digested_here(shards: list[str]) -> list[Digest]:
 
 
 def _digested(shards: list[str], table: Table) -> Iterator[Digest]:
+    # orjson parses the counts of trials several times as fast as the standard library.
     for path in shards:
         yield digest(read_shard(path, orjson.loads), table, path + SUFFIX)

@@ -24,6 +24,7 @@ def nearest(records: Iterable[tuple[str, Record]], now: Callable[[str], str]) ->
     best: dict[str, tuple[float, Record]] = {}
     for name, record in records:
         data = record.get("guidance_data")
+        # The first record of an assertion only declares it.
         if not isinstance(data, dict):
             continue
         value = closeness(data)

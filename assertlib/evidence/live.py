@@ -1,8 +1,8 @@
 """
-A run while it is recorded: judged again and again, from the counters of living processes.
+Live view of a run: repeated judging while it is recorded.
 
-Nothing is asked of them: counters are files that they have mapped into memory, and lines are read
-where they were read last time.
+The observed processes are not involved: counters are files that they have mapped into memory, and
+lines are read from the position where the last reading ended.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ from .runs import read_info
 from .summary import Summary, summarise
 
 NEWEST = 20
-"""Violations that are shown."""
+"""The maximum number of violations in a look."""
 
 
 @dataclass(frozen=True)
 class Look:
     """
-    A run at one moment.
+    The state of a run at one moment.
 
     Attributes:
+        summary: The judged evidence.
         time: Nanoseconds since the epoch.
-        processes: How many are recorded into it and alive.
-        shards: How many there were.
-        rates: Hits a second by message, since the look before; None at the first look.
-        violations: The newest, the newest first.
+        processes: The number of recorded processes that are alive.
+        shards: The number of processes that were recorded at all.
+        rates: Hits per second by message since the previous look; None at the first look.
+        violations: The newest violations, newest first.
     """
 
     summary: Summary
@@ -49,18 +50,18 @@ class Look:
     violations: tuple[Hit, ...] = ()
 
     def rate_of(self, messages: Iterable[str]) -> float | None:
-        """Hits a second of these assertions; None while nobody knows."""
+        """Hits per second of the assertions with these *messages*; None at the first look."""
         rates = self.rates
         return None if rates is None else sum(rates.get(each, 0.0) for each in messages)
 
     @property
     def rate(self) -> float | None:
-        """Evaluations a second."""
+        """Evaluations per second of all assertions; None at the first look."""
         return self.rate_of(self.rates or ())
 
 
 class _Followed:
-    """One shard, and what it came to last time."""
+    """One shard, with its digest of the previous look."""
 
     def __init__(self, path: str) -> None:
         self.follower = Follower(path)
@@ -70,10 +71,12 @@ class _Followed:
         self.is_alive = True
 
     def look(self, table: Table) -> Digest:
-        """What it holds now; a process that is dead says nothing new."""
-        # Opening a FIFO would wait for its writer.
+        """The current digest; that of a dead process is final and not computed again."""
+        # is_alive opens the file, and opening a FIFO in its place would wait for a writer.
         self.is_alive = self._was_alive and is_regular(self._path) and is_alive(self._path)
         if self._digest is None or self._was_alive:
+            # Lines before counters, so that the counters are never behind them.  One reading after
+            # the process has died is needed to see its last lines.
             self.follower.read()
             self.follower.count()
             self._digest = digest(self.follower.shard, table)
@@ -82,12 +85,18 @@ class _Followed:
 
 
 class LiveRun:
-    """Looks at the run at *path* again and again."""
+    """
+    Judges a run repeatedly while it is recorded.
+
+    Args:
+        path: The run directory.
+        checked: The target that the run is judged against.
+    """
 
     def __init__(self, path: Path, checked: Checked) -> None:
         """
         Raises:
-            UnreadableRunError: It is no run, or is damaged.
+            UnreadableRunError: The run's description is damaged.
         """
         self._path = path
         self._checked = checked
@@ -99,13 +108,14 @@ class LiveRun:
 
     def look(self) -> Look:
         """
-        The run now.
+        Judge the run as it is now.
 
         Raises:
             UnreadableRunError: A shard is damaged.
         """
         evidence = Evidence()
         evidence.add_digests(self._info, list(self._digests()))
+        # All of it is judged anew: verdicts of some assertions depend on trials of other shards.
         sites = self._checked.scan.sites
         summary = summarise(evidence, self._checked.catalog, self._checked.name, sites)
         return Look(
@@ -119,12 +129,13 @@ class LiveRun:
 
     def _digests(self) -> Iterator[Digest]:
         paths = [str(self._path / name) + SUFFIX for name in shard_names(str(self._path))]
-        # One that was removed is gone.
+        # Rebuilt from the directory, which drops shards that were removed.
         self._followed = {path: self._followed.get(path) or _Followed(path) for path in paths}
         for followed in self._followed.values():
             yield followed.look(self._table)
 
     def _rates(self, summary: Summary) -> dict[str, float] | None:
+        # Monotonic, or a step of the wall clock would yield absurd or negative rates.
         now, counts = time.monotonic(), {}
         for result in summary.assertions:
             counts[result.message] = result.hits + sum(result.antecedent or ())
@@ -132,12 +143,14 @@ class LiveRun:
         self._before, self._looked = counts, now
         if before is None:
             return None
+        # Counts fall when a shard is removed.
         return {
             message: max(0, count - before.get(message, 0)) / passed
             for message, count in counts.items()
         }
 
     def _violations(self) -> Iterator[Hit]:
+        # Trials of all shards: one that expects the violation may be another process's.
         trials: dict[str, Trial] = {
             identifier: record.trial
             for each in self._followed.values()

@@ -149,6 +149,7 @@ class RunRecord:
             known.setdefault(identity, len(known))
         place = [known[identity] for identity in other.assertions]
         self.assertions = tuple(known)
+        # A run that is read while it is recorded is partial, so full and the start only grow.
         self.full |= other.full
         self.started = max(self.started, other.started)
         self.commit, self.branch = self.commit or other.commit, self.branch or other.branch
@@ -280,6 +281,7 @@ _FLAGS = bytes(each == ord("1") for each in range(256))
 
 def _first_with(trials: Iterable[tuple[str, TrialRow, int]]) -> dict[int, tuple[str, TrialRow]]:
     """For each bit, the first of *trials* that has it set in its third item."""
+    # Masking the bits that were seen before leaves little work for all but the first trials.
     found: dict[int, tuple[str, TrialRow]] = {}
     seen = 0
     for identifier, trial, bits in trials:
@@ -337,6 +339,7 @@ def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
         # A directory may be renamed; its shards name the run that they were recorded in.
         id=storable(names.pop() if len(names) == 1 else run),
         target=storable(info.target or ""),
+        # A run without a description has the commit in the headers of its shards.
         commit=info.commit
         or next((known_revision(d.header.get("commit")) or "" for d in digests), ""),
         branch=storable(branch),
@@ -419,6 +422,7 @@ def _take(
             if each[1] != EXPECTS_VIOLATION
         },
     )
+    # Hits outside of trials have no row here; they are in the totals.
     for trial, true, false in zip(digest.trials, digest.true_in, digest.false_in, strict=True):
         effective = evidence.trial_of(run, digest, trial)
         mine = record.trials.get(storable(effective or ""))

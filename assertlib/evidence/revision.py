@@ -21,7 +21,7 @@ _DIRTY = "+dirty"
 _DIGEST_CHARACTERS = 10
 # External diff programs and text converters are named by the repository, which may be a stranger's.
 _DIFFERENCE = ("diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color")
-# Running the code writes bytecode, which is no change to it even where git does not ignore it.
+# Running the code writes bytecode, which must not count as a change even if git does not ignore it.
 _UNTRACKED = ("ls-files", "-z", "--others", "--exclude-standard", "--exclude=__pycache__/")
 _REVISION = re.compile(rf"{git.COMMIT.pattern}({re.escape(_DIRTY)}(\.[0-9a-f]+)?)?")
 

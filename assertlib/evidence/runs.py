@@ -70,8 +70,10 @@ def new_run(config: Config) -> Path:
     # Names are for people and need not be ordered: `started` in run.json is.
     now = time.time_ns()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 10**9))
+    # Parallel jobs start runs in the same second.
     path = config.root / RUNS / f"{stamp}-{now // 1000 % 10**6:06}-{os.urandom(2).hex()}"
     private.make_directory(path)
+    # Recorded values do not belong into version control.
     ignore_all(config.root / RUNS.parts[0])
     return path
 
@@ -128,6 +130,7 @@ def started_at(path: Path) -> int:
             found = _STARTED.search(file.read(_HEAD))
         return int(found[1]) if found else 0
     except FileNotFoundError:
+        # Shards without a readable start give 0, which must not become the minimum.
         return min(filter(None, map(_shard_start, path.glob(f"*{SUFFIX}"))), default=0)
     except OSError:
         return 0
@@ -343,14 +346,17 @@ def _looks_like_a_run(path: Path) -> bool:
 
 
 def _find_run(directory: Path, known: list[Path], name: str) -> Path:
+    # A path comes first: runs of other projects, or of downloaded artifacts, have no other name.
     if Path(name).is_dir():
         if Path(name).resolve() not in known and not _looks_like_a_run(Path(name)):
+            # A mistyped path is not a run without evidence.
             raise NoDataError(f"{name} is not a run: it contains neither {RUN_FILE} nor shards")
         return Path(name)
     # An id may be the beginning of another one.
     exact = [path for path in known if path.name == name]
     if exact:
         return exact[0]
+    # The end of an id is random, and shorter to type than the time at its beginning.
     matching = [path for path in known if path.name.startswith(name) or path.name.endswith(name)]
     if len(matching) == 1:
         return matching[0]

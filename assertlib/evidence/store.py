@@ -1,5 +1,8 @@
 """
-The evidence store: runs, kept for good, in SQLite or PostgreSQL.
+The evidence store: permanent records of runs in SQLite or PostgreSQL.
+
+Over 500 lines, since writing and reading of a run share the layout of its rows and stand side by
+side, as do the two databases where they differ.
 """
 
 from __future__ import annotations
@@ -30,16 +33,16 @@ DEFAULT = Path(".assertlib") / "evidence.db"
 _BUSY_SECONDS = 60
 _CONNECT_SECONDS = 10
 _LIMITS = {"statement_timeout": "120s", "lock_timeout": f"{_BUSY_SECONDS}s"}
-"""Of PostgreSQL, where neither the server nor its user's role nor the address sets one."""
+"""Limits in PostgreSQL, unless the server, the role of its user or the address sets others."""
 _WRITES = "assertlib_writes"
 _ROWS = 5_000
 _LOCK = 0x61737372
-"""Whose turn it is to make or upgrade the tables, in PostgreSQL."""
+"""Key of the advisory lock under which tables are created or upgraded, in PostgreSQL."""
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What is known of a run without its results."""
+    """The description of a stored run, without its results."""
 
     id: str
     target: str
@@ -51,15 +54,16 @@ class StoredRun:
 
 
 class Store:
-    """Keeps runs; every change of one is made whole or not at all."""
+    """A database of runs; every change of a run is atomic.  A context manager."""
 
     def __init__(self, url: str | Path) -> None:
         """
         Args:
-            url: As SQLAlchemy writes it, such as ``postgresql://host/name``, or a file of SQLite.
+            url: An address as SQLAlchemy writes it, such as ``postgresql://host/name``, or the path
+                of an SQLite file, which is created if it does not exist.
 
         Raises:
-            StoreError: There is no such database, or it is newer than this assertlib.
+            StoreError: The database cannot be opened, or is newer than this assertlib.
         """
         self._address = address = Address(url)
         try:
@@ -71,6 +75,7 @@ class Store:
         except (SQLAlchemyError, ValueError, TypeError) as error:
             raise self._error(error) from None
         if self._is_sqlite:
+            # Before the first connection, which would create the file with other permissions.
             _create_private(address.url.database)
             _prepare_sqlite(self._engine)
         else:
@@ -78,6 +83,7 @@ class Store:
         try:
             self._prepare()
         except BaseException:
+            # The caller has no store to close if its construction fails.
             self.close()
             raise
 
@@ -86,7 +92,7 @@ class Store:
         return self._engine.dialect.name == "sqlite"
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close all connections to the database."""
         self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -98,34 +104,37 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
         engine = self._engine.execution_options(**{_WRITES: True})
-        with self._told(), engine.begin() as connection:
+        with self._errors(), engine.begin() as connection:
             yield connection
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        with self._told(), self._engine.connect() as connection:
+        with self._errors(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors(self) -> Iterator[None]:
+        """Turn errors of the database into errors of the store."""
         try:
             yield
         except SQLAlchemyError as error:
             raise self._error(error) from None
 
     def _error(self, error: Exception) -> StoreError:
+        # Drivers append hints on further lines; the first one is the reason.
         lines = str(getattr(error, "orig", None) or error).strip().splitlines()
         reason = self._address.without_secrets(lines[0] if lines else type(error).__name__)
         return StoreError(f"{self._address.shown}: {reason}")
 
     def _prepare(self) -> None:
         with self._reading() as connection:
-            # Whoever may only read needs no more.
+            # A user with read permission only must not need more to open an existing store.
             if schema.version_of(connection) == len(schema.STEPS):
                 return
         with self._writing() as connection:
             if not self._is_sqlite:
                 connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            # Read again under the lock: another process may have upgraded meanwhile.
             version = schema.version_of(connection)
             newest = len(schema.STEPS)
             if version > newest:
@@ -142,16 +151,22 @@ class Store:
 
     def add(self, record: RunRecord, *, newest: bool = False) -> bool:
         """
-        Take in a run, or more of one that is there; whether that changed anything.
+        Add a run, or merge more evidence into a stored one.
 
         Args:
-            newest: Whether a run that is new comes after all that are there.
+            record: The run, or a part of it.
+            newest: Whether to order a new run after all stored ones, whatever its start.
+
+        Returns:
+            Whether the store has changed.
 
         Raises:
-            StoreError: It could not be written; the store is as it was.
+            StoreError: The record could not be written; the store is unchanged.
         """
         with self._writing() as connection:
             self._lock(connection, record.id)
+            # Read, merged and replaced in one transaction, or two writers would each lose the
+            # shards of the other.
             known = self._stored(connection, record.id)
             if known is not None and _holds(known, record):
                 return False
@@ -160,18 +175,22 @@ class Store:
                 merged = known
                 merged.merge(record)
             elif newest:
+                # Machines that add to one store have clocks that differ; the gate judges the runs
+                # that it adds as the last ones.
                 after = min(_last_start(connection) + 1, LATEST)
                 merged.started = max(record.started, after)
             self._replace(connection, merged)
             return True
 
     def _lock(self, connection: sa.Connection, run: str) -> None:
-        """One writer a run: SQLite has one anyway."""
+        """Admit a single writer per run; SQLite has a single writer anyway."""
         if not self._is_sqlite:
             key = sa.func.hashtextextended(run, 0)
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
     def _replace(self, connection: sa.Connection, record: RunRecord) -> None:
+        # All rows of the run: a merge may add assertions, which widens totals and bitmaps, and
+        # results are derived from everything.
         _remove(connection, [record.id])
         numbers = self._assertion_ids(connection, record.assertions)
         connection.execute(
@@ -200,6 +219,7 @@ class Store:
     def _assertion_ids(
         self, connection: sa.Connection, identities: Sequence[Identity]
     ) -> dict[Identity, int]:
+        # By message, which is indexed; further assertions with these messages do no harm.
         rows = [identity._asdict() for identity in identities]
         _insert_missing(connection, assertions, rows)
         return {
@@ -219,7 +239,13 @@ class Store:
 
     def run(self, id: str) -> RunRecord | None:
         """
-        All that is kept of a run.
+        Read the complete record of a run.
+
+        Args:
+            id: Id of the run.
+
+        Returns:
+            The record; None if the store has no such run.
 
         Raises:
             StoreError: The database cannot be read.
@@ -259,16 +285,17 @@ class Store:
 
     def runs(self, target: str | None = None, last: int | None = None) -> list[StoredRun]:
         """
-        The runs, oldest first.
+        List the stored runs, oldest first.
 
         Args:
-            target: Of this target only.
-            last: No more than so many of the newest.
+            target: Only runs of this target; None for those of all targets.
+            last: Only the newest runs, this many at most; None for all.
 
         Raises:
             StoreError: The database cannot be read.
         """
         columns = [runs.c[name] for name in StoredRun.__dataclass_fields__]
+        # Newest first, so that the database applies the limit; reversed below.
         query = sa.select(*columns).order_by(runs.c.started.desc(), runs.c.id.desc())
         if target is not None:
             query = query.where(runs.c.target == target)
@@ -279,7 +306,7 @@ class Store:
 
     def results(self, of: Iterable[str]) -> Iterator[Result]:
         """
-        What assertions did in the runs *of*, run by run in that order.
+        Yield the results of assertions in the runs *of*, run by run in that order.
 
         Raises:
             StoreError: The database cannot be read.
@@ -292,12 +319,13 @@ class Store:
                 for run, sample, assertion, *values in rows:
                     identity = identities[assertion]
                     found[run].append(Result(run, identity, kinds[sample], *values))
+                # The database returns rows in any order; a history depends on that of the runs.
                 for run in part:
                     yield from found[run]
 
     def sampled(self, of: Sequence[str]) -> set[tuple[Identity, Sample]]:
         """
-        The assertions that trials of each sample had, in the runs *of*.
+        The assertions of the runs *of*, each with the samples whose trials had it.
 
         Raises:
             StoreError: The database cannot be read.
@@ -318,10 +346,13 @@ class Store:
 
     def remove(self, ids: Sequence[str]) -> None:
         """
-        Forget runs.
+        Delete runs.
+
+        Args:
+            ids: Ids of the runs; unknown ones are ignored.
 
         Raises:
-            StoreError: It could not be written; the store is as it was.
+            StoreError: The runs could not be deleted; the store is unchanged.
         """
         with self._writing() as connection:
             for part in _parts(list(ids)):
@@ -339,17 +370,23 @@ def _options(address: Address) -> dict[str, object]:
 
 
 def _limit_waiting(engine: sa.Engine) -> None:
-    """Let no statement of PostgreSQL wait for ever; poolers refuse limits at connection."""
+    """
+    Limit the waiting of statements in PostgreSQL.
+
+    Statements set the limits, since connection poolers reject them as parameters of a connection.
+    """
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: DBAPIConnection, _: object) -> None:
         cursor = connection.cursor()
+        # '0', no limit, is the default of the server; any other value was chosen on purpose.
         for name, limit in _LIMITS.items():
             cursor.execute(
                 "SELECT set_config(%s, %s, false) WHERE current_setting(%s) = '0'",
                 (name, limit, name),
             )
         cursor.close()
+        # Settings of a session are undone if the transaction that made them is rolled back.
         connection.commit()
 
 
@@ -368,11 +405,16 @@ def _create_private(database: str | None) -> None:
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:
-    """A transaction that writes says so at its beginning: two that find out later get stuck."""
+    """
+    Begin transactions that write with BEGIN IMMEDIATE.
+
+    Two transactions that upgrade their read locks would deadlock, and SQLite resolves that by
+    failing one of them without waiting.
+    """
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: object, _: object) -> None:
-        # The driver must not begin transactions of its own.
+        # The driver begins transactions by itself otherwise, and only before the first write.
         connection.isolation_level = None  # type: ignore[attr-defined]
 
     @sa.event.listens_for(engine, "begin")
@@ -382,7 +424,8 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
 
 
 def _holds(known: RunRecord, record: RunRecord) -> bool:
-    """Whether nothing of *record* is news."""
+    """Whether *known* holds everything in *record*."""
+    # Weights and ids suffice: new bits of a known trial come from a shard that is new or heavier.
     return (
         known.full >= record.full
         and set(record.assertions) <= set(known.assertions)
@@ -407,6 +450,7 @@ def _remove(connection: sa.Connection, ids: Sequence[str]) -> None:
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: Iterator[dict[str, object]]) -> None:
+    # In portions, as a run may have millions of trials.
     part: list[dict[str, object]] = []
     for row in rows:
         part.append(row)
@@ -422,6 +466,7 @@ def _insert_missing(
 ) -> None:
     if not rows:
         return
+    # Imported here, so that a command loads the dialect of its own database only.
     if connection.dialect.name == "sqlite":
         from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -429,12 +474,13 @@ def _insert_missing(
         return
     from sqlalchemy.dialects.postgresql import insert
 
-    # In one order for everybody, so that two writers never wait for each other.
+    # All writers insert in one order, or two of them could deadlock on each other's rows.
     ordered = sorted(rows, key=lambda row: tuple(map(str, row.values())))
     connection.execute(insert(table).on_conflict_do_nothing(), ordered)
 
 
 def _parts(values: list[str]) -> Iterator[list[str]]:
+    # Databases limit the number of parameters of a statement; older SQLite to 999.
     for start in range(0, len(values), 500):
         yield values[start : start + 500]
 
@@ -452,15 +498,15 @@ def _samples(connection: sa.Connection) -> dict[int, Sample]:
 
 def _shard_rows(record: RunRecord, ids: Mapping[Sample, int]) -> Iterator[dict[str, object]]:
     for name, shard in record.shards.items():
-        # A process that hit nothing is known, too.
-        for sample, told in shard.totals.items():
+        # Also without hits: a row with zeros records that the process was added.
+        for sample, totals in shard.totals.items():
             yield {
                 "run": record.id,
                 "name": name,
                 "sample": ids[sample],
                 "weight": json.dumps(shard.weight),
-                "true": array("Q", told.true).tobytes(),
-                "false": array("Q", told.false).tobytes(),
+                "true": array("Q", totals.true).tobytes(),
+                "false": array("Q", totals.false).tobytes(),
             }
 
 

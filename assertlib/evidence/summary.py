@@ -1,5 +1,5 @@
 """
-All that a report shows, computed once; reporters only write it down.
+Summaries: everything that a report shows, computed once; reporters only format it.
 
 Over 500 lines, since the records that reporters read stand beside the one pass that makes them.
 """
@@ -38,22 +38,24 @@ from .verdicts import Claim, Facts, Standing, Verdict, judge_assertion, judge_in
 @dataclass
 class AssertionResult:
     """
-    What the evidence says about one assertion.
+    The judged evidence of one assertion.
 
     Attributes:
-        site: Where it stands; None if only a shard declared it.
-        trials_hit, trials_false, trials_true: In how many trials it was hit, came out
-            false, came out true.
-        antecedent: True and false hits of the antecedent of an ``always_if``.
-        example: A recorded hit that broke it, the first in the model if there is one.
-        broken: Where it was broken in the model: trial by trial and process by process.
-        violations: The records of that which are left.
-        expected: How many hits were false on purpose, and count nowhere else.
-        nearest: How near a rich assertion came, in words.
-        rate_bounds: For a sometimes that was never true, an upper bound of its
-            rate by population.
-        replay: The token that replays a trial in which it came out as told, if there is one.
-        at_least: Whether there may have been more hits than were counted.
+        invariant: The invariant that it cites, with its clause; None if it cites none.
+        site: Its site in the source; None if only a shard declared it.
+        true, false: True and false hits.
+        trials_hit, trials_false, trials_true: The number of trials in which it was hit, false and
+            true.
+        antecedent: True and false hits of the antecedent of an ``always_if``; None for others.
+        example: A recorded violation, within the fault model if there is one; None without any.
+        broken: The violations within the fault model, by trial and process.
+        violations: All recorded violations.
+        expected: The number of false hits on purpose, which count nowhere else.
+        nearest: A description of how close a rich assertion came; empty for others.
+        rate_bounds: For a sometimes that was never true, an upper bound of its rate by population.
+        replay: The token that replays a trial with this outcome; empty if there is none.
+        dormant_features: The features that its invariant requires and that were off.
+        at_least: Whether the counts are lower bounds.
     """
 
     kind: Kind
@@ -82,19 +84,25 @@ class AssertionResult:
         return self.true + self.false
 
     def shown(self, count: int) -> str:
-        """A *count* of its hits, as it can be told."""
+        """Format a *count* of its hits, marked if it is a lower bound."""
         return f"≥ {count:,}" if self.at_least and count else f"{count:,}"
 
     @property
     def note(self) -> str:
-        """What to add to the verdict."""
+        """A qualification of the verdict; empty if there is none."""
+        # A must-hit assertion without hits is not satisfied, and an antecedent counts as a hit.
         unhit = not self.hits and self.antecedent is None and not self.kind.must_hit
         return "not reached" if self.verdict is Verdict.SATISFIED and unhit else ""
 
 
 @dataclass
 class InvariantResult:
-    """What the evidence says about one invariant."""
+    """
+    The judged evidence of one invariant.
+
+    Attributes:
+        proofs: Seeded defects that its assertions caught, each with the commit if it is known.
+    """
 
     entry: Entry
     standing: Standing
@@ -104,7 +112,13 @@ class InvariantResult:
 
 @dataclass(frozen=True)
 class Population:
-    """Trials that are a sample of one thing."""
+    """
+    A group of comparable trials.
+
+    Attributes:
+        trials: The number of trials.
+        faults: Names of injected faults, each with the number of trials in which it was active.
+    """
 
     name: str
     sampler: str
@@ -115,15 +129,19 @@ class Population:
 @dataclass
 class Summary:
     """
-    A judged run, or several.
+    One or several judged runs.
 
     Attributes:
-        undeclared: Messages that were hit and stand in no scan.
-        troubles: Assertions that could not be evaluated, with why and how often.
-        notes: What limits the evidence, in whole sentences.
-        refusals: How many evaluations came to nothing, recorded or not.
-        damage: What of it is missing or contradicts itself: it cannot pass, whatever the rest says.
-        renamed: What an assertion is called today, by what it was called then.
+        commit: The revision of the runs; None if they differ, or if it is unknown.
+        full: Whether any of the runs was full.
+        drafts: Draft and retired invariants, which count nowhere.
+        undeclared: Messages that a process declared and no scan found.
+        troubles: Messages of assertions that could not be evaluated, with reason and number.
+        notes: Limits of the evidence, as complete sentences.
+        refusals: The number of evaluations that failed, recorded or not.
+        damage: Parts of shards that are missing or contradictory: the runs cannot pass, whatever
+            the verdicts.
+        renamed: Maps a recorded message to the current one, after renames.
     """
 
     target: str
@@ -142,12 +160,12 @@ class Summary:
     renamed: Callable[[str], str] = field(default=str, compare=False)
 
     def with_verdict(self, *verdicts: Verdict) -> list[AssertionResult]:
-        """The assertions that were judged so."""
+        """The assertions with one of *verdicts*."""
         return [result for result in self.assertions if result.verdict in verdicts]
 
     @property
     def hits(self) -> int:
-        """Evaluations of all assertions together."""
+        """The number of evaluations of all assertions."""
         return sum(result.hits + sum(result.antecedent or ()) for result in self.assertions)
 
     @property
@@ -157,19 +175,24 @@ class Summary:
 
     @property
     def is_violated(self) -> bool:
-        """Whether any assertion is."""
+        """Whether any assertion is violated."""
         return bool(self.with_verdict(Verdict.VIOLATED))
 
 
 def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Site]) -> Summary:
     """
-    Judge *evidence* against *catalog*.
+    Judge evidence against a catalog.
 
     Args:
-        sites: The denominator for runs that nobody scanned.
+        evidence: The runs to judge.
+        catalog: The catalog of the target.
+        target: Name of the target.
+        sites: The assertions of the current source: the denominator if no run was scanned.
     """
     newest = evidence.newest()
+    # An old name that is used again is an assertion of its own, not the renamed one.
     renames = catalog.renames.without({site.origin for site in sites})
+    # The denominator is what the newest run had, not what the source has by now.
     scan = list(newest.scan) if newest is not None and newest.scan is not None else sites
     scan = [*scan, *_foreign(evidence, catalog, scan, newest)]
     scan = [site.renamed(renames.now) for site in scan] if renames.messages else scan
@@ -195,7 +218,7 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
 
 
 def damage_of(evidence: Evidence) -> list[str]:
-    """What is missing from the shards of *evidence*, or contradicts itself."""
+    """Describe the missing or contradictory parts of the shards of *evidence*."""
     return [
         f"shard {name}: {text}"
         for (_, name), shard in sorted(evidence.shards.items())
@@ -206,7 +229,8 @@ def damage_of(evidence: Evidence) -> list[str]:
 def _foreign(
     evidence: Evidence, catalog: Catalog, scan: Iterable[Site], newest: RunInfo | None
 ) -> Iterator[Site]:
-    """What processes in other languages declared in the newest run, and its scan lacks."""
+    """The sites that processes in other languages declared in the newest run, unless scanned."""
+    # Of the newest run only, like the scan: an older process may declare what was removed since.
     known = {(site.kind, site.message) for site in scan}
     for (run, _), shard in sorted(evidence.shards.items()):
         for site in shard.sites if newest is None or run == newest.id else ():
@@ -216,13 +240,14 @@ def _foreign(
 
 
 def _unmatched(evidence: Evidence, catalog: Catalog, scan: Iterable[Site]) -> Iterator[str]:
-    """What is assigned to assertions that nobody declared, where somebody declared some."""
+    """Report assignments of the catalog to assertions that no process declared."""
+    # Only if processes of other languages ran at all; otherwise nothing could declare them.
     if any(shard.sites for shard in evidence.shards.values()):
         for message in sorted(catalog.assigned.keys() - {site.origin for site in scan}):
             assigned = catalog.assigned[message]
             yield (
                 f"{assigned.file}:{assigned.line} assigns {message!r}, which no process declared;"
-                " is it called otherwise?"
+                " was it renamed?"
             )
 
 
@@ -231,7 +256,7 @@ def _sorted(catalog: Catalog) -> list[Entry]:
 
 
 class _Judging:
-    """One pass from evidence to verdicts."""
+    """The pass that turns evidence into verdicts."""
 
     def __init__(
         self, evidence: Evidence, catalog: Catalog, scan: list[Site], now: Callable[[str], str]
@@ -247,25 +272,29 @@ class _Judging:
             for run, info in sorted(evidence.runs.items())
             for message, token in info.replays.items()
         }
+        # By message alone, since records of refused evaluations hold no kind.
         self._refused = Counter(
             now(trouble.message) for shard in evidence.shards.values() for trouble in shard.troubles
         )
+        # An always_if is recorded as two assertions and judged as one; its second part is hidden.
         self._parts = self._antecedents()
 
     def _antecedents(self) -> dict[str, str]:
-        """Antecedent of each always_if, by the message that it is judged with."""
+        """The message of each antecedent, by the message of the ``always_if`` that it is part of."""
         known = {site.message for site in self._scan if site.kind is SOMETIMES}
         known |= {message for kind, message in self._tallies if kind is SOMETIMES}
         suffix = antecedent_message("")
         return {name.removesuffix(suffix): name for name in known if name.endswith(suffix)}
 
     def assertions(self) -> list[AssertionResult]:
-        """All assertions of the denominator and of the shards, judged."""
+        """Judge all assertions of the denominator and of the shards."""
+        # By kind and message: a message that is used for two kinds is two assertions.
         subjects: dict[tuple[Kind, str], Site | None] = {}
         for site in self._scan:
             subjects.setdefault((site.kind, site.message), site)
         for kind, message in self._tallies:
             subjects.setdefault((kind, message), None)
+        # If only the antecedent was evaluated, the main part has no tally; the scan may lack it.
         for message in self._parts:
             if not any(known == message for _, known in subjects):
                 subjects[ALWAYS_OR_UNREACHABLE, message] = None
@@ -280,16 +309,18 @@ class _Judging:
         return sorted(results, key=lambda result: (result.message, result.kind.name))
 
     def _counts(self, result: AssertionResult) -> bool:
-        """Whether it is in the denominator; what no scan saw is a finding, unless it is broken."""
+        """Whether *result* is in the denominator, or violated; anything else unscanned is a finding."""
         broken = (Verdict.VIOLATED, Verdict.OUT_OF_MODEL)
         return result.site is not None or not self._is_scanned or result.verdict in broken
 
     def _judge(self, kind: Kind, message: str, site: Site | None) -> AssertionResult:
         tally = self._tallies.get((kind, message)) or Tally(kind, message)
+        # The source decides which invariant an assertion cites, not the shards of older runs.
         invariant = site.invariant if site is not None else tally.invariant
         entry = self._entry(invariant)
         outside = self._out_of_model(tally, entry)
         out_of_model = sum(broken.times for broken in outside)
+        # By subtraction from the exact count, so that violations without a record count as well.
         violations = tally.false - out_of_model
         dormant = self._dormant_features(entry)
         facts = Facts(
@@ -329,13 +360,14 @@ class _Judging:
         )
 
     def _replay(self, message: str, example: Violation | None) -> str:
-        """The token of the run that the example is from; without one, of the newest that has one."""
+        """The token of the run of *example*; without an example, that of the latest run with one."""
+        # A token of another run would replay something else than the violation that is shown.
         runs = sorted(self._evidence.runs) if example is None else [example.run]
         tokens = (self._replays.get((run, message), "") for run in reversed(runs))
         return next(filter(None, tokens), "")
 
     def _could_be_absent(self, site: Site | None) -> bool:
-        """Whether a full run had this assertion, so that no hit of it means something."""
+        """Whether a full run had this assertion, so that the absence of hits is significant."""
         full = [run for run, info in self._evidence.runs.items() if info.full]
         return any(self._held(run, site) for run in full)
 
@@ -351,14 +383,15 @@ class _Judging:
 
     def _out_of_model(self, tally: Tally, entry: Entry | None) -> list[Broken]:
         """
-        What was broken after a fault that the invariant assumes away.
+        The violations after a fault that the invariant assumes away.
 
-        That the fault came first has to be known of the first violation of the trial, process by
-        process; where its record was lost it is not.
+        The fault must be known to precede the first violation of the trial, process by process.
+        If the record of that violation was lost, the order is unknown.
         """
         if entry is None or not entry.invariant.assumes:
             return []
         assumed = frozenset(entry.invariant.assumes)
+        # Later violations follow from the first: if the fault precedes it, it precedes them all.
         first = {each.key: each.hit for each in tally.violations if each.hit.nth == 1}
         return [
             broken
@@ -367,6 +400,7 @@ class _Judging:
         ]
 
     def _was_broken(self, broken: Broken, hit: Hit, assumed: frozenset[str]) -> bool:
+        # Faults of enclosing trials count as well: one may be injected before the inner trial begins.
         evidence, run = self._evidence, broken.run
         return any(
             assumed.intersection((*fault.active, *fault.breaks))
@@ -384,7 +418,8 @@ class _Judging:
         return tuple(name for name in entry.invariant.requires if self._is_off(name))
 
     def _is_off(self, feature: str) -> bool:
-        # No declaration counts as on.
+        # A feature without a declaration counts as on.  Checked first, since it is cheap and decides
+        # most cases.
         if not self._evidence.declares_off(feature):
             return False
         trials = self._evidence.trials()
@@ -392,6 +427,7 @@ class _Judging:
             declared = [facts.features.get(feature) for facts in trials.values()]
         else:
             declared = [_declared_without_trials(self._evidence).get(feature)]
+        # One trial with it on, or without a declaration, suffices for a missing hit to be significant.
         return all(values == {False} for values in declared)
 
     def _held(self, run: str, site: Site | None) -> bool:
@@ -400,7 +436,7 @@ class _Judging:
 
     @cached_property
     def _identities(self) -> dict[str, set[tuple[str, str]] | None]:
-        """What the source of each run held; None where nobody has looked."""
+        """Messages and fingerprints of the source of each run; None if it was not scanned."""
         return {
             run: None
             if info.scan is None
@@ -412,17 +448,17 @@ class _Judging:
         }
 
     def _declared_in(self, run: str) -> Iterator[Site]:
-        """What processes in other languages declared in *run*."""
+        """The sites that processes in other languages declared in *run*."""
         return (site for shard in self._evidence.shards_of(run) for site in shard.sites)
 
     @cached_property
     def _nearest(self) -> dict[str, str]:
-        """How near each rich assertion came."""
+        """A description of how close each rich assertion came, by message."""
         return nearest(self._evidence.guidance(), self._now)
 
     @cached_property
     def _sample_sizes(self) -> Counter[tuple[str, str]]:
-        """How many random trials there are of each run and population."""
+        """The number of random trials by run and population."""
         return Counter(
             (trial[0], population)
             for trial, population, sampler in self._evidence.samples()
@@ -430,7 +466,8 @@ class _Judging:
         )
 
     def _rate_bounds(self, site: Site | None) -> dict[str, float]:
-        """Over trials whose source held the assertion, with the condition that it has."""
+        """Bounds by population, over the trials whose source had the assertion unchanged."""
+        # Trials of runs without the assertion, or with another condition, could not reach it.
         sizes: Counter[str] = Counter()
         for (run, population), size in self._sample_sizes.items():
             if self._held(run, site):
@@ -438,7 +475,7 @@ class _Judging:
         return {name: rate_bound_when_never_seen(size) for name, size in sorted(sizes.items())}
 
     def invariants(self, assertions: list[AssertionResult]) -> list[InvariantResult]:
-        """All active invariants of the catalog, judged."""
+        """Judge all active invariants of the catalog by the results of their *assertions*."""
         by_invariant: dict[str, list[AssertionResult]] = defaultdict(list)
         for result in assertions:
             if result.invariant is not None:
@@ -450,6 +487,7 @@ class _Judging:
                 continue
             mine = by_invariant[entry.id]
             defect_tested = [proof for result in mine for proof in proofs.get(result.message, ())]
+            # Every assertion counts, even one that only a shard declared: it may be violated.
             standing = judge_invariant(
                 entry.invariant.expects,
                 entry.invariant.clauses,
@@ -460,9 +498,10 @@ class _Judging:
         return results
 
     def undeclared(self, scan: list[Site]) -> list[str]:
-        """Messages that Python code declared and no scan has seen."""
+        """The messages that processes declared, and that neither *scan* nor another scan found."""
         if not self._is_scanned:
             return []
+        # A scan of an older run may have found what was removed from the source since.
         known = {site.message for site in scan}
         known |= {
             self._now(site.message)
@@ -473,7 +512,7 @@ class _Judging:
 
 
 def claim_of(result: AssertionResult) -> Claim:
-    """What an assertion counts as for its invariant."""
+    """The contribution of *result* to its invariant."""
     has_antecedent = result.antecedent is not None
     kinds = claimed_kinds(result.kind, result.message, has_antecedent=has_antecedent)
     clause = invariant_and_clause(result.invariant or "")[1]
@@ -481,6 +520,7 @@ def claim_of(result: AssertionResult) -> Claim:
 
 
 def _declared_without_trials(evidence: Evidence) -> dict[str, set[bool]]:
+    # Without trials, the declarations of all processes together decide.
     declared: dict[str, set[bool]] = defaultdict(set)
     for (run, _), shard in evidence.shards.items():
         for name, on in {
@@ -498,20 +538,24 @@ def _inside(tally: Tally, outside: list[Broken]) -> list[Broken]:
 
 def _example(tally: Tally, outside: list[Broken]) -> Violation | None:
     beyond = {each.key for each in outside}
+    # A violation within the model is the one to debug; any other is better than none.
     inside = (each for each in tally.violations if each.key not in beyond)
     return next(inside, next(iter(tally.violations), None))
 
 
 def _commit(evidence: Evidence) -> str | None:
     found = [info.commit for info in evidence.runs.values()]
+    # Runs without a description: their processes recorded the commit themselves.
     if not any(found):
         found = [known_revision(shard.header.get("commit")) for shard in evidence.shards.values()]
+    # Several commits have no common name; none is better than an arbitrary one.
     commits = {commit for commit in found if commit is not None}
     return commits.pop() if len(commits) == 1 else None
 
 
 def _populations(evidence: Evidence) -> list[Population]:
     groups: Counter[tuple[str, str]] = Counter()
+    # Only of trials that can have faults: all trials of a large run would fill memory again.
     of_trial: dict[TrialKey, tuple[str, str]] = {}
     has_faults = {run for (run, _), shard in evidence.shards.items() if shard.faults}
     for trial, population, sampler in evidence.samples():
@@ -548,6 +592,7 @@ def _troubles(evidence: Evidence) -> list[tuple[str, str, int]]:
 
 def _proofs(evidence: Evidence) -> dict[str, list[tuple[str, str | None]]]:
     proofs: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
+    # Sorted, so that the report does not depend on the order in which shards were added.
     for _, shard in sorted(evidence.shards.items()):
         for proof in shard.proofs:
             if (proof.defect, proof.commit) not in proofs[proof.message]:

@@ -1,8 +1,8 @@
 """
 Adds up the hits of a run by assertion.
 
-What most trials did is a sum of columns.  Trials that several processes took part in, and those
-in which something is broken on purpose, are taken out of it and looked at one by one.
+Most trials are counted by adding columns.  Trials of several processes, and trials with violations
+on purpose, are subtracted from the columns and counted one by one.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from ..recording.trials import EXPECTS_VIOLATION, Trial
 from .digest import Digest, Name, numbers_in
 
 TrialKey = tuple[str, str | None]
-"""Run and trial; no trial is its own bucket."""
+"""A run and a trial; None stands for hits outside of trials."""
 
 Key = tuple[Kind, str]
-"""Kind and message, as they are today."""
+"""The kind and the current message of an assertion."""
 
 Known = tuple[Kind, str, str | None]
-"""These, and the invariant."""
+"""The kind, the current message and the invariant."""
 
 
 Place = tuple[str, str, str | None]
-"""Run, shard, and the trial as that process knows it."""
+"""A run, a shard, and the trial as recorded by that process."""
 
 
 class Broken(NamedTuple):
     """
-    How often an assertion that must hold was false in a trial, in one process.
+    The number of violations of an assertion in one trial and process.
 
     Attributes:
-        trial: As the process knows it.
-        effective: Where that belongs; no trial if the process outlived it.
+        trial: The trial as recorded by the process.
+        effective: The trial that these hits belong to; None if the process outlived it.
+        times: The number of violations.
     """
 
     run: str
@@ -54,7 +55,7 @@ class Broken(NamedTuple):
 
 
 class Violation(NamedTuple):
-    """A recorded hit that broke an assertion, and the process that recorded it."""
+    """A recorded violation, with the process that recorded it."""
 
     run: str
     shard: Digest
@@ -73,12 +74,12 @@ class Tally:
     The hits of one assertion.
 
     Attributes:
-        true, false: How many, in and out of trials.
-        expected: How many were false on purpose, and count nowhere else.
-        trials_true, trials_false, trials_hit: In how many trials there was one.
-        broken: How many were false by trial and process, of an assertion that must hold.
-        violations: Recorded hits that broke it, run by run in order of time.
-        at_least: Whether some of its hits were told by who tells the first ones only.
+        true, false: True and false hits, in and out of trials.
+        trials_true, trials_false, trials_hit: The number of trials with such a hit.
+        broken: The violations by trial and process.
+        violations: The recorded violations, run by run in order of time.
+        at_least: Whether counts are lower bounds, since an SDK reported first hits only.
+        expected: The number of false hits on purpose, which count nowhere else.
     """
 
     kind: Kind
@@ -100,35 +101,46 @@ class Tally:
 
 
 class Facts(Protocol):
-    """What is known of a trial."""
+    """The facts about a trial that a tally needs."""
 
     @property
     def trial(self) -> Trial: ...
 
 
 class Trials(Protocol):
-    """What a tally has to know of the evidence that it adds up."""
+    """
+    The part of the evidence that a tally needs.
+
+    A protocol, since `combine`, which implements it, imports this module.
+    """
 
     def shards_of(self, run: str) -> list[Digest]:
-        """The shards of a run."""
+        """The shards of *run*."""
 
     def trial_of(self, run: str, shard: Digest, trial: str | None) -> str | None:
-        """The trial that hits of *shard* belong to."""
+        """The trial that hits of *shard* in *trial* belong to, in the run *run*."""
 
     def around(self, trial: TrialKey) -> Iterator[Facts]:
-        """*trial* and those around it, from the inside out."""
+        """The facts about *trial* and its enclosing trials, from the inside out."""
 
 
 class _Sum:
-    """Columns of all shards that know the same assertions, with what each is today."""
+    """
+    The summed columns of all shards with the same names.
+
+    Args:
+        known: The current name of each assertion; None if it is left out.
+    """
 
     def __init__(self, known: list[Known | None]) -> None:
         self.known = known
         self.declared = 0
+        # True hits, false hits, and trials with true hits, false hits, and hits at all.
         self.columns: list[list[int]] = [[0] * len(known) for _ in range(5)]
 
     def take(self, shard: Digest) -> None:
         """Add the columns of *shard*."""
+        # Whole columns at a time: a run may have ten thousand shards.
         self.declared |= shard.declared
         counts = [memoryview(each).cast("I") for each in shard.counts]
         mine: list[Sequence[int]] = [shard.true, shard.false, *counts]
@@ -149,21 +161,25 @@ class RunTally:
     ) -> None:
         """
         Args:
-            known: What an assertion of the run is today; nothing if it is left out.
-            now: What an assertion is called today.
+            evidence: The evidence that holds the run.
+            run: Id of the run.
+            known: Maps a recorded name to the current one; None if the assertion is left out.
+            now: Maps a recorded message to the current one, after renames.
         """
         self._evidence = evidence
         self._run = run
         self._known = known
         self._now = now
         self._sums: dict[int, _Sum] = {}
+        # Whether a singled-out trial was true and false, by effective trial and assertion.
         self._singled: dict[str, dict[Key, list[bool]]] = defaultdict(dict)
 
     def add_to(self, tallies: dict[Key, Tally]) -> None:
-        """Add the run to *tallies*."""
+        """Add the hits of the run to *tallies*, by kind and current message."""
         shards = self._evidence.shards_of(self._run)
         for shard in shards:
             self._sum_of(shard).take(shard)
+        # Declared assertions get a tally even without hits: zero is evidence, too.
         for sums in self._sums.values():
             for number in numbers_in(sums.declared):
                 known = sums.known[number]
@@ -175,10 +191,12 @@ class RunTally:
                 self._note_foreign(shard, tallies)
             if not special.isdisjoint(shard.trials):
                 self._single_out(shard, special)
+            # Before the columns are added, since it moves expected violations out of them.
             self._add_broken(shard, tallies)
             self._add_violations(shard, tallies)
         for sums in self._sums.values():
             self._add_columns(sums, tallies)
+        # Each trial counts once, whatever number of processes took part in it.
         for trial in self._singled.values():
             for key, (true, false) in trial.items():
                 tally = tallies[key]
@@ -194,12 +212,15 @@ class RunTally:
                 tallies[known[:2]].at_least = True
 
     def _sum_of(self, shard: Digest) -> _Sum:
+        # By identity, as comparing long tuples of names for each shard would be slow.
         if id(shard.names) not in self._sums:
             self._sums[id(shard.names)] = _Sum([self._known(name) for name in shard.names])
         return self._sums[id(shard.names)]
 
     def _special(self, shards: Sequence[Digest]) -> set[str | None]:
-        """Trials that cannot simply be counted."""
+        """The trials that columns cannot count."""
+        # Seen in several shards; or inherited by a child, which may have outlived it; or with a
+        # violation on purpose.
         seen: set[str | None] = set()
         special: set[str | None] = set()
         for shard in shards:
@@ -214,7 +235,7 @@ class RunTally:
         return special - {None}
 
     def _expected(self, shard: Digest, trial: str | None) -> str | None:
-        """The assertion that is broken on purpose in *trial*."""
+        """The current message of the assertion that *trial* violates on purpose; None if none."""
         effective = self._evidence.trial_of(self._run, shard, trial)
         for facts in self._evidence.around((self._run, effective)):
             if facts.trial.sampler == EXPECTS_VIOLATION:
@@ -222,7 +243,7 @@ class RunTally:
         return None
 
     def _single_out(self, shard: Digest, special: set[str | None]) -> None:
-        """Take what *shard* did in special trials out of the columns."""
+        """Move the hits of *shard* in special trials from the columns to single trials."""
         sums = self._sum_of(shard)
         for trial, true, false in zip(shard.trials, shard.true_in, shard.false_in, strict=True):
             if trial not in special:
@@ -235,6 +256,7 @@ class RunTally:
                 sums.columns[3][number] -= was_false
                 sums.columns[4][number] -= 1
                 known = sums.known[number]
+                # Hits of a process that outlived the trial stay in the totals, but in no trial.
                 if effective is None or known is None:
                     continue
                 was_false = was_false and known[1] != expected
@@ -245,10 +267,12 @@ class RunTally:
 
     def _add_broken(self, shard: Digest, tallies: dict[Key, Tally]) -> None:
         sums = self._sum_of(shard)
+        # Counts by trial, not records, which may have been lost.
         for (trial, number), count in shard.broken.items():
             known = sums.known[number]
             if known is None:
                 continue
+            # Only the named assertion is expected to fail; others in the trial are violated.
             if self._expected(shard, trial) == known[1]:
                 sums.columns[1][number] -= count
                 tallies[known[:2]].expected += count
@@ -259,6 +283,7 @@ class RunTally:
 
     def _add_violations(self, shard: Digest, tallies: dict[Key, Tally]) -> None:
         for hit in shard.violations:
+            # The tally may be that of another run, while this one had a different condition.
             tally = tallies.get((hit.kind, self._now(hit.message)))
             if tally is None or self._known(Name(hit.kind, hit.message, None, 0)) is None:
                 continue
@@ -275,6 +300,7 @@ class RunTally:
             true, false, trials_true, trials_false, trials_hit = (
                 column[number] for column in sums.columns
             )
+            # Added: several runs, and shards with other names, have columns of their own.
             tally.true += true
             tally.false += false
             tally.trials_true += trials_true

@@ -39,6 +39,7 @@ def trials_by_assertion(
                 for number in numbers_in(hit):
                     message = shard.names[number].message
                     names = found.setdefault(now(message or ""), [])
+                    # Several processes of one trial may have hit it.
                     if trial not in names:
                         names.append(trial)
                     if len(names) >= most:

@@ -1,7 +1,7 @@
 """
 The model of an etcd-like store: revisions, transactions, leases and compaction.
 
-Every write creates one revision, applied atomically, and each response names a revision.
+Every write atomically creates one revision, and each response names the store's revision.
 Sources: etcd docs v3.6, learning/api.md and data_model.md; etcd tests/robustness/model.
 """
 
@@ -41,10 +41,12 @@ from .requests import (
 
 class State(NamedTuple):
     """
-    A store at one moment.
+    The contents of a store at one moment.
 
     Attributes:
+        revision: The store's revision; 1 if nothing was written.
         compacted: Revision of the last compaction; -1 if there was none.
+        kvs: The existing keys.
         leases: The live leases.
         digest: Hash of *kvs* and *leases*, for fast comparison of states.
     """
@@ -65,16 +67,23 @@ class Etcd:
         return State(1, -1, {}, frozenset(), 0)
 
     def key(self, state: State) -> Hashable:
+        # The digest stands for keys and leases, whose number does not affect the cost of a step.
         return state.revision, state.compacted, state.digest
 
     def version(self, state: State) -> int | None:
         return state.revision
 
     def partitions(self, operations: Sequence[Operation]) -> Iterable[tuple[str, list[Operation]]]:
-        # Revisions are the whole store's, and a transaction spans keys.
+        # Keys share the revisions, and transactions span keys, so there is a single part.
         return [("", _can_matter(operations))]
 
     def step(self, operation: Operation) -> Step[State] | None:
+        """
+        Return the step of *operation*; None if it has neither effect nor observation.
+
+        Raises:
+            UnsupportedRequestError: The model does not support the request with this response.
+        """
         if operation.outcome is Outcome.NOT_APPLIED:
             return None
         if operation.outcome is Outcome.UNKNOWN:
@@ -83,14 +92,14 @@ class Etcd:
             case (Range(revision=revision, serializable=stale), Ranged() | Refused()) if (
                 revision or stale
             ):
-                # Reads of the past are validated against the replay.
+                # Reads of the past are not linearizable; they are validated against the replay.
                 return None
             case Range() as request, Ranged() as answer:
                 return _read(request, answer)
             case ((Put() | Delete() | Txn()), Committed() as committed):
                 return _committed(as_txn(operation.request), committed)
             case KeepAlive(), _:
-                # Answered by the leader's memory of leases, out of the order of revisions.
+                # The leader answers from memory, unordered with respect to revisions.
                 return None
             case (Grant() | Revoke() | Compact()) as request, Acknowledged(revision):
                 return _acknowledged(request, revision)
@@ -98,6 +107,7 @@ class Etcd:
                 return Step(_refused(request, reason), is_read=True)
             case ((Put() | Txn()), Refused("lease-not-found")):
                 return Step(_without_lease(as_txn(operation.request)), is_read=True)
+            # Rejected because of the revision of one of its reads, so nothing was applied.
             case Txn(), Refused():
                 return None
         raise UnsupportedRequestError(
@@ -110,7 +120,12 @@ class Etcd:
 
 
 def as_txn(request: Request) -> Txn:
-    """A put or a delete as the transaction it is."""
+    """
+    Return a put or a delete as a transaction without conditions.
+
+    Raises:
+        UnsupportedRequestError: *request* is not a put, a delete or a transaction.
+    """
     match request:
         case Put() | Delete():
             return Txn((), (request,))
@@ -119,11 +134,19 @@ def as_txn(request: Request) -> Txn:
     raise UnsupportedRequestError(f"{request!r} is not a transaction")
 
 
-# -- what operations do -------------------------------------------------------------------
+# -- effects of requests ------------------------------------------------------------------
 
 
 def apply(state: State, request: Request) -> tuple[State, Committed | Acknowledged | Refused]:
-    """The state after *request*, and the response of a correct store."""
+    """
+    Apply *request* to *state*.
+
+    Returns:
+        The next state, which is *state* itself if nothing changed, and the correct response.
+
+    Raises:
+        UnsupportedRequestError: The model cannot apply such a request.
+    """
     match request:
         case Put() | Delete() | Txn():
             return _apply_txn(state, as_txn(request))
@@ -141,6 +164,7 @@ def apply(state: State, request: Request) -> tuple[State, Committed | Acknowledg
                 return state, Refused("lease-not-found")
             attached = [key for key, kv in state.kvs.items() if kv.lease == lease]
             state = _with_leases(state, state.leases - {lease})
+            # All keys are deleted in one revision; without keys, none is created.
             if attached:
                 state = _changed(state, dict.fromkeys(attached))
             return state, Acknowledged(state.revision)
@@ -156,13 +180,14 @@ def apply(state: State, request: Request) -> tuple[State, Committed | Acknowledg
 def _apply_txn(state: State, txn: Txn) -> tuple[State, Committed | Refused]:
     succeeded = all(holds(state.kvs, compare) for compare in txn.compares)
     branch = txn.then if succeeded else txn.otherwise
+    # Checked before any change is made: a transaction is applied completely or not at all.
     if any(isinstance(each, Put) and _lacks(state, each.lease) for each in branch):
         return state, Refused("lease-not-found")
     changes: dict[str, KeyValue | None] = {}
     results = [_change(state, each, changes) for each in branch]
     if changes:
         state = _changed(state, changes)
-        # Reads of a transaction that writes see what was written before them.
+        # Reads inside a transaction that writes name the revision that it creates.
         results = [
             replace(result, revision=state.revision) if isinstance(result, Ranged) else result
             for result in results
@@ -177,7 +202,9 @@ def _lacks(state: State, lease: int) -> bool:
 def _change(state: State, change: Change, changes: dict[str, KeyValue | None]) -> Result:
     match change:
         case Put(key, value, lease):
+            # A deletion earlier in the transaction left None, so that the key is created anew.
             old = changes[key] if key in changes else state.kvs.get(key)
+            # All changes of a transaction share one revision.
             revision = state.revision + 1
             changes[key] = (
                 KeyValue(key, value, old.create_revision, revision, old.version + 1, lease)
@@ -203,7 +230,15 @@ def _found(
 
 
 def ranged(found: Sequence[KeyValue], request: Range, revision: int) -> Ranged:
-    """The answer to *request* if these are all the keys in its range."""
+    """
+    Build the response to a read.
+
+    Args:
+        found: All pairs in the range, sorted by key.
+        request: The read, whose limit applies.
+        revision: The revision that the response names.
+    """
+    # The count ignores the limit, as in etcd.
     kvs = found[: request.limit] if request.limit > 0 else found
     return Ranged(revision, tuple(kvs), len(found))
 
@@ -223,7 +258,7 @@ def holds(kvs: Mapping[str, KeyValue], compare: Compare) -> bool:
     operand = compare.operand
     found = _found_in(kvs, compare.key, compare.end)
     if not found:
-        # What does not exist has no value to compare with, and is 0 in all else.
+        # A missing key has no value to compare with; its other fields count as 0.
         return compare.target != "value" and relation(0, operand)
     return all(relation(kv[at], operand) for kv in found)
 
@@ -238,6 +273,7 @@ def _found_in(kvs: Mapping[str, KeyValue], key: str, end: str) -> list[KeyValue]
 
 
 def _with_leases(state: State, leases: frozenset[int]) -> State:
+    # XOR is independent of order and its own inverse: the digest is updated by the changes alone.
     digest = state.digest
     for lease in leases ^ state.leases:
         digest ^= hash(str(lease))
@@ -257,16 +293,16 @@ def _changed(state: State, changes: Mapping[str, KeyValue | None]) -> State:
 
 
 def _hash(kv: KeyValue) -> int:
-    # Numbers that differ by 2**61 - 1 hash alike, and leases are numbers that large.
+    # Python hashes integers modulo 2**61 - 1, and lease ids can be that large.
     return hash((kv, str(kv.lease))) if kv.lease else hash(kv)
 
 
 def deletion(key: str, revision: int) -> KeyValue:
-    """What a DELETE event holds: the key and the revision of its deletion."""
+    """Return the pair in a DELETE event: *key* and the *revision* of its deletion."""
     return KeyValue(key, "", 0, revision, 0)
 
 
-# -- what they mean to a search ------------------------------------------------------------
+# -- steps of operations -------------------------------------------------------------------
 
 
 def _read(request: Range, answer: Ranged) -> Step[State]:
@@ -281,6 +317,7 @@ def _read(request: Range, answer: Ranged) -> Step[State]:
 
 def writes(txn: Txn, answer: Committed) -> bool:
     """Whether *txn* changed anything according to *answer*."""
+    # A deletion that found nothing creates no revision, unlike a put of the same value.
     branch = txn.then if answer.succeeded else txn.otherwise
     return any(
         isinstance(change, Put) or (isinstance(result, Deleted) and result.count > 0)
@@ -290,6 +327,7 @@ def writes(txn: Txn, answer: Committed) -> bool:
 
 def _committed(txn: Txn, answer: Committed) -> Step[State]:
     branch = txn.then if answer.succeeded else txn.otherwise
+    # No state explains a response with a missing or an extra result.
     if len(branch) != len(answer.results):
         return Step(lambda _: ILLEGAL, is_read=True)
     changes = writes(txn, answer)
@@ -312,7 +350,7 @@ def _acknowledged(request: Request, revision: int) -> Step[State]:
         return after if expected == answer else ILLEGAL
 
     if isinstance(request, Revoke):
-        # Whether keys were deleted, and a revision created, depends on the state.
+        # Whether it deleted keys and created a revision depends on the state.
         return Step(fits)
     return Step(fits, before=revision, after=revision)
 
@@ -334,13 +372,14 @@ def _without_lease(txn: Txn) -> Callable[[State], State | Illegal]:
 
 
 def _unanswered(operation: Operation) -> Step[State] | None:
-    """The step of an operation of unknown outcome; None if it cannot have had an effect."""
+    """Return the step of an operation of unknown outcome; None if it has no effect."""
     request, made = operation.request, operation.revision
     if isinstance(request, Range | KeepAlive):
         return None
 
     def effect(state: State) -> State | Illegal:
         after, _ = apply(state, request)
+        # Without a change there is nothing to place; the search may leave the operation out.
         if after is state or made not in (None, after.revision):
             return ILLEGAL
         return after
@@ -351,7 +390,7 @@ def _unanswered(operation: Operation) -> Step[State] | None:
 
 
 def _can_matter(operations: Sequence[Operation]) -> list[Operation]:
-    """*operations* without those of unknown outcome whose effect is unobservable."""
+    """Filter out operations of unknown outcome whose effect no response can reveal."""
     mentions = Counter(lease for each in operations for lease in leases_of(each.request))
     compactions_fail = any(
         isinstance(each.request, Compact) and isinstance(each.response, Refused)
@@ -362,8 +401,10 @@ def _can_matter(operations: Sequence[Operation]) -> list[Operation]:
         if operation.outcome is not Outcome.UNKNOWN:
             return True
         match operation.request:
+            # A lease that no other operation mentions has no keys and decides no response.
             case Grant(lease) | Revoke(lease):
                 return mentions[lease] > 1
+            # The order is checked for current reads only, which a compaction does not affect.
             case Compact():
                 return compactions_fail
         return True
@@ -372,7 +413,7 @@ def _can_matter(operations: Sequence[Operation]) -> list[Operation]:
 
 
 def leases_of(request: Request) -> set[int]:
-    """The leases whose life or death *request* depends on, or changes."""
+    """Return the leases that *request* depends on, creates or revokes."""
     match request:
         case Put(_, _, lease) | Grant(lease) | Revoke(lease):
             return {lease}

@@ -120,6 +120,7 @@ def read_history(lines: Iterable[bytes], name: str) -> History:
 class _Assembly:
     def __init__(self, history: History, name: str) -> None:
         self._history = history
+        # The line of the current record, for messages.
         self._place = name
         self._operations: dict[int, Operation] = {}
         self._streams: dict[int, Stream] = {}
@@ -173,6 +174,7 @@ class _Assembly:
                 history.shown_by[revision] = member
             case Note():
                 history.notes.append(record)
+            # Rejected by the reader already; a header has no time.
             case Header():
                 return
         history.end = max(history.end, record.time)
@@ -200,7 +202,7 @@ class _Assembly:
         if (record.outcome is Outcome.OK) != (record.response is not None):
             raise HistoryError(
                 f"{self._place}: operation {record.id} has the outcome {record.outcome} and the"
-                f" response {record.response!r}; an ok requires a response, other outcomes forbid it"
+                f" response {record.response!r}; an ok requires a response, others forbid it"
             )
         self._operations[record.id] = replace(
             operation,
@@ -221,6 +223,7 @@ class _Assembly:
                 record.measured,
             )
             return
+        # Listed from the beginning on: a fault that never ends is part of the history as well.
         interval = FaultInterval(record.name, record.time, None, record.targets, record.breaks)
         self._faults[key] = interval
         self._history.faults.append(interval)

@@ -39,7 +39,8 @@ def contradicting(
     """
     home = {each.id: names for names, order in orders.items() for each in order}
     follows = predecessors([each for each in operations if each.id in home])
-    # Unless a client changes partitions within one stamp, the order is one of intervals.
+    # Unless a client moves between partitions within one stamp, each partition enforces the
+    # order of its clients by itself.
     if all(home[each] == home[before.id] for each, before in follows.items()):
         return ()
     graph: dict[Hashable, set[Hashable]] = _by_time(

@@ -122,7 +122,7 @@ class _Judgement(Generic[S]):
         while waiting:
             for names, search in list(waiting.items()):
                 before = search.steps
-                # A turn that is not used up ends with a verdict, so only the budget matters below.
+                # Each partition has the whole budget to itself.
                 verdict = search.run(min(turn, self._budget - search.steps))
                 self._steps += search.steps - before
                 if verdict is Verdict.ILLEGAL:

@@ -1,13 +1,13 @@
 """
 The smallest part of an illegal history that is illegal by itself.
 
-An answered operation outside the part is relaxed rather than left out: its effect may come at any
-time or never, at the revision it named if it named one, and its answer is ignored.  Relaxing never
-makes a legal history illegal, so the part explains the whole; it is minimal if relaxing any one of
-its operations makes the rest legal.
+An answered operation outside the part is relaxed rather than removed: it may take effect at any
+time or never, at the revision named in its response if there is one, and its response is otherwise
+ignored.  Relaxing never makes a legal history illegal, so an illegal part explains why the whole is
+illegal.  The part is minimal if relaxing any one of its operations makes the rest legal.
 
-What is returned was found illegal by a complete search with all others relaxed.  Alone it is
-illegal as well, for a relaxed operation need not take effect.
+Every part that is returned was confirmed by a complete search with all other operations relaxed.
+It is also illegal on its own, since a relaxed operation need not take effect.
 Source: Zeller and Hildebrandt 2002 for the way candidates shrink (ddmin).
 """
 
@@ -30,25 +30,27 @@ from .search import Search, Verdict
 S = TypeVar("S")
 
 SECONDS = 20.0
-"""How long the search for the smallest part may take."""
+"""Default time limit of the search for the smallest part, in seconds."""
 WINDOW = 64
-"""How many operations before the stuck one are looked at first where states have versions."""
+"""Size of the first window before the stuck operation, for models whose states have versions."""
 _SLICE = 2_000
+"""Steps between two looks at the clock."""
 _SHARE = 8
-"""One search may take this fraction of the time that is left; then it counts as legal."""
+"""A search may take one part in so many of the remaining time; then its verdict is unknown."""
 _EARLIEST = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
     """
-    Operations that no order explains, whatever became of all others.
+    Operations that no order explains, whatever the outcome of all others.
 
     Attributes:
-        is_minimal: Whether each of them was shown to be needed.
-        related: Others that claim a revision that these claim, showed the one before it, or
-            wrote what was seen.
-        revisions: Those that the core needs, and the one that no order gets to.
+        operations: The illegal part, by time of call.
+        is_minimal: Whether each operation of the part was shown to be needed.
+        related: Other operations that claim the same revisions, showed the ones before them, or
+            wrote the values that were seen.
+        revisions: The revisions that the part builds on, and the one that no order reaches.
     """
 
     operations: tuple[Operation, ...]
@@ -70,11 +72,19 @@ def minimal(
     seconds: float = SECONDS,
 ) -> Core:
     """
-    The core of *operations*, which *found* says are illegal.
+    Find the smallest illegal part of *operations*.
 
     Args:
-        contents: What revisions changed, as read from the store; used to find what is related.
-        seconds: After this time the smallest part that was confirmed so far is returned.
+        model: The model that the operations were checked against.
+        operations: The operations that were checked.
+        found: The result of that check, which must be illegal.
+        contents: The changes of revisions as read from the store, by revision; they only help
+            to find related operations.
+        seconds: Time limit; the smallest part confirmed by then is returned.
+
+    Returns:
+        The part with its related operations; all answered operations if nothing smaller was
+        confirmed in time.
     """
     until = time.monotonic() + seconds
     if len(found.partitions) > 1:
@@ -87,13 +97,13 @@ def minimal(
 @dataclass(frozen=True, slots=True)
 class _World(Generic[S]):
     """
-    What a part is held against.
+    The context in which a part is judged.
 
     Attributes:
         state: The state at the beginning.
-        operations: All that can take effect after it.
-        given: What led to that state; empty if this is the whole partition.  Otherwise there are
-            fewer ways to explain a part, so what is illegal here may be legal.
+        operations: The operations that can take effect after it.
+        given: The operations that led to that state; empty for the whole partition.  Fixing them
+            excludes explanations, so a part that is illegal in a window may still be legal.
     """
 
     state: S
@@ -105,10 +115,10 @@ class _Reduction(Generic[S]):
     """
     One search for a core.
 
-    Candidates grow from the stuck operation until they are illegal, then shrink.  Where states
-    have versions the way to the stuck operation is long, so that happens in a window before it,
-    after what the order had come to by then.  What is found there is held against the whole, and
-    the window grows until it stands.
+    Candidates grow from the stuck operation until they are illegal, then shrink.  If states have
+    versions, a search from the beginning is long, so candidates are first tried in a window that
+    starts from a state shortly before the stuck operation.  A part found there is checked against
+    the whole partition; unless it is confirmed, the window grows.
     """
 
     def __init__(
@@ -122,8 +132,9 @@ class _Reduction(Generic[S]):
         self._until = until
         self._steps = {each.id: model.step(each) for each in part}
         self._answered = self._by_nearness()
-        # Illegal as a whole: that is what was found.
+        # The check has already shown that all answered operations together are illegal.
         self._confirmed = self._answered
+        # Seconds to prepare a search of the whole partition, which cannot be interrupted.
         self._overhead = 0.0
         start = model.initial()
         self._whole = _World(start, part)
@@ -134,13 +145,14 @@ class _Reduction(Generic[S]):
         self._relevant = [each for each in part if self._may_explain(each)]
 
     def core(self, contents: Mapping[int, Sequence[Event]]) -> Core:
-        """The smallest part that was confirmed in time."""
+        """Return the smallest part that was confirmed in time."""
         is_minimal = False
         with suppress(_OutOfTimeError):
             is_minimal = self._reduce()
         best = self._confirmed
         steps = [step for each in best if (step := self._steps[each.id])]
         before = {step.before for step in steps if step.before is not None}
+        # The order ends before this revision, so the operations that claim it may conflict.
         if self._reached is not None:
             before.add(self._reached + 1)
         claimed = {step.after for step in steps if not step.is_read}
@@ -150,7 +162,8 @@ class _Reduction(Generic[S]):
         )
 
     def _look_back(self, state: S) -> dict[int, S]:
-        """The states at the beginning of each window and at the end, by length of the order."""
+        """Return the states where windows begin and at the end, by length of the order."""
+        # Replayed once and forwards: steps cannot be undone, and keeping every state costs memory.
         count = len(self._order)
         wanted, window = {count}, WINDOW
         while window < count:
@@ -168,10 +181,10 @@ class _Reduction(Generic[S]):
 
     def _by_nearness(self) -> list[Operation]:
         """
-        The answered operations, the stuck one first.
+        Sort the answered operations by their distance from the stuck one, which comes first.
 
-        Then come those about the same values and those that returned at about the same time;
-        last the swaps that failed, which say no more than what the state was not.
+        Operations on the same values come before others, and of these the ones that returned at
+        about the same time.  Failed swaps come last: they only show what the state was not.
         """
         values, end = _about(self._stuck), self._stuck.returned or 0
 
@@ -195,21 +208,27 @@ class _Reduction(Generic[S]):
     # -- candidates ------------------------------------------------------------------------
 
     def _reduce(self) -> bool:
-        """Look for smaller parts; whether the smallest that was confirmed is minimal."""
+        """Look for smaller parts; return whether the smallest confirmed one is minimal."""
         for world in self._worlds():
             kept, is_minimal = self._shrunk(self._grown(world), world)
             if not world.given:
                 return is_minimal
+            # All work in the window depends on this search, so it may take half of the time.
             verdict = self._verdict(kept, self._whole, share=2)
             if verdict is Verdict.ILLEGAL:
+                # What the window cannot spare the whole cannot spare either, but searches that ran
+                # out of time there are repeated here, with a share of the time for each operation.
                 _, is_minimal = self._shrunk(kept, self._whole, share=max(len(kept), 2))
                 return is_minimal
             if verdict is Verdict.UNKNOWN:
+                # With the given operations bound as well, the search has fewer choices.  If it
+                # ends, the part is confirmed, though larger.
                 given = {each.id for each in world.given}
                 self._verdict([*kept, *(e for e in self._answered if e.id in given)], self._whole)
         return False
 
     def _worlds(self) -> Iterator[_World[S]]:
+        # From the smallest window to the whole partition.
         for count in sorted(self._states, reverse=True):
             if 0 < count < len(self._order):
                 given = self._order[:count]
@@ -219,16 +238,18 @@ class _Reduction(Generic[S]):
         yield self._whole
 
     def _may_explain(self, each: Operation) -> bool:
-        """Whether *each* was called in time, or leaves no room for another one's revision."""
+        """Whether *each* came before the stuck one, or claims a revision that an order needs."""
         if each.call <= (self._stuck.returned or 0):
             return True
+        # A later operation can still be part of a contradiction: it holds a revision that an
+        # earlier one needs.
         step = self._steps[each.id]
         if step is None or step.is_read or step.before is None or self._reached is None:
             return False
         return step.before <= self._reached
 
     def _grown(self, world: _World[S]) -> list[Operation]:
-        """The nearest operations, twice as many until they are illegal in *world*."""
+        """Return the nearest operations, doubling until they are illegal in *world*."""
         there = {each.id for each in world.operations}
         answered = [each for each in self._answered if each.id in there]
         size = 1
@@ -240,16 +261,22 @@ class _Reduction(Generic[S]):
         self, kept: list[Operation], world: _World[S], share: int = _SHARE
     ) -> tuple[list[Operation], bool]:
         """
-        *kept* without what is not needed in *world*, tried in chunks that get smaller.
+        Remove operations that are not needed in *world* from *kept*, in ever smaller chunks.
+
+        Args:
+            kept: An illegal part, sorted by distance from the stuck operation.
+            world: The context in which it is illegal.
+            share: Passed on to `_verdict`.
 
         Returns:
-            What is left, and whether each of it is certain to be needed.
+            The remaining part, and whether each of its operations is certain to be needed.
         """
         size = max(len(kept) // 2, 1)
         while True:
             at, before, is_certain = 0, len(kept), True
-            # The stuck operation stands first; it goes only if it is not needed at all.
+            # The stuck operation comes first; only single removals try to do without it.
             first = min(size - 1, 1)
+            # From the far end on: distant operations are the least likely to be needed.
             while at < len(kept) - first:
                 fewer = kept[: max(len(kept) - at - size, first)] + kept[len(kept) - at :]
                 verdict = self._verdict(fewer, world, share) if fewer else Verdict.OK
@@ -258,19 +285,22 @@ class _Reduction(Generic[S]):
                 else:
                     at += size
                     is_certain = is_certain and verdict is Verdict.OK
+            # Only a pass of single removals without success proves that all are needed.
             if size == 1 and len(kept) == before:
                 return kept, is_certain
             size = max(size // 2, 1)
 
     def _verdict(self, kept: Sequence[Operation], world: _World[S], share: int = _SHARE) -> Verdict:
         """
-        Judge *kept* in *world* with all others relaxed.
+        Judge *kept* in *world* with all other operations relaxed.
 
         Args:
-            share: Beyond this fraction of the time that is left the verdict is unknown.
+            kept: The candidate.
+            world: The context to judge it in.
+            share: The verdict is unknown after one part in *share* of the remaining time.
 
         Raises:
-            _OutOfTimeError: There is none left, or not enough to prepare another search.
+            _OutOfTimeError: The time is up, or too short to prepare another search.
         """
         began = time.monotonic()
         if began + self._overhead >= self._until:
@@ -282,13 +312,14 @@ class _Reduction(Generic[S]):
         while (verdict := search.run(_SLICE)) is None:
             if time.monotonic() >= until:
                 return Verdict.UNKNOWN
+        # A verdict from a window confirms nothing.
         is_smaller = len(kept) < len(self._confirmed)
         if verdict is Verdict.ILLEGAL and is_smaller and not world.given:
             self._confirmed = list(kept)
         return verdict
 
     def _bound(self, kept: Sequence[Operation], world: _World[S]) -> list[Operation]:
-        """All of *world*, with those that are not *kept* relaxed."""
+        """Return the operations of *world*, relaxing those that are not *kept*."""
         held = {each.id for each in kept}
         found = [
             each if each.id in held else relaxed(each, self._steps[each.id])
@@ -296,7 +327,7 @@ class _Reduction(Generic[S]):
         ]
         return [each for each in found if each is not None]
 
-    # -- what is shown with it -------------------------------------------------------------
+    # -- presentation ----------------------------------------------------------------------
 
     def _in_order(self, operations: Sequence[Operation]) -> tuple[Operation, ...]:
         held = {each.id for each in operations}
@@ -310,13 +341,22 @@ class _Reduction(Generic[S]):
         before: set[int],
         contents: Mapping[int, Sequence[Event]],
     ) -> list[Operation]:
-        """Claims of the same revisions, sights of the one before, and writes of what was seen."""
+        """
+        Find operations that help to understand the core.
+
+        Args:
+            core: The illegal part.
+            claimed: Revisions that its operations created, by their responses.
+            before: Revisions that it builds on.
+            contents: The changes of revisions, by revision.
+        """
         witnesses: dict[int, int] = {}
         held = {each.id for each in core}
         values = {value for each in core for value in seen(each.response)}
         values |= {event.kv.value for at in before for event in contents.get(at, ())}
         for each in self._answered:
             for kv in shown(each.response):
+                # The nearest operation that shows a revision suffices.
                 if kv.mod_revision in before and kv.mod_revision not in witnesses:
                     witnesses[kv.mod_revision] = each.id
                     values.add(kv.value)
@@ -344,12 +384,23 @@ def _about(operation: Operation) -> set[str]:
 
 
 def relaxed(operation: Operation, step: Step[S] | None) -> Operation | None:
-    """*operation*, bound by nothing; None if there is nothing left of it."""
+    """
+    Remove all constraints from *operation*.
+
+    Args:
+        operation: An operation with any outcome.
+        step: The step of *operation* in its model.
+
+    Returns:
+        An operation of unknown outcome; None if it then has neither effect nor observation.
+    """
     if operation.outcome is Outcome.UNKNOWN:
-        # All that binds it is that it came after its call.
+        # Its only constraint, that it took effect after its call, is kept.
         return operation
     if step is None or step.is_read:
         return None
+    # An operation that created a revision keeps it, or others could take its place.  A step that
+    # keeps the version, such as a grant, names a revision in its response that it did not create.
     made = operation.revision if step.after in (None, step.before) else step.after
     return replace(
         operation,

@@ -51,6 +51,7 @@ class Operation:
     error: str = ""
 
     def __str__(self) -> str:
+        # A response implies the outcome ok, so it stands for both.
         ended = self.outcome if self.response is None else response_in_words(self.response)
         at = f" at {self.endpoint}" if self.endpoint else ""
         return f"#{self.id} client {self.client}{at}: {request_in_words(self.request)} → {ended}"

@@ -17,6 +17,7 @@ from ..errors import DataError
 from .operations import ClientId, Outcome
 from .requests import Delivery, Event, Request, Response, Watch
 
+# Readers reject any other schema, so it is raised only for changes that they cannot ignore.
 SCHEMA = 1
 LATEST = 2**63 - 1
 """The latest valid time, in nanoseconds: about 292 years."""
@@ -189,6 +190,7 @@ def read_records(lines: Iterable[bytes], name: str) -> Iterator[Record]:
         HistoryError: The file is empty or has a newer schema, or a line is not a valid record.
     """
     number = 0
+    # One by one: a history need not fit into memory as lines and records at once.
     for number, text in enumerate(lines, 1):
         try:
             record = _RECORD.validate_json(text)
@@ -197,19 +199,15 @@ def read_records(lines: Iterable[bytes], name: str) -> Iterator[Record]:
             # completely, so that it is an error like any other.
             if not text.endswith(b"\n") and _is_cut(error):
                 continue
-            raise HistoryError(
-                f"{name}:{number}: not a history record: {_first(error)}"
-            ) from None
+            raise HistoryError(f"{name}:{number}: not a history record: {_first(error)}") from None
         if isinstance(record, Header) and record.schema != SCHEMA:
             raise HistoryError(
                 f"{name}:{number}: schema {record.schema}, this assertlib reads {SCHEMA}; update it"
             )
         # A second header means that files were concatenated: numbers and times would collide.
         if (number == 1) != isinstance(record, Header):
-            raise HistoryError(
-                f"{name}:{number}: the first line, and no other, must be the header"
-            )
-        # Integers in JSON are unbounded; relaxed operations rely on times that are not negative.
+            raise HistoryError(f"{name}:{number}: the first line, and no other, must be the header")
+        # Integers in JSON have no bounds, so a damaged or hostile line may hold any number.
         if not isinstance(record, Header) and not 0 <= record.time <= LATEST:
             raise HistoryError(
                 f"{name}:{number}: time {record.time}: times are nanoseconds since the history"

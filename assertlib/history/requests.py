@@ -1,8 +1,9 @@
 r"""
 Requests to a store and its responses, as plain data.
 
-Keys and values are text; ranges are half open, in the order of the keys' UTF-8 bytes, which
-is that of their code points.  An empty `end` means the one key, ``"\0"`` everything from it on.
+Keys and values are text.  Ranges are half open and ordered by the keys' UTF-8 bytes, which is
+the order of their code points.  An empty `end` stands for the single key, ``"\0"`` for no upper
+bound.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field
 
 NO_END = "\0"
+"""The `end` of a range without an upper bound, as in etcd."""
 
 
-# -- of any store --------------------------------------------------------------------
+# -- any store -----------------------------------------------------------------------
 
 
+# Unions are discriminated by `op` and `answer`: types with equal fields must not be confused.
 @dataclass(frozen=True, slots=True)
 class Get:
-    """What is under *key*?  Answered by a `Value`."""
+    """Read *key*; the response is a `Value`."""
 
     key: str
     op: Literal["get"] = "get"
@@ -29,7 +32,7 @@ class Get:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Let *value* be under *key*, on *lease* if it is not 0."""
+    """Write *value* under *key*, attached to *lease* unless that is 0."""
 
     key: str
     value: str
@@ -39,7 +42,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Add *value* to what is under *key*."""
+    """Append *value* to the value of *key*."""
 
     key: str
     value: str
@@ -48,7 +51,7 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """Replace *expected* by *value* under *key*; None is a key that does not exist."""
+    """Replace *expected* under *key* by *value*; None stands for a missing key."""
 
     key: str
     expected: str | None
@@ -58,7 +61,7 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The answer to a `Get`; None if there is no such key."""
+    """The response to a `Get`; None if the key does not exist."""
 
     value: str | None
     answer: Literal["value"] = "value"
@@ -73,15 +76,16 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Swapped:
-    """The answer to a `Swap`: whether the expected value was there."""
+    """The response to a `Swap`: whether the key had the expected value."""
 
     succeeded: bool
     answer: Literal["swapped"] = "swapped"
 
 
-# -- of an etcd-like store -------------------------------------------------------------
+# -- etcd-like stores ------------------------------------------------------------------
 
 
+# A tuple sorts by key, its first field, and comparisons address the other fields by position.
 class KeyValue(NamedTuple):
     """A key with its value, the revisions that created and last changed it, version and lease."""
 
@@ -99,9 +103,10 @@ class Range:
     The keys from *key* to *end*.
 
     Attributes:
-        revision: As of which revision; 0 is now.
-        limit: At most so many of them; 0 is all.
-        serializable: Whether a stale answer will do.
+        end: End of the range, as described in the module.
+        revision: The revision to read at; 0 is the current one.
+        limit: Maximum number of keys to return; 0 is unlimited.
+        serializable: Whether a stale response is acceptable.
     """
 
     key: str
@@ -124,10 +129,13 @@ class Delete:
 @dataclass(frozen=True, slots=True)
 class Compare:
     """
-    Whether *target* of each key from *key* to *end* stands in *relation* to *operand*.
+    A condition: *target* of every key from *key* to *end* has the *relation* to *operand*.
 
-    Where there is no key, revision, version and lease are 0, and no comparison of values holds.
+    If no key exists, revisions, version and lease compare as 0, and no comparison of values holds.
     Source: etcd server/etcdserver/apply.go, applyCompare.
+
+    Raises:
+        ValueError: A value is compared with a number, or another target with a text.
     """
 
     key: str
@@ -137,16 +145,18 @@ class Compare:
     end: str = ""
 
     def __post_init__(self) -> None:
+        # Rejected here, because the model would fail on the comparison later.
         if (self.target == "value") != isinstance(self.operand, str):
             raise ValueError(f"{self.target} cannot be compared with {self.operand!r}")
 
 
+# The changes inside a transaction; unlike requests, they cannot be nested.
 Change = Annotated[Range | Put | Delete, Field(discriminator="op")]
 
 
 @dataclass(frozen=True, slots=True)
 class Txn:
-    """*then* if all *compares* hold, else *otherwise*; at once, as one revision."""
+    """Apply *then* if all *compares* hold, else *otherwise*, atomically in one revision."""
 
     compares: tuple[Compare, ...]
     then: tuple[Change, ...]
@@ -156,7 +166,7 @@ class Txn:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A lease of *ttl* seconds under the number *lease*."""
+    """Create the lease with the id *lease* and a time to live of *ttl* seconds."""
 
     lease: int
     ttl: int
@@ -165,7 +175,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """End *lease* and delete its keys."""
+    """End *lease* and delete the keys attached to it."""
 
     lease: int
     op: Literal["revoke"] = "revoke"
@@ -173,7 +183,7 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
-    """Let *lease* live its ttl from now on."""
+    """Renew *lease* for its time to live."""
 
     lease: int
     op: Literal["keep-alive"] = "keep-alive"
@@ -181,7 +191,7 @@ class KeepAlive:
 
 @dataclass(frozen=True, slots=True)
 class Compact:
-    """Forget what was overwritten or deleted up to *revision*."""
+    """Discard values that were overwritten or deleted up to *revision*."""
 
     revision: int
     op: Literal["compact"] = "compact"
@@ -189,7 +199,14 @@ class Compact:
 
 @dataclass(frozen=True, slots=True)
 class Ranged:
-    """The answer to a `Range`: what was found and how many there are, at which *revision*."""
+    """
+    The response to a `Range`.
+
+    Attributes:
+        revision: The store's revision at the time of the read.
+        kvs: The pairs in the range, up to the limit.
+        count: Number of pairs in the range, regardless of the limit.
+    """
 
     revision: int
     kvs: tuple[KeyValue, ...]
@@ -199,7 +216,7 @@ class Ranged:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What a `Delete` inside a `Txn` did."""
+    """The result of a `Delete` inside a `Txn`: the number of deleted keys."""
 
     count: int
     answer: Literal["deleted"] = "deleted"
@@ -211,11 +228,12 @@ Result = Annotated[Ranged | Deleted | Done, Field(discriminator="answer")]
 @dataclass(frozen=True, slots=True)
 class Committed:
     """
-    The answer to a `Put`, a `Delete` or a `Txn`.
+    The response to a `Put`, a `Delete` or a `Txn`.
 
     Attributes:
-        revision: The store's revision right after it.
-        results: One for each change of the branch that was taken.
+        revision: The store's revision immediately afterwards.
+        succeeded: Whether all comparisons held.
+        results: One result for each change of the branch that was taken.
     """
 
     revision: int
@@ -226,7 +244,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The answer to anything about leases and compaction, at which *revision*."""
+    """The response to requests on leases and to compactions: the store's *revision*."""
 
     revision: int
     answer: Literal["acknowledged"] = "acknowledged"
@@ -243,6 +261,7 @@ class Refused:
     answer: Literal["refused"] = "refused"
 
 
+# A watch is not a request here: it has no single response and is recorded apart.
 Request = Annotated[
     Get | Put | Append | Swap | Range | Delete | Txn | Grant | Revoke | KeepAlive | Compact,
     Field(discriminator="op"),
@@ -262,8 +281,11 @@ class Watch:
     Watch the keys from *key* to *end*.
 
     Attributes:
-        revision: From which revision on; 0 is from now.
-        filters: Kinds of events that are not wanted.
+        end: End of the range, as described in the module.
+        revision: The first revision to deliver; 0 starts with the next one.
+        prev_kv: Whether events should include the previous pair.
+        progress_notify: Whether to send progress notifications.
+        filters: Kinds of events to omit.
     """
 
     key: str
@@ -279,8 +301,8 @@ class Event(NamedTuple):
     One change of one key.
 
     Attributes:
-        kv: For a deletion, key and revision of it alone.
-        previous: The pair it replaced, where it was asked for and is still known.
+        kv: The new pair; for a deletion, only its key and revision.
+        previous: The replaced pair, if it was requested and is not compacted away.
     """
 
     kind: Literal["put", "delete"]
@@ -289,7 +311,8 @@ class Event(NamedTuple):
 
     @property
     def is_create(self) -> bool:
-        """Whether the event itself claims that the key did not exist before."""
+        """Whether the event claims that the key did not exist before."""
+        # Derived, because events of etcd have no field for it.
         return self.kind == "put" and self.kv.version == 1
 
 
@@ -299,10 +322,12 @@ class Delivery:
     One delivery to a watch.
 
     Attributes:
-        revision: The store's revision that it came with.
-        events: None of them makes it a progress notification.
-        compacted: For a watch that was cancelled because its start is gone: the revision that
-            it could start at.
+        revision: The store's revision in the delivery.
+        events: The events; a delivery without any may be a progress notification.
+        cancelled: Whether the store ended the watch.
+        compacted: If the watch was cancelled because its start was compacted away, the first
+            revision that is still available; otherwise 0.
+        created: Whether the delivery confirms the creation of the watch.
     """
 
     revision: int
@@ -313,34 +338,38 @@ class Delivery:
 
 
 def covers(key: str, end: str, other: str) -> bool:
-    """Whether *other* is a key from *key* to *end*."""
+    """Whether *other* is in the range from *key* to *end*."""
     if not end:
         return other == key
+    # Python compares text by code points, which orders it like its UTF-8 bytes.
     return key <= other and (end == NO_END or other < end)
 
 
 def written(request: Request) -> set[str]:
-    """The values that *request* may write."""
+    """Return the values that *request* may write."""
+    # Both branches of a transaction count: which one was taken may be unknown.
     match request:
         case Put(_, value) | Append(_, value) | Swap(_, _, value):
             return {value}
         case Txn(_, then, otherwise):
             return {each.value for each in (*then, *otherwise) if isinstance(each, Put)}
+    # Deletions, leases and compactions write no values.
     return set()
 
 
 def expected(request: Request) -> set[str]:
-    """The values that *request* makes a condition of."""
+    """Return the values that *request* compares with."""
     match request:
         case Swap(_, str() as value, _):
             return {value}
         case Txn(compares):
+            # Operands of any other target are numbers.
             return {each.operand for each in compares if isinstance(each.operand, str)}
     return set()
 
 
 def shown(response: Response | None) -> Iterator[KeyValue]:
-    """The pairs that *response* shows."""
+    """Yield the pairs contained in *response*."""
     match response:
         case Ranged(_, kvs):
             yield from kvs
@@ -351,12 +380,12 @@ def shown(response: Response | None) -> Iterator[KeyValue]:
 
 
 def seen(response: Response | None) -> set[str]:
-    """The values that *response* shows."""
+    """Return the values contained in *response*."""
     if isinstance(response, Value):
         return set() if response.value is None else {response.value}
     return {kv.value for kv in shown(response)}
 
 
 def prefix_end(prefix: str) -> str:
-    """The `end` of the range of all keys that begin with *prefix*."""
+    """Return the `end` of the range of all keys that begin with *prefix*."""
     return prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else NO_END

@@ -1,26 +1,25 @@
 """
 The search for one order of all operations that explains every response.
 
-The algorithm of Wing and Gong (1993) with the memoisation of Lowe (2017): operations are placed
+The algorithm of Wing and Gong (1993) with the memoization of Lowe (2017): operations are placed
 one after the other, each between its call and its return, and known configurations are skipped.
 Further pruning:
 
-- *Just in time*: an operation is placed when it returns at the latest, so before each return
-  only as many others are placed as it needs.
-- *Eager reads*: what leaves the state as it is, and fits, is placed at once; that never spoils
-  anything.
-- *Versions*: an operation whose response gives the revision that it found is tried in no
-  other state, and an operation of unknown outcome cannot have made a revision that
-  another one is known to have made.
-- *No waste*: what nobody saw the effect of before it was overwritten need not have happened, so
-  after an operation of unknown outcome nothing is placed that overwrites it unseen.
-- *No use*: what leaves a state whose difference no answer can show need not have happened either;
-  the model knows such states.
-- *Dominance*: an operation of unknown outcome need never be placed, so a configuration that
-  used more of them than another, otherwise equal one is dominated and pruned.
+- *Just in time*: an operation is placed no later than its return, so before each return only the
+  other operations that it needs are placed.
+- *Eager reads*: a read that fits the state is placed immediately, which never excludes a solution.
+- *Versions*: an operation whose response names the version that it found is tried in that version
+  only, and an operation of unknown outcome cannot have created a version whose creator is known.
+- *No waste*: an effect that is overwritten before anybody observes it need not have happened, so an
+  operation of unknown outcome is never directly followed by a blind write.
+- *No use*: an effect that no response can reveal need not have happened either; the steps of the
+  model leave such effects out.
+- *Dominance*: an operation of unknown outcome need never be placed, so a configuration is pruned if
+  an otherwise equal one has used only a subset of them.
 
-Clocks may be coarse.  Equal stamps of different clients overlap; operations of one client keep
-their order in the history, so that one called at the stamp of a return follows what returned.
+Clocks may be coarse.  Operations of different clients overlap if their stamps are equal, while
+those of one client keep their order in the history: a call at the stamp of the previous return
+follows it.
 """
 
 from __future__ import annotations
@@ -39,10 +38,11 @@ from .operations import Operation, Outcome, predecessors
 S = TypeVar("S")
 
 NEVER = sys.maxsize
+"""The `last` of an operation without a return."""
 
 
 class Verdict(StrEnum):
-    """What was found out about a history."""
+    """The result of a search."""
 
     OK = "ok"
     ILLEGAL = "illegal"
@@ -54,10 +54,10 @@ class _Item(Generic[S]):
     An operation in the search.
 
     Attributes:
-        first: Number of the first return that comes after its call.
+        first: Number of the first return that does not precede its call.
         last: Number of its own return, or `NEVER`.
-        bit: Stands for it while it is open; then for another.
-        follows: The one of the same client that returned at the stamp of its call.
+        bit: Its bit in the masks of configurations; reused after its return.
+        follows: The operation of the same client that returned at the stamp of its call.
     """
 
     __slots__ = (
@@ -94,14 +94,15 @@ _Trail = tuple[_Item[S], "_Trail[S]"] | None
 @dataclass(slots=True)
 class _Configuration(Generic[S]):
     """
-    How far an order has come.
+    A partial order with the state that it leads to.
 
     Attributes:
-        at: Number of the return that comes next.
-        placed: Bits of the operations that are in the order and have not returned.
+        at: Number of the next return.
+        state: The state after the last operation.
+        placed: Bits of the operations that are in the order and have not returned yet.
         used: Bits of the operations without a return that are in the order.
-        trail: The order, the last operation first.
-        length: How many operations are in the order.
+        trail: The order as a linked list, beginning with the last operation.
+        length: Number of operations in the order.
     """
 
     at: int
@@ -114,10 +115,10 @@ class _Configuration(Generic[S]):
 
 class Search(Generic[S]):
     """
-    The search through one partition, which can be stopped and gone on with.
+    The resumable search through one partition.
 
     Attributes:
-        steps: How many operations were tried in how many states so far.
+        steps: Number of operations tried so far, summed over states.
     """
 
     def __init__(
@@ -125,13 +126,16 @@ class Search(Generic[S]):
     ) -> None:
         """
         Args:
-            start: The state at the beginning, if it is not that of a new store.
+            model: The sequential specification of the store.
+            operations: The operations of one partition.
+            start: The initial state; None for that of a new store.
         """
         self.steps = 0
         self._model = model
         self._limit = 0
         self._lay_out(operations)
         self._seen: dict[Hashable, list[int]] = {}
+        # Explicit, for the order may be longer than the recursion limit, and a search can pause.
         self._stack: list[Iterator[_Configuration[S] | None]] = []
         self._best: tuple[int, int, _Trail[S]] = (0, 0, None)
         first = _Configuration(0, model.initial() if start is None else start, 0, 0, None, 0)
@@ -139,7 +143,7 @@ class Search(Generic[S]):
         if self._returning:
             self._settle(first, self._open_reads[0])
 
-    # -- what does not depend on how the search goes -----------------------------------
+    # -- preparation -------------------------------------------------------------------
 
     def _lay_out(self, operations: Sequence[Operation]) -> None:
         steps = list(zip(operations, self._model.steps(operations), strict=True))
@@ -148,10 +152,12 @@ class Search(Generic[S]):
         ends = [_returned(each) for each, _ in known]
 
         def item(operation: Operation, step: Step[S], last: int) -> _Item[S]:
-            # A call at the stamp of a return comes before it: they overlap.
+            # A call at the stamp of a return precedes it, so that the two overlap.
             return _Item(operation, step, bisect_left(ends, operation.call), last)
 
         self._returning = [item(each, step, last) for last, (each, step) in enumerate(known)]
+        # Sorted by call, so that loops over them can stop at the first one that is too late.
+        # Unanswered reads have neither effect nor observation.
         unreturned = [
             item(each, step, NEVER)
             for each, step in sorted(steps, key=lambda pair: pair[0].call)
@@ -160,6 +166,7 @@ class Search(Generic[S]):
         for number, each in enumerate(unreturned):
             each.bit = 1 << number
         items = {each.operation.id: each for each in (*self._returning, *unreturned)}
+        # Operations without a step are left out, since they are never placed.
         follows = predecessors([each for each, step in steps if step])
         for number, before in follows.items():
             if number in items:
@@ -178,7 +185,7 @@ class Search(Generic[S]):
         self._lay_out_events()
 
     def _lay_out_events(self) -> None:
-        """Which operations are open at each return."""
+        """Compute the operations that are open at each return."""
         calls: dict[int, list[_Item[S]]] = defaultdict(list)
         for each in self._returning:
             calls[each.first].append(each)
@@ -191,6 +198,7 @@ class Search(Generic[S]):
         self._open_writes: list[tuple[_Item[S], ...]] = []
         for at, returning in enumerate(self._returning):
             new = calls[at]
+            # Freed bits are reused, which keeps masks as narrow as the history is concurrent.
             for each in new:
                 if free:
                     each.bit = free.pop()
@@ -199,6 +207,7 @@ class Search(Generic[S]):
                     bits += 1
             new_reads = tuple(each for each in new if each.is_read)
             reads += new_reads
+            # Writes with a version are looked up by it instead.
             writes += tuple(each for each in new if not each.is_read and each.before is None)
             self._new_reads.append(new_reads)
             self._open_reads.append(reads)
@@ -211,13 +220,13 @@ class Search(Generic[S]):
 
     @property
     def answered(self) -> list[Operation]:
-        """The operations whose answers have to be explained."""
+        """The operations whose responses an order must explain."""
         return [each.operation for each in self._returning]
 
-    # -- going on --------------------------------------------------------------------------
+    # -- search ----------------------------------------------------------------------------
 
     def run(self, more: int) -> Verdict | None:
-        """Take about *more* steps; None if that was not enough."""
+        """Take about *more* steps; return None if the search is not finished by then."""
         self._limit = self.steps + more
         while True:
             if self._now is None:
@@ -233,7 +242,7 @@ class Search(Generic[S]):
                 return None
 
     def order(self) -> tuple[Operation, ...]:
-        """The longest order found so far."""
+        """Return the longest order found so far."""
         found, trail = [], self._best[2]
         while trail is not None:
             found.append(trail[0].operation)
@@ -242,27 +251,30 @@ class Search(Generic[S]):
 
     @property
     def stuck(self) -> Operation:
-        """The operation before whose return no order gets any further."""
+        """The operation whose return no order gets past."""
         return self._returning[self._best[0]].operation
 
     def _take(self, others: Iterator[_Configuration[S] | None]) -> None:
-        """Go on with the next of the configurations that come from an open choice."""
+        """Continue with the next configuration of an open choice."""
+        # A None from it pauses the search: `run` returns, and comes back here on its next turn.
         try:
             self._now = next(others)
         except StopIteration:
             self._stack.pop()
 
     def _advance(self, now: _Configuration[S]) -> None:
-        """Let the next operation return, or find out which have to be placed before it can."""
+        """Let the next operation return, or place operations until it can."""
         returning = self._returning[now.at]
         if now.placed & returning.bit:
             self._let_return(now, returning)
             return
         self._note(now)
+        # Without an open choice no other path leads here, and remembering it would waste memory.
         if self._stack and self._met(now):
             self._now = None
             return
         choices = self._choices(now, returning)
+        # A single choice needs neither a branch nor a copy.
         if len(choices) == 1 and self._place(now, choices[0]):
             return
         if len(choices) > 1:
@@ -270,18 +282,19 @@ class Search(Generic[S]):
         self._now = None
 
     def _note(self, now: _Configuration[S]) -> None:
-        """Keep what got furthest."""
+        """Remember *now* if it is the furthest configuration so far."""
         if (now.at, now.length) > self._best[:2]:
             self._best = (now.at, now.length, now.trail)
 
     def _let_return(self, now: _Configuration[S], returning: _Item[S]) -> None:
         now.placed ^= returning.bit
         now.at += 1
+        # The state is the same, so only newly called reads can have become placeable.
         if now.at < len(self._returning):
             self._settle(now, self._new_reads[now.at])
 
     def _place(self, now: _Configuration[S], item: _Item[S]) -> bool:
-        """Put *item* next in the order; False, and nothing done, if it does not fit."""
+        """Append *item* to the order; return False and change nothing if it does not fit."""
         self.steps += 1
         state = item.apply(now.state)
         if state is ILLEGAL:
@@ -297,7 +310,7 @@ class Search(Generic[S]):
         return True
 
     def _settle(self, now: _Configuration[S], reads: tuple[_Item[S], ...]) -> None:
-        """Place those *reads* that fit the state."""
+        """Place the *reads* that fit the state."""
         version = self._model.version(now.state) if reads else None
         for read in reads:
             if now.placed & read.bit or read.before not in (None, version):
@@ -311,10 +324,12 @@ class Search(Generic[S]):
                 now.length += 1
 
     def _choices(self, now: _Configuration[S], returning: _Item[S]) -> list[_Item[S]]:
-        """What may be placed next, the returning operation first."""
+        """List the operations that may be placed next, the returning one first."""
         version = self._model.version(now.state)
+        # Versions never decrease, so the one that the returning operation needs is gone.
         if returning.before is not None and version is not None and version > returning.before:
             return []
+        # A read that fits would have been placed already.
         found = [] if returning.is_read or returning.before not in (None, version) else [returning]
         found += [
             each
@@ -327,11 +342,11 @@ class Search(Generic[S]):
                 for each in self._at.get(version, ())
                 if each is not returning and each.first <= now.at and not self._is_in(now, each)
             ]
-        # What was placed last and seen by nobody must not be overwritten.
+        # The last operation has an unknown outcome and was not observed: no waste.
         is_unseen = now.trail is not None and now.trail[0].last == NEVER
         if is_unseen:
             found = [each for each in found if not each.is_blind]
-        # What is known to have made the next revision leaves no room for a guess that makes it.
+        # If the creator of the next version is known, no guess can create it.
         if version is not None and version in self._made:
             guesses = self._quiet_guesses
         else:
@@ -348,7 +363,8 @@ class Search(Generic[S]):
         return found
 
     def _is_in(self, now: _Configuration[S], item: _Item[S]) -> bool:
-        """Whether *item* is in the order already."""
+        """Whether *item* is already in the order."""
+        # After its return the bit may belong to another operation, so the number comes first.
         if item.last == NEVER:
             return bool(now.used & item.bit)
         return item.last < now.at or bool(now.placed & item.bit)
@@ -357,14 +373,17 @@ class Search(Generic[S]):
         self, start: _Configuration[S], returning: _Item[S]
     ) -> Iterator[_Configuration[S] | None]:
         """
-        The configurations in which *returning* is placed, those with the fewest others first.
+        Yield the configurations in which *returning* is placed, those with fewest others first.
 
-        Yields None, too, when the steps of this turn are used up.
+        Yields None whenever the steps of the current turn are used up.
         """
+        # Breadth first: shorter orders use fewer operations of unknown outcome, so they tend to
+        # dominate the longer ones.
         queue = deque([start])
         while queue:
             now = queue.popleft()
             for item in self._choices(now, returning):
+                # Placing modifies the configuration, which other choices start from as well.
                 then = replace(now)
                 if self._place(then, item):
                     if then.placed & returning.bit:
@@ -375,7 +394,8 @@ class Search(Generic[S]):
                     yield None
 
     def _met(self, now: _Configuration[S]) -> bool:
-        """Whether this configuration, or one that is better off, was looked at before."""
+        """Whether *now*, or a configuration that dominates it, was visited before."""
+        # The trail is not part of the key: only the state matters for what may follow.
         key = (now.at, self._model.key(now.state), now.placed)
         met = self._seen.setdefault(key, [])
         if any(used & now.used == used for used in met):

@@ -1,8 +1,8 @@
 """
-A history as an HTML page: all operations by client and time, with violations marked.
+A history as an HTML page: operations by client and time, with violations marked.
 
-The page is self-contained.  Its data are embedded as JSON; keys and values are always rendered as
-text.
+The page is self-contained.  Its data is embedded as JSON, and keys and values are always rendered
+as text.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ T = TypeVar("T")
 _call = attrgetter("call")
 
 ALL = 20_000
-"""So many operations, and as many deliveries, are shown whole; of more only a part is."""
+"""Up to this number, all operations are shown, and all deliveries; of more, only a part."""
 PART = 10_000
+"""Number of operations, and of deliveries, in that part."""
 STILL_OPEN = 1_000
-"""So many operations from before that part, which may take effect in it, are shown with it."""
+"""Maximum number of earlier operations that may take effect in that part and are added to it."""
 COMPLAINTS = 200
-"""So many of one check are listed."""
+"""Maximum number of complaints listed for each check."""
 ROOM = 16_000_000
-"""Characters for all requests, and for all answers and deliveries, about."""
+"""Approximate number of characters for all requests, and for all responses and deliveries."""
 
 _KINDS = ("read", "write", "txn", "lease", "compaction")
 _KIND_OF = {
@@ -45,17 +46,18 @@ _KIND_OF = {
     "txn": "txn",
     "compact": "compaction",
 }
-# Controls, and what turns the direction of text or is not seen at all.
+# Control characters, and those that are invisible or change the direction of text: a hostile key
+# must not look like another one.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 def timeline(history: History, validation: Validation) -> str:
-    """The HTML page of *history* and the results of *validation*."""
+    """Render the HTML page of *history* with the results of *validation*."""
     return html_page.render(__package__, "timeline.html", _Content(history, validation).whole())
 
 
 class _Content:
-    """What goes into the page; lists stand for objects where there are many of them."""
+    """The data of the page; what is numerous is stored as lists without field names."""
 
     def __init__(self, history: History, validation: Validation) -> None:
         self._history, self._validation = history, validation
@@ -67,10 +69,12 @@ class _Content:
         self._core = [each.id for each in core.operations] if core else []
         self._related = [each.id for each in core.related] if core else []
         self._opened = {each.id: each.opened for each in history.streams}
+        # As recorded: expiries are missing from it, and inferred outcomes differ from it.
         self._outcomes = {each.id: each.outcome for each in history.operations}
         self._focus = self._stuck.call if self._stuck else self._first_complaint()
         self._choose_operations()
         self._choose_deliveries()
+        # Shared evenly, so that the size of the page is bounded however the text is distributed.
         self._limit = ROOM // max(1_000, len(self._operations) + self._delivered[0])
 
     def whole(self) -> dict[str, object]:
@@ -80,6 +84,7 @@ class _Content:
             "about": [*_about(history)],
             "status": self._validation.status,
             "checks": [self._check(each) for each in self._validation.checks],
+            # Histories built in memory need not have an end.
             "end": max((history.end, 1, *(each.returned or 0 for each in self._operations))),
             "part": self._part_in_words(),
             "focus": self._focus,
@@ -101,23 +106,26 @@ class _Content:
         return next((time for each in complaints if (time := self._time(each)) is not None), None)
 
     def _time(self, complaint: Complaint) -> int | None:
-        """Where to look for what *complaint* is about, if that is anywhere."""
+        """Return the time to show for *complaint*; None if it concerns no moment."""
+        # 0 is the default; a missing time falls back to the start of the watch.
         if complaint.time:
             return complaint.time
         return self._opened.get(complaint.watch) if complaint.watch is not None else None
 
     def _choose_operations(self) -> None:
+        # Nothing is judged if an assumption about the test does not hold.
         judged = self._validation.operations or self._history.operations
         operations = sorted((each for each in judged if each.id in self._outcomes), key=_call)
         first, last = _part(operations, self._focus, _call)
         begin, end = self._operations_window = _window(operations, first, last, _call)
+        # These overlap the part or may still take effect in it; of many, the latest calls are kept.
         before = [
             each
             for each in operations[:first]
             if each.outcome is Outcome.UNKNOWN or (each.returned or 0) >= begin
         ][-STILL_OPEN:]
         chosen = {each.id: each for each in (*before, *operations[first:last])}
-        # The ends of leases are operations of nobody: shown where they explain something.
+        # Lease expiries belong to no client; only those that the order uses explain anything.
         ends_of_leases = (id for id in self._placed if id not in self._outcomes)
         core = self._core if len(self._core) <= STILL_OPEN else ()
         wanted = {*core, *self._related, *ends_of_leases}
@@ -133,7 +141,7 @@ class _Content:
         self._delivered = last - first, len(times)
 
     def _part_in_words(self) -> str:
-        """What is left out; empty if nothing is."""
+        """Describe the part that is shown; empty if that is everything."""
         counts = ((*self._shown, "operations"), (*self._delivered, "deliveries of watches"))
         partial = [f"{part:,} of {count:,} {name}" for part, count, name in counts if part < count]
         what = "operation that cannot be placed" if self._stuck else "complaint"
@@ -141,7 +149,7 @@ class _Content:
         if self._focus is None:
             where = "from the beginning on"
         return (
-            f"{' and '.join(partial)}, {where}; the others are not in this page." if partial else ""
+            f"{' and '.join(partial)}, {where}; the others are not on this page." if partial else ""
         )
 
     def _text(self, *lines: str) -> str:
@@ -161,6 +169,7 @@ class _Content:
     def _operation(self, operation: Operation, lanes: dict[ClientId, int]) -> list[object]:
         answer = operation.response
         lines = [*_answer(answer)] if answer else [operation.error]
+        # The recorded outcome is what the client knew, the other one was inferred later.
         if self._outcomes.get(operation.id, operation.outcome) is not operation.outcome:
             lines.append(
                 "its client received no response; the outcome is inferred from the store's contents"
@@ -170,12 +179,14 @@ class _Content:
             lanes[operation.client],
             _KINDS.index(_KIND_OF[operation.request.op]),
             operation.call,
+            # A duration has fewer digits than a time.
             None if operation.returned is None else operation.returned - operation.call,
             operation.outcome,
             self._text(request_in_words(operation.request)),
             self._text(*lines),
             operation.endpoint,
             getattr(answer, "revision", None) or operation.revision,
+            # Positions count from 1; the page takes 0 for an operation outside the order.
             self._placed.get(operation.id, 0),
         ]
 
@@ -200,7 +211,17 @@ class _Content:
 
 
 def _part(items: Sequence[T], focus: int | None, time: Callable[[T], int]) -> tuple[int, int]:
-    """From where to where in *items*, which are in the order of time, things are shown."""
+    """
+    Choose the part of *items* to show.
+
+    Args:
+        items: All items, sorted by time.
+        focus: Time around which to show items; None for the beginning.
+        time: Returns the time of an item.
+
+    Returns:
+        The indices of the first item and after the last one.
+    """
     if len(items) <= ALL:
         return 0, len(items)
     at = bisect_left(items, focus or 0, key=time)
@@ -211,7 +232,8 @@ def _part(items: Sequence[T], focus: int | None, time: Callable[[T], int]) -> tu
 def _window(
     items: Sequence[T], first: int, last: int, time: Callable[[T], int]
 ) -> tuple[int, int | None]:
-    """The time that those from *first* to *last* are of; no end is that of the history."""
+    """Return the time span of the chosen *items*; an end of None is that of the history."""
+    # A side that was not cut extends to the end of the history, or the page would grey it out.
     return time(items[first]) if first else 0, time(items[last - 1]) if last < len(items) else None
 
 
@@ -224,7 +246,8 @@ def _ms(time: int | None) -> str:
 
 
 def _clients(operations: Iterable[Operation]) -> list[ClientId]:
-    """The numbered ones in order, then those with names."""
+    """Return numbered clients in order, followed by named ones."""
+    # Numbers and names cannot be compared with each other.
     clients = dict.fromkeys(each.client for each in operations)
     numbered = sorted(each for each in clients if isinstance(each, int))
     return [*numbered, *(each for each in clients if isinstance(each, str))]
@@ -239,6 +262,7 @@ def _about(history: History) -> Iterator[tuple[str, str]]:
     for name, value in history.header.about.items():
         yield name, str(value)
     if history.header.started:
+        # The header may hold any number, such as an infinity.
         try:
             started = datetime.fromtimestamp(history.header.started, UTC)
         except (OverflowError, ValueError, OSError):
@@ -287,7 +311,7 @@ def _event(event: Event) -> str:
 
 
 def _answer(response: Response) -> Iterator[str]:
-    """In few words, then all that was found."""
+    """Yield a short description, then all pairs."""
     yield response_in_words(response)
     results = response.results if isinstance(response, Committed) else [response]
     for each in results:

@@ -2,8 +2,8 @@
 The checks of a history, in order: assumptions about the test, linearizability, watches, reads of
 the past, replicas.
 
-Order and rules are those of etcd tests/robustness/validate/validate.go.  An undecided check is
-never a success.
+Order and rules follow etcd tests/robustness/validate/validate.go.  An undecided check is never a
+success.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ S = TypeVar("S")
 
 
 class Judge(NamedTuple):
-    """The checks that apply to a model."""
+    """The operations of a check, bound to a model."""
 
     check: Callable[[Sequence[Operation], int], Linearization]
     minimal: Callable[[Sequence[Operation], Linearization, Mapping[int, Sequence[Event]]], Core]
 
 
 def _judge(model: Model[S]) -> Judge:
+    # Bound here, where the type of the model's states is still known.
     return Judge(
         lambda operations, budget: check(model, operations, budget=budget),
         lambda operations, found, contents: minimal(model, operations, found, contents=contents),
@@ -53,7 +54,7 @@ MODELS: dict[str, Judge] = {
 
 
 class Status(StrEnum):
-    """How a check ended."""
+    """The result of a check."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -68,9 +69,9 @@ class Check:
     The result of one check.
 
     Attributes:
-        reason: Why it is neither success nor failure.
+        reason: Why the status is neither success nor failure.
         complaints: The violations found.
-        judged: Number of items checked: answered operations, watches, reads, hashes.
+        judged: Number of items checked, such as answered operations, deliveries or hashes.
     """
 
     name: str
@@ -83,12 +84,13 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class Validation:
     """
-    All checks of a history, in their order.
+    The results of all checks of a history.
 
     Attributes:
-        operations: Those that were judged, with what became of the ones without an answer.
-        core: The smallest part that is illegal, where the whole is.
-        replay: The store's past, where it has one.
+        operations: The operations that were judged, with inferred outcomes and lease expiries.
+        linearization: The result of the linearizability check; None if it was not run.
+        core: The smallest illegal part; None unless the operations are illegal.
+        replay: The store's past; None for models without revisions.
     """
 
     checks: tuple[Check, ...]
@@ -100,21 +102,24 @@ class Validation:
     @property
     def status(self) -> Status:
         """
-        Failure if anything failed, success if the operations and all else to be judged passed.
+        The overall result.
 
-        Of a test that was not what it has to be nothing is concluded.
+        It is a failure if any check failed, and a success if the operations are linearizable and
+        no other check is undecided.  If an assumption about the test does not hold, it is unknown.
         """
         statuses = {check.status for check in self.checks}
+        # Takes precedence over failures, which would be blamed on the store.
         if self.named(ASSUMPTIONS).status is not Status.SUCCESS:
             return Status.UNKNOWN
         if Status.FAILURE in statuses:
             return Status.FAILURE
+        # Other checks may have nothing to judge, but without this one the history shows nothing.
         if (LINEARIZABLE, Status.SUCCESS) not in {(each.name, each.status) for each in self.checks}:
             return Status.UNKNOWN
         return Status.SUCCESS if statuses <= {Status.SUCCESS, Status.NOTHING} else Status.UNKNOWN
 
     def named(self, name: str) -> Check:
-        """The check called *name*."""
+        """Return the result of the check called *name*."""
         return next(check for check in self.checks if check.name == name)
 
 
@@ -130,24 +135,25 @@ _SHOWN = 12
 
 def validate(history: History, *, budget: int = BUDGET) -> Validation:
     """
-    Judge *history* by all checks that its model has.
+    Run all checks that apply to the model of *history*.
 
     Args:
-        budget: Steps for each partition of the linearizability check.
+        history: The history, whose header names the model.
+        budget: Number of steps for each partition of the linearizability check.
 
     Raises:
-        HistoryError: There is no such model.
-        UnsupportedRequestError: The model does not know one of the requests.
+        HistoryError: The model is unknown, or a note lacks a required detail.
+        UnsupportedRequestError: The model does not support one of the requests.
     """
     judge = MODELS.get(history.header.model)
     if judge is None:
         raise HistoryError(
-            f"there is no model {history.header.model!r}; there are: {', '.join(MODELS)}"
+            f"unknown model {history.header.model!r}; available: {', '.join(MODELS)}"
         )
     has_past = history.header.model == Etcd.name
     assumed = _assumptions(history)
     if assumed.status is not Status.SUCCESS:
-        reason = "the test itself is not what it has to be"
+        reason = "the assumptions about the test do not hold"
         names = (LOAD, RECOVERY, LINEARIZABLE, *((*_PAST, REPLICAS) if has_past else ()))
         skipped = [Check(name, Status.NOT_CHECKED, reason) for name in names]
         return Validation((assumed, *skipped))
@@ -163,6 +169,7 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
     if has_past:
         replay = Replay(operations, history.found)
         checks += _against_the_past(history, operations, linearizable, replay)
+    # Other models have this check only if there is something to compare.
     if has_past or history.hashes:
         checks.append(_replicas(history.hashes))
     return Validation(tuple(checks), tuple(operations), found, core, replay)
@@ -171,13 +178,13 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
 _PAST = (*BY_STREAM, *BY_REPLAY, READS)
 
 
-# -- what is assumed of the test ------------------------------------------------------------
+# -- assumptions about the test -------------------------------------------------------------
 
 
 def _assumptions(history: History) -> Check:
     complaints = [Complaint(ASSUMPTIONS, text) for text in _wrong_with_the_test(history)]
     if not history.operations:
-        return Check(ASSUMPTIONS, Status.UNKNOWN, "there are no operations in this history")
+        return Check(ASSUMPTIONS, Status.UNKNOWN, "the history contains no operations")
     status = Status.FAILURE if complaints else Status.SUCCESS
     return Check(ASSUMPTIONS, status, "", tuple(complaints), len(history.operations))
 
@@ -185,6 +192,7 @@ def _assumptions(history: History) -> Check:
 def _wrong_with_the_test(history: History) -> Iterator[str]:
     for note in history.noted("harness failed"):
         yield f"the harness failed, not the store: {note.details.get('error')}"
+    # The model begins with an empty store; older contents would look like violations.
     if history.header.model == Etcd.name and not any(
         isinstance(each.response, Ranged) and each.response.revision == 1
         for each in history.operations
@@ -195,12 +203,13 @@ def _wrong_with_the_test(history: History) -> Iterator[str]:
         before = last.get(operation.client)
         if before is not None and operation.call < before.call:
             yield (
-                f"{operation} comes after {before} and was called before it: the clock of its"
-                " client stepped back, or its lines are not in their order"
+                f"{operation} follows {before} but was called before it: the clock of its client"
+                " stepped back, or its lines are out of order"
             )
         elif before is not None and (
             before.returned is None
             or operation.call < before.returned
+            # With equal stamps only the order of lines shows the overlap.
             or (before.id, operation.id) in history.overlaps
         ):
             yield f"{operation} was called while {before} was still open"
@@ -210,18 +219,19 @@ def _wrong_with_the_test(history: History) -> Iterator[str]:
 
 
 def _load(history: History) -> Check:
-    """The gate of a minimal load: a test that hardly did anything proves nothing."""
+    """Check that the load was sufficient: a test that hardly did anything proves nothing."""
     notes = history.noted("load")
     if not notes:
-        return Check(LOAD, Status.NOTHING, "no load was noted")
+        return Check(LOAD, Status.NOTHING, "no load was recorded")
     for note in notes:
         rate, needed = note.details.get("rate"), note.details.get("needed")
         if not isinstance(rate, int | float) or not isinstance(needed, int | float):
-            raise HistoryError(f"a load note lacks its rate or the rate needed: {note}")
-        # Not the other way round: what is no number is not enough.
+            raise HistoryError(f"a load note lacks the rate or the required rate: {note}")
+        # Not `rate < needed`, which would accept NaN.
         if not rate >= needed:
             measured = rate if isinstance(rate, int) else f"{rate:.3g}"
-            reason = f"{measured} operations a second before a fault, and {needed} are needed"
+            reason = f"{measured} operations a second before a fault; {needed} are required"
+            # The most frequent error is usually the reason for a low rate.
             errors = Counter(each.error for each in history.operations if each.error)
             for error, count in errors.most_common(1):
                 reason += f"; {count:,} operations ended with {error}"
@@ -230,7 +240,7 @@ def _load(history: History) -> Check:
 
 
 def _recovery(history: History) -> Check:
-    """Whether the store served clients again after each fault."""
+    """Check that the store served clients again after each fault."""
     complaints = tuple(
         Complaint(RECOVERY, str(note.details.get("error")), time=note.time)
         for note in history.noted("not recovered")
@@ -245,10 +255,12 @@ def _recovery(history: History) -> Check:
 
 def _expiries(history: History) -> Iterator[Operation]:
     """
-    The end of leases as operations of nobody: each may come once its time is over, or never.
+    Model lease expiries as unanswered revocations without a client.
 
-    A lease that outlives the history has none.
+    A lease may expire at any time after its time to live, or never.  A lease that cannot expire
+    before the end of the history has no expiry.
     """
+    # Times to live count from the call: the store may have started the lease right then.
     alive: dict[int, tuple[int, int]] = {}
     over: list[tuple[int, int, int]] = []
     for operation in history.operations:
@@ -256,15 +268,18 @@ def _expiries(history: History) -> Iterator[Operation]:
             case Grant(), Refused():
                 continue
             case Grant(lease, ttl), _ if operation.outcome is not Outcome.NOT_APPLIED:
+                # The id was granted before, so the earlier lease may have expired by now.
                 if lease in alive:
                     over.append((lease, *alive[lease]))
                 alive[lease] = (operation.call, ttl)
+            # An unanswered renewal may not have happened, so it does not move the expiry.
             case KeepAlive(lease), Acknowledged() if lease in alive:
                 alive[lease] = (operation.call, alive[lease][1])
     over += [(lease, *since) for lease, since in alive.items()]
     for number, (lease, since, ttl) in enumerate(over, 1):
         ends = since + ttl * 10**9
         if ends <= history.end:
+            # Negative ids cannot clash with recorded operations.
             yield Operation(-number, "expiry", Revoke(lease), ends)
 
 
@@ -282,21 +297,21 @@ def _linearizable(history: History, found: Linearization, core: Core | None) -> 
 
 
 def _nothing_seen(history: History, answered: int) -> str:
-    """Why no order of the operations could have been illegal."""
+    """Explain why no order of the operations could have been illegal."""
     count = len(history.operations)
     if answered:
-        return f"{answered:,} writes were acknowledged, and no answer shows what the store held"
+        return f"{answered:,} writes were acknowledged, but no response shows the store's contents"
     if any(each.outcome is Outcome.OK for each in history.operations):
-        return f"none of the {count:,} operations was answered with the state at that time"
+        return f"none of the responses to {count:,} operations shows the store's current contents"
     return f"none of the {count:,} operations was answered"
 
 
 def _why(history: History, reason: str, core: Core, stuck: Operation) -> Iterator[str]:
     yield reason
     if core.is_minimal:
-        yield "the smallest part that is illegal:"
+        yield "the smallest illegal part:"
     else:
-        yield f"a part that is illegal, not minimal, of {len(core.operations):,} operations:"
+        yield f"an illegal part, not minimal, of {len(core.operations):,} operations:"
     yield from _listed(core.operations, stuck.call)
     if core.related:
         yield "related operations:"
@@ -305,11 +320,11 @@ def _why(history: History, reason: str, core: Core, stuck: Operation) -> Iterato
         events = ", ".join(map(event_in_words, history.found.get(revision, ())))
         if events:
             member = history.shown_by.get(revision) or "the store"
-            yield f"revision {revision}, as {member} has it: {events}"
+            yield f"revision {revision} as read from {member}: {events}"
 
 
 def _listed(operations: Sequence[Operation], around: int) -> Iterator[str]:
-    """One line each; of many those called last until *around*, and how many others there are."""
+    """Format a line for each operation; of many, only the last ones called by *around*."""
     until = bisect_right(operations, around, key=lambda each: each.call)
     first = max(min(until, len(operations)) - _SHOWN, 0)
     shown = operations[first : first + _SHOWN]
@@ -318,7 +333,7 @@ def _listed(operations: Sequence[Operation], around: int) -> Iterator[str]:
         yield f"  … and {len(operations) - len(shown):,} more"
 
 
-# -- what is held against the store's past ------------------------------------------------------
+# -- comparisons with the store's past ----------------------------------------------------------
 
 
 def _against_the_past(
@@ -330,6 +345,7 @@ def _against_the_past(
             yield Check(name, Status.NOT_CHECKED, reason)
         return
     streams = history.streams
+    # No deliveries at all point to an adapter that does not work, not to a correct store.
     if streams and not _sent(history):
         errors = [each.error for each in streams if each.error]
         reason = f"{len(streams)} watches received nothing; {(errors or ['no error'])[0]}"
@@ -354,10 +370,11 @@ def _against_the_past(
 def _what_is_missing(
     history: History, operations: Sequence[Operation], replay: Replay
 ) -> str | None:
-    """Why the store's past is not known well enough to hold anything against it."""
+    """Explain why the store's past is too incomplete for comparisons; None if it suffices."""
     if replay.unknown is not None:
         return f"the changes of revision {replay.unknown} are unknown"
     seen = _newest_event(history)
+    # An unresolved operation may have created the revision; without one, the watch is wrong.
     is_open = any(each.outcome is Outcome.UNKNOWN and each.revision is None for each in operations)
     if seen > replay.last and is_open:
         return f"a watch was sent revision {seen}, and no response reports what it changed"
@@ -365,7 +382,7 @@ def _what_is_missing(
 
 
 def _newest_event(history: History) -> int:
-    """The highest revision of an event that any watch was sent."""
+    """Return the highest revision of any event that was delivered to a watch."""
     return max(
         (
             event.kv.mod_revision
@@ -406,15 +423,19 @@ def _wrong_reads(reads: Iterable[Operation], replay: Replay) -> Iterator[Complai
     """Source: etcd tests/robustness/validate/operations.go, validateSerializableRead."""
     for operation in reads:
         request, answer = operation.request, operation.response
+        # A refusal shows no data that could be compared.
         if not isinstance(request, Range) or isinstance(answer, Refused):
             continue
         assert isinstance(answer, Ranged)
         at = request.revision or answer.revision
         expected = replay.range(request, at)
         if at > replay.last:
-            text = f"{operation}: the response is of revision {at}, but the last revision is {replay.last}"
+            text = (
+                f"{operation}: the response names revision {at}, but the last revision is"
+                f" {replay.last}"
+            )
         elif (answer.kvs, answer.count) != (expected.kvs, expected.count):
-            text = f"{operation}: at revision {at} there was {response_in_words(expected)}"
+            text = f"{operation}: expected at revision {at}: {response_in_words(expected)}"
         else:
             continue
         yield Complaint(READS, text, time=operation.call)
@@ -442,6 +463,7 @@ def _differing(group: Sequence[Hashed]) -> Iterator[Complaint]:
             yield Complaint(
                 REPLICAS, f"members differ in their {name}: {listed}", time=group[0].time
             )
+            # Hashes of different revisions differ anyway.
             return
 
 
@@ -449,9 +471,10 @@ def _differing(group: Sequence[Hashed]) -> Iterator[Complaint]:
 
 
 def _faults(history: History) -> Iterator[Check]:
-    """Whether each kind of fault that was asked for had an effect at least once."""
+    """Check that each requested kind of fault had an effect at least once."""
     if "faults" not in history.header.about:
         return
+    # Every requested fault must have had an effect: a fault without one tests nothing.
     asked = str(history.header.about["faults"]).split(",")
     if asked == ["none"]:
         yield Check(FAULTS, Status.NOTHING, "no faults were requested")

@@ -1,8 +1,8 @@
 """
 Validate watches: etcd's guarantees, checked against the deliveries to each watch.
 
-Nine checks, with the rules of etcd tests/robustness/validate/watch.go.  Five need only
-the stream, four the store's past.
+There are nine checks, with the rules of etcd tests/robustness/validate/watch.go.  Five of them
+need only the stream, four also the store's past.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class Complaint:
 
     Attributes:
         check: Name of the check.
+        text: Description of the violation.
         watch: The affected watch; None if it does not concern a watch.
-        time: Arrival time of the offending data.
+        time: Arrival time of the offending data; 0 if unknown.
     """
 
     check: str
@@ -38,7 +39,7 @@ class Complaint:
 
 
 def check_stream(stream: Stream) -> Iterator[Complaint]:
-    """Violations in *stream* that need no knowledge of the store's past."""
+    """Yield violations in *stream* that are evident without the store's past."""
     for name, found in (
         ("filter", _filter(stream)),
         ("ordered", _ordered(stream)),
@@ -50,7 +51,7 @@ def check_stream(stream: Stream) -> Iterator[Complaint]:
 
 
 def check_against(stream: Stream, replay: Replay) -> Iterator[Complaint]:
-    """Violations in *stream*, given the store's past *replay*."""
+    """Yield violations in *stream* with respect to the store's past *replay*."""
     for name, found in (
         ("resumable", _resumable(stream, replay)),
         ("is-create", _is_create(stream, replay)),
@@ -76,7 +77,8 @@ def _events(stream: Stream) -> Iterator[tuple[int, Event]]:
 
 
 def is_progress(delivery: Delivery) -> bool:
-    """Whether *delivery* is only a progress notification."""
+    """Whether *delivery* is a progress notification and nothing else."""
+    # Creations and cancellations have no events either.
     return not (delivery.events or delivery.created or delivery.cancelled)
 
 
@@ -88,32 +90,35 @@ def matches(request: Watch, event: Event) -> bool:
 def _filter(stream: Stream) -> _Found:
     for time, event in _events(stream):
         if not matches(stream.request, event):
-            yield time, f"{event_in_words(event)} was not asked for"
+            yield time, f"{event_in_words(event)} was not requested"
 
 
 def _ordered(stream: Stream) -> _Found:
     last = 1
     for time, event in _events(stream):
         if event.kv.mod_revision < last:
-            yield time, f"{event_in_words(event)} comes after revision {last}"
+            yield time, f"{event_in_words(event)} arrived after revision {last}"
+        # Set even if it is lower, so that a single step back is reported once.
         last = event.kv.mod_revision
 
 
 def _unique(stream: Stream) -> _Found:
+    # A transaction changes each key at most once, so revision and key identify an event.
     seen: set[tuple[int, str]] = set()
     for time, event in _events(stream):
         what = (event.kv.mod_revision, event.kv.key)
         if what in seen:
-            yield time, f"{event_in_words(event)} comes a second time"
+            yield time, f"{event_in_words(event)} was delivered twice"
         seen.add(what)
 
 
 def _atomic(stream: Stream) -> _Found:
     last = 0
     for time, delivery in stream.deliveries:
+        # Comparing neighbours suffices: a revision that returns later violates `ordered`.
         if delivery.events:
             if delivery.events[0].kv.mod_revision == last:
-                yield time, f"revision {last} is split over two deliveries"
+                yield time, f"revision {last} is split across two deliveries"
             last = delivery.events[-1].kv.mod_revision
 
 
@@ -122,8 +127,12 @@ def _bookmarkable(stream: Stream) -> _Found:
     for time, delivery in stream.deliveries:
         for event in delivery.events:
             event_revision = event.kv.mod_revision
+            # Progress covers its own revision, so an event at that revision is too late.
             if event_revision <= progress:
-                yield time, f"{event_in_words(event)} comes after progress to revision {progress}"
+                yield (
+                    time,
+                    f"{event_in_words(event)} arrived after progress to revision {progress}",
+                )
         if is_progress(delivery):
             before = max(progress, event_revision)
             if delivery.revision < before:
@@ -134,6 +143,7 @@ def _bookmarkable(stream: Stream) -> _Found:
 def _resumable(stream: Stream, replay: Replay) -> _Found:
     start = stream.request.revision
     first = next(_events(stream), None)
+    # A watch from now has no known first event; if nothing came, `reliable` reports the loss.
     if start == 0 or first is None:
         return
     time, event = first
@@ -142,21 +152,19 @@ def _resumable(stream: Stream, replay: Replay) -> _Found:
         None,
     )
     if expected is None or _content(event) != _content(expected):
-        yield (
-            time,
-            f"the first event from revision {start} on is {_event_or_nothing(expected)}, but {event_in_words(event)} came",
-        )
+        wanted, came = _event_or_nothing(expected), event_in_words(event)
+        yield time, f"the first event from revision {start} is {wanted}, but {came} arrived"
 
 
 def _is_create(stream: Stream, replay: Replay) -> _Found:
     for time, event in _events(stream):
         before = replay.kv(event.kv.key, event.kv.mod_revision - 1)
         if event.is_create != (event.kind == "put" and before is None):
-            claim = "a creation" if event.is_create else "no creation"
-            yield (
-                time,
-                f"{event_in_words(event)} claims to be {claim}, but the previous value was {before}",
+            claim = "a creation" if event.is_create else "an update"
+            text = (
+                f"{event_in_words(event)} claims to be {claim}, but the previous pair was {before}"
             )
+            yield time, text
 
 
 def _reliable(stream: Stream, replay: Replay) -> _Found:
@@ -166,34 +174,34 @@ def _reliable(stream: Stream, replay: Replay) -> _Found:
     first, last = bounds
     came = [(time, event) for time, event in _events(stream)]
     expected = [each for each in replay.events(first, last) if matches(stream.request, each)]
+    # Only the first difference is reported, since everything after it is shifted.
     for (time, event), wanted in zip(came, expected, strict=False):
         if _content(event) != _content(wanted):
             yield (
                 time,
-                f"{_event_or_nothing(wanted)} should have come, but {_event_or_nothing(event)} came",
+                f"{event_in_words(wanted)} was expected, but {event_in_words(event)} arrived",
             )
             return
     if len(came) > len(expected):
         time, event = came[len(expected)]
         yield (
             time,
-            f"{event_in_words(event)} came, but no such event exists up to revision {last}",
+            f"{event_in_words(event)} arrived, but no such event exists up to revision {last}",
         )
     elif len(came) < len(expected):
-        time = stream.deliveries[-1][0]
-        yield (
-            time,
-            f"{_event_or_nothing(expected[len(came)])} did not come, though the watch got to revision {last}",
-        )
+        time, missing = stream.deliveries[-1][0], event_in_words(expected[len(came)])
+        yield time, f"{missing} did not arrive, although the watch reached revision {last}"
 
 
 def _window(stream: Stream) -> tuple[int, int] | None:
-    """The revisions, from the first to the last, of which everything has to have come."""
+    """Return the first and the last revision whose events must all have arrived."""
+    # Creations and cancellations carry a revision as well, but promise no events up to it.
     reports = [each for _, each in stream.deliveries if each.events or is_progress(each)]
     if not reports:
         return None
     first = stream.request.revision
     if first == 0:
+        # The start of a watch from now is known only by its first event or notification.
         first = (
             reports[0].events[0].kv.mod_revision if reports[0].events else reports[0].revision + 1
         )
@@ -209,9 +217,9 @@ def _prev_kv(stream: Stream, replay: Replay) -> _Found:
         return
     for time, event in _events(stream):
         before = replay.kv(event.kv.key, event.kv.mod_revision - 1)
-        # It may be gone by compaction, so only what did come is judged.
+        # A missing pair is legal, since it may be compacted away.
         if event.previous is not None and event.previous != before:
-            yield time, f"{event_in_words(event)} should have replaced {before}"
+            yield time, f"{event_in_words(event)} names a wrong previous value; it was {before}"
 
 
 def _event_or_nothing(event: Event | None) -> str:
@@ -219,4 +227,5 @@ def _event_or_nothing(event: Event | None) -> str:
 
 
 def _content(event: Event) -> tuple[object, ...]:
+    # The previous pair is optional and has a check of its own.
     return event.kind, event.kv

@@ -1,5 +1,5 @@
 """
-How hits become evidence that survives ``kill -9``.
+Recording of hits, such that they survive ``kill -9``, and reading them back.
 
-Nothing outside this package touches counters or the bytes of a shard.
+No module outside this package accesses counters or the bytes of a shard.
 """

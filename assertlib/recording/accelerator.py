@@ -1,5 +1,5 @@
 """
-Which of the twins counts: the accelerator, where it was built, or Python alone.
+Selects the implementation that counts: the accelerator, if it was built, or pure Python.
 """
 
 from __future__ import annotations
@@ -21,30 +21,33 @@ def _accelerator() -> ModuleType | None:
     try:
         from .. import _speed
     except ImportError:
+        # The extension is optional: it is missing where no C compiler was available.
         return None
     return _speed
 
 
 def _is_refused(value: str | None) -> bool:
-    """Whether ``ASSERTLIB_PURE`` asks to do without the accelerator."""
+    """Whether *value*, of ``ASSERTLIB_PURE``, disables the accelerator."""
     return value not in (None, "", "0")
 
 
 speed = _accelerator()
-"""The module ``assertlib._speed``, None where Python counts alone."""
+"""The module ``assertlib._speed``; None if pure Python counts."""
 
+# `sys._is_gil_enabled` exists from Python 3.13 on; earlier versions always have a GIL.
 is_exact = speed is not None or getattr(sys, "_is_gil_enabled", lambda: True)()
-"""Whether no hit is lost with threads: Python alone needs its lock for that."""
+"""Whether hits are exact with threads; pure Python depends on the GIL for that."""
 
 if not is_exact:
-    warn_later("hits of threads get lost: this Python has no GIL, and the accelerator is not used")
+    # Emitted with the recorder's first warnings, as sinks do not exist during this import.
+    warn_later("hits in threads can be lost: this Python has no GIL, and no accelerator is in use")
 
 
 def described() -> str:
-    """Which twin counts, and why."""
+    """Which implementation counts, and why, for `assertlib debug`."""
     if speed is not None:
         return "accelerated"
     reason = "the accelerator was not built: no C compiler when assertlib was installed?"
     if _is_refused(os.environ.get(PURE_ENV)):
         reason = f"{PURE_ENV} is set"
-    return f"pure Python ({reason})" + ("" if is_exact else ", losing hits of threads: no GIL")
+    return f"pure Python ({reason})" + ("" if is_exact else ", can lose hits in threads: no GIL")

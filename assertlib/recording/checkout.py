@@ -1,12 +1,12 @@
 """
-The commit and the branch that are checked out at a directory or above, read without running git.
+The commit and the branch that are checked out at a directory or above it, read without running git.
 
-The nearest ``.git`` may belong to a stranger: it lies in a shared directory, or came in an archive.
-It is read only where git would trust it (``safe.directory``): the work tree, its ``.git`` and the
-directories that this names belong to the effective user; for root also to the user who called
-sudo.  Unlike git, no configured exception is known.  Of such a ``.git``, only regular files of a
-bounded size are read, no symbolic link is followed, and only what looks like a commit or the name
-of a branch is returned.
+The nearest ``.git`` may come from a stranger, for example in a shared directory or an archive.  It
+is read only if git would trust it (``safe.directory``): the work tree, its ``.git`` and the
+directories that this names must belong to the effective user, or, for root, to the user who called
+sudo.  Unlike git, this module supports no configured exceptions.  Even then, only regular files of
+a bounded size are read, symbolic links are not followed, and only a well-formed commit or branch
+name is returned.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SMALL = 4096
 _PACKED = 32 << 20
-"""Bytes of a file of one line, and of ``packed-refs``; a larger one is not read."""
+"""Largest file of one line, and largest ``packed-refs``, in bytes; larger ones are not read."""
 
 _DIGITS = "0123456789abcdef"
 _LENGTHS = (40, 64)
@@ -32,7 +32,7 @@ _BRANCHES = "refs/heads/"
 
 
 def find_commit(start: str) -> str | None:
-    """The commit checked out at *start* or above; None where none can be read and trusted."""
+    """The commit checked out at *start* or above it; None if none can be read and trusted."""
     try:
         repository = _repository(start)
         return None if repository is None else _head_commit(*repository)
@@ -41,7 +41,7 @@ def find_commit(start: str) -> str | None:
 
 
 def find_branch(start: str) -> str | None:
-    """The branch checked out at *start* or above; None where none can be read and trusted."""
+    """The branch checked out at *start* or above it; None if none can be read and trusted."""
     try:
         repository = _repository(start)
         name = None if repository is None else _ref_of(_line(repository[0], "HEAD"))
@@ -52,11 +52,12 @@ def find_branch(start: str) -> str | None:
 
 def _repository(start: str) -> tuple[str, str] | None:
     """
-    The directory of git for the work tree at *start* or above, and the one that holds its branches.
+    The git directory of the work tree at *start* or above it, and the one that holds its branches.
 
-    They differ where the work tree was made by ``git worktree add``.
+    They differ if the work tree was created by ``git worktree add``.
     """
     directory = start
+    # The nearest one decides, even if it is not trusted: git would not look further up either.
     while not system.exists(os.path.join(directory, ".git")):
         parent = os.path.dirname(directory)
         if parent == directory:
@@ -64,9 +65,11 @@ def _repository(start: str) -> tuple[str, str] | None:
         directory = parent
     git = os.path.join(directory, ".git")
     owners = _owners()
+    # The work tree as well: a stranger who owns it could replace its ``.git``.
     if not _is_trusted(directory, owners) or not _is_trusted(git, owners):
         return None
     if not stat.S_ISDIR(system.stat(git).st_mode):
+        # In a linked work tree or a submodule, ``.git`` is a file that names the directory.
         target = _line(directory, ".git")
         if not target.startswith(_GITDIR):
             return None
@@ -78,14 +81,14 @@ def _repository(start: str) -> tuple[str, str] | None:
 
 
 def _owners() -> Collection[int]:
-    """Whose files are trusted."""
+    """User ids whose files are trusted."""
     user = system.geteuid()
     caller = os.environ.get("SUDO_UID", "")
     return (0, int(caller)) if user == 0 and caller.isdecimal() else (user,)
 
 
 def _is_trusted(path: str, owners: Collection[int]) -> bool:
-    """Whether what is at *path*, and a link that stands there, belong to *owners*."""
+    """Whether the file at *path*, and a link that leads to it, belong to *owners*."""
     return system.lstat(path).st_uid in owners and system.stat(path).st_uid in owners
 
 
@@ -94,6 +97,7 @@ def _head_commit(git: str, common: str) -> str | None:
     name = _ref_of(head)
     if name is None:
         return _commit(head)
+    # A linked work tree has refs of its own, such as those of a bisection.
     for directory in (git, common):
         if system.exists(os.path.join(directory, name)):
             return _commit(_line(directory, name))
@@ -101,7 +105,8 @@ def _head_commit(git: str, common: str) -> str | None:
 
 
 def _ref_of(head: str) -> str | None:
-    """The full name of the branch in HEAD; None if HEAD holds none that git would accept."""
+    """The full name of the ref in *head*; None if there is none, or git would reject it."""
+    # The name becomes part of a path, so it must not lead out of the directory of git.
     name = head.removeprefix(_REF)
     is_name = head.startswith(f"{_REF}refs/") and ".." not in name and name.isprintable()
     return name if is_name else None
@@ -112,6 +117,7 @@ def _commit(text: str) -> str | None:
 
 
 def _packed(directory: str, name: str) -> str | None:
+    # One search through the bytes; the line feed in front makes the first line like all others.
     data = b"\n" + _content(os.path.join(directory, "packed-refs"), _PACKED)
     end = data.find(b" %s\n" % name.encode())
     start = data.rfind(b"\n", 0, max(end, 0)) + 1
@@ -127,9 +133,10 @@ def _content(path: str, limit: int) -> bytes:
     The content of the regular file at *path*.
 
     Raises:
-        OSError: It is a link, not a regular file, larger than *limit* bytes, or changes.
+        OSError: It is a link or not a regular file, is larger than *limit* bytes, or changed while
+            it was read.
     """
-    # Opening a FIFO would wait for its writer, were it not for O_NONBLOCK.
+    # Without O_NONBLOCK, opening a FIFO would wait for a writer.
     fd = system.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = system.fstat(fd)

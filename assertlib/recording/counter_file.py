@@ -1,5 +1,5 @@
 """
-What a counter file holds, read back; see ``recording/counters.py`` for its layout.
+Reads counter files back; ``recording/counters.py`` describes their layout.
 """
 
 from __future__ import annotations
@@ -34,30 +34,36 @@ if TYPE_CHECKING:
 
 _BROKEN_BY_FALSE = frozenset(kind.code for kind in KINDS if kind.violated_by_false)
 _PAGE = 4096
-"""Of which the pages of every machine are multiples."""
+"""Bytes; the page size of every machine is a multiple of it, and so is the size of a file."""
 
 _MOST_DAMAGE = 10
-"""Contradictions of one file that are named."""
+"""Contradictions that are listed for one file."""
 
 LARGEST_COUNTER_FILE = (HEADER_CELLS + MOST_SLOTS * SLOT_CELLS) * CELL_BYTES + LARGEST_CHUNK_BYTES
 
 
 class CounterFile:
     """
-    What a counter file holds, read back.
+    The contents of a counter file.
 
     Attributes:
+        lost_records: Records that could not be written.
+        troubles: Assertions that could not be evaluated.
+        truncated_details: Details that were cut.
+        dropped_records: Records dropped by limits.
+        durable: Whether all counters were in the file.
         slots: Hash of the message, code of the kind, true hits and false hits.
-        named: How many of the slots name an assertion.
-        damage: What the file contradicts, in words; its counts are then lower bounds.
+        named: Number of slots that name an assertion.
+        damage: Contradictions found in the file, as text; its counts are then lower bounds.
     """
 
     def __init__(self, data: bytes) -> None:
         """
         Raises:
-            ValueError: *data* is not a counter file, is cut inside its header, or is of another
+            ValueError: *data* is not a counter file, is cut inside its header, or has another
                 version.
         """
+        # A cut file may end inside a cell.
         whole = len(data) - len(data) % CELL_BYTES
         cells = memoryview(data)[:whole].cast("Q")
         if len(cells) < HEADER_CELLS or cells[MAGIC_CELL] != MAGIC:
@@ -79,12 +85,14 @@ class CounterFile:
         found = self._damage(len(data), used, present, kinds, true, false)
         self.damage = list(islice(found, _MOST_DAMAGE))
         if self.damage:
+            # The header may be wrong as well: hits behind its count must not disappear.
             used = max(used, *(n + 1 for n in range(present) if true[n] or false[n]), 0)
         del hashes[used:], kinds[used:], true[used:], false[used:]
         true, false = ([min(count, MOST_COUNT) for count in row] for row in (true, false))
         codes = [kind & KIND_BITS for kind in kinds]
-        # A violation that was seen is one, though a kill came before its count, or the count is
-        # gone.  A state that was seen and not counted is not: that is the stricter reading.
+        # A violation that was marked as seen counts, even if a kill came before its count, or the
+        # count is gone.  A true outcome that was marked but not counted does not count: both are
+        # the stricter reading.
         for number, code in enumerate(codes):
             if kinds[number] & SEEN_FALSE and not false[number] and code in _BROKEN_BY_FALSE:
                 false[number] = 1
@@ -110,7 +118,7 @@ class CounterFile:
             yield f"hits of assertions behind the {used} that its header counts"
         for number in range(min(used, present)):
             kind, counted = kinds[number], true[number] or false[number]
-            # An exception between taking a slot and naming it leaves one that is all zeros.
+            # A slot of zeros is valid: an exception came between taking and naming it.
             if kind >= SEEN_FALSE << 1 or kind & KIND_BITS > len(KINDS) or (counted and not kind):
                 yield f"slot {number} has no kind"
             elif true[number] > MOST_COUNT or false[number] > MOST_COUNT:

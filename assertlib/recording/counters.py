@@ -1,19 +1,17 @@
 """
 Counters that stay exact when the process is killed.
 
-A counter file is a sequence of 64-bit unsigned integers in the byte order of
-the machine: a header of `HEADER_CELLS`, then one *slot* of `SLOT_CELLS` for
-each assertion: hash of its message, its kind, true hits, false hits.
-It is mapped into memory, so a hit is one addition and the kernel keeps the
-sum whatever happens to the process.
+A counter file is a sequence of 64-bit unsigned integers in the byte order of the machine: a header
+of `HEADER_CELLS`, then one *slot* of `SLOT_CELLS` for each assertion: hash of its message, its
+kind, true hits, false hits.  It is mapped into memory, so a hit is one addition, and the kernel
+preserves the sum whatever happens to the process.
 
-The cell of the kind also records which outcomes have been seen.  That is set before the first hit
-is counted, on the slow path, so it costs the hot path nothing, and it makes a count that was
-zeroed, or appeared from a flipped bit, contradict the file itself.
+The cell of the kind also records which outcomes have been seen.  These bits are set on the slow
+path, before the first hit is counted, so they cost the hot path nothing.  A count that was zeroed,
+or appeared from a flipped bit, then contradicts the file itself.
 
-The accelerator adds to a cell atomically.  Python's ``cells[i] += 1`` on a
-memoryview is exact for threads under the GIL: between its load and its store
-the interpreter never gives the GIL away.
+The accelerator adds to a cell atomically.  In pure Python, ``cells[i] += 1`` on a memoryview is
+exact for threads under the GIL: the interpreter never gives it up between the load and the store.
 """
 
 from __future__ import annotations
@@ -51,15 +49,15 @@ SLOT_CELLS = 4
 HASH_CELL, KIND_CELL, TRUE_CELL, FALSE_CELL = range(SLOT_CELLS)
 KIND_BITS = 0xFF
 SEEN_TRUE, SEEN_FALSE = 1 << 8, 1 << 9
-"""Of the cell of the kind: its code, and which outcomes have been seen."""
+"""Bits of the cell of the kind: its code, and the outcomes that have been seen."""
 
 
 IN_MEMORY = bytes(1)
-"""What the file of counters holds that could not be put there."""
+"""Content of the counter file of a process that had to keep its counters in memory."""
 
 
 def seen_bit(condition: bool) -> int:
-    """The bit for an outcome that has been seen."""
+    """The bit that marks an outcome as seen."""
     return SEEN_TRUE if condition else SEEN_FALSE
 
 
@@ -71,7 +69,7 @@ _hashlib: ModuleType | None = None
 
 
 def load_hashing() -> ModuleType:
-    """The module hashlib, kept: a finaliser at interpreter exit can import nothing."""
+    """The module hashlib, kept loaded: a finaliser at interpreter exit cannot import it."""
     global _hashlib
     if _hashlib is None:
         import hashlib
@@ -85,7 +83,8 @@ def message_hash(message: str) -> int:
     try:
         encoded = message.encode()
     except UnicodeEncodeError:
-        # Two halves of a surrogate are one character once they were written as JSON and read.
+        # A pair of lone surrogates becomes one character when it is written as JSON and read back,
+        # and its hash must not change with that.
         joined = message.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
         encoded = joined.encode("utf-8", "surrogatepass")
     return int.from_bytes(load_hashing().blake2b(encoded, digest_size=8).digest(), "little")
@@ -93,20 +92,23 @@ def message_hash(message: str) -> int:
 
 class Counters:
     """
-    The counters of one process, in a file if there is one, else in memory.
+    The counters of one process, in a file if possible, otherwise in memory.
 
-    They grow by whole chunks that never move, so an index that was handed out
-    stays good.  A chunk is allocated on disk before it is mapped: writing to a
-    page that the file system cannot back is a SIGBUS.  Where that fails, the
-    chunk is memory and `durable` turns false.
+    They grow by whole chunks that never move, so a cell that was handed out stays valid.  A chunk
+    is allocated on disk before it is mapped, because a write to a page that the file system cannot
+    back is a SIGBUS.  If the allocation fails, the chunk is private memory and `durable` turns
+    false.
+
+    Attributes:
+        durable: Whether all counters are in the file.
     """
 
     def __init__(self, path: str | None, descriptors: list[int], process: int) -> None:
         """
         Args:
-            path: The file; None to count in memory alone.
-            descriptors: Where its descriptor is kept until it is closed.
-            process: Which process they are to be made in.
+            path: The file to create; None to count in memory only.
+            descriptors: Holds its descriptor until it is closed.
+            process: Id of the process that may create it; a child forked in between may not.
         """
         self.durable = False
         self._descriptors = descriptors
@@ -121,6 +123,7 @@ class Counters:
             self._open(path, process)
         self._grow()
         self._header = self._chunks[0]
+        # The magic number comes last: until then, readers see a file that has just begun.
         self._header[VERSION_CELL] = VERSION
         self._header[MAGIC_CELL] = MAGIC
 
@@ -130,12 +133,13 @@ class Counters:
         except OSError:
             return
         self._fd = self._descriptors[-1]
+        # A daemon may close all descriptors, and their numbers may then name files of the store.
         self._identity = identity_of(self._fd)
         self.durable = self._identity is not None
 
     @property
     def growth(self) -> int:
-        """Bytes by which they grow when the next chunk is needed."""
+        """Size of the next chunk in bytes: each doubles the file, up to the largest chunk."""
         return min(max(mmap.ALLOCATIONGRANULARITY, self._bytes), LARGEST_CHUNK_BYTES)
 
     def _grow(self) -> None:
@@ -146,6 +150,7 @@ class Counters:
         chunk = memoryview(bytearray(size) if mapped is None else mapped).cast("Q")
         if mapped is not None:
             guard(chunk)
+        # New lists instead of appends, so that all of them can be exchanged on one line below.
         first = 0 if self._chunks else HEADER_CELLS
         known = len(self._slots)
         slots = self._slots + [
@@ -153,7 +158,7 @@ class Counters:
         ]
         chunks, end = [*self._chunks, chunk], self._bytes + size
         free = iter(list(enumerate(slots))[known:])
-        # One line: an exception in between would let two chunks claim the same slots.
+        # One line: after an exception in between, two chunks would claim the same slots.
         self._chunks, self._bytes, self._slots, self._free = chunks, end, slots, free
         self._mapped = self._mapped if mapped is None else end
 
@@ -161,12 +166,12 @@ class Counters:
         if not self._chunks:
             self._leave_mark()
         elif not self.is_cut():
-            # Of a file that was cut, readers must find that it is too short.
+            # A file that was cut is left alone: readers must find that it is too short.
             self._chunks[0][VOLATILE_CELL] = 1
         self.durable = False
 
     def _leave_mark(self) -> None:
-        """Let readers know that counts were in memory only; a hole takes no space on a full disk."""
+        """Leave the mark of counts in memory only: a hole, which needs no space on a full disk."""
         if self._fd is not None and identity_of(self._fd) == self._identity:
             with suppress(OSError):
                 system.ftruncate(self._fd, len(IN_MEMORY))
@@ -178,15 +183,18 @@ class Counters:
             system.posix_fallocate(self._fd, self._bytes, size)
             return system.mmap(self._fd, size, offset=self._bytes)
         except (OSError, ValueError):
+            # A ValueError: the file was cut after the allocation, and is shorter than the mapping.
             return None
 
     def take_slot(self) -> tuple[int, Pair]:
         """
-        Take the next slot, which has no name yet; returns its number and its first cell.
+        Take the next slot, which has no name yet.
 
-        The number is its place in the file, so that an exception in between (a
-        Ctrl-C) can waste a slot but not shift the others.
+        Returns:
+            Its number and its first cell.  The number is its place in the file, so an exception in
+            between, such as Ctrl-C, can waste a slot but not shift the others.
         """
+        # One C call, so that an interrupt cannot make two assertions share a slot.
         slot = next(self._free, None)
         if slot is None:
             self._grow()
@@ -194,7 +202,15 @@ class Counters:
         return slot
 
     def name_slot(self, number: int, hashed: int, kind_code: int) -> None:
-        """Write the name of a slot that was taken; may be repeated before its first hit."""
+        """
+        Write the name of a slot that was taken; may be repeated before its first hit.
+
+        Args:
+            number: Number of the slot.
+            hashed: Hash of the message, as by `message_hash`.
+            kind_code: Code of the kind, as in `Kind.code`.
+        """
+        # In the header last: a kill in between leaves a slot that readers do not count yet.
         cells, index = self._slots[number]
         cells[index + KIND_CELL] |= kind_code
         cells[index + HASH_CELL] = hashed
@@ -202,11 +218,11 @@ class Counters:
         self._header[SLOTS_CELL] = self._used
 
     def bump(self, cell: int) -> None:
-        """Add one to a cell of the header."""
+        """Add one to a cell of the header; under the recorder's lock."""
         self._header[cell] += 1
 
     def is_cut(self) -> bool:
-        """Whether the file has lost what was mapped, so that counts were lost with it."""
+        """Whether the file is shorter than what was mapped, so that counts are lost."""
         if self._fd is None:
             return False
         try:
@@ -221,12 +237,15 @@ class Counters:
     def totals(self) -> tuple[list[int], list[int]]:
         """True and false hits by slot."""
         used = self._slots[: self._used]
+        # Hits of other threads may be counted meanwhile: each count is exact, their sum is not one
+        # moment's.
         true = [cells[index + TRUE_CELL] for cells, index in used]
         false = [cells[index + FALSE_CELL] for cells, index in used]
         return true, false
 
     def disown(self) -> None:
-        """Be memory of a forked child: calls under way hold these, and would write its parent's."""
+        """Become private memory in a forked child, where calls under way may hold the counters."""
+        # As many slots as before, though all are the same: such a call still uses their numbers.
         private = Counters(None, [], 0)
         self.durable = False
         self._chunks, self._header, self._free = private._chunks, private._header, private._free
@@ -234,8 +253,7 @@ class Counters:
 
     def close(self) -> None:
         """
-        Give the descriptor back.  The memory stays mapped, because a hit may
-        still be on its way.
+        Close the descriptor.  The memory stays mapped, since hits may still be under way.
         """
         if self._fd in self._descriptors:
             close_own(self._fd, self._identity)

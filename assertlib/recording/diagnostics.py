@@ -1,6 +1,6 @@
 """
-Warnings about recording itself: each text once, never raised, and never while the recorder is
-locked, because a handler of `logging` may wait for the recorder.
+Warnings about recording itself: each text is emitted once, never raises, and never while the
+recorder is locked, because a handler of `logging` may wait for the recorder.
 """
 
 from __future__ import annotations
@@ -23,27 +23,29 @@ def set_handler(handler: Callable[[str], bool]) -> None:
 
 
 def warn_later(text: str) -> None:
-    """Have *text* logged at the next `emit`, the first time only."""
+    """Queue *text* for the next `emit`, unless it has been queued before."""
     if text not in _emitted:
         _emitted.add(text)
         _pending.append(text)
 
 
 def emit() -> None:
-    """Emit the warnings that are pending, to the handler or else to the log."""
+    """Emit the queued warnings, to the handler or otherwise to the log."""
     while _pending:
+        # Taken off first: a handler that asserts emits again, and must not find the same text.
         text = _pending.pop(0)
         try:
             if _handler is None or not _handler(text):
                 log(text)
         except Exception as error:
             interrupts.reraise(error)
-            # Not even that works; the store must go on.
+            # Nothing is left to report this to, and the store must go on.
             return
 
 
 def log(text: str) -> None:
     """Log *text* as a warning of the logger ``assertlib``."""
+    # Not at import: most processes log nothing.
     import logging
 
     logging.getLogger("assertlib").warning("assertlib: %s", text)

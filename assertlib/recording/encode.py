@@ -1,8 +1,8 @@
 """
-From records to lines of JSON, whatever the details hold.
+Serialises records as lines of JSON, whatever their details hold.
 
-Source of the diagnostics 6001-6003 and of the spellings of numbers that JSON
-does not have: the Antithesis Python SDK 0.4.0 on the wire, protocol 1.1.0.
+Source of the diagnostics 6001-6003 and of the spelling of numbers that JSON lacks: the Antithesis
+Python SDK 0.4.0 on the wire, protocol 1.1.0.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 DETAILS_LIMIT = 64 * 1024
-"""Bytes of serialised details in a record; longer details are truncated and marked so."""
+"""Bytes of serialised details in a record; longer details are cut and marked."""
 
 _HEAD = 1024
 _DEPTH_LIMIT = 100
@@ -37,7 +37,7 @@ _json: ModuleType | None = None
 
 
 def load_json() -> ModuleType:
-    """The module json, kept: a finaliser at interpreter exit can import nothing."""
+    """The module json, kept loaded: a finaliser at interpreter exit cannot import it."""
     global _json
     if _json is None:
         import json
@@ -56,10 +56,10 @@ class Encoded:
     Details ready to be written.
 
     Attributes:
-        text: JSON, or None when there are no details.
+        text: JSON; None without details, or if they cannot be serialised.
         diagnostics: Whole lines to write before the record.
-        fallback: The details as bounded ``repr`` when they have no JSON.
-        truncated: Whether they were too long.
+        fallback: Bounded ``repr`` of details that cannot be serialised; None otherwise.
+        truncated: Whether they were longer than `DETAILS_LIMIT`.
     """
 
     __slots__ = ("diagnostics", "fallback", "text", "truncated")
@@ -82,21 +82,30 @@ def line(key: str, body: object) -> str:
 
 
 def line_with_details(key: str, body: dict[str, object], name: str, encoded: str | None) -> str:
-    """Like `line`, with details that are JSON already under *name*."""
+    """
+    One record as a line, with details that are serialised already.
+
+    Args:
+        key: Type of the record.
+        body: Its other fields, at least one.
+        name: Field that holds the details.
+        encoded: The details as JSON; None to leave the field out.
+    """
     if encoded is None:
         return line(key, body)
+    # Spliced as text, so that large details are not parsed and serialised a second time.
     head = _dumps(body)[:-1]
     return f"{{{_dumps(key)}: {head}, {_dumps(name)}: {encoded}}}}}\n"
 
 
 class DetailsEncoder:
-    """Turns details into JSON once per record; warns once per process and reason."""
+    """Serialises details, and warns once per reason."""
 
     def __init__(self) -> None:
         self._warned: set[int] = set()
 
     def encode(self, details: object, context: str) -> Encoded:
-        """Serialise *details*, calling them first if they are callable; never raises."""
+        """Serialise *details*, or what they return if callable; failures become diagnostics."""
         encoded = Encoded()
         if details is None:
             return encoded
@@ -105,6 +114,7 @@ class DetailsEncoder:
             value = _call(details)
             encoded.text = self._dump(value, context, encoded)
         except Exception as error:
+            # Code of the store ran in here: the exception may be a time limit of its own.
             interrupts.reraise(error)
             encoded.diagnostics.append(_unserialisable(context, error))
             encoded.fallback = bounded_repr(value, _HEAD)
@@ -123,25 +133,28 @@ class DetailsEncoder:
             value = {"value": value}
         seen: set[int] = set()
         text = _dumps(value, default=_mapping_as_dict)
+        # A longer text is cut by `encode`, so its numbers and its nesting do not matter.
         if len(text) <= DETAILS_LIMIT and _depth(text) > _DEPTH_LIMIT:
             raise ValueError(f"nested deeper than {_DEPTH_LIMIT} levels")
         if len(text) <= DETAILS_LIMIT and _may_hold_odd_numbers(text):
-            # Reading the text back, not the data again: the caller's objects
-            # are looked at once.
+            # The text is read back instead of the data, whose objects may run code of the store
+            # and are looked at only once.
             plain = load_json().loads(
                 text, parse_int=_int_noting(seen), parse_constant=_constant_noting(seen)
             )
             text = _dumps(plain)
         if redacts():
+            # Applied to the serialised text, which has all keys as strings, at any depth.
             text = _dumps(load_json().loads(text, object_hook=_without_redacted))
         for code in sorted(seen):
             encoded.diagnostics.extend(self.warning(code, context))
         return text
 
     def warning(self, code: int, context: str) -> list[str]:
-        """The lines that warn of *code*: one the first time, none later."""
+        """The diagnostic *code* about *context* as a line; empty if it was given before."""
         if code in self._warned:
             return []
+        # By code alone: a shard gets one such warning, whatever assertions follow.
         self._warned.add(code)
         return [_diagnostic("antithesis_warning", code, _WARNINGS[code].format(context), context)]
 
@@ -155,6 +168,7 @@ def _call(details: object) -> object:
 
 
 def _mapping_as_dict(value: object) -> dict[object, object]:
+    # `json` serialises dicts alone; a store may use mappings of its own.
     from collections.abc import Mapping
 
     if isinstance(value, Mapping):
@@ -164,18 +178,20 @@ def _mapping_as_dict(value: object) -> dict[object, object]:
 
 
 def _may_hold_odd_numbers(text: str) -> bool:
-    # A hit inside a string only costs the second reading, never a wrong answer.
+    # A match inside a string costs a second parse, but never gives a wrong answer.  2**53 has
+    # sixteen digits.
     import re
 
     return re.search(r"\d{16}|NaN|Infinity", text) is not None
 
 
 def _depth(text: str) -> int:
-    """How deeply the JSON *text* nests; 0 where it cannot be too deep."""
+    """Nesting depth of the JSON *text*; 0 if it has too few brackets to exceed the limit."""
     if text.count("[") + text.count("{") <= _DEPTH_LIMIT:
         return 0
     import re
 
+    # A scan of tokens instead of recursion, which the text itself could exhaust.
     deepest = depth = 0
     for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
         depth += (token[0] in "[{") - (token[0] in "]}")

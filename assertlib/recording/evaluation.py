@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 class Evaluation:
     """
-    One evaluation of an assertion on its way into the record.
+    One evaluation of an assertion on its way to its record.
 
-    Each step notes its result here as it takes effect.  So an evaluation that was interrupted
-    anywhere can be resumed, and is counted, numbered and written once.
+    Each step notes its result here as it takes effect.  An evaluation can therefore be resumed
+    wherever it was interrupted, and is counted, numbered and written once.
 
     Attributes:
-        details: What is still to be serialised; None from the moment that begins.
-        where: The place that is still to be looked at; None from the moment its values are taken.
-        clock: When it was evaluated.
-        process: Of which process; a forked child leaves the evaluations of its parent alone.
-        owner: The thread that resumes it; 0 while none does.
-        slot: The counters of the assertion.
-        count: How many hits with this outcome there are with it; None until it is counted.
-        nth: Which violation of its trial it is; 0 if it is none.
-        trial: The trial that got it.
+        details: The details that are still to be serialised; None once that has begun.
+        where: The caller, as long as its frame is needed; None once values have been captured.
+        clock: When it was evaluated, in nanoseconds of the boot-time clock.
+        process: Identifies the process; a forked child ignores evaluations of its parent.
+        owner: The thread that resumes it; 0 if none does.
+        slot: The counters of the assertion; None until it is counted.
+        count: Hits with this outcome, including this one; None until it is counted.
+        nth: Its number among the violations of its assertion in the trial; 0 if it is not one.
+        trial: The trial that received it; None if there is none.
         is_wanted: Whether a record is due; None until that is decided.
-        hit: The record, once it is made.
+        hit: The record, once it has been made.
         lines: The lines of the record that are still to be written.
-        is_published: Whether sinks were called with it.
+        is_published: Whether it was passed to the sinks.
     """
 
     __slots__ = (
@@ -95,20 +95,21 @@ class Evaluation:
 
     @property
     def is_violation(self) -> bool:
-        """Whether it breaks its assertion."""
+        """Whether it violates its assertion."""
         return self.kind.violated_by_false and not self.condition
 
     def captured(self) -> Captured | None:
-        """Condition and values of a false hit, taken once."""
-        # Taken first: code of the store that was interrupted does not run a second time.
+        """Condition and values of a false hit; None at any further call."""
+        # Taken first, so that code of the store that was interrupted does not run again.
         where = self.where
         self.leave_frame()
         return None if self.condition or where is None else where.captured()
 
     def as_hit(self, details: str | None, captured: Captured | None) -> Hit:
-        """What sinks get, once it is counted."""
+        """The record of this evaluation, which must have been counted."""
         assert self.slot is not None
         assert self.count is not None
+        # The wall clock is read now and only displayed; `clock`, read at the call, decides order.
         trial = self.trial
         return Hit(
             kind=self.kind,
@@ -128,30 +129,42 @@ class Evaluation:
 
     @property
     def location(self) -> Location:
-        """Where the assertion stands."""
+        """The location of the assertion."""
         if self._location is None:
             self._location = NOWHERE if self.where is None else self.where.location()
         return self._location
 
     def leave_frame(self) -> None:
-        """Keep the place, and let go of the frame."""
+        """Keep the location, and release the frame."""
+        # In this order: the location is read from the frame.  A frame that is kept would keep the
+        # locals of the store alive.
         self._location, self.where = self.location, None
 
     def claim(self, thread: int) -> bool:
-        """Let *thread* resume it, unless another does; under the recorder's lock."""
+        """Let *thread* resume it, unless another thread does; under the recorder's lock."""
         if self.owner:
+            # Two threads would take the same step twice.
             return False
         self.owner = thread
         return True
 
     def release(self, thread: int) -> None:
-        """Let any thread resume it, if *thread* was to."""
+        """Let any thread resume it again, if *thread* has claimed it."""
         if self.owner == thread:
             self.owner = 0
 
 
 def lines_of(evaluation: Evaluation, hit: Hit, encoded: Encoded) -> list[str]:
-    """The lines of a record: what its details warn of, the wire's record, and what we add."""
+    """
+    The lines of a record: diagnostics of its details, the record of the wire, and assertlib's own.
+
+    Args:
+        evaluation: The evaluation, once counted.
+        hit: Its record.
+        encoded: The details, serialised.
+    """
+    # They are one write, since the reader takes the location and the details of a hit from the
+    # line before it.
     record = assert_record(hit.kind, hit.message, hit.location, hit=True, condition=hit.condition)
     body = line_with_details("antithesis_assert", record, "details", encoded.text)
     key = shard.VIOLATION if hit.nth else shard.HIT
@@ -159,6 +172,8 @@ def lines_of(evaluation: Evaluation, hit: Hit, encoded: Encoded) -> list[str]:
 
 
 def _extra(evaluation: Evaluation, hit: Hit, fallback: str | None) -> dict[str, object]:
+    # A record of its own: records of the wire get no new keys, and other readers treat this one as
+    # a user event.
     body: dict[str, object] = {
         "slot": None if evaluation.slot is None else evaluation.slot.number,
         "id": hit.message,

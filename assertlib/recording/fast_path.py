@@ -1,14 +1,12 @@
 """
-The tables of the hot path: what may be counted without a second look.
+The tables of the hot path: the hits that are counted without any further work.
 
-For each kind there is one table for true and one for false hits, from the
-message to its cell.  A message gets in once its first hits have been written,
-and everything is taken out again when counters change hands (fork,
-`configure`), so that whatever is not in a table takes the slow_path way.
+For each kind there is one table of true and one of false hits, which map a message to its cell.  A
+message is published in a table once its first hits have been written, and all tables are emptied
+when the counters change (fork, `configure`).  A hit that is in no table takes the slow path.
 
-Two twins count by these tables: the functions in Python, and the accelerator
-``assertlib._speed``, which does the same for the calls it knows and leaves the
-rest to them.
+Two implementations count by these tables: the functions in Python, and the accelerator
+``assertlib._speed``, which counts the calls that it supports and leaves all others to Python.
 """
 
 from __future__ import annotations
@@ -28,17 +26,18 @@ if TYPE_CHECKING:
     Bind = Callable[[bool, "Cell | None"], None]
 
 Pair = tuple["memoryview[int]", int]
-"""A counter: the memory it stands in and its index there."""
+"""A counter: the memory that holds it, and its index there."""
 
 PythonCell = list
 """
-A pair in pure Python, as calls use it.
+A pair as calls use it in pure Python.
 
-A list, since a forked child redirects the cells of its parent, whichever call holds them.
+A list, so that a forked child can redirect the cells of its parent in place, even those that an
+interrupted call holds.
 """
 
 Cell = object
-"""A counter as calls use it: a ``PythonCell`` or a ``_speed.Cell``."""
+"""A counter as calls use it: a ``PythonCell``, or a ``_speed.Cell`` of the accelerator."""
 
 
 def _pair(cells: memoryview[int], index: int) -> Cell:
@@ -46,26 +45,28 @@ def _pair(cells: memoryview[int], index: int) -> Cell:
 
 
 def _add(cell: PythonCell[Any]) -> None:
-    # One line: a Python tracer may switch threads, or fork, between lines.
+    # One line: a tracer may switch threads or fork between lines.  Within the line, the interpreter
+    # does not give up the GIL between load and store.
     cells, index = cell; cells[index] += 1  # fmt: skip  # noqa: E702
 
 
 def _add_noted(slot: Slot, column: int, evaluation: Evaluation) -> None:
-    # One line: what interrupts comes before both or after both.  A fork may have interrupted the
-    # call, and its child has taken the cells of its parent out of the slot.
+    # One line: an interrupt comes before both assignments or after both.  The cells are taken from
+    # the slot here, not by the caller: a child forked in between has redirected those of the slot.
     slot.cells[slot.index + column] = evaluation.count = slot.cells[slot.index + column] + 1
 
 
 def _increment_unless_power_of_two(cell: PythonCell[Any]) -> bool:
     cells: memoryview[int]
     index: int
-    # One line, as in `_add`.
+    # One line, as in `_add`.  A sum that would be a power of two is left to the slow path, which
+    # counts it and writes its record.
     cells, index = cell; cells[index] = total = (seen := cells[index]) + ((seen + 1) & seen != 0)  # fmt: skip  # noqa: E702
     return total != seen
 
 
 make_cell: Callable[[memoryview[int], int], Cell] = _pair if speed is None else speed.Cell
-"""The cell at an index of counters."""
+"""Make the cell at an index of some counters."""
 
 add: Callable[[Any], None] = _add if speed is None else speed.add
 """Count one hit in a cell."""
@@ -73,48 +74,51 @@ add: Callable[[Any], None] = _add if speed is None else speed.add
 add_noted: Callable[[Slot, int, Evaluation], None] = (
     _add_noted if speed is None else speed.add_noted
 )
-"""Count an evaluation, and note the sum in it: nothing that interrupts can come in between."""
+"""Count an evaluation and note the sum in it; no interrupt can come in between."""
 
 increment_unless_power_of_two: Callable[[Any], bool] = (
     _increment_unless_power_of_two if speed is None else speed.increment_unless_power_of_two
 )
-"""Count one hit, unless the sum is a power of two and so worth a record; whether it was."""
+"""Count one hit unless the sum, as a power of two, needs a record; returns whether it counted."""
 
 guard: Callable[[memoryview[int]], None] = (lambda _: None) if speed is None else speed.guard
 """Keep a hit in mapped memory from killing the process when its file is cut.
 
-Python alone cannot: there, the process ends by SIGBUS.
+Pure Python cannot; there the process ends by SIGBUS.
 """
 
+# The accelerator holds on to these dicts, so they are cleared, never replaced.
 true_tables: dict[Kind, dict[str, Cell]] = {kind: {} for kind in KINDS}
 false_tables: dict[Kind, dict[str, Cell]] = {kind: {} for kind in KINDS}
 
 marks: dict[str, float] = {}
-"""The extreme of each rich assertion: what does not go beyond it gives no guidance."""
+"""The extreme of each rich assertion; only values beyond it are guidance."""
 
 SCRATCH: Cell = make_cell(memoryview(bytearray(8)).cast("Q"), 0)
-"""Where hits are counted that nobody wants: with recording off, all of them."""
+"""The cell of hits that count nowhere: all of them while recording is off."""
 
 _binders: dict[tuple[Kind, str], list[Bind]] = {}
-"""Called with each outcome and cell of a bound assertion; None withdraws the cell."""
+"""Called with an outcome and its cell for each bound assertion; None withdraws the cell."""
 
 
 def counted(kind: Kind, outcome: bool, message: str) -> bool:
-    """Count a hit if that needs no second look."""
+    """Count a hit of *kind*, *outcome* and *message* if it is published; returns whether it was."""
     try:
         if outcome:
             add(true_tables[kind][message])
             return True
         return increment_unless_power_of_two(false_tables[kind][message])
     except (KeyError, TypeError):
+        # Not published, or not even hashable: the slow path reports such a message.
         return False
 
 
 def publish(kind: Kind, message: str, outcome: bool, cell: Cell) -> None:
     """
-    Let hits like this one be counted in *cell* without a second look.
+    Let the fast path count hits of *kind*, *message* and *outcome* in *cell*.
 
-    Only under a plain text: looking up another would run code of its class.
+    Only for a message that is exactly a str: looking up another would run code of its class.  Call
+    it under the recorder's lock.
     """
     if type(message) is not str:
         return
@@ -125,9 +129,9 @@ def publish(kind: Kind, message: str, outcome: bool, cell: Cell) -> None:
 
 def disown() -> None:
     """
-    Redirect all cells to memory of a forked child: calls under way may hold its parent's.
+    Redirect all cells to private memory, in a forked child whose calls may hold its parent's.
 
-    A call of the accelerator holds none: it takes and counts a cell in one piece.
+    A call of the accelerator holds none, since it looks up and counts without an interruption.
     """
     if speed is not None:
         return
@@ -137,19 +141,20 @@ def disown() -> None:
 
 
 def reset() -> None:
-    """Forget every cell; like `publish`, only under the recorder's lock."""
+    """Withdraw every cell; like `publish`, only under the recorder's lock."""
     for table in (*true_tables.values(), *false_tables.values()):
         table.clear()
     marks.clear()
     for binders in _binders.values():
         for bind in binders:
+            # Bound assertions keep their cells outside the tables.
             bind(True, None)
             bind(False, None)
 
 
-# -- the twins -----------------------------------------------------------------
+# -- the accelerator -----------------------------------------------------------
 
-# The accelerator knows shapes and relations by their number.
+# Passed to the accelerator as indices: shapes into its table, relations as `Py_LT` to `Py_GE`.
 _SHAPES = (
     "condition",
     "point",
@@ -162,7 +167,7 @@ _RELATIONS = ("lt", "le", "eq", "ne", "gt", "ge")
 
 
 def pairs(kind: Kind, outcome: bool) -> dict[str, PythonCell[Any]]:
-    """The table that a function in Python counts by: an empty one if the accelerator does it."""
+    """The table that a function in Python counts by; empty if the accelerator counts instead."""
     table: Any = (true_tables if outcome else false_tables)[kind]
     return table if speed is None else {}
 
@@ -175,14 +180,14 @@ def accelerated(
     maximize: bool = False,
 ) -> Callable[[F], F]:
     """
-    Let the accelerator count the plain calls of a function, where there is one.
+    Decorate a function so that the accelerator, if it was built, counts its plain calls.
 
     Args:
-        shape: What the arguments of the function are, one of those above.
-        kind: Whose hits it counts.
-        relation: For comparisons, what holds between left and right; for
+        shape: The arguments that the function takes, one of `_SHAPES`.
+        kind: The kind of assertion that it counts.
+        relation: For comparisons, the relation asserted between left and right; for
             propositions, ``eq`` if all of them must hold, ``gt`` if some.
-        maximize: Whether larger is more extreme.
+        maximize: Whether larger values are more extreme.
     """
 
     def accelerate(function: F) -> F:
@@ -207,7 +212,7 @@ def accelerated(
 
 
 def twin_of(function: object) -> object:
-    """The Python function behind *function*, if it is accelerated: both have one identity."""
+    """The Python function behind an accelerated *function*; *function* itself if it is not one."""
     behind = getattr(function, "__self__", None)
     if speed is None or not isinstance(behind, speed.Assertion):
         return function
@@ -215,7 +220,7 @@ def twin_of(function: object) -> object:
 
 
 def _reduced(function: Callable[..., object]) -> tuple[Callable[..., object], tuple[object, ...]]:
-    """How to come by what *function* is an attribute of, for pickle."""
+    """How pickle restores the object that *function* is an attribute of."""
     owner = getattr(function, "__self__", None)
     return (_module, (function.__module__,)) if owner is None else owner.__reduce__()
 
@@ -230,7 +235,8 @@ _texts: dict[object, str] = {}
 
 
 def _text_signature(function: Callable[..., object]) -> str:
-    """Signature and docstring in the form of a builtin, one text for all bound assertions."""
+    """Signature and docstring in the form of a builtin."""
+    # By code: thousands of bound assertions share the text of one method.
     text = _texts.get(function.__code__)
     if text is None:
         text = f"{_signature(function)}\n--\n\n{function.__doc__ or ''}"
@@ -239,6 +245,7 @@ def _text_signature(function: Callable[..., object]) -> str:
 
 
 def _signature(function: Callable[..., object]) -> str:
+    # By hand, since importing `inspect` would more than double the import time of assertlib.
     code = function.__code__
     defaults = function.__defaults__ or ()
     names = list(code.co_varnames[: code.co_argcount])
@@ -257,10 +264,17 @@ def bound(
     shape: str, kind: Kind, message: str, function: F, bind: Callable[[bool, Any], None]
 ) -> F:
     """
-    A bound assertion, made from the *function* of its Python twin.
+    Make a bound assertion from its Python function.
 
     Args:
-        bind: Takes the cells for the Python twin.
+        shape: As for `accelerated`.
+        kind: The kind of the assertion.
+        message: The message that it is bound to.
+        function: Evaluates the assertion in Python.
+        bind: Gives an outcome and its cell to that function, or None to withdraw the cell.
+
+    Returns:
+        *function*, or the accelerated function in front of it.
     """
     binders = _binders.setdefault((kind, message), [])
     if speed is None:

@@ -1,9 +1,11 @@
 """
-Turns the output of the Antithesis SDKs of any language into shards.
+Converts the output of the Antithesis SDKs of any language to shards.
 
-These SDKs write, for each process, the first hit of each outcome and nothing more, so what is
-counted here is at least what happened.  A file may hold the output of several processes, one
-behind the other: each begins with an ``antithesis_sdk`` record.
+These SDKs write only the first hit of each outcome in each process, so the counts are lower bounds.
+A file may hold the output of several processes, one after another; each begins with an
+``antithesis_sdk`` record.
+
+Over 500 lines, since each line of a file is accounted for in one place, from parsing to the shard.
 
 Source: the wire format of the Antithesis SDKs, protocol 1.1.0.
 """
@@ -49,26 +51,26 @@ _DIAGNOSTICS = ("antithesis_error", "antithesis_warning")
 
 MOST_ASSERTIONS = 100_000
 _MOST_NAMES = 1_000
-"""Of what is counted by name; the rest is counted together."""
+"""Largest number of names that are counted individually; others are counted together."""
 
 MANY = "(others)"
 
 
 class IngestStats:
     """
-    What became of the records of one file.
+    Counts of the records of one file, by the way they were handled.
 
     Attributes:
-        understood: How many there are, by what they are.
-        events: User events by name.
-        unknown: What looks like a record of the wire and is none that is known, by what it is.
-        unreadable: Numbers of the first lines that cannot be used, with why.
-        unreadable_count: How many there are.
-        is_torn: Whether the last line is cut off, as a killed process leaves it.
-        languages: Of the SDKs that wrote it.
-        shards: Names of the shards that were made.
-        names: Of the different assertions, with their kinds.
-        failure: Why none of it could be taken, with the file; empty if some was.
+        understood: Records that were converted or can be ignored, by type.
+        events: User events, by name.
+        unknown: Records with a key of the protocol that is not known, by key.
+        unreadable: Number and reason for the first of the lines that cannot be used.
+        unreadable_count: Number of all lines that cannot be used.
+        is_torn: Whether the last line is incomplete, as left by a killed process.
+        languages: Languages of the SDKs that wrote the file.
+        shards: Names of the shards that were created.
+        names: Kinds and messages of its assertions.
+        failure: Why the file could not be converted, with its name; empty if it was.
     """
 
     def __init__(self, path: str) -> None:
@@ -83,27 +85,30 @@ class IngestStats:
         self.shards: list[str] = []
         self.names: set[tuple[Kind, str]] = set()
         self.failure = ""
-        self._untold = 0
+        self._reported = 0
 
     @property
     def total(self) -> int:
-        """All lines of the file; each is one of the things above."""
+        """Number of lines in the file; each is counted above exactly once."""
+        # An invariant: the tests compare it with the number of lines of any file.
         known = sum(self.understood.values()) + sum(self.events.values())
         return known + sum(self.unknown.values()) + self.unreadable_count + self.is_torn
 
     def cannot_read(self, number: int, reason: str) -> None:
-        """Note a line that cannot be used."""
+        """Count line *number* as unreadable for *reason*."""
         self.unreadable_count += 1
+        # All are counted, but a file of garbage must not become a list of its lines.
         if len(self.unreadable) < 10:
             self.unreadable.append((number, reason))
 
     def troubles(self) -> list[tuple[int, str]]:
-        """What is new of these lines: number and reason."""
-        new, self._untold = self.unreadable[self._untold :], len(self.unreadable)
+        """Number and reason of the lines that became unreadable since the last call."""
+        new, self._reported = self.unreadable[self._reported :], len(self.unreadable)
         return new
 
 
 def _add(counter: Counter[str], name: str) -> None:
+    # Names come from the file: without a bound, each line could add one.
     counter[name if name in counter or len(counter) < _MOST_NAMES else MANY] += 1
 
 
@@ -117,42 +122,47 @@ def convert(
     named: bool = False,
 ) -> IngestStats:
     """
-    Turn the output at *path* into shards of the run in *run_dir*.
+    Convert the output of an SDK to shards of a run.
 
     Args:
-        name: What their names begin with; shards of that name are replaced.
-        facts: What is known of the processes, for the headers of their shards.
-        loads: A faster reader of JSON; what it cannot read, the standard one is asked for.
-        named: Whether a person named the file, which may then be a link.
+        path: The file with the output.
+        run_dir: The run directory that receives the shards.
+        name: Prefix of their names; existing shards of these names are replaced.
+        facts: Fields of their headers that are known; None or missing ones get defaults.
+        loads: A faster JSON parser; the standard one parses what it rejects.
+        named: Whether a user passed the file, which may then be a link.
 
     Raises:
-        DataError: It is the shard of a process of assertlib, which needs no conversion, or it
-            is not UTF-8.
-        OSError: It cannot be read, or the run cannot be written.
+        DataError: The file is a shard of assertlib itself, which needs no conversion, or is not
+            UTF-8.
+        OSError: The file cannot be read, or the run cannot be written.
     """
-    account = IngestStats(path)
-    reading = _Reading(account, run_dir, name, {**_unknown_facts(path), **(facts or {})})
+    stats = IngestStats(path)
+    reading = _Reading(stats, run_dir, name, {**_unknown_facts(path), **(facts or {})})
     try:
         with (open_named if named else open_found)(path) as file:
             for number, text in enumerate(unmarked_lines(_lines(file)), 1):
+                # Without a line feed, a last line counts if it is whole: it may be a violation.
                 if not text.endswith(b"\n") and not _is_whole(text, loads):
-                    account.is_torn = True
+                    stats.is_torn = True
                 elif text.strip():
                     reading.take(number, text, loads)
                 else:
-                    account.understood["empty line"] += 1
+                    stats.understood["empty line"] += 1
         reading.finish()
     except EncodingError as error:
         reading.undo()
         raise DataError(f"{path}: {error}") from None
     except BaseException:
+        # Ctrl-C as well: a run must not keep part of a file as if it were the whole.
         reading.undo()
         raise
-    return account
+    return stats
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    """The lines of *file*; of one that is too long, the beginning and its end of line."""
+    """The lines of *file*; one that is too long is replaced by a line that is not JSON."""
+    # Instead of an error: one such line must not keep the rest from being converted.
     while text := file.readline(LONGEST_LINE):
         if len(text) < LONGEST_LINE or text.endswith(b"\n"):
             yield text
@@ -164,7 +174,7 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _is_whole(text: bytes, loads: Loads) -> bool:
-    """Whether a last line without an end is a record all the same."""
+    """Whether a last line without a line feed is complete JSON."""
     try:
         parse_json(text, loads)
     except ValueError:
@@ -173,6 +183,7 @@ def _is_whole(text: bytes, loads: Loads) -> bool:
 
 
 def _unknown_facts(path: str) -> dict[str, object]:
+    # The format has no times, so there is no clock to derive an order from.
     return {
         "time": max(0, os.stat(path).st_mtime_ns),
         "clock": None,
@@ -185,101 +196,107 @@ def _unknown_facts(path: str) -> dict[str, object]:
 
 
 class _Reading:
-    """One pass over a file."""
+    """A pass over one file."""
 
     def __init__(
-        self, account: IngestStats, run_dir: str, name: str, facts: Mapping[str, object]
+        self, stats: IngestStats, run_dir: str, name: str, facts: Mapping[str, object]
     ) -> None:
-        self._account = account
+        self._stats = stats
         self._run_dir = run_dir
         self._name = name
         self._facts = facts
         self._process: _Process | None = None
 
     def take(self, number: int, text: bytes, loads: Loads) -> None:
-        """Take one line."""
+        """Convert line *number*, whose bytes are *text*."""
         try:
             record = parse_json(text, loads)
         except ValueError as error:
-            self._account.cannot_read(number, f"not JSON: {error}")
+            self._stats.cannot_read(number, f"not JSON: {error}")
             return
         if not isinstance(record, dict) or not record:
-            self._account.cannot_read(number, "no record: it is no object, or an empty one")
+            self._stats.cannot_read(number, "not a record: it is not an object, or is empty")
             return
         key, body = next(iter(record.items()))
         if key == shard.HEADER:
+            # Converted, it would lose its exact counts, and its trials.
             raise DataError(
-                f"{self._account.path}:{number}: this is a shard of assertlib; copy it into a run"
+                f"{self._stats.path}:{number}: this is a shard of assertlib; copy it into a run"
                 " directory, together with its counters"
             )
         self._take_record(str(key), body, number)
 
     def _take_record(self, key: str, body: object, number: int) -> None:
-        account = self._account
+        stats = self._stats
         if key == SDK and isinstance(body, dict):
-            account.understood["SDK header"] += 1
+            stats.understood["SDK header"] += 1
             self._end_process()
             self._begin_process(body)
         elif key in (ASSERT, GUIDANCE) and isinstance(body, dict):
+            # Without a header the language is unknown, but the assertions count.
             process = self._process or self._begin_process({})
             problem = process.take_assert(body) if key == ASSERT else process.take_guidance(body)
             if problem:
-                account.cannot_read(number, f"{key} {problem}")
+                stats.cannot_read(number, f"{key} {problem}")
         elif key in _LIFECYCLE:
-            account.understood["lifecycle record"] += 1
+            stats.understood["lifecycle record"] += 1
         elif key in _DIAGNOSTICS:
-            account.understood["diagnostic"] += 1
+            stats.understood["diagnostic"] += 1
         elif key.startswith("antithesis_"):
-            _add(account.unknown, key[:100])
+            # Of a newer protocol, or malformed; any other key is a user event.
+            _add(stats.unknown, key[:100])
         else:
-            _add(account.events, key[:100])
+            _add(stats.events, key[:100])
 
     def _begin_process(self, sdk: Record) -> _Process:
+        # All of these come from the file and are shown in reports, so their lengths are bounded.
         language = sdk.get("language")
         known = language if isinstance(language, dict) else {}
         name = str(known.get("name") or "an unknown language")[:50]
-        if name not in self._account.languages:
-            self._account.languages.append(name)
-        number = len(self._account.shards) + 1
+        if name not in self._stats.languages:
+            self._stats.languages.append(name)
+        number = len(self._stats.shards) + 1
         source = {
             "language": name,
             "version": str(known.get("version") or "")[:200],
             "sdk_version": str(sdk.get("sdk_version") or "")[:50],
             "protocol_version": str(sdk.get("protocol_version") or "")[:50],
-            "file": self._account.path,
+            "file": self._stats.path,
         }
-        self._account.shards.append(f"{self._name}-{number}")
-        path = os.path.join(self._run_dir, self._account.shards[-1])
-        self._process = _Process(self._account, path, source, self._facts)
+        self._stats.shards.append(f"{self._name}-{number}")
+        path = os.path.join(self._run_dir, self._stats.shards[-1])
+        self._process = _Process(self._stats, path, source, self._facts)
         return self._process
 
     def _end_process(self) -> None:
         if self._process is not None:
+            # Kept until it has finished, so that `undo` can discard it.
             self._process.finish()
             self._process = None
 
     def finish(self) -> None:
-        """Take the end of the file."""
+        """Finish the last shard, at the end of the file."""
         self._end_process()
 
     def undo(self) -> None:
-        """Leave nothing of a file that was not read to its end."""
+        """Remove all shards of a file that could not be read to its end."""
         if self._process is not None:
             self._process.discard()
-        for name in self._account.shards:
+        for name in self._stats.shards:
             for suffix in (shard.SUFFIX, shard.COUNTS_SUFFIX):
                 _unlink(os.path.join(self._run_dir, name + suffix))
 
 
 class _Assertion:
-    """One that a process has declared or hit."""
+    """An assertion that a process has declared or hit."""
 
     def __init__(self, number: int, pair: Pair) -> None:
         self.number = number
         self._cells, self._index = pair
 
     def count(self, condition: bool) -> int:
-        """Count one hit; returns how many there are with this outcome."""
+        """Count one hit; returns the number of hits with this outcome."""
+        # Marked first, as by the recorder: readers reject a count of an outcome never seen.
         self._cells[self._index + KIND_CELL] |= seen_bit(condition)
         cell = self._index + (TRUE_CELL if condition else FALSE_CELL)
         self._cells[cell] += 1
@@ -287,16 +304,16 @@ class _Assertion:
 
 
 class _Process:
-    """The shard of one process, as it is made."""
+    """The shard of one process, while it is written."""
 
     def __init__(
         self,
-        account: IngestStats,
+        stats: IngestStats,
         path: str,
         source: Mapping[str, object],
         facts: Mapping[str, object],
     ) -> None:
-        self._account = account
+        self._stats = stats
         self._path = path
         self._time = facts["time"]
         trial = facts["trial"]
@@ -304,9 +321,11 @@ class _Process:
         self._assertions: dict[tuple[Kind, str], _Assertion] = {}
         self._nearest: dict[str, tuple[float, str]] = {}
         self._encoder = DetailsEncoder()
+        # Of an earlier conversion; counters are created exclusively.
         for suffix in (shard.SUFFIX, shard.COUNTS_SUFFIX):
             _unlink(path + suffix)
         self._counters = Counters(path + shard.COUNTS_SUFFIX, [], os.getpid())
+        # The lines get their name once they are complete, so that no reader meets half a shard.
         self._hidden = hidden_beside(path)
         self._file = open(  # noqa: SIM115
             self._hidden, "x", encoding="ascii", errors="backslashreplace", opener=opener
@@ -320,11 +339,19 @@ class _Process:
         self._file.write(line(shard.HEADER, header))
 
     def take_assert(self, body: Record) -> str:
-        """Take a declaration or a hit; returns what is wrong with it."""
+        """
+        Convert a declaration or a hit.
+
+        Args:
+            body: Body of the record.
+
+        Returns:
+            What is wrong with it; empty if it could be used.
+        """
         kind = _kind(body)
         if kind is None:
             claimed = ", ".join(repr(body.get(key))[:50] for key in ("display_type", "assert_type"))
-            return f"unknown claim: {claimed}"
+            return f"unknown kind of assertion: {claimed}"
         name, hit, condition = body.get("id"), body.get("hit"), body.get("condition")
         name = body.get("message") if name is None else name
         if (
@@ -332,18 +359,20 @@ class _Process:
             or not isinstance(hit, bool)
             or not isinstance(condition, bool)
         ):
-            return "has no id, or its hit or condition is no truth"
+            return "has no id, or its hit or condition is not true or false"
         location = _location(body.get("location"))
+        # A hit need not be declared before: some SDKs leave declarations to a catalog.
         assertion = self._assertions.get((kind, name))
         if assertion is None:
-            if len(self._account.names) >= MOST_ASSERTIONS and (
-                (kind, name) not in self._account.names
+            if len(self._stats.names) >= MOST_ASSERTIONS and (
+                (kind, name) not in self._stats.names
             ):
+                # Below the bound of readers, which reject a run with more.
                 return f"is beyond the first {MOST_ASSERTIONS:,} assertions"
             assertion = self._declare(kind, name, location)
-        self._account.understood["hit" if hit else "declaration"] += 1
+        self._stats.understood["hit" if hit else "declaration"] += 1
         if hit:
-            # Old SDKs report the condition of an unreachable that was reached as true.
+            # Old SDKs report a true condition for an unreachable that was reached.
             outcome = kind is REACHABLE or (condition and kind is not UNREACHABLE)
             self._take_hit(assertion, kind, name, location, outcome, body.get("details"))
         return ""
@@ -353,7 +382,7 @@ class _Process:
         number, pair = self._counters.take_slot()
         self._counters.name_slot(number, hashed, kind.code)
         assertion = self._assertions[kind, name] = _Assertion(number, pair)
-        self._account.names.add((kind, name))
+        self._stats.names.add((kind, name))
         slot = {
             "slot": number, "id": name, "kind": kind.name, "invariant": None,
             "hash": f"{hashed:016x}",
@@ -374,8 +403,10 @@ class _Process:
         count = assertion.count(outcome)
         if not worth_writing(count):
             return
+        # Encoded again, not copied: the bounds and redactions of our own details apply to these.
         encoded = self._encoder.encode(details, name)
         record = assert_record(kind, name, location, hit=True, condition=outcome)
+        # The SDKs know no trials, so all violations of a process are numbered together.
         extra = {
             "slot": assertion.number,
             "id": name,
@@ -391,11 +422,12 @@ class _Process:
         self._file.write(line(shard.VIOLATION if extra["nth"] else shard.HIT, extra))
 
     def take_guidance(self, body: Record) -> str:
-        """Take how close an assertion came; returns what is wrong with it."""
+        """Convert the guidance in *body*; returns what is wrong with it, empty if nothing."""
         name, data, hit = body.get("id"), body.get("guidance_data"), body.get("hit")
         if not isinstance(name, str) or not isinstance(hit, bool):
-            return "has no id, or its hit is no truth"
-        self._account.understood["guidance record"] += 1
+            return "has no id, or its hit is not true or false"
+        self._stats.understood["guidance record"] += 1
+        # Only the closest value is kept, and written at the end.
         if hit and isinstance(data, dict):
             maximize = bool(body.get("maximize"))
             value = closeness(data) * (1 if maximize else -1)
@@ -419,10 +451,11 @@ class _Process:
         return line_with_details(GUIDANCE, body, "guidance_data", encoded.text or "{}")
 
     def finish(self) -> None:
-        """Give the shard its name."""
+        """Write the last lines, and give the shard its name."""
         for _, text in self._nearest.values():
             self._file.write(text)
-        troubles = self._account.troubles()
+        troubles = self._stats.troubles()
+        # In a shard each is an assertion that could not be evaluated, so the report shows it.
         for number, reason in troubles:
             self._file.write(line(shard.ERROR, self._trouble(number, reason)))
         body = {"time": self._time, "lost": 0, "troubles": len(troubles), "truncated": 0}
@@ -431,7 +464,7 @@ class _Process:
         os.replace(self._hidden, self._path + shard.SUFFIX)
 
     def _trouble(self, number: int, reason: str) -> Record:
-        file = os.path.basename(self._account.path)
+        file = os.path.basename(self._stats.path)
         return {
             "message": "a record of an Antithesis SDK",
             "reason": reason,
@@ -441,18 +474,19 @@ class _Process:
         }
 
     def close(self) -> None:
-        """Give the descriptors back."""
+        """Close the descriptors."""
         self._file.close()
         self._counters.close()
 
     def discard(self) -> None:
-        """Leave nothing of the shard that has no name yet."""
+        """Remove the lines, which have no name yet."""
         self.close()
         _unlink(self._hidden)
 
 
 def _kind(body: Record) -> Kind | None:
-    """Its kind: the display type, or else derived from assert type and must_hit."""
+    """The kind in a record: its display type, or the one with its assert type and must_hit."""
+    # A kind that is new to us can still be judged if its pair is known.
     displayed = kind_displayed(str(body.get("display_type")))
     if displayed is not None:
         return displayed
@@ -466,6 +500,7 @@ def _unlink(path: str) -> None:
 
 
 def _location(value: object) -> Location:
+    # Lenient, unlike the parser of our own shards: a location only serves display.
     if not isinstance(value, dict):
         return NOWHERE
     return Location(

@@ -1,10 +1,11 @@
 """
-How close an assertion came: watermarks of rich assertions.
+Guidance: the watermark of each rich assertion, which shows how close a sometimes came to success,
+or an always to a violation.
 
-The wire wants a guidance record at each new extreme of ``left - right`` (or
-of the number of true propositions).  A value that grows with every call would
-write one at every call, so after the first ten only every power of two is
-written, and the last extreme is kept until it is flushed.
+The protocol expects a guidance record at each new extreme of ``left - right``, or of the number of
+true propositions.  A value that grows with every call would cause a record at every call.
+Therefore the first ten extremes are written, then each one whose number is a power of two, and the
+last one is kept until it is flushed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ NUMERIC, BOOLEAN = "numeric", "boolean"
 
 
 def closeness(data: Mapping[str, object]) -> float:
-    """``left - right``, or how many propositions hold; what is no number is infinitely far."""
+    """``left - right``, or the number of propositions that hold; -inf for anything else."""
+    # First, since booleans are integers to Python: propositions named left and right are no gap.
     if all(isinstance(value, bool) for value in data.values()):
         return float(sum(map(bool, data.values())))
     left, right = data.get("left"), data.get("right")
@@ -32,12 +34,14 @@ def closeness(data: Mapping[str, object]) -> float:
     try:
         gap = float(left - right)
     except OverflowError:
+        # Integers may be of any size.
         gap = float("inf") if left > right else float("-inf")
+    # Only NaN is unequal to itself; it would compare false with every later extreme.
     return gap if gap == gap else float("-inf")  # noqa: PLR0124
 
 
 def worth_writing(count: int) -> bool:
-    """Thinning of repeated records: the first ten, then the powers of two."""
+    """Whether the record number *count* is written: the first ten, then the powers of two."""
     return count <= 10 or count & (count - 1) == 0
 
 
@@ -47,9 +51,10 @@ class Watermark:
 
     Attributes:
         type: ``numeric`` or ``boolean``.
-        maximize: Whether larger is more extreme.
-        best: The extreme, as a gap or a number of true propositions.
-        pending: Data of an extreme that was not written yet.
+        maximize: Whether larger values are more extreme.
+        best: The extreme, as a gap or a number of true propositions; None before the first.
+        extremes: Number of extremes so far.
+        pending: Data of an extreme that is still unwritten.
     """
 
     __slots__ = ("best", "extremes", "maximize", "pending", "type")
@@ -68,7 +73,8 @@ class Watermark:
         return value > self.best if self.maximize else value < self.best
 
     def move(self, value: float, data: Mapping[str, object]) -> bool:
-        """Take a new extreme; True when it should be written now."""
+        """Move to the extreme *value*, computed from *data*; whether to write it now."""
+        # Extremes are counted, not calls, so that a slow approach to the goal is thinned out too.
         self.best = value
         self.extremes += 1
         due = worth_writing(self.extremes)
@@ -84,7 +90,10 @@ class Guide:
     ) -> None:
         """
         Args:
-            whole: Whether nothing is thinned out: every extreme, and propositions at every call.
+            encoder: Serialises the data.
+            write: Writes whole lines.
+            whole: Whether every extreme is written, and propositions at every call, as on the
+                platform of Antithesis.
         """
         self._marks: dict[str, Watermark] = {}
         self._encoder = encoder
@@ -101,22 +110,35 @@ class Guide:
         *,
         maximize: bool,
     ) -> None:
-        """Take *value* for *message*, and write it if it is an extreme worth it."""
+        """
+        Take the value of an evaluation, and write a record if it is due; under the recorder's lock.
+
+        Args:
+            message: Name of the rich assertion.
+            type: ``numeric`` or ``boolean``.
+            value: The gap, or the number of true propositions.
+            data: Plain operands or propositions, for the record.
+            where: The caller.
+            maximize: Whether larger values are more extreme.
+        """
         mark = self._marks.get(message)
         if mark is None:
+            # A declaration, with ``hit`` false, precedes the first guidance.
             mark = self._marks[message] = Watermark(type, maximize=maximize)
             self._write(
                 [line("antithesis_guidance", _body(message, mark, where.location(), False))]
             )
+        # On the platform, propositions are written at every call, whether they are extreme or not.
         is_wanted = self._whole and type == BOOLEAN
         if (mark.improves(value) and (mark.move(value, data) or self._whole)) or is_wanted:
             mark.pending = None
             self._write_mark(message, mark, data, where.location())
+        # From here on the fast path passes over values that do not exceed the mark.
         if mark.best is not None and not is_wanted:
             fast_path.marks[message] = float(mark.best)
 
     def extremes(self) -> dict[str, float]:
-        """The extreme of each assertion; the sign is such that more is nearer."""
+        """The extreme of each assertion, with a sign such that larger is closer."""
         return {
             message: mark.best if mark.maximize else -mark.best
             for message, mark in self._marks.items()
@@ -124,14 +146,16 @@ class Guide:
         }
 
     def warn_not_finite(self, message: str) -> None:
-        """Say once why a comparison with an operand that is not finite gives no guidance."""
+        """Write one diagnostic that *message* has no guidance: an operand is not finite."""
         lines = self._encoder.warning(NON_FINITE_OPERAND, message)
         if lines:
             self._write(lines)
 
     def flush(self) -> None:
-        """Write the extremes that were held back."""
+        """Write the extremes that are still unwritten."""
         for message, mark in self._marks.items():
+            # Taken off before it is written, so that an interrupt cannot cause a second record.  The
+            # caller is gone by now, and with it the location.
             data, mark.pending = mark.pending, None
             if data is not None:
                 self._write_mark(message, mark, data, NOWHERE)

@@ -1,6 +1,5 @@
 """
-One evaluation of an assertion, in full: what is written, passed to subscribers
-and raised.
+One recorded evaluation of an assertion, as it is written, passed to subscribers and raised.
 """
 
 from __future__ import annotations
@@ -12,17 +11,17 @@ if TYPE_CHECKING:
     from ..model import Kind, Location
 
     class Where(Protocol):
-        """The caller of an assertion, looked at only when a record is written."""
+        """The caller of an assertion, examined only when a record is written."""
 
         def location(self) -> Location:
-            """Its place in the source."""
+            """Its location in the source."""
 
         def captured(self) -> Captured | None:
-            """Condition and values at this moment; None when they are unavailable."""
+            """Condition and values at this moment; None if they are unavailable."""
 
 
 class Elsewhere:
-    """A place that the caller passes, instead of one found on the stack."""
+    """A location that the caller passes, instead of one found on the stack."""
 
     __slots__ = ("_location",)
 
@@ -30,20 +29,20 @@ class Elsewhere:
         self._location = location
 
     def location(self) -> Location:
-        """The place that was passed."""
+        """The location that was passed."""
         return self._location
 
     def captured(self) -> None:
-        """Nothing is known of its condition."""
+        """None: without a frame there are no condition and values."""
 
 
 class Captured:
     """
-    The condition of a false hit as it stands in the source, and what its names held.
+    The condition of a false hit as it is written in the source, and the values of its names.
 
     Attributes:
         source: Text of the condition.
-        values: Bounded ``repr`` by expression.
+        values: Bounded ``repr`` of the value of each name or expression.
     """
 
     __slots__ = ("source", "values")
@@ -58,17 +57,17 @@ class Hit:
     One recorded hit, as it happens or as it was read back.
 
     Attributes:
-        condition: What it evaluated to.
-        count: How many hits with this outcome this process has seen.
-        time: Nanoseconds since the epoch, for people.
+        condition: The outcome of the evaluation.
+        count: Hits with this outcome in this process so far, including this one.
+        time: Nanoseconds since 1970, for display only.
         clock: When it was evaluated, in nanoseconds of the boot-time clock; None if unknown.
-        line: Its place in the file of its process, from 1; 0 before it is read back.
-        nth: How many violations of it this process had seen in this trial, with this one; 0 if
-            it is none.
-        trial: Id of the trial it belongs to.
-        seed: Seed of that trial.
-        details: JSON text of the details, None without; a ``repr`` if they have no JSON.
-        captured: Condition and values, for false hits.
+        line: Number of its line in the shard, from 1; 0 before it is read back.
+        nth: Its number among the violations of its assertion by this process in this trial, from
+            1; 0 if it is not a violation.
+        trial: Id of the trial it belongs to; None if there is none.
+        seed: Seed of that trial; None if it has none.
+        details: JSON text of the details; a ``repr`` if they cannot be serialised, None without.
+        captured: Condition and values of a false hit; None if they are unavailable.
     """
 
     __slots__ = (
@@ -123,17 +122,17 @@ class Hit:
 
     @property
     def source(self) -> str | None:
-        """Text of the condition, if it was captured."""
+        """Text of the condition; None if it was not captured."""
         return None if self.captured is None else self.captured.source
 
     @property
     def values(self) -> dict[str, str]:
-        """What the names of the condition held, if it was captured."""
+        """The values of the names in the condition; empty if it was not captured."""
         return {} if self.captured is None else self.captured.values
 
     @property
     def is_violation(self) -> bool:
-        """Whether it breaks its assertion."""
+        """Whether it violates its assertion."""
         return self.kind.violated_by_false and not self.condition
 
     def __repr__(self) -> str:

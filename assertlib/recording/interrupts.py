@@ -1,11 +1,12 @@
 """
-Exceptions that arrive in the middle of recording and are not its own.
+Exceptions that arrive during recording and are not failures of recording.
 
 Recording drops its own failures.  A time limit or a Ctrl-C that a signal handler raises while a
-record is written belongs to the store, and must reach it.  Such an exception can be recognised by
-its traceback: a signal handler is called with its number and the frame that it interrupts, a trace
-function with that frame and the name of an event.  An exception that another thread sent (``PyThreadState_SetAsyncExc``) has no such
-caller; its class is one that nothing in the interrupted code raises.
+record is written belongs to the store, and must reach it.  Its traceback identifies it: a signal
+handler is called with the number of the signal and the frame that it interrupts, a trace function
+with that frame and the name of an event.  An exception sent by another thread
+(``PyThreadState_SetAsyncExc``) has no such caller; it is identified by a class that nothing in the
+interrupted code raises.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ _CALLING_NOBODY = {
     os.path.join(_HERE, f"{name}.py")
     for name in ("counters", "evaluation", "lock", "recorder", "session", "shard", "system")
 }
-"""Files of ours in which no code of the store is called that could raise a class of its own."""
+"""Our files that call no code of the store, which could raise a class of its own."""
 
+# Events of trace functions.
 _EVENTS = {"call", "line", "return", "exception", "opcode"}
 _VARARGS, _KEYWORDS = 4, 8
 _SIGNALS = 65
@@ -32,7 +34,7 @@ _OWN_CLASSES = ("builtins", "assertlib")
 
 
 def reraise(error: BaseException) -> None:
-    """Raise the exception that interrupted the code that *error* was caught from, if one did."""
+    """Raise the exception that interrupted recording, if *error* is or hides one."""
     interrupt = found_in(error)
     if interrupt is not None:
         raise interrupt
@@ -41,7 +43,7 @@ def reraise(error: BaseException) -> None:
 def found_in(error: BaseException) -> BaseException | None:
     """The exception that must reach the store; None if *error* is a failure of recording."""
     if isinstance(error, SystemError) and error.__cause__ is not None:
-        # One that arrived in the C code of an import, which reports it as its own failure.
+        # An exception that arrived in the C code of an import, which reports it as its own failure.
         error = error.__cause__
     return error if not isinstance(error, Exception) or _is_interrupt(error) else None
 
@@ -59,13 +61,15 @@ def _is_interrupt(error: Exception) -> bool:
 
 
 def _handlers() -> Iterator[CodeType]:
-    """The code of the signal handlers in Python that are installed."""
-    # Without the module there are none; to import it here could fail, for want of descriptors.
+    """The code of all installed signal handlers that are written in Python."""
+    # Handlers exist only if the module was imported.  Importing it here could fail for want of
+    # descriptors, and that error would reach the store.
     signal = sys.modules.get("signal")
     if signal is None:
         return
     for number in range(1, _SIGNALS):
         handler = signal.getsignal(number)
+        # A `functools.partial` hides a function, a bound method hides one as well.
         handler = getattr(handler, "func", handler)
         code = getattr(getattr(handler, "__func__", handler), "__code__", None)
         if code is not None:
@@ -79,11 +83,12 @@ def _was_sent(error: Exception, frame: FrameType) -> bool:
 
 
 def _was_called_with_its_caller(frame: FrameType) -> bool:
-    """Whether *frame* got its caller as a handler does, with a signal or the name of an event."""
+    """Whether *frame* was passed its caller, as a handler is, and a signal or an event."""
     caller, code = frame.f_back, frame.f_code
     count = code.co_argcount + code.co_kwonlyargcount
     count += bool(code.co_flags & _VARARGS) + bool(code.co_flags & _KEYWORDS)
     given = [frame.f_locals.get(name) for name in code.co_varnames[:count]]
+    # Of a handler with ``*args``, number and frame are inside one tuple.
     for each in tuple(given):
         given += each if type(each) is tuple else ()
     return (

@@ -1,7 +1,7 @@
 """
-How much a process may write: records a second, and bytes in all.
+Limits on the output of a process: records per second, and bytes in total.
 
-What goes beyond is dropped and counted; counters stay exact.
+Records beyond a limit are dropped and counted; counters stay exact.
 """
 
 from __future__ import annotations
@@ -18,28 +18,30 @@ BYTES_ENV = "ASSERTLIB_MAX_SHARD_BYTES"
 
 _SECOND = 10**9
 FEWEST_BYTES = 1 << 16
-"""No shard is useful below that."""
+"""Smallest limit on the size of a shard; below it no shard is useful."""
 
 
 class Limits:
     """
+    The limits that are in force.
+
     Attributes:
-        records_per_second: How many records may be written each second, and at once; 0 is
-            without limit.
-        shard_bytes: How large the lines of a process may get; 0 is without limit.
+        records_per_second: Records that may be written per second, and in one burst; 0 means no
+            limit.
+        shard_bytes: Size that the lines of a process may reach, in bytes; 0 means no limit.
     """
 
     def __init__(self, records_per_second: int = 0, shard_bytes: int = 0) -> None:
         """
         Raises:
-            ValueError: One of them is negative, no integer, or too little to be of use.
+            ValueError: One of them is negative or not an integer, or *shard_bytes* is too small.
         """
         for name, value in (
             ("max_records_per_second", records_per_second),
             ("max_shard_bytes", shard_bytes),
         ):
             if not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name} must be an integer from 0, not {value!r}")
+                raise ValueError(f"{name} must be an integer of at least 0, not {value!r}")
         if 0 < shard_bytes < FEWEST_BYTES:
             raise ValueError(
                 f"max_shard_bytes must be at least {FEWEST_BYTES:,}, or 0 for no limit"
@@ -50,9 +52,11 @@ class Limits:
         self._looked = system.clock()
 
     def allow_a_record(self) -> bool:
-        """Whether one more may be written now; if so, it is taken off what is left."""
+        """Whether one more record may be written now; if so, it is deducted."""
         if not self.records_per_second:
             return True
+        # A token bucket that holds one second's worth of records.
+        # The boot-time clock, which neither steps nor stands still.
         now = system.clock()
         gained = (now - self._looked) / _SECOND * self.records_per_second
         self._left = min(self._left + gained, self.records_per_second)
@@ -63,12 +67,13 @@ class Limits:
         return True
 
     def as_environment(self) -> dict[str, str]:
-        """The environment that child processes inherit."""
+        """The environment variables through which child processes inherit the limits."""
         return {RECORDS_ENV: str(self.records_per_second), BYTES_ENV: str(self.shard_bytes)}
 
 
 def limits_of(environ: Mapping[str, str]) -> Limits:
-    """The limits that the environment sets; one that cannot be parsed is reported and ignored."""
+    """The limits set in *environ*; one that cannot be parsed is reported and ignored."""
+    # Checked one by one, so that a bad value does not disable the other limit.
     records = _limit_of(environ, RECORDS_ENV, lambda value: Limits(records_per_second=value))
     return Limits(records, _limit_of(environ, BYTES_ENV, lambda value: Limits(shard_bytes=value)))
 
@@ -76,8 +81,9 @@ def limits_of(environ: Mapping[str, str]) -> Limits:
 def _limit_of(environ: Mapping[str, str], name: str, check: Callable[[int], Limits]) -> int:
     try:
         value = int(environ.get(name) or 0)
+        # Validated by the constructor, as the arguments of `configure` are.
         check(value)
     except ValueError as error:
-        warn_once(f"{name} is not used: {error}")
+        warn_once(f"{name} is ignored: {error}")
         return 0
     return value

@@ -1,9 +1,8 @@
 """
-Finds the parts that are only named: sinks, the explainer of violations, and the platform that
-the process runs on.
+Loads the parts that are configured by name: sinks, the explainer of violations, and the platform
+that the process runs on.
 
-The only module that imports by name, so that a store which uses none of them
-imports none of them.
+The only module that imports by name, so that a store imports only those parts that it uses.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ if TYPE_CHECKING:
         """
         Receives violations and first true hits.
 
-        One that also has ``trouble(text)`` receives warnings about recording, instead of
-        the logger ``assertlib``.
+        A subscriber with a method ``trouble(text)`` also receives the warnings about recording,
+        which then are not logged.
         """
 
         def handle(self, hit: Hit) -> None:
-            """Take note of *hit*; whatever it raises is dropped."""
+            """Process *hit*; exceptions become a warning."""
 
     class Platform(Protocol):
-        """What takes the records of the wire, and decides random numbers."""
+        """Receives the records of the protocol, and supplies random numbers."""
 
         def write(self, lines: list[str]) -> None:
-            """Take *lines*."""
+            """Pass on *lines*."""
 
         def random(self) -> int:
             """A random integer of 64 bits."""
@@ -50,20 +49,22 @@ _EXTRAS = {"opentelemetry": "otel"}
 
 def load_sink(name: str) -> Subscriber:
     """
-    The sink called *name*: a module of ``assertlib.telemetry`` or a dotted
-    path, with a ``sink()`` that returns a subscriber.
+    Load the sink called *name*: a module of ``assertlib.telemetry``, or of a dotted path, whose
+    ``sink()`` returns a subscriber.
 
     Raises:
-        ImportError: There is none, or the extra it needs is not installed.
+        ImportError: There is no such module, or the extra that it needs is not installed.
     """
+    # A name without a dot is one of ours, so a sink of the store needs a package.
     path = name if "." in name else f"assertlib.telemetry.{name}"
     factory: Callable[[], Subscriber] = _attribute(path, "sink")
     return factory()
 
 
 def load_explainer() -> Explainer | None:
-    """The explainer of violations, if the tools are installed."""
+    """The explainer of violations; None if the tools are not installed."""
     try:
+        # By name, since recording may not import the evidence package, which needs the tools.
         factory: Callable[[], Explainer] = _attribute("assertlib.evidence.explanation", "explainer")
         return factory()
     except ImportError:
@@ -75,11 +76,13 @@ _platform_sought = False
 
 
 def load_platform() -> Platform | None:
-    """The platform of Antithesis, if this process runs on it."""
+    """The platform of Antithesis; None if this process does not run on it."""
     global _platform, _platform_sought
     if not _platform_sought:
+        # Set first, so that a failure is not repeated at every record.
         _platform_sought = True
         path = os.environ.get(PLATFORM_ENV) or _LIBRARY
+        # A path that was configured is loaded in any case: a typing error must cause a warning.
         if path != _LIBRARY or os.path.exists(path):
             _platform = _loaded_platform(path)
     return _platform
@@ -92,8 +95,9 @@ def _loaded_platform(path: str) -> Platform | None:
         )
         return factory(path)
     except Exception as error:
+        # Any error: the library is native code of another vendor, and the store must go on.
         interrupts.reraise(error)
-        warn_once(f"{path} is no library of Antithesis, and is not used: {error}")
+        warn_once(f"the Antithesis library {path} cannot be used: {error}")
         return None
 
 
@@ -104,8 +108,9 @@ def _attribute(module: str, name: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         if error.name == module:
-            known = "log, otel, structlog, or a module of yours as package.module"
-            raise ImportError(f"there is no sink {module!r}; there are {known}") from None
+            known = "log, otel, structlog, or your own module as package.module"
+            raise ImportError(f"unknown sink {module!r}; choose {known}") from None
+        # The module exists but needs one that is missing; for one of ours, an extra installs it.
         if not module.startswith("assertlib."):
             raise ImportError(f"{module} needs {error.name}, which is not installed") from None
         extra = _EXTRAS.get((error.name or "").partition(".")[0], "tools")

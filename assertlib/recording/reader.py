@@ -1,9 +1,9 @@
 """
-Reads what processes left in a run directory.
+Reads the shards in a run directory.
 
-A torn last line is what a killed process leaves, and is skipped; any other line that
-cannot be parsed is an error with file and line.  The prefix of a line identifies the
-record: hits are parsed on demand, for what the counters lack.
+A killed process leaves a torn last line, which is skipped; any other line that cannot be parsed is
+an error with file and line.  The prefix of a line identifies the record, so hits are parsed only on
+demand, or if the counters are incomplete.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 
 class UnreadableRunError(DataError):
-    """A file of a run is not what it should be; the text names file, line and remedy."""
+    """A file of a run is damaged or unreadable; the text names file, line and remedy."""
 
 
 class JsonFile(dict[str, object]):
-    """The JSON object in a file, with the place of its keys."""
+    """The JSON object in a file, with the lines of its keys."""
 
     def __init__(self, path: str, data: bytes, value: Record) -> None:
         super().__init__(value)
@@ -50,27 +50,27 @@ class JsonFile(dict[str, object]):
         self._data = data
 
     def error(self, key: str, problem: str) -> UnreadableRunError:
-        """The error that the value of *key* is wrong."""
+        """An error for the value of *key*, with file and line; *problem* describes it."""
         line = line_of(self._data, key)
         return UnreadableRunError(f"{self._path}:{line}: {key!r} {problem}; {_REMEDY}")
 
 
 def read_run_file(run_dir: str) -> JsonFile | None:
     """
-    The run's description; None when nobody wrote one.
+    The description of the run in *run_dir*; None if there is none.
 
     Raises:
-        UnreadableRunError: It is there but is no JSON object.
+        UnreadableRunError: It cannot be read, or is not a JSON object.
     """
     return read_json_object(os.path.join(run_dir, RUN_FILE))
 
 
 def read_json_object(path: str) -> JsonFile | None:
     """
-    The JSON object in the file at *path* of a run directory; None without such a file.
+    The JSON object in the file *path* of a run directory; None if there is no such file.
 
     Raises:
-        UnreadableRunError: It cannot be read, or is no JSON object.
+        UnreadableRunError: It cannot be read, or is not a JSON object.
     """
     try:
         data = read_found(path)
@@ -95,21 +95,23 @@ def _line_in(error: ValueError) -> int:
 
 def read_shards(run_dir: str) -> list[Shard]:
     """
-    The shards of a run, sorted by name.
+    The shards in *run_dir*, sorted by name.
 
     Raises:
-        UnreadableRunError: One of them holds a bad line that is not its last.
+        UnreadableRunError: The directory cannot be read, or a shard holds a bad line that is not
+            its torn last one.
     """
     return [read_shard(os.path.join(run_dir, name)) for name in shard_names(run_dir)]
 
 
 def shard_names(run_dir: str) -> list[str]:
     """
-    The names of the shards of a run, sorted.
+    The names of the shards in *run_dir*, sorted.
 
     Raises:
-        UnreadableRunError: There is no such directory.
+        UnreadableRunError: The directory cannot be read.
     """
+    # Counters alone are a shard, so deleting the lines hides no violation.
     try:
         names = {os.path.basename(path)[: -len(shard.SUFFIX)] for path in shard_paths(run_dir)}
         names |= {
@@ -124,18 +126,20 @@ def shard_names(run_dir: str) -> list[str]:
 
 def read_shard(path: str, loads: Loads = json.loads) -> Shard:
     """
-    Read one shard; *path* is without suffix.  Its hits are read when they are asked for.
+    Read one shard, except for its hits, which are read at the first access.
 
     Args:
-        loads: A faster reader of JSON; what it cannot read, the standard one is asked for.
+        path: Path of the shard, without suffix.
+        loads: A faster JSON parser; the standard one parses what it rejects.
 
     Raises:
-        UnreadableRunError: A line that is not its last cannot be read.
+        UnreadableRunError: A line that is not a torn last one cannot be read.
     """
     lines = path + shard.SUFFIX
     reading = Reading(Shard(os.path.basename(path), lambda: _details(lines).finish(counts)))
     declared, reading.shard.torn = _take_lines(lines, reading.takers(), _HITS, loads)
-    # Last, so that those of a living process are never behind its lines.
+    # After the lines, so that the counters of a live process never lag behind them, which would
+    # be damage.
     counts, damage = _counter_file(path + shard.COUNTS_SUFFIX)
     _join(reading, counts, damage, lambda: _details(lines), declared)
     return reading.shard
@@ -148,12 +152,15 @@ def _join(
     details: Callable[[], DetailsReading],
     declared: int,
 ) -> None:
-    """Join lines and counters; hits are parsed only where counters are incomplete."""
+    """Combine lines and counters; hits are parsed only if the counters are incomplete."""
     target = reading.shard
     target.damage = [] if counts is None else list(counts.damage)
     in_memory = damage == _IN_MEMORY
+    # Only a header that promises counters makes their absence damage: foreign shards, for
+    # example, make no promise.
     if counts is None and not in_memory and (damage or target.header.get("durable") is True):
         target.damage.append(damage or "its counters are missing")
+    # Exact counters make the hits unnecessary, which are most of the file.
     is_counted = counts is not None and counts.durable and not counts.damage
     if counts is not None and is_counted:
         target.identities = [slot[:2] for slot in counts.slots]
@@ -162,7 +169,7 @@ def _join(
 
 def guidance_of(path: str) -> dict[str, Record]:
     """
-    How close each rich assertion of the shard with the lines *path* came, by its message.
+    The last guidance record of each rich assertion, by message, in the lines at *path*.
 
     Raises:
         UnreadableRunError: A line cannot be read.
@@ -181,11 +188,18 @@ def _details(path: str) -> DetailsReading:
 def _take_lines(
     path: str, takers: Takers, passed_over: tuple[bytes, ...], loads: Loads = json.loads
 ) -> tuple[int, bool]:
-    """Hand each record to its taker; how many declare an assertion, and whether the last is torn."""
+    """
+    Pass each record to its taker, except those with a prefix in *passed_over*.
+
+    Returns:
+        How many lines declare an assertion, and whether the last line is torn.
+    """
     declared, is_torn = 0, False
     for number, text in _numbered_lines(path):
+        # Counted without parsing, so that a missing declaration can be noticed cheaply.
         declared += text.startswith(_SLOT)
-        # What is passed over must at least look whole, with no other record glued to it.
+        # A line that is passed over must at least look whole, with no other record glued to it.
+        # Anything else is parsed, so that damage is reported with its line.
         if (
             text.startswith(passed_over)
             and text.endswith(b"}}\n")
@@ -195,12 +209,13 @@ def _take_lines(
         if text.endswith(b"\n"):
             _take_line(path, number, text, takers, loads)
         else:
+            # Only the last line can lack its end.
             is_torn = True
     return declared, is_torn
 
 
 def _numbered_lines(path: str) -> Iterator[tuple[int, bytes]]:
-    """The lines of a shard from 1; none without such a file: counters alone are a shard, too."""
+    """The lines at *path* with their numbers, from 1; none if there is no such file."""
     try:
         with open_found(path, _BUFFER) as file:
             yield from enumerate(lines_in(file), 1)
@@ -229,7 +244,7 @@ def _take_record(record: object, number: int, takers: Takers) -> None:
     if not isinstance(record, dict) or not record:
         raise ValueError("not a record")
     key, body = next(iter(record.items()))
-    # A user event is none of our business, as long as it is one; there are few.
+    # User events may have any body, so only those of known records are checked.
     if key in _KEYS and not isinstance(body, dict):
         raise TypeError(f"{key} is not an object")
     if key in takers:
@@ -237,12 +252,18 @@ def _take_record(record: object, number: int, takers: Takers) -> None:
 
 
 class Follower:
-    """Reads a shard while its process writes it: at each `read`, what is new."""
+    """
+    Reads a shard while its process writes it; each `read` takes the lines that were added.
+
+    Attributes:
+        shard: The contents so far.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._offset = 0
         self._lines = 0
+        # Each line is read once, so both passes of `read_shard` take it at the same time.
         details = self._details = DetailsReading()
         self.shard = Shard(os.path.basename(path)[: -len(shard.SUFFIX)], lambda: details.details)
         self._reading = Reading(self.shard)
@@ -251,16 +272,16 @@ class Follower:
 
     def read(self) -> None:
         """
-        Take the lines that were added.
+        Take the lines that were added since the last call.
 
         Raises:
-            UnreadableRunError: One of them cannot be read.
+            UnreadableRunError: One of them cannot be read, or the file has become shorter.
         """
         try:
             with open_found(self._path) as file:
                 self._read_new(file)
         except FileNotFoundError:
-            # Counters alone are a shard, too.
+            # Counters alone are a shard; the lines may still appear.
             return
         except LongLineError as error:
             raise _bad_line(self._path, error.number, error) from None
@@ -268,6 +289,7 @@ class Follower:
             raise UnreadableRunError(f"{self._path}: {error.strerror}; {_REMEDY}") from None
 
     def _read_new(self, file: IO[bytes]) -> None:
+        # Whole lines are never taken back, so a shorter file was damaged or replaced.
         size = file.seek(0, os.SEEK_END)
         if size < self._offset:
             raise UnreadableRunError(
@@ -279,6 +301,7 @@ class Follower:
         file.seek(self._offset)
         for text in lines_in(file, self._lines):
             if not text.endswith(b"\n"):
+                # The reader may have met a write under way: the next call reads it again.
                 return
             self._declared += text.startswith(_SLOT)
             self._lines += 1
@@ -286,7 +309,7 @@ class Follower:
             _take_line(self._path, self._lines, text, self._takers)
 
     def count(self) -> None:
-        """Take the current counters."""
+        """Take the current values of the counters."""
         path = self._path[: -len(shard.SUFFIX)] + shard.COUNTS_SUFFIX
         counts, damage = _counter_file(path)
         self._details.finish(counts)
@@ -294,7 +317,7 @@ class Follower:
 
 
 def _both(first: Takers, second: Takers) -> Takers:
-    """What takes a record by each of two that want it."""
+    """The takers of both; a record that both want goes to *first*, then to *second*."""
 
     def twice(key: str) -> Callable[[Record, int], None]:
         def take(body: Record, line: int) -> None:
@@ -306,6 +329,7 @@ def _both(first: Takers, second: Takers) -> Takers:
     return {**first, **second, **{key: twice(key) for key in first.keys() & second.keys()}}
 
 
+# Prefixes, exactly as `encode.line` writes them.
 _SLOT = f'{{"{shard.SLOT}": '.encode()
 _HIT_KEYS = (ASSERT, GUIDANCE, shard.SLOT, shard.HIT)
 _OTHER_KEYS = (
@@ -327,6 +351,7 @@ _ALL_BUT_GUIDANCE = tuple(each for each in _HITS + _OTHERS if GUIDANCE.encode() 
 
 
 def _bad_line(path: str, number: int, error: Exception) -> UnreadableRunError:
+    # The text of an error may quote values of the line, which can have megabytes.
     problem = f"{type(error).__name__}: {error}"[:_LONGEST_PROBLEM]
     return UnreadableRunError(
         f"{path}:{number}: cannot be read ({problem}); only the last line of"
@@ -342,7 +367,7 @@ _IN_MEMORY = "its counts were in memory only"
 
 
 def _counter_file(path: str) -> tuple[CounterFile | None, str]:
-    """The counters at *path*, or why there are none; empty where their process had just begun."""
+    """The counters at *path*, or the damage; neither if the file is missing or just begun."""
     try:
         data = read_found(path, LARGEST_COUNTER_FILE)
     except FileNotFoundError:
@@ -354,6 +379,6 @@ def _counter_file(path: str) -> tuple[CounterFile | None, str]:
     try:
         return CounterFile(data), ""
     except ValueError as error:
-        # A process that has just begun has written its version and nothing else.
+        # A process that has just begun has written at most the first two cells.
         has_begun = not any(data) or (len(data) > _BEGUN and not any(data[_BEGUN:]))
         return None, "" if has_begun else f"its counters cannot be read: {error}"

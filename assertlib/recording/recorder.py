@@ -153,6 +153,7 @@ class Recorder:
                 session.disown()
                 return self._opened()
         if not session.is_ready:
+            # An interrupted attempt is repeated, and skips what it has put into the shard.
             session.begin()
             for (kind, message), (invariant, location) in list(self._declared.items()):
                 session.slot(kind, message, invariant, location)

@@ -1,5 +1,5 @@
 """
-The records of a shard, read back.
+The contents of a shard, as they are read back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ Record = dict[str, object]
 
 
 class SlotRecord:
-    """An assertion as a shard declares it; nameless when only its counters are left."""
+    """
+    An assertion as a shard declares it.
+
+    Attributes:
+        hash: Hash of its message, as by `counters.message_hash`; 0 if it is unknown.
+        message: Its name; None if only its counters are left.
+        invariant: Id of the invariant that it cites; None if it cites none.
+        location: Where it was declared; None if only its counters are left.
+    """
 
     __slots__ = ("hash", "invariant", "kind", "location", "message")
 
@@ -40,8 +48,10 @@ class TrialRecord:
     A trial that this shard began.
 
     Attributes:
-        begin: Nanoseconds since the epoch, for people.
-        began, ended: Readings of the boot-time clock; None where there is none.
+        begin: Nanoseconds since 1970, for display only.
+        began, ended: Readings of the boot-time clock in nanoseconds; None if unknown or still open.
+        surviving_shards: Names of the shards whose processes were alive when it ended.
+        features: Features that were enabled or disabled when it began; None if not recorded.
     """
 
     __slots__ = ("began", "begin", "ended", "features", "surviving_shards", "trial")
@@ -56,7 +66,7 @@ class TrialRecord:
 
 
 class Delta:
-    """Hits that belong to one trial, or to none, by slot."""
+    """True and false hits by slot that belong to one trial, or, if it is None, to no trial."""
 
     __slots__ = ("false", "trial", "true")
 
@@ -68,11 +78,14 @@ class Delta:
 
 class FaultRecord:
     """
-    Faults that were injected from then on.
+    The faults injected from one moment on.
 
     Attributes:
-        clock: When, by the boot-time clock; None if unknown.
-        line: Its place in the file of its process, from 1.
+        trial: Id of the open trial; None if there was none.
+        clock: That moment, in nanoseconds of the boot-time clock; None if unknown.
+        line: Number of its line in the shard, from 1.
+        active: Names of the faults.
+        breaks: Assumptions that they break.
     """
 
     __slots__ = ("active", "breaks", "clock", "line", "trial")
@@ -105,7 +118,7 @@ class ErrorRecord:
 
 
 class ProofRecord:
-    """A seeded defect was caught by an assertion, at a commit."""
+    """The catch of a seeded defect by an assertion, at a commit."""
 
     __slots__ = ("commit", "defect", "message")
 
@@ -116,7 +129,8 @@ class ProofRecord:
 
 
 def added(rows: Sequence[Sequence[int]]) -> list[int]:
-    """The rows, which may have grown from one to the next, added up."""
+    """The sum of *rows* by column; shorter rows are padded with zeros."""
+    # Padded only if needed: there may be millions of rows, and most are equally long.
     size = max((len(row) for row in rows), default=0)
     if any(len(row) != size for row in rows):
         rows = [[*row, *[0] * (size - len(row))] for row in rows]
@@ -124,16 +138,19 @@ def added(rows: Sequence[Sequence[int]]) -> list[int]:
 
 
 def _minus(whole: list[int], parts: list[int]) -> list[int]:
+    # At least zero: in a damaged shard the parts can exceed the whole.
     padded = parts + [0] * (len(whole) - len(parts))
     return [max(0, all - part) for all, part in zip(whole, padded, strict=False)]
 
 
 class Details:
     """
-    Assertions and hits of a shard, one by one.
+    The assertions and hits of a shard, one by one.
 
     Attributes:
-        guidance: The last of each rich assertion, by its message.
+        slots: The assertions by number.
+        hits: The recorded hits, in the order of their lines.
+        guidance: The last guidance record of each rich assertion, by its message.
     """
 
     def __init__(self) -> None:
@@ -144,26 +161,32 @@ class Details:
 
 class Shard:
     """
-    All that one process left.
+    Everything that one process recorded.
 
     Attributes:
-        name: ``<pid>-<token>``; evidence is idempotent by it.
-        true, false: Hits by slot, exact also after a kill.
+        name: ``<pid>-<token>``; adding a shard of the same name again changes no evidence.
+        header: Body of its header; empty if the header is missing.
+        true, false: Hits by slot, exact even after a kill.
         deltas_written: Their parts by trial, as far as the process wrote them before it ended.
-        open_trial: What the rest belongs to.
-        base: The trial the process was born in.
-        exited: Whether it came to a regular end.
-        identities: Hash of the message and code of the kind by slot, from the counters;
-            None if there are no counters.
-        clock: When the process began to record, by the boot-time clock; None if unknown.
-        clock_id: What its readings of that clock may be compared with; empty if with none.
-        damage: What is missing or contradicts itself, in words: counts are then lower bounds.
+        open_trial: Id of the trial that the rest belongs to; None if it belongs to none.
+        base: The trial that the process was started or forked in; None if there was none.
+        start: When the process began to record, in nanoseconds since 1970, for display only.
+        clock: The same in nanoseconds of the boot-time clock; None if unknown.
+        clock_id: Identifies readings of that clock that are comparable; empty if none are.
+        identities: Hash of the message and code of the kind by slot, from the counters; None if
+            they are missing or damaged.
+        damage: Files that are missing or contradict each other, as text; if there are any, counts
+            are lower bounds.
+        durable: Whether all counters were in a file.
+        exited: Whether the process ended regularly.
+        torn: Whether its last line is incomplete.
     """
 
     def __init__(self, name: str, details: Callable[[], Details] = Details) -> None:
         """
         Args:
-            details: Reads the rest, when it is asked for.
+            name: Name of the shard.
+            details: Reads its assertions and hits, at the first access.
         """
         self.name = name
         self._read_details = details
@@ -194,7 +217,8 @@ class Shard:
 
     @property
     def deltas(self) -> list[Delta]:
-        """The parts of the counts by trial, what was open at a kill included."""
+        """The hits by trial, including those of a trial that was open when the process ended."""
+        # Hits beyond the deltas that were written belong to the trial that was open at the end.
         rest = Delta(
             self.open_trial,
             _minus(self.true, added([delta.true for delta in self.deltas_written])),
@@ -208,13 +232,14 @@ class Shard:
 
     @property
     def details(self) -> Details:
+        # Most readers need the counts only, and details are most of a shard.
         if self._details is None:
             self._details = self._read_details()
         return self._details
 
     @property
     def has_details(self) -> bool:
-        """Whether anybody has asked for them."""
+        """Whether `details` have been read."""
         return self._details is not None
 
     @property

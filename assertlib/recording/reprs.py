@@ -1,5 +1,5 @@
 """
-Values as short texts, without secrets.
+Bounded texts of values, without secrets.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 REDACTED = "<redacted>"
-"""What is shown instead of a value whose name is redacted."""
+"""Replaces a value whose name is redacted."""
 
 _SECRETS = (
     "*password*",
@@ -25,9 +25,9 @@ _SECRETS = (
     "*api_key*",
     "*apikey*",
 )
-"""What is redacted of command lines even where no patterns are given."""
+"""Names whose values are redacted in command lines, even if no patterns are configured."""
 
-# Bounded, so that the time to search a text grows with its length alone.
+# Bounded, so that a search takes time linear in the length of the text.
 _NAME = r"([\w.-]{1,100})"
 _VALUE = r"(\"[^\"]*\"|'[^']*'|[^\s&]+)"
 
@@ -36,13 +36,14 @@ _redacted: re.Pattern[str] | None = None
 
 def redact(patterns: Iterable[str]) -> None:
     """
-    Show no value, from now on, that has a name like one of the *patterns*.
+    Redact the values of all names that match one of the *patterns*, which replace earlier ones.
 
-    They are those of a shell (``*password*``), in any case.
+    The patterns are those of a shell, such as ``*password*``, and ignore case.
     """
     global _redacted
     wanted = tuple(patterns)
-    # Compiled apart: both modules together cost more to import than the rest of assertlib.
+    # Compiled only if needed: importing `fnmatch` and `re` takes a quarter of the import time of
+    # assertlib.
     _redacted = _compiled(wanted) if wanted else None
 
 
@@ -54,33 +55,36 @@ def _compiled(patterns: Iterable[str]) -> re.Pattern[str]:
 
 
 def is_redacted(name: object) -> bool:
-    """Whether what has that *name* must not be shown."""
+    """Whether the value called *name* is redacted."""
     return _redacted is not None and isinstance(name, str) and _redacted.match(name) is not None
 
 
 def redacts() -> bool:
-    """Whether anything is redacted."""
+    """Whether any names are redacted."""
     return _redacted is not None
 
 
 def redacted_command(words: Sequence[str]) -> list[str]:
     """
-    The command line *words* without the values of secrets.
+    The command line *words* without secrets.
 
-    They are what follows a name that is redacted, or is that of a secret, as in ``--password x``,
-    ``--password=x``, ``PGPASSWORD=x`` or ``{"token": "x"}``, and passwords in URLs.
+    Secrets are the values of names that are redacted or listed in `_SECRETS`, as in
+    ``--password x``, ``--password=x``, ``PGPASSWORD=x`` or ``{"token": "x"}``, and passwords in
+    URLs.
     """
     import re
 
     whole = re.compile(rf"-{{0,2}}{_NAME}=")
     within = re.compile(rf"{_NAME}(\"?'?\s{{0,3}}[=:]\s{{0,3}}){_VALUE}")
     option = re.compile(rf"--{_NAME}(\s{{1,3}}){_VALUE}")
+    # Digits before a slash are the port of a URL without a password.
     url = re.compile(r"(://[^/\s:@]{0,200}:)(?!\d{1,5}/)\S{0,1000}@")
 
     def without_value(found: re.Match[str]) -> str:
         return found[0].removesuffix(found[3]) + REDACTED if _is_secret(found[1]) else found[0]
 
     def without_secrets(word: str) -> str:
+        # If the whole word is an assignment, its value may contain spaces.
         begin = whole.match(word)
         if begin is not None and _is_secret(begin[1]):
             return begin[0] + REDACTED
@@ -91,6 +95,7 @@ def redacted_command(words: Sequence[str]) -> list[str]:
     is_value = False
     for word in (each if isinstance(each, str) else bounded_repr(each) for each in words):
         shown.append(REDACTED if is_value else without_secrets(word))
+        # The value of an option may be the next word, which is never taken for an option itself.
         is_option = word.startswith("-") and "=" not in word
         is_value = is_option and not is_value and _is_secret(word.lstrip("-"))
     return shown
@@ -105,7 +110,7 @@ def _is_secret(name: str) -> bool:
 
 
 def bounded_repr(value: object, limit: int = 200) -> str:
-    """``repr`` that never raises and is at most *limit* characters long."""
+    """The ``repr`` of *value* in at most *limit* printable characters; errors become a text."""
     shortener = _Repr()
     shortener.maxstring = shortener.maxother = shortener.maxlong = limit
     shortener.maxdict = shortener.maxlist = shortener.maxtuple = shortener.maxset = 20
@@ -119,12 +124,12 @@ def bounded_repr(value: object, limit: int = 200) -> str:
 
 
 def _printable(text: str) -> str:
-    """*text* in one line, and without what a terminal would obey."""
+    """*text* on one line, with control characters escaped."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 class _Repr(reprlib.Repr):
-    """Also bounds dataclasses and named tuples, and redacts by the names of fields and keys."""
+    """Also bounds dataclasses and named tuples, and redacts the values of fields and keys."""
 
     def repr_dict(self, x: dict[object, object], level: int) -> str:
         if level <= 0:
@@ -145,7 +150,7 @@ class _Repr(reprlib.Repr):
         return f"{type(x).__qualname__}({', '.join(pieces)})"
 
     def _own(self, x: object) -> str:
-        # As in `reprlib`, which would also drop the exception of a signal handler.
+        # A copy of `Repr.repr_instance`, which would also drop the exception of a signal handler.
         try:
             text = repr(x)
         except Exception as error:
@@ -162,12 +167,13 @@ class _Repr(reprlib.Repr):
 
 
 def _fields(value: object) -> list[str] | None:
-    """The fields that the ``repr`` of a dataclass or named tuple shows, if it is one's own."""
+    """The fields in the generated ``repr`` of a dataclass or named tuple; None for other values."""
     cls = type(value)
     own = vars(cls).get("__repr__")
     fields = vars(cls).get("__dataclass_fields__")
     if isinstance(fields, dict) and hasattr(own, "__wrapped__"):
-        # What `dataclasses` makes is wrapped; what a class writes itself is not.
+        # The method that `dataclasses` generates is wrapped (``recursive_repr``); one that a class
+        # defines is not, and is called instead, since it may hide fields.
         return [name for name, field in fields.items() if field.repr]
     names = vars(cls).get("_fields")
     if issubclass(cls, tuple) and isinstance(names, tuple) and own is not None:

@@ -187,7 +187,7 @@ class Session:
             system.makedirs(self._run_dir, directory_mode())
         except OSError as error:
             self._warn_of(error)
-        # A process of `assertlib exec` is no recorder, but holds a lock on the file of its facts.
+        # A process of `assertlib exec` writes no shard, but keeps the file of its facts locked.
         outputs = os.path.join(self._run_dir, OUTPUTS)
         self._live = [LiveShards(self._run_dir, self.name), LiveShards(outputs, suffix=KNOWN)]
 
@@ -341,7 +341,7 @@ class Session:
             # A signal handler may have declared it meanwhile: the first slot wins, and the other
             # stays all zeros, which readers accept.
             slot = self.slots.setdefault((kind, message), slot)
-        # Not empty either if an earlier attempt was interrupted; naming a slot can be repeated.
+        # An interrupted attempt leaves its lines here as well; naming a slot may be repeated.
         if slot.declaration:
             self.counters.name_slot(slot.number, message_hash(message), kind.code)
             self.write(slot.declaration, is_news=True, must=True)

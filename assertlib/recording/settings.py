@@ -29,27 +29,30 @@ SHARED_ENV = "ASSERTLIB_SHARED"
 
 
 def mode_of(environ: Mapping[str, str]) -> str:
-    """The mode that is asked for."""
+    """The mode set in *environ*; an unknown one is reported, and replaced by ``record``."""
     mode = environ.get(MODE_ENV) or RECORD
     if mode in MODES:
         return mode
-    warn_once(f"{MODE_ENV}={mode!r} is no mode, recording; choose from {', '.join(MODES)}")
+    # Not an error, and not ``off``: a typing error must neither stop the store nor lose violations.
+    warn_once(f"{MODE_ENV}={mode!r} is not a mode; recording (choose from {', '.join(MODES)})")
     return RECORD
 
 
 def sinks_of(environ: Mapping[str, str]) -> list[str]:
-    """The names of the sinks that are asked for."""
+    """The names of the sinks set in *environ*; the log by default."""
+    # Set but empty means no sinks, unlike unset.
     names = split_list(environ.get(SINKS_ENV, "log"))
     return [*names, "otel"] if wants_otel(environ) and "otel" not in names else names
 
 
 def wants_otel(environ: Mapping[str, str]) -> bool:
-    """Whether the SDK of OpenTelemetry is to be set up by us."""
+    """Whether *environ* asks assertlib to set up the OpenTelemetry SDK."""
     return environ.get(OTEL_ENV) not in (None, "", "0")
 
 
 def working_directory() -> str:
-    """The working directory, ``/`` where it has been removed."""
+    """The working directory; ``/`` if it has been removed."""
+    # A store in a directory that was removed must still start and record.
     try:
         return system.getcwd()
     except OSError:
@@ -57,18 +60,20 @@ def working_directory() -> str:
 
 
 def absolute(path: str | None) -> str | None:
-    """*path* as it is seen from here, wherever the process goes later."""
+    """*path* relative to the current working directory, as an absolute path."""
+    # A daemon changes its working directory later.
     return None if path is None else os.path.join(working_directory(), path)
 
 
 def split_list(text: str) -> list[str]:
-    """The parts of a list with commas."""
+    """The parts of a comma-separated list."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def parse_features(text: str) -> dict[str, bool]:
-    """Read ``watch=on,auth=off``; a name alone means on."""
+    """Parse *text* such as ``watch=on,auth=off``; a name alone means on."""
     features = {}
+    # Anything but a clear "off" counts as on: an assertion is dormant only if its feature is off.
     for word in text.split(","):
         name, _, value = word.strip().partition("=")
         if name:
@@ -82,10 +87,10 @@ def is_shared() -> bool:
 
 
 def file_mode() -> int:
-    """The permissions of files in run directories, before the umask."""
+    """Permissions of files in run directories, before the umask."""
     return 0o666 if is_shared() else 0o600
 
 
 def directory_mode() -> int:
-    """The permissions of run directories, before the umask."""
+    """Permissions of run directories, before the umask."""
     return 0o777 if is_shared() else 0o700

@@ -1,8 +1,8 @@
 """
-The file one process leaves in a run directory: whole lines, or nothing.
+The file that one process writes into a run directory: whole lines, or nothing.
 
-Each record is one ``pwrite``, so that what was written survives a SIGKILL
-and a reader never meets half a record but at the very end.
+Each record is one ``pwrite``, so it survives a SIGKILL once it is written, and half a record can
+only be the last line of the file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SCHEMA = 2
 SUFFIX = ".jsonl"
 COUNTS_SUFFIX = ".counts"
 
-# Keys of assertlib's own records: user events to every other reader.
+# Keys of assertlib's own records, which are user events to all other readers.
 HEADER = "assertlib_shard"
 SLOT = "assertlib_slot"
 HIT = "assertlib_hit"
@@ -40,16 +40,17 @@ class ShardWriter:
     Appends lines to one file and never raises.
 
     Lines are taken from the caller in one step and written at a fixed offset.  A write that is
-    interrupted after that step is repeated by whatever writes next, with the same bytes at the
-    same place, so that nothing is lost and nothing stands there twice.
+    interrupted after that step is repeated by the next one, with the same bytes at the same
+    offset, so no line is lost and none is written twice.
     """
 
     def __init__(self, path: str, descriptors: list[int], process: int) -> None:
         """
         Args:
-            process: Which process it is to be made in.
-            descriptors: Where its descriptor is kept until it is closed.  It outlives a writer
-                whose making is interrupted, whose lock would pass for a live process.
+            path: The file to create.
+            descriptors: Holds its descriptor until it is closed, even if the constructor is
+                interrupted: its lock would otherwise make the shard look alive.
+            process: Id of the process that may create it; a child forked in between may not.
 
         Raises:
             OSError: The file cannot be created.
@@ -61,11 +62,11 @@ class ShardWriter:
         self._under_way = b""
         self._is_torn = False
         self._spacious_until = 0
-        # The name appears only once the lock is held, so that whoever sees the
-        # file can infer from the lock whether its process lives.
+        # The file gets its name only once the lock is held, so that a reader who finds it can infer
+        # from the lock whether its process is alive.
         hidden = f"{path}.new"
         with suppress(FileNotFoundError):
-            # Of an attempt that was interrupted.
+            # Left by an attempt that was interrupted.
             system.unlink(hidden)
         system.create_into(descriptors, hidden, os.O_WRONLY, file_mode(), process)
         self._fd = descriptors[-1]
@@ -75,7 +76,7 @@ class ShardWriter:
             self._identity = status.st_dev, status.st_ino
             self._rename(hidden, path)
         except OSError:
-            # A child that was forked in the middle leaves the file to its parent.
+            # A child that was forked in between leaves the file to its parent.
             if system.getpid() == process:
                 system.close(self._fd)
                 descriptors.remove(self._fd)
@@ -87,34 +88,34 @@ class ShardWriter:
         try:
             system.rename(hidden, path)
         except FileNotFoundError:
-            # A child that was forked in the middle may have renamed it.
+            # A child that was forked in between may have renamed it already.
             status = system.stat(path)
             if (status.st_dev, status.st_ino) != self._identity:
                 raise
 
     def write(self, lines: list[str]) -> bool:
-        """Append whole *lines* and empty the list; False when they cannot all be written."""
+        """Append whole *lines* and empty the list; False if they cannot all be written."""
         self._finish()
         data = "".join(lines).encode("ascii", "backslashreplace")
-        # One line: from here on they are written, whatever interrupts.
+        # One line: from here on the lines are written, whatever interrupts.
         lines[:], self._under_way = (), data
         return self._finish()
 
     def _finish(self) -> bool:
-        """Write what was taken; False if it cannot be written."""
+        """Write the lines that were taken; False if they cannot be written."""
         data, start = self._under_way, self._end
         if not data:
             return True
-        # Whoever daemonises closes all descriptors, and the number may be a file of the
-        # store's by now.
+        # A daemon may have closed all descriptors, and the number may be a file of the store's by
+        # now.
         is_own = self._identity is not None and identity_of(self._fd) == self._identity
         written = self._put(data, start) if is_own else 0
-        # A signal handler may have written meanwhile, and finished this write.
+        # A signal handler that wrote meanwhile has finished this write, and moved the end itself.
         if self._under_way is data: self._end, self._under_way = start + written, b""  # fmt: skip  # noqa: E701
         return written == len(data)
 
     def _put(self, data: bytes, start: int) -> int:
-        """Write all or nothing; returns how many bytes."""
+        """Write all of *data* or nothing; returns the number of bytes written."""
         if self._is_torn and not self._cut_back(start):
             return 0
         try:
@@ -127,7 +128,7 @@ class ShardWriter:
         return 0
 
     def has_space(self, size: int) -> bool:
-        """Whether the file system has *size* bytes left; asked again when a quarter is used."""
+        """Whether the file system has *size* bytes left; checked again when a quarter is used."""
         if self._end + size <= self._spacious_until:
             return True
         try:
@@ -144,7 +145,7 @@ class ShardWriter:
         return self._end
 
     def _cut_back(self, end: int) -> bool:
-        """Take half a line away; until that works, nothing may be written behind it."""
+        """Cut off half a line; until that succeeds, nothing may be written behind it."""
         try:
             system.ftruncate(self._fd, end)
         except OSError:
@@ -153,12 +154,12 @@ class ShardWriter:
         return True
 
     def close(self) -> None:
-        """Give the descriptor, and with it the lock, back."""
+        """Close the descriptor, which releases the lock."""
         if self._fd in self._descriptors:
             close_own(self._fd, self._identity)
             self._descriptors.remove(self._fd)
-        # What a fork interrupted in the middle goes on in the child, with a number that may be
-        # another file's by then.
+        # In a child, a write that the fork interrupted goes on, and by then the number may be that
+        # of another file.
         self._fd = -1
 
 
@@ -172,13 +173,13 @@ def identity_of(fd: int) -> tuple[int, int] | None:
 
 
 def close_own(fd: int, identity: tuple[int, int] | None) -> None:
-    """Close *fd* unless it is no longer the file it was."""
+    """Close *fd* unless it refers to another file than *identity* by now."""
     if identity is not None and identity_of(fd) == identity:
         system.close(fd)
 
 
 def is_alive(path: str) -> bool:
-    """Whether the process that writes the shard at *path* still runs."""
+    """Whether the process that writes the file at *path* is alive, which it shows by a lock."""
     try:
         fd = system.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:

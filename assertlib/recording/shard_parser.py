@@ -1,8 +1,8 @@
 """
-Takes the records of a shard, one after the other.
+Parses the records of a shard, one after the other.
 
-What every reader needs of a shard is little: its header, trials, deltas and faults.  The rest,
-its hits with their details, is most of the file, and is taken only where somebody asks for it.
+All readers need the header, trials, deltas and faults of a shard, which are a small part of it.
+Its hits with their details are most of the file, and are parsed in a second pass, on demand.
 
 Over 500 lines, since both passes check their fields with the functions at the end.
 """
@@ -40,24 +40,30 @@ if TYPE_CHECKING:
     from ..model import Kind
 
     Takers = Mapping[str, Callable[[Record, int], None]]
-    """What takes each kind of record, given its body and the number of its line."""
+    """By key of a record, the function that takes its body and the number of its line."""
 
 ASSERT = "antithesis_assert"
 GUIDANCE = "antithesis_guidance"
 
 
 class DetailsReading:
-    """One pass over the lines of assertions and their hits."""
+    """
+    A pass over the assertions and their hits.
+
+    Attributes:
+        details: The result so far.
+    """
 
     def __init__(self) -> None:
         self.details = Details()
+        # A record of ours completes the record of the protocol on the line before it.
         self._last_assert: Record = {}
         self._by_name: dict[str, SlotRecord] = {}
         self._numbered: dict[int, SlotRecord] = {}
         self._numbers: dict[str, int] = {}
 
     def takers(self) -> Takers:
-        """What takes each kind of record."""
+        """The functions that take the records of this pass."""
         return {
             ASSERT: self._take_assert,
             GUIDANCE: self._take_guidance,
@@ -70,6 +76,7 @@ class DetailsReading:
         self._last_assert = body
 
     def _take_slot(self, body: Record, _: int) -> None:
+        # Evidence identifies assertions by this hash, so an altered line must not pass.
         hashed, message = _hash(body["hash"]), _str(body["id"])
         if hashed != message_hash(message):
             raise ValueError(f"{body['hash']} is not the hash of {message[:_SHOWN]!r}")
@@ -91,11 +98,11 @@ class DetailsReading:
             raise ValueError(f"unknown display_type {self._last_assert['display_type']!r}")
         message = _str(body["id"])
         if self._last_assert.get("id") != message:
-            # Both are one write.
+            # Both are written at once, so nothing can come in between.
             raise ValueError("the assertion that was hit is not on the line before")
         number, slot = _slot(body["slot"]), self._by_name.get(f"{kind.name} {message}")
         if slot is None:
-            # Its declaration was lost, on a full disk.
+            # Its declaration was lost on a full disk; the hash 0 marks it as unknown.
             slot = SlotRecord(kind, 0, message)
             self._numbered[number] = slot
             self._by_name[f"{kind.name} {message}"] = slot
@@ -123,11 +130,18 @@ class DetailsReading:
         )
 
     def _take_guidance(self, body: Record, _: int) -> None:
+        # With ``hit`` false it is the declaration, which has no data.
         if _bool(body["hit"]):
             self.details.guidance[_str(body["id"])] = body
 
     def finish(self, counts: CounterFile | None) -> Details:
-        """Number the slots; one whose line is missing has only its counters."""
+        """
+        Number the slots, and return the result.
+
+        Args:
+            counts: The counters; None if they are missing.  A slot that is only in them has no
+                message.
+        """
         counted = [] if counts is None else counts.slots
         size = max(len(counted), max(self._numbered, default=-1) + 1)
         self.details.slots = []
@@ -138,7 +152,8 @@ class DetailsReading:
         return self.details
 
     def count_at_least(self, true: list[int], false: list[int]) -> None:
-        """Make the counters, which were lost, those of the hits."""
+        """Raise the counts in *true* and *false* to those that the records of hits contain."""
+        # Each record has the count of its outcome at that time.
         for hit in self.details.hits:
             number = self._numbers[f"{hit.kind.name} {hit.message}"]
             counted = true if hit.condition else false
@@ -147,10 +162,16 @@ class DetailsReading:
 
 
 class Reading:
-    """One pass over all other lines."""
+    """
+    A pass over all lines except those of hits.
+
+    Attributes:
+        shard: The result, complete after `finish`.
+    """
 
     def __init__(self, target: Shard) -> None:
         self.shard = target
+        # `_rest` is the trial of the hits behind the last delta, if a record has determined it.
         self._open: list[str] = []
         self._in_memory: tuple[Sequence[int], Sequence[int]] | None = None
         self._has_left = False
@@ -158,7 +179,7 @@ class Reading:
         self._violations: dict[int, int] = {}
 
     def takers(self) -> Takers:
-        """What takes each kind of record."""
+        """The functions that take the records of this pass."""
         return {
             shard.HEADER: self._take_header,
             shard.TRIAL: self._take_trial,
@@ -173,10 +194,12 @@ class Reading:
         }
 
     def _take_header(self, body: Record, _: int) -> None:
+        # First, since another schema may have other fields.
         if _int(body["schema"]) != shard.SCHEMA:
             raise ValueError(
                 f"shard of schema {body['schema']}, this assertlib reads {shard.SCHEMA}: update it"
             )
+        # The whole header is kept, so fields that are only used later are checked here.
         for name in ("run", "commit"):
             _optional(body.get(name))
         _bool(body.get("durable", False))
@@ -196,16 +219,19 @@ class Reading:
             features = body.get("features")
             record = TrialRecord(trials.from_dict(body), time, _optional_time(body["clock"]))
             record.features = None if features is None else _features(features)
+            # Bounded, since a damaged shard may begin trials without ending any.
             if len(self._open) == MOST_NESTED:
                 raise ValueError(f"trials nest more than {MOST_NESTED:,} levels deep")
             self.shard.trials[identifier] = record
             self._open.append(identifier)
         elif state == "left":
+            # A forked child left a trial of its parent, which it does not end.
             self._rest = _optional(body["around"])
             self._has_left = True
         elif state != "end":
             raise ValueError(f"unknown state {state!r}")
         elif identifier in self._open:
+            # Trials inside it were left open, for example by threads, and end with it.
             record = self.shard.trials[identifier]
             record.ended = _optional_time(body["clock"])
             record.surviving_shards = frozenset(_strs(body["surviving_shards"]))
@@ -249,12 +275,12 @@ class Reading:
         )
 
     def _take_limit(self, _: Record, __: int) -> None:
-        """Of what was counted later, nobody knows the trial."""
+        """Attribute later hits to no trial: their deltas are not written any more."""
         self._rest, self._has_left = None, True
         self._open.clear()
 
     def _take_violation(self, body: Record, _: int) -> None:
-        """Count the violations that have records, whatever the counters hold."""
+        """Count the violations that have records, to compare them with the counters."""
         slot, count = _slot(body["slot"]), _count(body["count"])
         self._violations[slot] = max(count, self._violations.get(slot, 0))
 
@@ -263,6 +289,7 @@ class Reading:
         self.shard.error_count = _count(body["troubles"])
         self.shard.truncated_details = _count(body["truncated"])
         self.shard.dropped_records = _count(body.get("dropped", 0))
+        # Only a process that counted in memory writes its counts here.
         if "true" in body:
             self._in_memory = (_counts(body["true"]), _counts(body["false"]))
         self.shard.exited = True
@@ -276,15 +303,16 @@ class Reading:
         in_memory: bool,
     ) -> None:
         """
-        Join lines and counters, and give the rest to the trial that was open.
+        Combine lines and counters, and attribute the remaining hits to the trial that was open.
 
-        Of counters and records that contradict each other the stricter holds, and the
-        contradiction is damage.
+        If counters and records contradict each other, the stricter applies, and the contradiction
+        is damage.
 
         Args:
-            details: Reads the hits, where the counters are incomplete.
-            declared: How many assertions the lines declare.
-            in_memory: Whether no counter could be put into a file.
+            counts: The counters; None if they are missing or unreadable.
+            details: The hits, if the counters are incomplete; None if they are complete.
+            declared: Number of assertions that the lines declare.
+            in_memory: Whether the process could keep no counter in a file.
         """
         target = self.shard
         if counts is not None and details is None:
@@ -293,24 +321,28 @@ class Reading:
             self._add_up(counts)
         if details is not None:
             details.count_at_least(target.true, target.false)
+        # Counters in memory are expected to lack what was counted after the file was full.
         if counts is not None and counts.durable:
             self._compare(counts, declared)
+        # After all sources are combined, since sums of deltas can exceed any counter.
         self._bound()
         was_in_memory = (
             in_memory
             or target.header.get("durable") is False
             or (counts is not None and not counts.durable)
         )
+        # The line of a regular exit holds such counts; after a kill they are lost.
         if was_in_memory and self._in_memory is None:
             target.damage.append("its counts were in memory only, and were never written")
         open_trial = self._open[-1] if self._open else None
         if open_trial is None:
             born_in = None if target.base is None else target.base.id
+            # None is a valid `_rest`: the child has left all trials.
             open_trial = self._rest if self._has_left else born_in
         target.open_trial = open_trial
 
     def _bound(self) -> None:
-        """Trials that add up to more than a counter holds are damage."""
+        """Cap counts at the largest that a counter can hold; more is damage."""
         target = self.shard
         if max((*target.true, *target.false), default=0) > MOST_COUNT:
             target.damage.append(f"its trials count more than {MOST_COUNT:,} hits")
@@ -318,8 +350,10 @@ class Reading:
             target.false = [min(count, MOST_COUNT) for count in target.false]
 
     def _compare(self, counts: CounterFile, declared: int) -> None:
-        """Hold the counters against the lines."""
+        """Compare the counters with the lines; the larger count applies."""
         target = self.shard
+        # A slot is named before its declaration is written, so more lines are damage; fewer can be
+        # a kill or a full disk.
         if declared > counts.named:
             target.damage.append(
                 f"its lines declare {declared} assertions, its counters {counts.named}"
@@ -340,9 +374,10 @@ class Reading:
             target.true += [0] * (len(target.false) - len(target.true))
 
     def _take_counts(self, counts: CounterFile) -> None:
-        """The counters are complete."""
+        """Take the counts from the counter file."""
         target = self.shard
         target.durable = True
+        # The line of the exit may be missing, or older than the counters: they go on after it.
         target.lost_records = max(target.lost_records, counts.lost_records)
         target.error_count = max(target.error_count, counts.troubles)
         target.truncated_details = max(target.truncated_details, counts.truncated_details)
@@ -351,7 +386,7 @@ class Reading:
         target.false = [slot[3] for slot in counts.slots]
 
     def _add_up(self, counts: CounterFile | None) -> None:
-        """Counters that are damaged, or not durable, are at least those of the lines."""
+        """Take lower bounds from all sources, since the counters are incomplete or missing."""
         target = self.shard
         if counts is not None:
             self._take_counts(counts)
@@ -366,7 +401,8 @@ class Reading:
 
 
 def _exceeds(written: Sequence[int], counted: Sequence[int]) -> bool:
-    """Whether anything is more often in *written* than in *counted*."""
+    """Whether a count in *written* exceeds the one in *counted*."""
+    # `map` stops at the shorter row, which counts as padded with zeros.
     return any(map(gt, written, counted)) or any(written[len(counted) :])
 
 
@@ -377,14 +413,14 @@ def _larger(left: Sequence[int], right: Sequence[int]) -> list[int]:
 
 
 MOST_NESTED = 1_000
-"""Trials that are open at once; the recorder's own nest a few levels deep."""
+"""Largest number of open trials; real ones nest a few levels deep."""
 
 _MOST_LINES = 1 << 31
 _SHOWN = 60
 
 
 def _wrong(wanted: str, value: object) -> TypeError:
-    return TypeError(f"{wanted} was expected, not {repr(value)[:_SHOWN]}")
+    return TypeError(f"expected {wanted}, not {repr(value)[:_SHOWN]}")
 
 
 def _str(value: object) -> str:
@@ -400,6 +436,7 @@ def _bool(value: object) -> bool:
 
 
 def _int(value: object) -> int:
+    # Not `isinstance`: JSON's true and false are integers to Python.
     if type(value) is not int:
         raise _wrong("an integer", value)
     return value
@@ -408,7 +445,7 @@ def _int(value: object) -> int:
 def _number(value: object, most: int) -> int:
     number = _int(value)
     if not 0 <= number <= most:
-        raise ValueError(f"{str(number)[:_SHOWN]} is not from 0 to {most}")
+        raise ValueError(f"{str(number)[:_SHOWN]} is not between 0 and {most}")
     return number
 
 
@@ -430,6 +467,7 @@ def _optional_time(value: object) -> int | None:
 
 def _hash(value: object) -> int:
     text = _str(value)
+    # `int` alone would accept signs, spaces and underscores.
     if len(text) != _HASH_DIGITS or not _HEXADECIMAL.issuperset(text):
         raise _wrong(f"{_HASH_DIGITS} hexadecimal digits", value)
     return int(text, 16)
@@ -450,7 +488,8 @@ def _counts(value: object) -> Sequence[int]:
     counts = _list(value)
     if len(counts) > MOST_SLOTS:
         raise ValueError(f"counts of more than {MOST_SLOTS:,} assertions")
-    # Counts of one trial are mostly small, and there may be millions of them.
+    # The counts of one trial are mostly below 256, and there may be millions of trials: such a row
+    # takes a byte per assertion.  The types are checked first, since `bytes` accepts booleans.
     if _JUST_INTEGERS.issuperset(map(type, counts)):
         with suppress(ValueError):
             return bytes(counts)

@@ -1,12 +1,12 @@
 """
-The operating system as it was when assertlib was imported.
+The functions of the operating system as they were when assertlib was imported.
 
 Tests of a store patch ``open``, ``os.*`` and ``time.*``; pyfakefs and freezegun also replace every
-module and function that a module holds as a global.  Recording, and whatever reads while a test
-runs, therefore calls the attributes of one class, which no patch reaches.
+module and function that a module holds as a global.  Recording, and everything that reads while a
+test runs, therefore calls the attributes of one class, which no patch reaches.
 
-The clock that decides an order is the boot-time clock: it neither steps nor stands still, and all
-processes of one boot share it.  The wall clock is for people.
+Order is decided by the boot-time clock: it neither steps nor stands still, and all processes of one
+boot share it.  The wall clock is only displayed.
 """
 
 from __future__ import annotations
@@ -22,17 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO, Any
 
+# Only Linux has CLOCK_BOOTTIME; elsewhere the time that the machine is suspended is missing.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _TIME_NAMESPACE = "/proc/self/ns/time"
 
 
+# Without the call, counters are kept in memory, as on a file system that cannot allocate.
 def _not_supported(*_: object) -> None:
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 class system:
-    """The functions that recording needs."""
+    """The functions that recording calls."""
 
     _open_file: Callable[..., Any] = staticmethod(open)
     open = staticmethod(os.open)
@@ -64,46 +66,51 @@ class system:
     @staticmethod
     def create_into(descriptors: list[int], path: str, flags: int, mode: int, process: int) -> None:
         """
-        Create the file at *path*, and append its descriptor to *descriptors*.
+        Create a file, and append its descriptor to a list.
 
-        That happens in one C call, so that no signal handler can raise between the two and leak
-        the descriptor.
+        Both happen in one C call, so that no signal handler can raise in between and leak the
+        descriptor.
 
         Args:
-            process: Of which process it is; nothing is created in a child that was forked in the
-                middle.
+            descriptors: Receives the descriptor.
+            path: The file to create.
+            flags: Access mode; those for creating a new file are added.
+            mode: Permissions before the umask.
+            process: Id of the process that may create the file.
 
         Raises:
-            OSError: It cannot be created, or exists.
+            OSError: The file exists or cannot be created, or this process is a child that was
+                forked in between.
         """
         flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         before = len(descriptors)
-        # One line, for forks.
+        # One line: no fork can come between the test of the process and the creation.
         if system.getpid() == process: descriptors.extend(map(system.open, (path,), (flags,), (mode,)))  # fmt: skip  # noqa: E701
         if len(descriptors) == before:
             raise OSError(errno.ECHILD, f"the file is to be made by process {process}", path)
 
     @staticmethod
     def clock() -> int:
-        """Nanoseconds since boot, suspension included; comparable where `clock_id` is the same."""
+        """Nanoseconds since boot, suspension included; comparable if `clock_id` is the same."""
         return system._gettime(_CLOCK)
 
     @staticmethod
     def clock_id() -> str:
         """
-        What the readings of `clock` in this process may be compared with: boot and time namespace.
+        Boot and time namespace, which identify the readings that `clock` is comparable with.
 
-        Empty where the kernel names neither; then no order across processes is known.
+        Empty if the kernel does not provide them; the order across processes is unknown then.
         """
         try:
             return f"{system.read_text(_BOOT_ID).strip()} {system.readlink(_TIME_NAMESPACE)}"
         except (OSError, ValueError):
+            # Without /proc, or without time namespaces, which came with Linux 5.6.
             return ""
 
     @staticmethod
     def open_binary(path: str, buffering: int = -1) -> IO[bytes]:
         """
-        Open the file at *path* to read bytes.
+        Open the file at *path* for reading bytes, with *buffering* as for `open`.
 
         Raises:
             OSError: It cannot be read.
@@ -127,23 +134,27 @@ class system:
     @staticmethod
     def makedirs(path: str, mode: int = 0o777) -> None:
         """
-        Make the directory *path* and those above it; one that exists is left alone.
+        Create the directory *path* and those above it; an existing one is left alone.
 
         Args:
-            mode: Permissions of *path* before the umask, not of those above it.
+            path: The directory to create.
+            mode: Permissions of *path* before the umask; those above it get the default.
 
         Raises:
-            OSError: It cannot be made.
+            OSError: It cannot be created.
         """
+        # Not `os.makedirs`: its parts call functions of `os` and `os.path`, which may be patched.
         try:
             system.mkdir(path, mode)
         except FileNotFoundError:
+            # The recursion accepts a parent that another process creates meanwhile.
             parent = os.path.dirname(path)
             if parent == path:
                 raise
             system.makedirs(parent)
             system.mkdir(path, mode)
         except OSError as error:
+            # EEXIST also for a file of that name: opening the shard in it then fails.
             if error.errno not in (errno.EEXIST, errno.EISDIR):
                 raise
 
@@ -153,5 +164,6 @@ class system:
         try:
             system.stat(path)
         except (OSError, ValueError):
+            # A ValueError: the path holds a null character.
             return False
         return True

@@ -1,5 +1,5 @@
 """
-What a replay token looks like: it is copied into a shell, so nothing else is shown as one.
+The syntax of replay tokens.  They are copied into a shell, so no other text is displayed as one.
 """
 
 from __future__ import annotations
@@ -7,7 +7,9 @@ from __future__ import annotations
 import re
 
 TAPE_TOKEN = re.compile(r"t1-[0-9a-f]{10}")
-"""The name of a tape."""
+"""Token of a tape, which is also its name."""
+
+# MODULE:NAME@SEED,key=value,…  A dash in front would make it an option of a command.
 
 _SEED_TOKEN = re.compile(
     r"(?!-)[A-Za-z0-9_./-]+:[A-Za-z0-9_.]+@-?[0-9]+(,[a-z]+=[A-Za-z0-9_.+-]+)*"
@@ -15,7 +17,7 @@ _SEED_TOKEN = re.compile(
 
 
 def is_token(text: object) -> bool:
-    """Whether *text* is the name of a tape, or the token of a seed, of harmless characters alone."""
+    """Whether *text* is the token of a tape or of a seed, which hold harmless characters only."""
     return isinstance(text, str) and any(
         pattern.fullmatch(text) for pattern in (TAPE_TOKEN, _SEED_TOKEN)
     )

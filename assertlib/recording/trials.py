@@ -1,8 +1,8 @@
 """
 Trials: the units of evidence inside a run.
 
-A trial is process-wide and nests; the inner one gets the hits.  Processes
-started inside one inherit it through the environment.
+A trial is process-wide.  Trials nest, and the innermost one receives the hits.  Processes that are
+started inside a trial inherit it through the environment.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ ENVIRONMENT = "ASSERTLIB_TRIAL"
 
 SEED_RANDOM, SET, GUIDED = "seed-random", "set", "guided"
 EXPECTS_VIOLATION = "expects-violation"
-"""Sampler of a trial in which the assertion that its population names is broken on purpose."""
+"""Sampler of a trial that violates, on purpose, the assertion that its population names."""
 
 
 class Trial:
     """
-    One trial as this process knows it.
+    A trial.
 
     Attributes:
         id: Its name, unique in the run.
-        population: What it is a sample of: target, configuration, faults.
-        seed: What its randomness was made from.
-        sampler: ``seed-random`` if seeds are drawn blindly, so that rates mean
-            something; ``set`` for tests and examples; ``guided`` for a search.
-        parent: Id of the trial around it.
-        owner: Name of the shard of the process that began it.
+        population: The population that it is a sample of: target, configuration, faults; None if
+            it belongs to none.
+        seed: Seed of its randomness; None if it has none.
+        sampler: ``seed-random`` if seeds are drawn at random, so that rates are meaningful;
+            ``set`` for tests and examples; ``guided`` for a search.
+        parent: Id of the trial around it; None for an outermost trial.
+        owner: Name of the shard of the process that began it; None before it is recorded.
     """
 
     __slots__ = ("id", "owner", "parent", "population", "sampler", "seed")
@@ -47,16 +48,18 @@ class Trial:
         self.id = id
         self.population = population
         self.seed = seed
+        # A seed alone implies that it was drawn at random; a search passes its own sampler.
         self.sampler = sampler or (SET if seed is None else SEED_RANDOM)
         self.parent = parent
         self.owner = owner
 
     def expects_violation_of(self, message: str) -> bool:
-        """Whether a violation of *message* in this trial is on purpose."""
+        """Whether a violation of *message* in this trial is intended."""
         return self.sampler == EXPECTS_VIOLATION and self.population == message
 
     def as_dict(self) -> dict[str, object]:
         """Plain data for the shard and for the environment of children."""
+        # The slots are the format: a renamed attribute would break shards of earlier versions.
         return {name: getattr(self, name) for name in self.__slots__}
 
     def __repr__(self) -> str:
@@ -65,11 +68,12 @@ class Trial:
 
 def from_dict(data: Mapping[str, object]) -> Trial:
     """
-    Read what `Trial.as_dict` wrote.
+    Restore a trial from the *data* of `Trial.as_dict`.
 
     Raises:
-        ValueError: It was not written by it.
+        ValueError: A field is missing or has the wrong type.
     """
+    # Every field is checked, since the data may come from another machine or the environment.
     identifier, seed = data.get("id"), data.get("seed")
     if not isinstance(identifier, str):
         raise ValueError(f"the id of a trial must be a string, not {repr(identifier)[:_SHOWN]}")
@@ -96,7 +100,8 @@ def _text(data: Mapping[str, object], name: str) -> str | None:
 
 
 def ancestry(trial: str | None, known: Mapping[str, Trial]) -> Iterator[Trial]:
-    """*trial* and the trials around it, from the inside out; each once, whatever they claim."""
+    """*trial* and the trials around it that are *known*, from the inside out."""
+    # Each of them once: the parents in a damaged shard may form a cycle.
     seen: set[str] = set()
     while trial is not None and trial in known and trial not in seen:
         seen.add(trial)
@@ -105,15 +110,17 @@ def ancestry(trial: str | None, known: Mapping[str, Trial]) -> Iterator[Trial]:
 
 
 def from_environment(value: str | None) -> Trial | None:
-    """The trial this process was started in; None if there is none, or it can't be read."""
+    """The trial in *value*, which this process was started in; None if it cannot be read."""
     if not value:
         return None
+    # Not at import: stores that start outside of a trial load faster without it.
     import json
 
     try:
         data = json.loads(value)
         return from_dict(data) if isinstance(data, dict) else None
     except ValueError:
+        # Any process above this one may have set the variable: a bad value must not stop the store.
         return None
 
 
@@ -122,3 +129,9 @@ def to_environment(trial: Trial) -> str:
     import json
 
     return json.dumps(trial.as_dict())
+
+
+def describe(trial: str, seed: int | None) -> str:
+    """The name of *trial*, with its *seed* unless the name ends with it."""
+    is_named = seed is None or trial.endswith(f" {seed}")
+    return trial if is_named else f"{trial} (seed {seed})"

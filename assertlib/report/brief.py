@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from ..catalog.model import Invariant
 from ..evidence.summary import AssertionResult, InvariantResult, Summary
 from ..evidence.text import counted, one_line, percent
 from ..evidence.verdicts import Level, Verdict
@@ -36,8 +37,8 @@ LINES, LINES_WITH_VIOLATION = 24, 50
 MOST_GAPS = 8
 MOST_VIOLATIONS = 3
 """Violations that are shown with their values; the others are counted."""
-_VIOLATION_LINES = 4
-"""Lines that each fact about a violation may take."""
+_FACT_LINES, _VIOLATION_LINES = 4, 28
+"""Lines that a fact about a violation may take, and all violations after the first one."""
 _MOST_FINDINGS = 3
 _GAP_LINES = 2
 """Lines that one gap may take; the rest of its text is left to the full report."""
@@ -107,22 +108,34 @@ def _header(summary: Summary, width: int) -> Iterator[str]:
 # -- violations ----------------------------------------------------------------
 
 
-def _violations(summary: Summary, violated: Sequence[Item], width: int) -> Iterator[str]:
-    statements = {
-        result.entry.id: result.entry.invariant.statement for result in summary.invariants
-    }
+def _violations(summary: Summary, violated: Sequence[Item], width: int) -> list[str]:
+    entries = {result.entry.id: result.entry.invariant for result in summary.invariants}
+    lines: list[str] = []
+    shown = 0
     for item in violated[:MOST_VIOLATIONS]:
-        yield ""
-        yield f"{item.label:<9} {item.subject}"
-        statement = statements.get(invariant_and_clause(item.subject)[0], "")
-        more = [item.text, *item.more, f"must hold: {statement}" if statement else ""]
-        for text in filter(None, more):
-            # Their parts stand three spaces apart: a command to copy must not be wrapped.
-            rows = _packed(text.split("   "), "   ", width, _INDENT)
-            yield from islice(rows, _VIOLATION_LINES)
-    if len(violated) > MOST_VIOLATIONS:
-        yield ""
-        yield f"{counted(len(violated) - MOST_VIOLATIONS, 'more violation')}; -v shows all"
+        known = entries.get(invariant_and_clause(item.subject)[0])
+        block = list(_violation(item, known, width, is_first=not shown))
+        if shown and len(lines) + len(block) > _VIOLATION_LINES:
+            break
+        lines += block
+        shown += 1
+    if len(violated) > shown:
+        lines += ["", f"{counted(len(violated) - shown, 'more violation')}; -v shows all"]
+    return lines
+
+
+def _violation(item: Item, known: Invariant | None, width: int, *, is_first: bool) -> Iterator[str]:
+    yield ""
+    yield f"{item.label:<9} {item.subject}"
+    facts = [item.text, *item.more]
+    if known is not None:
+        facts.append(f"must hold: {known.statement}")
+    if known is not None and is_first:
+        facts.append(f"why it matters: {known.why}")
+    for fact in facts:
+        # The parts of a fact stand three spaces apart: a command to copy must not be wrapped.
+        parts = fact.replace("\n", " ").split("   ")
+        yield from islice(_packed(parts, "   ", width, _INDENT), _FACT_LINES)
 
 
 # -- gaps ------------------------------------------------------------------------
@@ -185,9 +198,10 @@ def _gap(
 
 
 def _facts(result: AssertionResult) -> list[str]:
-    facts = [] if not result.hits else [f"{result.shown(result.hits)} evaluations"]
+    facts = [f"evaluated {result.shown(result.hits)}×"] if result.hits else []
     if result.antecedent is not None:
-        facts = [f"antecedent evaluated {sum(result.antecedent):,}×"]
+        evaluated = sum(result.antecedent)
+        facts = [f"antecedent evaluated {evaluated:,}×" if evaluated else "never evaluated"]
     facts += [
         f"at most {percent(bound)} of trials" + (f" of {name}" if name else "")
         for name, bound in informative(result.rate_bounds)

@@ -19,7 +19,7 @@ from ..evidence.summary import (
 from ..evidence.text import counted, one_line, percent
 from ..evidence.verdicts import Level, Verdict
 from ..model import REACHABLE, SOMETIMES, Kind
-from ..recording.trials import SEED_RANDOM
+from ..recording.trials import SEED_RANDOM, describe
 
 _DETAILS_LIMIT = 160
 _INFORMATIVE = 0.5
@@ -184,8 +184,7 @@ def _example(result: AssertionResult) -> Iterator[str]:
     if result.replay:
         parts.append(f"replay: assertlib sim replay {result.replay}")
     elif hit.trial is not None:
-        seed = "" if hit.seed is None else f" (seed {hit.seed})"
-        parts.append(f"trial: {hit.trial}{seed}")
+        parts.append(f"trial: {describe(hit.trial, hit.seed)}")
     yield "   ".join(part for part in parts if part)
 
 
@@ -247,8 +246,10 @@ def _shortfall(result: AssertionResult) -> str:
     if result.verdict in (Verdict.INCONCLUSIVE, Verdict.DORMANT):
         return f"is {result.verdict.value}, evaluated {result.shown(result.hits)}×"
     if result.antecedent is not None:
-        held, failed = result.antecedent
-        return f"antecedent evaluated {held + failed:,}×, never true"
+        evaluated = sum(result.antecedent)
+        if not evaluated:
+            return "antecedent never evaluated"
+        return f"antecedent evaluated {evaluated:,}×, never true"
     if not result.hits:
         return "never reached"
     if result.kind is SOMETIMES and not result.true:

@@ -13,6 +13,8 @@ from ..errors import UsageError
 from ..history.requests import Delivery, Request, Response, Watch
 
 
+# A type of its own, so that an unknown outcome is the default: a false claim that a request had no
+# effect makes a correct store fail.
 class NotAppliedError(Exception):
     """
     The request had no effect and never will.
@@ -130,7 +132,7 @@ class Store(ABC):
 
     @abstractmethod
     def command(self, member: Member, members: Sequence[Member]) -> list[str]:
-        """Return the command line that starts *member* of *members*, initially and after a crash."""
+        """Return the command line that starts *member* of *members*, also after a crash."""
 
     @abstractmethod
     async def connect(self, member: Member) -> Connection:

@@ -1,9 +1,9 @@
 """
-A campaign: rounds of traffic, each with a fault, until time is up or replicas differ.
+A campaign: rounds of traffic, each with one fault, until time is up or replicas differ.
 
-    warm up → fault → recover → quiesce → compare replicas → find out what is not known
+    warm up → fault → recover → quiesce → compare replicas → read unknown revisions
 
-This module does not judge: all events are written to the journal, which can be judged at once or
+This module does not judge.  All events are written to the journal, which can be judged at once or
 later, even if the campaign was killed.
 """
 
@@ -31,10 +31,13 @@ from .testbed import Capability, Testbed
 from .traffic import FREE, Profile, Session, Shared
 
 WARM_UP = 0.6
+"""Average seconds of traffic before a fault, in which the load is measured."""
 AFTER_FAULT = 0.5
+"""Seconds of traffic after the members have recovered."""
 WATCH_FOR = 1.0
+"""Seconds after which a watch is closed and replaced by another one."""
 QUIET_FOR = 5.0
-"""Seconds without a change after which members that differ are taken to do so for good."""
+"""Seconds without a change after which members that differ are assumed never to converge."""
 _AFTER_ERROR = 0.1
 _POLL = 0.05
 EVERYTHING = Range("\0", NO_END)
@@ -43,11 +46,15 @@ EVERYTHING = Range("\0", NO_END)
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    What to do.
+    The parameters of a campaign.
 
     Attributes:
-        seconds: Duration; the current round is always completed.
-        seed: Seed of all choices; timing and scheduling are not reproducible.
+        store: The adapter of the store.
+        nodes: Number of members.
+        faults: The kinds of faults to inject, one in each round; empty for none.
+        profile: The traffic of the clients.
+        seconds: Duration in seconds; the current round is always completed.
+        seed: Seed of all random choices; timing and scheduling are not reproducible.
         left_out: Requested faults that cannot be injected here, with the reasons.
     """
 
@@ -61,12 +68,14 @@ class Plan:
 
     @property
     def capabilities(self) -> set[Capability]:
-        """What has to be around the cluster."""
+        """The capabilities of the testbed that the faults require."""
         return {fault.capability for fault in self.faults if fault.capability is not None}
 
     def about(self) -> dict[str, str | int | float]:
-        """The plan in words, for the header of the history."""
+        """Return the parameters for the header of the history."""
         version = self.store.version()
+        # Faults that were left out stay in the list: validation does not pass a campaign in
+        # which a requested fault never had an effect.
         asked = [*(fault.name for fault in self.faults), *self.left_out]
         return {
             "store": f"{self.store.name} {version}".strip(),
@@ -80,7 +89,14 @@ class Plan:
 
 @dataclass(slots=True)
 class Progress:
-    """Progress of a campaign, for display."""
+    """
+    The progress of a campaign, for display.
+
+    Attributes:
+        operations: Number of responses that clients have received.
+        rounds: Number of rounds that have begun.
+        report: Called with each line of progress.
+    """
 
     operations: int = 0
     rounds: int = 0
@@ -96,15 +112,20 @@ class _Pace:
 
     async def turn(self) -> None:
         now = time.monotonic()
+        # Turns missed during an outage are not made up for, so recovery brings no burst of
+        # requests.  Nothing is awaited before the update, so no two clients get the same turn.
         self._next = max(self._next + self._step, now)
         await asyncio.sleep(self._next - now)
 
 
 class Campaign:
     """
-    One campaign; *directory* gets everything needed to judge it afterwards.
+    One campaign.
 
     Args:
+        plan: Its parameters.
+        directory: Receives everything needed to judge the campaign afterwards: the history, the
+            logs of the members, and their data.
         progress: Updated while the campaign runs.
     """
 
@@ -113,7 +134,8 @@ class Campaign:
         self._directory = directory
         self._progress = progress
         self._rng = random.Random(plan.seed)
-        # A separate generator: the scheduler decides when clients draw from it.
+        # The order in which clients draw depends on the scheduler.  Their generator is separate,
+        # so the sequence of faults and members depends on the seed alone.
         self._shared = Shared(random.Random(self._rng.getrandbits(32)))
         self._groups = 0
         self._due: list[FaultKind] = []
@@ -123,7 +145,9 @@ class Campaign:
         Run the campaign.
 
         Raises:
-            ClusterError: The cluster did not start, or a fault could not be injected.
+            ClusterError: The cluster did not start, a failpoint could not be enabled, or the
+                testbed could not be set up or removed.
+            AdapterError: The adapter returned something that is not a response.
         """
         plan = self._plan
         header = Header(plan.store.model, plan.about(), time.time())
@@ -146,17 +170,19 @@ class Campaign:
                     completed = await self._rounds()
             except (GofailError, HarnessError) as error:
                 raise ClusterError(str(error)) from None
+            # Only a history with this note counts as a full run, so it is written after the
+            # testbed is gone: a campaign that could not clean up raises instead.
             if completed:
                 self._journal.note("end")
 
     def _remove_leftovers(self) -> None:
-        """Remove leftovers of killed campaigns."""
+        """Remove leftovers of killed campaigns, and report them."""
         for text in sweep():
             self._journal.note("leftovers", text=text)
             self._progress.report(text)
 
     async def _rounds(self) -> bool:
-        """Run all rounds; return False if the harness failed and the store cannot be judged."""
+        """Run all rounds; return False if the harness failed, so the store cannot be judged."""
         plan = self._plan
         ends = time.monotonic() + plan.seconds
         await self._set_up()
@@ -187,6 +213,8 @@ class Campaign:
                 self._progress.rounds += 1
                 await self._round(clients, sessions)
                 agree = await self._compare()
+                # Check before the result is used: a member that restarted without its disk finds
+                # an empty directory, and differs for that reason.
                 self._testbed.check()
                 if not agree:
                     self._progress.report("replicas differ: ending the campaign")
@@ -194,7 +222,8 @@ class Campaign:
         except ClusterError as error:
             # Raise HarnessError first: a store cannot serve without its disk or network.
             self._testbed.check()
-            # The cluster has served clients before, so the fault caused this.
+            # `Cluster.start` has succeeded, so this is no mistake in the setup: the store did not
+            # survive a fault, which validation reports as a failure of recovery.
             self._journal.note("not recovered", error=str(error)[:2000])
             self._progress.report(f"ending the campaign: {error}")
 
@@ -203,7 +232,8 @@ class Campaign:
         return [members[number % len(members)] for number in range(count)]
 
     async def _set_up(self) -> None:
-        """Verify that the store is empty, and write the data that the traffic needs."""
+        """Show that the store is empty, and write the data that the traffic needs."""
+        # Validation accepts a history only if some read found the store at revision 1.
         client = Client("setup", self._plan.store, self._cluster.members[0], self._journal)
         session = Session(self._shared, self._rng, self._plan.profile.keys)
         first = [EVERYTHING] if self._plan.store.model == "etcd" else []
@@ -224,33 +254,39 @@ class Campaign:
             asyncio.create_task(self._watch(f"w{number}", member))
             for number, member in enumerate(self._spread(self._plan.profile.watchers))
         ]
-        disturbing = asyncio.create_task(self._disturb())
+        injection = asyncio.create_task(self._inject_fault())
         try:
-            # A client whose adapter fails is not replaced.
-            await asyncio.wait([disturbing, *workers], return_when=asyncio.FIRST_COMPLETED)
+            # Workers run until they are stopped, so one that is done has raised: an error of the
+            # adapter, which would recur with every request, ends the campaign at once.
+            await asyncio.wait([injection, *workers], return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # Workers finish their current request instead of being cancelled, which would leave
+            # its outcome unknown.
             stop.set()
-            if not disturbing.done():
-                disturbing.cancel()
+            if not injection.done():
+                injection.cancel()
             for watcher in watchers:
                 watcher.cancel()
-            ends = await asyncio.gather(disturbing, *workers, *watchers, return_exceptions=True)
+            ends = await asyncio.gather(injection, *workers, *watchers, return_exceptions=True)
         for end in ends:
+            # CancelledError is not an Exception: tasks that were cancelled here have not failed.
             if isinstance(end, Exception):
                 raise end
 
-    async def _disturb(self) -> None:
+    async def _inject_fault(self) -> None:
         before, began = self._progress.operations, time.monotonic()
         await asyncio.sleep(WARM_UP * self._rng.uniform(0.8, 1.2))
         rate = (self._progress.operations - before) / (time.monotonic() - began)
         self._journal.note("load", rate=rate, needed=self._plan.profile.needed)
+        # A member that exited by itself has to be reported before a fault restarts it.
         self._cluster.check_alive()
         if self._plan.faults:
             kind = self._next_kind()
             self._progress.report(f"round {self._progress.rounds}: {rate:,.0f} ops/s, {kind.name}")
             fault = await kind.inject(self._testbed)
-            self._progress.report(_in_words(fault))
+            self._progress.report(_describe(fault))
             await self._cluster.ready()
+            # Without an effect there was nothing to recover from.
             if fault.effect:
                 self._journal.note("recovered", fault=fault.name)
         else:
@@ -258,7 +294,7 @@ class Campaign:
         await asyncio.sleep(AFTER_FAULT)
 
     def _next_kind(self) -> FaultKind:
-        """Every kind once in random order before any repeats."""
+        """Return the next kind of fault: each once, in random order, before any repeats."""
         if not self._due:
             self._due = self._rng.sample(self._plan.faults, len(self._plan.faults))
         return self._due.pop()
@@ -271,11 +307,12 @@ class Campaign:
             await pace.turn()
             request = profile.next(session)
             if isinstance(request, Watch):
-                await self._look(client, request)
+                await self._watch_briefly(client, request)
                 continue
             response = await client.do(request)
             session.learn(request, response)
             if response is None:
+                # Planned requests build on the effect of this one, which is now uncertain.
                 session.plan.clear()
                 await asyncio.sleep(_AFTER_ERROR)
             else:
@@ -286,13 +323,13 @@ class Campaign:
         client = Client(name, self._plan.store, member, self._journal)
         try:
             while True:
-                await self._look(client, self._plan.profile.watch(self._shared))
+                await self._watch_briefly(client, self._plan.profile.watch(self._shared))
                 await asyncio.sleep(_AFTER_ERROR)
         finally:
             await client.close()
 
-    async def _look(self, client: Client, request: Watch) -> None:
-        """Watch for a while."""
+    async def _watch_briefly(self, client: Client, request: Watch) -> None:
+        """Watch for `WATCH_FOR` seconds, or until the watch ends."""
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_FOR):
                 async for _ in client.watch(request):
@@ -301,7 +338,11 @@ class Campaign:
     # -- between rounds -----------------------------------------------------------------------
 
     async def _compare(self) -> bool:
-        """Record revision and hash of all members; return False if they differ."""
+        """
+        Record revision and hash of all members; return False if they differ.
+
+        Called between rounds, while no client sends requests.
+        """
         self._cluster.check_alive()
         await self._cluster.ready()
         connections = {
@@ -325,19 +366,20 @@ class Campaign:
                         )
                     )
             await self._read_everywhere()
-            await self._find_out(*next(iter(connections.items())), statuses)
+            await self._read_unknown_revisions(*next(iter(connections.items())), statuses)
         finally:
             for connection in connections.values():
                 await connection.close()
         return len({(each.revision, each.compacted, each.hash) for each in statuses.values()}) == 1
 
     async def _agreed(self, connections: dict[str, Connection]) -> dict[str, Status]:
-        """What the members say once they are at one revision, or no longer move."""
+        """Return the states of the members once they agree on a revision or no longer change."""
         last: dict[str, int | None] = {}
         since = time.monotonic()
         while True:
             statuses = await _statuses(connections)
             revisions = {name: status.revision for name, status in statuses.items()}
+            # A member that did not respond may be behind, so all responses are required.
             if len(revisions) == len(connections) and len(set(revisions.values())) == 1:
                 return statuses
             if revisions != last:
@@ -346,15 +388,18 @@ class Campaign:
                 return statuses
             await asyncio.sleep(_POLL)
 
-    async def _find_out(
+    async def _read_unknown_revisions(
         self, member: str, connection: Connection, statuses: dict[str, Status]
     ) -> None:
-        """Read what was changed by revisions that no answer spoke of."""
+        """Read the changes of revisions that no response has reported."""
+        # The lowest revision of all: *member* may be one that is behind, and cannot be read at a
+        # revision that it has not reached.
         revisions = [each.revision for each in statuses.values() if each.revision is not None]
         newest = min(revisions, default=1)
         for revision in range(self._shared.settled + 1, newest + 1):
             if revision not in self._shared.known:
                 events = await _changes_at(connection, revision)
+                # `settled` stays, so the next comparison tries the same revisions again.
                 if events is None:
                     return
                 self._journal.write(Found(self._journal.now(), revision, events, member))
@@ -362,7 +407,7 @@ class Campaign:
         self._shared.settled = newest
 
     async def _read_everywhere(self) -> None:
-        """A last read through each member, on which all have to agree."""
+        """Read through each member; one order of operations has to explain all the responses."""
         if self._plan.store.model != "etcd":
             return
         for member in self._cluster.members:
@@ -371,8 +416,8 @@ class Campaign:
             await client.close()
 
 
-def _in_words(fault: Fault) -> str:
-    """The effect of *fault*."""
+def _describe(fault: Fault) -> str:
+    """Describe *fault* and its effect."""
     struck = f"{fault.name} of {', '.join(fault.targets)}"
     if fault.effect:
         return f"{struck} ({fault.measured}: {fault.effect:,})"
@@ -389,7 +434,7 @@ async def _statuses(connections: dict[str, Connection]) -> dict[str, Status]:
 
 
 async def _changes_at(connection: Connection, revision: int) -> tuple[Event, ...] | None:
-    """What *revision* changed, read from the store; None if it cannot be read."""
+    """Return the changes of *revision*, read from the store; None if it cannot be read."""
     before, after = await _all_at(connection, revision - 1), await _all_at(connection, revision)
     if before is None or after is None:
         return None
@@ -407,6 +452,7 @@ async def _changes_at(connection: Connection, revision: int) -> tuple[Event, ...
 
 
 async def _all_at(connection: Connection, revision: int) -> dict[str, KeyValue] | None:
+    # Sent without a `Client`, so these reads are not operations of the history.
     try:
         async with asyncio.timeout(5):
             answer = await connection.do(Range(EVERYTHING.key, NO_END, revision=revision))

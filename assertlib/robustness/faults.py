@@ -1,9 +1,9 @@
 """
-Faults: how they are injected into members and undone, and how their effect is measured.
+Faults: their injection into members, their end, and the measurement of their effect.
 
-A fault can miss: the sockets may belong to another process, members may bypass the proxy, or may
-exchange nothing while it lasts.  So each kind measures its effect, and a fault without effect does
-not count as evidence.
+A fault can miss: the sockets may belong to another process, or members may bypass the proxy or
+exchange nothing while it lasts.  Each kind therefore measures its effect, and a fault without
+effect is not evidence.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Effect(NamedTuple):
 
     Attributes:
         amount: Size of the effect; 0 for none.
-        measured: The quantity that was counted, or why there was no effect.
+        measured: The quantity that was measured, or why there was no effect.
     """
 
     amount: int
@@ -42,9 +42,11 @@ class FaultKind(ABC):
     A kind of fault.
 
     Attributes:
+        name: Its name on the command line and in histories.
+        about: Its description in ``assertlib robustness list``.
         breaks: IDs of the assumptions it breaks, as in the catalog.
         needs: Minimum number of members.
-        capability: The capability of the testbed that it requires.
+        capability: The capability of the testbed that it requires; None if every testbed will do.
     """
 
     name: str
@@ -55,14 +57,21 @@ class FaultKind(ABC):
 
     async def inject(self, testbed: Testbed) -> Fault:
         """
-        Strike some members and recover, with both in the journal; returns the record of the end.
+        Inject the fault into some members of *testbed* and undo it, with a record of both.
+
+        Returns:
+            The record of its end, with the measured effect.
 
         Raises:
-            HarnessError: What the fault needs around the cluster is gone.
+            HarnessError: A part of the testbed that the fault needs is gone.
+            ClusterError: A member cannot be started again.
+            GofailError: A failpoint cannot be enabled or disabled.
         """
         members = self.members(testbed)
         names = tuple(member.name for member in members)
+        # Recorded first: nothing that the fault causes may precede its beginning in the history.
         testbed.journal.fault_begins(self.name, names, self.breaks)
+        # An interruption or an error leaves an effect of 0, so the fault does not count.
         effect = INTERRUPTED
         try:
             effect = await self.strike(testbed, members)
@@ -71,12 +80,17 @@ class FaultKind(ABC):
         return ended
 
     def members(self, testbed: Testbed) -> list[Member]:
-        """The members to strike."""
+        """Choose the members of *testbed* that the fault affects; by default one at random."""
         return testbed.some()
 
     @abstractmethod
     async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
-        """Let it happen to *members*, and take it back."""
+        """
+        Inject the fault into *members* of *testbed*, undo it, and return the measured effect.
+
+        Raises:
+            HarnessError: A part of the testbed that the fault needs is gone.
+        """
 
 
 def _killed(count: int) -> Effect:
@@ -84,7 +98,7 @@ def _killed(count: int) -> Effect:
 
 
 class Kill(FaultKind):
-    """A member crashes and restarts; data held by the kernel survive."""
+    """A member crashes and restarts; data in the page cache survive."""
 
     name = "kill"
     about = "kill -9 one member, and start it again"
@@ -93,6 +107,7 @@ class Kill(FaultKind):
         (member,) = members
         process = testbed.cluster.process(member)
         killed = process.kill()
+        # An outage of random length, in which requests of clients fail to reach the member.
         await asyncio.sleep(testbed.rng.uniform(0.0, 0.5))
         process.start()
         return _killed(killed)
@@ -109,9 +124,12 @@ class KillAll(FaultKind):
         return testbed.some(len(testbed.cluster.members))
 
     async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
+        """Kill all *members* of *testbed*, and then start them again."""
+        # All are dead before the first one starts, so no member carries state over in memory.
         killed = [testbed.cluster.process(member).kill() for member in members]
         for member in members:
             testbed.cluster.process(member).start()
+        # If one of them was not running, this was not a crash of all members.
         return _killed(sum(killed) if all(killed) else 0)
 
 
@@ -127,32 +145,48 @@ class Pause(FaultKind):
         process.pause()
         try:
             await asyncio.sleep(testbed.rng.uniform(1.0, 3.0))
+            # Measured at the end: processes that were continued from outside show up as running.
             count, running = len(process.pids()), sorted(process.running())
         finally:
             process.resume()
+        # A member that runs in part may still have served clients.
         if running:
             return Effect(0, f"processes {running} did not stop")
         return Effect(count, "processes stopped" if count else "no process was alive")
 
 
 class NetworkFault(FaultKind):
-    """The links between one member and the others are degraded for a while."""
+    """
+    The links between one member and the others are degraded for a while.
+
+    Attributes:
+        seconds: Bounds of its duration, in seconds.
+        rule: The rule in force while it lasts.
+        done: Its effect on bytes, as a past participle.
+    """
 
     needs = 2
     capability = Capability.NETWORK
     seconds = (1.0, 3.0)
     rule = CUT
     done = "held up"
-    """What happens to bytes, in the past tense."""
 
     def ways(self, name: str, others: Sequence[str], rng: random.Random) -> list[Way]:
-        """Which ways are bad, if it hits the member *name*: to it and from it."""
+        """
+        Return the ways that are degraded.
+
+        Args:
+            name: The affected member.
+            others: All other members.
+            rng: Source of random choices, for faults of one direction.
+        """
         return _both_ways(name, others)
 
     async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
         assert testbed.network is not None
         (member,) = members
         ways = self.ways(member.name, _others(testbed, member), testbed.rng)
+        # The counters run for the whole campaign, so the effect is a difference.
         size, waiting = _affected(testbed.network, ways)
         await testbed.network.set(ways, self.rule)
         try:
@@ -162,13 +196,14 @@ class NetworkFault(FaultKind):
         now_size, now_waiting = _affected(testbed.network, ways)
         if now_size > size:
             return Effect(now_size - size, f"bytes {self.done}")
+        # Without open connections a cut holds up no bytes, but new connections have to wait.
         if now_waiting > waiting:
             return Effect(now_waiting - waiting, "connections held up")
         return Effect(0, testbed.network.why_idle(ways))
 
 
 def _affected(network: Network, ways: Sequence[Way]) -> tuple[int, int]:
-    """Bytes and connections, since the campaign began."""
+    """Return the bytes and new connections affected on *ways* since the campaign began."""
     return sum(network.affected[way] for way in ways), sum(network.waiting[way] for way in ways)
 
 
@@ -181,7 +216,7 @@ def _both_ways(name: str, others: Sequence[str]) -> list[Way]:
 
 
 class Partition(NetworkFault):
-    """A member is cut off; clients still reach it."""
+    """A member is cut off from the others; clients still reach it."""
 
     name = "partition"
     about = "cut one member off from the others for 1 to 3 seconds"
@@ -194,6 +229,7 @@ class OneWay(NetworkFault):
     about = "cut one direction between one member and the others for 1 to 3 seconds"
 
     def ways(self, name: str, others: Sequence[str], rng: random.Random) -> list[Way]:
+        """Choose with *rng* either the ways from *name* to *others* or those back."""
         if rng.random() < 0.5:
             return [(name, other) for other in others]
         return [(other, name) for other in others]
@@ -203,13 +239,17 @@ class Blackhole(NetworkFault):
     """Traffic to and from a member is dropped; its connections break when the fault ends."""
 
     name = "blackhole"
-    about = "lose all bytes between one member and the others for 1 to 3 seconds"
+    about = "drop all bytes between one member and the others for 1 to 3 seconds"
     rule = BLACKHOLE
     done = "lost"
 
 
 class Delay(NetworkFault):
-    """Source: etcd tests/robustness/failpoint/network.go, 75 ms ± 50 ms."""
+    """
+    Traffic to and from a member is delayed.
+
+    Source: etcd tests/robustness/failpoint/network.go, 75 ms ± 50 ms.
+    """
 
     name = "delay"
     about = "delay all bytes between one member and the others by 25 to 125 ms"
@@ -218,16 +258,20 @@ class Delay(NetworkFault):
 
 
 class Loss(NetworkFault):
-    """Source: etcd tests/robustness/failpoint/network.go, half of the packets."""
+    """
+    Packets to and from a member are lost, and arrive late after a retransmission.
+
+    Source: etcd tests/robustness/failpoint/network.go, half of the packets.
+    """
 
     name = "loss"
-    about = "lose half of the packets between one member and the others: they come late"
+    about = "lose half of the packets between one member and the others: they arrive late"
     rule = Rule(loss=0.5)
     done = "sent again"
 
 
 class Reset(FaultKind):
-    """All connections of a member with the others break; it can reconnect at once."""
+    """All connections between a member and the others break; it can reconnect at once."""
 
     name = "reset"
     about = "break all connections between one member and the others"
@@ -237,6 +281,7 @@ class Reset(FaultKind):
     async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
         assert testbed.network is not None
         (member,) = members
+        # Over at once: no rule is set, so nothing has to be undone.
         broken = testbed.network.reset(member.name)
         if broken:
             return Effect(broken, "connections broken")
@@ -246,7 +291,7 @@ class Reset(FaultKind):
 
 
 class Isolate(FaultKind):
-    """Like a partition, but without a proxy between the members."""
+    """A member is cut off by the packet filter, without a proxy between the members."""
 
     name = "isolate"
     about = "as root: cut one member off by its user, without a proxy, for 1 to 3 seconds"
@@ -257,9 +302,11 @@ class Isolate(FaultKind):
         assert testbed.filter is not None
         (member,) = members
         try:
+            # Inside the try block: if a later cut fails, the earlier ones have to be healed.
             for other in _others(testbed, member):
                 testbed.filter.cut(member.name, other)
             await asyncio.sleep(testbed.rng.uniform(1.0, 3.0))
+            # The counters belong to the rules, and healing removes the rules.
             dropped = testbed.filter.dropped()
         finally:
             testbed.filter.heal()
@@ -267,16 +314,23 @@ class Isolate(FaultKind):
 
 
 class PowerCut(FaultKind):
-    """A member crashes and loses unsynced data; synced data survive."""
+    """
+    A member crashes and loses unsynced data.
+
+    Synced data survive, so it breaks no assumption of the catalog.
+    """
 
     name = "power-cut"
-    about = "cut the power of one member: all that it has not synced is gone (needs FUSE)"
+    about = "cut the power of one member: all unsynced data are lost (needs FUSE)"
     capability = Capability.DISK
 
     async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
-        # A disk that vanished before would be mounted again by the cut.
+        """Kill *members* of *testbed*, discard their unsynced data, and start them again."""
+        # The cut mounts the disk again, which would conceal that it had vanished before.
         testbed.check()
+        # Processes have to be dead when the power goes: a live one would see errors of its disk.
         killed = [testbed.cluster.process(member).kill() for member in members]
+        # A store that keeps its data elsewhere loses nothing by the cut.
         unused = [each.name for each in members if testbed.disks[each.name].is_empty]
         for member in members:
             testbed.disks[member.name].cut()
@@ -301,8 +355,11 @@ class Failpoint(FaultKind):
     A failpoint of a Go program fires on one member.
 
     Args:
-        point: Its name, or the end of it.
+        point: Name of the failpoint, with or without its package.
         text: Its action, as gofail terms.
+
+    Raises:
+        ValueError: *text* is not valid.
     """
 
     capability = Capability.FAILPOINTS
@@ -317,8 +374,11 @@ class Failpoint(FaultKind):
         (member,) = members
         process = testbed.cluster.process(member)
         points = Failpoints(f"127.0.0.1:{member.failpoints}")
+        # In threads: the clients run in this event loop, and must not stop while a member is slow
+        # to respond or to exit.
         name = await asyncio.to_thread(self._full_name, points)
         await asyncio.to_thread(points.enable, name, self._text)
+        # With the process its count is gone; the exit itself is the effect.
         if await asyncio.to_thread(process.ends, FIRES_WITHIN):
             process.start()
             return Effect(1, "process ended")
@@ -327,10 +387,11 @@ class Failpoint(FaultKind):
         return effect
 
     def _full_name(self, points: Failpoints) -> str:
-        """Failpoints of older programs are called by package and name."""
+        """Complete the name: in programs built with an older gofail, it includes the package."""
         for name in points.names():
             if name == self._point or name.endswith(f"/{self._point}"):
                 return name
+        # `Failpoints.enable` rejects an unknown name, and lists the names that exist.
         return self._point
 
 
@@ -343,9 +404,10 @@ def _hits(points: Failpoints, name: str) -> Effect:
 
 
 FIRES_WITHIN = 3.0
-"""Seconds in which a failpoint has to end its process, if it is going to."""
+"""Seconds that a failpoint is enabled, unless it ends its process."""
 _GOFAIL = "gofail:"
 
+# Without failpoints, whose names depend on the program.
 FAULTS: dict[str, FaultKind] = {
     fault.name: fault
     for fault in (
@@ -367,16 +429,17 @@ FAULTS: dict[str, FaultKind] = {
 
 def faults_named(names: Sequence[str]) -> list[FaultKind]:
     """
-    The faults called *names*.
+    Return the faults called *names*.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: A name is unknown, or its gofail terms are not valid.
     """
     return [_fault_named(name) for name in names]
 
 
 def _fault_named(name: str) -> FaultKind:
     if name.startswith(_GOFAIL):
+        # At the first equals sign: a text in the terms may contain further ones.
         point, _, text = name.removeprefix(_GOFAIL).partition("=")
         return Failpoint(point, text)
     if name not in FAULTS:

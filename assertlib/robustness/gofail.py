@@ -2,8 +2,8 @@
 Failpoints: places in a Go program built with gofail at which a sleep, a panic or another return
 value can be injected.
 
-The program has to be started with ``GOFAIL_HTTP=127.0.0.1:<port>``; all
-requests here go to that address.  Failpoints stay enabled as long as the process runs.
+The program has to be started with ``GOFAIL_HTTP=127.0.0.1:<port>``, the address that receives all
+requests made here.  Failpoints stay enabled until they are disabled or their process ends.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from ..errors import AssertlibError
 
 WITHIN = 5.0
-"""Seconds in which the program has to answer."""
+"""Seconds within which the program has to respond."""
 
 _MODE = re.compile(r"(?P<probability>\d+\.\d*)%|(?P<count>\d+)\*")
 _ACTION = re.compile(r"off|return|sleep|panic|break|print")
-# What gofail takes back for the length of a value is the length of what it read, so a number
-# has to be in its shortest form and a text without escapes.
+# gofail advances by the length of the value that it has parsed, not of the text.  Only a number in
+# its shortest form and a string without escapes have the same length as their text.
 _VALUE = re.compile(r'\((?P<value>|0|-?[1-9]\d{0,17}|"[^"\\\n]*"|true|false)\)')
 _DURATION = re.compile(r'[0-9]+|"[-+]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+)"')
 
@@ -35,16 +35,16 @@ class GofailError(AssertlibError):
 
 def terms(text: str) -> str:
     """
-    *text*, if a failpoint can be enabled with it.
+    Return *text* unchanged if it consists of valid terms.
 
-    Terms are joined by ``->``; the first whose mode allows it is run.  A term is a mode, or
-    several, or none: ``3*`` for so many hits, ``40.0%`` for that probability; an action; and a
-    value, which can be left out.  ``sleep`` needs one, milliseconds or a duration in quotes.
-    Stricter than gofail, which takes some of what it then misreads: doc/design.md and
-    runtime/terms.go there.
+    Terms are joined by ``->``; the first whose modes allow it is run.  A term consists of any
+    number of modes, ``3*`` for a number of hits or ``40.0%`` for a probability, of an action, and
+    of an optional value.  ``sleep`` requires one: milliseconds, or a duration in quotes.
+    The grammar is stricter than that of gofail, which accepts some terms that it then misreads.
+    Source: gofail, doc/design.md and runtime/terms.go.
 
     Raises:
-        ValueError: It is not of that form; names the column, counted from 1.
+        ValueError: The terms are invalid; the message names the column, counted from 1.
     """
     at = _term(text, 0)
     while at < len(text):
@@ -55,13 +55,14 @@ def terms(text: str) -> str:
 
 
 def _term(text: str, at: int) -> int:
-    """Where the term that begins at *at* ends."""
+    """Return the end of the term that begins at *at*."""
     while mode := _MODE.match(text, at):
         at = mode.end()
     action = _ACTION.match(text, at)
     if action is None:
-        raise _mistake(text, at, _what_is_no_action(text, at))
+        raise _mistake(text, at, _why_not_an_action(text, at))
     value = _VALUE.match(text, action.end())
+    # A value may be missing, but not malformed.
     if value is None and text.startswith("(", action.end()):
         raise _mistake(
             text,
@@ -73,7 +74,8 @@ def _term(text: str, at: int) -> int:
     return value.end() if value is not None else action.end()
 
 
-def _what_is_no_action(text: str, at: int) -> str:
+def _why_not_an_action(text: str, at: int) -> str:
+    # A mode that is almost right is the likeliest mistake in front of an action.
     if re.match(r"\d+%", text[at:]):
         return "a probability needs a decimal point, like 40.0%"
     if re.match(r"\d", text[at:]):
@@ -104,7 +106,7 @@ class Failpoints:
 
     Args:
         address: ``host:port``, as given to it in ``GOFAIL_HTTP``.
-        within: Response timeout in seconds.
+        within: Timeout of each response, in seconds.
 
     Raises:
         GofailError: The address is invalid.
@@ -116,22 +118,23 @@ class Failpoints:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65_535:
             raise GofailError(
-                f"{address!r} is no address of failpoints: give host:port, as in GOFAIL_HTTP"
+                f"{address!r} is not an address of failpoints: give host:port, as in GOFAIL_HTTP"
             )
         self._host, self._port = host, int(port)
 
     def names(self) -> dict[str, str]:
         """
-        The terms of each failpoint by its name, empty where it is not enabled.
+        Return the terms of each failpoint by its name; empty if it is not enabled.
 
         Raises:
-            GofailError: The program does not answer, or not as gofail does.
+            GofailError: The program does not respond, or not as gofail does.
         """
         answer = self._ask("GET", "")
         lines = answer.text.splitlines()
+        # Another HTTP server may listen there, and respond with a page.
         if answer.status != http.client.OK or not all("=" in line for line in lines if line):
             raise GofailError(
-                f"what answers at {self.address} is not gofail (HTTP {answer.status}):"
+                f"the server at {self.address} is not gofail (HTTP {answer.status}):"
                 " give the address in GOFAIL_HTTP"
             )
         found = (line.partition("=") for line in lines if line)
@@ -139,11 +142,11 @@ class Failpoints:
 
     def enable(self, name: str, text: str) -> None:
         """
-        Let the failpoint *name* do what the terms in *text* say, from its next hit.
+        Enable the failpoint *name* with the terms in *text*, from its next hit.
 
         Raises:
-            ValueError: The terms are none; nothing was sent.
-            GofailError: There is no such failpoint, or the program does not answer.
+            ValueError: The terms are invalid; nothing was sent.
+            GofailError: There is no such failpoint, or the program does not respond.
         """
         answer = self._ask("PUT", name, terms(text))
         if answer.status != http.client.NO_CONTENT:
@@ -151,28 +154,30 @@ class Failpoints:
 
     def disable(self, name: str) -> None:
         """
-        Let the failpoint *name* do nothing; no error if it does nothing already.
+        Disable the failpoint *name*; no error if it is disabled already.
 
         Raises:
-            GofailError: There is no such failpoint, or the program does not answer.
+            GofailError: There is no such failpoint, or the program does not respond.
         """
         answer = self._ask("DELETE", name)
+        # To gofail, disabling a disabled failpoint is an error.
         if answer.status != http.client.NO_CONTENT and not answer.is_disabled:
             raise self._refused("disable", name, answer)
 
     def count(self, name: str) -> int:
         """
-        How often the terms of *name* were run since it was enabled; 0 if it is not enabled.
+        Return how often the terms of *name* ran since it was enabled; 0 if it is not enabled.
 
         Raises:
             GofailError: There is no such failpoint, the program was built with a gofail before
-                0.2.0, which does not count, or it does not answer.
+                0.2.0, which does not count, or it does not respond.
         """
         answer = self._ask("GET", f"{name}/count")
         if answer.status == http.client.OK and answer.text.strip().isdigit():
             return int(answer.text)
         if answer.status == http.client.INTERNAL_SERVER_ERROR and answer.is_disabled:
             return 0
+        # Without counters, gofail takes the whole path for the name of a failpoint it lacks.
         if answer.status == http.client.NOT_FOUND and name in self.names():
             raise GofailError(
                 f"cannot count {name} at {self.address}: the program was built with a gofail"
@@ -181,17 +186,21 @@ class Failpoints:
         raise self._refused("count", name, answer)
 
     def _refused(self, verb: str, name: str, answer: _Answer) -> GofailError:
+        # The list distinguishes a wrong name from a program that was built without failpoints.
         known = self.names()
         if name in known:
             reason = f"the program answered HTTP {answer.status}: {answer.text.strip()}"
         elif known:
             reason = f"the program has no such failpoint; it has: {', '.join(sorted(known))}"
         else:
-            reason = "the program has none; run gofail enable on its source before it is built"
+            reason = (
+                "the program has no failpoints; run gofail enable on its source before building it"
+            )
         return GofailError(f"cannot {verb} the failpoint {name!r} at {self.address}: {reason}")
 
     def _ask(self, method: str, path: str, body: str | None = None) -> _Answer:
         failure = f"cannot {method} the failpoint {path!r}" if path else "cannot list failpoints"
+        # A connection for each request: the failpoint may end the process in between.
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self._within)
         try:
             connection.request(method, f"/{path}", None if body is None else body.encode())
@@ -202,6 +211,7 @@ class Failpoints:
                 f"{failure} at {self.address}: no answer in {self._within:g} s; the process may be"
                 " paused, or asleep in that failpoint"
             ) from None
+        # ValueError: http.client cannot encode a name that is not ASCII.
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise GofailError(
                 f"{failure} at {self.address}: {error}; is the program running, was it built with"
@@ -212,7 +222,7 @@ class Failpoints:
 
 
 async def available(address: str) -> bool:
-    """Whether a program built with gofail answers at *address*, ``host:port``."""
+    """Return whether a program built with gofail responds at *address*, ``host:port``."""
     try:
         await asyncio.to_thread(Failpoints(address, within=1.0).names)
     except GofailError:

@@ -51,7 +51,9 @@ class Journal:
         self._descriptor = os.open(directory / FILE, flags, 0o644)
         # A step of the wall clock must not reorder operations.
         self._began = time.monotonic_ns()
+        # One sequence of numbers for operations and watches.
         self._ids = itertools.count(1)
+        # Readers require the header as the first record.
         self.write(header)
 
     def now(self) -> int:
@@ -87,7 +89,7 @@ class Journal:
             TypeError: *response* is not a response.
             ValueError: *response* contains a value that cannot be serialized.
         """
-        # Responses are told apart by their field `answer`; None and objects of an adapter lack it.
+        # Every response has the discriminator field `answer`; None and foreign objects lack it.
         if response is None or not hasattr(response, "answer"):
             raise TypeError("not a response")
         self.write(Return(number, self.now(), Outcome.OK, response))
@@ -102,7 +104,7 @@ class Journal:
             error: The exception that ended it.
         """
         text = f"{type(error).__name__}: {error}"
-        # Bounded: exceptions of clients can quote whole responses, and each failure adds a line.
+        # Bounded: an error message can be of any length, and every failure adds a record.
         self.write(Return(number, self.now(), outcome, error=text[:300]))
 
     def opened(self, client: ClientId, request: Watch, endpoint: str) -> int:
@@ -153,6 +155,7 @@ class Journal:
         Returns:
             The record.
         """
+        # Only the record of the beginning lists the broken assumptions.
         record = Fault(self.now(), name, "end", targets, effect=effect, measured=measured)
         self.write(record)
         return record

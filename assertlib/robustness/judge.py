@@ -1,8 +1,8 @@
 """
 Judge a campaign with assertions that name their invariants.
 
-All evidence comes from the history, so a killed campaign can be judged like a completed one, any
-number of times.
+All evidence comes from the history, so a killed campaign can be judged like a completed one, and
+any campaign can be judged again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, pairwise
 
-# In full: the scanner looks for the name.
+# An absolute import, since the scanner recognizes the class by its full name.
 from assertlib.invariant import Invariant
 
 from .. import lifecycle
@@ -75,18 +75,20 @@ AHEAD = Invariant("watch.no-event-before-start#starts-ahead")
 CANCELS = Invariant("watch.compacted-cancels")
 
 ELECTION = 1.0
-"""Seconds after which etcd elects another leader, by its defaults."""
+"""Default election timeout of etcd, in seconds."""
 _SECOND = 10**9
 
 
 def judge(history: History, validation: Validation, name: str) -> None:
     """
-    Assert what *validation* found out about *history*, as the trial *name*.
+    Turn the results in *validation* of *history* into assertions, as the trial *name*.
 
-    Faults without effect do not count, the others from its beginning: which of them came before a violation cannot be told.
+    Only effective faults count, and all of them from the beginning of the trial: the order of
+    faults and violations is not known.
     """
     about = history.header.about
     seed = about.get("seed")
+    # The seed is what the trials of a population differ in.
     population = ", ".join(f"{key} {value}" for key, value in about.items() if key != "seed")
     with lifecycle.trial(name, population=population, seed=seed if isinstance(seed, int) else None):
         lifecycle.faults(
@@ -100,7 +102,7 @@ def judge(history: History, validation: Validation, name: str) -> None:
         _recovery(validation)
         _replicas(validation)
         _faults(history)
-        # Of a test that was not what it has to be nothing is concluded.
+        # If the test broke its own assumptions, the store is not to blame for what it observed.
         is_sound = validation.named(ASSUMPTIONS).status is Status.SUCCESS
         if history.header.model == "etcd" and is_sound:
             _revisions(history, validation)
@@ -108,7 +110,9 @@ def judge(history: History, validation: Validation, name: str) -> None:
 
 
 def _each(check: Check) -> Iterator[Complaint | None]:
-    """One for each thing that was judged: what is wrong with it, or None."""
+    """Yield one entry for each judged item: the complaint about it, or None."""
+    # A check without a result yields nothing, so its assertion is not evaluated and cannot pass.
+    # One item can have several complaints, hence the `max`.
     if check.status in (Status.SUCCESS, Status.FAILURE):
         yield from check.complaints
         yield from [None] * max(check.judged - len(check.complaints), 0)
@@ -122,6 +126,7 @@ def _details(wrong: Complaint | None) -> dict[str, object]:
 
 
 def _operations(validation: Validation) -> None:
+    # One evaluation for the whole history: operations are not linearizable one by one.
     for wrong in _each(replace(validation.named(LINEARIZABLE), judged=1)):
         LINEARIZABLE_KV.always(
             wrong is None, "one order explains what all clients were told", _details(wrong)
@@ -133,7 +138,8 @@ def _operations(validation: Validation) -> None:
 
 
 def _states(history: History, validation: Validation) -> None:
-    """What became of requests that got no answer, and of conditions."""
+    """Assert on the outcomes of requests without a response, and of conditions."""
+    # From the history, since validation has resolved the outcomes of some of them.
     unanswered = {each.id for each in history.operations if each.outcome is Outcome.UNKNOWN}
     winners: Counter[Compare] = Counter()
     for operation in validation.operations:
@@ -158,14 +164,16 @@ def _states(history: History, validation: Validation) -> None:
 
 
 def _is_swap(compare: Compare) -> bool:
-    # A revision of 0 comes back with each deletion.
+    # A key has revision 0 after each deletion, so several writes on that condition can succeed.
     return compare.target == "mod" and compare.relation == "=" and compare.operand != 0
 
 
 def _wholly(history: History, replay: Replay) -> None:
+    # Each value is written once, so its presence at any revision shows that the write was applied.
     there = {event.kv.value for event in replay.events(1, replay.last)}
     for operation in history.operations:
         match operation.request:
+            # Without an alternative branch: which values should be present is then certain.
             case Txn(_, then, ()) if operation.outcome is Outcome.UNKNOWN:
                 put = {each.value for each in then if isinstance(each, Put)}
                 AMBIGUOUS.always(
@@ -190,6 +198,8 @@ def _replicas(validation: Validation) -> None:
 
 
 def _faults(history: History) -> None:
+    # The expected names are spelled out, since the scanner evaluates literals only; FAULTS in
+    # `faults` has the same ones.
     for interval in history.effective_faults:
         LINEARIZABLE_KV.sometimes_each(
             interval.name,
@@ -227,6 +237,7 @@ def _faults(history: History) -> None:
 
 
 def _caught_by(history: History, interval: FaultInterval) -> bool:
+    """Return whether an affected member had a request in flight when the fault began."""
     return any(
         operation.endpoint in interval.targets
         and operation.call <= interval.begin
@@ -260,7 +271,7 @@ def _revisions(history: History, validation: Validation) -> None:
 
 
 def _members(history: History) -> None:
-    """What members said between rounds, when they had caught up and nothing was written."""
+    """Assert on the states of members between rounds, when they are idle and have caught up."""
     known = KnownRevisions(history.operations)
     last: dict[str, int] = {}
     groups: dict[tuple[int, int, int], set[int]] = defaultdict(set)
@@ -279,6 +290,8 @@ def _members(history: History) -> None:
             {"member": each.member},
         )
         last[each.member] = each.revision
+        # A hash covers the data of one revision as far as it is not compacted, so hashes are
+        # comparable only where both agree.
         groups[each.group, each.revision, each.compacted].add(each.hash)
     for (_, revision, _), hashes in groups.items():
         DETERMINISTIC.always(
@@ -297,6 +310,7 @@ def _reads(history: History) -> None:
 
 
 def _refusals(history: History, replay: Replay) -> None:
+    # As in `_wholly`: a value identifies the request that wrote it.
     there = {event.kv.value for event in replay.events(1, replay.last)}
     for each in history.operations:
         if each.response == Refused("lease-not-found") and isinstance(each.request, Put):
@@ -343,7 +357,8 @@ def _watches(history: History, validation: Validation) -> None:
     for wrong in _each(validation.named("prev-kv")):
         PREV_KV.always(wrong is None, "an event names the pair it replaced", _details(wrong))
     known = KnownRevisions(history.operations)
-    # What one member has compacted another may not have got to yet.
+    # A member may lag behind another one that has acknowledged a compaction, so a watch is held
+    # against the compactions of its own member.  Sorted once per member, not once per watch.
     by_member = {
         endpoint: KnownRevisions(each for each in history.operations if each.endpoint == endpoint)
         for endpoint in {stream.endpoint for stream in history.streams}
@@ -354,6 +369,7 @@ def _watches(history: History, validation: Validation) -> None:
 
 
 def _stream(stream: Stream, compacted: int, newest: int) -> None:
+    # A start of 0 stands for the present, which is neither compacted nor in the future.
     start = stream.request.revision
     deliveries = [delivery for _, delivery in stream.deliveries]
     events = [event for delivery in deliveries for event in delivery.events]
@@ -377,6 +393,7 @@ def _stream(stream: Stream, compacted: int, newest: int) -> None:
         ),
         "a revision brings several events",
     )
+    # Right after the creation of the watch, its cancellation may not have arrived yet.
     if 0 < start < compacted and any(not each.created for each in deliveries):
         cancelled = any(each.cancelled and each.compacted > start for each in deliveries)
         CANCELS.always(

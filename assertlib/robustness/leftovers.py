@@ -7,9 +7,9 @@ guard, a separate process that removes everything listed if the campaign ends wi
 the guard was killed as well, the kernel has released the lock, and the next campaign of the same
 user removes the rest.
 
-The lock is the proof: it works across pid namespaces, where a pid is meaningless, and cannot be
-left behind.  Everything removed carries a random name from the ledger, so nothing is mistaken for a
-leftover because of its looks.
+A held lock proves that a campaign is alive.  Unlike a pid it is valid across pid namespaces, and it
+cannot be left behind.  Everything removed carries a random name from the ledger, so nothing is
+mistaken for a leftover because of its appearance.
 """
 
 from __future__ import annotations
@@ -45,14 +45,13 @@ class LedgerError(HarnessError):
 
 class Ledger:
     """
-    What one campaign has on this machine.  A context manager, to be entered before anything
-    that is listed in it is made, and left after all of that is gone.
+    The list of everything that one campaign creates on this machine.
+
+    A context manager, to be entered before anything listed is created, and left after all of it
+    is gone.
 
     Args:
-        campaign: Its directory.
-
-    Raises:
-        LedgerError: The ledger cannot be kept.
+        campaign: The directory of the campaign.
     """
 
     def __init__(self, campaign: Path) -> None:
@@ -62,7 +61,7 @@ class Ledger:
         self._guard: subprocess.Popen[bytes] | None = None
 
     def add_processes(self, marks: Collection[str]) -> None:
-        """List processes that will carry one of *marks*."""
+        """List the processes that will carry one of *marks*."""
         for mark in marks:
             self._add(kind="process", mark=mark)
 
@@ -76,15 +75,15 @@ class Ledger:
         self._add(kind="rules", mark=rules.name)
 
     def add_directory(self, place: Path, home: Path) -> None:
-        """List the directory *place*, which will be moved to *home* in the end."""
+        """List the directory *place*, which will be moved to *home* at the end."""
         self._add(kind="directory", place=str(place), home=str(home))
 
     def check(self) -> None:
         """
-        Verify that somebody cleans up if this process is killed.
+        Verify that the guard is alive, which cleans up if this process is killed.
 
         Raises:
-            LedgerError: The guard was killed.
+            LedgerError: The guard has ended.
         """
         assert self._guard is not None, "start() comes before"
         if self._guard.poll() is not None:
@@ -96,28 +95,28 @@ class Ledger:
 
     def start(self) -> None:
         """
-        Begin to keep it, and start its guard.
+        Create the ledger and start its guard.
 
         Raises:
-            LedgerError: It cannot be kept here.
+            LedgerError: The ledger cannot be written, or processes cannot be signalled here.
         """
         _check_kernel()
-        self._path, self._descriptor = _created()
+        self._path, self._descriptor = _create()
         self._write({"campaign": str(self._campaign), "boot": _boot(), **_namespaces()})
         self._guard = subprocess.Popen(
             [sys.executable, "-m", __name__, str(self._path), str(self._descriptor)],
-            # The kernel closes it when this process ends, however it does.
+            # The kernel closes this pipe when the campaign ends, however it ends.
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            # The guard holds the lock, too.
+            # The guard shares the lock, which lasts until both have closed the file.
             pass_fds=[self._descriptor],
-            # A signal from the terminal is not for it.
+            # Ctrl-C at the terminal must not reach the guard.
             start_new_session=True,
         )
 
     def stop(self) -> None:
         """
-        Verify that nothing is left, and end the guard; may be called again.
+        Remove anything that is left, and end the guard; may be called again.
 
         Raises:
             LedgerError: Something was left, and cannot be removed.
@@ -125,13 +124,14 @@ class Ledger:
         if self._guard is None:
             return
         try:
+            # Without time to settle: this process is alive, and starts nothing anymore.
             removal = remove(self._entries, settle=0)
             if removal.failed:
                 raise LedgerError(f"the campaign left something behind: {_listed(removal.failed)}")
             self._path.unlink(missing_ok=True)
             self._end_guard(_ENDED)
         finally:
-            # A guard that is not notified of the end tries to remove the rest.
+            # After a failure, the guard gets no message and tries to remove the rest.
             self._end_guard(b"")
 
     def _end_guard(self, message: bytes) -> None:
@@ -153,12 +153,14 @@ class Ledger:
         self.stop()
 
     def _add(self, **entry: str) -> None:
+        # In the file first: callers create the listed thing as soon as this returns.
         self._write(entry)
         self._entries.append(entry)
 
     def _write(self, record: Entry) -> None:
         line = json.dumps(record).encode() + b"\n"
         try:
+            # Part of a line counts as not written, so its thing must not be created.
             if os.write(self._descriptor, line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
@@ -169,19 +171,20 @@ class Ledger:
 
 def sweep() -> list[str]:
     """
-    Remove what dead campaigns of this user left; those that are alive keep all they have.
+    Remove the leftovers of dead campaigns of this user; live campaigns lose nothing.
 
     Returns:
-        What was removed and what could not be, by campaign, for people.
+        Lines for display: what was removed and what could not be removed, by campaign.
 
     Raises:
-        LedgerError: There can be no ledgers here.
+        LedgerError: Ledgers cannot be kept here.
     """
     _check_kernel()
     return [line for path in sorted(_directory().glob(f"*{_SUFFIX}")) for line in _sweep(path)]
 
 
 def _sweep(path: Path) -> Iterator[str]:
+    # A ledger lists what will be killed and removed, so a link to another file is not followed.
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -190,7 +193,7 @@ def _sweep(path: Path) -> Iterator[str]:
         yield f"cannot open {path}: {error.strerror}; remove it"
         return
     try:
-        if _locked(descriptor, path):
+        if _try_lock(descriptor, path):
             yield from _sweep_dead(path, descriptor)
     finally:
         os.close(descriptor)
@@ -220,7 +223,7 @@ def _listed(items: Sequence[str]) -> str:
 
 
 def _directory() -> Path:
-    """Where the ledgers of this user lie."""
+    """Return the directory of the ledgers of this user, and create it if necessary."""
     path = Path(tempfile.gettempdir(), f"assertlib-campaigns-{os.geteuid()}")
     try:
         path.mkdir(mode=0o700, exist_ok=True)
@@ -229,40 +232,41 @@ def _directory() -> Path:
         raise LedgerError(
             f"cannot make the directory {path}: {error.strerror}; set TMPDIR to another place"
         ) from None
-    # What is listed in it gets killed and removed.
+    # What is listed there will be killed and removed, so nobody else may add to it.
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise LedgerError(f"others can write to {path}: remove it, or set TMPDIR to another place")
     return path
 
 
-def _created() -> tuple[Path, int]:
-    """A new ledger, locked."""
+def _create() -> tuple[Path, int]:
+    """Create a new ledger, and lock it."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
     while True:
         path = _directory() / f"{secrets.token_hex(8)}{_SUFFIX}"
         try:
             descriptor = os.open(path, flags, 0o600)
-            if _locked(descriptor, path):
+            if _try_lock(descriptor, path):
                 return path, descriptor
         except OSError as error:
             raise LedgerError(
                 f"cannot make or lock {path}: {error.strerror}; set TMPDIR to another place"
             ) from None
-        # A campaign that starts at the same time has taken it for one of a dead campaign.
+        # Between open and flock, another campaign has swept the file as that of a dead campaign.
         os.close(descriptor)
 
 
-def _locked(descriptor: int, path: Path) -> bool:
-    """Lock the ledger; False if somebody else has, or it is there no more."""
+def _try_lock(descriptor: int, path: Path) -> bool:
+    """Lock the ledger; return False if it is locked by others or no longer exists."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The file may have been removed before it was locked, by the process that held the lock.
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except (BlockingIOError, FileNotFoundError):
         return False
 
 
 def _read(path: Path, descriptor: int) -> tuple[dict[str, str], list[Entry]]:
-    """Its header and its entries; what was not written as a whole was never made."""
+    """Return header and entries; an incomplete last line lists something that was not created."""
     lines = os.pread(descriptor, os.fstat(descriptor).st_size, 0).split(b"\n")[:-1]
     records = [_record(path, number, line) for number, line in enumerate(lines, start=1)]
     return (records[0], [*records[1:]]) if records else ({}, [])
@@ -281,6 +285,7 @@ def _record(path: Path, number: int, line: bytes) -> dict[str, str]:
         found = json.loads(line)
     except ValueError:
         found = None
+    # Anything unexpected stops the removal: acting on a damaged line could hit something else.
     if isinstance(found, dict) and (
         number == 1 or found.keys() - {"kind"} == _FIELDS.get(str(found.get("kind")))
     ):
@@ -296,6 +301,7 @@ def _record(path: Path, number: int, line: bytes) -> dict[str, str]:
 
 def _check_kernel() -> None:
     """Verify that processes can be found and signalled."""
+    # A signal by pid could reach another process that has got the same number.
     try:
         os.close(os.pidfd_open(os.getpid()))
     except OSError as error:
@@ -315,7 +321,7 @@ def _boot() -> str:
 
 
 def _namespaces(pid: int | str = "self") -> dict[str, str]:
-    """The namespaces of mounts and of the packet filter that a process is in."""
+    """Return the mount and network namespaces of a process; empty if it is gone."""
     try:
         return {name: os.readlink(f"/proc/{pid}/ns/{name}") for name in _NAMESPACES}
     except OSError:
@@ -323,11 +329,13 @@ def _namespaces(pid: int | str = "self") -> dict[str, str]:
 
 
 def _is_in_use_elsewhere(header: Mapping[str, str]) -> bool:
-    """Whether disks or rules may be left that cannot be seen from here."""
+    """Return whether disks or rules may be left that are not visible from here."""
+    # Neither mounts nor rules survive a reboot.
     if header.get("boot") != _boot():
         return False
     ours = _namespaces()
     theirs = {(name, header.get(name)) for name in _NAMESPACES} - ours.items()
+    # A namespace without processes has usually been destroyed, with its mounts and rules.
     pids = [name for name in os.listdir("/proc") if name.isdecimal()] if theirs else []
     return any(theirs & _namespaces(pid).items() for pid in pids)
 
@@ -336,9 +344,17 @@ def _is_in_use_elsewhere(header: Mapping[str, str]) -> bool:
 
 
 def main(path: str, descriptor: str) -> None:
-    """Wait until the campaign has ended, and remove what it left if it has not done so itself."""
+    """
+    Run the guard: wait for the end of the campaign, and remove what it has not removed itself.
+
+    Args:
+        path: The ledger.
+        descriptor: The inherited descriptor of the ledger, which holds the lock.
+    """
+    # A signal that is meant to end the campaign must not keep its guard from cleaning up.
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(each, signal.SIG_IGN)
+    # Blocks until the pipe is closed: by `Ledger.stop`, or by the kernel.
     if sys.stdin.buffer.read() == _ENDED:
         return
     ledger = Path(path)

@@ -1,20 +1,19 @@
 """
 Partitions between unmodified processes on 127.0.0.1, using the kernel's packet filter.
 
-Needs root and iptables.  Each member runs as a user of its own, which identifies its
-packets:
+Needs root and iptables.  Each member runs as a separate user, which identifies its packets:
 
-* What a member sends sets the bit of that member in the connmark of its connection, from
-  `Netfilter.start` on.  A connection between two members has both their bits once the second
-  has answered, and no other connection ever has; ports and sides do not matter.
-* A cut drops what arrives over connections that have both bits, whoever sent it.  So nothing
-  more passes over existing ones, not even what the kernel still sends for a process that is
-  gone.  Of a new one the first packet, which carries no data, does pass; but its answer sets
-  the second bit, so it is dropped and nothing is ever accepted.
+* From `Netfilter.start` on, every packet that a member sends sets the bit of that member in the
+  connmark of the connection.  A connection between two members has both their bits once the second
+  one has responded, and no other connection ever has both, whatever its ports and direction.
+* A cut drops all packets that arrive over connections with both bits, whoever sent them.  Nothing
+  passes over existing connections, not even data that the kernel still sends for a dead process.
+  The first packet of a new connection passes, but carries no data; the response sets the second
+  bit and is dropped, so no connection is ever accepted.
 
-This holds for TCP over IPv4, and for members that were started after `Netfilter.start`.  Of UDP
-one datagram would pass.  As no one answers for a member whose process is gone, another that
-connects to it is refused even if they are cut off, where across a network it would wait.
+This holds for TCP over IPv4, and for members started after `Netfilter.start`.  With UDP, one
+datagram would pass.  One difference to a real network remains: connecting to a member whose process
+is dead is refused even during a cut, where it would time out across a network.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ _MARKS = re.compile(
 )
 _DROPPED = re.compile(r" -c (?P<packets>\d+) \d+ -j DROP")
 _WITHIN = "10"
-"""Seconds to wait for others who change rules."""
+"""Seconds to wait for other processes that are changing rules, as an option of iptables."""
 _MOST = 16
-"""Members that have a bit; the other half of the connmark identifies the campaign."""
+"""Maximum number of members, one bit each; the upper half of the connmark is the campaign's."""
 _OURS = 0xFFFF0000
 
 
@@ -48,11 +47,12 @@ class NetfilterError(HarnessError):
 
 
 def unavailable() -> str | None:
-    """Why there can be no partitions by packet filter here; None if there can."""
+    """Return why the packet filter cannot be used here; None if it can."""
     if os.geteuid() != 0:
         return "changing the packet filter needs root"
     if shutil.which("iptables-restore") is None:
-        return "there is no iptables-restore on the PATH: apt install iptables"
+        return "iptables-restore is not on the PATH: apt install iptables"
+    # Root in a container may lack CAP_NET_ADMIN, which only a command can show.
     try:
         _rules()
     except NetfilterError as error:
@@ -62,14 +62,13 @@ def unavailable() -> str | None:
 
 class Netfilter:
     """
-    Partitions between members.
+    Partitions between members.  A context manager, which adds its rules and removes them.
 
     Args:
-        uids: The user that each member runs as, by its name; nobody else's, and not ours.
+        uids: User ID of each member, by its name; no other process may run as one of these users.
 
     Attributes:
-        name: What its chains are called, which nobody else's are; also the mark of processes
-            that change its rules.
+        name: Unique prefix of its chains; also the mark of the processes that change its rules.
 
     Raises:
         NetfilterError: The users do not identify the members.
@@ -77,7 +76,7 @@ class Netfilter:
 
     def __init__(self, uids: Mapping[str, int]) -> None:
         _check(uids)
-        # Runs at the same time have no user in common, so the smallest one identifies the campaign.
+        # Concurrent campaigns have no user in common, so the smallest one identifies the campaign.
         self._tag = min(uids.values(), default=0) << 16
         self._bits = {name: 1 << number for number, name in enumerate(uids)}
         self._uids = dict(uids)
@@ -88,13 +87,14 @@ class Netfilter:
 
     def start(self) -> None:
         """
-        Start marking connections; call it before the members are started.
+        Start marking connections; has to be called before the members are started.
 
         Raises:
-            NetfilterError: The kernel or another run does not allow it.
+            NetfilterError: A rule cannot be added, or a user is a member of another campaign.
         """
         assert not self._is_started
         self._check_others()
+        # Chains, rules and jumps in one transaction: a failure leaves nothing to be removed.
         self._apply(
             f":{self._out} - [0:0]",
             f":{self._in} - [0:0]",
@@ -107,22 +107,23 @@ class Netfilter:
             f"-I INPUT -j {self._in}",
         )
         self._is_started = True
+        # Read back, since iptables may list a rule in another form than the one that added it.
         self._installed = self._present()
 
     def check(self) -> None:
         """
-        Verify that all rules are in force, those of cuts included.
+        Verify that all rules are in force, including those of cuts.
 
         Raises:
-            NetfilterError: It was not started, or something else than `stop` removed some.
+            NetfilterError: It was not started, or rules were removed other than by `stop`.
         """
         if not self._is_started:
-            raise NetfilterError("nothing to cut or heal yet: call start() first")
+            raise NetfilterError("the packet filter is not set up yet: call start() first")
         missing = sorted(self._installed - self._present())
         if missing:
             raise NetfilterError(
                 f"{len(missing)} of {len(self._installed)} rules of the packet filter were"
-                f" removed from outside, as: {missing[0]}"
+                f" removed from outside, for example: {missing[0]}"
             )
 
     def _present(self) -> set[str]:
@@ -130,28 +131,31 @@ class Netfilter:
 
     def cut(self, a: str, b: str) -> None:
         """
-        Let nothing pass between *a* and *b*, in either direction, until `heal`.
+        Block all traffic between *a* and *b*, in both directions, until `heal`.
 
         Raises:
-            NetfilterError: There are no such two members, or the kernel does not allow it.
+            NetfilterError: *a* and *b* are not two members, rules were removed from outside, or
+                the rule cannot be added.
         """
         unknown = [name for name in (a, b) if name not in self._uids]
         if unknown:
             raise NetfilterError(
-                f"there is no member {unknown[0]!r} to cut off; there are: {', '.join(self._uids)}"
+                f"cannot cut off unknown member {unknown[0]!r}; members: {', '.join(self._uids)}"
             )
         if a == b:
             raise NetfilterError(f"{a} cannot be cut off from itself: name two members")
         self.check()
+        # On arrival: a packet sets the bit of its sender when it leaves, so by now the mark is
+        # complete, whichever of the two sent it.
         self._apply(f"-A {self._in} -m connmark --mark {self._mark(a, b)} -j DROP")
         self._installed = self._present()
 
     def dropped(self) -> int:
         """
-        How many packets were dropped by the cuts that are in force.
+        Return the number of packets dropped by the cuts in force.
 
         Raises:
-            NetfilterError: It was not started, or rules were removed.
+            NetfilterError: It was not started, or rules were removed from outside.
         """
         self.check()
         rules = map(_DROPPED.search, _rules(self._in, "--verbose"))
@@ -159,21 +163,23 @@ class Netfilter:
 
     def heal(self) -> None:
         """
-        Let everything pass again; connections that still exist go on.
+        Unblock all traffic; connections that still exist resume.
 
         Raises:
-            NetfilterError: It was not started, rules were removed, or the kernel does not allow it.
+            NetfilterError: It was not started, rules were removed from outside, or the rules of
+                cuts cannot be removed.
         """
         self.check()
+        # The chain of arriving packets holds the rules of cuts and nothing else.
         self._apply(f"-F {self._in}")
         self._installed = self._present()
 
     def stop(self) -> None:
         """
-        Remove all that was added; may be called at any time, and again.
+        Remove all rules that were added; may be called at any time, and again.
 
         Raises:
-            NetfilterError: The kernel does not allow it.
+            NetfilterError: The rules cannot be removed.
         """
         if self._is_started:
             remove(self.name)
@@ -192,6 +198,8 @@ class Netfilter:
         self.stop()
 
     def _mark(self, *names: str) -> str:
+        # Value and mask.  The mask leaves out the bits of other members: setting a mark keeps them,
+        # and a match ignores them.  It includes the upper half, where each campaign has its tag.
         bits = sum(self._bits[name] for name in names)
         return f"{self._tag | bits:#x}/{_OURS | bits:#x}"
 
@@ -215,6 +223,7 @@ def _check(uids: Mapping[str, int]) -> None:
     for name, uid in uids.items():
         if not 0 < uid < 1 << 16:
             raise NetfilterError(f"member {name} cannot be user {uid}: give one of 1 to 65535")
+        # The rules could not distinguish the member from the campaign's own clients.
         if uid == os.geteuid():
             raise NetfilterError(
                 f"member {name} is user {uid}, as is the campaign: give it a user of its own"
@@ -228,7 +237,7 @@ def _check(uids: Mapping[str, int]) -> None:
 
 def users() -> dict[int, str]:
     """
-    The users who are members of campaigns now, with the chains that know them.
+    Return the user IDs that campaigns currently use for members, with the chains that match them.
 
     Raises:
         NetfilterError: The rules cannot be listed.
@@ -239,20 +248,22 @@ def users() -> dict[int, str]:
 
 def remove(name: str) -> list[str]:
     """
-    Remove the rules of the `Netfilter` called *name*, as far as they are there.
+    Remove the rules of the `Netfilter` called *name*, as far as they exist.
 
     Returns:
         The chains that were removed.
 
     Raises:
-        NetfilterError: The kernel does not allow it.
+        NetfilterError: The rules cannot be listed or removed.
     """
+    # Taken from the listing rather than from what was added: some of it may be gone already.
     chains = _chains(name)
     rules = [rule.split() for rule in _rules()]
     jumps = [
         " ".join(["-D", *rule[1:]]) for rule in rules if rule[0] == "-A" and rule[-1] in chains
     ]
     present = [rule[1] for rule in rules if rule[0] == "-N" and rule[1] in chains]
+    # The kernel deletes only chains that are empty and to which no rule jumps.
     if present:
         _apply(*jumps, *(f"-F {each}" for each in present), *(f"-X {each}" for each in present))
     return present
@@ -263,12 +274,14 @@ def _chains(name: str) -> tuple[str, str]:
 
 
 def _rules(*options: str) -> list[str]:
-    """The chains and rules of the table, in the words that add them."""
+    """List the chains and rules of the table, each as the options that create it."""
     return _run("iptables", "--table", "mangle", "--list-rules", *options).splitlines()
 
 
 def _apply(*lines: str, mark: str = "") -> None:
-    """Change the table, all of it or nothing."""
+    """Apply all *lines* to the table, or none of them."""
+    # --noflush keeps everything in the table that the lines do not name, such as the rules of
+    # other campaigns.
     text = "\n".join(["*mangle", *lines, "COMMIT", ""])
     _run("iptables-restore", "--noflush", text=text, mark=mark)
 
@@ -282,6 +295,8 @@ def _run(program: str, *options: str, text: str = "", mark: str = "") -> str:
             capture_output=True,
             text=True,
             check=True,
+            # By its mark, a command that outlives a killed campaign is found and ended before the
+            # rules are removed.
             env={**os.environ, MARK: mark},
         )
     except subprocess.CalledProcessError as error:

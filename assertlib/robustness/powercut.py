@@ -4,18 +4,18 @@ A disk whose power can be cut: writes that were not synced are then lost.
 Needs the extra ``[fuse]``, libfuse 3 and /dev/fuse.  It is a file system in a separate process,
 backed by a directory of durable data:
 
-* Data live in the memory of that process until fsync, fdatasync or msync; what is written with
-  O_SYNC or O_DSYNC is synced at once, with all else in its file.
-* Growth of a file is data: a file that was created and never synced is there after a cut, and
+* Data stay in the memory of that process until fsync, fdatasync or msync; a write with O_SYNC or
+  O_DSYNC syncs the whole file at once.
+* Growth of a file is data: a file that was created and never synced exists after a cut, but is
   empty.
-* Names, renames and removals, owners, modes and times, and shrinking are durable at once;
-  removing a file that is still open, with the next operation on any name.
+* Names, renames, removals, owners, modes, times and shrinking are durable at once; the removal of
+  a file that is still open, with the next operation on any name.
 
-So it is worse than a disk, which writes some data unasked, in what it does to data, and better
-in what it does to names: it finds no missing sync of a directory.  ``sync`` and ``syncfs`` do
-not reach it.  A sync ends in the page cache of this machine, which survives that process, so it
-takes less time than a real one.  While a file is written by one of several hard links, the
-others may show it as it was.
+For data it is harsher than a real disk, which also writes data without a sync.  For names it is
+more lenient, and does not reveal a missing sync of a directory.  ``sync`` and ``syncfs`` do not
+reach it.  A sync ends in the page cache of this machine, which survives that process, so it takes
+less time than a real one.  While a file is written through one of several hard links, the others
+may show its earlier content.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from .filesystem import FileSystem
 from .processes import MARK
 
 MOUNTED_WITHIN = 15.0
-"""Seconds in which the file system has to be there, and to be gone again."""
+"""Seconds within which the file system has to be mounted, and unmounted."""
 _POLL = 0.01
 _CAP_SYS_ADMIN = 1 << 21
 _RENAME_NOREPLACE = 1
@@ -55,7 +55,7 @@ class PowerCutError(HarnessError):
 
 
 def unavailable() -> str | None:
-    """Why there can be no such disk here; None if there can."""
+    """Return why such a disk cannot be mounted here; None if it can."""
     if importlib.util.find_spec("mfusepy") is None:
         return "mfusepy is missing: pip install 'assertlib-sdk[fuse]'"
     if ctypes.util.find_library("fuse3") is None:
@@ -70,6 +70,7 @@ def unavailable() -> str | None:
 
 
 def _may_mount() -> bool:
+    # Root in a container often lacks the capability, so the user ID proves nothing.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (effective,) = (line for line in status.splitlines() if line.startswith("CapEff:"))
     return bool(int(effective.split()[1], 16) & _CAP_SYS_ADMIN)
@@ -79,15 +80,18 @@ class PowerCutDisk:
     """
     A disk whose power can be cut.
 
-    Its process ends with the one that started it, if not before.
+    A context manager, which mounts and unmounts it.  Its process ends with the one that started
+    it, if not before.
 
     Args:
         mountpoint: The directory at which it is mounted.
         backing: The directory of durable data; nothing else may change it meanwhile.
 
     Attributes:
+        mountpoint: The same, without symbolic links.
+        backing: The same, without symbolic links.
         log: Error log of its process, beside the backing directory.
-        mark: Identifies its process by the environment.
+        mark: Value in the environment that identifies its process.
     """
 
     def __init__(self, mountpoint: Path, backing: Path) -> None:
@@ -99,13 +103,14 @@ class PowerCutDisk:
 
     def start(self) -> None:
         """
-        Mount it; directories that are missing are made.
+        Mount the disk, and create missing directories.
 
         Raises:
-            PowerCutError: It cannot be used here, or something else is mounted there.
+            PowerCutError: It cannot be mounted here, or another file system is mounted there.
         """
         if (reason := unavailable()) is not None:
             raise PowerCutError(f"cannot create a disk at {self.mountpoint}: {reason}")
+        # The mount of a killed process makes every access to the directory fail.
         if _is_dead(self.mountpoint):
             _unmount(self.mountpoint)
         for directory in (self.mountpoint, self.backing):
@@ -121,15 +126,15 @@ class PowerCutDisk:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it holds no files."""
+        """Whether the disk contains no files."""
         return not os.listdir(self.mountpoint)
 
     def check(self) -> None:
         """
-        Verify that it is mounted and answers.
+        Verify that the disk is mounted and responds.
 
         Raises:
-            PowerCutError: Something else than `stop` ended it.
+            PowerCutError: It was unmounted or ended other than by `stop`.
         """
         if self._process is None or self._process.poll() is not None or not self._serves():
             raise PowerCutError(
@@ -139,14 +144,16 @@ class PowerCutDisk:
 
     def cut(self) -> None:
         """
-        Cut the power, and turn it on again: what was not synced is gone.
+        Cut the power and restore it: unsynced data are lost.
 
-        Whoever has files open on it gets errors from them; end them before, as a cut would.
+        Open files return errors from then on.  End the processes that use them first, as a real
+        power cut would.
 
         Raises:
-            PowerCutError: It cannot be mounted again.
+            PowerCutError: The disk cannot be mounted again.
         """
         assert self._process is not None, "start() comes before"
+        # SIGKILL: a process that ends cleanly syncs everything first.
         self._process.kill()
         self._process.communicate()
         _unmount(self.mountpoint)
@@ -154,13 +161,14 @@ class PowerCutDisk:
 
     def stop(self) -> None:
         """
-        Sync everything and unmount it; may be called at any time, and again.
+        Sync everything and unmount the disk; may be called at any time, and again.
 
         Raises:
-            PowerCutError: It cannot be unmounted.
+            PowerCutError: The disk cannot be unmounted.
         """
         if self._process is None:
             return
+        # SIGTERM makes libfuse unmount, which syncs all files.
         self._process.terminate()
         try:
             self._process.wait(MOUNTED_WITHIN)
@@ -187,12 +195,12 @@ class PowerCutDisk:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 program,
-                # The kernel closes it when we end, however we do.
+                # The kernel closes this pipe when the campaign ends, however it ends.
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, MARK: self.mark},
-                # An interrupt at the terminal is for us, and we stop it.
+                # Ctrl-C at the terminal signals the campaign, which then stops the disk cleanly.
                 process_group=0,
             )
         deadline = time.monotonic() + MOUNTED_WITHIN
@@ -204,7 +212,8 @@ class PowerCutDisk:
             time.sleep(_POLL)
 
     def _serves(self) -> bool:
-        """Once it responds, it also unmounts itself when terminated."""
+        """Return whether the disk responds, and thus also unmounts itself when terminated."""
+        # statvfs rather than the list of mounts alone: a mount exists before its process serves it.
         try:
             return _is_mounted(self.mountpoint) and os.statvfs(self.mountpoint).f_bsize > 0
         except OSError:
@@ -213,13 +222,13 @@ class PowerCutDisk:
 
 def remove(mountpoint: Path, backing: Path) -> bool:
     """
-    Unmount the disk over *backing* that is mounted at *mountpoint*, and nothing else.
+    Unmount the disk over *backing* at *mountpoint*; any other file system stays mounted.
 
     Returns:
-        Whether it was mounted.
+        Whether the disk was mounted.
 
     Raises:
-        PowerCutError: It cannot be unmounted.
+        PowerCutError: The disk cannot be unmounted.
     """
     if _mounted(mountpoint) != (f"fuse.{_SUBTYPE}", _source(str(backing))):
         return False
@@ -228,6 +237,8 @@ def remove(mountpoint: Path, backing: Path) -> bool:
 
 
 def _unmount(mountpoint: Path) -> None:
+    # Lazily, as files may still be open; repeatedly, as several file systems may be mounted on top
+    # of each other.
     command = ["umount", "--lazy"] if _may_mount() else ["fusermount3", "-uz"]
     deadline = time.monotonic() + MOUNTED_WITHIN
     while _is_mounted(mountpoint):
@@ -243,10 +254,11 @@ def _is_mounted(mountpoint: Path) -> bool:
 
 def _mounted(mountpoint: Path) -> tuple[str, str] | None:
     """
-    Type and source of what is mounted there, the last if there are several.
+    Return type and source of the topmost file system at *mountpoint*; None if there is none.
 
     Source: proc(5), /proc/PID/mountinfo.
     """
+    # Not `os.path.ismount`, which returns False for the mount of a dead process.
     found = None
     mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
     for fields in (line.split(" ") for line in mounts):
@@ -261,12 +273,12 @@ def _unescaped(text: str) -> str:
 
 
 def _source(backing: str) -> str:
-    """What a mount shows to be mounted; options are separated by commas."""
+    """Return the source that a mount shows; a comma would end the option that sets it."""
     return backing.replace(",", "_")
 
 
 def _is_dead(mountpoint: Path) -> bool:
-    """Whether there is the mount of a process that is gone."""
+    """Return whether the process of the file system at *mountpoint* is gone."""
     try:
         mountpoint.stat()
     except OSError as error:
@@ -278,23 +290,32 @@ def _is_dead(mountpoint: Path) -> bool:
 
 
 def main(mountpoint: str, backing: str) -> None:
-    """Be the file system, until it is unmounted, or this process or its parent ends."""
+    """
+    Serve the file system until it is unmounted, or this process or its parent ends.
+
+    Args:
+        mountpoint: The directory at which it is mounted.
+        backing: The directory of durable data.
+    """
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Given libfuse 2, writes would come in pieces of 4 KiB.
+    # With libfuse 2, which mfusepy supports as well, writes would arrive in pieces of 4 KiB.
     os.environ["FUSE_LIBRARY_NAME"] = "fuse3"
     mfusepy: Any = importlib.import_module("mfusepy")
     plain_rename = mfusepy.FUSE.rename_fuse_3
 
     def rename(fuse: Any, old: bytes, new: bytes, flags: int) -> Any:
-        """Turn down an exchange, which mfusepy takes for a plain rename: one file would be lost."""
+        """Reject an exchange, which mfusepy takes for a plain rename, so one file would be lost."""
         return -errno.EINVAL if flags & ~_RENAME_NOREPLACE else plain_rename(fuse, old, new, 0)
 
     mfusepy.FUSE.rename_fuse_3 = rename
-    # Modes come with the umask of the caller applied, and each unsynced file is held open.
+    # The umask of the caller has been applied to all modes.
     os.umask(0)
+    # Every file with unsynced data occupies a descriptor.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
+        # One thread, as the file system has no locks, and raw_fi, as it needs the flags of open
+        # files.  Only root may allow other users without a change to fuse.conf.
         mfusepy.FUSE(
             FileSystem(backing, mfusepy.fuse_get_context),
             mountpoint,
@@ -308,13 +329,13 @@ def main(mountpoint: str, backing: str) -> None:
             subtype=_SUBTYPE,
         )
     except RuntimeError as error:
-        # libfuse returns 8 when ended by a signal; it has logged the reason of any other status.
+        # libfuse returns 8 after a signal; it has logged the reason for any other status.
         sys.exit(0 if error.args == (8,) else 1)
 
 
 def _end_with_parent() -> None:
-    """Unmount when standard input is closed; a killed process would leave a dead mount behind."""
-    # Not through sys.stdin, whose lock would be held when the interpreter exits.
+    """Unmount once standard input is closed; a killed process would leave a dead mount behind."""
+    # Not through sys.stdin: this thread would hold its lock while the interpreter exits.
     os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,8 +1,8 @@
 """
-A network between processes of this machine that can be degraded, without root.
+A proxy between processes of this machine, which degrades their network without root.
 
 Each process is reached through a port of the proxy.  The kernel's socket table identifies the
-caller, so bytes can be held up by sender and receiver, independently in each direction.
+caller, so traffic can be degraded by sender and receiver, independently in each direction.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from types import TracebackType
 from typing import Self
 
 _CHUNK = 65_536
+# SO_LINGER with a timeout of 0 s: closing the socket sends a reset and discards buffered data.
 _AT_ONCE = struct.pack("ii", 1, 0)
 _WAITING = 64
+"""Chunks in transit in each direction of a connection, after which its sender is not read."""
 RETRANSMIT = 0.2
-"""Seconds that a lost packet holds up what comes after it: the least that Linux waits."""
+"""Seconds by which a lost packet delays those behind it: the minimum timeout of Linux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Rule:
     Attributes:
         delay: Delay in seconds.
         jitter: Maximum deviation from the delay, in seconds.
-        loss: Share of packets that are retransmitted, which holds up those behind them.
-        is_cut: Whether bytes wait until the link is restored, as behind a dead link.
+        loss: Share of packets that are lost and retransmitted, which delays those behind them.
+        is_cut: Whether bytes wait until the link is restored.
         is_lost: Whether bytes are dropped; the connection breaks when the link is restored.
     """
 
@@ -52,12 +54,14 @@ CUT = Rule(is_cut=True)
 BLACKHOLE = Rule(is_lost=True)
 
 Way = tuple[str, str]
+"""One direction of traffic: names of the sender and of the receiver."""
 UNKNOWN = "?"
+"""Name of a caller that is none of the processes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way to one process: what arrives at *port* is for 127.0.0.1:*target*."""
+    """The route to the process *name*: from *port* of the proxy to 127.0.0.1:*target*."""
 
     name: str
     port: int
@@ -66,19 +70,20 @@ class Route:
 
 class Network:
     """
-    Connections between processes, each way with a rule of its own.  A context manager, which
-    listens, and breaks all connections at its end.
+    Connections between processes, with a rule for each direction.
+
+    A context manager, which listens on the ports of all routes, and breaks all connections at the
+    end.
 
     Args:
-        routes: How each process is reached.
-        pids: The processes that may call, by name, as they are now.
-        rng: Decides about jitter and loss.
+        routes: The routes to the processes.
+        pids: Returns the current process IDs of each caller, by its name.
+        rng: Source of jitter and loss.
 
     Attributes:
-        carried: Bytes that were sent on each way; a caller that is in none of *pids* is
-            `UNKNOWN`.
-        affected: Those of them that a rule held up, delayed or threw away.
-        waiting: How many new connections a rule held up.
+        carried: Number of bytes received on each way; a caller that is not in *pids* is `UNKNOWN`.
+        affected: Number of these bytes that a rule held up, delayed or dropped.
+        waiting: Number of new connections that a rule held up.
     """
 
     def __init__(
@@ -126,40 +131,42 @@ class Network:
         loop = asyncio.get_running_loop()
         for each in chain.from_iterable(server.sockets for server in self._servers):
             loop.remove_reader(each.fileno())
-        # What was accepted before gets its transport in the next turn.  asyncio leaks the socket
-        # if the server is closed by then (3.11).
+        # A connection that was already accepted gets its transport in the next iteration of the
+        # loop.  asyncio leaks its socket if the server is closed by then (3.11).
         await asyncio.sleep(0)
         for server in self._servers:
             server.close()
 
     def rule(self, way: Way) -> Rule:
-        """The rule that is in force from ``way[0]`` to ``way[1]``."""
+        """Return the rule in force from ``way[0]`` to ``way[1]``."""
         return self._rules.get(way, WHOLE)
 
     async def set(self, ways: Iterable[Way], rule: Rule) -> None:
-        """Let *rule* be in force on *ways*, for connections there are and those to come."""
+        """Apply *rule* to existing and new connections on *ways*."""
         for way in ways:
             before = self._rules.get(way, WHOLE)
             self._rules[way] = rule
+            # The streams lack the dropped bytes, so nothing that is sent later can make sense.
             if before.is_lost and not rule.is_lost:
                 self._abort(way)
         async with self._changed:
             self._changed.notify_all()
 
     def reset(self, name: str) -> int:
-        """Break all connections of the process *name*; how many there were."""
+        """Break all connections of the process *name*, and return their number."""
         broken = [each for each in self._connections if name in each.ways[0]]
         for connection in broken:
             connection.abort()
         return len(broken)
 
     def why_idle(self, ways: Sequence[Way]) -> str:
-        """Why a rule on *ways* had nothing to act on."""
+        """Return why a rule on *ways* had no effect."""
         if not self.carried:
             return "no bytes passed through the proxy; does the adapter use peer_address?"
-        callers = {to for caller, to in self.carried if caller == UNKNOWN}
-        if not any(self.carried[way] for way in ways) and callers:
-            return f"{', '.join(sorted(callers))} was called by processes of no member"
+        # Unknown callers explain it only if no member was identified on these ways.
+        called = {to for caller, to in self.carried if caller == UNKNOWN}
+        if not any(self.carried[way] for way in ways) and called:
+            return f"{', '.join(sorted(called))} was called by processes that belong to no member"
         return "the members exchanged nothing while it lasted"
 
     def _abort(self, way: Way) -> None:
@@ -168,10 +175,11 @@ class Network:
                 connection.abort()
 
     def late(self, way: Way, size: int) -> float | None:
-        """Count so many bytes on *way*; by how many seconds they are late, None if forever."""
+        """Count *size* bytes on *way*; return their delay in seconds, or None if they are lost."""
         rule = self.rule(way)
         delay = self.delay(way)
         self.carried[way] += size
+        # Counted on arrival, so bytes behind a cut are in the effect although they wait.
         if rule.is_cut or rule.is_lost or delay:
             self.affected[way] += size
         return None if rule.is_lost else delay
@@ -182,9 +190,10 @@ class Network:
             await self._changed.wait_for(lambda: not self.rule(way).is_cut)
 
     def delay(self, way: Way) -> float:
-        """By how many seconds the next bytes on *way* come later."""
+        """Return a random delay in seconds for the next bytes on *way*."""
         rule = self.rule(way)
         late = rule.delay + self._rng.uniform(-rule.jitter, rule.jitter)
+        # A retransmission can be lost as well.
         while self._rng.random() < rule.loss:
             late += RETRANSMIT
         return max(late, 0.0)
@@ -194,11 +203,13 @@ class Network:
     ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             peer = writer.get_extra_info("peername")
-            # The caller may be gone by now, and connections accepted before the end arrive after.
+            # The caller may be gone by now, and a connection that was accepted before the network
+            # closed may arrive after it.
             if peer is None or self._is_closed:
                 writer.transport.abort()
                 return
-            # Registered before its task runs: a task that is cancelled first never runs.
+            # Registered here, not in the task: one that is cancelled before its first step never
+            # runs, and its connection would stay open.
             connection = _Connection(self, (self._caller(peer[1]), route.name), writer)
             self._connections.add(connection)
             task = asyncio.ensure_future(connection.serve(reader, route.target))
@@ -209,7 +220,8 @@ class Network:
         return accept
 
     def _caller(self, port: int) -> str:
-        """Whose socket has the local *port*; all processes are listed only if it is a new one."""
+        """Return the name of the process whose socket has the local *port*."""
+        # Listing the processes of all members takes long, so it is done for new processes only.
         caller = owner_of(port, self._known)
         if caller is None:
             self._known = self._pids()
@@ -222,7 +234,7 @@ class _Connection:
     One connection from a caller to a process.
 
     Attributes:
-        ways: From the caller, and back.
+        ways: The way from the caller, and the way back.
     """
 
     def __init__(self, network: Network, way: Way, caller: asyncio.StreamWriter) -> None:
@@ -236,7 +248,7 @@ class _Connection:
         try:
             if self._network.rule(there).is_cut:
                 self._network.waiting[there] += 1
-            # Whoever cannot be reached must not notice that somebody listens in his place.
+            # The target must not see a connection through a cut link, nor the caller a refusal.
             await self._network.passable(there)
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
             self._writers.append(far_writer)
@@ -250,7 +262,7 @@ class _Connection:
                 writer.close()
 
     def abort(self) -> None:
-        """Break it: both sides are sent a reset."""
+        """Break the connection with a reset to both sides."""
         for writer in self._writers:
             if not writer.is_closing():
                 writer.get_extra_info("socket").setsockopt(
@@ -261,6 +273,8 @@ class _Connection:
     async def _carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way
     ) -> None:
+        # A separate task delivers, so that chunks are received while earlier ones are delayed:
+        # each is delayed once, not by the sum of the delays before it.
         queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_WAITING)
         delivery = asyncio.create_task(self._deliver(queue, writer, way))
         now = asyncio.get_running_loop().time
@@ -269,7 +283,7 @@ class _Connection:
             while data := await reader.read(_CHUNK):
                 late = self._network.late(way, len(data))
                 if late is not None:
-                    # What was sent later does not arrive earlier.
+                    # TCP keeps the order: with jitter, a chunk may have to wait for the one before.
                     due = max(due, now() + late)
                     await queue.put((due, data))
             await queue.join()
@@ -288,22 +302,27 @@ class _Connection:
         while True:
             due, data = await queue.get()
             await asyncio.sleep(due - now())
+            # A rule that was set in the meantime applies to bytes in transit, too.
             await self._network.passable(way)
             if not writer.is_closing():
                 with suppress(OSError):
                     writer.write(data)
                     await writer.drain()
+            # Also for bytes that could not be delivered, or `_carry` would wait for them forever.
             queue.task_done()
 
 
-# -- whose socket is it? ----------------------------------------------------------------------
+# -- the owner of a socket --------------------------------------------------------------------
 
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
 def owner_of(port: int, pids: Mapping[str, Collection[int]]) -> str | None:
     """
-    Whose processes hold the socket with the local *port*; None if none do.
+    Return the name in *pids* whose processes hold the socket with the local *port*.
+
+    Returns:
+        The name; None if none of the processes holds it.
 
     Source: proc(5), /proc/net/tcp and /proc/PID/fd.
     """
@@ -315,6 +334,7 @@ def owner_of(port: int, pids: Mapping[str, Collection[int]]) -> str | None:
 
 
 def _inodes(port: int) -> Iterable[str]:
+    # The local address comes before the remote one, with the port in hexadecimal digits.
     wanted = f":{port:04X}"
     for table in _TABLES:
         with suppress(OSError), open(table, encoding="ascii") as lines:
@@ -326,6 +346,7 @@ def _inodes(port: int) -> Iterable[str]:
 
 
 def _sockets(pid: int) -> Iterable[str]:
+    # Processes end and descriptors are closed while they are listed.
     directory = f"/proc/{pid}/fd"
     with suppress(OSError):
         for name in os.listdir(directory):

@@ -2,7 +2,7 @@
 Removal of everything that a campaign created on this machine.
 
 Everything removed carries a random name given by its campaign, so nothing is mistaken for a
-leftover because of its looks.
+leftover because of its appearance.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from . import netfilter, powercut, processes
 from .cluster import HarnessError
 
 SETTLED_AFTER = 0.5
-"""Seconds without a new process after a campaign was killed; one may just be starting."""
+"""Seconds without a new process after a campaign was killed, which may just have started one."""
 DISKS_END_WITHIN = 5.0
-"""Seconds in which a disk has to end by itself, as it does when its campaign is gone."""
+"""Seconds within which a disk has to end by itself, as it does once its campaign is gone."""
 _POLL = 0.02
 
 Entry = Mapping[str, str]
-"""One thing that a campaign has: its *kind*, and by what it is found."""
+"""One thing that a campaign has created: its *kind*, and the fields that identify it."""
 
 
 class RemovalError(HarnessError):
@@ -50,31 +50,34 @@ class Removal:
 
 def remove(entries: Sequence[Entry], settle: float) -> Removal:
     """
-    Remove what is listed in *entries*, as far as it is there.
+    Remove everything listed in *entries* that still exists.
 
     Args:
-        settle: Seconds for which no process must have been found.
+        entries: The entries of a ledger.
+        settle: Seconds without a new process after which the processes count as gone.
     """
     by_kind: dict[str, list[Entry]] = {"process": [], "disk": [], "rules": [], "directory": []}
     for entry in entries:
         by_kind[entry["kind"]].append(entry)
     disks = [entry["mark"] for entry in by_kind["disk"]]
-    # What is under way to change rules goes before the rules.
+    # Commands that are changing rules end before the rules are removed.
     others = [entry["mark"] for kind in ("process", "rules") for entry in by_kind[kind]]
     removal = Removal()
-    # Processes that wait for a disk that hangs can be killed only after it.
+    # The first attempt may fail: a process that is blocked by a hanging disk survives SIGKILL until
+    # the disk is gone.  The second attempt, after the disks, is the one that counts.
     _try(removal, *(partial(_kill, [mark]) for mark in others), partial(_settled, others, settle))
     removal.failed.clear()
     _try(removal, partial(_end_disks, disks), partial(_kill, others))
     _try(removal, *(partial(_unmount, entry) for entry in by_kind["disk"]))
     _try(removal, *(partial(_remove_rules, entry) for entry in by_kind["rules"]))
+    # Data are moved only once nothing can write to them anymore.
     if not removal.failed:
         _try(removal, *(partial(_bring_home, entry) for entry in by_kind["directory"]))
     return removal
 
 
 def _try(removal: Removal, *steps: Callable[[], list[str]]) -> None:
-    """Take all *steps*, whatever becomes of those before."""
+    """Run all *steps*, also after one has failed."""
     for step in steps:
         try:
             removal.removed += step()
@@ -84,9 +87,9 @@ def _try(removal: Removal, *steps: Callable[[], list[str]]) -> None:
 
 def _settled(marks: Collection[str], seconds: float) -> list[str]:
     """
-    Kill what carries one of *marks* until nothing new has appeared for so many *seconds*.
+    Kill processes that carry one of *marks* until no new one has appeared for *seconds*.
 
-    A child that was between fork and exec when the campaign was killed carries its mark later.
+    A child that was between fork and exec when the campaign was killed gets its mark only later.
     """
     killed: list[str] = []
     deadline = time.monotonic() + seconds
@@ -99,15 +102,17 @@ def _settled(marks: Collection[str], seconds: float) -> list[str]:
 
 
 def _kill(marks: Collection[str]) -> list[str]:
+    # Most marks have no process left, and killing takes several scans each.
     found = {mark: pids for mark in marks if (pids := processes.find(mark))}
     rest = sorted(pid for mark in found if not processes.kill(mark) for pid in processes.find(mark))
     if rest:
-        raise RemovalError(f"{len(rest)} processes survive SIGKILL, as: {rest[:5]}")
+        raise RemovalError(f"{len(rest)} processes survive SIGKILL, such as {rest[:5]}")
     return [f"process {pid}" for pids in found.values() for pid in sorted(pids)]
 
 
 def _end_disks(marks: Collection[str]) -> list[str]:
-    """Wait until disks have synced everything and ended, as they do by themselves."""
+    """Wait until disks have ended, as they do by themselves, and kill those that have not."""
+    # A disk syncs everything when it ends; killing it loses what members had written.
     deadline = time.monotonic() + DISKS_END_WITHIN
     while any(map(processes.find, marks)) and time.monotonic() < deadline:
         time.sleep(_POLL)
@@ -130,15 +135,15 @@ def _bring_home(entry: Entry) -> list[str]:
 
 def bring_home(place: Path, home: Path) -> bool:
     """
-    Move the directory *place* to *home*, so that *home* is there as a whole or not at all.
+    Move the directory *place* to *home*, so that *home* is complete or does not exist.
 
-    It is removed if *home* is there already, or has no directory to be in.
+    *place* is removed instead if *home* exists already, or if its parent directory is gone.
 
     Returns:
-        Whether it was there.
+        Whether *place* existed.
 
     Raises:
-        RemovalError: It cannot be moved.
+        RemovalError: *place* cannot be moved or removed.
     """
     if not place.exists():
         return False
@@ -153,6 +158,7 @@ def bring_home(place: Path, home: Path) -> bool:
 
 
 def _move(place: Path, home: Path) -> None:
+    # The temporary directory is often a file system of its own, where a rename is impossible.
     try:
         place.rename(home)
     except OSError as error:
@@ -162,10 +168,11 @@ def _move(place: Path, home: Path) -> None:
 
 
 def _copy(place: Path, home: Path) -> None:
+    # Copied beside *home* and renamed at the end, so a killed copy leaves no partial *home*.
     unfinished = home.with_name(f"{home.name}.unfinished")
     if unfinished.exists():
         shutil.rmtree(unfinished)
-    # Sockets and pipes of members hold no data, and cannot be copied.
+    # Sockets and pipes hold no data, and copytree cannot copy them.
     shutil.copytree(place, unfinished, symlinks=True, ignore=_special_files)
     unfinished.rename(home)
 

@@ -1,8 +1,8 @@
 """
-What clients ask for: weighted mixes of requests, each value written once.
+Traffic of clients: weighted mixes of requests, in which each value is written once.
 
-The mixes are those of etcd tests/robustness/traffic, in spirit; ``range-compare`` is the load
-under which etcd-io/etcd#13766 shows.
+The mixes are modelled on those of etcd tests/robustness/traffic; ``range-compare`` is the load that
+reproduces etcd-io/etcd#13766.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ from ..history.requests import (
     prefix_end,
 )
 
+# Separate prefixes: reads of all free keys stay small, although there are many bulk keys.
 FREE = "key/"
 BULK = "bulk/"
 PODS = "/registry/pods/"
 OUTLIVES = 3600
-"""Seconds; no campaign is longer, so these leases do not expire."""
+"""TTL in seconds of leases that are to outlive the campaign."""
 BULK_KEYS = 1500
+# etcd accepts 128 operations in a transaction by default.
 BULK_STEP = 100
 _LOOK_BACK = 60
 
@@ -48,13 +50,14 @@ _LOOK_BACK = 60
 @dataclass(slots=True)
 class Shared:
     """
-    What the clients of a campaign have in common.
+    State shared by all clients of a campaign.
 
     Attributes:
-        newest: The highest revision that an answer spoke of.
-        known: Revisions of which it is known what they changed.
-        settled: The revision up to which the content of all is known, so that it may be
-            compacted away.
+        rng: Source of random choices of the watchers.
+        newest: The highest revision in any response.
+        known: Revisions whose changes are known.
+        settled: The revision up to which all changes are known, so that history may be compacted.
+        numbers: Numbers of values and leases, each used once.
     """
 
     rng: random.Random
@@ -64,19 +67,23 @@ class Shared:
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def value(self) -> str:
-        """A value that nobody else writes."""
+        """Return a value that is written only once in the campaign."""
         return f"v{next(self.numbers)}"
 
 
 @dataclass(slots=True)
 class Session:
     """
-    What one client knows from its answers.
+    The state of one client, learned from its responses.
 
     Attributes:
-        seen: What it saw last under a key; None if there was nothing.
-        leases: Leases that it was granted and has not given back.
-        plan: Requests that come next, whatever the dice say.
+        shared: State shared by all clients.
+        rng: Source of its random choices.
+        keys: Number of different keys.
+        seen: The state in which it last saw each key; None if the key did not exist.
+        values: The same for stores of registers.
+        leases: Leases that it was granted and has not revoked, oldest first.
+        plan: Requests that it sends next, before any random ones.
     """
 
     shared: Shared
@@ -88,13 +95,14 @@ class Session:
     plan: list[Request | Watch] = field(default_factory=list)
 
     def key(self) -> str:
-        """Some key."""
+        """Return a random key."""
         return f"{FREE}{self.rng.randrange(self.keys)}"
 
     def learn(self, request: Request, response: Response | None) -> None:
-        """Update the session from *response*."""
+        """Update the session from *response* to *request*; None stands for no response."""
         revision = getattr(response, "revision", 0)
         self.shared.newest = max(self.shared.newest, revision)
+        # Only a write creates a revision; the one in any other response is that of another request.
         if isinstance(response, Committed) and writes(as_txn(request), response):
             self.shared.known.add(revision)
         match request, response:
@@ -102,6 +110,7 @@ class Session:
                 self.seen[key] = kvs[0] if kvs else None
             case Get(key), Value(value):
                 self.values[key] = value
+            # A failed condition: the alternative branch has read the key for the next attempt.
             case Txn(_, _, (Range(key, ""),)), Committed(_, False, (Ranged(_, kvs),)):
                 self.seen[key] = kvs[0] if kvs else None
             case Grant(lease), _ if response is not None:
@@ -118,16 +127,19 @@ class Profile:
     A kind of traffic.
 
     Attributes:
-        model: Which stores it is for.
-        makers: What is asked for, with weights.
-        keys: Over how many keys.
-        clients: How many ask at once.
-        rate: At most so many requests a second, all together.
-        needed: At least so many, or the test proves nothing.
-        watchers: How many watch at once.
-        progress: Whether watches ask how far they are.
-        setup: What is asked for before all else.
-        follow: Plans what comes after an answer.
+        name: Its name on the command line.
+        about: Its description in ``assertlib robustness list``.
+        model: Name of the model whose stores support it.
+        makers: Functions that make requests, with weights.
+        keys: Number of different keys.
+        clients: Number of concurrent clients.
+        rate: Maximum of requests per second, of all clients together.
+        needed: Minimum of operations per second; a campaign below it proves nothing.
+        watchers: Number of concurrent watches.
+        progress: Whether watches request progress notifications.
+        watch_prefix: Prefix of the watched keys.
+        setup: Requests sent once, before the first round.
+        follow: Plans the requests that follow a response.
     """
 
     name: str
@@ -145,7 +157,7 @@ class Profile:
     follow: Follow = lambda *_: None
 
     def next(self, session: Session) -> Request | Watch:
-        """What a client asks for next."""
+        """Return the next request of the client: a planned one, or a random one."""
         if session.plan:
             return session.plan.pop(0)
         weights = [weight for weight, _ in self.makers]
@@ -153,8 +165,9 @@ class Profile:
         return maker(session)
 
     def watch(self, shared: Shared) -> Watch:
-        """What a watcher asks for next: from some revision, near the present."""
+        """Return the next request of a watcher, drawn with the generator in *shared*."""
         rng = shared.rng
+        # Two of three watches start now, the others in the recent past or the near future.
         revision = rng.choice((0, 0, shared.newest + rng.randint(-_LOOK_BACK, _LOOK_BACK)))
         return Watch(
             self.watch_prefix,
@@ -174,6 +187,7 @@ def _get(session: Session) -> Request:
 
 
 def _list_all(session: Session) -> Request:
+    # Some lists have a limit, so that a response can hold fewer keys than its count.
     return Range(FREE, prefix_end(FREE), limit=session.rng.choice((0, 0, 3)))
 
 
@@ -195,10 +209,12 @@ def _delete(session: Session) -> Request:
 
 
 def _delete_some(session: Session) -> Request:
+    # Half open: key/1 and key/2, with the default of ten keys.
     return Delete(f"{FREE}1", f"{FREE}3")
 
 
 def _several(session: Session) -> Request:
+    # Without repetitions: etcd rejects a transaction that writes a key twice.
     keys = sorted({session.key() for _ in range(4)})
     dice = [session.rng.randrange(4) for _ in keys]
     return Txn((), tuple(_part(session, key, die) for key, die in zip(keys, dice, strict=True)))
@@ -226,6 +242,7 @@ def _put_on_lease(session: Session) -> Request:
 
 
 def _put_on_no_lease(session: Session) -> Request:
+    # Numbers are never reused, so no lease of this number exists: the store has to refuse.
     return Put(session.key(), session.shared.value(), lease=next(session.shared.numbers))
 
 
@@ -234,10 +251,13 @@ def _grant(session: Session) -> Request:
 
 
 def _revoke(session: Session) -> Request:
+    # Dropped whatever the response: a lease that may be gone is not used again.
     return Revoke(session.leases.pop(0)) if session.leases else _grant(session)
 
 
 def _compact(session: Session) -> Request:
+    # Never beyond the settled revision: the campaign reads the changes of later ones from the
+    # store, which cannot show them once they are compacted.
     if session.shared.settled < 3:
         return _get(session)
     return Compact(session.rng.randint(2, session.shared.settled))
@@ -256,12 +276,13 @@ FILL = tuple(
     )
     for start in range(0, BULK_KEYS, BULK_STEP)
 )
-"""Many keys, a transaction at a time."""
+"""Transactions that write `BULK_KEYS` keys."""
 
 
 def _range_compare(session: Session) -> Request:
-    """A put on a condition that takes long to look at, so that a crash is likely to hit it."""
+    """Make a put on a condition that is slow to evaluate, so that a crash is likely to hit it."""
     key = session.key()
+    # Holds for every bulk key, so the store has to compare all of them.
     slow = Compare(BULK, "version", ">", 0, end=prefix_end(BULK))
     return Txn((slow,), (Put(key, session.shared.value()),), (Range(key),))
 
@@ -285,8 +306,9 @@ def _kube_get(session: Session) -> Request:
 
 
 def _kube_write(session: Session) -> Request:
-    """Create, update or delete on condition of the revision that was seen last."""
+    """Make a write conditional on the revision of the key that the client saw last."""
     key = _pod(session)
+    # 0 is the revision of a key that does not exist: the write is then a creation.
     known = session.seen.get(key)
     expected = 0 if known is None else known.mod_revision
     change: Put | Delete = Put(key, session.shared.value())
@@ -298,11 +320,12 @@ def _kube_write(session: Session) -> Request:
 # -- leases that end ----------------------------------------------------------------------------
 
 SHORT = 2
-"""Seconds; etcd lets no lease live for less."""
+"""TTL in seconds; etcd raises shorter ones to this minimum."""
 
 
 def _short_lease(session: Session) -> Request:
     lease = next(session.shared.numbers)
+    # Keys of their own: any other client that overwrote one would detach it from the lease.
     keys = [f"{FREE}lease/{lease}/{number}" for number in range(session.rng.randint(1, 3))]
     session.plan += [Put(key, session.shared.value(), lease=lease) for key in keys]
     if session.rng.random() < 0.5:
@@ -314,13 +337,14 @@ def _short_lease(session: Session) -> Request:
 
 
 def _put_and_delete(session: Session) -> Request:
+    # Written twice before it is deleted, so compaction has older versions to drop.
     key = session.key()
     session.plan += [Put(key, session.shared.value()), Delete(key)]
     return Put(key, session.shared.value())
 
 
 def _watch_from_deletion(session: Session, request: Request, response: Response) -> None:
-    """After a deletion: overwrite the key, compact at the deletion, and watch from there."""
+    """Plan, after a deletion, to write the key, compact at the deletion, and watch from there."""
     match request, response:
         case Delete(key), Committed(revision):
             session.plan += [
@@ -342,6 +366,7 @@ def _register_put(session: Session) -> Request:
 
 
 def _register_swap(session: Session) -> Request:
+    # Another client may have written since, so some swaps succeed and others fail.
     key = session.key()
     return Swap(key, session.values.get(key), session.shared.value())
 
@@ -386,7 +411,7 @@ PROFILES = {
         ),
         Profile(
             "kubernetes",
-            "what an API server does: lists, and writes on condition of a revision",
+            "requests of an API server: lists, and writes conditional on a revision",
             "etcd",
             ((10, _kube_list), (15, _kube_get), (40, _kube_write), (1, _compact)),
             keys=12,
@@ -395,7 +420,7 @@ PROFILES = {
         ),
         Profile(
             "lease-expiry",
-            "leases of two seconds, kept alive or left",
+            "leases of two seconds, kept alive or abandoned",
             "etcd",
             ((20, _short_lease), (10, _get), (5, _list_all), (10, _put)),
             rate=100.0,
@@ -404,7 +429,7 @@ PROFILES = {
         ),
         Profile(
             "progress",
-            "as put, with watches that ask how far they are",
+            "as put, with watches that request their progress",
             "etcd",
             ((20, _put), (5, _delete), (5, _several), (5, _get)),
             watchers=4,
@@ -412,9 +437,10 @@ PROFILES = {
         ),
         Profile(
             "compaction",
-            "keys deleted, history compacted at the deletion, and watched from there",
+            "deletes a key, compacts history at the deletion, and watches from there",
             "etcd",
             ((1, _put_and_delete),),
+            # Another client could compact further before the watch starts, which would cancel it.
             clients=1,
             rate=100.0,
             needed=2.0,

@@ -132,10 +132,10 @@ def _explore(plan: Plan, *, inline: bool, root: Path) -> None:
         found = next(iter(exploration.found.values()))
         tapes = root / ".assertlib" / DIRECTORY
         token = write(tapes, found.spec)
-        raise SimulationFailedError(_story(found, token, inline=inline))
+        raise SimulationFailedError(_message(found, token, inline=inline))
 
 
-def _story(found: Found, token: str, *, inline: bool) -> str:
+def _message(found: Found, token: str, *, inline: bool) -> str:
     lines = [
         (
             f"trial {found.trial} failed after {found.failure.at:.6f} virtual seconds:"

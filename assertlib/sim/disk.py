@@ -57,7 +57,7 @@ class DiskFaults:
         full: A write stores part of its data and fails with ENOSPC.
         sync_fails: A sync fails with EIO.
         forgets: Share of failed syncs that drop the data but mark it clean, so that the next
-            sync succeeds without it; after other failures the data stay dirty.
+            sync succeeds without it; after other failures the data stays dirty.
         sync_lies: A sync reports success without syncing; breaks ``fsync-honest``.
         cut: The host loses power just before a call that modifies the disk.
         slow: A sync takes up to `slow_takes` seconds instead.
@@ -94,7 +94,7 @@ class _Inode:
         pending: Writes since the last sync, in order, as offset and bytes; None as bytes truncates
             the file at the offset.  A power cut keeps, loses or tears each of them.
         lost_from: Offset of the first byte that a failed sync has dropped and marked clean, so that
-            no later sync writes it; None if no data were dropped.
+            no later sync writes it; None if no data was dropped.
     """
 
     __slots__ = ("data", "durable", "lost_from", "pending")
@@ -433,7 +433,7 @@ class SimDisk:
         Make the contents of *inode* durable; *path* is its name in the log and in errors.
 
         Raises:
-            OSError: The sync failed; which data are durable is unspecified.
+            OSError: The sync failed; which data is durable is unspecified.
         """
         self._call("sync", path)
         faults = self.faults
@@ -478,7 +478,7 @@ class SimDisk:
         if size < len(inode.data):
             inode.pending.append((size, None))
             del inode.data[size:]
-            # The dropped data are cut off, so that whatever is appended now will be synced.
+            # The dropped data is cut off, so that whatever is appended now will be synced.
             if inode.lost_from is not None and size <= inode.lost_from:
                 inode.lost_from = None
         elif size > len(inode.data):

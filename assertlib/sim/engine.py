@@ -178,6 +178,7 @@ def unrecorded(target: str, options: Options, path: Sequence[str] = ()) -> Local
         TargetError: The scenario cannot be loaded.
         LostWorkerError: The process ended while it loaded the scenario.
     """
+    # Inherited, these variables would add the replay to the run, or the trial, of the caller.
     environment = {k: v for k, v in os.environ.items() if k not in (RUN_DIR_ENV, TRIAL_ENV)}
     return LocalWorker(target, options, environment, path)
 

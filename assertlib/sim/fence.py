@@ -1,5 +1,5 @@
 """
-Isolates a trial from the outside world: forbidden calls raise an error that names the place.
+The fence around a trial: calls to the outside world raise an error that names the place.
 
 The wall clock, real sockets, child processes, threads and unseeded randomness would make two runs
 of one tape differ; real files written by a host would survive the power cuts of its world.  The
@@ -30,8 +30,8 @@ from .refusal import INSTALLED, OURS, STANDARD, refused
 
 __all__ = ["REPLACED", "fenced"]
 
-_MAY_ASK = frozenset(("assertlib", "logging", "warnings", "traceback", "linecache", "importlib"))
-"""Packages whose use of the clock is none of the store's business."""
+_EXEMPT = frozenset(("assertlib", "logging", "warnings", "traceback", "linecache", "importlib"))
+"""Packages that may read the clock, since the store does not see the result."""
 
 _CLOCKS = (
     "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns",
@@ -39,12 +39,12 @@ _CLOCKS = (
     "clock_gettime_ns", "localtime", "gmtime", "ctime", "asctime", "strftime",
 )  # fmt: skip
 _WITH_TIME = {"localtime": 1, "gmtime": 1, "ctime": 1, "asctime": 1, "strftime": 2}
-"""Functions that ask the clock only when they get fewer arguments than this."""
+"""Functions that read the clock only if called with fewer arguments than this."""
 
 _EVENTS = {
     "socket.__new__": "opens a real socket; asyncio's streams go through the simulated network",
-    "socket.gethostbyname": "asks a real name server; the names of hosts are addresses here",
-    "socket.getaddrinfo": "asks a real name server; the names of hosts are addresses here",
+    "socket.gethostbyname": "queries a real name server; use host names as addresses",
+    "socket.getaddrinfo": "queries a real name server; use host names as addresses",
     "subprocess.Popen": "starts a process; make it a host of the world",
     "os.posix_spawn": "starts a process; make it a host of the world",
     "os.system": "starts a process; make it a host of the world",
@@ -54,22 +54,22 @@ _EVENTS = {
 }
 
 _WRITES = (
-    "writes a real file, which a power cut of the world does not touch;"
-    " write through assertlib.disk and give the store Host.disk"
+    "writes a real file, which a simulated power cut does not affect;"
+    " write through assertlib.disk and pass Host.disk to the store"
 )
 _TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _MAY_WRITE = (
     "assertlib.recording", "assertlib.telemetry", "coverage", "importlib", "logging", "_pytest",
 )  # fmt: skip
-"""Packages that write records, logs and compiled modules, which are not data of the store."""
+"""Packages that may write files: records, logs and compiled modules are no data of the store."""
 
 
 _Alias = tuple[object, str, object, object]
-"""What has a name, the name, what it shall stand for in a trial, and what it does elsewhere."""
+"""Owner, attribute, value during a trial, and value otherwise."""
 
 
 REPLACED: list[tuple[Any, str, object, object]] = []
-"""What others want replaced in a trial: what has a name, the name, what it stands for, and shall."""
+"""Replacements registered by other modules: owner, attribute, real value, value in a trial."""
 
 
 class _Fence:
@@ -89,7 +89,9 @@ class _Fence:
         self._owner = 0
         self.real_datetime = dt.datetime
         self._pairs = [*self._replaced(), *REPLACED]
+        # By identity, since the values of a module may be unhashable or define equality.
         self._guards = {id(real): guard for _, _, real, guard in self._pairs}
+        # An audit hook cannot be removed, so a process has only one fence; `depth` disarms it.
         sys.addaudithook(self._audit)
 
     def _replaced(self) -> Iterator[tuple[Any, str, object, object]]:
@@ -100,11 +102,12 @@ class _Fence:
             time,
             "sleep",
             time.sleep,
-            self._never("time.sleep", "stops all hosts; use asyncio.sleep", time.sleep),
+            self._never("time.sleep", "blocks all hosts; use asyncio.sleep", time.sleep),
         )
         yield dt, "datetime", dt.datetime, _datetime_without_now(self)
         start = threading.Thread.start
         yield threading.Thread, "start", start, self._thread(start)
+        # The functions of the module are bound methods of one shared generator.
         shared = random.seed.__self__  # type: ignore[attr-defined]
         for name, real in list(vars(random).items()):
             if getattr(real, "__self__", None) is shared and name != "seed":
@@ -123,6 +126,7 @@ class _Fence:
             uuid.uuid1,
             self._never("uuid.uuid1", "reads the wall clock; use assertlib.random", uuid.uuid1),
         )
+        # Thread.start has bound this function at import, so this covers only direct callers.
         begin = _thread.start_new_thread
         yield (
             _thread,
@@ -131,25 +135,27 @@ class _Fence:
             self._never("start_new_thread", "starts a thread; use asyncio.to_thread", begin),
         )
         yield os, "urandom", os.urandom, self._entropy("os.urandom", os.urandom)
+        # SystemRandom, and with it `secrets`, calls os.urandom by this name.
         yield random, "_urandom", os.urandom, self._entropy("os.urandom", os.urandom)
 
-    # -- what is put in their place ---------------------------------------------------------
+    # -- replacements -----------------------------------------------------------------------
 
     def _clock(self, name: str, real: Callable[..., Any], given: int) -> Callable[..., Any]:
         def guarded(*args: Any) -> Any:
             if len(args) >= given > 0 and args[given - 1] is not None:
                 return real(*args)
-            if self._is_other() or _may_ask(sys._getframe(1)):
+            if self._is_other() or _is_exempt(sys._getframe(1)):
                 return real(*args)
             raise refused(
                 name,
-                "reads the wall clock; take a clock as an argument and give it the loop's or the host's",
+                "reads the wall clock; take a clock as an argument: the loop's or the host's",
             )
 
         return guarded
 
     def _is_other(self) -> bool:
-        """Whether it is not the trial that asks, but another thread, or somebody afterwards."""
+        """Whether the caller is another thread than the trial's, or no trial is running."""
+        # Objects and modules of a trial may keep a replacement and call it afterwards.
         return not self.depth or threading.get_ident() != self._owner
 
     def _never(self, name: str, why: str, real: Any = None) -> Callable[..., Any]:
@@ -162,7 +168,7 @@ class _Fence:
 
     def _thread(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def start(thread: threading.Thread) -> None:
-            if self._is_other() or _may_ask(sys._getframe(1)):
+            if self._is_other() or _is_exempt(sys._getframe(1)):
                 real(thread)
                 return
             raise refused("Thread.start", "starts a thread; use asyncio.to_thread")
@@ -170,6 +176,7 @@ class _Fence:
         return start
 
     def _dice(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        # Once the trial has seeded the shared generator, its numbers are reproducible.
         def guarded(*args: Any, **kwargs: Any) -> Any:
             if self._is_seeded or self._is_other():
                 return real(*args, **kwargs)
@@ -182,7 +189,7 @@ class _Fence:
     def _seeding(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def seed(a: Any = None, version: int = 2) -> None:
             if a is None and not self._is_other():
-                raise refused("random.seed()", "is unseeded randomness; give it a seed")
+                raise refused("random.seed()", "is unseeded randomness; pass a seed")
             real(a, version)
             self._is_seeded = True
 
@@ -190,10 +197,10 @@ class _Fence:
 
     def _seed(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
-            if a is None and not (self._is_other() or _is_copied() or _may_ask(sys._getframe(1))):
+            if a is None and not (self._is_other() or _is_copied() or _is_exempt(sys._getframe(1))):
                 raise refused(
                     "random.Random()",
-                    "is unseeded randomness; give it a seed, or use assertlib.random",
+                    "is unseeded randomness; pass a seed, or use assertlib.random",
                 )
             real(generator, a, version)
 
@@ -201,13 +208,14 @@ class _Fence:
 
     def _entropy(self, name: str, real: Callable[[int], bytes]) -> Callable[[int], bytes]:
         def guarded(size: int) -> bytes:
-            if self._is_other() or _may_ask(sys._getframe(1)):
+            if self._is_other() or _is_exempt(sys._getframe(1)):
                 return real(size)
             raise refused(name, "is unseeded randomness; use assertlib.random")
 
         return guarded
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
+        # Runs for every audit event of the process, so the cheapest tests come first.
         if not self.depth or threading.get_ident() != self._owner:
             return
         if event in _EVENTS:
@@ -215,10 +223,12 @@ class _Fence:
         if event in _FILE_EVENTS and _is_in_host() and _writes_file(event, args):
             raise refused(event, _WRITES)
 
-    # -- putting it there -------------------------------------------------------------------
+    # -- installation -----------------------------------------------------------------------
 
     def _find_aliases(self) -> None:
-        """Names that modules of the project hold the real functions by."""
+        """Collect the names under which modules of the project hold the real functions."""
+        # A module is searched once, and again only if another one has taken its name.  Modules
+        # imported during a trial keep the replacements, which pass calls on outside trials.
         for name, module in list(sys.modules.items()):
             if self._seen.get(name) is module:
                 continue
@@ -236,7 +246,8 @@ class _Fence:
         guards = self._guards
         real = value.__func__ if isinstance(value, staticmethod) else value
         if id(real) in guards:
-            # In a class, the real functions are no methods either.
+            # Builtin functions do not become methods when stored in a class; a guard, which is a
+            # Python function, would.
             in_class = isinstance(owner, type) and not isinstance(real, type)
             guard = staticmethod(guards[id(real)]) if in_class else guards[id(real)]  # type: ignore[arg-type]
             self._aliases.append((owner, name, guard, value))
@@ -250,7 +261,7 @@ class _Fence:
                 self._aliases.append((value, "__kwdefaults__", by_name, named))
 
     def install(self) -> None:
-        """Let the fence stand."""
+        """Replace the functions, unless a trial is already running."""
         self.depth += 1
         if self.depth > 1:
             return
@@ -260,13 +271,14 @@ class _Fence:
         self._state = random.getstate()
         for owner, name, _, guard in self._pairs:
             setattr(owner, name, guard)
+        # A module may have rebound a name since it was searched, as tests do that patch a clock.
         self._put = [each for each in self._aliases if _held(each[0], each[1]) is each[3]]
         for owner, name, guard, _ in self._put:
             setattr(owner, name, guard)
         copyreg.pickle(self.real_datetime, _reduced)
 
     def uninstall(self) -> None:
-        """Let everything be as it was."""
+        """Restore everything that `install` changed, at the end of the outermost trial."""
         self.depth -= 1
         if self.depth:
             return
@@ -275,11 +287,12 @@ class _Fence:
             setattr(owner, name, real)
         for owner, name, real, _ in self._pairs:
             setattr(owner, name, real)
+        # A trial that seeds the shared generator must not affect what runs after it.
         if self._is_seeded:
             random.setstate(self._state)
 
 
-# Below are functions of asyncio whose results depend on addresses, or on other hosts.
+# Functions of asyncio whose results depend on addresses, or on tasks of other hosts.
 
 
 def _all_tasks(real: Any) -> Any:
@@ -296,6 +309,7 @@ def _all_tasks(real: Any) -> Any:
 
 def _as_completed(real: Any) -> Any:
     def as_completed(fs: Any, *, timeout: float | None = None) -> Any:
+        # asyncio makes a set of its arguments, and coroutines hash by address; tasks do not.
         if not (asyncio.isfuture(fs) or asyncio.iscoroutine(fs)):
             fs = [asyncio.ensure_future(each) for each in dict.fromkeys(fs)]
         return real(fs, timeout=timeout)
@@ -304,16 +318,18 @@ def _as_completed(real: Any) -> Any:
 
 
 def _held(owner: object, name: str) -> object:
-    """What *name* of *owner* stands for now."""
+    """Return the current value of *name* in *owner*."""
+    # Through `vars`, since getattr would unwrap a staticmethod.
     if isinstance(owner, ModuleType | type):
         return vars(owner).get(name)
     return getattr(owner, name)
 
 
-def _may_ask(frame: FrameType) -> bool:
-    """Whether who asks is a package that may, or is called by logging to make its record."""
+def _is_exempt(frame: FrameType) -> bool:
+    """Whether the calling frame may use the clock, or serves logging."""
+    # A formatter of the project may format the time of a record.
     caller = frame.f_back
-    return _is_of(frame, _MAY_ASK) or (caller is not None and _is_of(caller, ("logging",)))
+    return _is_of(frame, _EXEMPT) or (caller is not None and _is_of(caller, ("logging",)))
 
 
 def _is_of(frame: FrameType, packages: Container[str]) -> bool:
@@ -321,19 +337,21 @@ def _is_of(frame: FrameType, packages: Container[str]) -> bool:
     return (
         isinstance(name, str)
         and name.partition(".")[0] in packages
-        # What runs in a thread of the loop is the store's.
+        # The loop calls functions of the store in the place of a thread.
         and name != "assertlib.sim.loop"
     )
 
 
 def _is_in_host() -> bool:
-    """Whether the code that runs is a host's; a scenario may write what it likes."""
+    """Whether the running code belongs to a host; a scenario may write real files."""
     process = PROCESS.get(None)
     return process is not None and process.is_host
 
 
 def _may_write(frame: FrameType | None) -> bool:
-    """Whether a package that may has asked for it, itself or through the standard library."""
+    """Whether the write comes from a package that may, directly or through the standard library."""
+    # The first frame outside the standard library decides: a store does not get permission from
+    # whatever called it.
     while frame is not None:
         module = str(frame.f_globals.get("__name__"))
         if any(module == each or module.startswith(f"{each}.") for each in _MAY_WRITE):
@@ -346,7 +364,7 @@ def _may_write(frame: FrameType | None) -> bool:
 
 
 def _writes_file(event: str, args: tuple[Any, ...]) -> bool:
-    """Whether the audit *event* is a write to a real file by code that must not."""
+    """Whether the audit *event* is a forbidden write to a real file."""
     return _FILE_EVENTS[event](*args) and not _may_write(sys._getframe(2))
 
 
@@ -356,7 +374,7 @@ def _opens_to_write(path: object, mode: str | None, flags: int) -> bool:
 
 
 def _is_no_file(path: Any) -> bool:
-    """Whether *path*, or the descriptor, is a device, a terminal, a pipe or a socket."""
+    """Whether *path*, or a descriptor, is a character device, a pipe or a socket."""
     with suppress(OSError, ValueError, TypeError):
         mode = os.stat(path).st_mode
         return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
@@ -379,23 +397,26 @@ _FILE_EVENTS: dict[str, Callable[..., bool]] = {
         lambda *_: True,
     ),
 }
-"""By audit event, whether its arguments write a real file."""
+"""Predicates by audit event: whether its arguments write a real file."""
 
 
 def _is_copied() -> bool:
-    """Whether a generator is made to be given the state of another one."""
+    """Whether a generator is created as a copy, which gets the state of another one."""
+    # The frame that calls the constructor of random.Random, which calls `seed`, which calls this.
     frame = sys._getframe(3)
     return frame.f_globals.get("__name__") in ("copy", "copyreg", "pickle")
 
 
 def _reduced(value: Any) -> Any:
+    # pickle refuses a class to which its name no longer refers, such as the real datetime here.
     return dt.datetime, value.__reduce_ex__(4)[1]
 
 
 def _datetime_without_now(fence: _Fence) -> type:
     real = fence.real_datetime
-    why = "reads the wall clock; make it from the time of the host"
+    why = "reads the wall clock; derive it from the clock of the host"
 
+    # The class replaces datetime by name, so instances of the real one must count as its own.
     class Meta(type):
         def __instancecheck__(cls, instance: object) -> bool:
             return isinstance(instance, real)
@@ -404,6 +425,7 @@ def _datetime_without_now(fence: _Fence) -> type:
             return issubclass(subclass, real)
 
     class Fenced(real, metaclass=Meta):  # type: ignore[misc, valid-type]
+        # The name is looked up when pickling: after the trial it refers to the real class.
         def __reduce_ex__(self, protocol: Any) -> Any:
             return dt.datetime, super().__reduce_ex__(protocol)[1]
 
@@ -435,7 +457,7 @@ _fence: _Fence | None = None
 
 @contextmanager
 def fenced() -> Iterator[None]:
-    """Keep the outside world out of the block."""
+    """Isolate the block from the outside world; blocks may be nested."""
     global _fence
     if _fence is None:
         _fence = _Fence()

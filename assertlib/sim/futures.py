@@ -1,5 +1,5 @@
 """
-Futures and tasks of a trial, with reproducible hashes; no exception is lost.
+Futures and tasks of a trial, with reproducible hashes and a registry of exceptions.
 
 asyncio reports an unretrieved exception when its future is freed, which depends on remaining
 references and on the garbage collector.  Here every exception is registered when it is raised, and
@@ -37,7 +37,7 @@ __all__ = [
 T = TypeVar("T")
 
 _MANY = 256
-"""Futures with exceptions that are kept in mind before those that were retrieved are forgotten."""
+"""Number of registered exceptions beyond which retrieved ones are dropped from the registry."""
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Unhandled:
 
 
 class _AnyFuture(type):
-    """In a trial `SimFuture` stands for asyncio.Future, of which tasks are instances, too."""
+    """Lets `SimFuture` replace asyncio.Future in a trial, of which tasks are instances, too."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, _FUTURE)
@@ -93,10 +93,12 @@ class SimFuture(asyncio.Future[T], metaclass=_AnyFuture):
     The number is assigned on first use, since few futures are ever hashed.
 
     Attributes:
-        process: Whose exceptions it holds, if not of the process that sets them.
-        is_kept: Whether an exception counts as lost at the end of the trial though the future is
-            still referred to; else only if it is not.
-        is_main: Whether the scenario is to retrieve it, which outlives the process.
+        process: The process that its exception is attributed to; None for the one that sets it.
+        is_kept: Whether an unretrieved exception is reported at the end of the trial even if the
+            future is still referenced; otherwise only an unreferenced future is reported.
+        is_main: Whether it is the result of a host's main function, which the scenario may retrieve
+            after the host is down.
+        raised: Where and when its exception was raised; None without one.
     """
 
     process: Process | None = None
@@ -105,7 +107,8 @@ class SimFuture(asyncio.Future[T], metaclass=_AnyFuture):
 
     def set_exception(self, exception: type[BaseException] | BaseException, /) -> None:
         super().set_exception(exception)
-        # Futures that asyncio fails by itself have a waiter inside asyncio, or are freed.
+        # A future that asyncio itself fails has a waiter inside asyncio, or is freed soon and then
+        # reported by asyncio.
         if self.is_kept or not _is_of_asyncio(sys._getframe(1)):
             _note_raised(self, self.process)
 
@@ -118,8 +121,11 @@ class SimTask(asyncio.Task[T]):
     A task hashed by its serial number.
 
     Attributes:
-        process: Whose task it is.
-        step: The handle of its next step, the same for all, as only one ever waits.
+        number: Its serial number.
+        process: The process that it belongs to.
+        step: The handle of its next step; one for all steps, as only one is ever scheduled.
+        is_kept: As for `SimFuture`.
+        raised: As for `SimFuture`.
     """
 
     is_kept = True
@@ -138,6 +144,7 @@ class SimTask(asyncio.Task[T]):
         self.process = process
         self.step = Handle(nothing, (), None)
         self.step.lane = number
+        # The base class schedules the first step, which needs the attributes above.
         super().__init__(coro, loop=loop, name=name or f"task-{number}", context=context)
 
     def __hash__(self) -> int:
@@ -159,9 +166,11 @@ class Exceptions:
         self._prune_at = _MANY
 
     def note(self, future: Any, process: Process) -> None:
-        """*future* holds an exception of *process*, which somebody has to retrieve."""
+        """Register *future*, which holds an exception of *process* that must be retrieved."""
         future.raised = self._raised_now(process)
+        # Weak references, so that futures are freed, and then reported by asyncio, as usual.
         self._held.append(weakref.ref(future))
+        # The limit grows with what is left, which keeps the cost of pruning linear overall.
         if len(self._held) > self._prune_at:
             self._held = [weakref.ref(each) for each in self._unretrieved()]
             self._prune_at = _MANY + 2 * len(self._held)
@@ -172,14 +181,17 @@ class Exceptions:
         return Raised(process, at, len(loop.tape.values), is_excused=process.state == DEAD)
 
     def _unretrieved(self) -> Iterator[Any]:
-        """The futures in question, in the order of their exceptions."""
+        """Iterate over futures with unretrieved exceptions, in the order of those."""
+        # asyncio clears this flag when an exception is retrieved.
         for reference in self._held:
             future = reference()
             if future is not None and future._log_traceback:
                 yield future
 
     def excuse(self, process: Process) -> None:
-        """*process* ends now: excuse exceptions that it had no time to retrieve."""
+        """Excuse exceptions that *process*, which ends now, had no time to retrieve."""
+        # A paused process could not run since the pause.  An exception of the very same moment is
+        # excused, too, unless the scenario could still retrieve it.
         moment = process.paused_at if process.state == PAUSED else self._loop.now
         for future in self._unretrieved():
             raised = future.raised
@@ -192,7 +204,7 @@ class Exceptions:
         Report an unhandled exception.
 
         Args:
-            context: As for the exception handlers of asyncio.
+            context: The context of the exception, as asyncio passes it to exception handlers.
         """
         error, source = context.get("exception"), context.get("task") or context.get("future")
         if error is None:
@@ -205,19 +217,22 @@ class Exceptions:
             self.on_unhandled(Unhandled(error, str(context.get("message")), raised))
 
     def end(self, processes: Iterable[Process]) -> None:
-        """Report, at the end of the trial, what is still unretrieved, in *processes* too."""
+        """Report what is unretrieved at the end of the trial; *processes* may still have tasks."""
         for process in processes:
             for task in list(process.tasks):
-                # It has just failed, and its callbacks have not run.
+                # The task has just failed: its done callback, which registers the exception, has
+                # not run yet.
                 if task.raised is None and _exception_of(task) is not None:
                     self.note(task, process)
         for future in [each for each in self._unretrieved() if each.is_kept]:
             self._give_up(future)
         if any(True for _ in self._unretrieved()):
-            # Those that only refer to themselves are dropped now, and asyncio reports them.
+            # Futures in reference cycles are freed now, and asyncio reports them.  The collector is
+            # off during a trial, so this point in time is reproducible.
             gc.collect()
 
     def _give_up(self, future: Any) -> None:
+        # Or asyncio would report the future a second time when it is freed.
         future._log_traceback = False
         kind = "task" if isinstance(future, SimTask) else "future"
         self._loop.call_exception_handler(
@@ -230,7 +245,7 @@ class Exceptions:
 
 
 def _exception_of(future: Any) -> BaseException | None:
-    """What *future* holds, which is not retrieved by that."""
+    """Return the exception of *future* without marking it as retrieved."""
     error: BaseException | None = future._exception
     return error
 
@@ -240,7 +255,7 @@ def _is_main(future: Any) -> bool:
 
 
 def end_task(task: SimTask[Any]) -> None:
-    """Its callback: the first that runs when *task* is done."""
+    """Forget *task*, which is done, and register its exception; the first of its callbacks."""
     task.process.tasks.pop(task, None)
     if _exception_of(task) is not None:
         _note_raised(task, task.process)
@@ -257,7 +272,7 @@ def _is_simulated(loop: Any) -> bool:
 
 
 def _fail_gathering(future: Any, exception: Any) -> None:
-    """What `asyncio.gather` returns is kept like a task."""
+    """Set and register the exception of a future of `asyncio.gather`."""
     _FUTURE.set_exception(future, exception)
     _note_raised(future, None)
 
@@ -267,7 +282,7 @@ def _is_of_asyncio(frame: FrameType) -> bool:
 
 
 def _number_of(thing: Any, loop: Any) -> int:
-    """The number that *thing* hashes by, which it gets when it is asked for first."""
+    """Return the serial number that *thing* hashes by, assigning it on first use."""
     number: int | None = getattr(thing, "_number", None)
     if number is None:
         number = thing._number = loop.next_number()
@@ -275,17 +290,19 @@ def _number_of(thing: Any, loop: Any) -> int:
 
 
 def _hash(thing: Any) -> int:
-    """Futures of asyncio.gather and writers of streams may be put into sets, too."""
+    """Hash a future or a stream writer by number in a trial, and by address elsewhere."""
     loop = thing._loop
     return _number_of(thing, loop) if _is_simulated(loop) else object.__hash__(thing)
 
 
 def cancel_outside(task: SimTask[Any]) -> None:
-    """Cancel *task* for its waiters; its coroutine is left alone."""
+    """Cancel *task* for its waiters, leaving its coroutine alone."""
+    # Task.cancel would throw CancelledError into the coroutine, whose blocks would then run.
     _FUTURE.cancel(task)
 
 
 REPLACED.append((asyncio, "Future", _FUTURE, SimFuture))
+# asyncio creates these objects by itself, so their classes are changed instead of replaced.
 asyncio.tasks._GatheringFuture.__hash__ = _hash  # type: ignore[attr-defined]
 asyncio.tasks._GatheringFuture.set_exception = _fail_gathering  # type: ignore[attr-defined]
 asyncio.tasks._GatheringFuture.is_kept = True  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ Tasks, futures and everything that asyncio builds on them work unchanged.  Any r
 next; plain callbacks run in the order in which they were scheduled, as asyncio guarantees.  When
 nothing is ready, time jumps to the next timer.
 
-The module is long because one class has to implement the whole loop interface of asyncio.
+The module is over 500 lines because one class has to implement the whole loop interface of asyncio.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ T = TypeVar("T")
 __all__ = ["DeadlockError", "SimLoop"]
 
 _STEPS = (None, "task_wakeup")
-"""Names of what asyncio has called for a step of a task; the first step has none."""
+"""Names of what asyncio schedules for a step of a task: a wakeup, or a callable without a name."""
 
 _THREAD_TAKES = 0.002
-"""Seconds that work in a thread takes at most, besides what it does to virtual time itself."""
+"""Longest time for a thread to start, and to deliver its result, in seconds."""
 _STEPS_BETWEEN_MARKS = 32
+"""Resolution, in steps, with which a guided search locates the choices that led to a state."""
 
 
 class DeadlockError(RuntimeError):
@@ -57,6 +58,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         deadline: The time at which the trial ends, even if tasks are still waiting.
         after_step: A call to make right after the current step.
         exceptions: The registry of unretrieved exceptions.
+        outside: The process of code outside all hosts, such as the scenario.
+        buried: Unfinished tasks of dead processes, kept until the trial is over.
+        context: The context that the scenario starts with.
     """
 
     network: Network
@@ -72,7 +76,11 @@ class SimLoop(asyncio.AbstractEventLoop):
     ) -> None:
         """
         Args:
-            on_mark: Is called when time begins to pass, and then every now and then.
+            tape: The choices of the trial.
+            policy: Chooses the task that runs next.
+            keep_log: Whether to keep a log of events.
+            max_steps: Number of steps after which the trial fails.
+            on_mark: Called when time begins to pass, and then every few steps; None for no calls.
         """
         self.now = 0.0
         self.steps = 0
@@ -90,10 +98,13 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._numbers = 0
         self._callbacks: deque[Handle] = deque()
         self._ready: list[Handle] = []
-        # First come, first served is one line for all.
+        # Under FIFO, tasks and callbacks share one queue, or the order between them would be lost.
+        # Other policies choose from a list by index.
         self._steps: deque[Handle] | list[Handle] = (
             self._callbacks if isinstance(policy, Fifo) else self._ready
         )
+        # The number in the middle keeps timers of equal times in order, and handles out of the
+        # comparison.
         self._timers: list[tuple[float, int, Handle]] = []
         self._stopping = False
         self._generators: dict[int, Process] = {}
@@ -105,10 +116,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.context = contextvars.Context()
         self.context.run(PROCESS.set, self.outside)
 
-    # -- what happened ----------------------------------------------------------------------
+    # -- the log ----------------------------------------------------------------------------
 
     def note(self, text: str) -> None:
-        """Put *text* into the log."""
+        """Append *text* to the log, with the time and the calling process."""
         if self.keep_log:
             self.log.append((self.now, PROCESS.get(self.outside).name, text))
 
@@ -116,10 +127,11 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def run_until_complete(self, future: Any) -> Any:
         """
-        Run until *future* is done; its result.
+        Run until *future* is done and return its result.
 
         Raises:
-            DeadlockError: It cannot be done any more, or took more steps than allowed.
+            DeadlockError: The future can no longer complete, or the step limit was exceeded.
+            TimeoutError: The deadline of the trial has passed.
         """
         task = asyncio.ensure_future(future, loop=self)
         task.add_done_callback(self._stop_at)
@@ -130,6 +142,12 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._stopping = True
 
     def run_forever(self) -> None:
+        """
+        Run until `stop` is called.
+
+        Raises:
+            RuntimeError: A loop is running in this thread.
+        """
         if self._running or events._get_running_loop() is not None:
             raise RuntimeError("an event loop is already running")
         hooks = sys.get_asyncgen_hooks()
@@ -145,17 +163,21 @@ class SimLoop(asyncio.AbstractEventLoop):
             sys.set_asyncgen_hooks(*hooks)
 
     def _run(self) -> None:
-        # Every step of every trial passes here: it is one function to be fast, which
-        # benchmarks/sim.py measures.
+        # Every step of every trial passes through this loop, so it is one function with attributes
+        # bound to locals; benchmarks/sim.py measures its speed.
         ready, callbacks, timers = self._ready, self._callbacks, self._timers
         pick, pop = self._policy.pick, heapq.heappop
         log = self.log.append if self.keep_log else None
         while not self._stopping:
             if self.after_step is not None:
                 self.finish_step()
+            # All due timers become ready before anything runs, so that a policy can choose among
+            # everything that is ready now.
             if timers and timers[0][0] <= self.now:
                 self._enqueue(pop(timers)[2])
                 continue
+            # All callbacks count as a single candidate, number 0: the policy decides when the next
+            # one runs, but not which.
             if callbacks:
                 if ready and (at := pick(ready, 1)):
                     handle = ready.pop(at - 1)
@@ -163,30 +185,34 @@ class SimLoop(asyncio.AbstractEventLoop):
                     handle = callbacks.popleft()
             elif ready:
                 handle = ready.pop(pick(ready, 0) if len(ready) > 1 else 0)
+            # Time passes only here, when nothing is ready.  Cancelled timers do not advance it.
             elif timers:
                 if timers[0][0] > self.deadline and not timers[0][2]._cancelled:
                     self.now = self.deadline
                     raise TimeoutError(
-                        f"no end within {self.now:g} virtual seconds: {self._waiting()}"
+                        f"no end within {self.now:g} virtual seconds; {self._waiting()}"
                     )
                 when, _, handle = pop(timers)
                 if handle._cancelled:
                     continue
                 self.now = when
+                # A single due timer runs directly; several become ready, and the policy decides.
                 if timers and timers[0][0] == self.now:
                     self._enqueue(handle)
                     continue
             else:
-                # The first line is the name of the failure: no time is in it.
+                # The first line becomes the name of the failure.  The time is not part of it, so
+                # that the same deadlock has the same name in all trials.
                 raise DeadlockError(
-                    f"a deadlock: {self._waiting()}\nafter {self.now:.3f} virtual seconds"
+                    f"deadlock; {self._waiting()}\nafter {self.now:.3f} virtual seconds"
                 )
             if handle._cancelled:
                 continue
             context = handle._context
             process = self.outside if context is None else context.get(PROCESS, self.outside)
+            # RUNNING is 0, so this is one test for paused, dead and busy processes.
             if process.state or process.busy_until > self.now:
-                self._put_off(process, handle)
+                self._defer(process, handle)
                 continue
             self.steps += 1
             if self.steps > self._next_mark:
@@ -195,7 +221,8 @@ class SimLoop(asyncio.AbstractEventLoop):
                 log((self.now, process.name, _described(handle)))
             callback = handle._callback
             if handle.lane:
-                # Or else a task and its step would keep each other alive.
+                # The handle belongs to the task, and its callback refers to the task: left in
+                # place, it would form a cycle, and the garbage collector is off during a trial.
                 handle._callback = nothing
             try:
                 if context is None:
@@ -221,12 +248,13 @@ class SimLoop(asyncio.AbstractEventLoop):
             self._next_mark = min(self.steps + _STEPS_BETWEEN_MARKS, self._max_steps)
 
     def finish_step(self) -> None:
-        """Do what was to be done after a step, if anything was."""
+        """Make the call that was deferred to the end of the step, if there is one."""
         after, self.after_step = self.after_step, None
         if after is not None:
             after()
 
-    def _put_off(self, process: Process, handle: Handle) -> None:
+    def _defer(self, process: Process, handle: Handle) -> None:
+        # A handle of a dead process is dropped.
         if process.state == PAUSED:
             process.parked.append(handle)
         elif process.state == RUNNING:
@@ -236,22 +264,23 @@ class SimLoop(asyncio.AbstractEventLoop):
         (self._steps if handle.lane else self._callbacks).append(handle)
 
     def _waiting(self) -> str:
+        # Only tasks of the scenario: servers wait forever in every deadlock.
         tasks = [task for task in self.outside.tasks if not task.done()]
         names = ", ".join(_where(task) for task in tasks[:5])
-        return f"{names or 'everybody'} waits"
+        return f"waiting: {names or 'all tasks'}"
 
     # -- processes --------------------------------------------------------------------------
 
     def pause(self, process: Process) -> None:
-        """Let *process* do nothing until it is resumed."""
+        """Suspend *process* until it is resumed."""
         process.state = PAUSED
         process.paused_at = self.now
 
     def resume(self, process: Process) -> None:
-        """Let a paused process go on with all that has come up meanwhile."""
+        """Resume *process*, if it is paused, with everything that was deferred meanwhile."""
         if process.state == PAUSED:
             process.state = RUNNING
-            # Before what came up later: callbacks keep their order.
+            # At the front of the queues, since callbacks keep the order in which they became ready.
             parked = process.parked
             if self._steps is self._callbacks:
                 self._callbacks.extendleft(reversed(parked))
@@ -262,9 +291,10 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def kill(self, process: Process) -> None:
         """
-        End *process* as a power cut does: nothing of it ever runs again, no ``finally`` either.
+        End *process* as a power cut does: none of its code runs again, not even ``finally``.
 
-        Its tasks are kept until the trial is over, or dropping them would run their blocks.
+        Its tasks are kept until the trial is over, because Python runs the ``finally`` blocks of a
+        coroutine when it is freed.
         """
         self.exceptions.excuse(process)
         process.state = DEAD
@@ -276,15 +306,17 @@ class SimLoop(asyncio.AbstractEventLoop):
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 self.buried.append(task)
-                # Waiters outside are cancelled; the coroutine, unlike in Task.cancel, is not.
-                # One that ends its own host has a result of its own in a moment.
+                # The future is cancelled for its waiters in other processes; the coroutine, unlike
+                # with Task.cancel, never notices.  The running task, if it ends its own host, is
+                # about to set a result, which a cancelled future would refuse.
                 if task is not running:
                     cancel_outside(task)
 
     # -- the interface of asyncio: callbacks and time ---------------------------------------
 
     def time(self) -> float:
-        """Seconds since the trial began, as far as the calling process has got."""
+        """Return the time of the calling process, in seconds since the start of the trial."""
+        # A blocking call moves the clock of its process ahead of the others'.
         busy_until = PROCESS.get(self.outside).busy_until
         return max(busy_until, self.now)
 
@@ -294,11 +326,22 @@ class SimLoop(asyncio.AbstractEventLoop):
         *args: object,
         context: contextvars.Context | None = None,
     ) -> Handle:
+        """
+        Schedule a callback, or the next step of a task.
+
+        Args:
+            callback: The function to call.
+            args: Its arguments.
+            context: The context to run it in; None for a copy of the current one.
+        """
         if context is None:
             context = contextvars.copy_context()
+        # An empty context would let the callback outlive its host.
         elif PROCESS not in context:
             context.run(PROCESS.set, PROCESS.get(self.outside))
         task = getattr(callback, "__self__", None)
+        # Only the name of what asyncio schedules reveals a step.  Other methods of a task, such as
+        # cancel, are plain callbacks.
         if type(task) is SimTask and getattr(callback, "__name__", None) in _STEPS:
             handle = task.step
             handle._callback, handle._args, handle._context = callback, args, context
@@ -317,6 +360,15 @@ class SimLoop(asyncio.AbstractEventLoop):
         *args: object,
         context: contextvars.Context | None = None,
     ) -> Handle:
+        """
+        Schedule a callback after a delay.
+
+        Args:
+            delay: Delay in virtual seconds.
+            callback: The function to call.
+            args: Its arguments.
+            context: The context to run it in; None for a copy of the current one.
+        """
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
@@ -326,6 +378,15 @@ class SimLoop(asyncio.AbstractEventLoop):
         *args: object,
         context: contextvars.Context | None = None,
     ) -> Handle:
+        """
+        Schedule a callback at a point in time.
+
+        Args:
+            when: Time in virtual seconds since the start of the trial.
+            callback: The function to call.
+            args: Its arguments.
+            context: The context to run it in; None for a copy of the current one.
+        """
         if context is None:
             context = contextvars.copy_context()
         elif PROCESS not in context:
@@ -333,13 +394,13 @@ class SimLoop(asyncio.AbstractEventLoop):
         return self.at(when, Handle(callback, args, context, when))
 
     def at(self, when: float, handle: Handle) -> Handle:
-        """Let *handle* run at the time *when*."""
+        """Schedule *handle* at the time *when*, in virtual seconds, and return it."""
         self._numbers += 1
         heapq.heappush(self._timers, (when, self._numbers, handle))
         return handle
 
     def next_number(self) -> int:
-        """A number that nothing else of this trial has."""
+        """Return a number that is unique in this trial, for names and hashes."""
         self._numbers += 1
         return self._numbers
 
@@ -353,6 +414,17 @@ class SimLoop(asyncio.AbstractEventLoop):
         name: str | None = None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
+        """
+        Create a task of the calling process, or of the process in *context*.
+
+        Args:
+            coro: The coroutine to run.
+            name: Name of the task; None for a number.
+            context: The context to run it in; None for a copy of the current one.
+
+        Raises:
+            RuntimeError: The loop is closed.
+        """
         if self._closed:
             coro.close()
             raise RuntimeError("Event loop is closed")
@@ -370,8 +442,17 @@ class SimLoop(asyncio.AbstractEventLoop):
     def run_in_executor(
         self, executor: object, func: Callable[..., T], *args: object
     ) -> asyncio.Future[T]:
-        """Run *func* as a step of its own, some time from now, and hand its result over later."""
+        """
+        Run a function as a step of its own, after a delay, and deliver its result later.
+
+        Args:
+            executor: Ignored; there are no threads.
+            func: The function to run.
+            args: Its arguments.
+        """
         future: SimFuture[T] = self.create_future()
+        # As with a task, an exception that is never retrieved fails the trial even while the future
+        # is still referenced.
         future.is_kept = True
         self.call_later(self.tape.between(0.0, _THREAD_TAKES), self._work, future, func, args)
         return future
@@ -381,6 +462,8 @@ class SimLoop(asyncio.AbstractEventLoop):
     ) -> None:
         if future.cancelled():
             return
+        # In a real thread there is no running loop, and a blocking call does not occupy the
+        # process: its duration delays only the result.
         events._set_running_loop(None)
         process = PROCESS.get(self.outside)
         before, process.busy_until = process.busy_until, 0.0
@@ -398,7 +481,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             took + self.tape.between(0.0, _THREAD_TAKES), _hand_over, future, done, error
         )
 
-    # -- the interface of asyncio: life -----------------------------------------------------
+    # -- the interface of asyncio: lifecycle ------------------------------------------------
 
     def stop(self) -> None:
         self._stopping = True
@@ -410,8 +493,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         return self._closed
 
     def close(self) -> None:
-        """Forget what has not run."""
+        """Drop everything that has not run."""
         self._closed = True
+        # Coroutines that are closed afterwards may still log and fail, which belongs to no trial.
         self.keep_log = False
         self._handler = lambda *_: None
         self._callbacks.clear()
@@ -419,18 +503,25 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._timers.clear()
 
     async def shutdown_asyncgens(self) -> None:
-        """Nothing is left open that would have to be closed."""
+        """Do nothing: generators are closed as soon as they are dropped."""
 
     async def shutdown_default_executor(self) -> None:
-        """There are no threads."""
+        """Do nothing: there are no threads."""
 
     def set_default_executor(self, executor: Any) -> None:
-        """Work for threads is a step of the loop, whoever should have done it."""
+        """Ignore *executor*: its work runs in steps of the loop."""
 
     def set_task_factory(self, factory: Any) -> None:
-        """Tasks are the loop's own."""
+        """
+        Accept None as *factory*, which is the default.
+
+        Raises:
+            NotSimulatedError: It is a factory; tasks need the scheduling and hashes of `SimTask`.
+        """
         if factory is not None:
-            raise refused("loop.set_task_factory()", "is not simulated; tasks are the loop's own")
+            raise refused(
+                "loop.set_task_factory()", "is not simulated; the loop creates its own kind of task"
+            )
 
     def get_task_factory(self) -> None:
         return None
@@ -439,12 +530,14 @@ class SimLoop(asyncio.AbstractEventLoop):
         return False
 
     def set_debug(self, enabled: bool) -> None:
-        """Debugging reads the wall clock, so there is none."""
+        """Ignore *enabled*: the debug mode of asyncio reads the wall clock."""
 
     def _begin_generator(self, generator: Any) -> None:
         self._generators[id(generator)] = PROCESS.get(self.outside)
 
     def _finish_generator(self, generator: Any) -> None:
+        # A task of the process that began the generator closes it, whichever process drops the last
+        # reference; a generator of a dead process is not closed at all.
         process = self._generators.pop(id(generator), self.outside)
         if self._running and process.state != DEAD:
             context = contextvars.copy_context()
@@ -456,20 +549,30 @@ class SimLoop(asyncio.AbstractEventLoop):
     def set_exception_handler(
         self, handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None
     ) -> None:
+        """
+        Set the handler of exceptions that leave a callback or are never retrieved.
+
+        Args:
+            handler: Called with the loop and the context that asyncio describes; None for the
+                default handler.
+        """
         self._handler = handler
-        # A scenario with a handler handles exceptions itself; a host's handler only observes them.
+        # A scenario with a handler handles exceptions itself; a host's handler only observes them,
+        # since the loop has one handler for all hosts.
         self._is_handled_outside = handler is not None and not PROCESS.get(self.outside).is_host
 
     def get_exception_handler(self) -> Any:
         return self._handler
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
-        """Log it, as a process without a handler would write it to stderr."""
+        """Log the exception in *context*, which asyncio's own loop would write to stderr."""
         if self._running:
             text = f"{context.get('message')}: {context.get('exception')!r}"
+            # Addresses differ between processes; the log must not.
             self.note(re.sub("0x[0-9a-f]{6,}", "0x...", text))
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Report the exception described by *context* to the trial and to the handler."""
         if not (self._is_handled_outside or self._closed):
             self.exceptions.report(context)
         if self._handler is None:
@@ -489,12 +592,37 @@ class SimLoop(asyncio.AbstractEventLoop):
     async def create_connection(
         self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
     ) -> Any:
+        """
+        Open a stream to a simulated host.
+
+        Args:
+            protocol_factory: Creates the protocol.
+            host: Name of the host; see `network`.
+            port: Port on the host.
+            options: Options of asyncio: ``ssl``, ``sock`` and ``local_addr`` are refused, others
+                are ignored.
+
+        Returns:
+            The transport and the protocol.
+        """
         _refuse(options, "create_connection")
         return await self.network.connect(protocol_factory, host, port)
 
     async def create_server(
         self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
     ) -> Any:
+        """
+        Listen for streams on the calling host.
+
+        Args:
+            protocol_factory: Creates the protocol of each connection.
+            host: Ignored: a server listens under the name of its host.
+            port: Port; None or 0 for a free one.
+            options: As for `create_connection`; ``start_serving`` has its usual effect.
+
+        Returns:
+            The server.
+        """
         _refuse(options, "create_server")
         serves = options.get("start_serving", True)
         return self.network.listen(protocol_factory, host, port, is_serving=serves)
@@ -502,6 +630,18 @@ class SimLoop(asyncio.AbstractEventLoop):
     async def create_datagram_endpoint(
         self, protocol_factory: Any, local_addr: Any = None, remote_addr: Any = None, **options: Any
     ) -> Any:
+        """
+        Open a socket for datagrams on the calling host.
+
+        Args:
+            protocol_factory: Creates the protocol.
+            local_addr: Host, which is ignored, and port; None for a free port.
+            remote_addr: Default destination as host and port; None for none.
+            options: As for `create_connection`.
+
+        Returns:
+            The transport and the protocol.
+        """
         _refuse(options, "create_datagram_endpoint")
         return self.network.endpoint(protocol_factory, local_addr, remote_addr)
 
@@ -509,7 +649,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         return self.network.addresses(host, port)
 
     def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:  # type: ignore[override]
-        """Do nothing: a trial has no signals; hosts crash, stop and pause."""
+        """Ignore *sig*, *callback* and *args*: a trial has no signals; hosts crash and pause."""
 
     def remove_signal_handler(self, sig: int) -> bool:
         return False
@@ -520,11 +660,12 @@ class SimLoop(asyncio.AbstractEventLoop):
 
 def _not_simulated(name: str) -> Callable[..., Any]:
     def refuse(*_: object, **__: object) -> NoReturn:
-        raise refused(f"loop.{name}()", "reaches outside of the simulator")
+        raise refused(f"loop.{name}()", "reaches outside the simulator")
 
     return refuse
 
 
+# The inherited methods raise NotImplementedError, which names no place in the project.
 for _name in (
     "subprocess_exec", "subprocess_shell", "connect_read_pipe", "connect_write_pipe",
     "add_reader", "remove_reader", "add_writer", "remove_writer", "sock_recv", "sock_recv_into",
@@ -542,6 +683,7 @@ def _refuse(options: dict[str, Any], what: str) -> None:
 
 
 def _hand_over(future: asyncio.Future[Any], done: object, error: BaseException | None) -> None:
+    # The waiter may have been cancelled while the result was under way.
     if future.done():
         return
     if error is None:
@@ -564,6 +706,7 @@ def _coroutine_name(task: asyncio.Task[Any]) -> str:
 
 def _where(task: asyncio.Task[Any]) -> str:
     place = ""
+    # The innermost frame outside asyncio is the line of the project that waits.
     coro: Any = task.get_coro()
     while coro is not None:
         frame = getattr(coro, "cr_frame", None)

@@ -6,6 +6,8 @@ silence until it is healed, and a reset as an error.  Datagrams and mailbox mess
 duplicated and reordered.  Hosts are addressed by name.  ``127.0.0.1``, ``localhost``, ``0.0.0.0``
 and an empty name denote the host itself for a server; for a client they denote the own host or, if
 nothing listens there, any host that listens on the port.
+
+The module is over 500 lines because transports and network share the state of each connection.
 """
 
 from __future__ import annotations
@@ -29,9 +31,9 @@ _ITSELF = frozenset((None, "", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1")
 _MOST_RETRIES = 20
 _FIRST_PORT = 32768
 _KERNEL_BUFFER = 65536
-"""Bytes in transit or unread, beyond which the writer has to buffer the rest."""
+"""Number of bytes in transit or unread beyond which the writer buffers the rest."""
 _NO_ANSWER_AFTER = 1.0
-"""Seconds until a connection attempt without a response times out."""
+"""Seconds until a connection attempt through a partition times out."""
 
 
 class Conditions:
@@ -83,11 +85,12 @@ class Network:
         self._listeners: dict[tuple[str, int], _Server] = {}
         self._endpoints: dict[tuple[str, int], _Endpoint] = {}
         self._mailboxes: dict[tuple[str, int], Mailbox] = {}
+        # Both ends of each connection, in the order of creation, in which faults visit them.
         self._connections: dict[_Transport, None] = {}
         self._cut: set[tuple[str, str]] = set()
         self._ports = _FIRST_PORT
 
-    # -- what the world does to it ----------------------------------------------------------
+    # -- faults -----------------------------------------------------------------------------
 
     def cut(self, sender: str, receiver: str) -> None:
         """Block all traffic from host *sender* to host *receiver*."""
@@ -99,10 +102,11 @@ class Network:
         return frozenset(self._cut)
 
     def heal(self, ways: Iterable[tuple[str, str]] | None = None) -> None:
-        """Unblock all directions, or *ways*; buffered stream data are sent."""
+        """Unblock all directions, or *ways*; buffered stream data is sent."""
         if self._cut:
             self._loop.note("the network heals")
         self._cut.difference_update(self.ways_cut if ways is None else ways)
+        # Unsent data waits at its writer, and data in transit at its reader.
         for transport in list(self._connections):
             transport.flush()
             transport.await_arrivals()
@@ -112,10 +116,11 @@ class Network:
         broken = [each for each in self._connections if host in (each.local[0], each.remote[0])]
         for transport in broken:
             transport.lose(ConnectionResetError("Connection reset by peer"))
+        # Both ends of a connection have the same two addresses.
         return len({frozenset((each.local, each.remote)) for each in broken})
 
     def forget(self, process: Process, after: float) -> None:
-        """Free the ports of *process*, which ended; its peers notice in *after* seconds."""
+        """Free the ports of *process*, which ended; its peers are reset *after* so many seconds."""
         for table in (self._listeners, self._endpoints, self._mailboxes):
             for address in [at for at, each in table.items() if each.process is process]:
                 del table[address]
@@ -134,7 +139,8 @@ class Network:
         self._connections.clear()
 
     def worsen(self) -> Conditions:
-        """The current conditions, as a copy that may be degraded."""
+        """Return the current conditions for degrading them; `usual` stays intact."""
+        # The first fault makes the copy, and all faults of a trial accumulate in it.
         if self.conditions is self.usual:
             self.conditions = copy(self.usual)
         return self.conditions
@@ -153,7 +159,10 @@ class Network:
         *,
         is_serving: bool = True,
     ) -> _Server:
-        """Accept connections on the calling host."""
+        """
+        Listen on *port* of the calling host, None or 0 for a free one; *host* is ignored.
+        *factory* creates a protocol per connection; if not *is_serving*, connections are refused.
+        """
         process = PROCESS.get()
         address = (process.name, port or self._free_port())
         _refuse_second(self._listeners, address)
@@ -167,12 +176,19 @@ class Network:
             del self._listeners[server.address]
 
     async def connect(self, factory: Callable[[], Any], host: str | None, port: int) -> Any:
-        """Connect from the calling host."""
+        """
+        Connect the calling host to *port* of *host*; *factory* creates the protocol of its end.
+
+        Raises:
+            TimeoutError: A partition separates the hosts.
+            ConnectionRefusedError: Nothing listens there.
+        """
         process = PROCESS.get()
         local = (process.name, self._free_port())
         name = self._resolve(process.name, host, port)
         await asyncio.sleep(self.delay())
         server = self._listeners.get((name, port))
+        # A handshake needs both directions.
         if self.is_cut(local[0], name) or self.is_cut(name, local[0]):
             await asyncio.sleep(_NO_ANSWER_AFTER)
             raise TimeoutError(110, f"no answer from {name}:{port}")
@@ -183,6 +199,8 @@ class Network:
         near.peer, far.peer = far, near
         self._connections[near] = self._connections[far] = None
         protocol = factory()
+        # The client's end is open before the server accepts, as with the backlog of a kernel: a
+        # paused server accepts once it is resumed, since `accept` runs in its process.
         near.begin(protocol)
         self._loop.call_soon(server.accept, far, context=server.context)
         self._loop.note(f"connects to {name}:{port}")
@@ -198,13 +216,14 @@ class Network:
         return self._nearest(self._listeners, own, port)
 
     def _nearest(self, table: Mapping[tuple[str, int], object], own: str, port: int) -> str:
-        """The host that a loopback name resolves to."""
+        """Return the host that a loopback name resolves to."""
+        # Clients written for a single machine thus reach a server on another host.
         if (own, port) in table:
             return own
         return next((name for name, at in table if at == port), own)
 
     def addresses(self, host: str | None, port: int | None) -> list[Any]:
-        """The result of a name lookup."""
+        """Resolve *host*, whose name is its address, with *port*, as `socket.getaddrinfo` does."""
         name = PROCESS.get().name if host in _ITSELF else host
         return [(2, 1, 6, "", (name, port or 0))]
 
@@ -213,9 +232,10 @@ class Network:
         return self._ports
 
     def delay(self) -> float:
-        """Delay of a message in seconds, including retransmissions."""
+        """Return the delay of a message in seconds, including retransmissions."""
         now = self.conditions
         delay = self._tape.between(*now.latency)
+        # Bounded, since a loss of 1.0 would retransmit forever.
         for _ in range(_MOST_RETRIES if now.loss else 0):
             if not self._tape.chance(now.loss):
                 break
@@ -230,7 +250,10 @@ class Network:
         local: tuple[str, int] | None,
         remote: tuple[str, int] | None,
     ) -> Any:
-        """A socket for datagrams on the calling host."""
+        """
+        Open a socket for datagrams on the calling host; *factory* creates its protocol.
+        *local* gives its port, None for a free one; *remote* is its default destination.
+        """
         process = PROCESS.get()
         address = (process.name, (local[1] if local else 0) or self._free_port())
         _refuse_second(self._endpoints, address)
@@ -241,7 +264,7 @@ class Network:
         return endpoint, protocol
 
     def mailbox(self, port: int) -> Mailbox:
-        """A mailbox of the calling host, reached as (host, *port*)."""
+        """Create a mailbox of the calling host, addressed as (host, *port*)."""
         process = PROCESS.get()
         _refuse_second(self._mailboxes, (process.name, port))
         box = Mailbox(self, self._loop, process, (process.name, port))
@@ -249,11 +272,12 @@ class Network:
         return box
 
     def post(self, sender: tuple[str, int], to: tuple[str, int], message: object) -> None:
-        """Send *message* to the mailbox at *to*; it may get lost, doubled or overtaken."""
+        """Send *message* from *sender* to mailbox *to*; it may be lost, duplicated or overtaken."""
         loop, conditions = self._loop, self.conditions
         now = loop.time()
         if to[0] in _ITSELF:
             to = (self._nearest(self._mailboxes, sender[0], to[1]), to[1])
+        # Without faults, `_ways` would only draw the latency: the choices are the same either way.
         if self._cut or conditions.loss or conditions.duplication:
             ways = self._ways(sender[0], to[0])
         else:
@@ -263,16 +287,18 @@ class Network:
             loop.note(
                 f"sends a {type(message).__name__} to {to[0]}:{to[1]}, to arrive at {arrivals}"
             )
+        # Without a context, a delivery belongs to the world: it outlives the sender.
         for delay in ways:
             loop.at(now + delay, Handle(self._put, (to, message, sender), None))
 
     def _put(self, to: tuple[str, int], message: object, sender: tuple[str, int]) -> None:
         box = self._mailboxes.get(to)
+        # A partition also drops messages that are on their way.
         if box is not None and (sender[0], to[0]) not in self._cut:
             box.put((message, sender))
 
     def send(self, sender: tuple[str, int], to: tuple[str, int], data: bytes) -> None:
-        """Send a datagram."""
+        """Send *data* as a datagram from *sender* to *to*."""
         if to[0] in _ITSELF:
             to = (self._nearest(self._endpoints, sender[0], to[1]), to[1])
         now = self._loop.time()
@@ -289,6 +315,7 @@ class Network:
         if (sender, receiver) in self._cut or (now.loss and self._tape.chance(now.loss)):
             return ()
         way = self._tape.between(*now.latency)
+        # The duplicate has its own latency, so it may also arrive first, or much later.
         if now.duplication and self._tape.chance(now.duplication):
             return way, self._tape.between(*now.latency)
         return (way,)
@@ -299,7 +326,7 @@ class Mailbox:
     Messages received by one host, each with its sender.
 
     Attributes:
-        address: Host and port, for others to send to.
+        address: Host and port that others send to.
     """
 
     def __init__(
@@ -313,25 +340,26 @@ class Mailbox:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def send(self, to: tuple[str, int], message: object) -> None:
-        """Send *message*, which nobody may change afterwards, to the mailbox at *to*."""
+        """Send *message*, which must not be modified afterwards, to the mailbox at *to*."""
         if self.process.state != DEAD:
             self._network.post(self.address, to, message)
 
     async def receive(self) -> tuple[Any, tuple[str, int]]:
-        """The next message, and who sent it."""
+        """Wait for the next message; return it and the address of its sender."""
         while not self._letters:
             future = self._loop.create_future()
             self._waiting.append(future)
             try:
                 await future
             except asyncio.CancelledError:
+                # Woken for a message and cancelled before running: the next waiter must take it.
                 if self._letters and future.done() and not future.cancelled():
                     self._wake()
                 raise
         return self._letters.popleft()
 
     def put(self, letter: tuple[object, tuple[str, int]]) -> None:
-        """Take a letter in."""
+        """Add *letter*, a message and its sender, and wake one waiter."""
         self._letters.append(letter)
         self._wake()
 
@@ -367,10 +395,10 @@ class _Server(asyncio.AbstractServer):
         self._network = network
         self._factory = factory
         self._is_serving = is_serving
-        self._for_ever: asyncio.Future[None] | None = None
+        self._forever: asyncio.Future[None] | None = None
 
     def accept(self, transport: _Transport) -> None:
-        """A connection has come in."""
+        """Begin the server's end of a connection, or reset it if the server has closed."""
         if self._is_serving:
             transport.begin(self._factory())
         else:
@@ -380,8 +408,8 @@ class _Server(asyncio.AbstractServer):
         self._is_serving = False
         self.sockets = ()
         self._network.unlisten(self)
-        if self._for_ever is not None:
-            self._for_ever.cancel()
+        if self._forever is not None:
+            self._forever.cancel()
 
     def is_serving(self) -> bool:
         return self._is_serving
@@ -390,22 +418,22 @@ class _Server(asyncio.AbstractServer):
         return self._network._loop
 
     async def start_serving(self) -> None:
-        """Accept from now on, if it does not already."""
+        """Accept connections, unless the server is closed."""
         self._is_serving = bool(self.sockets)
 
     async def serve_forever(self) -> None:
         if not self.sockets:
             raise RuntimeError(f"server {self!r} is closed")
         await self.start_serving()
-        self._for_ever = self._network._loop.create_future()
+        self._forever = self._network._loop.create_future()
         try:
-            await self._for_ever
+            await self._forever
         finally:
-            self._for_ever = None
+            self._forever = None
             self.close()
 
     async def wait_closed(self) -> None:
-        """Connections are not waited for, as on Python 3.11."""
+        """Return at once: Python 3.11 does not wait for connections either."""
 
 
 class _Socket:
@@ -418,7 +446,7 @@ class _Socket:
         return self._address
 
     def setsockopt(self, *_: object) -> None:
-        """Options change nothing here."""
+        """Do nothing: socket options have no effect on the simulated network."""
 
     def fileno(self) -> int:
         return -1
@@ -428,8 +456,9 @@ class _Transport(asyncio.Transport):
     """
     One end of a connection.
 
-    Written data wait in ``_unsent`` while the link is cut or the peer's buffer is full, travel in
-    ``_travelling``, and wait in ``_arrived`` while the protocol has paused reading.
+    Written data waits in ``_unsent`` while the link is cut or the peer's buffer is full, travels in
+    the peer's ``_travelling``, and waits in its ``_arrived`` while its protocol has paused reading.
+    The stream ends with an empty entry in the first and None in the others; errors are resets.
     """
 
     def __init__(
@@ -447,6 +476,7 @@ class _Transport(asyncio.Transport):
         self._protocol: Any = None
         self._unsent: deque[bytes] = deque()
         self._unsent_bytes = 0
+        # Bytes in transit or unread at the peer: what its kernel would have to buffer.
         self._at_peer = 0
         self._travelling: deque[tuple[float, bytes | Exception | None]] = deque()
         self._is_awaited = False
@@ -459,17 +489,18 @@ class _Transport(asyncio.Transport):
         self._error: Exception | None = None
         self._is_writing_paused = False
         self._high = network.conditions.high_water
-        # One for all arrivals, as only one is due at a time.
+        # One handle for all arrivals, since only one is scheduled at a time; None until `begin`.
         self._arrival: Handle | None = None
 
     def __hash__(self) -> int:
         return self._number
 
     def begin(self, protocol: Any) -> None:
-        """Both ends know of each other now; called by the process whose end it is."""
+        """Connect this end to *protocol*; called by the process that owns the end."""
         self._protocol = protocol
         self._arrival = Handle(self._arrive, (), contextvars.copy_context())
         protocol.connection_made(self)
+        # Reset before it was accepted: the protocol must see both the beginning and the end.
         if self.is_dead:
             self._is_closing = True
             self._report_lost(self._error)
@@ -484,6 +515,7 @@ class _Transport(asyncio.Transport):
             return
         network = self._network
         conditions = network.conditions
+        # Nothing waits, is cut or is fragmented: `flush` would send the data as it is.
         if (
             self._at_peer < conditions.buffer
             and self.peer is not None
@@ -500,12 +532,13 @@ class _Transport(asyncio.Transport):
             self._protocol.pause_writing()
 
     def flush(self) -> None:
-        """Send what may be sent."""
+        """Send unsent data as far as the link and the peer's buffer allow."""
         peer = self.peer
         network = self._network
         if peer is None or (network._cut and (self.local[0], self.remote[0]) in network._cut):
             return
         unsent, room = self._unsent, network.conditions.buffer
+        # Whole writes are sent, so the last one may exceed the buffer.
         while unsent and self._at_peer < room:
             data = unsent.popleft()
             if data:
@@ -519,6 +552,7 @@ class _Transport(asyncio.Transport):
                 self._travel(data)
             else:
                 self._travel(None)
+        # Closing completes when everything is sent; the peer may still be reading.
         if self._is_closing and not unsent:
             network.drop(self)
             self._report_lost(None)
@@ -530,6 +564,7 @@ class _Transport(asyncio.Transport):
 
     def _travel(self, data: bytes | Exception | None) -> None:
         network, when = self._network, self._loop.now
+        # A process that a sync blocks sends only afterwards.
         when = max(when, self.process.busy_until)
         conditions = network.conditions
         if conditions.loss:
@@ -540,6 +575,7 @@ class _Transport(asyncio.Transport):
         peer = self.peer
         assert peer is not None
         travelling = peer._travelling
+        # A stream never reorders: a short latency waits for the longer one before it.
         if travelling and when < travelling[-1][0]:
             when = travelling[-1][0]
         if self._loop.keep_log:
@@ -571,19 +607,20 @@ class _Transport(asyncio.Transport):
     # -- receiving --------------------------------------------------------------------------
 
     def await_arrivals(self) -> None:
-        """Let come what is on its way."""
+        """Schedule the next arrival, if data is in transit and none is scheduled."""
         if self._travelling and not self._is_awaited and self._arrival is not None:
             self._is_awaited = True
             self._loop.at(max(self._travelling[0][0], self._loop.now), self._arrival)
 
     def _arrive(self) -> None:
-        """Something is here; several pieces at once are read as one."""
+        """Receive what has arrived; several pieces at once are delivered as one."""
         self._is_awaited = False
         travelling, now = self._travelling, self._loop.now
         if self.is_dead:
             travelling.clear()
             return
         arrived, peer, network = self._arrived, self.peer, self._network
+        # The data stays in transit until the network heals and schedules the arrival again.
         if network._cut and (self.remote[0], self.local[0]) in network._cut:
             return
         if (
@@ -593,7 +630,7 @@ class _Transport(asyncio.Transport):
             and not (arrived or self._is_paused or self._is_closing)
             and not (peer._unsent or peer._is_writing_paused)
         ):
-            # What happens nearly always, without the care for what does not.
+            # The common case: a single piece, with nothing buffered or paused at either end.
             travelling.clear()
             self._protocol.data_received(data)
             peer._at_peer -= len(data)
@@ -619,16 +656,20 @@ class _Transport(asyncio.Transport):
             peer = self.peer
             if not self._is_closing:
                 self._protocol.data_received(data)
+            # Data for a closed end is answered by a reset, as in TCP, but not before its own data
+            # is sent.
             elif not self._unsent and not self._has_reset and peer is not None:
                 self._has_reset = True
                 self._travel(ConnectionResetError("Connection reset by peer"))
             if peer is not None and not peer.is_dead:
                 peer._at_peer -= len(data)
                 if peer._unsent or peer._is_writing_paused:
+                    # As a callback of the peer's process: a paused host sends nothing.
                     self._loop.call_soon(peer._make_room, context=peer._context())
 
     def _make_room(self) -> None:
         self.flush()
+        # A quarter of the high-water mark is asyncio's default for the low one.
         if self._is_writing_paused and self._unsent_bytes <= self._high // 4:
             self._is_writing_paused = False
             self._protocol.resume_writing()
@@ -643,6 +684,7 @@ class _Transport(asyncio.Transport):
     def resume_reading(self) -> None:
         if self._is_paused:
             self._is_paused = False
+            # Deferred, since a protocol may resume reading within `data_received`.
             self._loop.call_soon(self._hand_over)
 
     def is_reading(self) -> bool:
@@ -662,15 +704,17 @@ class _Transport(asyncio.Transport):
     def abort(self) -> None:
         self.lose(None)
         peer = self.peer
+        # The reset travels like data, so that a partition holds it up as well.
         if peer is not None and not peer.is_dead:
             self._travel(ConnectionResetError("Connection reset by peer"))
 
     def lose(self, error: Exception | None) -> None:
-        """The connection is gone at this end."""
+        """End the connection at this end at once; *error* is None for a local abort."""
         self._network.drop(self)
         if self.is_dead:
             return
         self.is_dead = True
+        # Without a protocol yet, `begin` reports the error.
         if self._arrival is None:
             self._error = error
             return
@@ -721,7 +765,7 @@ class _Endpoint(asyncio.DatagramTransport):
         self._context: Any = None
 
     def begin(self, protocol: Any) -> None:
-        """Give what comes to *protocol*."""
+        """Deliver datagrams to *protocol*, in the context of the caller."""
         self._protocol = protocol
         self._context = contextvars.copy_context()
         protocol.connection_made(self)
@@ -734,7 +778,7 @@ class _Endpoint(asyncio.DatagramTransport):
             self._network.send(self.address, (str(to[0]), int(to[1])), bytes(data))
 
     def receive(self, data: bytes, sender: tuple[str, int]) -> None:
-        """A datagram is here."""
+        """Pass a datagram to the protocol, in its process."""
         if not self._is_closing:
             loop = self._network._loop
             loop.call_soon(self._protocol.datagram_received, data, sender, context=self._context)

@@ -1,9 +1,10 @@
 """
 Scheduling policies: they choose which ready task runs next.
 
-PCT is Burckhardt, Kothari, Musuvathi, Nagarakatte, "A Randomized Scheduler with Probabilistic
-Guarantees of Finding Bugs", ASPLOS 2010: every task gets a random priority, the highest one that is
-ready runs, and at *depth* - 1 random steps the running one drops below all others.
+PCT gives every task a random priority and always runs the ready task with the highest one; at
+*depth* - 1 random steps the running task drops below all others.  Source: Burckhardt, Kothari,
+Musuvathi, Nagarakatte, "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs",
+ASPLOS 2010.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ SWARM = "swarm"
 
 _PRIORITIES = 1 << 20
 _LONGEST = 14
-"""Priorities change within the first 2 ** 14 steps."""
+"""Binary logarithm of the number of steps within which priorities change."""
 _PATIENCE = 1000
+"""Every so many steps the running task is demoted, besides the random changes."""
 
 
 class Policy(Protocol):
@@ -30,11 +32,15 @@ class Policy(Protocol):
 
     def pick(self, ready: list[Handle], callbacks: int) -> int:
         """
-        The index of the one to run.
+        Choose the next task.
 
         Args:
-            ready: The next step of each task that can run, the one that waits longest first.
-            callbacks: 1 if plain callbacks wait as well, who then are number 0; else 0.
+            ready: The next step of each ready task, the longest waiting one first.
+            callbacks: 1 if plain callbacks are ready as well, otherwise 0.
+
+        Returns:
+            The index of the task in *ready*.  If callbacks are ready, 0 stands for them, and the
+            tasks are numbered from 1.
         """
 
 
@@ -42,6 +48,7 @@ class Fifo:
     """The task that has waited longest, as in asyncio's own loop."""
 
     def pick(self, ready: list[Handle], callbacks: int) -> int:
+        # The loop keeps a single queue under this policy, so it never has to ask.
         return 0
 
 
@@ -56,7 +63,7 @@ class RandomWalk:
 
 
 class Pct:
-    """Random priorities with *depth* - 1 changes."""
+    """Random priorities with *depth* - 1 changes; see the head of the module."""
 
     def __init__(self, tape: Tape, depth: int) -> None:
         self._tape = tape
@@ -66,31 +73,37 @@ class Pct:
 
     def pick(self, ready: list[Handle], callbacks: int) -> int:
         self._steps += 1
+        # Lane 0, all callbacks together, has a priority like any task.
         lanes = [0] * callbacks + [handle.lane for handle in ready]
+        # Drawn when a task is first seen: the number of tasks is unknown in advance.
         known = self._priorities
         for lane in lanes:
             if lane not in known:
                 known[lane] = self._tape.choose(_PRIORITIES)
         best = max(range(len(lanes)), key=lambda at: known[lanes[at]])
-        # One that only waits by going round and round must not keep the others out for ever.
+        # A task that polls must not starve those it waits for.  Each demotion is lower than all
+        # before, and below every initial priority.
         if self._steps in self._changes or self._steps % _PATIENCE == 0:
             known[lanes[best]] = -self._steps
         return best
 
 
 def _step(tape: Tape) -> int:
-    """Early or late in a trial, as likely on a logarithmic scale."""
+    """Draw a step, uniformly on a logarithmic scale."""
+    # The length of a trial is unknown in advance; short and long ones should be hit alike.
     power = 1 << tape.choose(_LONGEST)
     return power + tape.choose(power)
 
 
 def policy_named(name: str, tape: Tape) -> Policy:
     """
-    The policy called *name*: ``random``, ``fifo``, ``pct`` with a depth behind it, or ``swarm``,
-    which is another one of them in each trial.
+    Create the policy called *name*, which makes its choices on *tape*.
+
+    Names are ``random``, ``fifo``, ``pct`` followed by a depth, and ``swarm``, which draws a
+    different policy in each trial.
 
     Raises:
-        ValueError: There is none.
+        ValueError: The name is unknown.
     """
     if name == SWARM:
         name = tape.pick(("fifo", "random", "random", "pct1", "pct3", "pct5"))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEAD", "PAUSED", "PROCESS", "RUNNING", "Handle", "Process", "nothing"]
 
+# RUNNING is 0, so that the loop tests for the other two states at once.
 RUNNING, PAUSED, DEAD = 0, 1, 2
 
 
@@ -21,12 +22,14 @@ class Process:
     One life of a host, from boot to crash; code outside all hosts has a process, too.
 
     Attributes:
-        state: Running, paused or dead.
+        name: The name of the host.
+        state: `RUNNING`, `PAUSED` or `DEAD`.
         allowed: Exceptions that may remain unhandled.
         is_host: Whether it belongs to a host.
-        busy_until: Time until which a blocking call occupies it.
-        paused_at: Time of the last pause.
-        parked: Callbacks deferred while it was paused.
+        busy_until: Time until which a blocking call occupies it, in virtual seconds.
+        paused_at: Time of the latest pause, in virtual seconds.
+        parked: Callbacks deferred while it is paused.
+        tasks: Its unfinished tasks.
     """
 
     __slots__ = (
@@ -42,6 +45,7 @@ class Process:
         self.state = RUNNING
         self.busy_until = self.paused_at = 0.0
         self.parked: list[Handle] = []
+        # A dict as an ordered set: tasks are ended in the order of their creation.
         self.tasks: dict[SimTask[Any], None] = {}
 
     def __repr__(self) -> str:
@@ -49,7 +53,7 @@ class Process:
 
 
 PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("assertlib.sim.process")
-"""Whose code runs; callbacks and tasks inherit it with their context."""
+"""The process whose code is running; callbacks and tasks inherit it with their context."""
 
 
 class Handle:
@@ -60,6 +64,8 @@ class Handle:
         lane: The number of the task whose next step it is; 0 for a plain callback.
     """
 
+    # A lean substitute for asyncio.Handle and TimerHandle, without their debug information: at
+    # least one is created per message.
     __slots__ = ("_args", "_callback", "_cancelled", "_context", "_when", "lane")
 
     def __init__(
@@ -71,7 +77,10 @@ class Handle:
     ) -> None:
         """
         Args:
-            context: What it runs in; None for the world's own doings.
+            callback: The function to call.
+            args: Its arguments.
+            context: The context to run it in; None for actions of the world, which have no process.
+            when: Time in virtual seconds that it was scheduled for; 0.0 for as soon as possible.
         """
         self._callback = callback
         self._args = args
@@ -81,15 +90,16 @@ class Handle:
         self.lane = 0
 
     def cancel(self) -> None:
-        """Do not run it."""
+        """Keep the callback from running."""
+        # The loop skips it when its turn comes; removing it from a heap would take linear time.
         self._cancelled = True
 
     def cancelled(self) -> bool:
-        """Whether it will not run."""
+        """Whether `cancel` was called."""
         return self._cancelled
 
     def when(self) -> float:
-        """The time it waits for, in seconds."""
+        """Return the time that it is scheduled for, in virtual seconds."""
         return self._when
 
     def __repr__(self) -> str:
@@ -97,4 +107,4 @@ class Handle:
 
 
 def nothing() -> None:
-    """What a task does whose next step is not known yet."""
+    """Stand in for the next step of a task that has none scheduled."""

@@ -29,7 +29,7 @@ __all__ = ["ray_engine"]
 
 _START_SECONDS = 120.0
 _HALF_A_CPU = 0.5
-"""So that a node of one has room for the successor of a worker that was lost elsewhere."""
+"""CPUs of an actor: a node with one CPU has room for the successor of a lost worker, too."""
 
 
 class _Actor:
@@ -38,8 +38,10 @@ class _Actor:
     def __init__(
         self, target: str, options: Options, environment: Mapping[str, str], path: Sequence[str]
     ) -> None:
+        # The node need not share a file system with the caller.
         self._records = tempfile.TemporaryDirectory(prefix="assertlib-")
         self._sent: dict[str, int] = {}
+        # *environment* holds only the settings of assertlib; everything else is the node's own.
         here = {**os.environ, **environment, RUN_DIR_ENV: self._records.name}
         self._worker = LocalWorker(target, options, here, path)
 
@@ -47,10 +49,12 @@ class _Actor:
         return self._worker.stamp
 
     def do(self, job: Job) -> tuple[Answer, dict[str, bytes]]:
-        """The answer, and what was recorded since the last one, by file."""
+        """Run *job*; return the answer and what was recorded since the last one, by file name."""
         return self._worker.do(job), self._news()
 
     def _news(self) -> dict[str, bytes]:
+        # Shards are append-only, so an offset per file is enough.  They are read between two jobs,
+        # when the child writes nothing.
         news = {}
         for path in sorted(Path(self._records.name).glob("*.jsonl")):
             with path.open("rb") as file:
@@ -61,12 +65,16 @@ class _Actor:
 
 
 class RayWorker:
-    """The local handle of an actor."""
+    """The worker that stands for an actor in this process."""
 
     def __init__(self, actor: Any, run_dir: Path) -> None:
         """
+        Args:
+            actor: The handle of the actor.
+            run_dir: The local run directory.
+
         Raises:
-            TargetError: The scenario cannot be loaded there.
+            TargetError: The scenario cannot be loaded on the node.
             LostWorkerError: The actor did not start.
         """
         self._actor = actor
@@ -74,6 +82,8 @@ class RayWorker:
         try:
             self._stamp: Stamp = ray.get(actor.stamp.remote(), timeout=_START_SECONDS)
         except RayError as error:
+            # An exception of the constructor may arrive only as text.  A scenario that cannot be
+            # loaded fails on every node, so starting another worker would not help.
             cause = getattr(error, "cause", None)
             if isinstance(cause, TargetError) or "TargetError" in str(error):
                 raise TargetError(_last_line(error)) from None
@@ -84,6 +94,12 @@ class RayWorker:
         return self._stamp
 
     def do(self, job: Job) -> Answer:
+        """
+        Run *job* on the node and store its recordings locally.
+
+        Raises:
+            LostWorkerError: The actor, its child process or its node ended.
+        """
         try:
             answer, records = ray.get(self._actor.do.remote(job))
         except RayError as error:
@@ -106,15 +122,24 @@ def ray_engine(
     target: str, options: Options, environment: Mapping[str, str], path: Sequence[str], jobs: int
 ) -> Engine:
     """
-    An engine of actors on the cluster that RAY_ADDRESS names, or on one of its own.
+    Return an engine of actors on the cluster that RAY_ADDRESS names, or on a new local one.
+
+    Args:
+        target: The scenario; see `target.load`.
+        options: Inputs of all trials.
+        environment: Environment variables, including the local run directory.
+        path: Directories to search first for modules, on the nodes.
+        jobs: Number of CPUs of a new local cluster.
 
     Raises:
-        LostWorkerError: There is no cluster.
+        LostWorkerError: No cluster can be reached or started.
     """
     run_dir = Path(environment[RUN_DIR_ENV])
+    # Variables such as PATH and HOME would be wrong on another machine.
     variables = {name: value for name, value in environment.items() if name.startswith("ASSERTLIB")}
     if not ray.is_initialized():
         try:
+            # Ray rejects a number of CPUs when it connects to an existing cluster.
             is_given = bool(os.environ.get("RAY_ADDRESS"))
             ray.init(
                 num_cpus=None if is_given else jobs,

@@ -31,7 +31,7 @@ __all__ = [
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 STANDARD = sysconfig.get_path("stdlib") + os.sep
 INSTALLED = os.sep + "site-packages" + os.sep
-"""Where files are ours, the standard library's, and those of installed packages."""
+"""Paths of this package, the standard library, and installed packages."""
 
 _LOOP = f"{__package__}.loop"
 
@@ -59,7 +59,8 @@ class Refusal:
 
     @property
     def name(self) -> str:
-        """What is the same on every machine: without the remedy, files by the import path."""
+        """The refusal without its remedy and with relative paths: the same on every machine."""
+        # A tape identifies its failure by this name, and may be replayed on another machine.
         through = f" (called in {_from_import_path(self.library)})" if self.library else ""
         what = f"{self.what} {self.why.partition(';')[0]}"
         return f"NotSimulatedError: {_from_import_path(self.place)}: {what}{through}"
@@ -70,22 +71,23 @@ class NotSimulatedError(RuntimeError):
     Code of a trial made a call that the simulator does not control; the message names the place.
 
     Attributes:
-        is_reported: Whether it has failed the trial under way, caught or not.
+        is_reported: Whether it has already failed the running trial.
     """
 
     is_reported = False
 
 
+# A stack, since blocks nest; the innermost one is responsible.
 _overseers: list[Callable[[NotSimulatedError, Refusal], bool]] = []
 
 
 @contextmanager
 def overseen(report: Callable[[NotSimulatedError, Refusal], bool]) -> Iterator[None]:
     """
-    Report every refusal of the block, at the moment it is raised.
+    Report every refusal in the block at the moment it is raised.
 
     Args:
-        report: Called with it; whether it counts.
+        report: Called with each error and its refusal; returns whether the refusal counts.
     """
     _overseers.append(report)
     try:
@@ -95,21 +97,31 @@ def overseen(report: Callable[[NotSimulatedError, Refusal], bool]) -> Iterator[N
 
 
 def refused(what: str, why: str) -> NotSimulatedError:
-    """The error that names the place where code reached out; it fails the trial under way."""
+    """
+    Create the error to raise for a call that is not simulated, and report it to the running trial.
+
+    Args:
+        what: The function or audit event.
+        why: The reason and, after a semicolon, the remedy.
+    """
     refusal = Refusal(what, why, *_places())
     error = NotSimulatedError(str(refusal))
+    # Reported now and not when it is caught: code may swallow it, and a finaliser always does.
     if _overseers:
         error.is_reported = _overseers[-1](error, refusal)
     return error
 
 
 def _places() -> tuple[str, str]:
-    """The innermost line of the project, and that of a library in between; empty without one."""
+    """Return the innermost line of the project, and that of a library it called, if any."""
     frame: FrameType | None = sys._getframe(2)
+    # The search ends at the loop: frames above it belong to whatever started the trial, such as a
+    # test of the project.
     library = standard = ""
     while frame is not None and not _is_the_loop(frame):
         name = frame.f_code.co_filename
         place = f"{name}:{frame.f_lineno}"
+        # Installed packages first: they often lie below the directory of the standard library.
         if INSTALLED in name:
             library = library or place
         elif name.startswith(STANDARD):
@@ -121,7 +133,7 @@ def _places() -> tuple[str, str]:
 
 
 def project_stack() -> str:
-    """The calls of the trial that are under way, without the simulator's."""
+    """Format the stack of the trial, outermost call first, without frames of the simulator."""
     frames = list(takewhile(lambda each: not _is_the_loop(each[0]), traceback.walk_stack(None)))
     calls = traceback.StackSummary.extract(iter(frames[::-1]))
     return "".join(
@@ -130,11 +142,12 @@ def project_stack() -> str:
 
 
 def _is_the_loop(frame: FrameType) -> bool:
-    """Whether *frame* runs the steps of a trial: its callers are outside of the trial."""
+    """Whether *frame* runs the steps of a trial; its callers are outside the trial."""
     return frame.f_code.co_name == "_run" and frame.f_globals.get("__name__") == _LOOP
 
 
 def _from_import_path(place: str) -> str:
+    # The longest matching entry: one entry of the import path may lie below another.
     entries = [os.path.join(os.path.abspath(entry), "") for entry in sys.path]
     longest = max((each for each in entries if place.startswith(each)), key=len, default="")
     return place.removeprefix(longest)

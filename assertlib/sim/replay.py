@@ -14,10 +14,10 @@ from .worker import Answer, Job, lost
 __all__ = ["CAUSES", "Replay", "replay"]
 
 CAUSES = (
-    "the trial depends on something that is not on its tape: an order or a hash by address, real"
-    " time, threads, or state that outlives a trial (module globals, real files)"
+    "the trial depends on something that is not on its tape: orders or hashes based on addresses,"
+    " real time, threads, or state that outlives a trial (module globals, real files)"
 )
-"""Why a failure may not replay."""
+"""Possible reasons for a failure that does not replay."""
 
 
 @dataclass
@@ -26,7 +26,10 @@ class Replay:
     The result of a replay.
 
     Attributes:
-        shows: Whether it reproduced what its tape was kept for; None if the tape has no purpose.
+        spec: The replayed trial.
+        answer: Its result.
+        shows: Whether it reproduced the failure or state that its tape was kept for; None if it was
+            kept for neither.
         differences: Changes of Python, hash seed, addresses or source since the recording.
     """
 
@@ -37,29 +40,38 @@ class Replay:
 
     @property
     def is_flaky(self) -> bool:
-        """Whether a failure is gone though nothing has changed."""
+        """Whether a failure is gone although nothing has changed."""
+        # After a change, a failure that is gone may just have been fixed.
         return self.spec.fails and self.shows is False and not self.differences
 
     @property
     def is_wrong(self) -> bool:
-        """Whether the trial fails, or does not show what it must: a failure may have been mended."""
+        """Whether the trial fails, or no longer reproduces what it must."""
+        # A fixed failure is welcome; a state that is no longer reached makes its witness stale,
+        # whatever has changed.
         is_gone = self.shows is False and (self.is_flaky or not self.spec.fails)
         return is_gone or self.answer.failure is not None
 
 
 def replay(spec: TrialSpec, *, trace: bool = True, path: Sequence[str] = ()) -> Replay:
     """
-    Run the trial of *spec* without recording it.
+    Run a trial again, without recording it.
+
+    Args:
+        spec: The trial.
+        trace: Whether to keep its log, with assertion hits, in the answer.
+        path: Directories to search first for modules.
 
     Raises:
-        TargetError: Its scenario cannot be loaded.
-        LostWorkerError: The process that loads it ended.
+        TargetError: The scenario cannot be loaded.
+        LostWorkerError: The process ended while it loaded the scenario.
     """
     job = Job("replay", spec.seed, spec.choices, "set", trace=trace, digest=True)
     worker = unrecorded(spec.target, spec.options, path)
     try:
         answer = worker.do(job)
     except LostWorkerError as error:
+        # A trial that ends its process may be the very failure to reproduce.
         answer = Answer(list(spec.choices), [lost(error)])
     finally:
         worker.close()

@@ -1,9 +1,9 @@
 """
-Shrinks the tape of a failure: makes it shorter and simpler while it still fails the same way.
+Shrink the tape of a failure: make it shorter and simpler while it still fails the same way.
 
-After Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002, on
-choices instead of input, as Hypothesis does it: MacIver and Donaldson, "Test-Case Reduction via
-Test-Case Generation", ECOOP 2020.
+Sources: Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002;
+MacIver and Donaldson, "Test-Case Reduction via Test-Case Generation", ECOOP 2020, for reducing the
+choices instead of the input, as Hypothesis does.
 """
 
 from __future__ import annotations
@@ -14,16 +14,21 @@ from collections.abc import Callable, Sequence
 __all__ = ["shrink"]
 
 Fails = Callable[[Sequence[int]], "list[int] | None"]
+"""Replays a tape; see `shrink`."""
 
 
 def shrink(choices: list[int], fails: Fails, seconds: float) -> list[int]:
     """
-    A shorter or plainer tape than *choices* that fails, too; *choices* if it does not fail itself.
+    Find a shorter or simpler tape that fails in the same way.
 
     Args:
-        fails: The choices a trial really made, if it fails in the wanted way with those given and
-            the plainest ones after them; else None.
-        seconds: How long to try, at most.
+        choices: The tape of the failure.
+        fails: Replays a tape, with the simplest choices behind its end; returns the choices that
+            the trial made if it fails in the same way, and None otherwise.
+        seconds: Time limit in real seconds.
+
+    Returns:
+        The best tape found; *choices* if that does not fail itself.
     """
     return _Shrinking(choices, fails, time.monotonic() + seconds).run()
 
@@ -37,6 +42,7 @@ class _Shrinking:
     def run(self) -> list[int]:
         if self._fails(self._best) is None:
             return self._best
+        # Each pass may enable another one, so they are repeated until none improves the tape.
         before = None
         while before != self._best and not self._is_late():
             before = self._best
@@ -51,6 +57,7 @@ class _Shrinking:
 
     def _try(self, candidate: list[int]) -> bool:
         candidate = _trimmed(candidate)
+        # The cost decreases with every improvement, so shrinking ends.
         if _cost(candidate) >= _cost(self._best) or self._is_late():
             return False
         if self._fails(candidate) is None:
@@ -59,7 +66,8 @@ class _Shrinking:
         return True
 
     def _cut_off(self) -> None:
-        """The shortest beginning that is enough, found by halving."""
+        """Find a short prefix that still fails, by bisection."""
+        # Failing is not monotonic in the length, so the result need not be the shortest prefix.
         low, high = 0, len(self._best)
         whole = self._best
         while low < high and not self._is_late():
@@ -70,6 +78,8 @@ class _Shrinking:
                 low = middle + 1
 
     def _chunks(self, change: Callable[[list[int], int, int], list[int]]) -> None:
+        # Large chunks first: most choices are irrelevant, and each replay is expensive.  After a
+        # success the same position holds other choices, so it is tried again.
         size = max(1, len(self._best) // 2)
         while size:
             at = 0
@@ -88,6 +98,7 @@ class _Shrinking:
         self._chunks(flat)
 
     def _lower(self) -> None:
+        # Large divisors first: most choices may be zero, or nearly so.
         for at in range(len(self._best)):
             for divisor in (1 << 16, 256, 16, 2):
                 if at < len(self._best) and self._best[at]:
@@ -97,7 +108,7 @@ class _Shrinking:
 
 
 def _trimmed(choices: list[int]) -> list[int]:
-    """Without the plainest choices at the end, which are made anyway."""
+    """Remove the zeros at the end, which a replay adds anyway."""
     end = len(choices)
     while end and not choices[end - 1]:
         end -= 1

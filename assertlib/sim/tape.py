@@ -21,10 +21,10 @@ _HALF = 1 << 32
 
 class Tape:
     """
-    Makes choices and records them.
+    Makes the choices of a trial and records them.
 
     Attributes:
-        values: The choices so far.
+        values: The choices made so far.
     """
 
     __slots__ = ("_given", "_random", "_words", "values")
@@ -32,8 +32,8 @@ class Tape:
     def __init__(self, seed: int | None, given: Sequence[int] = ()) -> None:
         """
         Args:
-            seed: What decides once *given* is used up; None for always the plainest choice.
-            given: The choices to make first; one beyond its bound is wrapped around.
+            seed: Seed of the choices after *given*; None for the simplest choices.
+            given: The first choices; each is reduced modulo its bound.
         """
         self._given = given
         dice = random.Random(seed or 0)
@@ -42,23 +42,26 @@ class Tape:
         self.values: list[int] = []
 
     def choose(self, bound: int) -> int:
-        """A number from 0 to *bound* - 1."""
+        """Choose an integer from 0 to *bound* - 1."""
         values = self.values
         at = len(values)
         given = self._given
+        # The remainder makes every tape valid, so that tapes can be cut, mutated and replayed with
+        # changed code.
         value = given[at] % bound if at < len(given) else int(self._random() * bound)
         values.append(value)
         return value
 
     def chance(self, probability: float) -> bool:
-        """True with *probability*; one of zero or one is no choice."""
+        """Return True with *probability*; no choice is made for a probability of 0 or 1."""
         if probability <= 0.0:
             return False
+        # High numbers count as True, since zero must be the simplest outcome.
         return probability >= 1.0 or self.choose(_FINE) >= _FINE * (1.0 - probability)
 
     def between(self, low: float, high: float) -> float:
-        """A number from *low* to *high*."""
-        # As `choose` does it, without another call: every message asks.
+        """Choose a number from *low* up to, but not including, *high*."""
+        # A copy of `choose`, which saves a call: every message draws its latency here.
         values, given = self.values, self._given
         at = len(values)
         value = given[at] % _FINE if at < len(given) else int(self._random() * _FINE)
@@ -66,15 +69,16 @@ class Tape:
         return low + (high - low) * (value / _FINE)
 
     def pick(self, things: Sequence[T]) -> T:
-        """One of *things*, the first being the plainest."""
+        """Choose one of *things*, of which the first is the simplest."""
         return things[self.choose(len(things))]
 
     def word(self) -> int:
         """
-        64 random bits.
+        Choose 64 random bits.
 
-        No word is plainer than another, and a program may try until it gets another one.
+        They are random even without a seed, since no word is simpler than another.
         """
+        # A program that draws words until they differ would never end with a constant.
         at, given = len(self.values), self._given
         high = given[at] % _HALF if at < len(given) else self._words(32)
         low = given[at + 1] % _HALF if at + 1 < len(given) else self._words(32)

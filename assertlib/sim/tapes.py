@@ -28,16 +28,17 @@ from .trial import Options
 __all__ = ["DIRECTORY", "TokenError", "TrialSpec", "find", "parse", "stored_witness", "write"]
 
 DIRECTORY = "sim"
-"""Where in a run directory tapes lie."""
+"""The directory of tapes inside a run directory."""
 
 _SCHEMA = 1
+# Bounded, since int() raises an error for more than 4,300 digits.
 _SEED = re.compile(r"-?[0-9]{1,1000}")
 _SUFFIX = ".tape.json"
 _OPTIONS = ("policy", "faults", "seconds", "steps")
 
 
 class TokenError(UsageError):
-    """A token is malformed, or its tape is missing."""
+    """A token is malformed, or its tape is missing or unreadable."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class TrialSpec:
     Everything needed to run a trial again.
 
     Attributes:
+        target: The scenario; see `target.load`.
+        options: The inputs of the trial besides its tape.
         seed: Seed of the choices after `choices`; None for the simplest choices.
         choices: The first choices.
         stamp: Python, hash seed, addresses and source at recording time; empty if unknown.
@@ -69,22 +72,25 @@ class TrialSpec:
         return bool(self.choices or self.shows) or self.seed is None
 
     def unshrunk(self) -> TrialSpec:
-        """What replays the whole trial."""
+        """Return the spec of the original trial, before shrinking."""
         if self.whole is None:
             return self
         return replace(self, seed=self.whole[0], choices=self.whole[1], whole=None)
 
     @property
     def token(self) -> str:
-        """The token that replays it; a tape has to be written as well."""
+        """The token that replays the trial; the tape, if it needs one, must be written as well."""
+        # A digest of the contents: writing the same tape twice yields the same file.
         if self.is_tape:
             return f"t1-{hashlib.sha256(self._text().encode()).hexdigest()[:10]}"
+        # The stamp is part of the token, so that a replay can report what has changed.
         given = {**self._differing_options(), **self.stamp}
         return ",".join(
             [f"{self.target}@{self.seed}", *(f"{key}={value}" for key, value in given.items())]
         )
 
     def _differing_options(self) -> dict[str, str]:
+        # Defaults are omitted to keep tokens short.
         plain = Options()
         values = {name: getattr(self.options, name) for name in _OPTIONS}
         return {
@@ -109,7 +115,7 @@ class TrialSpec:
         )
 
     def differences(self, now: Stamp) -> list[str]:
-        """Differences between *now* and the stamp at recording time."""
+        """Describe the differences between *now* and the stamp at recording time."""
         return [
             f"{key} was {was}, is {now.get(key)}"
             for key, was in self.stamp.items()
@@ -127,11 +133,12 @@ def write(directory: Path, spec: TrialSpec) -> str:
 
 def parse(token: str) -> TrialSpec:
     """
-    The spec of a seed token.
+    Parse a seed token.
 
     Raises:
-        TokenError: It is malformed.
+        TokenError: The token is malformed.
     """
+    # The last "@" separates the seed: the path of a scenario may contain others.
     first, *rest = token.split(",")
     target, at, seed = first.rpartition("@")
     if not at or not _SEED.fullmatch(seed):
@@ -153,6 +160,7 @@ def _options(given: dict[str, object]) -> Options:
         policy = given.get("policy", plain.policy)
         if not isinstance(policy, str):
             raise ValueError("the policy must be a string")
+        # For the error only: an unknown policy must be reported here, not by a worker.
         policy_named(policy, Tape(None))
         return replace(
             plain,
@@ -166,11 +174,12 @@ def _options(given: dict[str, object]) -> Options:
 
 
 def _faults(given: object) -> tuple[str, ...]:
-    """A token joins fault names with plus signs; a tape has a list."""
+    """Parse fault names, which a token joins with plus signs and a tape keeps in a list."""
     if isinstance(given, str):
         return faults_named(given.replace("+", ","))
     if not isinstance(given, list | tuple) or not all(isinstance(each, str) for each in given):
         raise ValueError("faults must be a list of names")
+    # An empty list means no faults; an empty string would be an unknown name.
     return faults_named(",".join(given) or "none")
 
 
@@ -179,6 +188,7 @@ _MOST = 1_000_000_000_000
 
 
 def _positive(kind: type[_N], given: object) -> _N:
+    # bool is a subclass of int.  The bound excludes infinity and NaN as well.
     if isinstance(given, bool) or not isinstance(given, str | int | kind):
         raise ValueError(f"expected a number, not {given!r}")
     number = kind(given)
@@ -189,15 +199,16 @@ def _positive(kind: type[_N], given: object) -> _N:
 
 def find(token: str, directories: Iterator[Path]) -> TrialSpec:
     """
-    The spec of *token*: a seed token, a tape in one of *directories*, or a file.
+    Find the spec of *token*: a seed token, a tape in one of *directories*, or a tape file.
 
     Raises:
-        TokenError: There is no such tape, or it cannot be read.
+        TokenError: The token is malformed, or its tape is missing or unreadable.
     """
     if token.endswith(".json"):
         return read(Path(token), named=True)
     if not TAPE_TOKEN.fullmatch(token):
         return parse(token)
+    # A run directory may come from someone else: links in it could point to any file.
     for directory in directories:
         if directory.is_symlink():
             raise TokenError(f"{directory}: is a symbolic link; remove it from the run")
@@ -211,13 +222,14 @@ def find(token: str, directories: Iterator[Path]) -> TrialSpec:
 
 def read(path: Path, *, named: bool = False) -> TrialSpec:
     """
-    The spec in the tape file at *path*.
+    Read the tape file at *path*.
 
     Args:
+        path: The tape file.
         named: Whether a user named it; files found in a directory must not be links.
 
     Raises:
-        TokenError: It is not a tape.
+        TokenError: The file is unreadable or not a tape.
     """
     try:
         text = read_named(path) if named else read_found(path)
@@ -230,8 +242,10 @@ def read(path: Path, *, named: bool = False) -> TrialSpec:
 
 
 def _spec(data: object) -> TrialSpec:
+    # Every field is checked, as a tape may come from an untrusted source.
     if not isinstance(data, dict):
         raise ValueError("not an object")
+    # Not isinstance: True equals 1.
     if type(data.get("schema")) is not int or data["schema"] != _SCHEMA:
         raise ValueError(f"schema {data.get('schema')!r}, this assertlib reads {_SCHEMA}")
     for name, kind in _FIELDS.items():
@@ -279,14 +293,17 @@ def _whole(data: object) -> tuple[int | None, tuple[int, ...]] | None:
 
 def _choices(data: object) -> tuple[int, ...]:
     if not isinstance(data, list) or not all(type(each) is int and each >= 0 for each in data):
-        raise ValueError("a choice must be a natural number")
+        raise ValueError("choices must be a list of non-negative integers")
     return tuple(data)
 
 
 def stored_witness(directories: Iterator[Path], messages: Collection[str]) -> TrialSpec | None:
-    """The first tape in *directories* that was kept for the assertion of one of *messages*."""
+    """Find the first tape in *directories* that was kept for an assertion in *messages*."""
+    # A leading dot or number sign marks locks and autosaves of editors.  Sorted, since the order of
+    # a listing is undefined.
     paths = (
         path for directory in directories for path in sorted(directory.glob(f"[!.#]*{_SUFFIX}"))
     )
+    # Lazily, so that reading stops at the first match.
     specs = (spec for spec in map(read, paths) if not spec.fails)
     return next((spec for spec in specs if spec.shows in messages), None)

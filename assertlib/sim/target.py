@@ -1,5 +1,5 @@
 """
-Scenarios by name, and stamps that detect changes of them.
+Load scenarios by name, and stamp the environment to detect changes.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class TargetError(UsageError):
 
 
 Stamp = dict[str, str]
-"""What a replay depends on besides the tape: Python, hash seed, layout of memory, source."""
+"""What a replay depends on besides its tape: Python, hash seed, memory layout and source."""
 
 
 def load(name: str) -> Scenario:
     """
-    The scenario called *name*: ``package.module:function`` or ``path/file.py:function``.
+    Load the scenario called *name*: ``package.module:function`` or ``path/file.py:function``.
 
     Raises:
-        TargetError: There is none.
+        TargetError: The name is malformed, or the scenario cannot be loaded.
     """
     module_name, colon, attribute = name.rpartition(":")
     if not colon:
@@ -49,12 +49,14 @@ def load(name: str) -> Scenario:
         found: object = _module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
+    # Importing runs code of the project, which may raise anything or exit.
     except (Exception, SystemExit) as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == module_name
         remedy = "; is its directory on PYTHONPATH?" if missing else ""
         raise TargetError(
             f"{name} cannot be loaded: {type(error).__name__}: {error}{remedy}"
         ) from None
+    # A test made by `sim.test` carries its scenario in an attribute.
     scenario = getattr(found, "scenario", found)
     if not callable(scenario):
         raise TargetError(f"{name}: {scenario!r} is not a function")
@@ -69,13 +71,15 @@ def _module(name: str) -> ModuleType:
     if spec is None or spec.loader is None or not path.exists():
         raise FileNotFoundError(f"no such file: {name}")
     module = importlib.util.module_from_spec(spec)
+    # Registered before it runs, because dataclasses look up their module by name.  An earlier file
+    # of the same name is replaced, never returned.
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
 
 
 def stamp() -> Stamp:
-    """What this process is: to be asked after the scenario is loaded."""
+    """Describe this process; called after the scenario, and thus its source, is loaded."""
     return {
         "python": platform.python_version(),
         "hash": os.environ.get("PYTHONHASHSEED", "random"),
@@ -85,7 +89,7 @@ def stamp() -> Stamp:
 
 
 def _source_digest() -> str:
-    """A digest of all loaded modules that are neither Python's nor installed ones, but ours."""
+    """Return a digest of the loaded modules of the project and of the simulator."""
     digest = hashlib.sha256()
     for name, path in sorted(_sources()):
         digest.update(name.encode() + b"\0" + path.read_bytes())
@@ -93,6 +97,8 @@ def _source_digest() -> str:
 
 
 def _sources() -> Iterator[tuple[str, Path]]:
+    # Of this package, only the simulator decides what a tape means.  Python itself is stamped by
+    # its version; installed packages are not stamped.
     prefixes = tuple(os.path.realpath(prefix) for prefix in {sys.base_prefix, sys.prefix})
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)

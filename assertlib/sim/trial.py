@@ -36,13 +36,14 @@ from .world import World
 __all__ = ["Failure", "Features", "Options", "Outcome", "Scenario", "run_trial"]
 
 Scenario = Callable[[World], Coroutine[Any, Any, object]]
-_NOT_THEIRS = (f"{Path(__file__).parents[1]}{os.sep}", f"{Path(asyncio.__file__).parent}{os.sep}")
-"""Code skipped when looking for the place of a failure in the scenario."""
+_SKIPPED = (f"{Path(__file__).parents[1]}{os.sep}", f"{Path(asyncio.__file__).parent}{os.sep}")
+"""Directories of code that is skipped when locating a failure in the project."""
 
 SET_UP = "set-up"
+"""The pseudo-state that is reached when time begins to pass."""
 
 Features = dict[str, float]
-"""What a trial has shown: states and how often, and how far rich assertions got."""
+"""States that a trial reached, with their counts, and extremes of rich assertions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Options:
         faults: Faults to inject.
         seconds: Virtual seconds after which the trial fails.
         steps: Steps after which the trial fails.
-        assumes: The assumptions of each invariant.
+        assumes: The assumptions of each invariant, by id.
     """
 
     policy: str = SWARM
@@ -72,6 +73,7 @@ class Failure:
 
     Attributes:
         name: The message of the assertion, or type and place of an error.
+        invariant: The invariant that the assertion cites; None without one.
         at: Virtual seconds since the trial began.
         after: Virtual seconds since the last fault; None without a fault.
         choices: Number of choices made by then.
@@ -95,11 +97,14 @@ class Outcome:
 
     Attributes:
         choices: Its tape.
+        failures: Its failures, in the order in which they happened.
         features: States it reached that a search may look for.
         shown_at: Approximate number of choices made when each state was reached, and, under
             `SET_UP`, before time began to pass; if requested.
-        faults: Injected faults, with their times.
-        log: Events; empty unless a log is kept.
+        faults: Injected faults, with their times in virtual seconds.
+        steps: Number of steps run.
+        seconds: Virtual seconds that passed.
+        log: Events as time, process and text; empty unless a log is kept.
         hits: Assertion hits, as position in the log and text.
     """
 
@@ -114,20 +119,21 @@ class Outcome:
     hits: list[tuple[int, str]]
 
     def lines(self) -> Iterator[str]:
-        """The log as text, the same for the same tape in any process."""
+        """Iterate over the lines of the log, which are the same for a tape in every process."""
         for time, process, text in self.log:
             yield f"{time:.9f} {process}: {text}\n"
 
     def digest(self) -> str:
-        """A hash of tape and log."""
+        """Return a hash of tape and log."""
         made = hashlib.sha256(repr(self.choices).encode())
+        # Surrogates, as in names from the file system, cannot be encoded otherwise.
         for line in self.lines():
             made.update(line.encode("utf-8", "backslashreplace"))
         return made.hexdigest()
 
     @property
     def failure(self) -> Failure | None:
-        """The first thing that was wrong, if any was."""
+        """The first failure within the model, or None."""
         return next((each for each in self.failures if not each.out_of_model), None)
 
 
@@ -141,27 +147,28 @@ class _Watcher:
         self._options = options
 
     def handle(self, hit: Hit) -> None:
-        """Take note of *hit*."""
+        """Note *hit*, and add a failure if it is a violation."""
         loop = self._world.loop
         self.hits.append((len(loop.log), f"{hit.kind.name} {hit.message!r} is {hit.condition}"))
         if not hit.is_violation or self._knows(hit.message):
             return
         assumed = self._options.assumes.get((hit.invariant or "").partition("#")[0], ())
-        # What replays it is the tape of its failure, not the id of its trial.
+        # The explanation must not offer a replay by trial or seed: the tape of the failure replays
+        # it.
         hit = copy(hit)
         hit.trial = hit.seed = None
         self._add(
             hit.message,
             hit.invariant,
-            recorder.explain(hit) or _story(hit),
+            recorder.explain(hit) or _describe(hit),
             self._world.now,
             self._made(),
             out_of_model=bool(self._world.breaks & set(assumed)),
         )
 
     def refusal(self, error: NotSimulatedError, refusal: Refusal) -> bool:
-        """Code of the trial has reached outside; whether that is a failure."""
-        # What code does after the end of its process never happens in the world.
+        """Add a failure for a refused call; return whether the call counts."""
+        # Code that unwinds after the end of its process does nothing in the simulated world.
         if PROCESS.get(self._world.loop.outside).state == DEAD:
             return False
         if not self._knows(refusal.name):
@@ -171,7 +178,7 @@ class _Watcher:
         return True
 
     def unhandled(self, found: Unhandled) -> None:
-        """An exception was left unhandled."""
+        """Add a failure for an unhandled exception, unless its host may leave it unhandled."""
         raised = found.raised
         error = _unexplained(found.error, (*raised.process.allowed, asyncio.CancelledError))
         if error is not None:
@@ -180,7 +187,7 @@ class _Watcher:
             self._add(name, None, text, raised.at, raised.choices)
 
     def scenario_raised(self, error: BaseException) -> None:
-        """The scenario has ended with *error*."""
+        """Add a failure for *error*, which ended the scenario."""
         left = _unexplained(error)
         if left is not None:
             self._add(_name_of(left), None, _traceback(left), self._world.now, self._made())
@@ -203,10 +210,12 @@ class _Watcher:
     ) -> None:
         if self._knows(name):
             return
+        # An exception may be reported long after it was raised; only faults up to then count.
         fault = max((when for when, _ in self._world.faults if when <= at), default=None)
         after = None if fault is None else at - fault
         self.failures.append(Failure(name, invariant, at, after, choices, text, out_of_model))
-        # Some are noticed at the end only, and may be the cause of all others.
+        # Unretrieved exceptions are reported at the end only, and may be the cause of all others.
+        # The tape orders what happens at the same virtual time.
         self.failures.sort(key=lambda failure: failure.choices)
 
 
@@ -223,15 +232,24 @@ def run_trial(
     keep_places: bool = False,
 ) -> Outcome:
     """
-    Run *scenario* once; nothing that it does raises.
+    Run a scenario once; errors of the scenario become failures of the outcome.
 
     Args:
+        scenario: The coroutine function to run.
+        tape: The choices of the trial.
+        options: Its other inputs.
         name: Id of the trial in the run.
-        keep_log: Whether to keep what happened, not only what came of it.
+        population: The population that the trial samples; None for none.
+        seed: The seed to record for the trial; None for none.
+        sampler: As in `assertlib.trial`.
+        keep_log: Whether to keep a log of all events.
         keep_places: Whether to record where on the tape each state was reached.
+
+    Raises:
+        KeyboardInterrupt: The trial was interrupted.
     """
-    shown = _Shown(tape)
-    # Unsupported parts of the interface raise an error that names the place.
+    shown = _ReachedStates(tape)
+    # Abstract for mypy only: the rest of the interface is added to the class at import.
     loop = SimLoop(  # type: ignore[abstract]
         tape,
         policy_named(options.policy, tape),
@@ -239,14 +257,16 @@ def run_trial(
         max_steps=options.steps,
         on_mark=shown.look if keep_places else None,
     )
-    with lifecycle.trial(name, population=population, seed=seed, sampler=sampler), _alone(tape):
+    with lifecycle.trial(name, population=population, seed=seed, sampler=sampler), _isolated(tape):
         world = loop.context.run(World, tape, loop, options.faults)
         shown.begin()
         watcher = _Watcher(world, options)
         loop.exceptions.on_unhandled = watcher.unhandled
+        # In a copy, so that variables set by the scenario stay out of the loop's own context.
         with _subscribed(watcher), overseen(watcher.refusal):
             loop.context.copy().run(_play, scenario, world, watcher, options)
             features = shown.look()
+        # Everything is copied before the cleanup, which runs code and may make choices.
         made = list(tape.values)
         outcome = Outcome(
             made,
@@ -269,6 +289,7 @@ def _play(scenario: Scenario, world: World, watcher: _Watcher, options: Options)
         world.loop.run_until_complete(scenario(world))
     except KeyboardInterrupt:
         raise
+    # SystemExit and GeneratorExit of a scenario must fail the trial and not end its worker.
     except BaseException as error:
         watcher.scenario_raised(error)
     hosts = (host.process for host in world.hosts.values())
@@ -278,7 +299,7 @@ def _play(scenario: Scenario, world: World, watcher: _Watcher, options: Options)
 def _unexplained(
     error: BaseException, allowed: tuple[type[BaseException], ...] = ()
 ) -> BaseException | None:
-    """What is left of *error*, or of a group, without what is allowed or reported already."""
+    """Return what is left of *error*, or of a group, without allowed and reported exceptions."""
 
     def is_known(each: BaseException) -> bool:
         is_reported = isinstance(each, NotSimulatedError) and each.is_reported
@@ -294,10 +315,12 @@ def _traceback(error: BaseException) -> str:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith(_NOT_THEIRS)
+    return filename.startswith(_SKIPPED)
 
 
 def _name_of(error: BaseException, host: str = "") -> str:
+    # Functions instead of lines, and no addresses: the name identifies a failure across trials,
+    # processes and small changes of the code.
     stack = traceback.extract_tb(error.__traceback__)
     theirs = [each for each in stack if not _is_ours(each.filename)]
     place = f" in {theirs[-1].name}" if theirs else ""
@@ -306,7 +329,7 @@ def _name_of(error: BaseException, host: str = "") -> str:
     return f"{type(error).__name__}{place}: {text}" if text else f"{type(error).__name__}{place}"
 
 
-def _story(hit: Hit) -> str:
+def _describe(hit: Hit) -> str:
     lines = [f"{hit.kind.name} {hit.message!r} is violated", f"  at {hit.location}"]
     if hit.source:
         lines.append(f"  condition: {hit.source}")
@@ -316,15 +339,15 @@ def _story(hit: Hit) -> str:
     return "\n".join(lines)
 
 
-# -- what it has shown ------------------------------------------------------------------------
+# -- states reached ---------------------------------------------------------------------------
 
 
-class _Shown:
+class _ReachedStates:
     """
     The states a trial has reached so far.
 
     Attributes:
-        at: How many choices had been made at the first look that found it.
+        at: Number of choices made when each state was first noticed.
     """
 
     def __init__(self, tape: Tape) -> None:
@@ -332,11 +355,11 @@ class _Shown:
         self._tape = tape
 
     def begin(self) -> None:
-        """What was counted before is not this trial's."""
+        """Remember the counts of earlier trials, to be subtracted."""
         self._counts, self._extremes = _counts(), recorder.watermarks()
 
     def look(self) -> Features:
-        """All of it."""
+        """Return all states reached so far, and note the choices made by now."""
         features = _features(self._counts, self._extremes)
         for name in (SET_UP, *features):
             self.at.setdefault(name, len(self._tape.values))
@@ -378,8 +401,9 @@ def _subscribed(watcher: _Watcher) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(tape: Tape) -> Iterator[None]:
-    """Nobody else decides anything meanwhile: no clock, no dice, no collector of garbage."""
+def _isolated(tape: Tape) -> Iterator[None]:
+    """Exclude other sources of nondeterminism: clocks, random numbers, and garbage collection."""
+    # A collection runs finalisers, at a point that depends on everything allocated before.
     collects = gc.isenabled()
     gc.disable()
     choices.decided_by(tape.word)
@@ -394,13 +418,14 @@ def _alone(tape: Tape) -> Iterator[None]:
 
 def _clean_up(world: World) -> None:
     """
-    End what is left over, without a trace.
+    End what is left over without any effect on the outcome.
 
-    Coroutines that are dropped run their ``finally`` blocks, which the crashed ones must not; so
-    all of them do it here, where nobody counts.
+    A coroutine runs its ``finally`` blocks when it is freed, which must not happen to a crashed one
+    during the trial; so all of them are closed here, where nothing is recorded.
     """
     loop = world.loop
     loop.finish_step()
+    # All processes die first, so that nothing the blocks do can reach another host.
     for host in world.hosts.values():
         loop.kill(host.process)
     loop.kill(loop.outside)
@@ -408,6 +433,7 @@ def _clean_up(world: World) -> None:
     loop.close()
     mode = recorder.mode
     recorder.configure(mode=OFF)
+    # The blocks may call asyncio functions that need a running loop.
     asyncio._set_running_loop(loop)
     try:
         for task in loop.buried:
@@ -421,13 +447,14 @@ def _clean_up(world: World) -> None:
 def _close(task: SimTask[Any]) -> None:
     coroutine = task.get_coro()
     context = contextvars.Context()
-    # Blocks of a dead host run as of one that lives, whose disk is gone in a moment.
+    # As a new process of the host: disk calls of a dead one would raise PoweredOffError.
     context.run(PROCESS.set, Process(task.process.name, is_host=task.process.is_host))
+    # Bounded, since a coroutine that catches every exception in a loop never closes.
     for _ in range(100):
         try:
             context.run(coroutine.close)
         except BaseException:
-            # A block that awaits, or raises, while it is thrown away.
+            # The block awaits or raises while it is closed; further blocks may follow.
             pass
         else:
             break

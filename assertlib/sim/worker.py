@@ -31,6 +31,7 @@ __all__ = ["Answer", "Job", "TrialRunner", "lost", "main"]
 HANGS_AFTER = 60.0
 """Real seconds after which a trial counts as hanging and its process is ended."""
 _SOME_STEPS = 1000
+"""Steps that a shrunk trial may take beyond twice those of the original, which may be short."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -40,11 +41,14 @@ class Job:
     A trial to run.
 
     Attributes:
-        name: ID of the trial in the run.
+        name: Id of the trial in the run.
         seed: Seed of the choices after `choices`; None for the simplest choices.
+        choices: The first choices.
         sampler: As in `assertlib.trial`; ``shrink`` replays the tape of a failure, and shrinks
             it if it reproduces the failure.
+        population: The population that the trial samples; empty for none.
         shows: The failure to shrink.
+        limit: Time for shrinking, in real seconds.
         trace: Whether to return the log with assertion hits.
         digest: Whether to keep a log and return its digest.
     """
@@ -90,13 +94,13 @@ def _failed(failures: Sequence[Failure]) -> frozenset[str]:
 
 
 def lost(error: object) -> Failure:
-    """The failure of a trial that ended its worker."""
+    """Return the failure of a trial that ended its worker; *error* describes the loss."""
     text = f"{error}: the trial ended its process or exceeded {HANGS_AFTER:.0f} s"
     return Failure("a trial ends its process, or hangs", None, 0.0, None, 0, text)
 
 
 def answer_from(data: dict[str, Any]) -> Answer:
-    """Parse the answer of a worker."""
+    """Parse the answer of a worker; consumes *data*."""
     failures = [Failure(**each) for each in data.pop("failures")]
     return Answer(failures=failures, **data)
 
@@ -106,22 +110,27 @@ class TrialRunner:
 
     def __init__(self, target: str, options: Options) -> None:
         """
+        Args:
+            target: The scenario; see `target.load`.
+            options: Inputs of all trials.
+
         Raises:
-            TargetError: There is no such scenario.
+            TargetError: The scenario cannot be loaded.
         """
         self._scenario: Scenario = load(target)
         self._options = options
-        # Objects created before the first trial are never garbage.
+        # Objects created before the first trial are never garbage; frozen, they are skipped by all
+        # later collections.
         gc.collect()
         gc.freeze()
 
     @property
     def stamp(self) -> Stamp:
-        """The environment that its trials depend on."""
+        """The environment that trials depend on besides their tapes."""
         return stamp()
 
     def do(self, job: Job) -> Answer:
-        """Run *job*."""
+        """Run *job* and return its result."""
         if job.sampler == "shrink":
             return self._shrink(job)
         outcome = run_trial(
@@ -150,6 +159,7 @@ class TrialRunner:
     def _shrink(self, job: Job) -> Answer:
         whole = self._played(job.choices, self._options)
         answer = Answer(list(job.choices), whole.failures)
+        # The caller treats a tape that does not reproduce its failure as flaky.
         if job.shows not in answer.failed:
             return answer
         # A candidate that takes far longer than the original failure is not simpler.
@@ -169,7 +179,7 @@ class TrialRunner:
 
 
 def traced(outcome: Outcome) -> list[str]:
-    """The log of a trial, with assertion hits at their positions."""
+    """Format the log of a trial, with assertion hits at their positions."""
     lines = []
     hits = list(outcome.hits)
     for at, (time, process, text) in enumerate(outcome.log):
@@ -183,11 +193,15 @@ def traced(outcome: Outcome) -> list[str]:
 def main() -> int:
     """Serve jobs until the input or the parent process ends."""
     with suppress(OSError, AttributeError):
-        # Linux only; elsewhere the running trial is finished first.
+        # Linux then kills the worker when the thread that started it ends.  Elsewhere the running
+        # trial is finished first, and the end of the input ends the worker.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Answers get a descriptor of their own, and descriptor 1 becomes standard error: whatever the
+    # scenario prints, even from C code, stays out of the protocol.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     first = json.loads(sys.stdin.readline())
+    # Violations are part of the answers; sinks would publish them once per trial.
     lifecycle.configure(sinks=[])
     sys.path[:0] = first["path"]
     options = Options(**{**first["options"], "faults": tuple(first["options"]["faults"])})
@@ -200,6 +214,8 @@ def main() -> int:
     for line in sys.stdin:
         data = json.loads(line)
         job = Job(**{**data, "choices": tuple(data["choices"])})
+        # A watchdog in C: it also ends a trial that holds the GIL, or blocks in a system call.
+        # Shrinking runs many trials in one job, for up to its limit.
         faulthandler.dump_traceback_later(HANGS_AFTER + job.limit, exit=True)
         answer = runner.do(job)
         faulthandler.cancel_dump_traceback_later()

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 _EPOCH = 1_000_000_000.0
 _NOTICED_WITHIN = 0.5
-"""Seconds until the peers of a crashed host find their connections broken, at most."""
+"""Longest time until peers of a host that went down notice it, in seconds."""
 
 
 class Host:
@@ -64,6 +64,7 @@ class Host:
         self._loop = world.loop
         self._main = main
         self._allowed = allow_failures
+        # A host that has never booted has a dead process, so that there always is one to ask.
         self.process = self._new_process()
         self.process.state = DEAD
         self._booted = 0.0
@@ -75,15 +76,15 @@ class Host:
 
     @property
     def is_up(self) -> bool:
-        """Whether it runs or is paused."""
+        """Whether the host is running or paused."""
         return self.process.state != DEAD
 
     def boot(self) -> None:
         """
-        Start a new life of the host, with what its disk holds.
+        Start a new process of the host, with the current contents of its disk.
 
         Raises:
-            RuntimeError: It is up.
+            RuntimeError: The host is already up.
         """
         if self.is_up:
             raise RuntimeError(f"{self!r} is already up")
@@ -92,14 +93,22 @@ class Host:
         self.process = self._new_process()
         self._loop.note(f"{self.name} boots")
         self._over = over = self._loop.create_future()
+        # An exception of this life is reported even if nobody awaits the future, and may be
+        # retrieved after the host is down.
         over.process, over.is_kept, over.is_main = self.process, True, True
         if self._main is not None:
             task = self.run(self._main(self), name=f"{self.name}.{self.boots}")
             task.add_done_callback(lambda done: _pass_on(done, over))
 
     def run(self, coro: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
-        """Run *coro* as a task of this host's, which dies with it."""
+        """
+        Run *coro* as a task of this host, called *name*; it ends when the host goes down.
+
+        Raises:
+            RuntimeError: The host is down.
+        """
         if not self.is_up:
+            # Or Python would warn that the coroutine was never awaited.
             coro.close()
             raise RuntimeError(f"{self!r} is down")
         context = contextvars.copy_context()
@@ -108,73 +117,82 @@ class Host:
 
     async def ended(self) -> object:
         """
-        Wait until its main function returns, or the host is down; what it returned.
+        Wait until the main function returns or the host is down.
+
+        Returns:
+            The result of the main function; None if the host went down first.
 
         Raises:
-            Exception: What it raised; it is handled then, and fails the trial no more.
+            Exception: The exception of the main function, which then no longer fails the trial.
         """
+        # Shielded: the future is shared, and a waiter that is cancelled must not cancel it.
         return None if self._over is None else await asyncio.shield(self._over)
 
     def crash(self) -> None:
-        """Cut its power: no ``finally``, no flush; of what was not synced the tape decides."""
+        """Cut the power: no ``finally``, no flush; the tape decides about unsynced data."""
         if self.is_up:
             self._world.injected("power-cut", ())
+            # The process ends first, so that none of its code can use the disk after the cut.
             self._end()
             self.disk.cut_power()
 
     def _crash_in_a_call(self) -> None:
         """
-        The power goes while the host's own code is in the middle of something.
+        Cut the power in the middle of a disk call, if the host's own code makes the call.
 
         Raises:
-            PoweredOffError: Always, unless it is somebody else's code.
+            PoweredOffError: The power was cut.
         """
+        # The scenario may use the disk of a host to inspect it, which must not crash the host.
         if PROCESS.get(None) is self.process:
             self.crash()
+            # Python cannot stop code in the middle of a step: it is unwound instead, and whatever
+            # its blocks do meanwhile never happens.
             self._world.mute()
             raise PoweredOffError
 
     def kill(self) -> None:
-        """End its process as ``kill -9`` does: what was written stays."""
+        """End the process as ``kill -9`` does; written data stays."""
         if self.is_up:
             self._world.injected("kill", ())
             self._end()
 
     def stop(self) -> None:
-        """Let its process end by itself: what was written stays; not a fault."""
+        """End the process as if by itself; written data stays, and no fault is recorded."""
         if self.is_up:
             self._end()
 
     def _end(self) -> None:
         self._loop.note(f"{self.name} is down")
         self._loop.kill(self.process)
+        # The main function never returns now, so its waiters are released.
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
         after = self._world.tape.between(0.0, _NOTICED_WITHIN)
         self._world.network.forget(self.process, after)
 
     def pause(self) -> None:
-        """Let it do nothing, with time going on, until `resume`."""
+        """Suspend the host until `resume`, while time goes on."""
         if self.process.state == RUNNING:
             self._world.injected("pause", ())
             self._loop.pause(self.process)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Resume the host, if it is paused."""
         if self.process.state == PAUSED:
-            self._loop.note(f"{self.name} goes on")
+            self._loop.note(f"{self.name} resumes")
             self._loop.resume(self.process)
 
     def clock(self) -> float:
-        """Seconds of its monotonic clock, which begins anew at each boot."""
+        """Return the host's monotonic clock in seconds, which starts at zero at each boot."""
         return self._loop.time() - self._booted
 
     def wall_clock(self) -> float:
-        """Seconds since the epoch, as far as it knows."""
+        """Return the host's wall clock in seconds since the epoch, including its `skew`."""
         return _EPOCH + self._loop.time() + self.skew
 
     def mailbox(self, port: int) -> Mailbox:
-        """A mailbox of this host; others send to (name, *port*)."""
+        """Create a mailbox of this host, which others address as (name, *port*)."""
         return _as(self.process, lambda: self._world.network.mailbox(port))
 
     def __repr__(self) -> str:
@@ -183,6 +201,7 @@ class Host:
 
 
 def _pass_on(done: asyncio.Task[object], over: asyncio.Future[object]) -> None:
+    # The exception is retrieved from the task and set on the future, so it is reported only once.
     if over.done():
         return
     if done.cancelled() or (error := done.exception()) is None:
@@ -192,6 +211,7 @@ def _pass_on(done: asyncio.Task[object], over: asyncio.Future[object]) -> None:
 
 
 def _as(process: Process, function: Callable[[], T]) -> T:
+    # The network takes the calling process from the context.
     context = contextvars.copy_context()
     context.run(PROCESS.set, process)
     return context.run(function)
@@ -206,7 +226,8 @@ class World:
         loop: Its event loop.
         network: Its network.
         hosts: Its hosts by name.
-        faults: Injected faults, with their times.
+        faults: Injected faults, with their times in virtual seconds.
+        breaks: The assumptions that these faults break.
     """
 
     def __init__(self, tape: Tape, loop: SimLoop, allowed: Iterable[str]) -> None:
@@ -221,7 +242,7 @@ class World:
 
     @property
     def now(self) -> float:
-        """Seconds since the trial began."""
+        """Virtual seconds since the start of the trial."""
         return self.loop.now
 
     def host(
@@ -232,17 +253,19 @@ class World:
         allow_failures: tuple[type[BaseException], ...] = (),
     ) -> Host:
         """
-        A new host, which is down.
+        Create a host, which is down until `Host.boot`.
 
         An exception that its code leaves unhandled fails the trial: one that ends its main function
         and is not received from `Host.ended`, one of a task never awaited, one of a callback.
 
         Args:
-            main: What it does when it boots.
+            name: Its name and network address.
+            main: The coroutine function to run at each boot; None for a host without code of its
+                own.
             allow_failures: Exceptions that it may leave unhandled.
 
         Raises:
-            ValueError: There is one of that name.
+            ValueError: A host of this name already exists.
         """
         if name in self.hosts:
             raise ValueError(f"a host named {name!r} already exists")
@@ -251,21 +274,24 @@ class World:
 
     def injected(self, name: str, breaks: tuple[str, ...]) -> None:
         """
-        Fault *name* has really happened; recorded for the trial.
+        Record that fault *name* has taken effect.
 
         Args:
-            breaks: The assumptions it breaks, in the words of the catalog's ``assumes``.
+            name: The name of the fault.
+            breaks: The assumptions it breaks, in the terms of the catalog's ``assumes``.
         """
         self.loop.note(f"fault: {name}")
         self.faults.append((self.loop.now, name))
-        # The first fault of a kind is recorded for the whole trial.
+        # Only the first fault of a kind is written to the run: it stays active for the rest of the
+        # trial, and a violation after it is out of model.
         if name not in self._kinds:
             self._kinds.add(name)
             self.breaks.update(breaks)
             lifecycle.faults([name], breaks=sorted(self.breaks))
 
     def mute(self) -> None:
-        """Count no hits for the rest of this step, since it never happened."""
+        """Record no hits for the rest of this step, which never happens in the world."""
+        # A second power cut in the same step must not save OFF as the mode to restore.
         if self.loop.after_step is not None:
             return
         mode = recorder.mode
@@ -274,14 +300,18 @@ class World:
 
     def inject_faults(self, host: Host, only: Iterable[str] = FAULTS) -> asyncio.Task[None]:
         """
-        Let faults of this trial's mix happen to *host* from now on.
+        Inject faults of this trial's mix into *host* from now on.
 
-        To crash, pause or cut it off goes on until the task that is returned is cancelled; what
-        lies in wait, in its disk or the network, until `stop_faults`.  Crashes and kills leave it down:
-        whoever called has to boot it again.
+        Crashes, pauses and partitions continue until the returned task is cancelled; faults armed
+        in the disk or the network stay until `stop_faults`.  Crashes and kills leave the host down:
+        the caller has to boot it again.
 
         Args:
-            only: Those that may happen to it.
+            host: The host to inject into.
+            only: Names of the faults to inject, as far as they are in the mix.
+
+        Returns:
+            The task that injects the faults.
         """
         allowed = frozenset(only)
         self._nemesis.prepare(host, allowed)
@@ -289,12 +319,12 @@ class World:
         return self.loop.create_task(work, name=f"nemesis of {host.name}")
 
     def stop_faults(self) -> None:
-        """End what goes wrong: heal the network, mend the disks, let paused hosts go on."""
+        """Heal the network, mend all disks and resume all hosts."""
         self._nemesis.stop_faults()
 
     @property
     def mix(self) -> tuple[Fault, ...]:
-        """The faults of this trial."""
+        """The faults drawn for this trial."""
         return self._nemesis.mix
 
     def __repr__(self) -> str:

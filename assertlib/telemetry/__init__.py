@@ -1,26 +1,27 @@
 """
-Sinks: where violations and first true hits are told besides the run directory.
+Sinks: receivers of violations and first true hits besides the run directory.
 
-Each module has a ``sink()`` that returns an object with ``handle(hit)``; they
-are loaded by name (``ASSERTLIB_SINKS``, ``assertlib.configure(sinks=…)``) when
-the first record is told, and imported only then.
+Each sink module has a function ``sink()`` that returns an object with a method ``handle(hit)``.
+Sinks are chosen by name (``ASSERTLIB_SINKS``, ``assertlib.configure(sinks=…)``) and imported when
+the first hit is recorded.
 """
 
 
 def setup_otel() -> None:
     """
-    Set up the SDK of OpenTelemetry for metrics and logs, and tell it of assertions.
+    Set up the OpenTelemetry SDK for metrics and logs, and report assertions to it.
 
-    For programs without a set-up of their own; a provider that is set already is left as it is.
-    ``ASSERTLIB_OTEL=1`` does the same at the first record.  Everything else is said by the
+    This is for programs without an OpenTelemetry setup; providers that are already set are kept.
+    ``ASSERTLIB_OTEL=1`` does the same at the first record.  Everything else is configured by the
     standard variables ``OTEL_*``: ``OTEL_EXPORTER_OTLP_ENDPOINT``, ``OTEL_EXPORTER_OTLP_PROTOCOL``
     (``grpc``, the default, or ``http/protobuf``), ``OTEL_SERVICE_NAME``,
     ``OTEL_METRIC_EXPORT_INTERVAL`` (milliseconds), ``OTEL_SDK_DISABLED`` and so on.
 
     Raises:
         ImportError: The extra ``otel`` is not installed.
-        ValueError: One of the variables names what is not there.
+        ValueError: A variable has an unsupported value.
     """
+    # Imported on use: programs without OpenTelemetry do not pay for it, and need not have it.
     from ..recording.recorder import recorder
 
     try:
@@ -29,4 +30,5 @@ def setup_otel() -> None:
         msg = f"setup_otel needs {error.name}: pip install 'assertlib-sdk[otel]'"
         raise ImportError(msg) from None
     set_up()
+    # Added after the providers are set: the sink gets its meters and its logger from them.
     recorder.sinks.add("otel")

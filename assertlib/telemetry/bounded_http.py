@@ -1,9 +1,9 @@
 """
-HTTP sessions for exporters in which an answer has a greatest size and a last moment.
+HTTP sessions for exporters that limit the size and the duration of a response.
 
-Requests limits the time of each read and no size, so that a collector that answers for ever keeps a
-program reading for ever.  Here the bytes of an answer, headers included, are counted where they
-leave the socket.
+Requests only limits the time of each read, so a collector that never stops responding would keep
+the program reading forever.  Here the bytes of a response, including its headers, are counted as
+they are read from the socket.
 """
 
 from __future__ import annotations
@@ -24,47 +24,51 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 MOST_BYTES = 1 << 20
-"""Of one answer; those of collectors have some dozens, or an error message."""
+"""Maximum size of a response; collectors send a few dozen bytes or an error message."""
 _SECONDS = 10.0
-"""For one answer, where the exporter sets no timeout: the one that OTLP exporters have."""
+"""Maximum duration of a response if the exporter sets no timeout: the default of OTLP."""
 
 
 class _Bounded(io.RawIOBase):
-    """The bytes of one answer."""
+    """The bytes of one response."""
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
         self._raw = raw
         self._socket = connection
         self._left = MOST_BYTES
+        # The timeout of the socket is that of one read; here it limits the whole response.
         self._end = time.monotonic() + (connection.gettimeout() or _SECONDS)
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
         """
-        Read what has come.
+        Read available bytes into *buffer*, and return their number.
 
         Raises:
-            OSError: The answer is too long, or takes too long.
+            OSError: The response is too large or takes too long.
         """
         seconds = self._end - time.monotonic()
         if seconds <= 0:
-            raise TimeoutError("the answer of the collector does not end")
+            raise TimeoutError("the collector's response does not end")
         if not self._left:
-            raise OSError(f"the answer of the collector is longer than {MOST_BYTES:,} bytes")
+            raise OSError(f"the collector's response is larger than {MOST_BYTES:,} bytes")
+        # A server that sends a byte now and then would restart a constant timeout with each one.
         self._socket.settimeout(seconds)
         count: int | None = self._raw.readinto(memoryview(buffer)[: self._left])
         self._left -= count or 0
         return count
 
     def close(self) -> None:
-        """Close it."""
+        """Close the underlying stream."""
         self._raw.close()
         super().close()
 
 
+# The class of responses is reached through all layers: the adapter selects the pools, a pool the
+# connection, and a connection the response.
 class _Response(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -101,13 +105,14 @@ class _Adapter(HTTPAdapter):
         return manager
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
-        # Nothing is unpacked: few bytes may become many.
+        # Responses are not decompressed, since a few bytes could become very many.
         resp.headers.pop("content-encoding", None)
         return super().build_response(req, resp)
 
 
 def bounded_session(environment: Mapping[str, str]) -> requests.Session | None:
-    """A session whose answers end; None if *environment* names a provider of sessions."""
+    """Return a session with bounded responses; None if *environment* configures its own."""
+    # A credential provider of the exporter supplies the session, and is only used without ours.
     if any(name.endswith("_CREDENTIAL_PROVIDER") for name in environment):
         return None
     session = requests.Session()

@@ -1,5 +1,5 @@
 """
-The default sink: structlog where it is configured, else the standard `logging`.
+The default sink: structlog if the program has configured it, else the standard `logging`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class LoggingSink:
-    """Logs violations as errors of the logger ``assertlib``, first hits for debugging."""
+    """Log violations as errors of the logger ``assertlib``, and first true hits at debug level."""
 
     def __init__(self) -> None:
         self._logger = logging.getLogger("assertlib")
@@ -28,33 +28,38 @@ class LoggingSink:
     def handle(self, hit: Hit) -> None:
         """Log *hit*."""
         if hit.is_violation:
-            self._logger.error("assertlib.violation: %s", brief(hit))
+            repeats = f" (violation {hit.count:,}; repeats are sampled)" if hit.count > 1 else ""
+            self._logger.error("assertlib.violation: %s%s", brief(hit), repeats)
         else:
             self._logger.debug("assertlib.first_true: %s", escaped(hit.message))
 
     def trouble(self, text: str) -> None:
-        """Log that recording does not work as it should."""
+        """Log *text*, a problem with recording."""
         log(escaped(text))
 
 
 class LogSink:
-    """Decides at each record, because programs configure structlog when they like."""
+    """Choose between structlog and `logging` for each record."""
 
     def __init__(self) -> None:
         self._logging = LoggingSink()
         self._structlog: StructlogSink | None = None
 
     def handle(self, hit: Hit) -> None:
-        """Log *hit* where this program logs; one that is raised says it all itself."""
+        """Log *hit* unless it is raised or one of many repetitions."""
+        # Of repeated violations, those whose number is a power of two are logged: a violation in
+        # a loop must not flood the log.
         if hit.is_violation and (recorder.mode == RAISE or hit.count & (hit.count - 1)):
             return
         self._used().handle(hit)
 
     def trouble(self, text: str) -> None:
-        """Log that recording does not work as it should."""
+        """Log *text*, a problem with recording."""
         self._used().trouble(text)
 
     def _used(self) -> LoggingSink | StructlogSink:
+        # Looked up for each record, because programs may configure structlog at any time.  It is
+        # never imported here: a program that does not use it has not configured it.
         structlog = sys.modules.get("structlog")
         if structlog is None or not structlog.is_configured():
             return self._logging
@@ -66,5 +71,5 @@ class LogSink:
 
 
 def sink() -> LogSink:
-    """The sink called ``log``."""
+    """Return the sink called ``log``."""
     return LogSink()

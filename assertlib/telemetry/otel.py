@@ -1,11 +1,10 @@
 """
-OpenTelemetry: an observable counter over the counters, and a log record for
-each violation and first true hit.
+OpenTelemetry: evaluations as an observable counter, and a log record for each violation and first
+true hit.
 
-Only the API is used; the program configures the SDK, or asks us to
-(`assertlib.telemetry.setup_otel`).  Nothing is added per hit: the counter's
-callback reads what is counted anyway.  Names follow the semantic conventions
-for metrics and events, v1.44.
+Only the API is used; the SDK is configured by the program or by `assertlib.telemetry.setup_otel`.
+Hits cost nothing extra, because the callback of the counter reads the existing counters.  Names
+follow the semantic conventions for metrics and events, v1.44.
 """
 
 from __future__ import annotations
@@ -35,29 +34,32 @@ VIOLATED = "assertlib.assertion.violated"
 FIRST_TRUE = "assertlib.assertion.first_true"
 
 PART = "assertlib.part"
-"""Attribute of the scope of all but the first of the instruments."""
+"""Attribute of the instrumentation scope that distinguishes all instruments but the first."""
 
 Counted = tuple[Kind, str, str | None, int, int]
 
 _INT64 = 1 << 63
-"""A greater number fails the batch that it is in."""
+"""OTLP has signed integers of 64 bits; a greater number would fail its whole batch."""
 _PARTS = 32
 _ASSERTIONS_A_PART = 999
 """
-Assertions that an instrument counts.
+Number of assertions for each instrument.
 
-The SDK keeps 2,000 series of an instrument apart, the overflow included, and throws the rest
-together.  Instruments of different scopes are different ones.
+By default the SDK limits an instrument to 2,000 series, including the one that collects the
+overflow, and an assertion takes two.  Instruments of different scopes are limited separately.
 """
 
 
 class OtelSink:
-    """Reports through whatever providers the program has set."""
+    """Report hits to the providers that the program has set."""
 
     def __init__(self) -> None:
         self._parts: dict[tuple[Kind, str], int] = {}
         self._counted: dict[int, list[Counted]] = {}
+        # All instruments are created up front: creating one in a callback would deadlock, since the
+        # SDK holds its lock while it collects.
         for part in range(_PARTS):
+            # The first scope stays plain, which is the only one that most programs fill.
             attributes = {PART: part + 1} if part else None
             get_meter(SCOPE, VERSION, attributes=attributes).create_observable_counter(
                 EVALUATIONS,
@@ -71,7 +73,9 @@ class OtelSink:
         return partial(self._observe, part)
 
     def _observe(self, part: int, _: CallbackOptions) -> Iterable[Observation]:
-        """True and false evaluations of the assertions of one part; the first asks for all."""
+        """Yield the true and false evaluations of the assertions of one part."""
+        # Callbacks run in the order of their registration, so that the first one takes a snapshot
+        # for the whole collection.
         if part == 0:
             self._counted = defaultdict(list)
             for each in recorder.snapshot():
@@ -81,6 +85,7 @@ class OtelSink:
                 yield Observation(count, _attributes(kind, message, invariant, condition))
 
     def _part_of(self, kind: Kind, message: str) -> int:
+        # Numbers are permanent: a series that moved to another scope would start again.
         number = self._parts.setdefault((kind, message), len(self._parts))
         if number >= _PARTS * _ASSERTIONS_A_PART:
             warn_once(
@@ -90,7 +95,7 @@ class OtelSink:
         return number // _ASSERTIONS_A_PART
 
     def handle(self, hit: Hit) -> None:
-        """Emit an event for *hit*, in the trace that its caller is in."""
+        """Emit an event for *hit*, within the current trace of the caller."""
         severity = SeverityNumber.ERROR if hit.is_violation else SeverityNumber.INFO
         self._logger.emit(
             LogRecord(
@@ -116,12 +121,13 @@ def _attributes(
 
 
 def _encodable(text: str) -> str:
-    r"""*text* with ``\ud800`` for half a surrogate, which would fail the whole batch it is in."""
+    r"""Escape unpaired surrogates, as ``\ud800``; one of them would fail its whole batch."""
+    # Nearly all texts are ASCII, and need no copy.
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def attributes_of(hit: Hit) -> Mapping[str, AnyValue]:
-    """The attributes of a hit's event."""
+    """Return the attributes of the event for *hit*."""
     attributes: dict[str, AnyValue] = {
         **_attributes(hit.kind, hit.message, hit.invariant, hit.condition),
         "code.file.path": _encodable(hit.location.file),
@@ -131,6 +137,7 @@ def attributes_of(hit: Hit) -> Mapping[str, AnyValue]:
     for name, text in (("assertlib.details", hit.details), ("assertlib.trial.id", hit.trial)):
         if text is not None:
             attributes[name] = _encodable(text)
+    # As a text, a large seed is not lost.
     if hit.seed is not None:
         attributes["assertlib.trial.seed"] = (
             hit.seed if -_INT64 <= hit.seed < _INT64 else str(hit.seed)
@@ -144,7 +151,7 @@ def attributes_of(hit: Hit) -> Mapping[str, AnyValue]:
 
 
 def sink() -> OtelSink:
-    """The sink called ``otel``."""
+    """Return the sink called ``otel``, after setting up the SDK if the environment asks for it."""
     if wants_otel(os.environ):
         from .otel_setup import set_up
 

@@ -1,5 +1,5 @@
 """
-A set-up of OpenTelemetry's SDK, as its own configurator makes it, for metrics and logs only.
+A setup of the OpenTelemetry SDK for metrics and logs, equivalent to its own configurator.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _HTTP = "otlp_proto_http"
 _PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": _HTTP}
 _TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT"
-_LONGEST_FAREWELL = 5.0
-"""Seconds that a program which ends waits for its collector; one that is dead may not keep it."""
+_SHUTDOWN_TIMEOUT = 5.0
+"""Maximum time that an ending program waits for its collector, in seconds."""
 
 
 def set_up() -> None:
@@ -40,34 +40,41 @@ def set_up() -> None:
 
     Raises:
         ImportError: An exporter is not installed.
-        ValueError: A variable names what is not there.
+        ValueError: A variable has an unsupported value.
     """
+    # The SDK's own shutdown at exit waits for a dead collector for longer than a program should.
     if not isinstance(metrics.get_meter_provider(), MeterProvider):
         meters = MeterProvider(list(_readers()), resource=Resource.create(), shutdown_on_exit=False)
         metrics.set_meter_provider(meters)
-        _farewell.of(meters.shutdown)
+        _shutdown_at_exit.add(meters.shutdown)
     if not isinstance(get_logger_provider(), LoggerProvider):
         loggers = LoggerProvider(resource=Resource.create(), shutdown_on_exit=False)
         for exporter in exporters("logs"):
             loggers.add_log_record_processor(BatchLogRecordProcessor(exporter()))
         set_logger_provider(loggers)
-        _farewell.of(loggers.shutdown)
+        _shutdown_at_exit.add(loggers.shutdown)
 
 
-class _Farewell:
-    """Shuts down, each in a thread that is there before the end, when none can be started."""
+class _ShutdownAtExit:
+    """
+    Shuts providers down when the program ends, for a limited time.
+
+    Each provider has a thread that is started in advance, since none can be started at exit.
+    """
 
     def __init__(self) -> None:
         self._is_due = Event()
         self._threads: list[tuple[Thread, Callable[[], object]]] = []
 
-    def of(self, shutdown: Callable[[], object]) -> None:
-        """Call *shutdown* at the end."""
+    def add(self, shutdown: Callable[[], object]) -> None:
+        """Call *shutdown* when the program ends."""
         if not self._threads:
-            atexit.register(self._say)
-            # Children of multiprocessing end without what is registered there.
-            self._at_end_of_child()
-            util.register_after_fork(self, _Farewell._at_end_of_child)
+            atexit.register(self._run)
+            # Children of multiprocessing skip the handlers of atexit, and run finalizers instead.
+            # These are cleared in each child, so they are registered again after a fork.
+            self._register_finalizer()
+            util.register_after_fork(self, _ShutdownAtExit._register_finalizer)
+        # A daemon: otherwise the interpreter would wait for it before it calls atexit handlers.
         waiting = Thread(target=self._wait, args=(shutdown,), daemon=True)
         waiting.start()
         self._threads.append((waiting, shutdown))
@@ -76,45 +83,56 @@ class _Farewell:
         self._is_due.wait()
         shutdown()
 
-    def _at_end_of_child(self) -> None:
-        util.Finalize(None, self._say, exitpriority=0)
+    def _register_finalizer(self) -> None:
+        util.Finalize(None, self._run, exitpriority=0)
 
-    def _say(self) -> None:
+    def _run(self) -> None:
         threads = [waiting for waiting, _ in self._threads if waiting.is_alive()]
         if not threads:
-            # A fork has none of its parent's threads, and may start some.
+            # A forked child has none of its parent's threads, but can still start some.
             threads = [
                 Thread(target=self._wait, args=each[1:], daemon=True) for each in self._threads
             ]
             for each in threads:
                 each.start()
         self._is_due.set()
-        end = time.monotonic() + _longest_farewell()
+        # One deadline for all: a dead collector delays the end of the program only once.
+        end = time.monotonic() + _shutdown_timeout()
         for each in threads:
             each.join(max(0.0, end - time.monotonic()))
+        # Both registrations may run in one process; the second finds nothing to do.
         self._threads = []
 
 
-def _longest_farewell() -> float:
-    """Seconds; whoever gives a collector less time for one export gives it no more at the end."""
+def _shutdown_timeout() -> float:
+    """Return the timeout in seconds, which is at most the configured timeout of one export."""
     try:
-        return min(_LONGEST_FAREWELL, float(os.environ[_TIMEOUT]))
+        return min(_SHUTDOWN_TIMEOUT, float(os.environ[_TIMEOUT]))
     except (KeyError, ValueError):
-        return _LONGEST_FAREWELL
+        return _SHUTDOWN_TIMEOUT
 
 
-_farewell = _Farewell()
+_shutdown_at_exit = _ShutdownAtExit()
 
 
 def _readers() -> Iterator[MetricReader]:
     for each in exporters("metrics"):
-        # Some are read from, as Prometheus does it.
+        # Pull exporters such as that of Prometheus are readers themselves.
         pulled = isinstance(each, type) and issubclass(each, MetricReader)
         yield each() if pulled else PeriodicExportingMetricReader(each())
 
 
 def exporters(signal: str) -> Iterator[Any]:
-    """What makes the exporters that the environment asks for: their classes, mostly."""
+    """
+    Yield factories of the exporters that the environment selects, mostly their classes.
+
+    Args:
+        signal: ``metrics`` or ``logs``.
+
+    Raises:
+        ImportError: An exporter is not installed.
+        ValueError: The OTLP protocol is not supported.
+    """
     for name in split_list(os.environ.get(f"OTEL_{signal.upper()}_EXPORTER") or "otlp"):
         if name != "none":
             yield _exporter(signal, _otlp(signal) if name == "otlp" else name)
@@ -126,7 +144,7 @@ def _otlp(signal: str) -> str:
     protocol = (os.environ.get(own) or os.environ.get(general) or "grpc").strip()
     if protocol not in _PROTOCOLS:
         raise ValueError(
-            f"{own} or {general} is {protocol!r}; there are {' and '.join(_PROTOCOLS)}"
+            f"{own} or {general} is {protocol!r}; supported are {' and '.join(_PROTOCOLS)}"
         )
     return _PROTOCOLS[protocol]
 
@@ -135,10 +153,11 @@ def _exporter(signal: str, name: str) -> Any:
     found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
     if not found:
         raise ImportError(
-            f"there is no exporter {name!r} for {signal}: install the package that has it; those"
-            " for otlp come with pip install 'assertlib-sdk[otel]'"
+            f"no exporter {name!r} for {signal}: install the package that provides it; exporters for"
+            " otlp come with pip install 'assertlib-sdk[otel]'"
         )
     exporter = found[0].load()
+    # Of the OTLP exporters, only this one reads responses with requests, which does not limit them.
     if name != _HTTP:
         return exporter
     from .bounded_http import bounded_session

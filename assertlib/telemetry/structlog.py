@@ -1,8 +1,8 @@
 """
-Violations (error), first true hits (debug) and trouble with recording (warning) as structlog
-events.
+Structlog events for violations (error), first true hits (debug) and problems with recording
+(warning).
 
-Never configures structlog: what it prints and where is the program's affair.
+This module never configures structlog, which is up to the program.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class StructlogSink:
 
     def handle(self, hit: Hit) -> None:
         """Log *hit*."""
-        # Not kept: whoever configures structlog later must be heard.
+        # Fetched for each event, so that a later configuration of structlog takes effect.
         logger = structlog.get_logger("assertlib")
         if hit.is_violation:
             logger.error("assertlib.violation", **event_of(hit))
@@ -29,12 +29,12 @@ class StructlogSink:
             logger.debug("assertlib.first_true", **event_of(hit))
 
     def trouble(self, text: str) -> None:
-        """Log that recording does not work as it should."""
+        """Log *text*, a problem with recording."""
         structlog.get_logger("assertlib").warning("assertlib.trouble", text=text)
 
 
 def event_of(hit: Hit) -> dict[str, object]:
-    """The fields of a hit's event."""
+    """Return the fields of the event for *hit*."""
     event: dict[str, object] = {
         "assertion": hit.message,
         "kind": hit.kind.name,
@@ -54,6 +54,8 @@ def event_of(hit: Hit) -> dict[str, object]:
 
 
 def _parsed(details: str) -> object:
+    # Nested fields are of more use to renderers than JSON in a string.  Details that could not be
+    # serialised are a repr, which is passed on as it is.
     try:
         return json.loads(details)
     except ValueError:
@@ -61,5 +63,5 @@ def _parsed(details: str) -> object:
 
 
 def sink() -> StructlogSink:
-    """The sink called ``structlog``."""
+    """Return the sink called ``structlog``."""
     return StructlogSink()

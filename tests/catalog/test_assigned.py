@@ -54,8 +54,8 @@ expects = ["always"]
 def test_its_page_says_where_it_is_protected(project):
     findings(project, assigned("from Go", "kv.full"))
     shown = project.cli("catalog", "show", "kv.full").stdout
-    assert 'In code that is not read here: "from Go".' in shown
-    assert "No assertion names it" not in shown
+    assert 'In code that is not scanned: "from Go".' in shown
+    assert "No assertion cites it" not in shown
 
 
 @pytest.mark.parametrize(

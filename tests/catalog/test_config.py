@@ -133,7 +133,7 @@ def test_an_unknown_target_has_a_suggestion(tmp_path):
     config = configured(tmp_path, GOOD)
     with pytest.raises(ConfigError, match="no target 'stroe'; did you mean 'store'"):
         config.target("stroe")
-    with pytest.raises(ConfigError, match="no target 'zzz'; there are: sdk, store"):
+    with pytest.raises(ConfigError, match="no target 'zzz'; available: sdk, store"):
         config.target("zzz")
 
 

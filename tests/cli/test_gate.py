@@ -119,14 +119,14 @@ def test_a_violation_fails_and_is_new_once(settled):
     assert 'FAIL ONGOING   violated: "it holds"' in settled.gate(0.5, "breaks").stdout
     after = settled.gate()
     assert after.returncode == 0
-    assert "broken in 2 of the" in after.stdout
+    assert "violated in 2 of the" in after.stdout
 
 
 def test_a_rate_that_drops_fails(settled):
     done = settled.gate(0.0)
     assert done.returncode == 1
     assert 'rate dropped: "it happens"' in done.stdout
-    assert "of the newest 60 it were 0" in done.stdout
+    assert "only 0 of the latest 60 did" in done.stdout
     assert "FAIL NEW" in done.stdout
     assert "FAIL ONGOING" in settled.gate(0.0).stdout
 
@@ -195,7 +195,7 @@ def test_a_changed_condition_does_not_inherit_evidence_and_a_renamed_assertion_d
     settled.write("store.py", changed)
     done = settled.gate()
     assert done.returncode == 1
-    assert "its condition is another than the baseline's" in done.stdout
+    assert "its condition differs from the baseline's" in done.stdout
     assert "rate dropped" not in done.stdout
 
     settled.write("store.py", STORE.replace("it happens", "it comes about"))

@@ -49,7 +49,7 @@ def test_a_stale_read_is_a_failure_and_explained(tmp_path):
     done = history(tmp_path, "check", written(tmp_path, "new", "old"))
     assert done.returncode == 1
     assert "#4 client c: get x → old" in done.stdout
-    assert "the smallest part that is illegal:" in done.stdout
+    assert "the smallest illegal part:" in done.stdout
     assert done.stdout.splitlines()[-1] == "FAILURE"
 
 
@@ -96,7 +96,7 @@ def test_what_takes_too_many_steps_is_unknown(tmp_path):
     [
         (b"", "the file is empty"),
         (b"not json\n", "history.jsonl:1: not a history record"),
-        (line(Header("kv")), "there are no operations"),
+        (line(Header("kv")), "history contains no operations"),
         (b"\xff\n", "history.jsonl:1: not a history record"),
         (b"\xff\xfe\n", "history.jsonl: is UTF-16; save it as UTF-8"),
     ],

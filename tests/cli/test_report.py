@@ -45,7 +45,7 @@ def shard(project, run="20240101-000000-aaaa"):
 
 
 def test_without_a_name_the_newest_run_is_reported(recorded):
-    done = recorded.cli("report")
+    done = recorded.cli("report", "-v")
     assert done.stdout.startswith("store  run 20240202-000000-bbbb (partial)")
 
 
@@ -95,7 +95,7 @@ def test_a_violation_is_1(recorded):
 
 
 def test_what_never_happened_is_no_failure(recorded):
-    done = recorded.cli("report", "aaaa")
+    done = recorded.cli("report", "-v", "aaaa")
     assert done.returncode == 0
     assert "NOT EXERCISED" in done.stdout
 
@@ -116,7 +116,7 @@ def test_a_run_that_hit_nothing_is_3(project):
 
 def test_a_run_in_which_only_an_antecedent_was_evaluated_is_reported_as_vacuous(project):
     project.record("store.read(None)", "--full")
-    done = project.cli("report")
+    done = project.cli("report", "-v")
     assert done.returncode == 0
     assert "VACUOUS 1" in done.stdout
 
@@ -206,7 +206,7 @@ def test_without_sources_a_run_is_still_judged_by_its_own_scan(copied):
 
 
 def test_the_text_tells_the_worst_first(recorded):
-    lines = recorded.cli("report").stdout.splitlines()
+    lines = recorded.cli("report", "-v").stdout.splitlines()
     assert lines[1].startswith("VIOLATED   kv.positive")
     assert '"a revision is positive"   false 1 of 2' in lines[1]
     assert "revision = -1" in lines[2]
@@ -214,11 +214,11 @@ def test_the_text_tells_the_worst_first(recorded):
 
 
 def test_the_text_ends_with_why_it_matters(recorded):
-    assert "Callers take zero for never written." in recorded.cli("report").stdout
+    assert "Callers take zero for never written." in recorded.cli("report", "-v").stdout
 
 
 def test_how_near_a_rich_assertion_came_is_told(recorded):
-    assert "nearest: 61 of 64" in recorded.cli("report", "aaaa").stdout
+    assert "nearest: 61 of 64" in recorded.cli("report", "-v", "aaaa").stdout
 
 
 def test_markdown_has_a_table_of_what_is_wrong(recorded):
@@ -290,7 +290,7 @@ def test_rates_are_bounded_for_random_trials_only(project):
         """,
         "--full",
     )
-    done = project.cli("report")
+    done = project.cli("report", "-v")
     assert "38 random trials of kill" in done.stdout
     assert "rate ≤ 7.6 % (95 %) in kill" in done.stdout
     assert done.stdout.count("rate ≤") == 1
@@ -300,17 +300,17 @@ def test_the_commit_is_told(project):
     head = project.write(".git/HEAD", "4f2c1e0aa5512345678901234567890123456789\n")
     assert head.exists()
     project.record("store.put(1)")
-    assert project.cli("report").stdout.startswith("store @4f2c1e0  run ")
+    assert project.cli("report", "-v").stdout.startswith("store @4f2c1e0  run ")
 
 
 def test_an_assertion_that_could_not_be_evaluated_is_a_finding(project):
     project.record("store.put(1); from assertlib import always; always(print, 'never called')")
-    assert 'FINDING    "never called" could not be evaluated' in project.cli("report").stdout
+    assert 'FINDING    "never called" could not be evaluated' in project.cli("report", "-v").stdout
 
 
 def test_an_assertion_outside_of_the_target_is_a_finding(project):
     project.record("from assertlib import always; always(True, 'from elsewhere')")
-    done = project.cli("report")
+    done = project.cli("report", "-v")
     assert 'FINDING    "from elsewhere" was hit' in done.stdout
     assert done.returncode == 3
 
@@ -341,3 +341,18 @@ def test_a_condition_that_changed_starts_anew(project):
     newest = project.runs()[-1].name
     assert project.cli("report", "aaaa").returncode == 1
     assert project.cli("report", "aaaa", newest).returncode == 0
+
+
+def test_the_report_fits_a_screen_and_everything_is_shown_on_request(recorded):
+    brief, full = recorded.cli("report").stdout, recorded.cli("report", "--verbose").stdout
+    assert brief.count("\n") <= 24
+    assert "next: " in brief
+    assert "SOMETIMES" in full
+    assert "SOMETIMES" not in brief
+
+
+def test_a_limit_of_bytes_is_for_markdown(recorded):
+    done = recorded.cli("report", "--max-bytes", "5000")
+    assert done.returncode == 2
+    assert "--max-bytes needs --format markdown" in done.stderr
+    assert recorded.cli("report", "-f", "markdown", "--max-bytes", "5000").returncode == 1

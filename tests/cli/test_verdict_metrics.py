@@ -60,7 +60,7 @@ def test_a_report_that_could_not_be_sent_says_so(project, protocol, how):
     receiver.close()
     assert done.returncode == 2
     assert "--otel: verdicts could not be sent" in done.stderr
-    assert "NOT EXERCISED" in done.stdout
+    assert "GAPS" in done.stdout
 
 
 def test_an_exporter_that_is_not_there_is_told_in_one_line(project):

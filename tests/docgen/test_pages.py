@@ -130,7 +130,7 @@ def test_an_assertion_in_a_method_is_told_with_its_class(pages):
 
 
 def test_an_invariant_that_no_assertion_names_says_so(pages):
-    assert "No assertion names it." in pages["kv.naked.md"]
+    assert "No assertion cites it." in pages["kv.naked.md"]
 
 
 def test_a_draft_says_that_it_is_one(pages):
@@ -138,8 +138,8 @@ def test_a_draft_says_that_it_is_one(pages):
 
 
 def test_a_page_counts_the_kinds_that_are_expected(pages):
-    assert "It expects: always (2 here)." in pages["kv.positive.md"]
-    assert "It expects: always (none here)." in pages["kv.naked.md"]
+    assert "Expected kinds: always (2 found)." in pages["kv.positive.md"]
+    assert "Expected kinds: always (none found)." in pages["kv.naked.md"]
 
 
 def test_a_state_tells_which_assertions_look_for_it():
@@ -153,9 +153,9 @@ def test_a_state_tells_which_assertions_look_for_it():
     (_, looked) = tables(pages["wal.log.md"])
     assert looked[1:] == [
         ["synced", "A log is synced.", "etcd#7", "synced"],
-        ["torn", "A record is torn.", "", "nothing here"],
+        ["torn", "A record is torn.", "", "no assertion"],
     ]
-    assert "Nothing looks for the state torn of [wal.log]" in pages[INDEX]
+    assert "No assertion looks for the state torn of [wal.log]" in pages[INDEX]
     assert "state synced of" not in pages[INDEX]
 
 
@@ -172,8 +172,8 @@ def test_invariants_that_name_each_other_are_linked_both_ways():
 
 def test_the_index_begins_with_what_is_missing_and_ends_with_incidents(pages):
     index = pages[INDEX]
-    assert "- [kv.naked](kv.naked.md): no assertion names it" in index
-    assert "Drafts, which no code enforces: [wal.synced](wal.synced.md)" in index
+    assert "- [kv.naked](kv.naked.md): no assertion cites it" in index
+    assert "Drafts, not enforced by any code: [wal.synced](wal.synced.md)" in index
     assert index.index("What is missing") < index.index("Area kv") < index.index("Incidents")
     assert tables(index)[-1][1] == ["etcd#1", "confirmed", "kv.positive", "d1"]
 

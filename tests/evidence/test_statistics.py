@@ -39,7 +39,7 @@ def test_more_trials_bound_it_tighter(trials):
 
 @pytest.mark.parametrize("trials", [0, -1])
 def test_no_trials_say_nothing(trials):
-    with pytest.raises(ValueError, match="no trials"):
+    with pytest.raises(ValueError, match="at least one trial"):
         rate_bound_when_never_seen(trials)
 
 

@@ -430,7 +430,7 @@ def test_an_operation_can_be_linked_to(browse):
     dom = healthy(browse(drawn(CLEAN), "#op-2"))
     assert dom["details"]["data-id"] == "2"
     assert "TimeoutError" in dom["details"]["text"]
-    assert "unknown: it took effect, or may yet, or never" in dom["details"]["text"]
+    assert "unknown: it may have taken effect, may still do so, or never" in dom["details"]["text"]
 
 
 @in_browser
@@ -477,7 +477,7 @@ def test_all_checks_are_listed_with_what_they_say(browse):
     listed = [each["data-check"] for each in dom.all("data-check")]
     assert listed == [check.name for check in validate(STALE).checks]
     assert "no order of the operations" in dom["checks"]["text"]
-    assert "no load was noted" in dom["checks"]["text"]
+    assert "no load was recorded" in dom["checks"]["text"]
 
 
 @in_browser
@@ -487,7 +487,7 @@ def test_many_complaints_can_be_unfolded_and_those_left_out_are_counted(browse):
     dom = healthy(browse(timeline(CLEAN, validation)))
     assert len(dom.all("data-complaint")) == module.COMPLAINTS
     assert "297 more" in dom["checks"]["text"]
-    assert "100 are not in this page" in dom["checks"]["text"]
+    assert "100 are not on this page" in dom["checks"]["text"]
 
 
 @in_browser

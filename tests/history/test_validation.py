@@ -69,7 +69,7 @@ WRITTEN = Operation(8, 8, Put("x", "1"), 80, 85, Outcome.OK, Done())
     [
         (unanswered(Outcome.UNKNOWN), "none of the 3 operations was answered"),
         (unanswered(Outcome.NOT_APPLIED), "none of the 3 operations was answered"),
-        ([*unanswered(Outcome.UNKNOWN), WRITTEN], "1 writes were acknowledged, and no answer"),
+        ([*unanswered(Outcome.UNKNOWN), WRITTEN], "1 writes were acknowledged, but no response"),
     ],
 )
 @pytest.mark.parametrize("model", ["register", "cas-register", "kv"])
@@ -311,7 +311,7 @@ def test_an_illegal_history_names_its_smallest_part():
         Operation(2, 1, Get("x"), 4, 5, Outcome.OK, Value("1")),
     ]
     (complaint,) = validate(History(Header("kv"), operations)).named("linearizable").complaints
-    assert "the smallest part that is illegal:" in complaint.text
+    assert "the smallest illegal part:" in complaint.text
     assert "#2 client 1: get x → 1" in complaint.text
 
 
@@ -320,7 +320,7 @@ def test_a_part_that_is_not_minimal_says_so_and_how_large_it_is():
     assert found.core is not None
     large = replace(found.core, operations=tuple(LONG), is_minimal=False)
     text = list(_why(History(Header("kv"), LONG), "why", large, LONG[-1]))
-    assert text[1] == "a part that is illegal, not minimal, of 41 operations:"
+    assert text[1] == "an illegal part, not minimal, of 41 operations:"
     assert "  … and 29 more" in text
     # The ones that are shown are the last before what cannot be explained.
     assert f"  {LONG[-1]}" in text
@@ -333,6 +333,6 @@ LONG = [
 
 
 def test_an_unknown_model_is_refused_with_those_there_are():
-    with pytest.raises(HistoryError, match="no model 'zk'; there are: register, cas-register, kv"):
+    with pytest.raises(HistoryError, match="unknown model 'zk'; available: register, cas-register"):
         validate(History(Header("zk")))
     assert "etcd" in MODELS

@@ -236,7 +236,7 @@ def test_a_program_that_is_asleep_is_not_waited_for(program):
 
 @pytest.mark.parametrize("address", ["", "1234", ":1234", "127.0.0.1:", "127.0.0.1:70000"])
 def test_an_address_that_is_none_is_told(address):
-    with pytest.raises(GofailError, match="is no address of failpoints"):
+    with pytest.raises(GofailError, match="is not an address of failpoints"):
         Failpoints(address)
 
 

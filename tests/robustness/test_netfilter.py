@@ -365,7 +365,7 @@ def test_a_user_of_another_run_is_told_with_that_run():
 @works
 def test_members_that_there_are_not_cannot_be_cut():
     with Netfilter(ABC) as filter:
-        with pytest.raises(NetfilterError, match="no member 'z' to cut off; there are: a, b, c"):
+        with pytest.raises(NetfilterError, match="unknown member 'z'; members: a, b, c"):
             filter.cut("a", "z")
         with pytest.raises(NetfilterError, match="a cannot be cut off from itself"):
             filter.cut("a", "a")

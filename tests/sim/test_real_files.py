@@ -20,7 +20,7 @@ from assertlib.sim import NotSimulatedError
 
 from .running import outcome_of, result_of
 
-REMEDY = "writes a real file, which a power cut of the world does not touch"
+REMEDY = "writes a real file, which a simulated power cut does not affect"
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """
-Finds every assertion in source, by reading it; nothing is imported.
+Finds every assertion in source code by reading it; nothing is imported.
 """
 
 from .scanner import Scan, scan_sources, scan_target

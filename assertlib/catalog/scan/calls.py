@@ -1,5 +1,5 @@
 """
-Calls of assertions, told apart by their arguments.
+Maps calls to the assertions that they make, through wrappers and bound assertions.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _CONDITION = ("condition", "message", "details")
 _POINT = ("message", "details")
 _COMPARISON = ("left", "right", "message", "details")
 _NAMED = ("named_bools", "message", "details")
+# Positional parameters only: arguments that are passed by keyword have their names in the call.
 _SIGNATURES: dict[str, tuple[str, ...]] = {
     "always": _CONDITION,
     "always_or_unreachable": _CONDITION,
@@ -55,11 +56,19 @@ _SIGNATURES: dict[str, tuple[str, ...]] = {
     ),
 }
 _DEPTH = 10
+"""Wrappers of wrappers that are looked through."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One ordinary assertion that a primitive stands for."""
+    """
+    One ordinary assertion that a primitive consists of.
+
+    Attributes:
+        kind: Its kind.
+        name: Makes its message from the message in the call.
+        conditions: The parameters that its condition consists of.
+    """
 
     kind: Kind
     name: Callable[[str], str]
@@ -71,7 +80,7 @@ def _same(message: str) -> str:
 
 
 def parts_of(primitive: str) -> list[Part]:
-    """The ordinary assertions a primitive other than ``sometimes_each`` stands for."""
+    """Return the ordinary assertions that *primitive*, except ``sometimes_each``, consists of."""
     if primitive == "always_if":
         return [
             Part(ALWAYS_OR_UNREACHABLE, _same, ("antecedent", "consequent")),
@@ -89,6 +98,7 @@ def parts_of(primitive: str) -> list[Part]:
         for name in signature(primitive)
         if name in ("condition", "left", "right", "named_bools")
     )
+    # The rich primitives begin with their kind: always_less_than, sometimes_all.
     base = primitive.partition("_")[0] if primitive not in _POINTS_AND_PLAIN else primitive
     return [Part(kind_named(base), _same, conditions)]
 
@@ -97,21 +107,23 @@ _POINTS_AND_PLAIN = ("always", "always_or_unreachable", "sometimes", "reachable"
 
 
 def signature(primitive: str) -> tuple[str, ...]:
-    """Names of the positional parameters."""
+    """Return the names of the positional parameters of *primitive*."""
     return _SIGNATURES.get(primitive, _COMPARISON)
 
 
 @dataclass(frozen=True, eq=False)
 class Assertion:
     """
-    A call that asserts something, seen through wrappers.
+    An assertion that a call makes, possibly through wrappers.
 
     Attributes:
-        arguments: Expression and scope by parameter name; none for what a
-            ``*`` or ``**`` hides.
-        inside: What the caller of a wrapper gave for the parameters that stand
-            inside an argument, by the argument's name.
+        primitive: Name of the assertion function.
+        invariant: The id of the Invariant that it is a method of; None if it is a function.
+        message: The expression of the message; None if ``*`` or ``**`` hides it.
+        arguments: Expression and scope by parameter name, without those that ``*`` or ``**`` hide.
         bound: The declaration, if a bound assertion is called.
+        inside: Arguments that the caller of a wrapper gave for parameters used inside an argument,
+            by the name of the latter.
     """
 
     primitive: str
@@ -122,21 +134,28 @@ class Assertion:
     inside: dict[str, list[Argument]] = field(default_factory=dict)
 
     def given(self, name: str) -> list[Argument]:
-        """The argument *name*, with what decides it inside a wrapper; empty if there is none."""
+        """Return argument *name* and what it uses of a wrapper's arguments; empty if it is not given."""
         if name not in self.arguments:
             return []
         return [self.arguments[name], *self.inside.get(name, ())]
 
 
 class Expander:
-    """Tells which assertions a call makes."""
+    """Finds the assertions that a call makes."""
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
         self._templates: dict[FunctionNode, list[Assertion]] = {}
 
     def assertions(self, call: ast.Call, scope: Scope, depth: int = _DEPTH) -> list[Assertion]:
-        """The assertions that *call* makes; wrappers are looked through."""
+        """
+        Return the assertions that a call makes, including those in wrappers.
+
+        Args:
+            call: Any call.
+            scope: The scope that evaluates it.
+            depth: How many wrappers of wrappers are looked through.
+        """
         callee = self._resolver.resolve(call.func, scope)
         if isinstance(callee, Primitive):
             return [self._primitive(callee, call, scope)]
@@ -152,20 +171,22 @@ class Expander:
         ]
 
     def is_wrapper(self, reference: Reference | None) -> bool:
-        """Whether *reference* is a function marked ``@assertlib.wrapper``."""
+        """Return whether *reference* is a function marked ``@assertlib.wrapper``."""
         return self._wrapper(reference) is not None
 
     def is_parameter_of_wrapper(self, argument: Argument) -> bool:
-        """Whether *argument* is what the callers of a wrapper decide."""
+        """Return whether *argument* is a parameter of a wrapper, so that its callers decide it."""
         owner = _parameter_owner(argument)
         return owner is not None and self._is_marked(owner)
 
     def _primitive(self, callee: Primitive, call: ast.Call, scope: Scope) -> Assertion:
         arguments = _named(call, signature(callee.name), scope)
+        # assert_raw takes both, and records hits under the id.
         name = "assert_id" if "assert_id" in arguments else "message"
         return Assertion(callee.name, callee.invariant, arguments.get(name), arguments)
 
     def _bound(self, callee: Bound, call: ast.Call, scope: Scope) -> Assertion:
+        # The message was given at the declaration, so the other arguments move up.
         names = [name for name in signature(callee.name) if name != "message"]
         return Assertion(
             callee.name,
@@ -184,6 +205,7 @@ class Expander:
         node = scope.node
         if not isinstance(node, FunctionNode) or scope.parent is None:
             return False
+        # A decorator is evaluated outside of the function that it decorates.
         return any(
             isinstance(self._resolver.resolve(decorator, scope.parent), WrapperMark)
             for decorator in node.decorator_list
@@ -191,7 +213,10 @@ class Expander:
 
     def _templates_of(self, function: Function, depth: int) -> list[Assertion]:
         if function.node not in self._templates:
+            # Empty at first, which ends the recursion of wrappers that call each other.
             self._templates[function.node] = []
+            # Only assertions whose message the caller gives: one with a literal message has its
+            # site in the wrapper itself.
             self._templates[function.node] = [
                 assertion
                 for call in ast.walk(function.node)
@@ -208,11 +233,13 @@ class Expander:
         arguments: dict[str, Argument] = {}
         inside: dict[str, list[Argument]] = {}
         for name, argument in template.arguments.items():
+            # None if the caller hides it behind `*` or `**`, or leaves it out.
             given = _given(argument, function.scope, actual)
             if given is None:
                 continue
             arguments[name] = given
             inside[name] = _parameters_inside(given, function.scope, actual)
+            # Arguments from an inner wrapper may be parameters of this one in turn.
             for earlier in template.inside.get(name, ()):
                 replaced = _given(earlier, function.scope, actual)
                 inside[name] += [] if replaced is None else [replaced]
@@ -230,6 +257,7 @@ def _given(argument: Argument, scope: Scope, actual: dict[str, Argument]) -> Arg
 def _parameters_inside(
     argument: Argument, scope: Scope, actual: dict[str, Argument]
 ) -> list[Argument]:
+    # In order of the source and without repetition, since a fingerprint is made of the result.
     node, place = argument
     names = dict.fromkeys(
         part.id
@@ -252,6 +280,7 @@ def _parameter_owner(argument: Argument) -> Scope | None:
 def _named(call: ast.Call, names: tuple[str, ...], scope: Scope) -> dict[str, Argument]:
     arguments: dict[str, Argument] = {}
     for name, value in zip(names, call.args, strict=False):
+        # The length of what is unpacked is unknown, and so are the positions behind it.
         if isinstance(value, ast.Starred):
             break
         arguments[name] = (value, scope)
@@ -266,11 +295,13 @@ def _actual(function: Function, call: ast.Call, scope: Scope) -> dict[str, Argum
     names = [argument.arg for argument in (*formal.posonlyargs, *formal.args)]
     outer = function.scope.parent or function.scope
     arguments: dict[str, Argument] = {}
+    # Defaults are evaluated where the function is defined.  The list is aligned to its end.
     if formal.defaults:
         for name, default in zip(names[-len(formal.defaults) :], formal.defaults, strict=True):
             arguments[name] = (default, outer)
     for argument, value in zip(formal.kwonlyargs, formal.kw_defaults, strict=True):
         if value is not None:
             arguments[argument.arg] = (value, outer)
+    # `self` or `cls` is passed implicitly.
     positional = names[1:] if function.bound else names
     return {**arguments, **_named(call, tuple(positional), scope)}

@@ -1,13 +1,12 @@
 """
-A hash of a condition that survives what does not change its meaning.
+A hash of a condition that changes with its meaning and with nothing else.
 
-Formatting, moving and renaming local variables leave it alone; swapped
-operands, another operator, another variable or another constant do not.  A
-local variable is known by what it may have been bound to where it is used
-(which parameter, what it was assigned), and names that were bound alike by their
-order.  A condition that is a name, as in ``ok = a > b; always(ok, …)``, is
-followed to what it was assigned; functions and properties of the scanned code that
-it uses are part of it, and so are the values of constants.
+Formatting, moving code and renaming local variables keep it; swapped operands, another operator,
+another variable or another constant change it.  A local variable is identified by the bindings
+that may reach its use (the position of a parameter, the value of an assignment), and variables
+with equal bindings by their order.  A condition that is a name, as in
+``ok = a > b; always(ok, …)``, is followed to its assignment.  Functions and properties of the
+scanned code that it uses are part of it, and so are the values of constants.
 """
 
 from __future__ import annotations
@@ -20,25 +19,36 @@ from .references import Function, Resolver, is_property_of
 from .scopes import Assigned, Binding, FunctionNode, Import, Parameter, Scope
 
 _HELPER_DEPTH = 3
+"""Functions that call each other and are followed."""
 _FOLLOW_DEPTH = 10
+"""Names, and operators around names, that a condition is followed through."""
 _ORIGIN_DEPTH = 3
+"""Assignments of local variables that are followed backwards."""
 
 
 def fingerprint(
     operation: str, conditions: list[tuple[ast.expr, Scope]], resolver: Resolver
 ) -> str:
-    """Sixteen hex digits for *operation* over the *conditions*, each in its scope."""
+    """
+    Return the fingerprint of an assertion as sixteen hex digits.
+
+    Args:
+        operation: The primitive, and which part of a derived assertion it is.
+        conditions: The expressions it is made of, each with its scope.
+        resolver: Follows names into the rest of the scanned code.
+    """
     shapes = [_Shape(scope, resolver).condition(node) for node, scope in conditions]
     return digest_of("\n".join([operation, *shapes]))
 
 
 def digest_of(text: str) -> str:
-    """Sixteen hex digits for *text*."""
+    """Return a digest of *text* as sixteen hex digits."""
+    # The name of a bucket may contain surrogates, which UTF-8 cannot encode.
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 class _Shape:
-    """Writes an expression of one scope so that only its meaning is left."""
+    """Writes an expression of one scope in a form that keeps its meaning only."""
 
     def __init__(self, scope: Scope, resolver: Resolver, depth: int = _HELPER_DEPTH) -> None:
         self._home = scope
@@ -48,6 +58,7 @@ class _Shape:
 
     def condition(self, node: ast.expr) -> str:
         node = self._followed(node, _FOLLOW_DEPTH)
+        # `lambda: x` asserts x, only later.
         if isinstance(node, ast.Lambda) and not node.args.args:
             return self._write(node.body, self._home.module.scopes[node])
         if isinstance(node, ast.Name):
@@ -62,6 +73,8 @@ class _Shape:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return ast.UnaryOp(node.op, self._followed(node.operand, depth))
         if isinstance(node, ast.Name):
+            # Only a local name with a single possible value: others are compared as names, together
+            # with all their bindings or their constant.
             found = self._home.lookup(node.id)
             reaching = found[0].reaching(node, self._home) if found else []
             if found is not None and found[0].is_function and len(reaching) == 1:
@@ -71,7 +84,8 @@ class _Shape:
         return node
 
     def body(self, node: FunctionNode) -> str:
-        """A whole function, without its name and its docstring."""
+        """Write a whole function, without its name and its docstring."""
+        # Parameters are left out: where they are used, their position identifies them.
         statements = node.body[1:] if ast.get_docstring(node) is not None else node.body
         around = self._home.parent or self._home
         head = [*node.decorator_list, *node.args.defaults, *node.args.kw_defaults]
@@ -96,12 +110,14 @@ class _Shape:
         return name + text
 
     def _body_of(self, callee: ast.expr, scope: Scope) -> str:
-        """What a function of the code that is scanned does, as a hash."""
+        """Write what a function of the scanned code does, as a hash."""
         if self._depth == 0:
             return ""
         target = self._resolver.resolve(callee, scope)
         if not isinstance(target, Function):
             return ""
+        # The remaining depth belongs to the key, since the hash depends on it.  Without the cache,
+        # helpers that share helpers would be read exponentially often.
         key = target.node, self._depth
         known = self._resolver.bodies
         if key not in known:
@@ -110,7 +126,7 @@ class _Shape:
         return "{" + known[key] + "}"
 
     def _attribute(self, node: ast.Attribute, scope: Scope) -> str:
-        """What stands behind an attribute: a constant of a class or module, or a property."""
+        """Write what an attribute refers to: a constant of a class or module, or a property."""
         target = self._resolver.resolve(node, scope)
         is_property = isinstance(target, Function) and is_property_of(target)
         return self._constant(node, scope) + (self._body_of(node, scope) if is_property else "")
@@ -122,13 +138,13 @@ class _Shape:
         owner = found[0]
         level = _level(self._home, owner)
         if level < 0:
-            # Bound inside the condition itself: only the order counts.
+            # Bound inside the condition itself, as by a comprehension: only the order counts.
             key = (id(owner), name.id)
             return self._inner.setdefault(key, f"<inner {len(self._inner)}>")
         return f"<{level} {_origin(name, owner, scope)}>"
 
     def _constant(self, name: ast.Name | ast.Attribute, scope: Scope) -> str:
-        """What a constant is, since a limit that is moved is another limit."""
+        """Write the value of a constant, since an assertion with another limit is another assertion."""
         node, _ = self._resolver.constant(name, scope)
         is_made_of_constants = all(isinstance(each, _CONSTANT) for each in ast.walk(node))
         return f"={ast.dump(node)}" if is_made_of_constants else ""
@@ -158,7 +174,7 @@ _BINDS = {
     ast.MatchStar: "name",
     ast.MatchMapping: "rest",
 }
-"""Where nodes keep the name that they bind, as mere text."""
+"""The fields in which nodes keep a name that they bind as a plain string."""
 
 
 def _as_name(name: str, node: ast.AST) -> ast.Name:
@@ -166,7 +182,7 @@ def _as_name(name: str, node: ast.AST) -> ast.Name:
 
 
 def _level(home: Scope, owner: Scope) -> int:
-    """How many functions out from *home* the scope *owner* is; -1 if it is not around it."""
+    """The number of function scopes from *home* out to *owner*; -1 if *owner* does not contain it."""
     level = 0
     scope: Scope | None = home
     while scope is not None:
@@ -178,8 +194,10 @@ def _level(home: Scope, owner: Scope) -> int:
 
 
 def _origin(name: ast.Name, owner: Scope, user: Scope) -> str:
-    """What *name* may be bound to where it stands, and its number among names bound alike."""
+    """The bindings that may reach *name*, and its number among names with an equal binding."""
     mine = [_bound(each, owner, _ORIGIN_DEPTH) for each in owner.reaching(name, user)]
+    # The number keeps `a = read(); b = read()` apart.  It counts in order of first binding, which
+    # renaming does not change.
     alike = 0
     for other, bindings in owner.bindings.items():
         if other == name.id:
@@ -214,6 +232,7 @@ def _origin_text(node: object, scope: Scope, depth: int) -> str:
     return _fields(node, lambda each: _origin_text(each, scope, depth))
 
 
+# Fields without influence on the value.
 _IGNORED = ("ctx", "type_comment", "kind", "type_params", "annotation", "returns")
 
 

@@ -1,5 +1,5 @@
 """
-Reads a source file as a module: which scope binds which name, to what, and where.
+Builds the scopes of a source file: which scope binds which name, to what, and where.
 """
 
 from __future__ import annotations
@@ -28,10 +28,15 @@ from .scopes import (
 
 def read_module(file: str, source: str, tree: ast.Module) -> Module:
     """
-    The module in *file*, with its scopes.
+    Build the module of a file with its scopes.
+
+    Args:
+        file: Path as shown in findings.
+        source: The text of the file.
+        tree: The syntax tree of *source*.
 
     Raises:
-        RecursionError: It is nested too deeply.
+        RecursionError: The source is nested too deeply.
     """
     name, package = module_name(file)
     module = Module(file, name, package, source, tree)
@@ -40,7 +45,7 @@ def read_module(file: str, source: str, tree: ast.Module) -> Module:
 
 
 class _Binder(ast.NodeVisitor):
-    """Builds the scopes of a module in one walk."""
+    """Builds the scopes of a module in one pass."""
 
     def __init__(self, module: Module) -> None:
         self._module = module
@@ -52,6 +57,8 @@ class _Binder(ast.NodeVisitor):
     def visit_body(self, node: ast.AST, scope: Scope) -> None:
         outer, self._scope = self._scope, scope
         self._module.scopes[node] = scope
+        # A function runs when it is called, so branches and loops around its definition are not
+        # around its body.
         if isinstance(node, FunctionNode):
             around, self._branch, self._loops = (self._branch, self._loops), EVERYWHERE, ()
             self.generic_visit(node)
@@ -64,7 +71,7 @@ class _Binder(ast.NodeVisitor):
         self._scope.bind(name, binding, Place(at, self._branch, self._loops))
 
     def _visit_branch(self, nodes: Sequence[ast.AST], loop: Range | None = None) -> None:
-        """Visit what is passed through or not."""
+        """Visit statements that may be skipped, as a branch, or as the body of *loop*."""
         if not nodes:
             return
         around = self._branch, self._loops
@@ -81,12 +88,14 @@ class _Binder(ast.NodeVisitor):
         self._visit_branch(node.orelse)
 
     def visit_While(self, node: ast.While) -> None:
+        # The test belongs to the loop, since it is evaluated in each iteration.
         loop = (_start(node), _end(node.body[-1]))
         self.visit(node.test)
         self._visit_branch(node.body, loop)
         self._visit_branch(node.orelse)
 
     def _visit_try(self, node: ast.Try | ast.TryStar) -> None:
+        # The body may stop anywhere, so it counts as a branch; `finally` always runs, so it does not.
         self._visit_branch(node.body)
         for handler in node.handlers:
             self._visit_branch([handler])
@@ -99,6 +108,7 @@ class _Binder(ast.NodeVisitor):
 
     def visit_Match(self, node: ast.Match) -> None:
         self.visit(node.subject)
+        # A capture in any pattern is bound to a part of the subject.
         around, self._subject = self._subject, node.subject
         for case in node.cases:
             within = [part for part in (case.pattern, case.guard, *case.body) if part is not None]
@@ -128,7 +138,8 @@ class _Binder(ast.NodeVisitor):
     visit_GeneratorExp = _visit_comprehension  # noqa: N815
 
     def visit_Global(self, node: ast.Global) -> None:
-        # Assigned from a function: whatever the module says of it is not all.
+        # A function may change it at any time.  The second binding keeps the name from passing for
+        # a constant of the module, which has exactly one.
         for name in node.names:
             self._module.scope.bind(name, Assigned(ast.Constant(None), "global"), Place())
             self._scope.globals.add(name)
@@ -158,6 +169,7 @@ class _Binder(ast.NodeVisitor):
             if alias.asname is not None:
                 self._bind(alias.asname, Import(alias.name, None), _start(node))
             else:
+                # `import a.b` binds `a` alone.
                 first = alias.name.partition(".")[0]
                 self._bind(first, Import(first, None), _start(node))
 
@@ -172,11 +184,13 @@ class _Binder(ast.NodeVisitor):
     def _absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:
             return node.module or ""
+        # One dot is the package itself, each further dot one package up.
         parts = self._module.package.split(".") if self._module.package else []
         kept = parts[: len(parts) - (node.level - 1)]
         return ".".join([*kept, *([node.module] if node.module else [])])
 
     def visit_Assign(self, node: ast.Assign) -> None:
+        # Bound at the end: a name inside the value still has its earlier binding.
         for target in node.targets:
             self._bind_target(target, node.value, "=", _end(node))
         self.generic_visit(node)
@@ -191,7 +205,7 @@ class _Binder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
-        # A walrus in a comprehension binds outside of it.
+        # A walrus in a comprehension binds in the scope around it.  Source: PEP 572.
         scope, inner = self._scope, self._scope
         while isinstance(scope.node, Comprehension) and scope.parent is not None:
             scope = scope.parent
@@ -202,6 +216,8 @@ class _Binder(ast.NodeVisitor):
 
     def _visit_for(self, node: ast.For | ast.AsyncFor) -> None:
         self.visit(node.iter)
+        # The loop begins at its target: the iterable is evaluated once.  Without items the target
+        # is never bound, so its binding is conditional like the body.
         loop = (_start(node.target), _end(node.body[-1]))
         around, self._branch = self._branch, loop
         self._bind_target(node.target, node.iter, "for", _start(node.target))

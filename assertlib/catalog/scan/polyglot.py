@@ -1,13 +1,14 @@
 """
-Assertions in Go and Rust, into the same sites and findings as those in Python.
+Scans Go and Rust for assertions, with the same sites and findings as for Python.
 
-Read with tree-sitter, which comes with the extra ``polyglot``.  In Go these are the calls of the
-Antithesis SDK, `verify.Verify` and `verify.Assert` as etcd has them (its tests on Antithesis turn
-them into always), and ``// gofail: var NAME type`` lines, which say what is worth reaching (they
-become a reachable of that name there).  In Rust they are the macros of the Antithesis SDK.
+The parser is tree-sitter, which comes with the extra ``polyglot``.  In Go, assertions are calls of
+the Antithesis SDK, calls of etcd's `verify.Verify` and `verify.Assert` (its tests on Antithesis
+turn them into always), and ``// gofail: var NAME type`` lines, which mark places worth reaching
+(those tests turn them into a reachable of that name).  In Rust they are the macros of the
+Antithesis SDK.
 
-A fingerprint is made of the tokens of the condition, so formatting leaves it alone and another
-name of a variable does not.
+A fingerprint is made of the tokens of the condition: formatting keeps it, and renaming a variable
+changes it.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
     Nodes = Sequence[Node]
 
 SUFFIXES = tuple(suffix for suffix in LANGUAGES if suffix != ".py")
+# Parsing is expensive, so it is left to files that contain one of these.
 _MARKS = {".go": (b"antithesis", b"gofail:", b"verify."), ".rs": (b"antithesis",)}
 _SKIPPED = {".go": "vendor", ".rs": "target"}
-"""Directories of other people's code, and of what was built."""
+"""Directories of vendored code and of build output, by suffix."""
 
 _CONDITION_LIMIT = 300
 _GO_FORMS = {"".join(map(str.title, form.split("_"))): form for form in PRIMITIVES}
@@ -44,24 +46,25 @@ _TRUTHS = ("true", "false")
 
 
 def _has_assertions(name: str, data: bytes) -> bool:
-    """Whether the file *name* may hold one, and is not somebody else's."""
+    """Whether the file may contain an assertion, and is part of the project itself."""
     suffix = name[name.rfind(".") :]
     return is_own(name) and any(mark in data for mark in _MARKS.get(suffix, ()))
 
 
 def is_own(name: str) -> bool:
-    """Whether the file *name* is neither somebody else's nor built."""
+    """Return whether the file *name* is neither vendored nor build output."""
     *directories, file = name.split("/")
     return _SKIPPED.get(file[file.rfind(".") :]) not in directories
 
 
 def scan_foreign(sources: dict[str, bytes]) -> tuple[list[Site], list[Finding]]:
-    """The sites in *sources*, by file name, and what cannot be catalogued."""
+    """Return the sites in *sources*, contents by file name, and the findings about them."""
     wanted = {name: data for name, data in sources.items() if _has_assertions(name, data)}
     sites: list[Site] = []
     findings: list[Finding] = []
     if not wanted:
         return sites, findings
+    # Only now: the extra is needed only where such files exist.
     try:
         languages = {".go": _go(), ".rs": _rust()}
     except ImportError as error:
@@ -76,7 +79,16 @@ def scan_foreign(sources: dict[str, bytes]) -> tuple[list[Site], list[Finding]]:
 
 @dataclass(frozen=True)
 class _Language:
-    """What differs from one language to the other."""
+    """
+    The differences between the languages.
+
+    Attributes:
+        parse: Parses a file.
+        calls: Finds the assertions below a node.
+        literal: Returns the text of a string literal; None for any other argument.
+        knows_no_types: Whether arguments are split without knowledge of types, which may yield too
+            many.
+    """
 
     parse: Callable[[bytes], Tree]
     calls: Callable[[Node], Iterator[_Call]]
@@ -87,14 +99,15 @@ class _Language:
 @dataclass(frozen=True)
 class _Call:
     """
-    Something that asserts.
+    A call, macro or comment that asserts.
 
     Attributes:
-        form: Name of the primitive in Python, or of what else it is.
-        kind: What it claims, where the form does not tell.
-        arguments: The nodes of each.
-        message: Its message, where it is no argument.
-        function, owner: Where it stands.
+        form: Name of the primitive in Python, or of another form.
+        node: The node whose place is that of the site.
+        arguments: The nodes of each argument.
+        function, owner: The function that contains it, and the type that the function belongs to.
+        kind: Its kind; None if the form determines it.
+        message: Its message; None if it is an argument.
     """
 
     form: str
@@ -124,15 +137,16 @@ class _File:
         self._findings = findings
 
     def take(self, tree: Tree) -> None:
-        """Take all calls of *tree*."""
+        """Record the sites and findings of *tree*."""
         for call in self._language.calls(tree.root_node):
             self._take(call)
         for node in _errors(tree.root_node):
-            # What stands there, and what it hides, is not known; one is enough.
+            # Everything behind an error is uncertain, so only the first one is reported.
             self._find("AL109", node, "cannot be parsed from here on")
             break
 
     def _take(self, call: _Call) -> None:
+        # Forms that Python lacks end with their message, or have none among their arguments.
         if call.kind is not None:
             kind, place = call.kind, len(call.arguments) - 1
         else:
@@ -143,7 +157,7 @@ class _File:
         conditions = call.arguments[:place]
         if message is None:
             given = call.arguments[place] if place < len(call.arguments) else ()
-            shown = _text(given)[:80] or "it has none"
+            shown = _text(given)[:80] or "(none)"
             self._find("AL104", call.node, f"the message is not a literal: {shown}")
             return
         if len(conditions) == 1 and _text(conditions[0]) in _TRUTHS:
@@ -166,9 +180,9 @@ class _File:
 
     def _message(self, arguments: Sequence[Nodes], place: int) -> tuple[int, str | None]:
         """
-        The message and its place: the first literal from where it should be.
+        The message and its position: the first literal at its position in the signature or after.
 
-        What stands before it may be more arguments to us than to Rust, which knows types.
+        A comma between generic types, as in ``size::<K, V>()``, looks like one between arguments.
         """
         last = len(arguments) if self._language.knows_no_types else place + 1
         for number, argument in enumerate(arguments[place:last], place):
@@ -178,6 +192,7 @@ class _File:
         return place, None
 
     def _find(self, code: str, node: Node, text: str) -> None:
+        # What follows the semicolon applies to Python only.
         remedy = RULES[code].remedy.partition(";")[0]
         self._findings.append(Finding(self._name, *self._place(node), code, text, remedy))
 
@@ -192,6 +207,8 @@ def _text(nodes: Nodes) -> str:
     """The source of *nodes* on one line."""
     if not nodes:
         return ""
+    # Cut out of the whole source, which keeps what stands between the nodes.  The root begins at
+    # its first token, which need not be the start of the file.
     root = nodes[0]
     while root.parent is not None:
         root = root.parent
@@ -207,6 +224,7 @@ def _fingerprint(form: str, conditions: Iterable[Nodes]) -> str:
 
 def _tokens(node: Node) -> Iterator[str]:
     """The leaves of *node*, without comments."""
+    # With a stack of its own instead of recursion: generated code nests deeply.
     rest = [node]
     while rest:
         each = rest.pop()
@@ -219,7 +237,7 @@ def _tokens(node: Node) -> Iterator[str]:
 
 
 def _errors(root: Node) -> Iterator[Node]:
-    """The outermost nodes that could not be parsed, in order, or are missing."""
+    """The outermost nodes that are missing or could not be parsed, in order of the source."""
     rest = [root] if root.has_error else []
     while rest:
         node = rest.pop()
@@ -230,13 +248,14 @@ def _errors(root: Node) -> Iterator[Node]:
 
 
 class _Escapes:
-    """The escapes of a language's string literals; those of one letter are common."""
+    """The escapes in string literals of a language; *more* matches those of several characters."""
 
     def __init__(self, more: str) -> None:
         self._pattern = re.compile(rf"\\({more}|.)", re.DOTALL)
 
-    def said(self, text: str) -> str | None:
-        """What a literal says, given without its quotes; None for what is no text."""
+    def decoded(self, text: str) -> str | None:
+        """Return the value of a literal, given its *text* without quotes; None if not Unicode."""
+        # As bytes, since several escapes in a row may encode one character.
         parts: list[bytes] = []
         end = 0
         for found in self._pattern.finditer(text):
@@ -254,10 +273,11 @@ _LETTERS = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "0": 0}
 def _escaped(text: str) -> bytes:
     """The bytes that an escape stands for, without its backslash."""
     if text.startswith("\n"):
-        # The line goes on behind the spaces.
+        # An escaped line end, with the indentation of the next line.
         return b""
     if text[0] in "uU" and len(text) > 1:
         number = int(text[1:].strip("{}").replace("_", ""), 16)
+        # No text contains surrogates or numbers beyond Unicode; 0xFF makes the decoding fail.
         is_text = number <= sys.maxunicode and not 0xD800 <= number < 0xE000
         return chr(number).encode() if is_text else b"\xff"
     if text[0] == "x" and len(text) > 1:
@@ -268,7 +288,7 @@ def _escaped(text: str) -> bytes:
 
 
 def _around(node: Node, *types: str) -> Node | None:
-    """The nearest node around *node* of one of these types."""
+    """The innermost node of one of these *types* that contains *node*."""
     found = node.parent
     while found is not None and found.type not in types:
         found = found.parent
@@ -293,7 +313,7 @@ _VERIFY_GO = re.compile(r"go\.etcd\.io/etcd/.*/verify")
 _GOFAIL = re.compile(r"//\s*gofail:\s*var\s+(\w+)\s+\S+")
 _GO_ESCAPES = _Escapes(r"x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}")
 _VERIFY = {"Verify": 0, "Assert": 1}
-"""Where the message of each is."""
+"""Position of the message of each."""
 
 
 def _go() -> _Language:
@@ -314,7 +334,7 @@ def _go() -> _Language:
                 yield _Call(_GO_FORMS[name], node, _go_arguments(node), *_go_place(node))
             elif package in verifiers and name in _VERIFY:
                 arguments = _go_arguments(node)[: _VERIFY[name] + 1]
-                # `verify.Verify` of a function alone is a block of such calls.
+                # `verify.Verify` with only a function runs a block of such calls.
                 if len(_go_arguments(node)) > 1:
                     yield _Call("verify", node, arguments, *_go_place(node), kind=ALWAYS)
         for node in found.get("comment", []):
@@ -326,12 +346,13 @@ def _go() -> _Language:
 
 
 def _go_packages(imports: Iterable[Node]) -> tuple[set[str], set[str]]:
-    """Under which names the file knows the SDK's assertions, and the package verify."""
+    """The names under which a file imports the assertions of the SDK, and the package verify."""
     assertions: set[str] = set()
     verifiers: set[str] = set()
     for node in imports:
         path = _field(node, "path").strip('"`')
         name = _field(node, "name") or path.rpartition("/")[2]
+        # A dot import needs no qualifier: calls then have an empty package.
         name = "" if name == "." else name
         if path == _ANTITHESIS_GO:
             assertions.add(name)
@@ -347,21 +368,22 @@ def _go_arguments(node: Node) -> tuple[Nodes, ...]:
 
 
 def _go_place(node: Node) -> tuple[str, str]:
-    """Function and type of its receiver."""
+    """The function that contains *node*, and the type of its receiver."""
     function = _around(node, "function_declaration", "method_declaration")
     receiver = re.search(r"(\w+)\s*(?:\[.*\])?\s*\)$", _field(function, "receiver"), re.DOTALL)
     return _field(function, "name") or "<module>", receiver[1] if receiver else ""
 
 
 def _go_literal(nodes: Nodes) -> str | None:
-    """What a string literal says, or several that are added."""
+    """The value of a string literal, or of several that are concatenated."""
     (node,) = nodes
     text = (node.text or b"").decode("utf-8", "replace")
     inside = [child for child in node.named_children if child.type != "comment"]
     if node.type == "raw_string_literal":
+        # Source: The Go Programming Language Specification, "String literals".
         return text.strip("`").replace("\r", "")
     if node.type == "interpreted_string_literal":
-        return _GO_ESCAPES.said(text[1:-1])
+        return _GO_ESCAPES.decoded(text[1:-1])
     if node.type == "parenthesized_expression":
         return _go_literal(inside) if len(inside) == 1 else None
     if node.type == "binary_expression" and _field(node, "operator") == "+":
@@ -373,7 +395,7 @@ def _go_literal(nodes: Nodes) -> str | None:
 
 # -- Rust -------------------------------------------------------------------------------------
 
-# What stands in the arguments of another macro, such as `select!`, is tokens to the parser.
+# The arguments of another macro, such as `select!`, are mere tokens to the parser.
 _RUST_QUERY = "[(macro_invocation) (token_tree)] @macro"
 _RUST_ESCAPES = _Escapes(r"u\{[0-9a-fA-F_]{1,8}\}|x[0-7][0-9a-fA-F]|\n\s*")
 
@@ -387,6 +409,7 @@ def _rust() -> _Language:
 
     def calls(root: Node) -> Iterator[_Call]:
         for node in QueryCursor(query).captures(root).get("macro", []):
+            # Name, exclamation mark and arguments are siblings in both types of nodes.
             for name, exclamation, arguments in zip(
                 node.children, node.children[1:], node.children[2:], strict=False
             ):
@@ -404,6 +427,7 @@ def _last_name(node: Node) -> str:
 
 
 def _rust_arguments(tree: Node) -> tuple[Nodes, ...]:
+    # A token tree has no arguments, only tokens between commas.
     arguments: list[list[Node]] = [[]]
     for node in tree.children[1:-1]:
         if node.type == ",":
@@ -414,7 +438,7 @@ def _rust_arguments(tree: Node) -> tuple[Nodes, ...]:
 
 
 def _rust_place(node: Node) -> tuple[str, str]:
-    """Function and type of its impl."""
+    """The function that contains *node*, and the type or trait that it belongs to."""
     function = _around(node, "function_item")
     owner = None if function is None else _around(function, "impl_item", "trait_item")
     name = _field(owner, "type") or _field(owner, "name")
@@ -427,6 +451,7 @@ def _rust_literal(nodes: Nodes) -> str | None:
     text = (nodes[0].text or b"").decode("utf-8", "replace")
     if nodes[0].type == "raw_string_literal":
         return text.lstrip("r").strip("#")[1:-1]
+    # Byte strings and C strings begin with a letter, and cannot be messages.
     if nodes[0].type != "string_literal" or not text.startswith('"'):
         return None
-    return _RUST_ESCAPES.said(text[1:-1].replace("\r\n", "\n"))
+    return _RUST_ESCAPES.decoded(text[1:-1].replace("\r\n", "\n"))

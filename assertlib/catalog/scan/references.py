@@ -1,6 +1,6 @@
 """
-What an expression refers to, as far as assertions are concerned: a primitive,
-an Invariant, a bound assertion, a wrapper, a function, a class, a module.
+Resolves what an expression refers to, as far as assertions are concerned: a primitive, an
+Invariant, a bound assertion, a wrapper, a function, a class, a module.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ PRIMITIVES = (
         )
     ),
 )
-"""Those that every Antithesis SDK has, too."""
+"""The assertion functions that every Antithesis SDK has as well."""
 
 ASSERTIONS = frozenset(
     [*PRIMITIVES, "always_if", "sometimes_both", "sometimes_each", "within", "assert_raw"]
 )
 DECLARES = "declare_"
 
+# Modules that define or export the assertion functions, by their absolute names.  Code for the SDK
+# of Antithesis is scanned as well, since it can be ported by changing the import.
 HOMES = frozenset(
     [
         "assertlib",
@@ -48,11 +50,12 @@ HOMES = frozenset(
     ]
 )
 _DEPTH = 20
+"""Steps after which following a name is given up, since imports and assignments may be circular."""
 
 
 @dataclass(frozen=True)
 class Primitive:
-    """One of the assertion functions, perhaps as a method of an Invariant."""
+    """An assertion function; *invariant* is the id of the Invariant that it is a method of, if any."""
 
     name: str
     invariant: Text | None = None
@@ -70,7 +73,7 @@ class WrapperMark:
 
 @dataclass(frozen=True)
 class Text:
-    """A string that stands in the source, or the expression that hides it."""
+    """The string that an expression is; *value* is None if the source does not determine it."""
 
     value: str | None
     node: ast.expr
@@ -85,7 +88,7 @@ class InvariantObject:
 
 @dataclass(frozen=True)
 class Declare:
-    """``Invariant.declare_always`` and its kin."""
+    """``Invariant.declare_always`` and its siblings; *name* is the primitive that is declared."""
 
     name: str
     invariant: Text
@@ -93,7 +96,7 @@ class Declare:
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """What ``declare_…`` returned: an assertion whose name is fixed."""
+    """The result of ``declare_…``: an assertion whose message is fixed."""
 
     name: str
     invariant: Text
@@ -104,7 +107,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Function:
-    """A function or method of the code that is scanned."""
+    """A function of the scanned code; *bound* if its first argument is passed implicitly."""
 
     node: FunctionNode
     scope: Scope
@@ -113,7 +116,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Class:
-    """A class of the code that is scanned; *instance* tells it from its instances."""
+    """A class of the scanned code, or an *instance* of it."""
 
     scope: Scope
     instance: bool = False
@@ -121,7 +124,7 @@ class Class:
 
 @dataclass(frozen=True)
 class ModuleName:
-    """A module, ours or not."""
+    """A module, scanned or not."""
 
     name: str
 
@@ -144,7 +147,7 @@ class Resolver:
     Follows names through scopes, imports and re-exports.
 
     Attributes:
-        bodies: Hashes of functions, for whoever makes them.
+        bodies: Hashes of functions by node and depth; a cache for fingerprints.
     """
 
     def __init__(self, modules: list[Module]) -> None:
@@ -152,16 +155,28 @@ class Resolver:
         for module in modules:
             for ending in endings(module.name):
                 self._by_ending.setdefault(ending, []).append(module)
+        # One object per declaration, however many names lead to it: `Bound` compares by identity.
         self._bound: dict[ast.Call, Bound] = {}
         self.bodies: dict[tuple[FunctionNode, int], str] = {}
 
     def module(self, name: str, importer: Module) -> Module | None:
-        """The module that *importer* means by *name*: the nearest whose path ends like it."""
+        """Return the module that *importer* means by *name*: the nearest whose path ends with it."""
+        # The import root is unknown, and several packages may have a module of the same name.
         found = self._by_ending.get(name, [])
         return max(found, key=lambda each: _shared(each.name, importer.name), default=None)
 
     def resolve(self, node: ast.expr, scope: Scope, depth: int = _DEPTH) -> Reference | None:
-        """What *node* refers to in *scope*; None when that is nothing of interest."""
+        """
+        Return what an expression refers to.
+
+        Args:
+            node: The expression.
+            scope: The scope that evaluates it.
+            depth: Steps to follow at most.
+
+        Returns:
+            The reference; None if it is unknown, or irrelevant to assertions.
+        """
         if depth == 0:
             return None
         if isinstance(node, ast.Name):
@@ -175,11 +190,11 @@ class Resolver:
         return None
 
     def text(self, node: ast.expr, scope: Scope, depth: int = _DEPTH) -> Text:
-        """The string that *node* is, if the source tells."""
+        """Return the string that *node* is in *scope*, after at most *depth* steps."""
         return Text(self._string(node, scope, depth), node)
 
     def constant(self, node: ast.expr, scope: Scope) -> tuple[ast.expr, Scope]:
-        """*node*, or what the name that it is was assigned, once."""
+        """Return *node*, or the value of the constant that it names in *scope*, and its scope."""
         for _ in range(_DEPTH):
             found = self._assigned(node, scope, _DEPTH)
             if found is None:
@@ -190,6 +205,7 @@ class Resolver:
     def _assigned(self, node: ast.expr, scope: Scope, depth: int) -> tuple[ast.expr, Scope] | None:
         if isinstance(node, ast.Name):
             found = scope.lookup(node.id)
+            # With a second binding, the value depends on when it is read.
             if found is None or len(found[1]) != 1:
                 return None
             owner, (only,) = found
@@ -219,6 +235,7 @@ class Resolver:
         node, scope = self.constant(node, scope)
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, str) else None
+        # A placeholder is a FormattedValue, which is never a string here, so it makes all unknown.
         if isinstance(node, ast.JoinedStr):
             parts = [self._string(part, scope, depth - 1) for part in node.values]
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
@@ -236,6 +253,7 @@ class Resolver:
         if found is None:
             return self._from_stars(name, scope.module, depth)
         owner, bindings = found
+        # Of parameters, only `self` and `cls` are known; the caller decides the others.
         if isinstance(bindings[0], Parameter):
             return self._self(name, scope)
         # `try: from assertlib import always / except ImportError: …` still means always.
@@ -265,6 +283,7 @@ class Resolver:
 
     def _from_stars(self, name: str, module: Module, depth: int) -> Reference | None:
         for star in module.stars:
+            # A name that is not found passes for a submodule, which a star does not import.
             found = self._member(star, name, module, depth)
             if found is not None and not isinstance(found, ModuleName):
                 return found
@@ -273,9 +292,12 @@ class Resolver:
     def _member(self, module: str, name: str, importer: Module, depth: int) -> Reference | None:
         if depth <= 0:
             return None
+        # Before any scanned module: in a scan of assertlib itself, the names mean the same.
         if module in HOMES and _known(name) is not None:
             return _known(name)
         owner = self.module(module, importer)
+        # `from . import name` in a package imports a submodule; the package binds `name` to that very
+        # import, which would lead back here.
         is_own_submodule = owner is importer
         if owner is not None and not is_own_submodule and _holds(owner, name):
             return self._name(name, owner.scope, depth - 1)
@@ -298,6 +320,7 @@ class Resolver:
         if bindings:
             found = self._binding(bindings[0], owner.scope, depth)
             return _as_member(found, owner) if isinstance(found, Function) else found
+        # Only the first assignment to the attribute is followed.
         for scope, value in owner.scope.members.get(name, ()):
             return self.resolve(value, scope, depth)
         return self._inherited_member(owner, name, depth)
@@ -309,6 +332,7 @@ class Resolver:
         for base in node.bases:
             parent = self.resolve(base, outer, depth - 1)
             if isinstance(parent, Class):
+                # Looked up in the base, but still through a class or an instance.
                 inherited = Class(parent.scope, owner.instance)
                 found = self._class_member(inherited, name, depth - 1)
                 if found is not None:
@@ -326,12 +350,14 @@ class Resolver:
         callee = self.resolve(node.func, scope, depth)
         if isinstance(callee, InvariantClass):
             return InvariantObject(self.text(_first(node, "id"), scope))
+        # Keyed by the call, which every name of the bound assertion leads back to.
         if isinstance(callee, Declare):
             if node not in self._bound:
                 message = self.text(_first(node, "message"), scope)
                 self._bound[node] = Bound(callee.name, callee.invariant, message, node, scope)
             return self._bound[node]
         if isinstance(callee, Class) and not callee.instance:
+            # A subclass of Invariant takes an id as well.
             if self._is_invariant_class(callee, depth):
                 return InvariantObject(self.text(_first(node, "id"), scope))
             return Class(callee.scope, instance=True)
@@ -343,7 +369,7 @@ def _holds(module: Module, name: str) -> bool:
 
 
 def endings(dotted: str) -> list[str]:
-    """``a.b.c``, ``b.c``, ``c``: what an import may call a module."""
+    """Return the names that an import may use for module *dotted*: ``a.b.c``, ``b.c``, ``c``."""
     parts = dotted.split(".")
     return [".".join(parts[start:]) for start in range(len(parts))]
 
@@ -358,14 +384,16 @@ def _shared(one: str, other: str) -> int:
 
 
 def _as_member(function: Function, owner: Class) -> Function:
-    """A method as seen through a class or an instance: is its first argument given?"""
+    """A method as accessed through a class or an instance, which may pass its first argument."""
+    # By text: these builtins are practically never renamed.
     decorators = {ast.unparse(each) for each in function.node.decorator_list}
     given = "classmethod" in decorators or (owner.instance and "staticmethod" not in decorators)
     return Function(function.node, function.scope, bound=given)
 
 
 def is_property_of(function: Function) -> bool:
-    """Whether a function is called by being looked at."""
+    """Return whether reading an attribute calls *function*."""
+    # By a part of the name, which cached_property contains as well.
     return any("property" in ast.unparse(each) for each in function.node.decorator_list)
 
 
@@ -375,6 +403,7 @@ def _first(node: ast.Call, name: str) -> ast.expr:
     for keyword in node.keywords:
         if keyword.arg == name:
             return keyword.value
+    # The place of the call, where a finding about the missing argument is reported.
     return ast.Constant(None, lineno=node.lineno, col_offset=node.col_offset)
 
 

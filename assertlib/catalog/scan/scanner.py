@@ -1,5 +1,5 @@
 """
-From source files to sites, and to findings about what cannot be catalogued.
+Turns source files into sites, and into findings about what cannot be catalogued.
 """
 
 from __future__ import annotations
@@ -43,17 +43,19 @@ from .sources import not_python, parse_all
 from .tree import shown_from, source_files
 
 _CONDITION_LIMIT = 300
+# A consequent is called only if its antecedent holds, so a plain value is a mistake.
 _NEVER_CALLABLE = (ast.Compare, ast.BoolOp, ast.Constant, ast.UnaryOp, ast.BinOp)
 
 
 @dataclass
 class Scan:
     """
-    What reading the source of a target found.
+    The result of scanning the source of a target.
 
     Attributes:
         sites: Every assertion, derived ones included, in order of file and line.
-        files: How many files were looked at.
+        findings: Problems in the source.
+        files: The number of source files.
     """
 
     sites: list[Site] = field(default_factory=list)
@@ -66,14 +68,16 @@ class Scan:
 
 def scan_target(root: Path, target: Target) -> Scan:
     """
-    Read the source of *target*.
+    Scan the source of a target.
 
     Args:
-        root: Directory that its paths are relative to.
+        root: Directory that the paths of the target are relative to.
+        target: The sources, and what to exclude from them.
     """
     scan = Scan()
     sources: dict[str, bytes] = {}
     foreign: dict[str, bytes] = {}
+    # Sources may overlap, and a file that is read twice would clash with itself.
     for path in sorted(set(source_files(root, target, scan.findings))):
         shown = shown_from(root, path)
         try:
@@ -84,7 +88,7 @@ def scan_target(root: Path, target: Target) -> Scan:
 
 
 def scan_sources(sources: dict[str, str]) -> Scan:
-    """Read *sources*, text by file name, as if they were files of one package."""
+    """Scan *sources*, texts by file name, as if they were files of one target."""
     data = {name: text.encode() for name, text in sources.items()}
     foreign = {name: data.pop(name) for name in sources if name.endswith(SUFFIXES)}
     return _scan(data, foreign, Scan())
@@ -95,7 +99,7 @@ def _scan(sources: dict[str, bytes], foreign: dict[str, bytes], scan: Scan) -> S
     scan.sites, found = scan_foreign(dict(_in_utf8(foreign, scan)))
     scan.findings += found
     with deep_recursion():
-        # Python's parser compares the byte order mark with the coding declaration.
+        # Python's parser gets the byte order mark, which it compares with the coding declaration.
         return _scan_deeply({name: sources[name] for name, _ in _in_utf8(sources, scan)}, scan)
 
 
@@ -116,6 +120,7 @@ def _scan_deeply(sources: dict[str, bytes], scan: Scan) -> Scan:
     scans = [_ModuleScan(module, resolver, expander, scan) for module in modules]
     for module_scan in scans:
         module_scan.run()
+    # Only now: a bound assertion may be called in another module than the one that declares it.
     called = {node for module_scan in scans for node in module_scan.called_bounds}
     for module_scan in scans:
         module_scan.find_uncalled(called)
@@ -126,7 +131,12 @@ def _scan_deeply(sources: dict[str, bytes], scan: Scan) -> Scan:
 
 
 class _ModuleScan:
-    """Finds the assertions of one module."""
+    """
+    Finds the assertions of one module.
+
+    Attributes:
+        called_bounds: The declarations of the bound assertions that the module calls.
+    """
 
     def __init__(self, module: Module, resolver: Resolver, expander: Expander, scan: Scan) -> None:
         self._module = module
@@ -138,7 +148,7 @@ class _ModuleScan:
         self.called_bounds: set[ast.Call] = set()
 
     def run(self) -> None:
-        """Take every call for what it asserts."""
+        """Record the assertions and findings of every call."""
         try:
             for call, scope in self._module.uses.calls:
                 self._take_call(call, scope)
@@ -149,13 +159,14 @@ class _ModuleScan:
     def _take_call(self, call: ast.Call, scope: Scope) -> None:
         self._callees.add(call.func)
         reference = self._resolver.resolve(call, scope)
+        # Resolving any call yields its result: for a `declare_…`, the assertion declared here.
         if isinstance(reference, Bound) and reference.call is call:
             self._declared.append(reference)
             if scope.is_class:
                 self._find(
                     "AL116",
                     call,
-                    "this bound assertion stands in a class body, where its calls are not seen",
+                    "this bound assertion is declared in a class body, so its calls are not detected",
                 )
         if isinstance(reference, InvariantObject) and reference.id.value is None:
             self._find("AL114", call, "the id of the Invariant is not a literal")
@@ -168,7 +179,7 @@ class _ModuleScan:
             self._look_for_unknown_owner(call, scope)
 
     def _look_for_unknown_owner(self, call: ast.Call, scope: Scope) -> None:
-        """``x.always(…)`` where nothing tells what ``x`` is."""
+        """Report ``x.always(…)`` where it is unknown what ``x`` is."""
         func = call.func
         if isinstance(func, ast.Name) and func.id == "getattr" and call.args:
             if isinstance(self._resolver.resolve(call.args[0], scope), InvariantObject):
@@ -183,11 +194,19 @@ class _ModuleScan:
             return
         if not _is_assertion_name(func.attr):
             return
+        # An owner that is known to be something else, such as a class with a method `always`, makes
+        # the call no assertion.
         if self._resolver.resolve(func.value, scope) is None:
-            self._find("AL117", call, f"nothing tells what {ast.unparse(func.value)[:80]} is")
+            self._find("AL117", call, f"it is unknown what {ast.unparse(func.value)[:80]} is")
 
     def find_uncalled(self, called: set[ast.Call]) -> None:
-        """Bound assertions that no module calls are sites that are never reached."""
+        """
+        Report the bound assertions of this module that no module calls.
+
+        Args:
+            called: The declarations of all bound assertions that are called.
+        """
+        # They remain sites: the process declares them, so their verdict is unreached.
         for bound in self._declared:
             if bound.call not in called:
                 message = (bound.message.node, bound.scope)
@@ -201,6 +220,7 @@ class _ModuleScan:
         if assertion.message is None:
             self._find("AL104", call, "the message is missing or hidden behind * or **")
             return
+        # Inside a wrapper; its callers are the sites.
         if self._expander.is_parameter_of_wrapper(assertion.message):
             return
         message = self._resolver.text(*assertion.message).value
@@ -233,19 +253,21 @@ class _ModuleScan:
         given = assertion.arguments.get("expected")
         values = None if given is None else self._values(*given)
         if values is None:
-            self._find("AL113", call, "the values that are expected cannot be told from the source")
+            self._find("AL113", call, "the expected values cannot be read from the source")
             values = []
+        # Each expected value must be seen, and an unexpected one may be but need not.
         parts = [Part(SOMETIMES, _bucket(value), ("value",)) for value in values]
         return [*parts, Part(ALWAYS_OR_UNREACHABLE, _bucket(OTHER_BUCKET), ("value",))]
 
     def _values(self, node: ast.expr, scope: Scope) -> list[str] | None:
-        """The buckets of a literal collection, of ``range``, or of an enum's members."""
+        """The buckets of a literal collection, of ``range``, or of an enum; None if unknown."""
         node, scope = self._resolver.constant(node, scope)
         if isinstance(node, ast.Tuple | ast.List | ast.Set):
             buckets = [self._bucket_value(item, scope) for item in node.elts]
             known = [bucket for bucket in buckets if bucket is not None]
             return known if len(known) == len(buckets) else None
         if isinstance(node, ast.Dict):
+            # `**other` has no key, and its content is unknown.
             keys = [key for key in node.keys if key is not None]
             is_whole = len(keys) == len(node.keys)
             return self._values(ast.Tuple(keys, ast.Load()), scope) if is_whole else None
@@ -285,10 +307,13 @@ class _ModuleScan:
         message: str,
         invariant: str | None,
     ) -> None:
+        # Of an argument inside a wrapper, the fingerprint covers the caller's part as well, but only
+        # the argument itself is readable as a condition.
         given = [argument for name in part.conditions for argument in assertion.given(name)]
         shown = [assertion.given(name)[0] for name in part.conditions if assertion.given(name)]
         name = part.name(message)
         function = _function(scope)
+        # The suffix of a derived part: both halves of sometimes_both have the same condition.
         operation = f"{assertion.primitive} {name.removeprefix(message)}"
         self._scan.sites.append(
             Site(
@@ -308,7 +333,7 @@ class _ModuleScan:
         )
 
     def _invariant(self, assertion: Assertion, call: ast.Call) -> str | None:
-        """The invariant that is named; empty if it is not a literal, which is a finding."""
+        """The id that is cited: None without one, empty if it is not a literal, which is a finding."""
         if assertion.invariant is not None:
             return assertion.invariant.value or ""
         given = assertion.arguments.get("invariant")
@@ -322,6 +347,7 @@ class _ModuleScan:
     # -- conditions ------------------------------------------------------
 
     def _check_conditions(self, assertion: Assertion, call: ast.Call) -> None:
+        # assert_raw relays outcomes that other code has determined, so constants are in order.
         if assertion.primitive == "assert_raw":
             return
         for name in ("condition", "antecedent", "consequent"):
@@ -363,9 +389,10 @@ class _ModuleScan:
     # -- what is not a call ------------------------------------------------
 
     def _find_values(self) -> None:
-        """Assertions that are handed around, and bound ones that nobody calls."""
+        """Report assertions that are used as values, which hides what is asserted through them."""
         uses = self._module.uses
         for node, scope in uses.loads:
+            # Called directly, or given another name, which the resolver follows.
             if node in self._callees or node in uses.named:
                 continue
             reference = self._resolver.resolve(node, scope)
@@ -414,11 +441,16 @@ _SIGNS = {
 
 def _condition_text(primitive: str, given: list[Argument]) -> str:
     texts = [ast.unparse(node.body if isinstance(node, ast.Lambda) else node) for node, _ in given]
-    text = _SIGNS.get(primitive.partition("_")[2], ", ").join(texts)
+    sign = (
+        " implies " if primitive == "always_if" else _SIGNS.get(primitive.partition("_")[2], ", ")
+    )
+    text = sign.join(texts)
     return text if len(text) <= _CONDITION_LIMIT else text[: _CONDITION_LIMIT - 1] + "…"
 
 
 def _is_uncalled(function: Function) -> bool:
+    # The primitives call a callable condition, so a local function without parameters is a condition
+    # like a lambda.  A method or a function of a module is more likely to lack its parentheses.
     node = function.node
     if is_property_of(function):
         return False
@@ -432,6 +464,7 @@ def _is_uncalled(function: Function) -> bool:
 def _enum_members(reference: object) -> list[str] | None:
     if not isinstance(reference, Class) or not isinstance(reference.scope.node, ast.ClassDef):
         return None
+    # By name, since the module enum is not part of a scan.
     bases = [ast.unparse(base).rpartition(".")[2] for base in reference.scope.node.bases]
     if not any(base in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag") for base in bases):
         return None
@@ -444,16 +477,18 @@ def _enum_members(reference: object) -> list[str] | None:
 
 def _name_clashes(sites: list[Site]) -> Iterator[Finding]:
     first: dict[str, Site] = {}
-    told: set[tuple[str, int, int, str]] = set()
+    reported: set[tuple[str, int, int, str]] = set()
     for site in sites:
         other = first.setdefault(site.message, site)
         place = (site.file, site.line, site.column)
+        # One call may yield a message twice, as with a value that is listed twice.
         if place == (other.file, other.line, other.column) and site.kind is other.kind:
             continue
         code = "AL103" if site.kind is other.kind else "AL106"
-        if (*place, code) in told:
+        # Each part of a derived assertion clashes; one finding for the call is enough.
+        if (*place, code) in reported:
             continue
-        told.add((*place, code))
+        reported.add((*place, code))
         text = (
             f"{site.message!r} is also asserted at"
             if site.kind is other.kind

@@ -1,6 +1,6 @@
 """
-Modules, classes and functions as scopes: what each name is bound to, and which of it may reach
-where the name is used.
+Scopes of modules, classes and functions: the bindings of each name, and those of them that may
+reach a place where the name is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ScopeNode = ast.Module | ast.ClassDef | FunctionNode | ast.Lambda | Comprehensio
 
 @dataclass(frozen=True)
 class Import:
-    """A name bound to a module, or to what *attribute* of it is."""
+    """A name bound to a module, or to its *attribute* if that is not None."""
 
     module: str
     attribute: str | None
@@ -33,7 +33,14 @@ class Definition:
 
 @dataclass(frozen=True)
 class Assigned:
-    """A name bound to a value, by itself or as the item at *position* of a pattern."""
+    """
+    A name bound to a value or to a part of it.
+
+    Attributes:
+        value: The expression on the other side of the binding.
+        form: How it is bound: ``=``, an update such as ``Add=``, ``for``, ``with`` and so on.
+        position: Indexes that lead to the name inside nested patterns; empty for a plain name.
+    """
 
     value: ast.expr
     form: str
@@ -41,7 +48,7 @@ class Assigned:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the name stands for the value itself."""
+        """Whether the name has exactly this value."""
         return self.form == "=" and not self.position
 
 
@@ -64,12 +71,12 @@ EVERYWHERE: Range = (START, (sys.maxsize, 0))
 @dataclass(frozen=True)
 class Place:
     """
-    Where a name is bound.
+    The place of a binding.
 
     Attributes:
-        at: From where on it is.
-        branch: The innermost branch around it, which is passed through or not.
-        loops: The loops around it.
+        at: Position from which the binding holds.
+        branch: The innermost branch that contains it, which may be skipped.
+        loops: The loops that contain it.
     """
 
     at: Position = START
@@ -77,15 +84,21 @@ class Place:
     loops: tuple[Range, ...] = ()
 
 
+# Compared by identity: field by field, a comparison would run in circles through the module.
 @dataclass(eq=False)
 class Scope:
     """
     A module, class or function, and the names it binds.
 
     Attributes:
-        bindings: What each name is bound to, in order.
-        places: Where each of these bindings stands.
-        members: Instance attributes assigned through ``self`` in a class's methods.
+        node: The node that opens the scope.
+        name: Name of the class or function; empty for a module.
+        parent: The scope that contains it; None for a module.
+        module: The module that it is part of.
+        bindings: The bindings of each name, in order of the source.
+        places: The places of these bindings, in the same order.
+        members: Instance attributes that methods of a class assign through ``self``.
+        globals: Names that a ``global`` statement declares.
     """
 
     node: ScopeNode
@@ -122,20 +135,22 @@ class Scope:
 
     @property
     def owner(self) -> str:
-        """Name of the class that it stands in directly; empty elsewhere."""
+        """Name of the class that directly contains it; empty if none does."""
         return self.parent.name if self.parent is not None and self.parent.is_class else ""
 
     def enclosing_class(self) -> Scope | None:
-        """The class whose method this scope is, or stands in."""
+        """Return the innermost class that contains this scope; None if none does."""
         scope: Scope | None = self
         while scope is not None and not scope.is_class:
             scope = scope.parent
         return scope
 
     def lookup(self, name: str) -> tuple[Scope, list[Binding]] | None:
-        """The scope that binds *name*, seen from here, and how."""
+        """Return the scope that binds *name*, as seen from here, and its bindings; None if none does."""
         scope: Scope | None = self
         while scope is not None:
+            # Names of a class body are visible in the body and not in its methods.  Source: Python
+            # Language Reference, 4.2.2 "Resolution of names".
             visible = scope is self or not scope.is_class
             if visible and name in scope.bindings:
                 return scope, scope.bindings[name]
@@ -143,39 +158,54 @@ class Scope:
         return None
 
     def bind(self, name: str, binding: Binding, place: Place) -> None:
+        """
+        Add a binding.
+
+        Args:
+            name: The name; if it is declared global here, the module binds it.
+            binding: What it is bound to.
+            place: Where it is bound.
+        """
+        # Recorded where the name belongs, so that `lookup` finds it from any function.
         target = self.module.scope if name in self.globals else self
         target.bindings.setdefault(name, []).append(binding)
         target.places.setdefault(name, []).append(place)
 
     def reaching(self, name: ast.Name, user: Scope) -> list[Binding]:
         """
-        What the *name*, which this scope binds, may be where it stands in *user*, in order.
+        Return the bindings of *name* in this scope that may reach its use in *user*, in order.
 
-        Branches count as passed through or not, loops as going around again; what runs later, in
-        a function of its own, may meet every binding.
+        Branches may be skipped and loops may repeat.  A function that is defined here runs at an
+        unknown time, so every binding may reach a use inside it.
         """
+        # Only a function has a known order: a module or class may be changed from anywhere.
         bindings, places = self.bindings[name.id], self.places[name.id]
         if not isinstance(self.node, FunctionNode) or not _runs_in_place(user, self):
             return bindings
         at = (name.lineno, name.col_offset)
         last = START
         found: list[int] = []
+        # Backwards from the use, up to a binding that surely replaced all earlier ones.
         for number in sorted(range(len(places)), key=lambda each: places[each].at, reverse=True):
             place = places[number]
             if place.at <= at:
                 found.append(number)
+                # A binding in a branch that also contains the use ran before the use.
                 if not _is_update(bindings[number]) and _is_inside(at, place.branch):
                     last = place.at
                     break
         for number, place in enumerate(places):
+            # A binding below the use reaches it in the next iteration of a loop around both, unless
+            # the loop always binds the name again before the use.
             comes_around = any(_is_inside(at, loop) and last < loop[0] for loop in place.loops)
             if place.at > at and comes_around:
                 found.append(number)
+        # In order of the source, since a fingerprint is made of the result.
         return [bindings[number] for number in sorted(found)]
 
 
 def _is_update(binding: Binding) -> bool:
-    """Whether the name keeps something of what it was, as after ``+=``."""
+    """Whether the new value depends on the old one, as after ``+=``."""
     return isinstance(binding, Assigned) and binding.form.endswith("=") and binding.form != "="
 
 
@@ -184,7 +214,7 @@ def _is_inside(at: Position, where: Range) -> bool:
 
 
 def _runs_in_place(user: Scope, owner: Scope) -> bool:
-    """Whether only lambdas and comprehensions lie between the two."""
+    """Whether only lambdas and comprehensions separate *user* from *owner*."""
     scope: Scope | None = user
     while scope is not None and scope is not owner:
         if not scope.is_anonymous:
@@ -195,7 +225,19 @@ def _runs_in_place(user: Scope, owner: Scope) -> bool:
 
 @dataclass(eq=False)
 class Module:
-    """One source file."""
+    """
+    One source file.
+
+    Attributes:
+        file: Path as shown in findings.
+        name: Dotted name, made of the whole path.
+        package: Dotted name of the package that contains it.
+        source: Its text.
+        tree: Its syntax tree.
+        scope: The scope of the module itself.
+        scopes: The scope that each node opens.
+        stars: Modules that it imports ``*`` from.
+    """
 
     file: str
     name: str
@@ -209,13 +251,14 @@ class Module:
     def __post_init__(self) -> None:
         self.scope = Scope(self.tree, "", None, self)
 
+    # Cached, because targets that share files share modules.
     @cached_property
     def uses(self) -> Uses:
         """
-        What the module calls and reads.
+        The calls and the loaded names of the module.
 
         Raises:
-            RecursionError: It is nested too deeply.
+            RecursionError: The source is nested too deeply.
         """
         uses = Uses([], [], set())
         self._add_uses(self.tree, self.scope, uses, is_annotation=False)
@@ -224,9 +267,11 @@ class Module:
     def _add_uses(self, node: ast.AST, scope: Scope, uses: Uses, *, is_annotation: bool) -> None:
         annotations = (getattr(node, "annotation", None), getattr(node, "returns", None))
         for child, place in children_in_scopes(node, scope, self.scopes):
+            # Names in annotations only mention an assertion; calls in them are real calls.
             is_inside = is_annotation or child in annotations
             if isinstance(child, ast.Call):
                 uses.calls.append((child, place))
+            # A new name for an assertion is no use of it; the resolver follows the name.
             elif isinstance(child, ast.Assign | ast.AnnAssign):
                 uses.named.add(_named_value(child))
             elif (
@@ -245,8 +290,8 @@ class Uses:
 
     Attributes:
         calls: In order of the source.
-        loads: Names and attributes that are read, but for annotations.
-        named: What assignments give a name to.
+        loads: Names and attributes that are read, except in annotations.
+        named: Values that an assignment gives a name to.
     """
 
     calls: list[tuple[ast.Call, Scope]]
@@ -255,16 +300,18 @@ class Uses:
 
 
 def _named_value(node: ast.Assign | ast.AnnAssign) -> ast.expr | None:
-    """What an assignment to plain names gives a name to."""
+    """The value of an assignment to plain names; None for any other target."""
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     return node.value if all(isinstance(each, ast.Name) for each in targets) else None
 
 
 def module_name(file: str) -> tuple[str, str]:
     """
-    Dotted name of the module in *file*, made of its whole path, and of the
-    package that holds it.  Imports are matched with the end of such names.
+    Return the dotted names of the module in *file* and of its package, made of the whole path.
+
+    Imports are matched with the end of such names.
     """
+    # The directory that imports start from, such as `src`, is unknown to a scan.
     parts = file.removesuffix(".py").strip("/").split("/")
     package = ".".join(parts[:-1])
     return (package if parts[-1] == "__init__" else ".".join(parts)), package
@@ -273,7 +320,15 @@ def module_name(file: str) -> tuple[str, str]:
 def children_in_scopes(
     node: ast.AST, scope: Scope, scopes: dict[ast.AST, Scope]
 ) -> Iterator[tuple[ast.AST, Scope]]:
-    """The children of *node*, each with the scope that it is evaluated in."""
+    """
+    Yield the children of a node with the scope that evaluates each of them.
+
+    Args:
+        node: The parent.
+        scope: The scope that *node* itself is evaluated in.
+        scopes: The scopes that nodes open.
+    """
+    # Decorators, defaults and annotations of a function are evaluated where it is defined.
     inner = scopes.get(node, scope)
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.arguments):
@@ -285,10 +340,11 @@ def children_in_scopes(
 
 
 def self_class(node: ast.Name, scope: Scope) -> Scope | None:
-    """The class whose instance (or which itself) the name of a first parameter stands for."""
+    """Return the class that *node* in *scope* stands for as a first parameter; None if it does not."""
     found = scope.lookup(node.id)
     if found is None or not isinstance(found[0].node, FunctionNode):
         return None
+    # By position: the name `self` is only a convention, and `cls` stands for the class as well.
     method, bindings = found
     first = isinstance(bindings[0], Parameter) and bindings[0].index == 0
     owner = method.parent

@@ -1,5 +1,5 @@
 """
-Which source files can hold an assertion, and these as modules.
+Selects the source files that can hold an assertion, and parses them into modules.
 """
 
 from __future__ import annotations
@@ -17,21 +17,30 @@ LANGUAGES = {".py": "Python", ".go": "Go", ".rs": "Rust"}
 """The languages of the scanner, by file suffix."""
 
 _REMEMBERED = 512
+# Searching bytes is much cheaper than parsing, and most files of a project mention neither.
 _MARKS = (b"assertlib", b"antithesis")
 
 
 def not_python(file: str, line: int, reason: str) -> Finding:
-    """The finding about a file that cannot be parsed as Python."""
+    """Return the finding about *file*, which is not Python for a *reason*; *line* 0 means all of it."""
     return unreadable(file, f" as Python: {reason}", line)
 
 
 def parse_all(sources: dict[str, bytes], findings: list[Finding]) -> list[Module]:
     """
-    Parse the files that can hold an assertion, and those they import, and only these.
+    Parse the files that can hold an assertion and the files that those import.
 
-    Files found by a name hand on names of their own (a re-export), so it goes on
-    until nothing new is found.
+    A file that uses an assertion under some name may hand it on under another, as in a re-export,
+    so the search is repeated until no further file is found.
+
+    Args:
+        sources: Contents by file name.
+        findings: Receives a finding for each file that cannot be parsed.
+
+    Returns:
+        The modules in order of their file names.
     """
+    # Files leave `rest` once they are parsed, so each round searches fewer of them.
     parsed: dict[str, Module] = {}
     rest = dict(sources)
     wanted = [name for name, data in rest.items() if any(mark in data for mark in _MARKS)]
@@ -40,6 +49,7 @@ def parse_all(sources: dict[str, bytes], findings: list[Finding]) -> list[Module
         names = _names_handed_on(list(parsed.values()))
         pattern = re.compile(rb"\b(?:" + b"|".join(map(re.escape, names)) + rb")\b")
         wanted = [name for name, data in rest.items() if names and pattern.search(data)]
+    # Once: the imported files only supply constants and enums, and need no assertions themselves.
     _parse_these(_imported(parsed, rest), rest, parsed, findings)
     return [parsed[name] for name in sorted(parsed)]
 
@@ -60,7 +70,7 @@ def _parse_these(
 
 
 def _imported(parsed: dict[str, Module], rest: dict[str, bytes]) -> list[str]:
-    """Files that parsed ones import from: constants and enums may stand there."""
+    """Files that parsed modules import from, since they may define constants and enums."""
     by_ending: dict[str, list[str]] = {}
     for name in rest:
         for ending in endings(module_name(name)[0]):
@@ -80,6 +90,7 @@ def _imported(parsed: dict[str, Module], rest: dict[str, bytes]) -> list[str]:
 def _names_handed_on(modules: list[Module]) -> list[bytes]:
     """Names through which other files can reach assertions of these modules."""
     names: set[str] = set()
+    # Repeated until nothing is added: an alias in one module may depend on a name of any other.
     size = -1
     while size != len(names):
         size = len(names)
@@ -104,7 +115,8 @@ _HANDED_ON = (ast.Call, ast.Name, ast.Attribute)
 
 
 def _hands_on(value: ast.expr, names: set[str]) -> bool:
-    """Whether *value* is an Invariant, a bound assertion, or one of *names* with a new name."""
+    """Whether *value* is an Invariant, a bound assertion, or another name for one of *names*."""
+    # By name, before anything can be resolved: a wrong guess only costs parsing a file in vain.
     if _last_name(value) in names:
         return True
     parts = {_last_name(node) for node in ast.walk(value)}
@@ -118,7 +130,8 @@ def _last_name(node: ast.AST) -> str:
 
 
 def _asserts_inside(node: FunctionNode | ast.ClassDef, names: set[str]) -> bool:
-    """Whether a function is a wrapper, or a class holds something that asserts."""
+    """Whether a function may be a wrapper, or a class uses something that asserts."""
+    # Any decorator may be `assertlib.wrapper` under another name.
     if isinstance(node, FunctionNode):
         return bool(node.decorator_list)
     parts = _names_in(node)
@@ -130,9 +143,10 @@ def _names_in(node: ast.AST) -> frozenset[str]:
     return frozenset(part.id for part in ast.walk(node) if isinstance(part, ast.Name))
 
 
+# Keyed by content as well: a file that changes between two scans is parsed again.
 @lru_cache(maxsize=_REMEMBERED)
 def _parse(name: str, data: bytes) -> Module | Finding:
-    """The module, or why there is none; targets that share files share modules."""
+    """The module or the finding about it; targets that share a file share its module."""
     try:
         tree = ast.parse(data, name)
         source = data.decode(_encoding(data))
@@ -141,6 +155,7 @@ def _parse(name: str, data: bytes) -> Module | Finding:
         return not_python(name, error.lineno or 0, error.msg)
     except RecursionError:
         return not_python(name, 0, "it is nested too deeply")
+    # What the parser raises for zero bytes and odd encodings depends on the version of Python.
     except (ValueError, MemoryError, LookupError) as error:
         return not_python(name, 0, str(error))
 
