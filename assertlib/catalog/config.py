@@ -18,6 +18,7 @@ from .toml import parse_toml
 
 FILE = "pyproject.toml"
 TABLE = ("tool", "assertlib")
+# Marks what ships with assertlib, which is installed in a different place on each machine.
 _PACKAGED = "assertlib:"
 SHIPPED = Path(__file__).parents[2]
 """The directory that the package assertlib is installed in."""
@@ -53,7 +54,7 @@ class Target(BaseModel):
     defects: str = ""
     """Directory of seeded defects, which are patches of its parent directory."""
 
-    # Targets share a review lock if their catalogs compare equal.
+    # Targets share a review lock if their own catalogs compare equal.
     @field_validator("catalog")
     @classmethod
     def _normal(cls, names: tuple[str, ...]) -> tuple[str, ...]:

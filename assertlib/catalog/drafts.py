@@ -15,6 +15,7 @@ from .files import in_line_ends_of, read_as_is, write_whole
 
 _ID = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)\.([a-z0-9]+(?:-[a-z0-9]+)*)\Z")
 _RESERVED = ("schema", "assertion", "renames")
+# The first line makes editors that support Taplo's directives validate the file.
 _HEADER = "#:schema ./schema.json\nschema = 1\n"
 
 

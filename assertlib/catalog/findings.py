@@ -18,6 +18,7 @@ _LINES = re.compile(r"(?<=\.py):\d+$|\(at line \d+, column \d+\)")
 
 UNREAD_SOURCE = ("AL109", "AL110", "AL120")
 """Rules about unread source; assertions in it are unknown."""
+# Of two entries with one id, the second one is not in the catalog.
 UNREAD_CATALOG = ("AL102", "AL105")
 """Rules about unread catalog entries; what they state is unknown."""
 

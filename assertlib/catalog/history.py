@@ -46,6 +46,7 @@ def history(root: Path, directories: Sequence[str]) -> dict[str, list[Change]]:
     """
     found: dict[str, list[Change]] = defaultdict(list)
     before: dict[str, Invariant] = {}
+    # Oldest first, since a change is the difference from the commit before.
     for commit, short, date in _commits(root, directories):
         after = dict(_entries(root, commit, directories))
         for identifier in sorted(before.keys() | after.keys()):

@@ -180,6 +180,7 @@ def _slug(text: str) -> str:
 
 
 def _unique(name: str, names: set[str]) -> str:
+    # Statements may begin with the same words, and a second table of one name is not TOML.
     chosen, number = name, 1
     while chosen in names:
         number += 1

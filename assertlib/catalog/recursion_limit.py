@@ -18,6 +18,7 @@ def deep_recursion() -> Iterator[None]:
     before = sys.getrecursionlimit()
     # Never lowered: the caller may have raised it further.
     sys.setrecursionlimit(max(before, _FRAMES))
+    # The limit applies to the whole interpreter, so it is restored for the code of the caller.
     try:
         yield
     finally:

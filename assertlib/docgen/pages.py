@@ -127,7 +127,7 @@ def render_pages(
         for entry in sorted(entries.values(), key=lambda entry: entry.id)
     ]
     template = environment.get_template("invariant.md.jinja")
-    # The index is no invariant id, since that has a dot, so its name cannot clash with a page.
+    # The name of the index cannot clash with a page, since every id contains a dot.
     rendered = {page.name: template.render(page=page, live=live) for page in pages}
     rendered[INDEX] = environment.get_template("index.md.jinja").render(
         target=checked.name, areas=_areas(pages), pages=pages, incidents=_incidents(pages)

@@ -17,7 +17,6 @@ from ..errors import DataError
 from .operations import ClientId, Outcome
 from .requests import Delivery, Event, Request, Response, Watch
 
-# Readers reject any other schema, so it is raised only for changes that they cannot ignore.
 SCHEMA = 1
 LATEST = 2**63 - 1
 """The latest valid time, in nanoseconds: about 292 years."""

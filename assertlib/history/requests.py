@@ -353,7 +353,6 @@ def written(request: Request) -> set[str]:
             return {value}
         case Txn(_, then, otherwise):
             return {each.value for each in (*then, *otherwise) if isinstance(each, Put)}
-    # Deletions, leases and compactions write no values.
     return set()
 
 

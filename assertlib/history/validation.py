@@ -325,6 +325,7 @@ def _why(history: History, reason: str, core: Core, stuck: Operation) -> Iterato
 
 def _listed(operations: Sequence[Operation], around: int) -> Iterator[str]:
     """Format a line for each operation; of many, only the last ones called by *around*."""
+    # Those nearest to the contradiction explain it best.
     until = bisect_right(operations, around, key=lambda each: each.call)
     first = max(min(until, len(operations)) - _SHOWN, 0)
     shown = operations[first : first + _SHOWN]
@@ -474,7 +475,7 @@ def _faults(history: History) -> Iterator[Check]:
     """Check that each requested kind of fault had an effect at least once."""
     if "faults" not in history.header.about:
         return
-    # Every requested fault must have had an effect: a fault without one tests nothing.
+    # A fault without effect leaves the test incomplete; it is no fault of the store.
     asked = str(history.header.about["faults"]).split(",")
     if asked == ["none"]:
         yield Check(FAULTS, Status.NOTHING, "no faults were requested")

@@ -296,7 +296,7 @@ class _Assertion:
 
     def count(self, condition: bool) -> int:
         """Count one hit; returns the number of hits with this outcome."""
-        # Marked first, as by the recorder: readers reject a count of an outcome never seen.
+        # Marked first, as by the recorder: a count of an outcome that was never seen is damage.
         self._cells[self._index + KIND_CELL] |= seen_bit(condition)
         cell = self._index + (TRUE_CELL if condition else FALSE_CELL)
         self._cells[cell] += 1
@@ -325,7 +325,7 @@ class _Process:
         for suffix in (shard.SUFFIX, shard.COUNTS_SUFFIX):
             _unlink(path + suffix)
         self._counters = Counters(path + shard.COUNTS_SUFFIX, [], os.getpid())
-        # The lines get their name once they are complete, so that no reader meets half a shard.
+        # The lines get their name once they are complete, so that they are never read half written.
         self._hidden = hidden_beside(path)
         self._file = open(  # noqa: SIM115
             self._hidden, "x", encoding="ascii", errors="backslashreplace", opener=opener

@@ -154,8 +154,8 @@ class Guide:
     def flush(self) -> None:
         """Write the extremes that are still unwritten."""
         for message, mark in self._marks.items():
-            # Taken off before it is written, so that an interrupt cannot cause a second record.  The
-            # caller is gone by now, and with it the location.
+            # Taken off before it is written, so that an interrupt cannot cause a second record.
+            # The caller is gone by now, and with it the location.
             data, mark.pending = mark.pending, None
             if data is not None:
                 self._write_mark(message, mark, data, NOWHERE)

@@ -175,7 +175,7 @@ class Session:
             warn_later(f"counts of {path} are kept in memory only: no space or no permission")
 
     def begin(self) -> None:
-        """Write the header.  It names this process, so not before the session is surely its own."""
+        """Write the header, which names this process, once the session is known to be its own."""
         if self._platform is not None:
             self._platform.write(self._header())
         self._put([])
@@ -207,7 +207,7 @@ class Session:
             self._writer = writer
 
     def _warn_of(self, error: OSError) -> None:
-        # In a child forked in the middle, the refusal to create its parent's file is no failure.
+        # In a child that was forked in between, refusing to create its parent's file is expected.
         if self._is_own:
             warn_later(f"cannot record into {self._run_dir}, hits are only counted: {error}")
 
@@ -291,12 +291,12 @@ class Session:
         return is_whole
 
     def _pay(self) -> bool:
-        """Write the lines that were kept for want of space; whether none are left."""
+        """Write the lines that were kept for want of space; returns whether none are left."""
         while self._owed and (writer := self._writer) is not None:
             first = self._owed[0]
             kept = list(first)
             if not writer.has_space(self._needed(kept)) or not self._append(first):
-                # The failed write has emptied the list.
+                # A write that fails has emptied the list.
                 first[:] = kept
                 return False
             del self._owed[0]

@@ -126,6 +126,7 @@ def from_environment(value: str | None) -> Trial | None:
 
 def to_environment(trial: Trial) -> str:
     """*trial* as text for an environment variable."""
+    # JSON, so that programs in other languages can read it.
     import json
 
     return json.dumps(trial.as_dict())

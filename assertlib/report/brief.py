@@ -132,6 +132,7 @@ def _violation(item: Item, known: Invariant | None, width: int, *, is_first: boo
         facts.append(f"must hold: {known.statement}")
     if known is not None and is_first:
         facts.append(f"why it matters: {known.why}")
+        facts += [f"what to look at: {known.debug}"] if known.debug else []
     for fact in facts:
         # The parts of a fact stand three spaces apart: a command to copy must not be wrapped.
         parts = fact.replace("\n", " ").split("   ")

@@ -47,8 +47,8 @@ class Policy(Protocol):
 class Fifo:
     """The task that has waited longest, as in asyncio's own loop."""
 
+    # The loop keeps a single queue under this policy, so it never has to ask.
     def pick(self, ready: list[Handle], callbacks: int) -> int:
-        # The loop keeps a single queue under this policy, so it never has to ask.
         return 0
 
 

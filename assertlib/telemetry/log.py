@@ -27,9 +27,11 @@ class LoggingSink:
 
     def handle(self, hit: Hit) -> None:
         """Log *hit*."""
-        if hit.is_violation:
-            repeats = f" (violation {hit.count:,}; repeats are sampled)" if hit.count > 1 else ""
-            self._logger.error("assertlib.violation: %s%s", brief(hit), repeats)
+        if hit.is_violation and hit.count == 1:
+            self._logger.error("assertlib.violation: %s", brief(hit))
+        elif hit.is_violation:
+            times = f"{hit.kind.name} {hit.message!r} has been violated {hit.count:,} times"
+            self._logger.error("assertlib.violation: %s", escaped(times))
         else:
             self._logger.debug("assertlib.first_true: %s", escaped(hit.message))
 

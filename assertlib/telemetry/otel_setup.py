@@ -153,8 +153,8 @@ def _exporter(signal: str, name: str) -> Any:
     found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
     if not found:
         raise ImportError(
-            f"no exporter {name!r} for {signal}: install the package that provides it; exporters for"
-            " otlp come with pip install 'assertlib-sdk[otel]'"
+            f"no exporter {name!r} for {signal}: install the package that provides it; exporters"
+            " for otlp come with pip install 'assertlib-sdk[otel]'"
         )
     exporter = found[0].load()
     # Of the OTLP exporters, only this one reads responses with requests, which does not limit them.

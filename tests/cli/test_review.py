@@ -139,7 +139,11 @@ def test_a_flipped_comparison_makes_just_its_link_suspect(project):
         ("acked <= synced and not closed", "acked <= synced or not closed", "has become `or`"),
         ("acked > 0", "acked >= 0", "`>` has become `>=`"),
         ("acked > 0", "acked > 0 or closed", "`closed` is enough now"),
-        ("ORDERED.always(", "ORDERED.always_or_unreachable(", "became always_or_unreachable, which"),
+        (
+            "ORDERED.always(",
+            "ORDERED.always_or_unreachable(",
+            "became always_or_unreachable, which",
+        ),
     ],
 )
 def test_a_weaker_assertion_is_called_so(project, old, new, said):

@@ -134,7 +134,7 @@ def endings(done):
         (
             "bypassing",
             "NotSimulatedError: store.py:19: open writes a real file",
-            "write through assertlib.disk and give the store Host.disk",
+            "write through assertlib.disk and pass Host.disk to the store",
         ),
         ("dead", "KeyError in dying on server: 'key'", "Traceback (most recent call last):"),
     ],

@@ -150,6 +150,7 @@ class _Shape:
         return f"={ast.dump(node)}" if is_made_of_constants else ""
 
 
+# Nodes of expressions whose value the source alone determines.
 _CONSTANT = (
     ast.Constant,
     ast.UnaryOp,

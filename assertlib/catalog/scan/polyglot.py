@@ -40,6 +40,7 @@ _SKIPPED = {".go": "vendor", ".rs": "target"}
 """Directories of vendored code and of build output, by suffix."""
 
 _CONDITION_LIMIT = 300
+# The SDKs use one set of names: AlwaysOrUnreachable in Go, assert_always_or_unreachable! in Rust.
 _GO_FORMS = {"".join(map(str.title, form.split("_"))): form for form in PRIMITIVES}
 _RUST_FORMS = {f"assert_{form}": form for form in PRIMITIVES}
 _TRUTHS = ("true", "false")
