@@ -224,7 +224,9 @@ def read_baseline(path: Path) -> Baseline | None:
         raise ConfigError(f"{path}: {error}") from None
     satisfied: set[str] = set()
     pending: set[str] = set()
-    for number, line in enumerate(filter(None, lines), 1):
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
         name = line.removeprefix(_PENDING)
         try:
             message = json.loads(name) if name.startswith('"') else name

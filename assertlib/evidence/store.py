@@ -330,6 +330,7 @@ class Store:
         Raises:
             StoreError: The database cannot be read.
         """
+        # Pairs of ids, as one pair recurs in each of the runs.
         pairs: set[tuple[int, int]] = set()
         with self._reading() as connection:
             identities, kinds = _identities(connection), _samples(connection)

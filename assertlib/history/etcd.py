@@ -67,6 +67,7 @@ class Etcd:
         return State(1, -1, {}, frozenset(), 0)
 
     def key(self, state: State) -> Hashable:
+        """Return a hashable key that identifies *state*."""
         # The digest stands for keys and leases, whose number does not affect the cost of a step.
         return state.revision, state.compacted, state.digest
 
@@ -74,6 +75,7 @@ class Etcd:
         return state.revision
 
     def partitions(self, operations: Sequence[Operation]) -> Iterable[tuple[str, list[Operation]]]:
+        """Return the *operations* whose effect is observable as a single part."""
         # Keys share the revisions, and transactions span keys, so there is a single part.
         return [("", _can_matter(operations))]
 

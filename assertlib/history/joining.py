@@ -119,6 +119,7 @@ class Joined(Generic[S]):
         return self._joined(operation, self._model.step(operation))
 
     def steps(self, operations: Sequence[Operation]) -> list[Step[tuple[S, ...]] | None]:
+        """Return the steps of *operations*, assuming that there are no other operations."""
         # A model may drop what none of the given operations can observe; operations of another
         # partition would keep too much.
         parts: dict[int, list[Operation]] = defaultdict(list)

@@ -103,8 +103,6 @@ class Corpus:
             begins = self.rng.randrange(len(tape) + 1)
         set_up = self.set_ups.setdefault(tape[:begins], SetUp())
         set_up.trials += 1
-        if len(self.set_ups) > _MOST_SET_UPS:
-            self._forget_half()
         for name, value in features.items():
             entry = Entry(tape, places.get(name, len(tape)))
             if name.startswith(_EXTREME):
@@ -114,6 +112,9 @@ class Corpus:
             elif not name.startswith(_ALWAYS):
                 set_up.shown[name] += 1
                 self._keep(name, entry)
+        # Last, when a new set-up is credited with the states that it reached.
+        if len(self.set_ups) > _MOST_SET_UPS:
+            self._forget_half()
         return sorted(name for name in features if self.seen[name] == 1)
 
     def _forget_half(self) -> None:

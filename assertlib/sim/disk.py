@@ -257,6 +257,9 @@ class SimDisk:
         """Move a directory and its contents; like its creation, the move is durable at once."""
         (old, name), (new, other) = self._place(source), self._place(target)
         code = errno.ENOTDIR if other in new.names else 0
+        if f"{target}/".startswith(f"{source}/") and target != source:
+            # It would move into itself, out of reach of every path.
+            code = errno.EINVAL
         if target in self._directories and target != source and self.list(target):
             code = errno.ENOTEMPTY
         if code:

@@ -178,6 +178,13 @@ def test_a_new_sometimes_has_to_come_true_in_its_own_runs(settled):
     assert settled.gate().returncode == 0
 
 
+def test_a_bad_line_of_the_baseline_is_named_by_its_number_in_the_file(settled):
+    (settled.root / "catalog/baseline.txt").write_text('it happens\n\n\n"it holds\n')
+    done = settled.gate()
+    assert done.returncode == 2
+    assert "baseline.txt:4:1: unterminated quote" in done.stderr
+
+
 def test_what_was_not_satisfied_when_the_baseline_was_begun_is_pending(project):
     more = 'HOLDS.sometimes(dice.random() > {}, "an old state")\n    HOLDS.always'
     project.write("store.py", STORE.replace("HOLDS.always", more.format(2), 1))

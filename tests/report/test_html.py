@@ -284,9 +284,9 @@ def test_no_link_leads_out_of_the_page(opened):
     links = ["javascript:window.broken=1", "data:text/html,x", "http://127.0.0.1/", "file:///etc"]
     page = opened(render(summary_of(messages=links)))
     open_all(page)
-    assert set(page.eval_on_selector_all("a", "all => all.map(a => a.getAttribute('href'))")) == {
-        "#"
-    }
+    found = page.eval_on_selector_all("a", "all => all.map(a => a.getAttribute('href'))")
+    assert found
+    assert all(each.startswith("#") for each in found)
 
 
 def test_only_the_script_of_the_page_itself_runs(browser, tmp_path):
@@ -346,3 +346,58 @@ def test_the_report_of_the_example_store_opens(opened, tmp_path):
     assert "Before the store acknowledges a write" in told
     assert "examples/kvstore/kvstore/store.py:" in told
     assert page.locator("#areas tbody tr").count() >= 5
+
+
+WIDTHS = [390, 1366, 1920]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_scrolls_sideways_and_no_name_of_an_area_is_broken(opened, width, scheme):
+    size = {"width": width, "height": 900}
+    page = opened(render(summary_of(60)), viewport=size, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    names = page.locator("#areas td.name")
+    heights = names.evaluate_all("cells => cells.map((cell) => cell.getClientRects()[0].height)")
+    lines = page.locator("#areas td.name a").evaluate_all(
+        "links => links.map((a) => a.getClientRects().length)"
+    )
+    assert heights
+    assert set(lines) == {1}
+
+
+def test_the_header_is_a_table_of_facts(opened):
+    page = opened(render(summary_of(60)))
+    facts = dict(row.split("\t") for row in page.locator("#facts").inner_text().splitlines())
+    assert facts["target"] == "store @c0ffee"
+    assert facts["trials"] == "40 random trials of swarm"
+    assert re.fullmatch(r"10 violated, \d+ of 30 exercised", facts["invariants"])
+
+
+def test_missed_states_precede_the_invariants_and_lead_to_them(opened):
+    page = opened(render(summary_of(60)))
+    missed = page.locator("#missed tbody tr")
+    assert missed.count() == 15
+    assert "never true" in missed.first.inner_text()
+    order = page.locator("main > section").evaluate_all("all => all.map((each) => each.id)")
+    assert order.index("violations") < order.index("missed") < len(order) - 1
+    missed.first.locator("a").click()
+    assert page.locator("details.entry[open]").count() == 1
+
+
+def test_a_long_list_of_missed_states_is_shown_on_request(opened):
+    page = opened(render(summary_of(200)))
+    assert page.locator("#missed tbody tr").count() == 20
+    page.locator("#missed button").click()
+    assert page.locator("#missed tbody tr").count() == 50
+
+
+def test_a_state_that_was_never_true_was_reached_by_no_trial(opened):
+    summary = summary_of(6)
+    context = ReportContext(reached={each.message: ["seed 0"] for each in summary.assertions})
+    page = opened(render(summary, context))
+    for summary_line in page.locator("details.entry > summary").all():
+        summary_line.click()
+    for each in page.locator(".never-true.mark").locator("xpath=../..").all():
+        assert "reached by" not in each.inner_text()
+        assert "evaluated by seed 0" in each.inner_text()

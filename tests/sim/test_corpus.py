@@ -112,6 +112,23 @@ def test_of_very_many_set_ups_the_promising_ones_are_remembered():
     assert (0,) * 9 in known.set_ups
 
 
+def learned(known, number, state):
+    """Whether many set-ups were forgotten for this one."""
+    before = len(known.set_ups)
+    known.learn([number] * 50, {f"sometimes {state}": 1.0}, {"set-up": 9})
+    return len(known.set_ups) < before
+
+
+def test_a_set_up_that_reaches_a_rare_state_is_kept_though_others_are_forgotten_for_it():
+    first = corpus()
+    last = next(number for number in range(2000) if learned(first, number, "common"))
+    known = corpus()
+    for number in range(last):
+        learned(known, number, "common")
+    assert learned(known, last, "rare")
+    assert (last,) * 9 in known.set_ups
+
+
 SEARCH = """
 import random
 from assertlib.sim.corpus import Corpus

@@ -148,6 +148,9 @@ ODD_CALLS = {
     "rename of a directory over a file": lambda disk, root, file: disk.rename(
         f"{root}/directory", f"{root}/file"
     ),
+    "rename of a directory into itself": lambda disk, root, file: disk.rename(
+        f"{root}/directory", f"{root}/directory/below"
+    ),
     "rename of a directory over another": lambda disk, root, file: (
         disk.make_directory(f"{root}/other"),
         disk.rename(f"{root}/directory", f"{root}/other"),
