@@ -448,11 +448,12 @@ class _Folding:
     def __init__(self, layout: Layout, false: Sequence[int]) -> None:
         self._layout = layout
         self._size = len(layout.names)
-        self._broken = [
+        # Several slots may be of one assertion, whose hits must not count twice.
+        self._broken = {
             number
             for number, count in zip(layout.numbers, false, strict=False)
             if count and layout.names[number].kind.violated_by_false
-        ]
+        }
         self._lanes: dict[str | None, tuple[int, int]] = {}
         self.broken: dict[tuple[str | None, int], int] = {}
 

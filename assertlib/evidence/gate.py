@@ -312,7 +312,11 @@ class _Judging:
             yield self._item(GateOutcome.VIOLATED, triage, result, text)
         for message, runs in self._history.violated.items():
             known = self._results.get(message)
-            if known is None or known.verdict is Verdict.VIOLATED or not runs & set(self._before):
+            if known is None or not runs & set(self._before):
+                continue
+            # The history counts violations outside the fault model, too: one that is still there
+            # is not resolved.
+            if known.verdict in (Verdict.VIOLATED, Verdict.OUT_OF_MODEL):
                 continue
             share = len(runs & set(self._before)) / len(self._before)
             # The probability that no run of this change shows a violation which is as frequent as

@@ -7,6 +7,7 @@ so killing the campaign loses at most the record that is being written.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import time
@@ -61,9 +62,18 @@ class Journal:
         return time.monotonic_ns() - self._began
 
     def write(self, record: Record) -> None:
-        """Append *record*."""
+        """
+        Append *record*.
+
+        Raises:
+            OSError: The disk is full.
+        """
         # Unbuffered: a killed campaign loses no record that was written before.
-        os.write(self._descriptor, line(record))
+        data = line(record)
+        written = os.write(self._descriptor, data)
+        if written < len(data):
+            # The next record would be joined to half of this one, and neither could be read.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), FILE)
 
     def call(self, client: ClientId, request: Request, endpoint: str) -> int:
         """

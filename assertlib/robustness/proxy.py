@@ -107,10 +107,15 @@ class Network:
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
-        for route in self._routes:
-            self._servers.append(
-                await asyncio.start_server(self._accepting(route), "127.0.0.1", route.port)
-            )
+        try:
+            for route in self._routes:
+                self._servers.append(
+                    await asyncio.start_server(self._accepting(route), "127.0.0.1", route.port)
+                )
+        except BaseException:
+            # Without a context that was entered, `__aexit__` is not called.
+            await self._stop_listening()
+            raise
         return self
 
     async def __aexit__(
@@ -188,6 +193,13 @@ class Network:
         """Wait until *way* is not cut."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self.rule(way).is_cut)
+
+    async def restored(self, way: Way) -> None:
+        """Wait until nothing that is sent on *way* is held up or dropped."""
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: not (self.rule(way).is_cut or self.rule(way).is_lost)
+            )
 
     def delay(self, way: Way) -> float:
         """Return a random delay in seconds for the next bytes on *way*."""
@@ -287,6 +299,8 @@ class _Connection:
                     due = max(due, now() + late)
                     await queue.put((due, data))
             await queue.join()
+            # The end of the stream is a packet, too.
+            await self._network.restored(way)
         finally:
             delivery.cancel()
         with suppress(OSError):

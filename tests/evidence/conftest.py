@@ -64,7 +64,8 @@ class ShardMaker:
         counts = [0] * number + [times]
         counted = self.shard.true if condition else self.shard.false
         counted[number] += times
-        self.shard.told.append(Delta(trial, counts, []) if condition else Delta(trial, [], counts))
+        delta = Delta(trial, counts, []) if condition else Delta(trial, [], counts)
+        self.shard.deltas_written.append(delta)
         nth = 0
         if kind.violated_by_false and not condition:
             self.violations[kind, message, trial] += 1

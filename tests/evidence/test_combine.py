@@ -10,7 +10,7 @@ from assertlib.evidence.combine import Evidence
 from assertlib.evidence.runs import RunInfo
 from assertlib.evidence.summary import summarise
 from assertlib.model import ALWAYS, REACHABLE, SOMETIMES
-from assertlib.recording.records import SlotRecord
+from assertlib.recording.records import Delta, SlotRecord
 
 ACK = "ack follows fsync"
 RUNS = ["run-1", "run-2"]
@@ -308,8 +308,20 @@ def test_counters_that_nothing_names_are_passed_over(world):
     process = world.run().process().hit(ALWAYS, ACK)
     process.shard.slots.append(SlotRecord(ALWAYS, 12345))
     process.shard.true.append(9)
-    process.shard.told[0].true.append(9)
+    process.shard.deltas_written[0].true.append(9)
     assert world.result(ACK).hits == 1
+
+
+def test_two_slots_of_one_assertion_count_each_violation_once(world):
+    world.site(ALWAYS, ACK)
+    process = world.run().process().hit(ALWAYS, ACK, False)
+    slots = process.shard.slots
+    slots.append(slots[0])
+    process.shard.true.append(0)
+    process.shard.false.append(1)
+    process.shard.deltas_written.append(Delta(None, [], [0, 1]))
+    result = world.result(ACK)
+    assert (result.false, sum(each.times for each in result.broken)) == (2, 2)
 
 
 # -- what a summary tells of its runs --------------------------------------------------

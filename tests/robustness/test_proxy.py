@@ -9,7 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 from hypothesis import given, settings
@@ -122,6 +122,36 @@ def test_a_cut_way_holds_up_what_is_sent_until_it_is_whole_again(echo, way):
             assert await asyncio.wait_for(streams[0].readexactly(5), PATIENCE) == b"later"
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("rule", [CUT, BLACKHOLE])
+def test_the_end_of_a_stream_does_not_pass_a_way_that_carries_nothing(echo, rule):
+    async def run():
+        async with network(echo) as (made, port), AsyncExitStack() as stack:
+            streams = await stack.enter_async_context(connected(port))
+            await say(streams)
+            await made.set([("us", "echo")], rule)
+            streams[1].write_eof()
+            assert await is_silent(streams)
+            await made.set([("us", "echo")], WHOLE)
+            with suppress(ConnectionResetError):  # A blackhole breaks the connection at its end.
+                assert await asyncio.wait_for(streams[0].read(), PATIENCE) == b""
+
+    asyncio.run(run())
+
+
+def test_a_network_that_cannot_listen_on_all_its_ports_leaves_none_open(echo):
+    async def run():
+        first, second = free_ports(2)
+        with socket.create_server(("127.0.0.1", second)):
+            routes = [Route("a", first, echo[0]), Route("b", second, echo[0])]
+            with pytest.raises(OSError):
+                async with Network(routes, dict, random.Random(1)):
+                    pass
+
+    before = sockets()
+    asyncio.run(run())
+    assert sockets() == before
 
 
 def test_a_way_that_is_cut_for_others_is_whole_for_us(echo):
