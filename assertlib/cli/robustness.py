@@ -35,6 +35,7 @@ from ..robustness.campaign import Campaign, Plan, Progress
 from ..robustness.faults import FAULTS, Failpoint, FaultKind, faults_named
 from ..robustness.journal import FILE
 from ..robustness.judge import judge
+from ..robustness.reach import out_of_reach
 from ..robustness.testbed import Capability, unavailable
 from ..robustness.traffic import PROFILES
 from .common import OK, TargetOption, command, seconds_of
@@ -334,7 +335,8 @@ def _conclude(checked: Checked, run_dir: Path, directory: Path, history: History
     lifecycle.configure(run_dir=run_dir, mode="record", sinks=[])
     judge(history, validation, f"campaign {history.header.about.get('seed', '')}".strip())
     # A campaign that was killed has no end note, and its gaps prove nothing.
-    finish_run(run_dir, full=bool(history.noted("end")))
+    reach = out_of_reach(history.header)
+    finish_run(run_dir, full=bool(history.noted("end")), out_of_reach=reach)
     summary = summarise(read_evidence([run_dir]), checked.catalog, checked.name, checked.scan.sites)
     status = _ending(history, validation, summary)
     sys.stdout.write(describe(validation, status) + "\n")

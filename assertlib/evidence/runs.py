@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +48,7 @@ class RunInfo:
         commit: The revision that it was recorded from, in the format of `revision`.
         started: Start in nanoseconds since 1970, never before a run that existed already.
         scan: The assertions of its target at the start; None if the target was not scanned.
+        out_of_reach: What assertions need that the run could not offer, by message.
         replays: Replay tokens of outcomes of assertions, or of errors, by message.
         caveats: Sentences that name the parts of the description that were ignored, and why.
     """
@@ -61,6 +62,7 @@ class RunInfo:
     started: int = 0
     features: dict[str, bool] = field(default_factory=dict)
     scan: tuple[Site, ...] | None = None
+    out_of_reach: dict[str, str] = field(default_factory=dict)
     replays: dict[str, str] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
 
@@ -159,13 +161,17 @@ def runs_in_order(config: Config) -> list[Path]:
     return sorted(_run_directories(config), key=lambda path: (started_at(path), path.name))
 
 
-def finish_run(path: Path, *, full: bool) -> list[IngestStats]:
+def finish_run(
+    path: Path, *, full: bool, out_of_reach: Mapping[str, str] | None = None
+) -> list[IngestStats]:
     """
     Record whether the run was full, and ingest the output of its Antithesis SDKs.
 
     Args:
         path: The run directory.
         full: Whether the run was meant to cover everything, and did end as planned.
+        out_of_reach: What assertions need that the run could not offer, by message: that they
+            were not reached is no gap.
 
     Returns:
         The result for each file of output.
@@ -175,7 +181,8 @@ def finish_run(path: Path, *, full: bool) -> list[IngestStats]:
     """
     body = read_run_file(str(path))
     if body is not None:
-        _write(path, {**body, "full": full})
+        limits = {"out_of_reach": dict(out_of_reach)} if out_of_reach else {}
+        _write(path, {**body, "full": full, **limits})
     return take_outputs(path)
 
 
@@ -229,6 +236,7 @@ def read_info(path: Path) -> RunInfo:
         started=known.get("started", 0),
         features=known.get("features", {}),
         scan=_scan(body),
+        out_of_reach=known.get("out_of_reach", {}),
         replays={message: token for message, token in replays.items() if message not in bad},
         caveats=tuple(caveats),
     )
@@ -263,6 +271,10 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "target": ("a string or null", _is_optional_text),
     "full": ("true or false", lambda value: isinstance(value, bool)),
     "scan": ("a list or null", lambda value: isinstance(value, list | None)),
+    "out_of_reach": (
+        "an object with string values",
+        lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
+    ),
 }
 """The optional fields of ``run.json``: a description of the valid values, and their check."""
 

@@ -322,7 +322,7 @@ class _Judging:
         out_of_model = sum(broken.times for broken in outside)
         # By subtraction from the exact count, so that violations without a record count as well.
         violations = tally.false - out_of_model
-        dormant = self._dormant_features(entry)
+        dormant = self._dormant_features(entry) or self._out_of_reach(tally)
         facts = Facts(
             kind=kind,
             true=tally.true,
@@ -416,6 +416,13 @@ class _Judging:
         if entry is None:
             return ()
         return tuple(name for name in entry.invariant.requires if self._is_off(name))
+
+    def _out_of_reach(self, tally: Tally) -> tuple[str, ...]:
+        """What the assertion of *tally* needs, if no run offered it and it was not satisfied."""
+        if tally.true or (tally.false and tally.kind is not SOMETIMES):
+            return ()
+        needs = [info.out_of_reach.get(tally.message) for info in self._evidence.runs.values()]
+        return tuple(sorted({need for need in needs if need})) if all(needs) else ()
 
     def _is_off(self, feature: str) -> bool:
         # A feature without a declaration counts as on.  Checked first, since it is cheap and decides

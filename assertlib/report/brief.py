@@ -40,6 +40,7 @@ MOST_VIOLATIONS = 3
 _FACT_LINES, _VIOLATION_LINES = 4, 28
 """Lines that a fact about a violation may take, and all violations after the first one."""
 _MOST_FINDINGS = 3
+_MOST_NEEDS = 3
 _GAP_LINES = 2
 """Lines that one gap may take; the rest of its text is left to the full report."""
 
@@ -163,14 +164,13 @@ def _gaps(summary: Summary) -> list[Gap]:
 
 
 def _is_unproved(result: InvariantResult) -> bool:
-    unproved = (Level.UNASSERTED, Level.ASSERTED, Level.EVALUATED)
+    # Invariants that no assertion cites are counted: running more would not close these gaps.
+    unproved = (Level.ASSERTED, Level.EVALUATED)
     has_shown = any(each.verdict is Verdict.OUT_OF_MODEL for each in result.assertions)
     return result.standing.level in unproved and not is_dormant(result) and not has_shown
 
 
 def _missing(result: InvariantResult) -> str:
-    if result.standing.level is Level.UNASSERTED:
-        return "unasserted"
     undecided = sorted(
         {each.verdict.value for each in result.assertions if each.verdict is not Verdict.SATISFIED}
     )
@@ -257,7 +257,7 @@ def _rest(summary: Summary, width: int) -> Iterator[str]:
     dormant = len(summary.with_verdict(Verdict.DORMANT))
     counts = [
         f"{inconclusive} inconclusive" if inconclusive else "",
-        f"{dormant} dormant (needs {', '.join(needs)})" if dormant else "",
+        f"{dormant} dormant (needs {_few(needs)})" if dormant else "",
         f"{unasserted} unasserted" if unasserted else "",
         counted(len(summary.drafts), "draft") if summary.drafts else "",
     ]
@@ -271,6 +271,11 @@ def _rest(summary: Summary, width: int) -> Iterator[str]:
         yield from _wrapped(problem, "FINDING   ", width, 2)
     if len(problems) > _MOST_FINDINGS:
         yield f"{_INDENT}and {len(problems) - _MOST_FINDINGS} more; -v shows all"
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NEEDS
+    return ", ".join(names[:_MOST_NEEDS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _next(summary: Summary, width: int) -> Iterator[str]:

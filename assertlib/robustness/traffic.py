@@ -118,6 +118,12 @@ class Session:
 
 
 Maker = Callable[[Session], Request]
+
+STALE, PAST = "serializable reads", "reads of the past"
+MULTI_KEY, CONDITIONS = "transactions on several keys", "conditions on revisions"
+LEASES, UNKNOWN_LEASES = "leases that end", "puts on unknown leases"
+WATCHES, PROGRESS, COMPACTION = "watches", "progress notifications", "compaction"
+"""The features of `Profile.features`."""
 Follow = Callable[[Session, Request, Response], None]
 
 
@@ -155,6 +161,15 @@ class Profile:
     watch_prefix: str = FREE
     setup: Sequence[Request] = ()
     follow: Follow = lambda *_: None
+
+    @property
+    def features(self) -> frozenset[str]:
+        """The features of a store that the traffic uses, out of those that not every profile does."""
+        found = {feature for _, maker in self.makers for feature in _FEATURES.get(maker, ())}
+        # The requests of `follow` open watches of their own.
+        if self.watchers or self.follow is _watch_from_deletion:
+            found.add(WATCHES)
+        return frozenset(found | ({PROGRESS} if self.progress else set()))
 
     def next(self, session: Session) -> Request | Watch:
         """Return the next request of the client: a planned one, or a random one."""
@@ -370,6 +385,19 @@ def _register_swap(session: Session) -> Request:
     key = session.key()
     return Swap(key, session.values.get(key), session.shared.value())
 
+
+_FEATURES: dict[Maker, tuple[str, ...]] = {
+    _stale_get: (STALE,),
+    _kube_list: (STALE,),
+    _read_past: (PAST,),
+    _several: (MULTI_KEY,),
+    _short_lease: (LEASES, MULTI_KEY),
+    _put_on_no_lease: (UNKNOWN_LEASES,),
+    _compare_and_set: (CONDITIONS,),
+    _kube_write: (CONDITIONS,),
+    _compact: (COMPACTION,),
+    _put_and_delete: (COMPACTION,),
+}
 
 PROFILES = {
     profile.name: profile

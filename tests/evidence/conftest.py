@@ -119,7 +119,7 @@ class ShardMaker:
 class Run:
     """One run: what is known of it, and its shards."""
 
-    def __init__(self, id, *, full=True, scan=(), features=None, commit=None):
+    def __init__(self, id, *, full=True, scan=(), features=None, commit=None, out_of_reach=None):
         self.info = RunInfo(
             id=id,
             path=Path(id),
@@ -129,6 +129,7 @@ class Run:
             command=(),
             features=features or {},
             scan=None if scan is None else tuple(scan),
+            out_of_reach=out_of_reach or {},
         )
         self.shards = []
 

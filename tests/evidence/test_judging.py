@@ -559,3 +559,33 @@ def test_the_most_propositions_at_once_are_told_with_those_that_lacked(world):
     data = {"full": True, "slow": True, "compacted": False}
     process.guidance(ACK, guidance_type="boolean", maximize=True, guidance_data=data)
     assert world.result(ACK).nearest == "2 of 3 at once, without compacted"
+
+
+def test_what_a_run_could_not_offer_is_no_gap(world):
+    world.site(SOMETIMES, "the leader changes")
+    world.site(SOMETIMES, "a condition fails")
+    world.run(full=True, out_of_reach={"the leader changes": "a fault"}).process()
+    assert world.verdict("the leader changes") == "dormant"
+    assert world.result("the leader changes").dormant_features == ("a fault",)
+    assert world.verdict("a condition fails") == "unreached"
+
+
+def test_what_was_reached_all_the_same_is_satisfied(world):
+    world.site(SOMETIMES, "the leader changes")
+    process = world.run(full=True, out_of_reach={"the leader changes": "a fault"}).process()
+    process.hit(SOMETIMES, "the leader changes")
+    assert world.verdict("the leader changes") == "satisfied"
+
+
+def test_what_another_run_could_offer_is_a_gap(world):
+    world.site(SOMETIMES, "the leader changes")
+    world.run("run-1", full=True, out_of_reach={"the leader changes": "a fault"}).process()
+    world.run("run-2", full=True).process()
+    assert world.verdict("the leader changes") == "unreached"
+
+
+def test_what_is_out_of_reach_and_violated_is_violated(world):
+    world.site(ALWAYS, "reads are right")
+    process = world.run(full=True, out_of_reach={"reads are right": "reads of the past"}).process()
+    process.hit(ALWAYS, "reads are right", False)
+    assert world.verdict("reads are right") == "violated"

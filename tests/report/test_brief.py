@@ -115,9 +115,15 @@ def test_a_bound_from_a_few_trials_is_left_out():
     assert "at most 7.6 % of trials" in many
 
 
-def test_an_invariant_without_an_assertion_is_a_gap():
+def test_an_invariant_without_an_assertion_is_counted():
     summary = samples.summary(invariants=[samples.invariant("kv.x", Level.UNASSERTED)])
-    assert re.search(r"kv\.x +unasserted", brief.render(summary))
+    assert "\n1 unasserted\n" in brief.render(summary)
+
+
+def test_of_many_features_that_were_off_a_few_are_named():
+    features = tuple("abcde")
+    dormant = samples.assertion("m", Verdict.DORMANT, dormant_features=features)
+    assert "1 dormant (needs a, b, c and 2 more)" in brief.render(samples.summary(dormant))
 
 
 def test_faults_are_counted_in_trials():

@@ -1,0 +1,107 @@
+"""
+The assertions that a campaign cannot reach, given its model, its traffic and its faults.
+
+A gap says something about a store only where the campaign could have closed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..history.records import Header
+from ..model import bucket_message
+from .faults import FAULTS
+from .traffic import (
+    COMPACTION,
+    CONDITIONS,
+    LEASES,
+    MULTI_KEY,
+    PAST,
+    PROFILES,
+    PROGRESS,
+    STALE,
+    UNKNOWN_LEASES,
+    WATCHES,
+)
+
+REVISIONS = "a model with revisions"
+
+# What each assertion of `judge` needs of the campaign, beyond faults.  One without an entry is in
+# reach of every campaign.
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "no two acknowledged writes make one revision": (REVISIONS,),
+    "what a client was told is there when members have caught up": (REVISIONS,),
+    "a member's revision does not go back from round to round": (REVISIONS,),
+    "members at one revision hash alike": (REVISIONS,),
+    "a read of the past finds what there was": (PAST,),
+    "a stale read misses a write that had returned": (STALE,),
+    "a condition of a transaction fails": (CONDITIONS,),
+    "of the writes on one revision of a key one wins": (CONDITIONS,),
+    "a transaction without an answer is there wholly or not at all": (MULTI_KEY,),
+    "a lease with keys ends by itself": (LEASES,),
+    "a put on a lease that is not there is refused": (UNKNOWN_LEASES,),
+    "a put that was refused leaves nothing": (UNKNOWN_LEASES,),
+    "history is compacted at a deletion": (COMPACTION,),
+    "a watch is sent only what it asked for": (WATCHES,),
+    "a watch is sent events in order": (WATCHES,),
+    "a watch is sent each event once": (WATCHES,),
+    "a watch is sent a revision at once": (WATCHES,),
+    "no event comes after its bookmark": (WATCHES,),
+    "a watch from a revision begins with the first event there": (WATCHES,),
+    "an event says rightly if it creates its key": (WATCHES,),
+    "a watch is sent every event": (WATCHES,),
+    "an event names the pair it replaced": (WATCHES,),
+    "no event is older than the watch's start": (WATCHES,),
+    "a client watches from a revision to come": (WATCHES,),
+    "a watch catches up with what it missed": (WATCHES,),
+    "a watch is sent events and progress": (PROGRESS,),
+    "a revision brings several events": (WATCHES, MULTI_KEY),
+    "a watch starts where history was compacted": (WATCHES, COMPACTION),
+    "a watch starts before what is compacted": (WATCHES, COMPACTION),
+    "a watch from before the compaction is cancelled and told why": (WATCHES, COMPACTION),
+}
+
+# The faults of which any one suffices to reach a state.
+_FAULTS: dict[str, tuple[str, ...]] = {
+    "a member is killed while requests are under way": ("kill", "kill-all"),
+    "a member starts again where it was killed": ("kill", "kill-all"),
+    "a member with requests under way is paused for longer than an election takes": ("pause",),
+    "a member is cut off while clients talk to it": ("partition", "isolate"),
+    "members serve again after a fault": tuple(FAULTS),
+    "the leader changes": tuple(FAULTS),
+    "a request without an answer was applied": tuple(FAULTS),
+    "a request without an answer was not applied": tuple(FAULTS),
+    **{bucket_message("a fault is injected", name): (name,) for name in FAULTS},
+}
+
+
+def out_of_reach(header: Header) -> dict[str, str]:
+    """
+    Find the assertions that the campaign with *header* cannot reach.
+
+    Args:
+        header: The header of its history.  Traffic that is unknown here excludes nothing.
+
+    Returns:
+        What each of them needs and the campaign lacks, by message.
+    """
+    return dict(_missing(header))
+
+
+def _missing(header: Header) -> Iterator[tuple[str, str]]:
+    chosen = set(str(header.about.get("faults", "")).split(","))
+    for message, faults in _FAULTS.items():
+        if chosen.isdisjoint(faults):
+            yield message, _named(faults)
+    profile = PROFILES.get(str(header.about.get("traffic", "")))
+    if profile is None:
+        return
+    offered = {*profile.features, *((REVISIONS,) if header.model == "etcd" else ())}
+    for message, needs in _NEEDS.items():
+        lacking = [each for each in needs if each not in offered]
+        if lacking:
+            yield message, " and ".join(lacking)
+
+
+def _named(faults: tuple[str, ...]) -> str:
+    return f"fault {faults[0]}" if len(faults) < len(FAULTS) else "a fault"
