@@ -43,6 +43,7 @@ from .sources import not_python, parse_all
 from .tree import shown_from, source_files
 
 _CONDITION_LIMIT = 300
+_MOST_BUCKETS = 10_000
 # A consequent is called only if its antecedent holds, so a plain value is a mistake.
 _NEVER_CALLABLE = (ast.Compare, ast.BoolOp, ast.Constant, ast.UnaryOp, ast.BinOp)
 
@@ -282,9 +283,10 @@ class _ModuleScan:
         if name != "range":
             return None
         try:
-            numbers = [ast.literal_eval(argument) for argument in node.args]
-            return [bucket_of(value) for value in range(*numbers)]
-        except (ValueError, TypeError):
+            found = range(*(ast.literal_eval(argument) for argument in node.args))
+            # A range of any length is written in a few characters.
+            return [bucket_of(value) for value in found] if len(found) <= _MOST_BUCKETS else None
+        except (ValueError, TypeError, OverflowError):
             return None
 
     def _bucket_value(self, node: ast.expr, scope: Scope) -> str | None:
