@@ -5,7 +5,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-from .leaks import nothing_left_open, use_own_directory  # noqa: F401
+from .leaks import nothing_left_open, remove_own_directory, use_own_directory  # noqa: F401
 from .support import Children
 
 # How long an example takes says more about the machine than about the code.
@@ -15,7 +15,7 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
-def pytest_configure(config):
+def pytest_configure():
     """Heed the signals that a shell lets its background jobs ignore: children would inherit that."""
     for each, default in (
         (signal.SIGINT, signal.default_int_handler),
@@ -23,7 +23,13 @@ def pytest_configure(config):
     ):
         if signal.getsignal(each) is signal.SIG_IGN:
             signal.signal(each, default)
-    use_own_directory(config)
+    # A single process keeps pytest's directories in the usual place.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        use_own_directory()
+
+
+def pytest_unconfigure():
+    remove_own_directory()
 
 
 @pytest.fixture

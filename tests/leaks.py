@@ -6,6 +6,7 @@ A leak is otherwise blamed on whichever test the garbage collector happens to ru
 
 import gc
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -16,8 +17,11 @@ import pytest
 GRACE = 5
 """Seconds for what is ending: a thread that was asked to stop, a child that was killed."""
 
-OWN_PLACE = "-tmp"
-"""Ends the path of a worker's own temporary directory; short, since sockets have paths."""
+SHARED = ("pytest-of-", "assertlib-pg-", "assertlib-campaigns-")
+"""Of pytests that tests run, of the database of a session, and of all campaigns of a user."""
+
+OWN_DIRECTORY = ""
+"""The temporary directory of this process alone."""
 
 
 def sockets():
@@ -51,7 +55,8 @@ def threads():
 def directories():
     """What stands in the temporary directory of this worker; shared with others, nothing."""
     place = tempfile.gettempdir()
-    return set(os.listdir(place)) if place.endswith(OWN_PLACE) else set()
+    names = os.listdir(place) if place == OWN_DIRECTORY else ()
+    return {name for name in names if not name.startswith(SHARED)}
 
 
 KINDS = {"socket": sockets, "thread": threads, "child process": children, "directory": directories}
@@ -69,12 +74,19 @@ def leaks(before):
     }
 
 
-def use_own_directory(config):
-    """Give a worker of several a temporary directory of its own, so that leaks are its own."""
-    if "PYTEST_XDIST_WORKER" in os.environ and config.option.basetemp:
-        place = config.option.basetemp + OWN_PLACE
-        os.makedirs(place, exist_ok=True)
-        os.environ["TMPDIR"] = tempfile.tempdir = place
+def use_own_directory():
+    """Give this process a temporary directory of its own, so that what lies there is its own."""
+    global OWN_DIRECTORY
+    OWN_DIRECTORY = tempfile.mkdtemp(prefix="at-", dir="/tmp")
+    # Tests start programs as other users.
+    os.chmod(OWN_DIRECTORY, 0o755)
+    os.environ["TMPDIR"] = tempfile.tempdir = OWN_DIRECTORY
+
+
+def remove_own_directory():
+    """Remove it with what shared fixtures left."""
+    if OWN_DIRECTORY:
+        shutil.rmtree(OWN_DIRECTORY, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -86,5 +98,8 @@ def nothing_left_open():
     while (left := leaks(before)) and time.monotonic() < deadline:
         time.sleep(0.01)
     if left:
-        gc.collect()  # So that a warning is raised here rather than in a later test.
+        # What is closed only now, of Python's, warns here rather than in a later test.
+        gc.collect()
+        left = leaks(before)
+    if left:
         pytest.fail(f"left behind: {left}")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "assertlib"
-TELLING = re.compile(r"\b(?:tell|tells|told|telling)\b", re.IGNORECASE)
+TELLING = re.compile(r"(?<!\.)\b(?:tell|tells|told|telling)\b", re.IGNORECASE)
 FEW = 2
 """How many parameters a signature on one line may have without an ``Args`` section."""
 LONG_MODULE = 500
@@ -119,7 +119,8 @@ def _functions(path, body, prefix):
 
 def _is_public(node):
     wrapped = {getattr(each, "id", getattr(each, "attr", "")) for each in node.decorator_list}
-    return not node.name.startswith("_") and not wrapped & {"overload", "setter"}
+    # The docstring of a command is what its --help shows, which lists the options itself.
+    return not node.name.startswith("_") and not wrapped & {"overload", "setter", "command"}
 
 
 def _parameters(node):

@@ -6,6 +6,7 @@ The report on one screen: violations, the gaps that matter most, and what to typ
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,7 +38,7 @@ LINES, LINES_WITH_VIOLATION = 24, 50
 MOST_GAPS = 8
 MOST_VIOLATIONS = 3
 """Violations that are shown with their values; the others are counted."""
-_FACT_LINES, _VIOLATION_LINES = 4, 28
+_FACT_LINES, _VIOLATION_LINES = 3, 30
 """Lines that a fact about a violation may take, and all violations after the first one."""
 _MOST_FINDINGS = 3
 _MOST_NEEDS = 3
@@ -134,6 +135,7 @@ def _violation(item: Item, known: Invariant | None, width: int, *, is_first: boo
     if known is not None and is_first:
         facts.append(f"why it matters: {known.why}")
         facts += [f"what to look at: {known.debug}"] if known.debug else []
+        facts += [f"incident: {each.ref} ({each.status}): {each.title}" for each in known.incident]
     for fact in facts:
         # The parts of a fact stand three spaces apart: a command to copy must not be wrapped.
         parts = fact.replace("\n", " ").split("   ")
@@ -281,13 +283,16 @@ def _few(names: Sequence[str]) -> str:
 def _next(summary: Summary, width: int) -> Iterator[str]:
     violated = summary.with_verdict(Verdict.VIOLATED, Verdict.OUT_OF_MODEL)
     commands = [f"assertlib sim replay {each.replay}" for each in violated if each.replay][:1]
-    commands += [
-        f"assertlib report --invariant {invariant_and_clause(each.invariant)[0]}"
-        for each in violated
-        if each.invariant
-    ][:1]
+    commands += [f"assertlib report {_limit(each)}" for each in violated][:1]
     yield ""
     yield from _packed(commands or ["assertlib report -v"], " · ", width, "next: ")
+
+
+def _limit(result: AssertionResult) -> str:
+    """The option that limits the report to *result*."""
+    if result.invariant:
+        return f"--invariant {shlex.quote(invariant_and_clause(result.invariant)[0])}"
+    return f"--assertion {shlex.quote(result.message)}"
 
 
 # -- lines -----------------------------------------------------------------------

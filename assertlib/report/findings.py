@@ -108,6 +108,15 @@ def write_known(path: Path, checks: Checks, before: set[str] | None) -> set[str]
     """
     Write all findings to the baseline at *path*, or those of *before* that remain.
 
+    Args:
+        path: The baseline file, which is replaced.
+        checks: The findings.
+        before: The fingerprints of the present baseline, which may only lose some; None to create
+            a baseline.
+
+    Returns:
+        The fingerprints that were written.
+
     Raises:
         ConfigError: A file cannot be read, so its findings would count as fixed.
         OSError: The baseline cannot be written.
@@ -132,7 +141,15 @@ def write_known(path: Path, checks: Checks, before: set[str] | None) -> set[str]
 def checks_of(
     targets: Iterable[Checked], *, strict: bool, below: str = "", place: str = ""
 ) -> Checks:
-    """Collect the findings of *targets*, without duplicates."""
+    """
+    Collect the findings of *targets*, without duplicates.
+
+    Args:
+        targets: The targets, checked.
+        strict: Whether warnings are errors.
+        below: Path of the project in its repository; empty if it is the root.
+        place: Path from the working directory to the project; empty inside it.
+    """
     checked = list(targets)
     findings = sorted({finding for each in checked for finding in each.findings})
     return Checks(checked, findings, strict, below=below, place=place)

@@ -28,6 +28,13 @@ def answer(
     """
     Report the hits of the selected assertions, or of the selected trials, or both.
 
+    Args:
+        evidence: The evidence of the runs.
+        summary: The same evidence, judged.
+        assertion: Message of the only assertion to report; None for all.
+        invariant: Id of the only invariant to report; None for all.
+        test: Text in the names of the trials to report; None to report by assertion.
+
     Raises:
         UsageError: The assertion, invariant or trial does not exist.
     """

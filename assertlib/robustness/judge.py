@@ -128,9 +128,7 @@ def _details(wrong: Complaint | None) -> dict[str, object]:
 def _operations(validation: Validation) -> None:
     # One evaluation for the whole history: operations are not linearizable one by one.
     for wrong in _each(replace(validation.named(LINEARIZABLE), judged=1)):
-        LINEARIZABLE_KV.always(
-            wrong is None, "one order explains what all clients were told", _details(wrong)
-        )
+        LINEARIZABLE_KV.always(wrong is None, "one order explains all responses", _details(wrong))
     LINEARIZABLE_KV.sometimes(
         validation.named(LOAD).status is Status.SUCCESS,
         "clients keep the store as busy as the traffic is meant to",
@@ -280,7 +278,7 @@ def _members(history: History) -> None:
         DURABLE.always_greater_than_or_equal_to(
             each.revision,
             newest,
-            "what a client was told is there when members have caught up",
+            "an acknowledged write is there when members have caught up",
             {"member": each.member},
         )
         REVISION.always_greater_than_or_equal_to(
@@ -397,6 +395,7 @@ def _stream(stream: Stream, compacted: int, newest: int) -> None:
     if 0 < start < compacted and any(not each.created for each in deliveries):
         cancelled = any(each.cancelled and each.compacted > start for each in deliveries)
         CANCELS.always(
-            cancelled and not events, "a watch from before the compaction is cancelled and told why"
+            cancelled and not events,
+            "a watch from before the compaction is cancelled with the reason",
         )
     CANCELS.sometimes(0 < start < compacted, "a watch starts before what is compacted")

@@ -30,7 +30,7 @@ REVISIONS = "a model with revisions"
 # reach of every campaign.
 _NEEDS: dict[str, tuple[str, ...]] = {
     "no two acknowledged writes make one revision": (REVISIONS,),
-    "what a client was told is there when members have caught up": (REVISIONS,),
+    "an acknowledged write is there when members have caught up": (REVISIONS,),
     "a member's revision does not go back from round to round": (REVISIONS,),
     "members at one revision hash alike": (REVISIONS,),
     "a read of the past finds what there was": (PAST,),
@@ -58,7 +58,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "a revision brings several events": (WATCHES, MULTI_KEY),
     "a watch starts where history was compacted": (WATCHES, COMPACTION),
     "a watch starts before what is compacted": (WATCHES, COMPACTION),
-    "a watch from before the compaction is cancelled and told why": (WATCHES, COMPACTION),
+    "a watch from before the compaction is cancelled with the reason": (WATCHES, COMPACTION),
 }
 
 # The faults of which any one suffices to reach a state.

@@ -68,7 +68,7 @@ def test_counts_are_shown_as_at_least(project):
     shown = project.cli("report").stdout
     assert "false ≥ 1 of ≥ 2" in shown
     assert "1 in Go" in shown
-    assert 'revision": -1' in shown
+    assert "revision=-1" in shown
 
 
 def test_the_catalog_says_what_a_foreign_assertion_protects(project):
@@ -380,7 +380,7 @@ def test_a_torn_last_line_is_what_a_killed_process_leaves(project):
     project.write("out.jsonl", foreign.process() + '{"antithesis_assert": {"cond')
     done = project.cli("ingest", "out.jsonl")
     assert done.returncode == 0
-    assert "cut off" in done.stdout
+    assert "truncated" in done.stdout
 
 
 def test_a_line_without_an_end_that_is_whole_counts(project):

@@ -127,7 +127,8 @@ def test_a_clean_history_violates_nothing_and_says_what_was_not_exercised(tmp_pa
     assert done.returncode == 0, done.stderr
     assert "SUCCESS" in done.stdout
     assert "VIOLATED" not in done.stdout
-    assert 'MISSED   "a fault is injected [bucket=kill]"  never reached' in done.stdout
+    assert "\nGAPS" in done.stdout
+    assert "dormant (needs a fault" in done.stdout
     assert (tmp_path / "report.md").exists()
     assert (tmp_path / "timeline.html").exists()
 
@@ -136,8 +137,11 @@ def test_members_that_differ_violate_replica_equality_with_the_incident_named(tm
     hashes = [line(Hashed(800, 1, f"m{n}", 2, -1, 100 + n)) for n in (1, 2)]
     done = robustness(tmp_path, "validate", campaign(tmp_path, *hashes, END))
     assert done.returncode == 1
-    assert 'VIOLATED   kv.replica-equal  "members hold the same' in done.stdout
-    assert 'VIOLATED   kv.apply-deterministic  "members at one revision' in done.stdout
+    for invariant, message in (
+        ("kv.replica-equal", "members hold the same"),
+        ("kv.apply-deterministic", "members at one revision"),
+    ):
+        assert re.search(rf'^VIOLATED  {invariant}\n +"{message}', done.stdout, re.MULTILINE)
     assert "incident: etcd-io/etcd#13766 (confirmed)" in done.stdout
 
 
@@ -145,15 +149,15 @@ def test_a_member_that_fell_behind_violates_durability(tmp_path):
     behind = line(Hashed(800, 1, "m1", 1, -1, 5))
     done = robustness(tmp_path, "validate", campaign(tmp_path, behind, END))
     assert done.returncode == 1
-    assert "VIOLATED   kv.durable-ack" in done.stdout
+    assert "VIOLATED  kv.durable-ack" in done.stdout
 
 
 def test_a_fault_that_breaks_what_is_assumed_puts_it_out_of_model(tmp_path):
     behind = line(Hashed(800, 1, "m1", 1, -1, 5))
     cut = fault("power-cut", effect=1, breaks=("fsync-honest",))
     done = robustness(tmp_path, "validate", campaign(tmp_path, *cut, behind, END))
-    assert "VIOLATED   kv.durable-ack" not in done.stdout
-    assert "OUT OF MODEL 1" in done.stdout
+    assert "VIOLATED  kv.durable-ack" not in done.stdout
+    assert "OUT OF MODEL kv.durable-ack" in done.stdout
 
 
 def test_a_fault_without_effect_excuses_nothing(tmp_path):
@@ -161,7 +165,7 @@ def test_a_fault_without_effect_excuses_nothing(tmp_path):
     cut = fault("power-cut", effect=0, breaks=("fsync-honest",))
     done = robustness(tmp_path, "validate", campaign(tmp_path, *cut, behind, END))
     assert done.returncode == 1
-    assert "VIOLATED   kv.durable-ack" in done.stdout
+    assert "VIOLATED  kv.durable-ack" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -189,7 +193,8 @@ def test_a_kind_of_fault_that_never_had_an_effect_leaves_the_campaign_unjudged(
     assert message in done.stdout
     assert "UNKNOWN" in done.stdout
     for name, effect in injected:
-        counted = f'reached  "a fault is injected [bucket={name}]"' in done.stdout
+        row = rf'\| reached \| "a fault is injected \\\[bucket={name}\\\]"'
+        counted = re.search(row, (tmp_path / "report.md").read_text()) is not None
         assert counted == any(effect for other, effect in injected if other == name)
 
 
@@ -222,7 +227,7 @@ def test_no_campaign_ends_as_a_success_over_a_violation(tmp_path):
     behind = line(Hashed(800, 1, "m1", 1, -1, 5))
     done = robustness(tmp_path, "validate", campaign(tmp_path, behind, END))
     assert done.returncode == 1
-    assert "VIOLATED   kv.durable-ack" in done.stdout
+    assert "VIOLATED  kv.durable-ack" in done.stdout
     assert "FAILURE" in done.stdout
     assert "SUCCESS" not in done.stdout
 
@@ -240,8 +245,8 @@ def test_nothing_is_held_against_a_store_whose_harness_failed(tmp_path):
 def test_a_campaign_that_was_killed_proves_no_absence(tmp_path):
     done = robustness(tmp_path, "validate", campaign(tmp_path))
     assert done.returncode == 0
-    assert "UNREACHED 0" in done.stdout
-    assert "MISSED" not in done.stdout
+    assert "unreached" not in done.stdout
+    assert "inconclusive" in done.stdout
 
 
 def test_a_broken_test_is_never_a_pass(tmp_path):

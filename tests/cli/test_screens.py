@@ -181,7 +181,8 @@ def project(recorded, tmp_path):
 
 
 SHOWN = {
-    "report": ("target", "broken", "state", "trouble", "trial", "population", "condition",
+    "report": ("target", "broken", "condition", "variable", "value", "file", "trouble"),
+    "report -v": ("target", "broken", "state", "trouble", "trial", "population", "condition",
                "variable", "value", "key", "detail", "reason", "file", "title", "statement",
                "why", "debug", "owner", "incident", "disaster", "function"),
     "report -f markdown": ("target", "broken", "state", "trouble", "trial", "title"),

@@ -102,7 +102,7 @@ def test_a_dirty_run_says_so_and_is_no_baseline_unless_asked_for(project):
     git(project.root, "commit", "-qm", "the baseline")
     project.write("new.py", "x = 1\n")
     project.record("store.put(1)", "--full")
-    assert "+dirty  run" in project.cli("report").stdout
+    assert "+dirty   run" in project.cli("report").stdout
     done = project.cli("gate", "--update")
     assert done.returncode == 2
     assert "+dirty, which cannot be checked out elsewhere" in done.stderr

@@ -85,7 +85,7 @@ def test_the_small_shard_has_every_kind_of_record(original):
     text = original.with_suffix(".jsonl").read_text()
     keys = {next(iter(json.loads(line))) for line in text.splitlines()}
     assert {key.removeprefix("assertlib_") for key in keys if key.startswith("assertlib_")} == {
-        *("shard", "slot", "hit", "violation", "trial", "delta", "faults", "features", "trouble"),
+        *("shard", "slot", "hit", "violation", "trial", "delta", "faults", "features", "error"),
         *("proof", "exit"),
     }
     assert {"antithesis_assert", "antithesis_guidance", "antithesis_setup", "event"} <= keys
@@ -136,7 +136,7 @@ def test_lines_cut_at_any_byte_lose_no_earlier_line(original, copy, with_counts)
         torn = bool(lines) and not lines[-1].endswith(b"\n")
         assert shard.torn is torn, cut
         told = [next(iter(json.loads(line))) for line in lines[: len(lines) - torn]]
-        for name, key in zip(LISTS, ("hit", "faults", "trouble", "proof"), strict=True):
+        for name, key in zip(LISTS, ("hit", "faults", "error", "proof"), strict=True):
             found = plain(getattr(shard, name))
             assert found == plain(getattr(whole, name))[: len(found)], cut
             written = told.count(f"assertlib_{key}")
