@@ -129,17 +129,25 @@ def _violations(summary: Summary, violated: Sequence[Item], width: int) -> list[
 def _violation(item: Item, known: Invariant | None, width: int, *, is_first: bool) -> Iterator[str]:
     yield ""
     yield f"{item.label:<9} {item.subject}"
-    facts = [item.text, *item.more]
-    if known is not None:
-        facts.append(f"must hold: {known.statement}")
-    if known is not None and is_first:
-        facts.append(f"why it matters: {known.why}")
-        facts += [f"what to look at: {known.debug}"] if known.debug else []
-        facts += [f"incident: {each.ref} ({each.status}): {each.title}" for each in known.incident]
-    for fact in facts:
-        # The parts of a fact stand three spaces apart: a command to copy must not be wrapped.
-        parts = fact.replace("\n", " ").split("   ")
-        yield from islice(_packed(parts, "   ", width, _INDENT), _FACT_LINES)
+    for fact in (item.text, *item.more):
+        # Its parts stand three spaces apart.  Each is cut by itself, so that a long value does not
+        # hide the place or the command that replays.
+        rows = _packed(fact.split("   "), "   ", width, _INDENT, _FACT_LINES)
+        yield from islice(rows, 2 * _FACT_LINES)
+    for text in () if known is None else _knowledge(known, is_first=is_first):
+        yield from _wrapped(" ".join(text.split()), _INDENT, width, _FACT_LINES)
+
+
+def _knowledge(known: Invariant, *, is_first: bool) -> Iterator[str]:
+    """What the catalog holds; of the first violation, more than the statement."""
+    yield f"must hold: {known.statement}"
+    if not is_first:
+        return
+    yield f"why it matters: {known.why}"
+    if known.debug:
+        yield f"what to look at: {known.debug}"
+    if known.incident:
+        yield f"incidents: {', '.join(each.ref for each in known.incident)}"
 
 
 # -- gaps ------------------------------------------------------------------------
@@ -298,17 +306,28 @@ def _limit(result: AssertionResult) -> str:
 # -- lines -----------------------------------------------------------------------
 
 
-def _packed(parts: Iterable[str], gap: str, width: int, indent: str = "") -> Iterator[str]:
-    """Join *parts* by *gap*, as many on a line as fit; a part longer than a line is wrapped."""
+def _packed(
+    parts: Iterable[str], gap: str, width: int, indent: str = "", most: int | None = None
+) -> Iterator[str]:
+    """
+    Join parts, as many on a line as fit; a part longer than a line is wrapped.
+
+    Args:
+        parts: Texts of one line.
+        gap: What separates parts on a line.
+        width: Columns.
+        indent: What precedes the first line; the others are indented as far.
+        most: Lines that are kept of a part that is wrapped.
+    """
     space = " " * len(indent)
     line = ""
     for part in filter(None, parts):
         joined = f"{line}{gap}{part}" if line else part
         if line and len(indent) + len(joined) > width:
-            yield from _wrapped(line, indent, width)
+            yield from _wrapped(line, indent, width, most)
             indent, joined = space, part
         line = joined
-    yield from _wrapped(line, indent, width)
+    yield from _wrapped(line, indent, width, most)
 
 
 def _wrapped(text: str, indent: str, width: int, most: int | None = None) -> list[str]:
