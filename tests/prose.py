@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import io
 import re
+import subprocess
+import sys
 import tokenize
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +132,23 @@ def _parameters(node):
     return [each.arg for each in every if each.arg not in ("self", "cls", "_")]
 
 
+def complex_functions(limit=10):
+    """Names of the functions whose cyclomatic complexity is above *limit*."""
+    command = [
+        *(Path(sys.executable).with_name("ruff"), "check", "--isolated", "--select", "C901"),
+        *("--config", f"lint.mccabe.max-complexity={limit}", "--output-format", "concise", PACKAGE),
+    ]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    return re.findall(r"C901 `(\w+)`", done.stdout)
+
+
+def all_functions():
+    """The number of functions in the package, private ones included."""
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in python_files())
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return sum(isinstance(node, kinds) for tree in trees for node in ast.walk(tree))
+
+
 def long_modules():
     """Modules of more than 500 lines, and whether their head gives a reason."""
     found = {}
@@ -152,6 +171,8 @@ def main():
     print(f"public functions with parameters: {len(with_parameters)}, without Args: {len(lacking)}")
     raising = [each for each in functions if each.lacks_raises]
     print(f"public functions that raise without Raises: {len(raising)}")
+    complicated = complex_functions()
+    print(f"functions above complexity 10: {len(complicated)} of {all_functions()}")
     for name, (lines, has_reason) in long_modules().items():
         print(f"{name}: {lines} lines, {'with' if has_reason else 'WITHOUT'} a reason at its head")
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import mmap
 import os
-from contextlib import suppress
 
 from .fast_path import Pair, guard
 from .settings import file_mode
@@ -173,8 +172,10 @@ class Counters:
     def _leave_mark(self) -> None:
         """Leave the mark of counts in memory only: a hole, which needs no space on a full disk."""
         if self._fd is not None and identity_of(self._fd) == self._identity:
-            with suppress(OSError):
+            try:
                 system.ftruncate(self._fd, len(IN_MEMORY))
+            except OSError:
+                pass
 
     def _map(self, size: int) -> mmap.mmap | None:
         if self._fd is None or identity_of(self._fd) != self._identity or self.is_cut():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
 
 from .settings import file_mode
 from .system import system
@@ -65,9 +64,11 @@ class ShardWriter:
         # The file gets its name only once the lock is held, so that a reader who finds it can infer
         # from the lock whether its process is alive.
         hidden = f"{path}.new"
-        with suppress(FileNotFoundError):
+        try:
             # Left by an attempt that was interrupted.
             system.unlink(hidden)
+        except FileNotFoundError:
+            pass
         system.create_into(descriptors, hidden, os.O_WRONLY, file_mode(), process)
         self._fd = descriptors[-1]
         try:
@@ -80,8 +81,10 @@ class ShardWriter:
             if system.getpid() == process:
                 system.close(self._fd)
                 descriptors.remove(self._fd)
-                with suppress(OSError):
+                try:
                     system.unlink(hidden)
+                except OSError:
+                    pass
             raise
 
     def _rename(self, hidden: str, path: str) -> None:
