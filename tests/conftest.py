@@ -5,6 +5,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from . import zygote
 from .leaks import nothing_left_open, remove_own_directory, use_own_directory  # noqa: F401
 from .support import Children
 
@@ -30,6 +31,12 @@ def pytest_configure():
 
 def pytest_unconfigure():
     remove_own_directory()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _command_line():
+    """Started before any test, which is then not blamed for the process that it is."""
+    zygote.start()
 
 
 @pytest.fixture

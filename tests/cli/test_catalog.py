@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from .. import zygote
+from ..support import clean_environment
+
 ASSERTLIB = Path(sys.executable).parent / "assertlib"
 ROOT = Path(__file__).parents[2]
 
@@ -24,9 +27,10 @@ expects = ["always"]
 
 
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
+    done = zygote.run(
         [ASSERTLIB, "catalog", *arguments],
         cwd=directory,
+        env=clean_environment(),
         capture_output=True,
         text=True,
         timeout=60,

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from .. import zygote
+from ..support import clean_environment
+
 ASSERTLIB = Path(sys.executable).parent / "assertlib"
 
 CATALOG = """\
@@ -40,14 +43,14 @@ CONFIG = "[tool.assertlib.targets.store]\nsource = ['store']\n"
 
 
 def run(directory: Path, *arguments: str, **more) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
+    done = zygote.run(
         [ASSERTLIB, "check", *arguments],
         cwd=directory,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-        **more,
+        **{"env": clean_environment(), **more},
     )
     assert "Traceback" not in done.stdout + done.stderr
     return done

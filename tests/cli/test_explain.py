@@ -10,11 +10,13 @@ import pytest
 
 from assertlib.catalog.rules import RULES
 
+from .. import zygote
+
 ASSERTLIB = Path(sys.executable).parent / "assertlib"
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
+    done = zygote.run(
         [ASSERTLIB, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
     )
     assert "Traceback" not in done.stdout + done.stderr

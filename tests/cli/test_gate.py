@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from .. import zygote
 from ..support import clean_environment
 
 ASSERTLIB = Path(sys.executable).parent / "assertlib"
@@ -63,7 +64,7 @@ class Project:
         (self.root / name).write_text(textwrap.dedent(text), encoding="utf-8")
 
     def cli(self, *words, **more):
-        done = subprocess.run(
+        done = zygote.run(
             [ASSERTLIB, *words], cwd=self.root, env={**clean_environment(), **more},
             capture_output=True, text=True, timeout=120,
         )  # fmt: skip

@@ -2,8 +2,6 @@
 ``assertlib history`` as users type it.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,12 +10,13 @@ from assertlib.history.operations import Outcome
 from assertlib.history.records import Call, Header, Return, line
 from assertlib.history.requests import Done, Get, Put, Value
 
+from .. import zygote
 from ..support import child_environment
 
 
 def history(directory, *arguments):
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("assertlib")), "history", *map(str, arguments)],
+    return zygote.run(
+        [zygote.ASSERTLIB, "history", *map(str, arguments)],
         cwd=directory,
         env=child_environment(),
         capture_output=True,

@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from .. import zygote
+from ..support import clean_environment
+
 ASSERTLIB = Path(sys.executable).parent / "assertlib"
 
 
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
+    done = zygote.run(
         [ASSERTLIB, *arguments],
         cwd=directory,
+        env=clean_environment(),
         capture_output=True,
         text=True,
         timeout=60,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from .. import zygote
 from ..support import clean_environment
 
 ASSERTLIB = Path(sys.executable).parent / "assertlib"
@@ -82,7 +83,7 @@ class Project:
         self.write(name, text.replace(old, new))
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
+        done = zygote.run(
             [ASSERTLIB, *arguments],
             cwd=self.root,
             env=clean_environment(),

@@ -3,9 +3,6 @@
 """
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,12 +10,13 @@ from assertlib.history.operations import Outcome
 from assertlib.history.records import Call, Fault, Hashed, Header, Note, Return, line
 from assertlib.history.requests import Committed, Done, Put, Range, Ranged
 
+from .. import zygote
 from ..support import child_environment
 
 
 def robustness(directory, *arguments):
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("assertlib")), "robustness", *map(str, arguments)],
+    return zygote.run(
+        [zygote.ASSERTLIB, "robustness", *map(str, arguments)],
         cwd=directory,
         env=child_environment(),
         capture_output=True,

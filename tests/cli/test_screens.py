@@ -24,6 +24,7 @@ from assertlib.history.records import Call, Fault, Header, Return, line
 from assertlib.history.requests import Done, Get, Put, Value
 from assertlib.report.screen import Screen
 
+from .. import zygote
 from ..evidence import foreign
 from ..support import child_environment
 
@@ -80,7 +81,7 @@ def typed(monkeypatch):
 
 
 def child(directory, *words, **more):
-    done = subprocess.run(
+    done = zygote.run(
         [BIN / "assertlib", *words], cwd=directory, env=child_environment(**more), timeout=120,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip

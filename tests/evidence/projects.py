@@ -3,7 +3,6 @@ A small project that asserts, and the command line and pytest on it.
 """
 
 import os
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -15,6 +14,7 @@ from assertlib.evidence.runs import find_runs
 from assertlib.evidence.summary import summarise
 from assertlib.report.json_format import as_dict
 
+from .. import zygote
 from ..support import clean_environment
 
 BIN = Path(sys.executable).parent
@@ -99,7 +99,7 @@ class Project:
         return path
 
     def execute(self, *words, cwd=None, **variables):
-        return subprocess.run(
+        return zygote.run(
             list(map(str, words)),
             cwd=cwd or self.root,
             env=environment(**variables),

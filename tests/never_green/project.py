@@ -8,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+from .. import zygote
 from ..evidence.projects import environment
 
 BIN = Path(sys.executable).parent
@@ -72,7 +73,7 @@ class Project:
         return path
 
     def execute(self, *words, **variables):
-        done = subprocess.run(
+        done = zygote.run(
             list(map(str, words)),
             cwd=self.root,
             env=environment(**variables),

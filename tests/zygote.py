@@ -1,0 +1,216 @@
+"""
+Runs the command line without starting Python anew: a copy of a process that has imported it.
+
+Of a command such as ``assertlib report``, most of the time goes into imports.  `run` takes the
+arguments of `subprocess.run` and gives the same result: the copy has its own directory,
+environment, standard streams, exit handlers and exit code.  What Python or assertlib reads from the
+environment when it starts needs a real process, and so does a terminal; `run` starts one then.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+ASSERTLIB = BIN / "assertlib"
+
+_READ_AT_START = (
+    *("PYTHON", "ASSERTLIB", "LC_", "LANG", "LD_", "COVERAGE"),
+    *("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH"),
+)
+_NO_DIFFERENCE = (
+    *("ASSERTLIB_EVIDENCE_URL", "ASSERTLIB_SHARED", "ASSERTLIB_COMMIT"),
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"),
+)
+_OPTIONS = {
+    *("cwd", "env", "input", "timeout", "check", "text", "encoding"),
+    *("capture_output", "stdin", "stdout", "stderr", "errors"),
+}
+
+_server: tuple[subprocess.Popen[bytes], socket.socket, dict[str, str]] | None = None
+
+
+def run(command, **options):
+    """Like `subprocess.run` with captured text; the first word decides whether a copy will do."""
+    environment = options.get("env") or dict(os.environ)
+    words = list(map(str, command))
+    if words[0] != str(ASSERTLIB) or not _is_captured(options) or not _is_alike(environment):
+        return subprocess.run(words, **options)
+    return _ask(words[1:], environment, options)
+
+
+def _is_captured(options):
+    streams = options.get("stdout"), options.get("stderr")
+    pipes = (subprocess.PIPE, subprocess.STDOUT)
+    is_captured = options.get("capture_output") or all(each in pipes for each in streams)
+    has_no_input = options.get("stdin") in (None, subprocess.DEVNULL)
+    return is_captured and has_no_input and not set(options) - _OPTIONS
+
+
+def _is_alike(environment):
+    """Whether a copy of the server starts as a process with *environment* would."""
+    _, _, known = start()
+    return _relevant(environment) == _relevant(known)
+
+
+def _relevant(environment):
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(_READ_AT_START) and name not in _NO_DIFFERENCE
+    }
+
+
+def start():
+    """Start the server, unless it runs."""
+    global _server
+    if _server is None:
+        ours, theirs = socket.socketpair()
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("ASSERTLIB")}
+        known = {**kept, "PYTHONDONTWRITEBYTECODE": "1"}
+        process = subprocess.Popen(
+            [sys.executable, __file__, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()], env=known, cwd="/", start_new_session=True,
+        )  # fmt: skip
+        theirs.close()
+        _server = process, ours, known
+        atexit.register(_stop)
+    return _server
+
+
+def _stop():
+    if _server is not None:
+        process, ours, _ = _server
+        ours.close()
+        process.wait(10)
+
+
+def _ask(words, environment, options):
+    _, ours, _ = start()
+    with tempfile.TemporaryDirectory(prefix="assertlib-pg-") as place:
+        paths = [os.path.join(place, name) for name in ("stdin", "stdout", "stderr")]
+        if options.get("stderr") is subprocess.STDOUT:
+            paths[2] = paths[1]
+        given = options.get("input") or ""
+        Path(paths[0]).write_bytes(given.encode() if isinstance(given, str) else given)
+        request = {
+            "words": words, "env": environment, "paths": paths,
+            "cwd": os.fspath(options.get("cwd") or os.getcwd()),
+        }  # fmt: skip
+        _send(ours, request)
+        pid = _receive(ours)
+        ours.settimeout(options.get("timeout"))
+        try:
+            code = _receive(ours)
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            ours.settimeout(None)
+            _receive(ours)
+            raise subprocess.TimeoutExpired(words, options["timeout"]) from None
+        finally:
+            ours.settimeout(None)
+        stdout, stderr = (Path(path).read_bytes() for path in paths[1:])
+    if options.get("text") or options.get("encoding"):
+        stdout, stderr = (_as_text(data, options) for data in (stdout, stderr))
+    done = subprocess.CompletedProcess([str(ASSERTLIB), *words], code, stdout, stderr)
+    if options.get("check"):
+        done.check_returncode()
+    return done
+
+
+def _as_text(data, options):
+    """As `subprocess` reads text: in the encoding of the locale, with universal newlines."""
+    text = data.decode(options.get("encoding") or "utf-8", options.get("errors") or "strict")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _send(channel, message):
+    data = json.dumps(message).encode()
+    channel.sendall(len(data).to_bytes(8, "little") + data)
+
+
+def _receive(channel):
+    size = int.from_bytes(_exactly(channel, 8), "little")
+    return json.loads(_exactly(channel, size))
+
+
+def _exactly(channel, size):
+    data = b""
+    while len(data) < size:
+        part = channel.recv(size - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
+
+
+# -- the server ------------------------------------------------------------------------------
+
+
+def _preload():
+    import assertlib.cli.app as app
+
+    app.app_with()
+    # What commands import when they run.
+    import jinja2
+    import orjson
+    import rich.console
+    import sqlalchemy
+
+    import assertlib.evidence.store
+    import assertlib.report.base
+
+    return app, jinja2, orjson, rich.console, sqlalchemy, assertlib.evidence.store
+
+
+def _serve(channel):
+    """Answer requests until the tests end; only copies return, with what they shall run."""
+    import gc
+
+    _preload()
+    gc.freeze()
+    while True:
+        try:
+            request = _receive(channel)
+        except EOFError:
+            os._exit(0)
+        pid = os.fork()
+        if pid == 0:
+            channel.close()
+            return request
+        _send(channel, pid)
+        _, status = os.waitpid(pid, 0)
+        _send(channel, os.waitstatus_to_exitcode(status))
+
+
+def _become(request):
+    """Turn this copy into the process that was asked for."""
+    import random
+
+    os.setsid()
+    for fd, path in enumerate(request["paths"]):
+        flags = os.O_RDONLY if fd == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        opened = os.open(path, flags, 0o600)
+        os.dup2(opened, fd)
+        os.close(opened)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    sys.argv[:] = [str(ASSERTLIB), *request["words"]]
+    sys.path[0] = str(BIN)
+    random.seed()
+
+
+if __name__ == "__main__":
+    _become(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    from assertlib.cli.entry import main
+
+    main()
