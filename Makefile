@@ -64,6 +64,8 @@ demo: ## the example store under kill -9 and simulated, then a real etcd; two mi
 
 test: install check ## all checks and all tests, with both twins, and a short fuzz
 	@rm -f $(SKIPPED)
+	@# Children of tests write no bytecode, and would compile the package each time.
+	@$(BIN)/python -m compileall -q assertlib examples/kvstore/kvstore
 	$(BIN)/python -m pytest -n auto -o testpaths=tests \
 		--assertlib --assertlib-target sdk
 	ASSERTLIB_PURE=1 $(BIN)/python -m pytest -n auto $(FLOORS)
