@@ -43,9 +43,11 @@ class Lock:
         # Without a limit, both hooks of the parent are C functions: however deeply forks nest,
         # nothing can interrupt an acquire or a release half-way.
         acquire, release = self._lock.acquire, self._lock.release
+        has_limit = patience >= 0
         os.register_at_fork(
-            before=acquire if patience < 0 else lambda: acquire(timeout=patience),
-            after_in_parent=release,
+            before=(lambda: acquire(timeout=patience)) if has_limit else acquire,
+            # After a wait that was in vain there is nothing to release.
+            after_in_parent=(lambda: self.is_mine() and release()) if has_limit else release,
             after_in_child=in_child,
         )
         os.register_at_fork(after_in_child=lambda: release() if self.is_mine() else self._renew())

@@ -87,7 +87,7 @@ class system:
         # One line: no fork can come between the test of the process and the creation.
         if system.getpid() == process: descriptors.extend(map(system.open, (path,), (flags,), (mode,)))  # fmt: skip  # noqa: E701
         if len(descriptors) == before:
-            raise OSError(errno.ECHILD, f"the file is to be made by process {process}", path)
+            raise OSError(errno.ECHILD, f"the file must be created by process {process}", path)
 
     @staticmethod
     def clock() -> int:
@@ -152,7 +152,11 @@ class system:
             if parent == path:
                 raise
             system.makedirs(parent)
-            system.mkdir(path, mode)
+            try:
+                system.mkdir(path, mode)
+            except FileExistsError:
+                # Another process has created it as well.
+                pass
         except OSError as error:
             # EEXIST also for a file of that name: opening the shard in it then fails.
             if error.errno not in (errno.EEXIST, errno.EISDIR):
