@@ -20,6 +20,10 @@ GRACE = 5
 SHARED = ("pytest-of-", "assertlib-pg-", "assertlib-campaigns-")
 """Of pytests that tests run, of the database of a session, and of all campaigns of a user."""
 
+SHARED_PROCESSES: set[str] = set()
+SHARED_SOCKETS: set[str] = set()
+"""Those of a session, by number and by inode; whoever starts or opens one adds it."""
+
 OWN_DIRECTORY = ""
 """The temporary directory of this process alone."""
 
@@ -34,7 +38,7 @@ def sockets():
             continue
         if target.startswith("socket:"):
             found.add(target)
-    return found
+    return found - SHARED_SOCKETS
 
 
 def children():
@@ -45,7 +49,7 @@ def children():
             found.update((task / "children").read_text().split())
         except OSError:  # The thread ended meanwhile.
             continue
-    return found
+    return found - SHARED_PROCESSES
 
 
 def threads():

@@ -61,7 +61,7 @@ def test_a_seeded_defect_fails_with_the_statement_of_its_invariant(copy, defect,
     assert patch.returncode == 0, patch.stderr
 
     driven = run(copy, "assertlib", "run", "--", sys.executable, "-m", "defects.drive", defect)
-    report = run(copy, "assertlib", "report")
+    report = run(copy, "assertlib", "report", "--verbose")
 
     assert driven.returncode == 1, driven.stderr
     assert report.returncode == 1, report.stderr

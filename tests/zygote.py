@@ -19,6 +19,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+if __name__ != "__main__":
+    from .leaks import SHARED_PROCESSES, SHARED_SOCKETS
+
 BIN = Path(sys.executable).parent
 ASSERTLIB = BIN / "assertlib"
 
@@ -72,6 +75,10 @@ def _relevant(environment):
 def start():
     """Start the server, unless it runs."""
     global _server
+    # A test of supervision may end it with the other children of this process.
+    if _server is not None and _server[0].poll() is not None:
+        _server[1].close()
+        _server = None
     if _server is None:
         ours, theirs = socket.socketpair()
         kept = {k: v for k, v in os.environ.items() if not k.startswith("ASSERTLIB")}
@@ -81,6 +88,8 @@ def start():
             pass_fds=[theirs.fileno()], env=known, cwd="/", start_new_session=True,
         )  # fmt: skip
         theirs.close()
+        SHARED_PROCESSES.add(str(process.pid))
+        SHARED_SOCKETS.add(os.readlink(f"/proc/self/fd/{ours.fileno()}"))
         _server = process, ours, known
         atexit.register(_stop)
     return _server

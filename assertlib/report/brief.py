@@ -24,7 +24,6 @@ from .content import (
     findings,
     heading,
     informative,
-    is_dormant,
     populations,
     quoted,
     states_seen,
@@ -166,7 +165,11 @@ def _gaps(summary: Summary) -> list[Gap]:
     ]
     explained = {owner for owner, _, _ in by_owner}
     gaps += [
-        Gap(_rank(result, len(_GAPS), identifier), identifier, _missing(result))
+        Gap(
+            _rank(result, len(_GAPS), identifier),
+            identifier,
+            f"lacks {', '.join(result.standing.missing)}",
+        )
         for identifier, result in results.items()
         if identifier not in explained and _is_unproved(result)
     ]
@@ -174,17 +177,11 @@ def _gaps(summary: Summary) -> list[Gap]:
 
 
 def _is_unproved(result: InvariantResult) -> bool:
-    # Invariants that no assertion cites are counted: running more would not close these gaps.
-    unproved = (Level.ASSERTED, Level.EVALUATED)
-    has_shown = any(each.verdict is Verdict.OUT_OF_MODEL for each in result.assertions)
-    return result.standing.level in unproved and not is_dormant(result) and not has_shown
-
-
-def _missing(result: InvariantResult) -> str:
-    undecided = sorted(
-        {each.verdict.value for each in result.assertions if each.verdict is not Verdict.SATISFIED}
-    )
-    return ", ".join(undecided) or f"lacks {', '.join(result.standing.missing)}"
+    """Whether *result* lacks evidence that a longer or richer run could bring."""
+    # Invariants that no assertion cites are counted: running more would not close these gaps.  What
+    # is violated or undecided is no gap either.
+    is_decided = all(each.verdict is Verdict.SATISFIED for each in result.assertions)
+    return result.standing.level in (Level.ASSERTED, Level.EVALUATED) and is_decided
 
 
 def _rank(result: InvariantResult | None, kind: int, name: str) -> tuple[bool, int, str]:
@@ -209,12 +206,13 @@ def _gap(
 
 
 def _facts(result: AssertionResult) -> list[str]:
+    is_one_of_many = len(result.rate_bounds) > 1
     facts = [f"evaluated {result.shown(result.hits)}×"] if result.hits else []
     if result.antecedent is not None:
         evaluated = sum(result.antecedent)
         facts = [f"antecedent evaluated {evaluated:,}×" if evaluated else "never evaluated"]
     facts += [
-        f"at most {percent(bound)} of trials" + (f" of {name}" if name else "")
+        f"at most {percent(bound)} of trials" + (f" of {name}" if name and is_one_of_many else "")
         for name, bound in informative(result.rate_bounds)
     ]
     return [*facts, result.nearest] if result.nearest else facts

@@ -363,7 +363,7 @@ def findings(summary: Summary) -> Iterator[str]:
         yield f"{quoted(message)} could not be evaluated, {count:,}×: {reason}"
     for message in summary.undeclared:
         yield (
-            f"{quoted(message)} was hit but stands in no scanned source; add its file to the"
-            " target, or see `assertlib check`"
+            f"{quoted(message)} was hit but is not in any scanned source; add its file to"
+            " the target, or see `assertlib check`"
         )
     yield from summary.notes

@@ -49,7 +49,8 @@ def _next_trial(summary: Summary) -> Iterator[str]:
         if missing and chance:
             yield (
                 f"{counted(missing, 'state')} of {len(states)} were not seen; about"
-                f" {percent(chance)} of further trials show one that none did."
+                f" {percent(chance)} of further trials will reach a state that no trial has"
+                " reached yet."
             )
 
 
@@ -59,7 +60,7 @@ def _verdict(gate: Gate) -> str:
     passed = f"failed: {failures}" if gate.fails else "passed"
     return (
         f"gate {passed}; {counted(gate.runs, 'run')} in the store,"
-        f" {counted(gate.watched, 'rate')} watched, at most 1 % false alarms over all of it"
+        f" {counted(gate.watched, 'rate')} watched, at most a 1 % chance of a false alarm overall"
     )
 
 

@@ -65,7 +65,7 @@ def test_its_page_says_where_it_is_protected(project):
         (assigned("from Go", "kv.positive#no"), "AL115 'kv.positive' has no clause or state 'no'"),
         (
             assigned("a revision is positive", "kv.positive"),
-            "AL119 'a revision is positive' stands in Python, at store/__init__.py",
+            "AL119 'a revision is positive' is a Python assertion, at store/__init__.py",
         ),
         (assigned("a", "kv.positive") * 2, "AL105 'a' is already assigned at catalog/kv.toml"),
         (assigned("a", "Positive"), "AL105 assertion: invariant"),

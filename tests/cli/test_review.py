@@ -258,12 +258,14 @@ def test_what_is_acknowledged_by_name_is_suspect_no_longer(project):
     assert shown.returncode == 1
     assert "- always: acked <= synced and (not closed)" in shown.stdout
     assert "+ always: acked < synced and (not closed)" in shown.stdout
-    done = project.review("kv.durable-ack", "--reason", "an equal index is not synced yet")
+    done = project.review(
+        "kv.durable-ack", "--reason", "an index equal to synced is not on disk yet"
+    )
     assert done.returncode == 0
     (finding,) = project.findings()
     assert "replies are numbered" in finding["message"]
     project.change("store/reply.py", "acked < synced", "acked + 1 < synced")
-    assert "because: an equal index is not synced yet" in project.review().stdout
+    assert "because: an index equal to synced is not on disk yet" in project.review().stdout
 
 
 def test_nothing_is_acknowledged_in_bulk_or_without_a_reason(project):

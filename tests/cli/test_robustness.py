@@ -136,8 +136,8 @@ def test_members_that_differ_violate_replica_equality_with_the_incident_named(tm
     done = robustness(tmp_path, "validate", campaign(tmp_path, *hashes, END))
     assert done.returncode == 1
     for invariant, message in (
-        ("kv.replica-equal", "members hold the same"),
-        ("kv.apply-deterministic", "members at one revision"),
+        ("kv.replica-equal", "members hold the same data"),
+        ("kv.apply-deterministic", "members at the same revision"),
     ):
         assert re.search(rf'^VIOLATED  {invariant}\n +"{message}', done.stdout, re.MULTILINE)
     assert "incidents: " in done.stdout

@@ -161,7 +161,7 @@ def test_an_exploration_that_is_ended_judges_the_trials_that_it_ran(project, nam
     out, err = command.communicate(timeout=60)
     assert command.returncode == 128 + getattr(signal, name)
     assert f"interrupted by {name}; judging partial results" in err
-    assert "store  run" in out
+    assert "store   run" in out
     assert all(gone(worker.pid) for worker in workers)
 
 

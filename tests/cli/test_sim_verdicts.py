@@ -242,7 +242,7 @@ def test_the_token_of_a_trial_that_ends_its_process_does_so_again(store):
     done = sim(store, "explore", "store:ending", "--seeds", "20")
     assert done.returncode == 1
     found = endings(done)
-    assert set(found) == {"it is not one", "a trial ends its process, or hangs"}
+    assert set(found) == {"it is not one", "a trial terminates its process, or hangs"}
     assert found == replays(store)
     for name, token in found.items():
         assert_reproduced(store, token, name)

@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from ..leaks import SHARED_PROCESSES
+
 HOW = "there is no PostgreSQL here; `make services` installs one, as root"
 
 
@@ -65,6 +67,7 @@ class Postgres:
             user=self._user, cwd=self.directory, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        SHARED_PROCESSES.add(str(self._process.pid))
         end = time.monotonic() + 60
         while True:
             try:

@@ -172,7 +172,7 @@ def test_an_empty_file_a_cut_header_and_a_newer_one_are_refused():
     assert "the file is empty" in refused()
     assert "the header was not written" in refused(HEADER[:-5])
     newer = HEADER.replace(b'"schema":1', b'"schema":2')
-    assert "schema 2, this assertlib reads 1; update it" in refused(newer)
+    assert "schema 2, but this version of assertlib reads 1; update assertlib" in refused(newer)
     assert "first line" in refused(line(Note(1, "early")))
     assert "first line" in refused(HEADER, HEADER)
 

@@ -219,7 +219,7 @@ def test_a_long_history_says_what_part_of_it_is_shown():
 
 def test_of_a_long_history_without_complaints_the_beginning_is_shown():
     content = data(timeline(*long(25_000)))
-    assert content["part"].startswith("10,000 of 25,000 operations, from the beginning on")
+    assert content["part"].startswith("10,000 of 25,000 operations, from the beginning")
     assert content["operations"][-1][0] == 9_999
 
 
@@ -281,7 +281,7 @@ def test_deliveries_are_told_by_what_they_are():
         "events",
         "cancelled",
     ]
-    assert "PUT x=b (created 2, changed 3, version 2, lease 0), before it x=a" in failing[-1][1][2]
+    assert "PUT x=b (created 2, changed 3, version 2, lease 0), previously x=a" in failing[-1][1][2]
     assert (quiet[3], failing[3]) == (900_000, None)
     assert all(differs for _, _, differs in content["hashes"])
 

@@ -42,7 +42,7 @@ def simulated(promise, body, shows, expected=RED, replay=RED):
 
 SIMULATIONS = {
     "a violation": simulated(
-        "A violated trial fails the exploration and its replay.",
+        "A trial with a violation fails the exploration and its replay.",
         "async def main(world):\n    store.put(-1)\n",
         "values are not negative",
     ),
@@ -131,10 +131,10 @@ async def main(world):
 """,
         "scenario.py:",
     ),
-    "a trial that ends its process": simulated(
-        "A worker that is lost twice with one trial is a failure of that trial.",
+    "a trial that terminates its process": simulated(
+        "Losing a worker twice on the same trial fails that trial.",
         "async def main(world):\n    store.put(1)\n    os._exit(0)\n",
-        "ended its process",
+        "terminated its process",
         replay="red",
     ),
     "nothing is evaluated": simulated(
@@ -142,7 +142,7 @@ async def main(world):
         "async def main(world):\n    await asyncio.sleep(1)\n",
         "",
         NOTHING,
-        "because a token replays one trial and claims nothing of the target",
+        "because a token replays one trial and makes no claim about the target",
     ),
 }
 
@@ -205,12 +205,12 @@ HISTORIES = {
     "no operation returned": history(
         "A history that was cut off before any answer is not a pass.", _HEADER + _PUT, NOTHING
     ),
-    "a line in the middle is cut": history(
+    "a line in the middle is truncated": history(
         "A damaged line is named.",
         _HEADER + _PUT[:30] + "\n" + _GET + _returned(2, 30, '{"answer": "value", "value": null}'),
         shows="history.jsonl:2",
     ),
-    "the file of something else": history(
+    "a file of another kind": history(
         "A foreign file is named.", '{"some": "thing"}\n' * 3, shows="history.jsonl:1"
     ),
 }
@@ -238,7 +238,7 @@ SOURCES = {
         "kv.promisse",
     ),
     "a catalog that cannot be read": Case(
-        "A catalog that cannot be parsed is an error in every face.",
+        "A catalog that cannot be parsed is an error in every command.",
         {"catalog/kv.toml": "[promise\n"},
         {"check": RED, "check --strict": RED, "docs --check": RED},
         "kv.toml",
@@ -295,8 +295,8 @@ INGESTED = {
 }
 
 FAMILIES = {
-    "simulations": SIMULATIONS,
-    "histories": HISTORIES,
-    "sources": SOURCES,
-    "other SDKs": INGESTED,
+    "Simulations": SIMULATIONS,
+    "Histories": HISTORIES,
+    "Sources": SOURCES,
+    "Other SDKs": INGESTED,
 }

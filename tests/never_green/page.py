@@ -39,8 +39,8 @@ ELSEWHERE = {
         "gate": "it judges what `report` judges",
     },
     "Damaged shards": {
-        "run": "it judges before anything can be damaged; a process of its own that does damage is a"
-        " row above",
+        "run": "it judges before anything can be damaged; damage done by one of its own processes"
+        " is covered by a row in the first table",
         "pytest": "it judges before anything can be damaged",
     },
 }
@@ -64,11 +64,11 @@ CAMPAIGNS = {
         "robustness/test_effects.py", "a_disk_that_is_unmounted_from_outside",
     ),
     "a member that violates an assertion of its own": (
-        "SUCCESS and VIOLATED never stand in one ending.", "robustness validate", "red",
+        "SUCCESS and VIOLATED never appear in the same result.", "robustness validate", "red",
         "cli/test_robustness.py", "no_campaign_ends_as_a_success_over_a_violation",
     ),
     "a fault that had no effect excuses a violation": (
-        "Only effective faults put a violation out of the model.", "robustness validate", "red",
+        "Only an effective fault can make a violation out of model.", "robustness validate", "red",
         "cli/test_robustness.py", "a_fault_without_effect_excuses_nothing",
     ),
     "members that differ": (
@@ -76,7 +76,7 @@ CAMPAIGNS = {
         "cli/test_robustness.py", "members_that_differ_violate_replica_equality",
     ),
     "a campaign that broke its own rules": (
-        "Of a test that was not what it has to be nothing is concluded.",
+        "Nothing is concluded from a test that did not meet its own preconditions.",
         "robustness validate", "3", "cli/test_robustness.py", "a_broken_test_is_never_a_pass",
     ),
     "a seeded defect that nothing catches": (
@@ -121,7 +121,7 @@ def cells() -> Iterator[Cell]:
     for family, cases in FAMILIES.items():
         for name, case in cases.items():
             for face, ends in case.expected.items():
-                yield Cell(family.capitalize(), name, case.promise, _command(face), ends)
+                yield Cell(family, name, case.promise, _command(face), ends)
 
 
 def _command(face: str) -> str:
@@ -134,10 +134,13 @@ def tables() -> str:
     """The tables, in Markdown."""
     every = list(cells())
     legend = (
-        f"{sum(cell.runs for cell in every)} cells are run, those of campaigns and challenges in"
-        " the tests of their rooms, all others in `tests/never_green`.\n"
-        "*Red* is an exit code of 1, or of 2 for damage and unreadable input, with a line that names"
-        " what; *3* is nothing judged; a dash is a face that the way does not concern."
+        f"{sum(cell.runs for cell in every)} cells are tested: those for campaigns and challenges"
+        " in the tests of those parts, all others in `tests/never_green`.\n"
+        "In the first three tables, every case includes a violation (*it*), unless nothing of the"
+        " target is evaluated.\n"
+        "*Red* means exit code 1, or 2 for damage and unreadable input, with a line that names the"
+        " cause; *3* means exit code 3, because nothing was judged; a dash means that the row does"
+        " not apply to that command."
     )
     lines = [legend, ""]
     for family in dict.fromkeys(cell.family for cell in every):
@@ -151,7 +154,7 @@ def _table(family: str, mine: list[Cell]) -> Iterator[str]:
     reasons: dict[str, str] = {}
     yield f"### {family}"
     yield ""
-    yield "| a violation, and | promise | " + " | ".join(faces) + " |"
+    yield "| case | promise | " + " | ".join(faces) + " |"
     yield "|---|---|" + "---|" * len(faces)
     for way, promise in {cell.way: cell.promise for cell in mine}.items():
         row = [_shown(ends.get((way, face), "-"), reasons) for face in faces]

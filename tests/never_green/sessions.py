@@ -57,7 +57,7 @@ SESSIONS = {
         ("--reruns", "1"),
     ),
     "the test is skipped after it": Session(
-        "A test that skips itself does not answer for what it violated.",
+        "Skipping a test does not excuse a violation that came before.",
         """
         import pytest, store
         def test_skips():
@@ -161,8 +161,8 @@ SESSIONS = {
             assert [writer.write(n) for n in (1, -1, 2)] == [1, -1, 2]
         """,
     ),
-    "a pool of threads that evicts": Session(
-        "Workers of a pool go on after a violation.",
+    "a pool of eviction threads": Session(
+        "Pool workers carry on after a violation.",
         """
         import store
         from concurrent.futures import ThreadPoolExecutor
@@ -196,7 +196,7 @@ SESSIONS = {
         ("pyfakefs.pytest_plugin",),
     ),
     "open and os.write are patched for the whole session": Session(
-        "Patches that stay hide nothing.",
+        "Patches that stay in place hide nothing.",
         """
         import builtins, os, pytest, store
         def no(*_, **__): raise OSError(28, "No space left on device")
@@ -212,7 +212,7 @@ SESSIONS = {
                 pass
         """,
     ),
-    "a worker of xdist crashes": Session(
+    "an xdist worker crashes": Session(
         "What a crashed worker violated is reported.",
         """
         import os, store
@@ -227,7 +227,7 @@ SESSIONS = {
         ("xdist.plugin",),
         ("-n", "2"),
     ),
-    "in a worker of xdist, swallowed": Session(
+    "in an xdist worker, swallowed": Session(
         "Workers record into the run of their controller.",
         """
         import store
@@ -241,8 +241,8 @@ SESSIONS = {
         ("xdist.plugin",),
         ("-n", "2"),
     ),
-    "in a worker of multiprocessing": Session(
-        "Workers of multiprocessing are judged as other children are.",
+    "in a multiprocessing worker": Session(
+        "Multiprocessing workers are judged like other child processes.",
         """
         import multiprocessing, store
         def test_pool():

@@ -168,14 +168,14 @@ FILES = {
     "the lines are emptied": emptied,
     "the lines are deleted": without(".jsonl"),
     "the counters are deleted": without(".counts"),
-    "the counters are cut in their header": lambda _, counts: cut(20)(_, counts),
-    "the counters are cut between two slots": lambda _, counts: cut(64)(_, counts),
+    "the counters are truncated in their header": lambda _, counts: cut(20)(_, counts),
+    "the counters are truncated between two slots": lambda _, counts: cut(64)(_, counts),
     "the counters are emptied": lambda _, counts: cut(0)(_, counts),
     "the false count is zeroed": overwritten(8 + 3, 0),
     "the header counts fewer slots": overwritten(2, 0),
     "a slot has another hash": overwritten(8, 12345),
-    "the files of something else lie beside": foreign,
-    "a line in the middle is cut": half_a_line,
+    "unrelated files lie next to the shard": foreign,
+    "a line in the middle is truncated": half_a_line,
     "the description of the run is deleted": lambda run, _: (run / "run.json").unlink(),
 }
 

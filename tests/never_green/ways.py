@@ -32,8 +32,8 @@ class Way(NamedTuple):
 
 _ENDS = "because it would end the test session itself"
 WAYS = {
-    "nothing else": Way("A violation is reported.", "store.put(-1)"),
-    "swallowed": Way(
+    "a violation and nothing else": Way("A violation is reported.", "store.put(-1)"),
+    "a violation that is swallowed": Way(
         "An `except` around an assertion hides nothing.",
         """
         try:
@@ -109,7 +109,7 @@ WAYS = {
         """,
     ),
     "kill -9 right after it": Way(
-        "A count that was made survives `kill -9`.",
+        "A hit that was counted survives `kill -9`.",
         """
         child = os.fork()
         if child == 0:
@@ -192,7 +192,7 @@ WAYS = {
         """,
     ),
     "the clock jumps a century ahead before it": Way(
-        "A clock that jumps ahead moves no violation.",
+        "A clock that jumps ahead does not change when a violation counts as having happened.",
         """
         real = time.time_ns
         with trial("t"):
@@ -219,7 +219,7 @@ WAYS = {
         """,
     ),
     "a fault follows within the same millisecond": Way(
-        "Equal time stamps excuse nothing.",
+        "Equal time stamps do not excuse a violation.",
         """
         real = time.time_ns
         time.time_ns = lambda: real() // 10**6 * 10**6
@@ -248,7 +248,7 @@ WAYS = {
         """,
     ),
     "os.write and open are patched": Way(
-        "Recording calls the functions of the operating system that it found when imported.",
+        "The recorder calls the operating system functions that it saved at import time.",
         """
         import builtins
         def full(*_, **__): raise OSError(28, "No space left on device")
@@ -261,7 +261,7 @@ WAYS = {
         """,
     ),
     "no record can be written": Way(
-        "Exact counts hold where the record was lost.",
+        "If a record is lost, the count is still exact.",
         """
         import resource
         store.put(1)
@@ -274,7 +274,7 @@ WAYS = {
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         """,
     ),
-    "no file can be made, and the process is killed": Way(
+    "no file can be created, and the process is killed": Way(
         "Counts that were in memory only are damage, never a pass.",
         """
         import resource
@@ -327,14 +327,14 @@ WAYS = {
         """,
     ),
     "details that raise": Way(
-        "Details that cannot be written cost no count.",
+        "No count is lost if details cannot be written.",
         """
         def broken(): raise RuntimeError("no details")
         store.PROMISE.always(False, "values are not negative", broken)
         """,
     ),
     "a value that cannot be shown": Way(
-        "A `repr` that raises costs no count.",
+        "No count is lost if a `repr` raises.",
         """
         class Odd(int):
             def __repr__(self): raise RuntimeError("no repr")
@@ -359,7 +359,7 @@ WAYS = {
         """,
     ),
     "a child outlives the trial that expected it": Way(
-        "What a child does after its trial ended is not excused by it.",
+        "A trial's expected violation does not cover what a child does after the trial has ended.",
         """
         from assertlib.testing import expect_violation
         source = (
@@ -390,8 +390,9 @@ WAYS = {
                     pass
         """,
     ),
-    "the source was edited meanwhile": Way(
-        "A file that changed under the process changes no verdict, and is not shown as its reason.",
+    "the source is edited during the run": Way(
+        "A source file that changes during the run changes no verdict, and its new text is not"
+        " shown as the failing condition.",
         """
         from pathlib import Path
         text = Path("store.py").read_text()
@@ -403,7 +404,7 @@ WAYS = {
         """,
     ),
     "the lines of its shard are emptied": Way(
-        "A shard with only its counts is a shard.",
+        "A shard that has only its counts left still counts.",
         """
         from pathlib import Path
         try:
@@ -416,7 +417,7 @@ WAYS = {
         in_test="because the session reads its own violations from memory",
     ),
     "the lines of its shard are deleted": Way(
-        "A shard with only its counts is a shard.",
+        "A shard that has only its counts left still counts.",
         """
         from pathlib import Path
         try:
@@ -429,7 +430,7 @@ WAYS = {
         in_test="because the session reads its own violations from memory",
     ),
     "its counters are deleted": Way(
-        "Counters that are missing are damage, and records count at least.",
+        "Missing counters are damage; the records then give a lower bound.",
         """
         from pathlib import Path
         try:
@@ -453,7 +454,7 @@ WAYS = {
         "A run that evaluates nothing is not a pass.", "pass", NOTHING, NOTHING, NOTHING
     ),
     "only assertions of other code are evaluated": Way(
-        "Assertions that the target does not hold are not evidence for it.",
+        "Assertions that are not part of the target are not evidence for it.",
         """
         from assertlib import always
         always(True, "something of another project")
@@ -478,7 +479,7 @@ WAYS = {
         run=RED,
     ),
     "the program fails, too": Way(
-        "A program that fails is red in its own words, and its violation is reported.",
+        "A program that fails keeps its own exit code and output, and its violation is reported.",
         """
         try:
             store.put(-1)

@@ -482,7 +482,7 @@ print("alive")
 def test_a_store_survives_that_its_counter_file_is_cut(children, size):
     outcome = children.run(CUT.replace("CUT", f"os.truncate(path, {size})"))
     assert outcome.out == "alive\n"
-    assert "was cut while it was written" in outcome.err
+    assert "was truncated while it was being written" in outcome.err
     assert outcome.shard.damage
     assert outcome.counts["broken"] == (0, 1)
 

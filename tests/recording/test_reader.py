@@ -428,7 +428,7 @@ def test_following_a_shard_that_shrinks_is_an_error_that_names_it(copy):
     follower = Follower(str(records))
     follower.read()
     records.write_bytes(b"".join(records.read_bytes().splitlines(keepends=True)[:-2]))
-    with pytest.raises(UnreadableRunError, match="cut from"):
+    with pytest.raises(UnreadableRunError, match="truncated from"):
         follower.read()
 
 

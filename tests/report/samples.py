@@ -188,7 +188,7 @@ def of_everything():
         drafts=[entry("kv.draft", status="draft")],
         undeclared=["made with eval"],
         troubles=[("is open", "store/wal.py:9: its condition raised KeyError: 'x'", 4)],
-        notes=["The details of 1 hits were too long and were cut."],
+        notes=["The details of 1 hits were too long and were truncated."],
     )
 
 

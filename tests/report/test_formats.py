@@ -81,7 +81,7 @@ TOLD = [
     "is open",
     "its condition raised KeyError",
     "made with eval",
-    "were too long and were cut",
+    "were too long and were truncated",
     "Why wal.fsync-before-ack matters.",
     "Compare acked and synced.",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from .. import zygote
 from ..support import child_environment
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ NO_DATA = 3
 
 
 def robustness(directory, *arguments):
-    """What ``assertlib robustness`` printed, with its exit code."""
+    """What ``assertlib robustness`` printed, followed by the full report, with its exit code."""
     done = subprocess.run(
         command(*arguments),
         cwd=directory,
@@ -42,6 +43,11 @@ def robustness(directory, *arguments):
         timeout=PATIENCE,
     )
     assert "Traceback" not in done.stderr, done.stderr
+    report = zygote.run(
+        [zygote.ASSERTLIB, "report", "--verbose"],
+        cwd=directory, env=environment(), capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    done.stdout += report.stdout
     return done
 
 

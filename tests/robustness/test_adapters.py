@@ -148,7 +148,7 @@ def test_an_adapter_that_gives_no_answer_is_named_at_once(project, name):
     done = campaign(project, name, seconds=60)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "the adapter of small answered" in done.stderr
-    assert "which is none of the responses" in done.stderr
+    assert "which is not one of the responses" in done.stderr
 
 
 def test_an_adapter_that_always_fails_is_no_pass_and_its_error_is_told(project):

@@ -108,7 +108,7 @@ def test_a_member_that_does_not_serve_is_told_with_its_last_words(tmp_path):
         await cluster.ready(within=0.3)
 
     try:
-        told = r"(?s)m1 of sulking does not serve.*ConnectionError: sulking.*no mood"
+        told = r"(?s)m1 of sulking is still not serving.*ConnectionError: sulking.*no mood"
         with pytest.raises(ClusterError, match=told):
             asyncio.run(run())
     finally:

@@ -292,7 +292,7 @@ def test_failpoints_count_if_they_were_hit_or_ended_the_process(project):
 def test_a_store_that_keeps_its_data_elsewhere_is_not_judged_for_power_cuts(project):
     done = campaign(project, "ELSEWHERE", "--faults", "power-cut", seconds=2)
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "m1 kept no file below member.data" in done.stdout
+    assert "m1 kept no files under member.data" in done.stdout
 
 
 @needs_debian_etcd
@@ -380,7 +380,7 @@ def test_rules_that_are_removed_from_outside_are_no_failure_of_the_store(monkeyp
             flush = ["iptables", "--wait", "--table", "mangle", "--flush", chain]
             subprocess.run(flush, check=True)
             ended = running.end()
-            told = r"rules of the packet filter were removed from outside"
+            told = r"rules of the packet filter were removed by another program"
             assert told in ended[2], ended[2]
             is_no_verdict_on_the_store(ended, "")
             mangle = ["iptables", "--wait", "--table", "mangle", "--list-rules"]

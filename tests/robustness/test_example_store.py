@@ -37,4 +37,4 @@ def test_leases_that_end_by_themselves_are_judged(tmp_path):
     # A restart gives every lease its time anew, so nothing is killed.
     done = judged(tmp_path, *STORE, "--traffic", "lease-expiry", "--faults", "none", "--for", "8s")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert 'reached  "a lease with keys ends by itself"' in done.stdout
+    assert 'reached  "a lease with keys expires on its own"' in done.stdout

@@ -57,7 +57,7 @@ def test_terms_of_the_grammar_pass_unchanged(text):
         ("off panic", 4, "expected ->"),
         ("off;", 4, "expected ->"),
         (" off", 1, "expected one of off"),
-        ("panic(oops)", 7, "text in double quotes"),
+        ("panic(oops)", 7, "double-quoted string"),
         ("return(1", 8, "and )"),
         ("return(007)", 8, "integer"),
         (r'return("\n")', 8, "without escapes"),
@@ -236,7 +236,7 @@ def test_a_program_that_is_asleep_is_not_waited_for(program):
 
 @pytest.mark.parametrize("address", ["", "1234", ":1234", "127.0.0.1:", "127.0.0.1:70000"])
 def test_an_address_that_is_none_is_told(address):
-    with pytest.raises(GofailError, match="is not an address of failpoints"):
+    with pytest.raises(GofailError, match="is not the address of a gofail server"):
         Failpoints(address)
 
 

@@ -375,7 +375,7 @@ def test_where_proc_shows_another_pid_namespace_a_campaign_does_not_start(place)
     refused = place.start(before=["unshare", "--pid", "--fork"])
     _, errors = refused.communicate(timeout=60)
     assert refused.returncode == 2
-    assert "mount it anew, as `unshare --pid --fork --mount-proc` does" in errors
+    assert "remount it, for example with `unshare --pid --fork --mount-proc`" in errors
     assert place.left() == []
 
 

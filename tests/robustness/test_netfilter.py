@@ -336,8 +336,8 @@ def test_rules_are_removed_by_their_name_and_those_of_others_stay():
     ("uids", "told"),
     [
         ({"a": 5_001, "b": 5_001}, "two members share a user"),
-        ({"a": 0}, "give one of 1 to 65535"),
-        ({"a": 65_536}, "give one of 1 to 65535"),
+        ({"a": 0}, "choose one between 1 and 65535"),
+        ({"a": 65_536}, "choose one between 1 and 65535"),
         (dict(zip("abcdefghijklmnopq", range(5_001, 5_018), strict=True)), "give at most 16"),
     ],
 )
