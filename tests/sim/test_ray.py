@@ -92,7 +92,12 @@ def test_a_cluster_that_loses_a_node_runs_every_seed_once(project, short_directo
     done = subprocess.run(
         [*prefix, sys.executable, str(program), str(result), *explore],
         cwd=project,
-        env={**clean_environment(), **QUIET, "RAY_TMPDIR": short_directory},
+        env={
+            **clean_environment(),
+            **QUIET,
+            "RAY_TMPDIR": short_directory,
+            "TMPDIR": short_directory,
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
