@@ -6,7 +6,7 @@ DEMO_SECONDS ?= 20
 FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= 1
 
-# The tests of floors 0-2, which hold for each twin; the store's suite is run by its own test.
+# The tests of layers 0-2, which hold for each twin; the store's suite is run by its own test.
 FLOORS := tests/recording tests/accelerator tests/invariants $(addprefix tests/test_, \
 	antithesis.py base_install.py derived.py disk.py invariant.py lifecycle.py primitives.py \
 	random.py comparisons.py testing.py)
@@ -74,7 +74,7 @@ test: install check ## all checks and all tests, with both twins, and a short fu
 		--assertlib --assertlib-target kvstore
 	@if [ -s $(SKIPPED) ]; then echo "skipped:"; sort -u $(SKIPPED); fi
 
-check: install ## style, types, floors, and the catalog against the code
+check: install ## style, types, layers, and the catalog against the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -124,7 +124,7 @@ kills: install ## the long form of the tests of kill -9: 1,000 kills, some 15 mi
 mutations: install ## the long form of the fuzzing of readers: 100,000 mutations, about an hour
 	$(BIN)/python -m tests.fuzz.mutations --seed $(FUZZ_SEED) --count 100000
 
-simulations: install ## the long form of the simulation's tests; some hours
+simulations: install ## the long form of the simulation's tests; several hours
 	$(BIN)/python benchmarks/sim_campaigns.py determinism --seeds 10000
 	$(BIN)/python benchmarks/sim_campaigns.py survival --seeds 20000 --plot docs/states-seen.svg
 	$(BIN)/assertlib sim challenge --jobs 2 --output docs/track-record.md

@@ -92,7 +92,7 @@ cell_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         || strcmp(self->memory.format, "Q") != 0
         || (uintptr_t)self->memory.buf % sizeof(uint64_t) != 0 || index < 0
         || index >= self->memory.len / (Py_ssize_t)sizeof(uint64_t)) {
-        PyErr_SetString(PyExc_ValueError, "a cell stands inside aligned memory of format 'Q'");
+        PyErr_SetString(PyExc_ValueError, "a cell must be inside aligned memory of format 'Q'");
         Py_DECREF(self);
         return NULL;
     }
@@ -117,7 +117,7 @@ static PyTypeObject Cell_Type = {
     .tp_dealloc = (destructor)cell_dealloc,
 };
 
-/* -- counter files that are cut ---------------------------------------------- */
+/* -- counter files that are truncated ---------------------------------------- */
 
 /*
  * A store must not die because somebody truncates its counter file: a hit in a page that the file
@@ -170,7 +170,7 @@ on_bus_error(int number, siginfo_t *info, void *context)
     }
 }
 
-/* guard(cells): let the mapped memory survive a file that is cut; it stays mapped for good. */
+/* guard(cells): let mapped memory survive a truncation of its file; it stays mapped for good. */
 static PyObject *
 guard(PyObject *module, PyObject *cells)
 {
@@ -590,7 +590,7 @@ static PyMethodDef methods[] = {
     {"add_noted", add_noted, METH_VARARGS, "add_noted(slot, column, evaluation)\n--\n\n"
      "Add one, and set the count of the evaluation to the sum."},
     {"guard", guard, METH_O, "guard(cells)\n--\n\n"
-     "Keep a hit in mapped memory from killing the process when the file is cut."},
+     "Keep a hit in mapped memory from killing the process when the file is truncated."},
     {"increment_unless_power_of_two", increment_unless_power_of_two_hit, METH_O, "increment_unless_power_of_two(cell)\n--\n\n"
      "Add one unless the sum is worth a record; returns whether it was added."},
     {NULL},

@@ -68,14 +68,14 @@ def assert_raw(
     guidance_data: Mapping[str, object] | None = None,
 ) -> None:
     """
-    Declare or evaluate an assertion that stands elsewhere, for adapters of other frameworks.
+    Declare or evaluate an assertion that is located elsewhere, for adapters of other frameworks.
 
     Args:
         condition: The outcome; ignored by a declaration.
         message: Display name, used only to report an unknown kind.
         details: Context for the record; None for none.
         loc_filename: File of the assertion.
-        loc_function: Function that the assertion stands in.
+        loc_function: Function that contains the assertion.
         loc_class: Class of that function; empty for none.
         loc_begin_line: Line of the assertion, from 1.
         loc_begin_column: Column of the assertion; 0 if unknown.

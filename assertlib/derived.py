@@ -192,7 +192,7 @@ def _derived(name: Callable[[str], str], message: str) -> str:
 
 class within:
     """
-    Assert that a block is left within *seconds* and without an exception.
+    Assert that a block finishes within *seconds* and does not raise.
 
     A context manager, sync and async.  A block that ends late, or with an exception, is a false
     hit of an always.  One that is cancelled, or still open when the process dies, is not counted.

@@ -21,7 +21,7 @@ class UsageError(AssertlibError):
 
 
 class DataError(AssertlibError):
-    """A file or a database is damaged, unreadable, or newer than this assertlib."""
+    """A file or a database is damaged, unreadable, or newer than this version of assertlib."""
 
 
 class NoDataError(AssertlibError):

@@ -439,7 +439,7 @@ class Invariant:
         clock: Callable[[], float] = time.monotonic,
     ) -> derived.within:
         """
-        Assert that a block is left within *seconds* and without an exception.
+        Assert that a block finishes within *seconds* and does not raise.
 
         Args:
             seconds: Time limit in seconds.

@@ -214,7 +214,7 @@ class Site:
 
     @property
     def is_python(self) -> bool:
-        """Whether it stands in Python, and so cites its invariant itself, not in the catalog."""
+        """Whether it is in Python, and so cites its invariant itself, not in the catalog."""
         return self.file.endswith((".py", ".pyi"))
 
     def __eq__(self, other: object) -> bool:
@@ -253,7 +253,9 @@ def site_from_dict(data: Mapping[str, object]) -> Site:
         value = data[name]
         # By type, since JSON's true would pass as an integer.
         if type(value) is not int or not 0 <= value < _LINE_LIMIT:
-            msg = f"{name} of an assertion must be an integer from 0, not {repr(value)[:_SHOWN]}"
+            msg = (
+                f"{name} of an assertion must be a non-negative integer, not {repr(value)[:_SHOWN]}"
+            )
             raise ValueError(msg)
         return value
 

@@ -623,7 +623,7 @@ def unreachable(
     Example:
         >>> revision, previous = 6, 5
         >>> if revision < previous:
-        ...     unreachable("the revision went back")
+        ...     unreachable("the revision went backwards")
     """
     return slow_path(UNREACHABLE, False, message, details, invariant)
 

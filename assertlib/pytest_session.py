@@ -422,7 +422,7 @@ def _by_message(hits: list[Hit]) -> list[list[Hit]]:
 
 
 def _hide_our_frames(violation: InvariantViolation) -> None:
-    """Cut the traceback off at the call of the assertion."""
+    """Cut the traceback off at the call to the assertion."""
     last = trace = violation.__traceback__
     while trace is not None:
         if not trace.tb_frame.f_code.co_filename.startswith(_OURS):
@@ -433,7 +433,7 @@ def _hide_our_frames(violation: InvariantViolation) -> None:
 
 
 def _shorten(report: pytest.TestReport, violation: InvariantViolation) -> None:
-    """Name assertion and invariant in the short summary, which is cut to the terminal."""
+    """Name assertion and invariant in the short summary, which is truncated to the terminal."""
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is not None:
         invariant = f" {violation.invariant}" if violation.invariant else ""

@@ -30,7 +30,7 @@ class ExpectedViolation:
     The violation that a test expects.
 
     Attributes:
-        message: Message of the assertion that is to be violated.
+        message: Message of the assertion that must be violated.
         hits: The false hits that this process recorded, in order.
         error: The exception that ended the block in mode ``raise``; None if none did.
     """

@@ -66,7 +66,7 @@ class Names:
         return Names(self._frame, {**self._inner, **inner})
 
     def without(self, names: Iterable[str]) -> Names:
-        """The scope in which *names* have no value any more."""
+        """The scope in which *names* no longer have a value."""
         return self.within(dict.fromkeys(names, _GONE))
 
     def value(self, name: str) -> object:
@@ -74,7 +74,7 @@ class Names:
         The value of *name*.
 
         Raises:
-            Unknown: It has no value here, or none any more.
+            Unknown: It has no value here, or no longer has one.
         """
         # `f_locals` of a function includes what it uses of the functions around it.
         for scope in (self._inner, self._frame.f_locals, self._frame.f_globals):

@@ -237,7 +237,7 @@ def main() -> None:
     assertlib = str(Path(sys.executable).parent / "assertlib")
     postgres = own_postgres()
     print(
-        "| shards | trials | GB | `assertlib report`, s | MB | as HTML, s more"
+        "| shards | trials | GB | `assertlib report`, s | MB | extra time for HTML, s"
         " | into SQLite, rows/s | into PostgreSQL, rows/s |"
     )
     print("|---|---|---|---|---|---|---|---|")

@@ -2,7 +2,7 @@
 What telemetry costs a store: ``python benchmarks/telemetry.py``.
 
 The example store does a fixed amount of work, with its assertions sent to a collector over OTLP
-each second, and without.  The collector is well, is killed while the store works, or takes
+each second, and without.  The collector is healthy, is killed while the store works, or takes
 connections and never answers.  Pairs are interleaved; the table shows the median of their ratios
 with the smallest and the largest.
 """
@@ -17,7 +17,7 @@ from threading import Timer
 from primitives import ACTIONS, MEMORY, load, ratio, receiving
 
 PROTOCOLS = ("grpc", "http/protobuf")
-STATES = ("well", "killed", "hangs")
+STATES = ("healthy", "killed", "hangs")
 KILLED_AFTER = 2.5
 """Seconds after the start of a process, when its work is under way."""
 

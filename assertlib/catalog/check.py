@@ -114,7 +114,7 @@ def is_error(finding: Finding) -> bool:
 
 
 def _used_again(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
-    """Report messages that a rename gave up and that code uses again."""
+    """Report messages that a rename replaced and that code uses again."""
     for site in sites:
         new = catalog.renames.messages.get(site.origin)
         # One site per call: the parts of an assertion share its origin, and sometimes_each has no
@@ -123,7 +123,7 @@ def _used_again(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
             site.origin,
             bucket_message(site.origin, OTHER_BUCKET),
         ):
-            yield _at_site(site, "AL306", f"{site.origin!r} was given up for {new!r}")
+            yield _at_site(site, "AL306", f"{site.origin!r} was replaced by {new!r}")
 
 
 def _joined(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
@@ -145,7 +145,7 @@ def _check_assigned(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
     for message, assigned in catalog.assigned.items():
         site = here.get(message)
         if site is not None and site.is_python:
-            text = f"{message!r} stands in Python, at {site.file}:{site.line}"
+            text = f"{message!r} is a Python assertion, at {site.file}:{site.line}"
             yield _at_line(assigned.file, assigned.line, "AL119", text)
         elif site is None:
             # A site that was scanned carries its assignment, so `_check_site` checks the id.

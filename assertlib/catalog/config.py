@@ -69,7 +69,7 @@ SHIPPED_TARGETS = {
 
 
 def source_path(root: Path, name: str) -> Path:
-    """Return the file or directory that *name*, an item of ``source``, means below *root*."""
+    """Return the file or directory that *name*, an item of ``source``, means under *root*."""
     if name.startswith(_PACKAGED):
         return SHIPPED / "assertlib" / name.removeprefix(_PACKAGED)
     return root / name

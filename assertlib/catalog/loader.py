@@ -307,7 +307,7 @@ class _FileReader:
             Finding(
                 self._file, entry.line, 1, "AL102",
                 f"invariant {entry.id!r} is also in {other.file}:{other.line}",
-                "ids are unique over all catalogs: rename or remove one",
+                "ids must be unique across all catalogs: rename or remove one",
             )
         )  # fmt: skip
 

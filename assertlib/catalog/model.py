@@ -197,7 +197,7 @@ def file_schema() -> dict[str, object]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "assertlib catalog file",
-        "description": "One table per invariant; the file's name is their area.",
+        "description": "One table per invariant; the file name is the area.",
         "type": "object",
         "properties": {
             "schema": {"const": SCHEMA_VERSION},

@@ -56,7 +56,7 @@ class Proposal:
 
 
 def proposals(root: Path, target: Target) -> list[Proposal]:
-    """Collect proposals from *target* below *root*, by file and line; unreadable files have none."""
+    """Collect proposals from *target* under *root*, by file and line; none for unreadable files."""
     found: list[Proposal] = []
     names: set[str] = set()
     for path in sorted(set(source_files(root, target, []))):

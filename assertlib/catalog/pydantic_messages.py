@@ -12,7 +12,7 @@ _WORDS = (
     ("Input should be ", "should be "),
     ("a valid tuple", "a list"),
     ("a valid list", "a list"),
-    ("a valid string", "a text"),
+    ("a valid string", "a string"),
     ("a valid integer", "a whole number"),
     ("a valid dictionary or instance of", "a table, of"),
     ("a valid dictionary", "a table"),

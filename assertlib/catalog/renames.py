@@ -124,7 +124,10 @@ def read_renames(path: Path, shown: str) -> Renames:
 
 
 def _wrong(shown: str, at: tuple[int, int], text: str) -> Renames:
-    hint = "fix it; it consists of `schema = 1` and a table [messages] from old to new messages"
+    hint = (
+        "fix it; it must contain `schema = 1` and a table [messages] that maps old messages to"
+        " new ones"
+    )
     return Renames(findings=[Finding(shown, at[0], at[1], "AL105", text, hint)])
 
 
@@ -161,7 +164,7 @@ def add_rename(root: Path, old: str, new: str) -> Path:
     if known.findings:
         raise RenameError(str(known.findings[0]))
     if old == new:
-        raise RenameError(f"{old!r} is the old and the new message")
+        raise RenameError(f"{old!r} is both the old and the new message")
     messages = dict(known.messages)
     if known.now(new) == old:
         # The rename is reverted: with both entries, the names would form a circle.

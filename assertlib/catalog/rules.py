@@ -152,8 +152,8 @@ RULES = _rules(
         "A bound assertion is never called",
         "It is declared but can never be hit.",
         "call it, or remove the declaration",
-        'never_back = REV.declare_always("never goes back")',
-        'never_back = REV.declare_always("never goes back")\nnever_back(new > old)',
+        'never_back = REV.declare_always("never goes backwards")',
+        'never_back = REV.declare_always("never goes backwards")\nnever_back(new > old)',
     ),
     Rule(
         "AL113",
@@ -213,7 +213,7 @@ RULES = _rules(
         "AL119",
         _ERROR,
         "The catalog assigns an assertion that could name its invariant itself",
-        "An assertion names its invariant in code, where a change of either is seen; the catalog"
+        "An assertion names its invariant in code, where a change to either is noticed; the catalog"
         " assigns only what cannot be annotated, such as assertions in other languages.",
         "name the invariant in the code and remove the [[assertion]]",
         '[[assertion]]\nmessage = "ack follows fsync"   # and store/wal.py asserts it',
@@ -305,7 +305,8 @@ RULES = _rules(
         " code and renaming local variables do not count as changes.",
         "compare both ends with `assertlib catalog review ID`, and acknowledge with --reason",
         "always(synced > acked, …)   # was: synced >= acked",
-        'assertlib catalog review wal.fsync-before-ack --reason "an equal index is not synced yet"',
+        "assertlib catalog review wal.fsync-before-ack"
+        ' --reason "an index equal to synced is not on disk yet"',
     ),
     Rule(
         "AL302",
@@ -329,10 +330,10 @@ RULES = _rules(
         "AL304",
         _WARNING,
         "An assertion that was reviewed is gone",
-        "Its invariant is protected less, and nobody has confirmed that this is intended.",
+        "Its invariant is less well protected, and nobody has confirmed that this is intended.",
         "restore it, or acknowledge with `assertlib catalog review ID --reason …`;"
         " if it has a new name, `assertlib catalog rename OLD NEW`",
-        "# always(synced >= acked, …) was removed with the function it stood in",
+        "# always(synced >= acked, …) was removed with the function it was in",
         'assertlib catalog review wal.fsync-before-ack --reason "the batch checks it now"',
     ),
     Rule(
@@ -377,7 +378,7 @@ RULES = _rules(
         "AL402",
         _ERROR,
         "An incident names a seeded defect or test that does not exist",
-        "A reproduction of the bug is the best knowledge about it, as long as it can be run.",
+        "A reproduction says more about a bug than any description, as long as it can be run.",
         "name a seeded defect of a target, or a test by its file; prose belongs in `how`",
         'reproduce = ["ack-befor-wal"]',
         'reproduce = ["ack-before-wal", "tests/test_wal.py::test_a_torn_tail_is_cut"]',

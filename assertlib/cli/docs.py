@@ -45,7 +45,9 @@ def docs(
     live: Annotated[
         bool,
         typer.Option(
-            "--live", help="Add line numbers, history and last reproductions, for a published site."
+            "--live",
+            help="Add line numbers, history and the commit at which each incident was last"
+            " reproduced, for a published site.",
         ),
     ] = False,
     target: TargetOption = None,

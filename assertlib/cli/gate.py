@@ -71,7 +71,7 @@ def gate(
         typer.Option(
             "--summary",
             metavar="FILE",
-            help="Append a Markdown summary, as to $GITHUB_STEP_SUMMARY.",
+            help="Append a Markdown summary to FILE, such as $GITHUB_STEP_SUMMARY.",
         ),
     ] = None,
     junit: Annotated[
@@ -99,7 +99,7 @@ def gate(
 
     The runs are added to the evidence store.  Rate drops are detected by a statistical test whose
     false-alarm probability, over the whole history and all assertions together, is at most 1 %.
-    A new sometimes must come true, or have a tape in witnesses/ that reaches it.
+    A new sometimes must have become true, or have a tape in witnesses/ that reaches it.
     Exit code 1 if the gate fails, 3 if there is nothing to judge.
 
     Example: assertlib gate --junit gate.xml --summary "$GITHUB_STEP_SUMMARY"

@@ -42,7 +42,8 @@ def report(
         typer.Option(
             min=4096,
             metavar="N",
-            help="Keep the worst in at most N bytes (Markdown only); GitHub accepts 1048576.",
+            help="Limit the output to N bytes, keeping the most severe results (Markdown only);"
+            " GitHub accepts 1048576.",
         ),
     ] = None,
     against: Annotated[
@@ -79,7 +80,7 @@ def report(
 
     Several runs are judged together.  Exit code 1 only if an assertion was
     violated, 2 if a recording is damaged, 3 if there is no data.
-    --assertion, --invariant and --test limit the report, which is then text.
+    --assertion, --invariant and --test limit the report and always produce text.
 
     Example: assertlib report --format markdown -o report.md
     """

@@ -59,7 +59,7 @@ def review(
     Without ids, shows all of them; exit code 1 if there are any.  With ids and --reason, records
     the current state of both ends in review.lock; commit that file.
 
-    Example: assertlib catalog review wal.fsync-before-ack --reason "an equal index is synced too"
+    Example: assertlib catalog review wal.fsync-before-ack --reason "index == synced is on disk too"
     """
     config = configuration(project)
     sharing = sharing_targets(config, target)

@@ -170,8 +170,9 @@ def replay_token(
     """
     Replay the trial of a token.
 
-    Exit code 1 if the trial fails, as expected of a failure; if a failure is not reproduced
-    although nothing has changed (flaky); or if a witness no longer reaches its state.
+    Exit code 1 if the trial fails (which is expected when replaying a failure); if a failure is
+    not reproduced although nothing has changed (flaky); or if a witness no longer reaches its
+    state.
 
     Example: assertlib sim replay --assertion "a slow watcher becomes a victim and catches up"
     """
@@ -202,7 +203,13 @@ def challenge_all(
         typer.Argument(metavar="DEFECT", help="Seeded defects; default: all."),
     ] = None,
     repeats: Annotated[
-        int, typer.Option("--repeats", min=1, metavar="N", help="Random and guided attempts, each.")
+        int,
+        typer.Option(
+            "--repeats",
+            min=1,
+            metavar="N",
+            help="Number of random attempts and of guided attempts.",
+        ),
     ] = 10,
     duration: Annotated[
         str, typer.Option("--for", metavar="TIME", help="Time limit per attempt, such as 60s.")
@@ -211,7 +218,8 @@ def challenge_all(
         int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Number of parallel trials.")
     ] = 1,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Markdown file whose table to replace.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Markdown file in which to replace the table."),
     ] = None,
     target: TargetOption = None,
 ) -> int:
@@ -291,7 +299,7 @@ def list_all() -> int:
         (SWARM, "a different policy in each trial"),
         ("random", "any ready task at random"),
         ("pct3", "random priorities that change twice; pct1, pct2, ... likewise"),
-        ("fifo", "the task ready for longest, as in asyncio"),
+        ("fifo", "the task that has been ready the longest, as in asyncio"),
     ):
         print(f"  {name:17} {about}")
     return OK

@@ -1,7 +1,8 @@
 """
 Render deterministic CommonMark pages, without dates, line numbers or runs.
 
-Volatile data (line numbers, history, last reproductions) is in `Live`, for published sites only.
+Volatile data (line numbers, history, the commit at which a defect was last caught) is in `Live`,
+for published sites only.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def caveats_of(evidence: Evidence) -> Iterator[str]:
         )
     cut = sum(shard.truncated_details for shard in shards)
     if cut:
-        yield f"The details of {counted(cut, 'hit')} were too long and were cut."
+        yield f"The details of {counted(cut, 'hit')} were too long and were truncated."
     # A shard without a declaration counted nothing that could have been lost.
     volatile = [shard.name for shard in shards if shard.declared and not shard.durable]
     if volatile:

@@ -5,7 +5,7 @@ A shard records how often each assertion was true and false in each trial.  A di
 totals, but by trial only *whether*, one bit per assertion, so that ten thousand shards fit into
 memory.  Counts by trial are kept only for violations, whose number matters.
 
-Over 500 lines, since the columns of a digest stand beside the one pass that fills them.
+Over 500 lines, since the columns of a digest are defined next to the one pass that fills them.
 """
 
 from __future__ import annotations

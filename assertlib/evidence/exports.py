@@ -62,7 +62,9 @@ def _check_schema(data: bytes) -> None:
     with suppress(ValidationError):
         found = _Version.model_validate_json(data).format
         if found != SCHEMA:
-            raise ValueError(f"schema {found}, this assertlib reads {SCHEMA}: update it")
+            raise ValueError(
+                f"schema {found}, but this version of assertlib reads {SCHEMA}; update assertlib"
+            )
 
 
 def _problem(error: ValidationError) -> str:

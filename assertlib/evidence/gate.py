@@ -3,7 +3,8 @@ The gate: a decision whether a change may be merged, by its runs, the history an
 
 Violations always fail.  An assertion in the baseline must not be lost: if tests satisfied it, they
 must satisfy it again, and if random trials did, its rate must not drop, according to a sequential
-test over the whole history (`sequential`).  A new sometimes must become true or have a witness.
+test over the whole history (`sequential`).  A new sometimes must have become true, or
+have a witness.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Live view of a run: repeated judging while it is recorded.
+Live view of a run: repeated judging while it is being recorded.
 
 The observed processes are not involved: counters are files that they have mapped into memory, and
 lines are read from the position where the last reading ended.
@@ -86,7 +86,7 @@ class _Followed:
 
 class LiveRun:
     """
-    Judges a run repeatedly while it is recorded.
+    Judges a run repeatedly while it is being recorded.
 
     Args:
         path: The run directory.

@@ -201,7 +201,7 @@ def read_info(path: Path) -> RunInfo:
     Read the description of the run at *path*; a run without one is partial.
 
     Raises:
-        UnreadableRunError: ``run.json`` is damaged or newer than this assertlib.
+        UnreadableRunError: ``run.json`` is damaged or newer than this version of assertlib.
     """
     body = read_run_file(str(path))
     if body is None:
@@ -210,7 +210,9 @@ def read_info(path: Path) -> RunInfo:
     # Before the fields, which another schema may define differently.
     if body.get("schema") != SCHEMA:
         raise body.error(
-            "schema", f"is {_shown(body.get('schema'))}, this assertlib reads {SCHEMA}: update it"
+            "schema",
+            f"is {_shown(body.get('schema'))}, but this version of assertlib reads {SCHEMA};"
+            " update assertlib",
         )
     for name, (wanted, holds) in _FIELDS.items():
         if name in body and not holds(body[name]):

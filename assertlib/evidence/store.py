@@ -63,7 +63,7 @@ class Store:
                 of an SQLite file, which is created if it does not exist.
 
         Raises:
-            StoreError: The database cannot be opened, or is newer than this assertlib.
+            StoreError: The database cannot be opened, or is newer than this version of assertlib.
         """
         self._address = address = Address(url)
         try:
@@ -139,7 +139,8 @@ class Store:
             newest = len(schema.STEPS)
             if version > newest:
                 raise StoreError(
-                    f"{self._address.shown}: schema {version}, this assertlib knows {newest}: update it"
+                    f"{self._address.shown}: schema {version}, but this version of assertlib knows"
+                    f" {newest}; update assertlib"
                 )
             for step in schema.STEPS[version:]:
                 step(connection)

@@ -1,7 +1,8 @@
 """
 Summaries: everything that a report shows, computed once; reporters only format it.
 
-Over 500 lines, since the records that reporters read stand beside the one pass that makes them.
+Over 500 lines, since the records that reporters read are defined next to the one pass that
+makes them.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ def one_line(text: str, limit: int | None = None) -> str:
     Escape everything in *text* that could mislead a terminal or a reader.
 
     Control characters, line breaks and bidirectional overrides become backslash escapes.  Results
-    longer than *limit* characters are cut and end in an ellipsis; None means no limit.
+    longer than *limit* characters are truncated and end in an ellipsis; None means no limit.
     """
     shown = "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text

@@ -87,7 +87,7 @@ def _absence(facts: Facts) -> Verdict | None:
 
 
 class Level(StrEnum):
-    """The level of an invariant; from asserted on, each one includes the previous ones."""
+    """The level of an invariant; starting with asserted, each one includes the previous ones."""
 
     VIOLATED = "violated"
     UNASSERTED = "unasserted"

@@ -223,7 +223,7 @@ class _Assembly:
                 record.measured,
             )
             return
-        # Listed from the beginning on: a fault that never ends is part of the history as well.
+        # Listed from the beginning: a fault that never ends is part of the history as well.
         interval = FaultInterval(record.name, record.time, None, record.targets, record.breaks)
         self._faults[key] = interval
         self._history.faults.append(interval)

@@ -58,8 +58,8 @@ def check(
     """
     Check whether *operations* are linearizable; the first illegal partition decides.
 
-    Partitions are searched in turns of growing length, so that an illegal one is found before a
-    hard one is finished.
+    The search alternates between partitions, for longer each time, so that an illegal one is found
+    before a hard one is finished.
 
     Args:
         model: The sequential specification of the store.

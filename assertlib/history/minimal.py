@@ -48,7 +48,7 @@ class Core:
     Attributes:
         operations: The illegal part, by time of call.
         is_minimal: Whether each operation of the part was shown to be needed.
-        related: Other operations that claim the same revisions, showed the ones before them, or
+        related: Other operations that claim the same revisions, saw the previous ones, or
             wrote the values that were seen.
         revisions: The revisions that the part builds on, and the one that no order reaches.
     """

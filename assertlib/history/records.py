@@ -201,7 +201,8 @@ def read_records(lines: Iterable[bytes], name: str) -> Iterator[Record]:
             raise HistoryError(f"{name}:{number}: not a history record: {_first(error)}") from None
         if isinstance(record, Header) and record.schema != SCHEMA:
             raise HistoryError(
-                f"{name}:{number}: schema {record.schema}, this assertlib reads {SCHEMA}; update it"
+                f"{name}:{number}: schema {record.schema}, but this version of assertlib reads"
+                f" {SCHEMA}; update assertlib"
             )
         # A second header means that files were concatenated: numbers and times would collide.
         if (number == 1) != isinstance(record, Header):

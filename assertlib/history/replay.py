@@ -208,7 +208,7 @@ def resolve(
     operations: Sequence[Operation], found: Mapping[int, Sequence[Event]], newest: int = 1
 ) -> list[Operation]:
     """
-    Infer the outcomes of unanswered operations from the store's past.
+    Infer the outcomes of unanswered operations from the store's past states.
 
     If exactly one operation can have made the changes of a revision, it created that revision.  If
     the changes of all revisions are known, an operation that fits none of them was not applied.

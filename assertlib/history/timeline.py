@@ -147,7 +147,7 @@ class _Content:
         what = "operation that cannot be placed" if self._stuck else "complaint"
         where = f"around the first {what} at {_ms(self._focus)}"
         if self._focus is None:
-            where = "from the beginning on"
+            where = "from the beginning"
         return (
             f"{' and '.join(partial)}, {where}; the others are not on this page." if partial else ""
         )
@@ -307,7 +307,7 @@ def _delivery(delivery: Delivery) -> Iterator[str]:
 
 def _event(event: Event) -> str:
     text = event_in_words(event) if event.kind == "delete" else f"PUT {_whole(event.kv)}"
-    return f"{text}, before it {_whole(event.previous)}" if event.previous else text
+    return f"{text}, previously {_whole(event.previous)}" if event.previous else text
 
 
 def _answer(response: Response) -> Iterator[str]:

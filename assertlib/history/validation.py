@@ -90,7 +90,7 @@ class Validation:
         operations: The operations that were judged, with inferred outcomes and lease expiries.
         linearization: The result of the linearizability check; None if it was not run.
         core: The smallest illegal part; None unless the operations are illegal.
-        replay: The store's past; None for models without revisions.
+        replay: The store's past states; None for models without revisions.
     """
 
     checks: tuple[Check, ...]
@@ -334,14 +334,14 @@ def _listed(operations: Sequence[Operation], around: int) -> Iterator[str]:
         yield f"  … and {len(operations) - len(shown):,} more"
 
 
-# -- comparisons with the store's past ----------------------------------------------------------
+# -- comparisons with the store's past states ---------------------------------------------------
 
 
 def _against_the_past(
     history: History, operations: Sequence[Operation], linearizable: Check, replay: Replay
 ) -> Iterator[Check]:
     if linearizable.status is Status.FAILURE:
-        reason = "the operations are not linearizable, so the store has no single past"
+        reason = "the operations are not linearizable, so there is no single order to check against"
         for name in (*BY_STREAM, *BY_REPLAY, READS):
             yield Check(name, Status.NOT_CHECKED, reason)
         return
@@ -371,7 +371,7 @@ def _against_the_past(
 def _what_is_missing(
     history: History, operations: Sequence[Operation], replay: Replay
 ) -> str | None:
-    """Explain why the store's past is too incomplete for comparisons; None if it suffices."""
+    """Explain why too few past states are known for comparisons; None if enough are."""
     if replay.unknown is not None:
         return f"the changes of revision {replay.unknown} are unknown"
     seen = _newest_event(history)

@@ -2,7 +2,7 @@
 Validate watches: etcd's guarantees, checked against the deliveries to each watch.
 
 There are nine checks, with the rules of etcd tests/robustness/validate/watch.go.  Five of them
-need only the stream, four also the store's past.
+need only the stream, four also the store's past states.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Complaint:
 
 
 def check_stream(stream: Stream) -> Iterator[Complaint]:
-    """Yield violations in *stream* that are evident without the store's past."""
+    """Yield violations in *stream* that are evident without the store's past states."""
     for name, found in (
         ("filter", _filter(stream)),
         ("ordered", _ordered(stream)),
@@ -51,7 +51,7 @@ def check_stream(stream: Stream) -> Iterator[Complaint]:
 
 
 def check_against(stream: Stream, replay: Replay) -> Iterator[Complaint]:
-    """Yield violations in *stream* with respect to the store's past *replay*."""
+    """Yield violations in *stream* with respect to *replay*, the store's past states."""
     for name, found in (
         ("resumable", _resumable(stream, replay)),
         ("is-create", _is_create(stream, replay)),

@@ -146,5 +146,5 @@ def _content(path: str, limit: int) -> bytes:
     finally:
         system.close(fd)
     if len(content) != status.st_size:
-        raise OSError(f"{path}: changed while it was read")
+        raise OSError(f"{path}: changed while it was being read")
     return content

@@ -49,7 +49,7 @@ class CounterFile:
     Attributes:
         lost_records: Records that could not be written.
         troubles: Assertions that could not be evaluated.
-        truncated_details: Details that were cut.
+        truncated_details: Details that were truncated.
         dropped_records: Records dropped by limits.
         durable: Whether all counters were in the file.
         slots: Hash of the message, code of the kind, true hits and false hits.
@@ -60,16 +60,18 @@ class CounterFile:
     def __init__(self, data: bytes) -> None:
         """
         Raises:
-            ValueError: *data* is not a counter file, is cut inside its header, or has another
-                version.
+            ValueError: *data* is not a counter file, is truncated inside its header, or has
+                another version.
         """
-        # A cut file may end inside a cell.
+        # A truncated file may end inside a cell.
         whole = len(data) - len(data) % CELL_BYTES
         cells = memoryview(data)[:whole].cast("Q")
         if len(cells) < HEADER_CELLS or cells[MAGIC_CELL] != MAGIC:
-            raise ValueError("not a counter file, or cut inside its header")
+            raise ValueError("not a counter file, or truncated inside its header")
         if cells[VERSION_CELL] != VERSION:
-            raise ValueError(f"version {cells[VERSION_CELL]}, this assertlib reads {VERSION}")
+            raise ValueError(
+                f"version {cells[VERSION_CELL]}, but this version of assertlib reads {VERSION}"
+            )
         self.lost_records, self.troubles, self.truncated_details, self.dropped_records = (
             min(cells[cell], MOST_COUNT)
             for cell in (LOST_CELL, ERROR_CELL, TRUNCATED_CELL, DROPPED_CELL)
@@ -85,7 +87,7 @@ class CounterFile:
         found = self._damage(len(data), used, present, kinds, true, false)
         self.damage = list(islice(found, _MOST_DAMAGE))
         if self.damage:
-            # The header may be wrong as well: hits behind its count must not disappear.
+            # The header may be wrong as well: hits beyond its count must not disappear.
             used = max(used, *(n + 1 for n in range(present) if true[n] or false[n]), 0)
         del hashes[used:], kinds[used:], true[used:], false[used:]
         true, false = ([min(count, MOST_COUNT) for count in row] for row in (true, false))
@@ -111,11 +113,11 @@ class CounterFile:
         false: list[int],
     ) -> Iterator[str]:
         if size % _PAGE or (used > present and self.durable):
-            yield f"cut to {size:,} bytes"
+            yield f"truncated to {size:,} bytes"
         if used > MOST_SLOTS:
             yield f"more than {MOST_SLOTS:,} assertions"
         if any(true[used:]) or any(false[used:]):
-            yield f"hits of assertions behind the {used} that its header counts"
+            yield f"hits of assertions beyond the {used} that its header counts"
         for number in range(min(used, present)):
             kind, counted = kinds[number], true[number] or false[number]
             # A slot of zeros is valid: an exception came between taking and naming it.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 DETAILS_LIMIT = 64 * 1024
-"""Bytes of serialised details in a record; longer details are cut and marked."""
+"""Bytes of serialised details in a record; longer details are truncated and marked."""
 
 _HEAD = 1024
 _DEPTH_LIMIT = 100

@@ -82,9 +82,9 @@ increment_unless_power_of_two: Callable[[Any], bool] = (
 """Count one hit unless the sum, as a power of two, needs a record; returns whether it counted."""
 
 guard: Callable[[memoryview[int]], None] = (lambda _: None) if speed is None else speed.guard
-"""Keep a hit in mapped memory from killing the process when its file is cut.
+"""Keep a hit in mapped memory from killing the process when its file is truncated.
 
-Pure Python cannot; there the process ends by SIGBUS.
+Pure Python cannot; there the process is killed by SIGBUS.
 """
 
 # The accelerator holds on to these dicts, so they are cleared, never replaced.

@@ -304,7 +304,7 @@ class _Assertion:
 
 
 class _Process:
-    """The shard of one process, while it is written."""
+    """The shard of one process, while it is being written."""
 
     def __init__(
         self,

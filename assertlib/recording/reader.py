@@ -293,8 +293,8 @@ class Follower:
         size = file.seek(0, os.SEEK_END)
         if size < self._offset:
             raise UnreadableRunError(
-                f"{self._path}: cut from {self._offset:,} to {size:,} bytes while it was read;"
-                f" {_REMEDY}"
+                f"{self._path}: truncated from {self._offset:,} to {size:,} bytes while it was"
+                f" being read; {_REMEDY}"
             )
         if size == self._offset:
             return

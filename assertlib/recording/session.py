@@ -401,7 +401,7 @@ class Session:
             "dropped": self.counters.header(DROPPED_CELL),
         }
         if self.counters.is_cut():
-            warn_later(f"the counter file of {self.name} was cut while it was written")
+            warn_later(f"the counter file of {self.name} was truncated while it was being written")
         if not self.counters.durable:
             body["true"], body["false"] = self.counters.totals()
         # Past `write`, whose limits reserve the room for this line.

@@ -34,7 +34,10 @@ def mode_of(environ: Mapping[str, str]) -> str:
     if mode in MODES:
         return mode
     # Not an error, and not ``off``: a typing error must neither stop the store nor lose violations.
-    warn_once(f"{MODE_ENV}={mode!r} is not a mode; recording (choose from {', '.join(MODES)})")
+    warn_once(
+        f"{MODE_ENV}={mode!r} is not a valid mode; using `{RECORD}`"
+        f" (choose from {', '.join(MODES)})"
+    )
     return RECORD
 
 

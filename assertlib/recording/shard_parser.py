@@ -197,7 +197,8 @@ class Reading:
         # First, since another schema may have other fields.
         if _int(body["schema"]) != shard.SCHEMA:
             raise ValueError(
-                f"shard of schema {body['schema']}, this assertlib reads {shard.SCHEMA}: update it"
+                f"shard of schema {body['schema']}, but this version of assertlib reads"
+                f" {shard.SCHEMA}; update assertlib"
             )
         # The whole header is kept, so fields that are only used later are checked here.
         for name in ("run", "commit"):
@@ -275,7 +276,7 @@ class Reading:
         )
 
     def _take_limit(self, _: Record, __: int) -> None:
-        """Attribute later hits to no trial: their deltas are not written any more."""
+        """Attribute later hits to no trial: their deltas are no longer written."""
         self._rest, self._has_left = None, True
         self._open.clear()
 
@@ -331,7 +332,7 @@ class Reading:
             or target.header.get("durable") is False
             or (counts is not None and not counts.durable)
         )
-        # The line of a regular exit holds such counts; after a kill they are lost.
+        # The line of a normal exit holds such counts; after a kill they are lost.
         if was_in_memory and self._in_memory is None:
             target.damage.append("its counts were in memory only, and were never written")
         open_trial = self._open[-1] if self._open else None

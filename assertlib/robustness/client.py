@@ -84,7 +84,7 @@ class Client:
         except (ValueError, TypeError) as error:
             raise AdapterError(
                 f"the adapter of {self._store.name} answered {request!r} with {response!r},"
-                f" which is none of the responses in assertlib.history.requests: {error}"
+                f" which is not one of the responses in assertlib.history.requests: {error}"
             ) from None
 
     async def watch(self, request: Watch) -> AsyncIterator[Delivery]:

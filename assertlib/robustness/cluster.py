@@ -214,7 +214,7 @@ class Cluster:
         Start all members and wait until they serve clients.
 
         Raises:
-            ClusterError: A member cannot be started, exited, or does not serve in time.
+            ClusterError: A member cannot be started, exited, or does not serve clients in time.
             HarnessError: A process of an earlier start cannot be killed.
         """
         # Members of a replicated store serve only once a majority is up, so none is awaited
@@ -246,7 +246,7 @@ class Cluster:
             within: Seconds to wait, for all members together.
 
         Raises:
-            ClusterError: A member does not serve in time, or has exited.
+            ClusterError: A member does not serve clients in time, or has exited.
         """
         self._problem = ""
         try:
@@ -256,7 +256,8 @@ class Cluster:
         except TimeoutError:
             # `member` is the one that was awaited when time ran out.
             raise ClusterError(
-                f"{member.name} of {self.store.name} does not serve clients after {within:g} s;"
+                f"{member.name} of {self.store.name} is still not serving clients after"
+                f" {within:g} s;"
                 f" the adapter reports: {self._problem or 'nothing'};"
                 f" the end of {self.process(member).log}:\n{self.process(member).tail()}"
             ) from None

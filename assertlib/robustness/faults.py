@@ -294,7 +294,10 @@ class Isolate(FaultKind):
     """A member is cut off by the packet filter, without a proxy between the members."""
 
     name = "isolate"
-    about = "as root: cut one member off by its user, without a proxy, for 1 to 3 seconds"
+    about = (
+        "needs root: cut one member off by filtering packets of its user, without a proxy,"
+        " for 1 to 3 seconds"
+    )
     needs = 2
     capability = Capability.USERS
 
@@ -310,18 +313,18 @@ class Isolate(FaultKind):
             dropped = testbed.filter.dropped()
         finally:
             testbed.filter.heal()
-        return Effect(dropped, "packets dropped" if dropped else "the members exchanged no packet")
+        return Effect(dropped, "packets dropped" if dropped else "the members exchanged no packets")
 
 
 class PowerCut(FaultKind):
     """
     A member crashes and loses unsynced data.
 
-    Synced data survive, so it breaks no assumption of the catalog.
+    Synced data survives, so it breaks no assumption of the catalog.
     """
 
     name = "power-cut"
-    about = "cut the power of one member: all unsynced data are lost (needs FUSE)"
+    about = "cut the power of one member: all unsynced data is lost (needs FUSE)"
     capability = Capability.DISK
 
     async def strike(self, testbed: Testbed, members: Sequence[Member]) -> Effect:
@@ -336,7 +339,7 @@ class PowerCut(FaultKind):
             testbed.disks[member.name].cut()
             testbed.cluster.process(member).start()
         if unused:
-            return Effect(0, f"{', '.join(unused)} kept no file below member.data")
+            return Effect(0, f"{', '.join(unused)} kept no files under member.data")
         return _killed(sum(killed) if all(killed) else 0)
 
 
@@ -404,7 +407,7 @@ def _hits(points: Failpoints, name: str) -> Effect:
 
 
 FIRES_WITHIN = 3.0
-"""Seconds that a failpoint is enabled, unless it ends its process."""
+"""Seconds that a failpoint is enabled, unless it terminates its process."""
 _GOFAIL = "gofail:"
 
 # Without failpoints, whose names depend on the program.

@@ -67,7 +67,7 @@ def _term(text: str, at: int) -> int:
         raise _mistake(
             text,
             action.end() + 1,
-            "expected an integer, true, false or a text in double quotes without escapes, and )",
+            "expected an integer, true, false or a double-quoted string without escapes, and )",
         )
     if action[0] == "sleep" and not (value and _DURATION.fullmatch(value["value"])):
         raise _mistake(text, action.end(), 'sleep needs a time, like (1500) in ms or ("2s")')
@@ -118,7 +118,8 @@ class Failpoints:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65_535:
             raise GofailError(
-                f"{address!r} is not an address of failpoints: give host:port, as in GOFAIL_HTTP"
+                f"{address!r} is not the address of a gofail server: give host:port, as in"
+                " GOFAIL_HTTP"
             )
         self._host, self._port = host, int(port)
 

@@ -155,7 +155,9 @@ def _states(history: History, validation: Validation) -> None:
                 winners.update(each for each in compares if succeeded and _is_swap(each))
     for compare, count in winners.items():
         CAS.always(
-            count == 1, "of the writes on one revision of a key one wins", {"compare": compare}
+            count == 1,
+            "of several writes conditional on the same revision of a key, only one succeeds",
+            {"compare": compare},
         )
     if validation.replay is not None:
         _wholly(history, validation.replay)
@@ -176,14 +178,14 @@ def _wholly(history: History, replay: Replay) -> None:
                 put = {each.value for each in then if isinstance(each, Put)}
                 AMBIGUOUS.always(
                     put <= there or put.isdisjoint(there),
-                    "a transaction without an answer is there wholly or not at all",
+                    "a transaction without an answer is applied completely or not at all",
                     {"operation": str(operation)},
                 )
 
 
 def _recovery(validation: Validation) -> None:
     for wrong in _each(validation.named(RECOVERY)):
-        RECOVERS.always(wrong is None, "members serve again after a fault", _details(wrong))
+        RECOVERS.always(wrong is None, "members serve clients again after a fault", _details(wrong))
 
 
 def _replicas(validation: Validation) -> None:
@@ -191,7 +193,7 @@ def _replicas(validation: Validation) -> None:
         _each(each) for each in validation.checks if each.name == REPLICAS
     ):
         REPLICA_EQUAL.always(
-            wrong is None, "members hold the same once nothing is written", _details(wrong)
+            wrong is None, "members hold the same data once writes have stopped", _details(wrong)
         )
 
 
@@ -220,7 +222,7 @@ def _faults(history: History) -> None:
         hit = _caught_by(history, interval)
         killed = interval.name.startswith("kill")
         REPLICA_EQUAL.sometimes(killed and hit, "a member is killed while requests are under way")
-        REVISION.sometimes(killed, "a member starts again where it was killed")
+        REVISION.sometimes(killed, "a killed member restarts")
         LINEARIZABLE_KV.sometimes(
             interval.name == "pause" and hit and _seconds(interval, history) > ELECTION,
             "a member with requests under way is paused for longer than an election takes",
@@ -253,19 +255,25 @@ def _seconds(interval: FaultInterval, history: History) -> float:
 
 def _revisions(history: History, validation: Validation) -> None:
     for wrong in _each(validation.named(READS)):
-        PAST.always(wrong is None, "a read of the past finds what there was", _details(wrong))
+        PAST.always(
+            wrong is None,
+            "a read of the past returns the state at the revision it names",
+            _details(wrong),
+        )
     if validation.replay is not None:
         forked = sorted(validation.replay.forked)
         _refusals(history, validation.replay)
         ONE_REVISION.always(
-            not forked, "no two acknowledged writes make one revision", {"revisions": forked[:10]}
+            not forked,
+            "no two acknowledged writes create the same revision",
+            {"revisions": forked[:10]},
         )
     _members(history)
     _reads(history)
     _compactions(history, validation)
     for operation in validation.operations:
         if operation.client == "expiry" and isinstance(operation.request, Revoke):
-            EXPIRY.sometimes(operation.revision is not None, "a lease with keys ends by itself")
+            EXPIRY.sometimes(operation.revision is not None, "a lease with keys expires on its own")
 
 
 def _members(history: History) -> None:
@@ -278,13 +286,13 @@ def _members(history: History) -> None:
         DURABLE.always_greater_than_or_equal_to(
             each.revision,
             newest,
-            "an acknowledged write is there when members have caught up",
+            "an acknowledged write is present once members have caught up",
             {"member": each.member},
         )
         REVISION.always_greater_than_or_equal_to(
             each.revision,
             last.get(each.member, 1),
-            "a member's revision does not go back from round to round",
+            "a member's revision never goes backwards between rounds",
             {"member": each.member},
         )
         last[each.member] = each.revision
@@ -293,7 +301,9 @@ def _members(history: History) -> None:
         groups[each.group, each.revision, each.compacted].add(each.hash)
     for (_, revision, _), hashes in groups.items():
         DETERMINISTIC.always(
-            len(hashes) == 1, "members at one revision hash alike", {"revision": revision}
+            len(hashes) == 1,
+            "members at the same revision have the same hash",
+            {"revision": revision},
         )
 
 
@@ -312,10 +322,8 @@ def _refusals(history: History, replay: Replay) -> None:
     there = {event.kv.value for event in replay.events(1, replay.last)}
     for each in history.operations:
         if each.response == Refused("lease-not-found") and isinstance(each.request, Put):
-            UNKNOWN_LEASE.reachable("a put on a lease that is not there is refused")
-            UNKNOWN_LEASE.always(
-                each.request.value not in there, "a put that was refused leaves nothing"
-            )
+            UNKNOWN_LEASE.reachable("a put with a nonexistent lease is rejected")
+            UNKNOWN_LEASE.always(each.request.value not in there, "a rejected put leaves no trace")
 
 
 def _compactions(history: History, validation: Validation) -> None:
@@ -337,7 +345,11 @@ def _watches(history: History, validation: Validation) -> None:
     for wrong in _each(validation.named("unique")):
         UNIQUE.always(wrong is None, "a watch is sent each event once", _details(wrong))
     for wrong in _each(validation.named("atomic")):
-        ATOMIC.always(wrong is None, "a watch is sent a revision at once", _details(wrong))
+        ATOMIC.always(
+            wrong is None,
+            "a watch receives all events of a revision in one delivery",
+            _details(wrong),
+        )
     for wrong in _each(validation.named("bookmarkable")):
         BOOKMARKABLE.always(wrong is None, "no event comes after its bookmark", _details(wrong))
     for wrong in _each(validation.named("resumable")):
@@ -348,7 +360,7 @@ def _watches(history: History, validation: Validation) -> None:
         )
     for wrong in _each(validation.named("is-create")):
         IS_CREATE.always(
-            wrong is None, "an event says rightly if it creates its key", _details(wrong)
+            wrong is None, "an event correctly reports whether it created its key", _details(wrong)
         )
     for wrong in _each(validation.named("reliable")):
         RELIABLE.always(wrong is None, "a watch is sent every event", _details(wrong))
@@ -376,7 +388,7 @@ def _stream(stream: Stream, compacted: int, newest: int) -> None:
     AT_COMPACTION.sometimes(
         bool(start and start == compacted), "a watch starts where history was compacted"
     )
-    AHEAD.sometimes(start > newest, "a client watches from a revision to come")
+    AHEAD.sometimes(start > newest, "a client watches from a future revision")
     BOOKMARKABLE.sometimes(
         any(map(is_progress, deliveries)) and bool(events),
         "a watch is sent events and progress",
@@ -389,7 +401,7 @@ def _stream(stream: Stream, compacted: int, newest: int) -> None:
             len({event.kv.mod_revision for event in each.events}) < len(each.events)
             for each in deliveries
         ),
-        "a revision brings several events",
+        "a revision contains several events",
     )
     # Right after the creation of the watch, its cancellation may not have arrived yet.
     if 0 < start < compacted and any(not each.created for each in deliveries):
@@ -398,4 +410,4 @@ def _stream(stream: Stream, compacted: int, newest: int) -> None:
             cancelled and not events,
             "a watch from before the compaction is cancelled with the reason",
         )
-    CANCELS.sometimes(0 < start < compacted, "a watch starts before what is compacted")
+    CANCELS.sometimes(0 < start < compacted, "a watch starts before the compacted revision")

@@ -312,7 +312,7 @@ def _check_kernel() -> None:
     if os.readlink("/proc/self") != str(os.getpid()):
         raise LedgerError(
             "/proc shows the processes of another pid namespace, so members cannot be found:"
-            " mount it anew, as `unshare --pid --fork --mount-proc` does"
+            " remount it, for example with `unshare --pid --fork --mount-proc`"
         )
 
 

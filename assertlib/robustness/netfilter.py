@@ -123,7 +123,7 @@ class Netfilter:
         if missing:
             raise NetfilterError(
                 f"{len(missing)} of {len(self._installed)} rules of the packet filter were"
-                f" removed from outside, for example: {missing[0]}"
+                f" removed by another program, for example: {missing[0]}"
             )
 
     def _present(self) -> set[str]:
@@ -134,8 +134,8 @@ class Netfilter:
         Block all traffic between *a* and *b*, in both directions, until `heal`.
 
         Raises:
-            NetfilterError: *a* and *b* are not two members, rules were removed from outside, or
-                the rule cannot be added.
+            NetfilterError: *a* and *b* are not two members, rules were removed by another program,
+                or the rule cannot be added.
         """
         unknown = [name for name in (a, b) if name not in self._uids]
         if unknown:
@@ -155,7 +155,7 @@ class Netfilter:
         Return the number of packets dropped by the cuts in force.
 
         Raises:
-            NetfilterError: It was not started, or rules were removed from outside.
+            NetfilterError: It was not started, or rules were removed by another program.
         """
         self.check()
         rules = map(_DROPPED.search, _rules(self._in, "--verbose"))
@@ -166,8 +166,8 @@ class Netfilter:
         Unblock all traffic; connections that still exist resume.
 
         Raises:
-            NetfilterError: It was not started, rules were removed from outside, or the rules of
-                cuts cannot be removed.
+            NetfilterError: It was not started, rules were removed by another program, or the rules
+                of cuts cannot be removed.
         """
         self.check()
         # The chain of arriving packets holds the rules of cuts and nothing else.
@@ -222,7 +222,9 @@ def _check(uids: Mapping[str, int]) -> None:
         )
     for name, uid in uids.items():
         if not 0 < uid < 1 << 16:
-            raise NetfilterError(f"member {name} cannot be user {uid}: give one of 1 to 65535")
+            raise NetfilterError(
+                f"member {name} cannot be user {uid}: choose one between 1 and 65535"
+            )
         # The rules could not distinguish the member from the campaign's own clients.
         if uid == os.geteuid():
             raise NetfilterError(

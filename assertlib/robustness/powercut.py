@@ -65,7 +65,7 @@ def unavailable() -> str | None:
     except OSError as error:
         return f"/dev/fuse cannot be opened: {error.strerror}"
     if not _may_mount() and shutil.which("fusermount3") is None:
-        return "mounting is not permitted: be root with CAP_SYS_ADMIN, or apt install fuse3"
+        return "mounting is not permitted: run as root with CAP_SYS_ADMIN, or apt install fuse3"
     return None
 
 
@@ -85,7 +85,7 @@ class PowerCutDisk:
 
     Args:
         mountpoint: The directory at which it is mounted.
-        backing: The directory of durable data; nothing else may change it meanwhile.
+        backing: The directory of durable data; nothing else may change it while it is in use.
 
     Attributes:
         mountpoint: The same, without symbolic links.
@@ -144,7 +144,7 @@ class PowerCutDisk:
 
     def cut(self) -> None:
         """
-        Cut the power and restore it: unsynced data are lost.
+        Cut the power and restore it: unsynced data is lost.
 
         Open files return errors from then on.  End the processes that use them first, as a real
         power cut would.

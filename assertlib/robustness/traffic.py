@@ -295,7 +295,7 @@ FILL = tuple(
 
 
 def _range_compare(session: Session) -> Request:
-    """Make a put on a condition that is slow to evaluate, so that a crash is likely to hit it."""
+    """Make a put with a condition that is slow to evaluate, so that a crash is likely to hit it."""
     key = session.key()
     # Holds for every bulk key, so the store has to compare all of them.
     slow = Compare(BULK, "version", ">", 0, end=prefix_end(BULK))
@@ -404,7 +404,7 @@ PROFILES = {
     for profile in (
         Profile(
             "mixed",
-            "puts, deletes, transactions, leases, reads now and in the past, and watches",
+            "puts, deletes, transactions, leases, reads of current and past revisions, and watches",
             "etcd",
             (
                 (15, _get),
@@ -432,7 +432,7 @@ PROFILES = {
         ),
         Profile(
             "range-compare",
-            f"puts on a condition over {BULK_KEYS:,} keys, which take long to apply",
+            f"puts conditional on {BULK_KEYS:,} keys, which take a long time to apply",
             "etcd",
             ((20, _range_compare), (3, _get), (1, _list_all)),
             setup=FILL,
@@ -457,7 +457,7 @@ PROFILES = {
         ),
         Profile(
             "progress",
-            "as put, with watches that request their progress",
+            "like put, but with watches that request their progress",
             "etcd",
             ((20, _put), (5, _delete), (5, _several), (5, _get)),
             watchers=4,

@@ -1,5 +1,5 @@
 """
-A file whose unsynced data are in memory only.
+A file whose unsynced data is in memory only.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import errno
 import os
 
 PAGE = 4096
-"""Size in bytes of the units in which unsynced data are kept."""
+"""Size in bytes of the units in which unsynced data is kept."""
 
 
 class File:

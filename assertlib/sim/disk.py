@@ -50,8 +50,8 @@ class DiskFaults:
     Timing and faults of a disk; faults are probabilities per call.
 
     Attributes:
-        sync_takes: Shortest and longest duration of a sync, in seconds; the waiting process is
-            blocked meanwhile.
+        sync_takes: Shortest and longest duration of a sync, in seconds, during which the waiting
+            process is blocked.
         write_fails: A write stores part of its data and fails with EIO.
         read_fails: A read fails with EIO.
         full: A write stores part of its data and fails with ENOSPC.

@@ -153,7 +153,7 @@ class SimTask(asyncio.Task[T]):
 
 class Exceptions:
     """
-    The exceptions of a trial that have not been retrieved yet.
+    The exceptions in a trial that have not been retrieved yet.
 
     Attributes:
         on_unhandled: Called with every unhandled exception.

@@ -190,7 +190,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                 if timers[0][0] > self.deadline and not timers[0][2]._cancelled:
                     self.now = self.deadline
                     raise TimeoutError(
-                        f"no end within {self.now:g} virtual seconds; {self._waiting()}"
+                        f"did not finish within {self.now:g} virtual seconds; {self._waiting()}"
                     )
                 when, _, handle = pop(timers)
                 if handle._cancelled:
@@ -241,7 +241,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     def _mark(self) -> None:
         if self.steps > self._max_steps:
             raise DeadlockError(
-                f"no end after {self._max_steps:,} steps\nand {self.now:.3f} virtual seconds"
+                f"still running after {self._max_steps:,} steps\nand {self.now:.3f} virtual seconds"
             )
         if self._on_mark is not None and self.now:
             self._on_mark()
@@ -291,7 +291,7 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def kill(self, process: Process) -> None:
         """
-        End *process* as a power cut does: none of its code runs again, not even ``finally``.
+        Terminate *process* as a power cut does: none of its code runs again, not even ``finally``.
 
         Its tasks are kept until the trial is over, because Python runs the ``finally`` blocks of a
         coroutine when it is freed.

@@ -247,7 +247,9 @@ def _spec(data: object) -> TrialSpec:
         raise ValueError("not an object")
     # Not isinstance: True equals 1.
     if type(data.get("schema")) is not int or data["schema"] != _SCHEMA:
-        raise ValueError(f"schema {data.get('schema')!r}, this assertlib reads {_SCHEMA}")
+        raise ValueError(
+            f"schema {data.get('schema')!r}, but this version of assertlib reads {_SCHEMA}"
+        )
     for name, kind in _FIELDS.items():
         if name not in data or not isinstance(data[name], kind):
             raise ValueError(f"{name} is missing, or not {_NAMES[kind]}")

@@ -232,7 +232,7 @@ def run_trial(
     keep_places: bool = False,
 ) -> Outcome:
     """
-    Run a scenario once; errors of the scenario become failures of the outcome.
+    Run a scenario once; errors in the scenario become failures of the outcome.
 
     Args:
         scenario: The coroutine function to run.

@@ -95,8 +95,8 @@ def _failed(failures: Sequence[Failure]) -> frozenset[str]:
 
 def lost(error: object) -> Failure:
     """Return the failure of a trial that ended its worker; *error* describes the loss."""
-    text = f"{error}: the trial ended its process or exceeded {HANGS_AFTER:.0f} s"
-    return Failure("a trial ends its process, or hangs", None, 0.0, None, 0, text)
+    text = f"{error}: the trial terminated its process or exceeded {HANGS_AFTER:.0f} s"
+    return Failure("a trial terminates its process, or hangs", None, 0.0, None, 0, text)
 
 
 def answer_from(data: dict[str, Any]) -> Answer:

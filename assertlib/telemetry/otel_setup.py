@@ -144,7 +144,7 @@ def _otlp(signal: str) -> str:
     protocol = (os.environ.get(own) or os.environ.get(general) or "grpc").strip()
     if protocol not in _PROTOCOLS:
         raise ValueError(
-            f"{own} or {general} is {protocol!r}; supported are {' and '.join(_PROTOCOLS)}"
+            f"{own} or {general} is {protocol!r}; supported protocols: {' and '.join(_PROTOCOLS)}"
         )
     return _PROTOCOLS[protocol]
 

@@ -1,8 +1,8 @@
 """
 Scans Go and Rust for assertions, with the same sites and findings as for Python.
 
-The parser is tree-sitter, which comes with the extra ``polyglot``.  In Go, assertions are calls of
-the Antithesis SDK, calls of etcd's `verify.Verify` and `verify.Assert` (its tests on Antithesis
+The parser is tree-sitter, which comes with the extra ``polyglot``.  In Go, assertions are calls to
+the Antithesis SDK, calls to etcd's `verify.Verify` and `verify.Assert` (its tests on Antithesis
 turn them into always), and ``// gofail: var NAME type`` lines, which mark places worth reaching
 (those tests turn them into a reachable of that name).  In Rust they are the macros of the
 Antithesis SDK.

@@ -180,7 +180,7 @@ class _ModuleScan:
             self._look_for_unknown_owner(call, scope)
 
     def _look_for_unknown_owner(self, call: ast.Call, scope: Scope) -> None:
-        """Report ``x.always(…)`` where it is unknown what ``x`` is."""
+        """Report ``x.always(…)`` if the scan cannot tell what ``x`` is."""
         func = call.func
         if isinstance(func, ast.Name) and func.id == "getattr" and call.args:
             if isinstance(self._resolver.resolve(call.args[0], scope), InvariantObject):
@@ -198,7 +198,7 @@ class _ModuleScan:
         # An owner that is known to be something else, such as a class with a method `always`, makes
         # the call no assertion.
         if self._resolver.resolve(func.value, scope) is None:
-            self._find("AL117", call, f"it is unknown what {ast.unparse(func.value)[:80]} is")
+            self._find("AL117", call, f"cannot tell what {ast.unparse(func.value)[:80]} is")
 
     def find_uncalled(self, called: set[ast.Call]) -> None:
         """
