@@ -265,7 +265,7 @@ class within:
             in_time = took <= self._seconds
         except Exception as failure:
             interrupts.reraise(failure)
-            refuse(self._message, f"its seconds are not a number: {bounded_repr(failure)}")
+            refuse(self._message, f"its time limit is not a number: {bounded_repr(failure)}")
             return
         facts: dict[str, object] = {"seconds": took, "limit": self._seconds}
         if kind is not None:

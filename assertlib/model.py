@@ -1,5 +1,5 @@
 """
-The vocabulary of assertlib as plain data: kinds, locations, sites and the records of the wire.
+The vocabulary of assertlib as plain data: kinds, locations, sites and wire records.
 
 Every module of the SDK may import this one, and it imports nothing, so that ``import assertlib``
 stays cheap enough for production stores.

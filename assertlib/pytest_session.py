@@ -401,7 +401,7 @@ class Session:
             yield one_line(f"could not be evaluated: {message!r}: {reason}")
         for unclaimed in self._unclaimed:
             yield ""
-            yield "Violated, and no test failed for it:"
+            yield "Violations that failed no test:"
             yield self._story(unclaimed)
         yield f"assertlib report {self._run_dir.name}"
 

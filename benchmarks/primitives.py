@@ -277,7 +277,10 @@ def import_cost(directory: str) -> list[float]:
 
 
 def tell_calls() -> None:
-    print("| counted | call | × antithesis 0.4.0 | × empty call | ns | antithesis ns | empty ns |")
+    print(
+        "| implementation | call | × antithesis 0.4.0 | × empty call | ns | antithesis ns"
+        " | empty ns |"
+    )
     print("|---|---|---|---|---|---|---|")
     for twin, change in TWINS.items():
         for state, off in ((twin, {}), (f"{twin}, off", OFF)):
@@ -294,7 +297,7 @@ def tell_calls() -> None:
 
 
 def tell_store() -> None:
-    print("| counted | × recording off | s | off s |")
+    print("| implementation | × recording off | s | off s |")
     print("|---|---|---|---|")
     for twin, change in TWINS.items():
         recorded, off = [], []
@@ -308,7 +311,7 @@ def tell_store() -> None:
 
 
 def tell_sink() -> None:
-    print("| counted | call | × without | ns | without, ns |")
+    print("| implementation | call | × without | ns | without, ns |")
     print("|---|---|---|---|---|")
     for twin, change in TWINS.items():
         sent: list[dict[str, float]] = []
@@ -326,8 +329,8 @@ def tell_sink() -> None:
 
 def tell_footprint() -> None:
     print(
-        "| counted | assertions | memory, bytes each | shard, bytes each | counters, bytes each"
-        " | declare, µs each | first hit, µs each |"
+        "| implementation | assertions | memory, bytes each | shard, bytes each"
+        " | counters, bytes each | declare, µs each | first hit, µs each |"
     )
     print("|---|---|---|---|---|---|---|")
     for twin, change in TWINS.items():

@@ -328,4 +328,4 @@ def test_seconds_that_are_no_number_are_a_trouble_and_do_not_reach_the_store(chi
     outcome = children.run(scenario)
     assert outcome.value is True
     (trouble,) = outcome.shard.troubles
-    assert "its seconds are not a number" in trouble.reason
+    assert "its time limit is not a number" in trouble.reason

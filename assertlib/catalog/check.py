@@ -193,7 +193,7 @@ def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:
         yield _at_site(site, "AL204", f"{identifier!r} is retired", hint)
     elif clause is not None and clause in entry.invariant.states:
         if site.kind not in (SOMETIMES, REACHABLE):
-            text = f"{site.origin!r} is {site.kind.name} and cites the state {clause!r}"
+            text = f"{site.origin!r} is an `{site.kind.name}` but cites the state {clause!r}"
             yield _at_site(site, "AL118", text)
     elif clause is not None and clause not in entry.invariant.clauses:
         hint = did_you_mean(clause, [*entry.invariant.clauses, *entry.invariant.states])

@@ -398,7 +398,7 @@ def difference(link: Link, site: Site) -> str:
         is_negated = site.message == false_message(site.origin)
         weaker_by = weakening(*(reversed(texts) if is_negated else texts)) if now <= was else ""
         if weaker_by:
-            changes.append(f"it reads weaker: {weaker_by}")
+            changes.append(f"it appears to be weaker: {weaker_by}")
     # The scan shortens long conditions, so equal texts do not prove equal conditions.
     elif not changes and site.condition.endswith("…"):
         changes.append(f"the condition `{site.condition}` has changed, perhaps beyond this excerpt")

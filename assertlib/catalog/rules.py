@@ -273,7 +273,8 @@ RULES = _rules(
         "AL203",
         _WARNING,
         "No assertion cites a clause",
-        "A statement with several promises is only as good as the promise that nothing checks.",
+        "A promise that nothing checks can be broken unnoticed, even if the rest of the statement"
+        " is asserted.",
         "cite it, as in area.name#clause, or drop the clause",
         '[fsync-before-ack.clauses]\ndir-entry = "…"',
         'DIR = Invariant("wal.fsync-before-ack#dir-entry")',
@@ -350,7 +351,7 @@ RULES = _rules(
         _ERROR,
         "An assertion reuses a message that another one was renamed from",
         "Evidence of that message counts for the renamed assertion, so evidence of both would be mixed.",
-        "give it a message of its own, or rename back with `assertlib catalog rename`",
+        "give it a message of its own, or undo the rename with `assertlib catalog rename`",
         '"ack follows fsync" = "acks follow fsync"   # and the code says "ack follows fsync"',
         'always(ok, "an ack of a batch follows its fsync")',
     ),
@@ -369,7 +370,8 @@ RULES = _rules(
         "AL401",
         _WARNING,
         "An active invariant has no source or no `debug` text",
-        "The origin of the knowledge and where to start debugging are what leaves with a maintainer.",
+        "Where the knowledge came from and where to start debugging are what gets lost when a"
+        " maintainer leaves.",
         "add [[…source]] and `debug`",
         '[fsync-before-ack]\nstatement = "…"',
         '[[fsync-before-ack.source]]\nref = "…"',

@@ -58,7 +58,7 @@ def _alternatives_added(before: ast.expr, after: ast.expr) -> str:
     old, new = _parts(before, ast.Or), _parts(after, ast.Or)
     if not old.keys() < new.keys():
         return ""
-    return f"{_listed(new, old)} is enough now"
+    return f"{_listed(new, old)} alone is now sufficient"
 
 
 def _looser_comparison(before: ast.expr, after: ast.expr) -> str:

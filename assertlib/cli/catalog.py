@@ -209,7 +209,9 @@ def show(
     checked, *others = sharing_targets(configuration(project), target)
     entry = checked.catalog.entries.get(id)
     if entry is None:
-        hint = did_you_mean(id, checked.catalog.entries) or "`assertlib catalog list` lists all"
+        hint = (
+            did_you_mean(id, checked.catalog.entries) or "`assertlib catalog list` lists them all"
+        )
         return _usage(f"unknown invariant {id!r}; {hint}")
     print(render_pages(checked, others)[page_name(entry)], end="")
     return OK

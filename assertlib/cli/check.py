@@ -110,6 +110,6 @@ def _without_known(checks: Checks, path: Path, *, update: bool, is_part: bool) -
     rest, gone = checks.without(known or set())
     # If one target is checked, the findings of the others are absent, but not fixed.
     if gone and not is_part:
-        text = f"{counted(gone, 'finding')} in {path} fixed: drop from the file with --update"
+        text = f"{counted(gone, 'finding')} in {path} fixed: drop them from the file with --update"
         print(text, file=sys.stderr)
     return rest

@@ -184,7 +184,7 @@ def _id_of(store: Store, name: str) -> str:
         return matching[0]
     if matching:
         raise NoDataError(f"{name!r} matches several runs: {', '.join(matching[:10])}")
-    raise NoDataError(f"no run {name!r} in the store; `assertlib evidence list` lists all")
+    raise NoDataError(f"no run {name!r} in the store; `assertlib evidence list` lists them all")
 
 
 def _describe(each: Result) -> str:
@@ -279,7 +279,9 @@ def cooccurrence(
                     both += 1
                     example = f"{run.id}, {identifier}"
     if not trials:
-        raise NoDataError("no run in the store contains both; `assertlib evidence list` lists all")
+        raise NoDataError(
+            "no run in the store contains both; `assertlib evidence list` lists them all"
+        )
     print(
         f"{counted(trials, 'trial')}: {quoted(first)} in {one:,}, {quoted(second)} in {other:,},"
         f" both in {both:,} ({percent(both / trials)})"

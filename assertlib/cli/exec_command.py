@@ -42,7 +42,8 @@ def exec(
     path = new_output(directory, cmd, _facts())
     if not run_dir:
         print(
-            one_line(f"assertlib: when it has ended, run: assertlib ingest {path}"), file=sys.stderr
+            one_line(f"assertlib: when the process has ended, run: assertlib ingest {path}"),
+            file=sys.stderr,
         )
         # Output that is still buffered would not survive the exec.
         sys.stderr.flush()

@@ -76,7 +76,7 @@ def timeline(
     budget: BudgetOption = BUDGET,
 ) -> int:
     """
-    Render a history as an HTML page: clients, watches, faults, and inexplicable operations.
+    Render a history as HTML: clients, watches, faults, and operations that no order explains.
 
     Example: assertlib history timeline history.jsonl -o timeline.html
     """

@@ -40,7 +40,7 @@ def _problems(file: IngestStats) -> Iterator[str]:
     if rest:
         yield f"{file.path}: {rest:,} more unusable records"
     if file.is_torn:
-        yield f"{file.path}: the last line is truncated, as a killed process leaves it"
+        yield f"{file.path}: the last line is truncated, as happens when a process is killed"
 
 
 def _events(file: IngestStats) -> str:

@@ -76,7 +76,7 @@ def review(
     entries = sharing[0].catalog.entries
     for each in ids or ():
         if each not in entries and each not in lock.reviewed:
-            hint = did_you_mean(each, entries) or "`assertlib catalog list` lists all"
+            hint = did_you_mean(each, entries) or "`assertlib catalog list` lists them all"
             return _usage(f"unknown invariant {each!r}; {hint}")
     if reason is not None and not reason.strip():
         return _usage("--reason is empty; justify the change")

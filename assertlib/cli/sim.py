@@ -98,7 +98,7 @@ def explore(
         bool,
         typer.Option(
             "--guided",
-            help="Build on trials that reached new states: finds witnesses, but no rates.",
+            help="Build on trials that reached new states: yields witnesses, but no rates.",
         ),
     ] = False,
     faults: Annotated[
@@ -531,8 +531,8 @@ def _status(exploration: Exploration) -> str:
     seen = exploration.curve[-1][1] if exploration.curve else 0
     return (
         f"{exploration.trials:,} trials, {exploration.trials / seconds:.1f} a second,"
-        f" {exploration.virtual / seconds:.1f} virtual seconds a second; sometimes seen: {seen};"
-        f" failures: {len(exploration.found)}"
+        f" {exploration.virtual / seconds:.1f} virtual seconds a second;"
+        f" states reached: {seen}; failures: {len(exploration.found)}"
     )
 
 

@@ -59,6 +59,6 @@ def caveats_of(evidence: Evidence) -> Iterator[str]:
         yield from info.caveats
         if info.scan is None:
             yield (
-                f"Run {info.id} was not scanned when it started; the current source is the"
-                " denominator."
+                f"Run {info.id} was not scanned when it started; it is judged against"
+                " the current source."
             )

@@ -327,7 +327,7 @@ class _Judging:
             if surely:
                 yield self._item(GateOutcome.RESOLVED, Triage.RESOLVED, known, f"{text}, not now")
             else:
-                text += "; not seen now, which does not prove that it is fixed"
+                text += "; not seen this time, which does not prove that it is fixed"
                 yield self._item(GateOutcome.BEFORE, Triage.ONGOING, known, text)
 
     def of_baseline(self) -> Iterable[GateItem]:
@@ -362,7 +362,7 @@ class _Judging:
             runs = known.watch.runs_to_notice(per_run) if known.watch.reference else None
             # Absence in one run does not fail: the rate makes it likely enough.  A state that is
             # really gone is found by the sequential test.
-            text = f"not seen now; its rate is {known.in_words()}:"
+            text = f"not seen this time; its rate is {known.in_words()}:"
             text += f" {counted(trials_to_see(share), 'trial')} would show it with 95 % probability"
             text += f"; its loss would be detected after {counted(runs, 'run')}" if runs else ""
             yield self._item(GateOutcome.RARE, Triage.RARE, result, text)

@@ -405,5 +405,7 @@ class Search(Generic[S]):
 
 
 def _returned(operation: Operation) -> int:
-    assert operation.returned is not None, f"operation {operation.id} is ok without a return"
+    assert operation.returned is not None, (
+        f"operation {operation.id} has the outcome ok but no return"
+    )
     return operation.returned

@@ -128,7 +128,7 @@ LOAD = "load"
 FAULTS = "faults"
 RECOVERY = "recovery"
 LINEARIZABLE = "linearizable"
-READS = "reads of the past"
+READS = "historical reads"
 REPLICAS = "replicas"
 _SHOWN = 12
 
@@ -373,7 +373,7 @@ def _what_is_missing(
 ) -> str | None:
     """Explain why too few past states are known for comparisons; None if enough are."""
     if replay.unknown is not None:
-        return f"the changes of revision {replay.unknown} are unknown"
+        return f"the changes in revision {replay.unknown} are unknown"
     seen = _newest_event(history)
     # An unresolved operation may have created the revision; without one, the watch is wrong.
     is_open = any(each.outcome is Outcome.UNKNOWN and each.revision is None for each in operations)

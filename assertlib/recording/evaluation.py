@@ -172,7 +172,7 @@ def lines_of(evaluation: Evaluation, hit: Hit, encoded: Encoded) -> list[str]:
 
 
 def _extra(evaluation: Evaluation, hit: Hit, fallback: str | None) -> dict[str, object]:
-    # A record of its own: records of the wire get no new keys, and other readers treat this one as
+    # A record of its own: wire records get no new keys, and other readers treat this one as
     # a user event.
     body: dict[str, object] = {
         "slot": None if evaluation.slot is None else evaluation.slot.number,

@@ -221,7 +221,7 @@ class _Reading:
         if key == shard.HEADER:
             # Converted, it would lose its exact counts, and its trials.
             raise DataError(
-                f"{self._stats.path}:{number}: this is a shard of assertlib; copy it into a run"
+                f"{self._stats.path}:{number}: this is an assertlib shard; copy it into a run"
                 " directory, together with its counters"
             )
         self._take_record(str(key), body, number)

@@ -234,7 +234,7 @@ class Cluster:
             process = self.process(member)
             if not process.is_running:
                 raise ClusterError(
-                    f"{member.name} of {self.store.name} ended by itself, with exit code"
+                    f"{member.name} of {self.store.name} exited on its own with exit code"
                     f" {process.code}; the end of {process.log}:\n{process.tail()}"
                 )
 

@@ -226,7 +226,7 @@ class OneWay(NetworkFault):
     """Traffic between a member and the others is blocked in one direction."""
 
     name = "one-way"
-    about = "cut one direction between one member and the others for 1 to 3 seconds"
+    about = "cut traffic between one member and the others in one direction for 1 to 3 seconds"
 
     def ways(self, name: str, others: Sequence[str], rng: random.Random) -> list[Way]:
         """Choose with *rng* either the ways from *name* to *others* or those back."""

@@ -257,7 +257,7 @@ def _revisions(history: History, validation: Validation) -> None:
     for wrong in _each(validation.named(READS)):
         PAST.always(
             wrong is None,
-            "a read of the past returns the state at the revision it names",
+            "a historical read returns the state at the revision it names",
             _details(wrong),
         )
     if validation.replay is not None:

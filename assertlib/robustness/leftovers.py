@@ -230,11 +230,13 @@ def _directory() -> Path:
         found = path.lstat()
     except OSError as error:
         raise LedgerError(
-            f"cannot make the directory {path}: {error.strerror}; set TMPDIR to another place"
+            f"cannot make the directory {path}: {error.strerror}; set TMPDIR to another directory"
         ) from None
     # What is listed there will be killed and removed, so nobody else may add to it.
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise LedgerError(f"others can write to {path}: remove it, or set TMPDIR to another place")
+        raise LedgerError(
+            f"others can write to {path}: remove it, or set TMPDIR to another directory"
+        )
     return path
 
 
@@ -249,7 +251,7 @@ def _create() -> tuple[Path, int]:
                 return path, descriptor
         except OSError as error:
             raise LedgerError(
-                f"cannot make or lock {path}: {error.strerror}; set TMPDIR to another place"
+                f"cannot make or lock {path}: {error.strerror}; set TMPDIR to another directory"
             ) from None
         # Between open and flock, another campaign has swept the file as that of a dead campaign.
         os.close(descriptor)
@@ -307,7 +309,7 @@ def _check_kernel() -> None:
     except OSError as error:
         raise LedgerError(
             f"processes cannot be signalled safely: pidfd_open: {error.strerror};"
-            " campaigns need Linux 5.3, and a sandbox that lets them use its pidfd_open"
+            " campaigns need Linux 5.3, and a sandbox that permits pidfd_open"
         ) from None
     if os.readlink("/proc/self") != str(os.getpid()):
         raise LedgerError(

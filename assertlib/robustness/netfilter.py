@@ -305,7 +305,7 @@ def _run(program: str, *options: str, text: str = "", mark: str = "") -> str:
         details = " ".join(error.stderr.split()) or f"exit code {error.returncode}"
         raise NetfilterError(
             f"{program} failed: {details}; it needs root with CAP_NET_ADMIN, and a kernel with"
-            " conntrack and the matches owner and connmark"
+            " conntrack and the owner and connmark matches"
         ) from None
     except OSError as error:
         raise NetfilterError(f"cannot run {program}: {error.strerror}; install iptables") from None

@@ -6,7 +6,7 @@ detach itself from the script.  A signal to one process, or to one group, misses
 fault that misses the process with the sockets has no effect.  Each member is therefore started with
 a mark in its environment.  Its processes are the descendants of its first process and those that
 carry the mark, which survives setsid, a double fork and the end of every parent.  A process escapes
-only if it both leaves its parents and drops its environment.
+only if it both detaches from its parent processes and clears its environment.
 
 A pid may belong to another process by the time a signal is sent.  A process is therefore identified
 by its pid and its start time, and signals go through a file descriptor of the process (pidfd, Linux

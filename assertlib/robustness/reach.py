@@ -33,7 +33,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "an acknowledged write is present once members have caught up": (REVISIONS,),
     "a member's revision never goes backwards between rounds": (REVISIONS,),
     "members at the same revision have the same hash": (REVISIONS,),
-    "a read of the past returns the state at the revision it names": (PAST,),
+    "a historical read returns the state at the revision it names": (PAST,),
     "a stale read misses a write that had returned": (STALE,),
     "a condition of a transaction fails": (CONDITIONS,),
     "of several writes conditional on the same revision of a key, only one succeeds": (CONDITIONS,),

@@ -119,7 +119,7 @@ class Session:
 
 Maker = Callable[[Session], Request]
 
-STALE, PAST = "serializable reads", "reads of the past"
+STALE, PAST = "serializable reads", "historical reads"
 MULTI_KEY, CONDITIONS = "transactions on several keys", "conditions on revisions"
 LEASES, UNKNOWN_LEASES = "leases that end", "puts on unknown leases"
 WATCHES, PROGRESS, COMPACTION = "watches", "progress notifications", "compaction"
@@ -457,7 +457,7 @@ PROFILES = {
         ),
         Profile(
             "progress",
-            "like put, but with watches that request their progress",
+            "like put, but with watches that request progress notifications",
             "etcd",
             ((20, _put), (5, _delete), (5, _several), (5, _get)),
             watchers=4,

@@ -170,7 +170,7 @@ def test_a_baseline_only_gets_shorter(project):
     project.change("store/reply.py", "kv.orderd", "kv.ordered")
     project.change("store/reply.py", "kv.durable-akc", "kv.durable-ack")
     assert (
-        "2 findings in known.txt fixed: drop from the file with --update"
+        "2 findings in known.txt fixed: drop them from the file with --update"
         in project.run(*known).stderr
     )
     project.run(*known, "--update")

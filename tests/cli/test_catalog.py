@@ -109,7 +109,7 @@ def test_an_unknown_invariant_has_a_suggestion(project):
 def test_something_unlike_any_invariant_is_told(project):
     done = run(project, "show", "zzz")
     assert done.returncode == 2
-    assert done.stderr.endswith("'zzz'; `assertlib catalog list` lists all\n")
+    assert done.stderr.endswith("'zzz'; `assertlib catalog list` lists them all\n")
 
 
 def test_show_needs_an_id(project):

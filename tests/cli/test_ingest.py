@@ -401,7 +401,7 @@ def test_a_shard_of_our_own_is_refused_and_leaves_no_run(project):
     (shard,) = run.glob("*.jsonl")
     done = project.cli("ingest", shard)
     assert done.returncode == 2
-    assert "shard of assertlib" in done.stderr
+    assert "an assertlib shard" in done.stderr
     assert project.runs() == [run]
 
 
@@ -556,7 +556,7 @@ def test_a_bad_file_among_the_outputs_of_a_run_is_told_and_fails_it(project):
     """
     done = project.record(source)
     assert done.returncode == 2
-    assert "shard of assertlib" in done.stderr
+    assert "an assertlib shard" in done.stderr
     assert "1 evaluations" in done.stderr
 
 

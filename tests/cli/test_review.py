@@ -139,7 +139,7 @@ def test_a_flipped_comparison_makes_just_its_link_suspect(project):
         ("acked <= synced and not closed", "acked <= synced", "`not closed` was dropped"),
         ("acked <= synced and not closed", "acked <= synced or not closed", "has become `or`"),
         ("acked > 0", "acked >= 0", "`>` has become `>=`"),
-        ("acked > 0", "acked > 0 or closed", "`closed` is enough now"),
+        ("acked > 0", "acked > 0 or closed", "`closed` alone is now sufficient"),
         (
             "ORDERED.always(",
             "ORDERED.always_or_unreachable(",

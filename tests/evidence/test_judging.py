@@ -586,6 +586,6 @@ def test_what_another_run_could_offer_is_a_gap(world):
 
 def test_what_is_out_of_reach_and_violated_is_violated(world):
     world.site(ALWAYS, "reads are right")
-    process = world.run(full=True, out_of_reach={"reads are right": "reads of the past"}).process()
+    process = world.run(full=True, out_of_reach={"reads are right": "historical reads"}).process()
     process.hit(ALWAYS, "reads are right", False)
     assert world.verdict("reads are right") == "violated"

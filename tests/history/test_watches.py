@@ -214,7 +214,7 @@ def test_a_revision_without_content_leaves_the_checks_that_need_it_undecided(wor
     del found[gone]
     result = validate(world.history([stream], found))
     assert result.named("reliable").status is Status.UNKNOWN
-    assert f"the changes of revision {gone} are unknown" in result.named("reliable").reason
+    assert f"the changes in revision {gone} are unknown" in result.named("reliable").reason
     assert result.status is Status.UNKNOWN
 
 

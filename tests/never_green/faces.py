@@ -206,12 +206,14 @@ HISTORIES = {
         "A history that was cut off before any answer is not a pass.", _HEADER + _PUT, NOTHING
     ),
     "a line in the middle is truncated": history(
-        "A damaged line is named.",
+        "A damaged line is reported with its number.",
         _HEADER + _PUT[:30] + "\n" + _GET + _returned(2, 30, '{"answer": "value", "value": null}'),
         shows="history.jsonl:2",
     ),
     "a file of another kind": history(
-        "A foreign file is named.", '{"some": "thing"}\n' * 3, shows="history.jsonl:1"
+        "A file of another kind is rejected by name.",
+        '{"some": "thing"}\n' * 3,
+        shows="history.jsonl:1",
     ),
 }
 

@@ -21,27 +21,27 @@ FACES = (
     "sim explore", "sim replay", "sim challenge", "check", "ingest",
 )  # fmt: skip
 
-_NO_RUN = "it judges no recorded run"
+_NO_RUN = "the command judges no recorded run"
 ELSEWHERE = {
     "Programs and tests that record": {
         "history check": _NO_RUN,
-        "robustness run": "its processes record as under `run`, and what they violate ends it as a"
-        " failure (`tests/robustness/test_effects.py`)",
+        "robustness run": "its processes record as they do under `run`, and any violation makes the"
+        " campaign a failure (`tests/robustness/test_effects.py`)",
         "robustness validate": _NO_RUN,
-        "sim explore": "a trial is one thread of a worker that records as under `run`",
-        "sim replay": "it records nothing",
-        "sim challenge": "a seeded defect that is not caught is red already",
-        "check": "it runs nothing",
-        "ingest": "it reads the output of other SDKs",
+        "sim explore": "a trial is one thread of a worker that records as it does under `run`",
+        "sim replay": "the command records nothing",
+        "sim challenge": "an uncaught seeded defect is already red",
+        "check": "the command runs nothing",
+        "ingest": "the command reads the output of other SDKs",
     },
     "Test sessions": {
-        "run": "it records the session as it does any program",
-        "gate": "it judges what `report` judges",
+        "run": "the command records the session as it does any program",
+        "gate": "the command judges what `report` judges",
     },
     "Damaged shards": {
-        "run": "it judges before anything can be damaged; damage done by one of its own processes"
-        " is covered by a row in the first table",
-        "pytest": "it judges before anything can be damaged",
+        "run": "the judgement comes before anything can be damaged; damage done by one of its own"
+        " processes is covered by a row in the first table",
+        "pytest": "the judgement comes before anything can be damaged",
     },
 }
 
@@ -115,7 +115,9 @@ def cells() -> Iterator[Cell]:
         yield Cell("Test sessions", name, session.promise, "report", "red")
     for name in FILES:
         for face in ("report", "gate"):
-            yield Cell("Damaged shards", name, "Damage is named, and never a pass.", face, "red")
+            yield Cell(
+                "Damaged shards", name, "Damage is reported, and is never a pass.", face, "red"
+            )
     for name, (promise, face, ends, *_) in CAMPAIGNS.items():
         yield Cell("Campaigns and challenges", name, promise, face, ends)
     for family, cases in FAMILIES.items():
@@ -136,8 +138,8 @@ def tables() -> str:
     legend = (
         f"{sum(cell.runs for cell in every)} cells are tested: those for campaigns and challenges"
         " in the tests of those parts, all others in `tests/never_green`.\n"
-        "In the first three tables, every case includes a violation (*it*), unless nothing of the"
-        " target is evaluated.\n"
+        "In the first three tables, every case includes a violation (*it*), except those in"
+        " which nothing in the target is evaluated.\n"
         "*Red* means exit code 1, or 2 for damage and unreadable input, with a line that names the"
         " cause; *3* means exit code 3, because nothing was judged; a dash means that the row does"
         " not apply to that command."
@@ -161,9 +163,9 @@ def _table(family: str, mine: list[Cell]) -> Iterator[str]:
         yield f"| {way} | {promise} | " + " | ".join(row) + " |"
     yield ""
     for reason, mark in reasons.items():
-        yield f"{mark} It cannot happen {reason}."
+        yield f"{mark} Not applicable, {reason}."
     for face, reason in ELSEWHERE.get(family, {}).items():
-        yield f"`{face}`: it cannot happen because {reason}."
+        yield f"`{face}`: not applicable, because {reason}."
     yield ""
 
 

@@ -213,7 +213,7 @@ SESSIONS = {
         """,
     ),
     "an xdist worker crashes": Session(
-        "What a crashed worker violated is reported.",
+        "A violation in a worker that crashes later is still reported.",
         """
         import os, store
         def test_crashes():

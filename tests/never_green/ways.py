@@ -30,7 +30,7 @@ class Way(NamedTuple):
     run: str = ""
 
 
-_ENDS = "because it would end the test session itself"
+_ENDS = "because the case would end the test session itself"
 WAYS = {
     "a violation and nothing else": Way("A violation is reported.", "store.put(-1)"),
     "a violation that is swallowed": Way(
@@ -121,7 +121,7 @@ WAYS = {
         """,
     ),
     "kill -9 in an open trial": Way(
-        "What an open trial counted belongs to it after a kill.",
+        "Hits in an open trial still belong to it after a kill.",
         """
         child = os.fork()
         if child == 0:
@@ -443,7 +443,7 @@ WAYS = {
         in_test="because the session reads its own violations from memory",
     ),
     "the mode is off": Way(
-        "Recording that is off is not a pass.",
+        "A run with recording turned off is not a pass.",
         "store.put(-1)",
         NOTHING,
         NOTHING,

@@ -131,7 +131,7 @@ def test_a_store_behind_a_script_is_killed_with_the_script(project):
 def test_a_store_that_ends_by_itself_is_a_failure(project):
     done = campaign(project, "TIRED", "--faults", "none")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "m1 of small ended by itself, with exit code 2" in done.stdout
+    assert "m1 of small exited on its own with exit code 2" in done.stdout
     assert "enough" in done.stdout
     assert "kv.recovers" in violated(done.stdout)
 

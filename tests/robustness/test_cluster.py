@@ -118,7 +118,7 @@ def test_a_member_that_does_not_serve_is_told_with_its_last_words(tmp_path):
 def test_a_member_that_ends_by_itself_is_told_with_its_last_words(tmp_path):
     store = Sulking("print('I quit', flush=True)")
     cluster = Cluster(store, [a_member(tmp_path)], tmp_path / "logs")
-    told = r"(?s)m1 of sulking ended by itself.*code 0.*I quit"
+    told = r"(?s)m1 of sulking exited on its own.*code 0.*I quit"
     try:
         with pytest.raises(ClusterError, match=told):
             asyncio.run(cluster.start())

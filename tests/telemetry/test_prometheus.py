@@ -100,7 +100,7 @@ tests:
           - exp_labels: {severity: page, service_name: kvstore, assertlib_invariant_id: wal.fsync-before-ack, assertlib_assertion_id: ack follows fsync}
             exp_annotations:
               summary: "wal.fsync-before-ack is violated in kvstore"
-              description: "ack follows fsync: what must hold, why, and what to look at says `assertlib catalog show wal.fsync-before-ack`."
+              description: "ack follows fsync: run `assertlib catalog show wal.fsync-before-ack` to see what must hold, why, and what to look at."
       - {eval_time: 25m, alertname: InvariantViolated, exp_alerts: []}
       - {eval_time: 12m, alertname: AssertionsSilent, exp_alerts: []}
 """
@@ -120,7 +120,7 @@ tests:
         alertname: AssertionsSilent
         exp_alerts:
           - exp_labels: {severity: ticket, service_name: kvstore}
-            exp_annotations: {summary: "kvstore evaluates no assertions any more"}
+            exp_annotations: {summary: "kvstore no longer evaluates any assertions"}
 """
 SERVICE = 'service_name="kvstore",assertlib_invariant_id="wal.fsync-before-ack"'
 

@@ -494,6 +494,7 @@ def _name_clashes(sites: list[Site]) -> Iterator[Finding]:
         text = (
             f"{site.message!r} is also asserted at"
             if site.kind is other.kind
-            else f"{site.message!r} is {site.kind.name} here and {other.kind.name} at"
+            else f"{site.message!r} is asserted as `{site.kind.name}` here and as"
+            f" `{other.kind.name}` at"
         )
         yield Finding(*place, code, f"{text} {other.file}:{other.line}", RULES[code].remedy)
