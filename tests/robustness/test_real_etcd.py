@@ -102,7 +102,7 @@ def test_a_watch_from_a_compacted_deletion_loses_it_every_time(tmp_path, binary)
     assert done.returncode == 1
     assert violated(done.stdout) == {"watch.resumable", "watch.reliable"}
     assert "incident: etcd-io/etcd#18089 (confirmed)" in done.stdout
-    assert re.search(r"the first event from revision \d+ on is DELETE", done.stdout)
+    assert re.search(r"the first event from revision \d+ is DELETE", done.stdout)
 
 
 @needs_debian_etcd
@@ -178,7 +178,7 @@ def test_a_campaign_that_is_killed_is_judged_from_what_it_left(tmp_path):
         process.wait()
     wait_until(lambda: not any(map(is_running, members)))
     done = robustness(tmp_path, "validate")
-    assert "linearizable       success" in done.stdout
+    assert re.search(r"^linearizable +success", done.stdout, re.MULTILINE)
     assert "INCONCLUSIVE" in done.stdout
     assert done.returncode in (0, 3), done.stdout
 
