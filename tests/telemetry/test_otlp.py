@@ -77,10 +77,12 @@ async def work(port, actions=ACTIONS, after=lambda done: None):
     Counting.acknowledged = 0
     client = await Counting.connect(port)
     session = Session(client, random.Random(1), History(), "test")
-    for done in range(actions):
-        await session.rng.choice((write, write_pairs, swap))(session)
-        after(done)
-    await client.close()
+    try:
+        for done in range(actions):
+            await session.rng.choice((write, write_pairs, swap))(session)
+            after(done)
+    finally:
+        await client.close()
 
 
 def ended(process):
