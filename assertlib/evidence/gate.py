@@ -321,8 +321,9 @@ class _Judging:
                 continue
             share = len(runs & set(self._before)) / len(self._before)
             # The probability that no run of this change shows a violation which is as frequent as
-            # before: a rare one is not resolved by a few runs without it.
-            surely = (1 - share) ** len(self._own) < 0.05
+            # before: a rare one is not resolved by a few runs without it, and none by runs that did
+            # not evaluate the assertion.
+            surely = known.hits and (1 - share) ** len(self._own) < 0.05
             text = f"violated in {len(runs & set(self._before))} of the {len(self._before)} previous runs"
             if surely:
                 yield self._item(GateOutcome.RESOLVED, Triage.RESOLVED, known, f"{text}, not now")
