@@ -31,7 +31,6 @@ from ..evidence.runs import describe_run, finish_run, new_run, runs_in_order, wr
 from ..evidence.summary import Summary, summarise
 from ..evidence.text import one_line
 from ..evidence.verdicts import Verdict
-from ..report.brief import MOST_VIOLATIONS
 from ..sim.engine import Engine, local
 from ..sim.explore import Exploration, Found, Plan
 from ..sim.faults import FAULTS, faults_named
@@ -498,9 +497,8 @@ class _Campaign:
         finish_run(self._run_dir, full=full)
         summary = self._summary()
         print_report(summary)
-        shown = summary.with_verdict(Verdict.VIOLATED)[:MOST_VIOLATIONS]
-        # The report has explained these already.
-        explained = {result.message for result in shown}
+        # Of the first violation the report has shown all that is known; of others it may lack space.
+        explained = {result.message for result in summary.with_verdict(Verdict.VIOLATED)[:1]}
         for name, found in exploration.found.items():
             print(_failure(found, tokens[name], exploration.trials, is_explained=name in explained))
         if exploration.found or summary.is_violated:

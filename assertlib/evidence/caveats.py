@@ -11,12 +11,15 @@ from .combine import Evidence
 from .revision import known_revision, not_a_revision
 from .text import counted
 
+DAMAGED = "Damaged"
+"""Begins the caveats of a run that cannot pass."""
+
 
 def caveats_of(evidence: Evidence) -> Iterator[str]:
     """Yield the limits of *evidence* that readers of a report should know."""
     for (_, name), shard in sorted(evidence.shards.items()):
         for text in shard.damage:
-            yield f"Damaged: shard {name}: {text}; its counts are lower bounds, and the run cannot pass."
+            yield f"{DAMAGED}: shard {name}: {text}; its counts are lower bounds, and the run cannot pass."
     shards = evidence.shards.values()
     lost = sum(shard.lost_records for shard in shards)
     if lost:

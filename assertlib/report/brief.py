@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from ..catalog.model import Invariant
+from ..evidence.caveats import DAMAGED
 from ..evidence.summary import AssertionResult, InvariantResult, Summary
 from ..evidence.text import counted, one_line, percent
 from ..evidence.verdicts import Level, Verdict
@@ -35,7 +36,7 @@ LINES, LINES_WITH_VIOLATION = 24, 50
 """Height of a terminal, and of the longest report with violations."""
 
 MOST_GAPS = 8
-MOST_VIOLATIONS = 3
+_MOST_VIOLATIONS = 3
 """Violations that are shown with their values; the others are counted."""
 _FACT_LINES, _VIOLATION_LINES = 3, 30
 """Lines that a fact about a violation may take, and all violations after the first one."""
@@ -113,7 +114,7 @@ def _violations(summary: Summary, violated: Sequence[Item], width: int) -> list[
     entries = {result.entry.id: result.entry.invariant for result in summary.invariants}
     lines: list[str] = []
     shown = 0
-    for item in violated[:MOST_VIOLATIONS]:
+    for item in violated[:_MOST_VIOLATIONS]:
         known = entries.get(invariant_and_clause(item.subject)[0])
         block = list(_violation(item, known, width, is_first=not shown))
         if shown and len(lines) + len(block) > _VIOLATION_LINES:
@@ -272,7 +273,8 @@ def _rest(summary: Summary, width: int) -> Iterator[str]:
     if any(counts):
         yield ""
         yield from _packed([each for each in counts if each], " · ", width)
-    problems = list(findings(summary))
+    # Damage first: no verdict of the run can be relied on.
+    problems = sorted(findings(summary), key=lambda text: not text.startswith(DAMAGED))
     if problems:
         yield ""
     for problem in problems[:_MOST_FINDINGS]:
