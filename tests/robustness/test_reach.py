@@ -44,6 +44,12 @@ def test_without_faults_what_a_fault_brings_about_is_out_of_reach():
     assert found["a fault is injected [bucket=kill]"] == "fault kill"
 
 
+def test_a_failpoint_is_a_fault():
+    found = reach.out_of_reach(header(faults="raftBeforeSave=panic"))
+    assert "the leader changes" not in found
+    assert "a killed member restarts" in found
+
+
 def test_one_of_several_faults_suffices():
     found = reach.out_of_reach(header(faults="isolate"))
     assert "a member is cut off while clients talk to it" not in found
