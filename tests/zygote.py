@@ -104,7 +104,7 @@ def _stop():
 
 def _ask(words, environment, options):
     _, ours, _ = start()
-    with tempfile.TemporaryDirectory(prefix="assertlib-pg-") as place:
+    with tempfile.TemporaryDirectory(prefix="command-") as place:
         paths = [os.path.join(place, name) for name in ("stdin", "stdout", "stderr")]
         if options.get("stderr") is subprocess.STDOUT:
             paths[2] = paths[1]
@@ -120,7 +120,8 @@ def _ask(words, environment, options):
         try:
             code = _receive(ours)
         except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
+            # Its children are in the session that it made, and would live on.
+            os.killpg(pid, signal.SIGKILL)
             ours.settimeout(None)
             _receive(ours)
             raise subprocess.TimeoutExpired(words, options["timeout"]) from None
