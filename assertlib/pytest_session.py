@@ -433,11 +433,15 @@ def _hide_our_frames(violation: InvariantViolation) -> None:
 
 
 def _shorten(report: pytest.TestReport, violation: InvariantViolation) -> None:
-    """Name assertion and invariant in the short summary, which is truncated to the terminal."""
+    """
+    Name assertion and invariant in the short summary.
+
+    pytest truncates it to the terminal, but prints all lines where the environment has CI.
+    """
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is not None:
         invariant = f" {violation.invariant}" if violation.invariant else ""
-        crash.message = escaped(f"violated{invariant}: {violation.message}")
+        crash.message = one_line(f"violated{invariant}: {violation.message}")
 
 
 def _give_examples_trials(item: pytest.Item) -> None:

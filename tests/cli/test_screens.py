@@ -512,7 +512,9 @@ def test_child():
 """
 
 
-def test_pytest_shows_hostile_texts_and_obeys_none(tmp_path):
+# With CI in the environment pytest prints messages whole, without it their first lines.
+@pytest.mark.parametrize("machine", ["", "true"], ids=["desk", "CI"])
+def test_pytest_shows_hostile_texts_and_obeys_none(tmp_path, machine):
     (tmp_path / "catalog").mkdir()
     (tmp_path / "catalog" / "kv.toml").write_text(CATALOG)
     (tmp_path / "test_store.py").write_text(TESTS)
@@ -522,7 +524,8 @@ def test_pytest_shows_hostile_texts_and_obeys_none(tmp_path):
     def session(*words):
         done = subprocess.run(
             [BIN / "pytest", "--assertlib", "-p", "no:cacheprovider", *words], cwd=tmp_path,
-            env=child_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+            env=child_environment(CI=machine), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            check=False,
         )  # fmt: skip
         return done.returncode, check_harmless(done.stdout)
 
