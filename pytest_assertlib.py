@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--assertlib"):
         return
     try:
-        from assertlib.pytest_session import start
+        from assertlib.pytest_plugin.session import start
     except ModuleNotFoundError as error:
         # A missing module of assertlib itself is no missing extra, and keeps its traceback.
         if error.name is not None and error.name.startswith("assertlib"):

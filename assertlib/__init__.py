@@ -5,7 +5,7 @@ The public names of the SDK; everything else is reached through the command line
 """
 
 from . import lifecycle
-from .comparisons import (
+from ._calls.comparisons import (
     always_greater_than,
     always_greater_than_or_equal_to,
     always_less_than,
@@ -17,10 +17,9 @@ from .comparisons import (
     sometimes_less_than,
     sometimes_less_than_or_equal_to,
 )
-from .derived import always_if, sometimes_both, sometimes_each, within
-from .invariant import Invariant
-from .lifecycle import configure, mode, trial
-from .primitives import (
+from ._calls.derived import always_if, sometimes_both, sometimes_each, within
+from ._calls.invariant import Invariant
+from ._calls.primitives import (
     InvariantViolation,
     always,
     always_or_unreachable,
@@ -29,6 +28,7 @@ from .primitives import (
     unreachable,
     wrapper,
 )
+from .lifecycle import configure, mode, trial
 from .recording.session import VERSION as __version__
 
 __all__ = [

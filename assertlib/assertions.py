@@ -7,8 +7,8 @@ Code written for that SDK works after its import is changed from ``antithesis.as
 
 from __future__ import annotations
 
-from . import primitives
-from .comparisons import (
+from ._calls import primitives
+from ._calls.comparisons import (
     always_greater_than,
     always_greater_than_or_equal_to,
     always_less_than,
@@ -20,8 +20,8 @@ from .comparisons import (
     sometimes_less_than,
     sometimes_less_than_or_equal_to,
 )
+from ._calls.primitives import always, always_or_unreachable, reachable, sometimes, unreachable
 from .model import Location, kind_displayed
-from .primitives import always, always_or_unreachable, reachable, sometimes, unreachable
 from .recording.hits import Elsewhere
 from .recording.recorder import recorder
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ._calls.primitives import InvariantViolation
 from .evidence.watch import RunWatch
-from .primitives import InvariantViolation
 from .recording import shard
 from .recording.checkout import find_commit
 from .recording.hits import Hit

@@ -9,10 +9,8 @@ from contextlib import contextmanager
 import orjson
 import pytest
 
-from assertlib import inputs
-from assertlib.catalog.positions import positions
-from assertlib.catalog.toml import parse_toml
-from assertlib.inputs import (
+from assertlib._text import inputs
+from assertlib._text.inputs import (
     DEEPEST,
     LongLineError,
     NotAFileError,
@@ -24,6 +22,8 @@ from assertlib.inputs import (
     parse_json,
     read_found,
 )
+from assertlib.catalog.positions import positions
+from assertlib.catalog.toml import parse_toml
 
 from .fuzz.mutating import bind_socket
 

@@ -8,8 +8,8 @@ import json
 import re
 from pathlib import Path
 
+from .._text.utf8 import EncodingError
 from ..errors import UsageError
-from ..utf8 import EncodingError
 from .config import is_toml
 from .files import in_line_ends_of, read_as_is, write_whole
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from ..inputs import read_named
+from .._text.inputs import read_named
+from .._text.utf8 import decoded
 from ..recording.private import replacing
-from ..utf8 import decoded
 
 
 def place_in_repository(directory: Path) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from .._text.utf8 import REMEDY, EncodingError
 from ..model import Site, invariant_and_clause
-from ..utf8 import REMEDY, EncodingError
 from .files import files_in, read_text
 from .findings import Finding, did_you_mean
 from .model import SCHEMA_VERSION, Assigned, Incident, Invariant, Source, State

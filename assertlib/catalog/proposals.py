@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..inputs import read_named
+from .._text.inputs import read_named
 from .config import Target
 from .recursion_limit import deep_recursion
 from .scan import source_files

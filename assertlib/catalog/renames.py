@@ -14,9 +14,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from .._text.utf8 import REMEDY, EncodingError
 from ..errors import UsageError
 from ..model import origin_and_part
-from ..utf8 import REMEDY, EncodingError
 from .files import read_text, write_whole
 from .findings import Finding
 from .positions import nearest, positions

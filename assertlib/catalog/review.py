@@ -25,6 +25,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from .._text.utf8 import REMEDY, EncodingError
 from ..model import (
     OTHER_BUCKET,
     Site,
@@ -33,7 +34,6 @@ from ..model import (
     invariant_and_clause,
     origin_and_part,
 )
-from ..utf8 import REMEDY, EncodingError
 from .files import read_text, write_whole
 from .findings import Finding
 from .loader import Catalog, Entry

@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast
 import typer
 from typer.main import get_command
 
-from ..control_characters import escaped
+from .._text.control_characters import escaped
 from ..recording.session import VERSION
 from ..report.screen import install
 

@@ -12,9 +12,9 @@ import typer
 
 from ..catalog.config import Config
 from ..catalog.history import history
-from ..challenge import read_record
 from ..docgen.pages import Live, differing_pages, foreign_pages, render_pages, write_pages
 from ..evidence.text import one_line
+from ..sim.challenge import read_record
 from .common import (
     OK,
     USAGE,

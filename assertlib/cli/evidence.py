@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from .._text.inputs import LongLineError, lines_in
+from .._text.utf8 import decoded
 from ..catalog.config import Config, ConfigError
 from ..catalog.files import ignore_all
 from ..errors import NoDataError
@@ -26,12 +28,10 @@ from ..evidence.runs import find_runs, runs_in_order
 from ..evidence.store import DEFAULT, Store
 from ..evidence.summary import damage_of
 from ..evidence.text import counted, one_line, percent
-from ..inputs import LongLineError, lines_in
 from ..recording.checkout import find_branch
 from ..recording.private import replacing
 from ..recording.rundir import RUN_FILE
 from ..report.content import quoted
-from ..utf8 import decoded
 from .common import (
     OK,
     USAGE,

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from .._text.utf8 import EncodingError
 from ..catalog import git
 from ..catalog.config import Config, ConfigError
 from ..catalog.files import read_as_is, write_whole
@@ -27,7 +28,6 @@ from ..evidence.verdicts import Verdict
 from ..report.gate import in_badge, in_junit, in_markdown_summary, in_text
 from ..sim.replay import replay
 from ..sim.tapes import stored_witness
-from ..utf8 import EncodingError
 from .common import (
     WRONG,
     ProjectOption,

@@ -13,14 +13,14 @@ from typing import IO, Annotated
 
 import typer
 
+from .._text.inputs import LongLineError, lines_in
+from .._text.utf8 import EncodingError, unmarked_lines
 from ..evidence.text import one_line
 from ..history.history import History, read_history
 from ..history.linearizability import BUDGET
 from ..history.records import HistoryError
 from ..history.timeline import timeline as rendered
 from ..history.validation import MODELS, Check, Status, Validation, validate
-from ..inputs import LongLineError, lines_in
-from ..utf8 import EncodingError, unmarked_lines
 from .common import NO_DATA, OK, WRONG, command
 
 app = typer.Typer(

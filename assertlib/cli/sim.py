@@ -23,14 +23,14 @@ from .. import lifecycle
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
 from ..catalog.loader import Catalog, load
-from ..challenge import Defect, Result, challenge, read_defects, read_page, table
 from ..errors import NoDataError
 from ..evidence.gather import read_evidence
-from ..evidence.revision import find_revision
+from ..evidence.revision import find_revision, short
 from ..evidence.runs import describe_run, finish_run, new_run, runs_in_order, write_replays
 from ..evidence.summary import Summary, summarise
 from ..evidence.text import one_line
 from ..evidence.verdicts import Verdict
+from ..sim.challenge import Defect, Result, challenge, read_defects, read_page, table
 from ..sim.engine import Engine, local
 from ..sim.explore import Exploration, Found, Plan
 from ..sim.faults import FAULTS, faults_named
@@ -245,7 +245,7 @@ def challenge_all(
     with interruptible() as check_signals:
         results = [_challenged(defect, plan, repeats, check_signals) for defect in seeded]
     commit = find_revision(project.config.root) or ""
-    text = table(results, commit, repeats)
+    text = table(results, short(commit, 10), repeats)
     print(text)
     if output is not None and page is not None:
         output.write_text(text.join(page), encoding="utf-8")

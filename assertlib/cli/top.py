@@ -20,9 +20,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
 from rich.segment import Segment
 
+from .._text.control_characters import escaped
 from ..catalog.check import check
 from ..catalog.config import Config, find_config
-from ..control_characters import escaped
 from ..evidence.live import LiveRun, Look
 from ..evidence.runs import find_runs, read_info
 from ..report.top import as_dict, picture

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import jinja2
 
+from .._text.utf8 import EncodingError, unmarked
 from ..catalog.check import Checked, kinds_of
 from ..catalog.files import files_in, write_whole
 from ..catalog.history import Change
@@ -24,7 +25,6 @@ from ..catalog.model import Incident
 from ..errors import UsageError
 from ..evidence.text import in_markdown
 from ..model import Site, invariant_and_clause
-from ..utf8 import EncodingError, unmarked
 
 INDEX = "index.md"
 _INDEX_TITLE = "# Invariants of "

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
 
-from ..inputs import MOST_COUNT
+from .._text.inputs import MOST_COUNT
 from ..model import NOWHERE, Kind, Site
 from ..recording.counters import message_hash
 from ..recording.hits import Hit

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from ..inputs import LATEST, MOST_COUNT, MOST_SLOTS, check_values
+from .._text.inputs import LATEST, MOST_COUNT, MOST_SLOTS, check_values
 from ..recording.reprs import bounded_repr
 from ..recording.tokens import is_token
 from .record import PLAIN, SCHEMA, Identity, RunRecord, ShardRecord, Totals, TrialRow

@@ -22,8 +22,8 @@ from typing import Any
 
 import orjson
 
+from .._text.inputs import LATEST, TooLargeError, lines_in, open_found, open_named, parse_json
 from ..errors import DataError
-from ..inputs import LATEST, TooLargeError, lines_in, open_found, open_named, parse_json
 from ..recording import private
 from ..recording.foreign import IngestStats, convert
 from ..recording.reader import UnreadableRunError, read_json_object

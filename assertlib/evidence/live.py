@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from heapq import nlargest
 from pathlib import Path
 
+from .._text.inputs import is_regular
 from ..catalog.check import Checked
-from ..inputs import is_regular
 from ..recording.hits import Hit
 from ..recording.reader import Follower, shard_names
 from ..recording.shard import SUFFIX, is_alive

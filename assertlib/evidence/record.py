@@ -16,7 +16,7 @@ from itertools import chain
 from operator import add
 from typing import NamedTuple
 
-from ..inputs import LONGEST_LINE, MOST_COUNT
+from .._text.inputs import LONGEST_LINE, MOST_COUNT
 from ..model import Kind
 from ..recording.records import TrialRecord
 from ..recording.trials import EXPECTS_VIOLATION

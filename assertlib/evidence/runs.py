@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .._text.inputs import LATEST, MOST_SLOTS, open_found
 from ..catalog.check import Checked
 from ..catalog.config import Config
 from ..catalog.files import ignore_all
 from ..errors import NoDataError
-from ..inputs import LATEST, MOST_SLOTS, open_found
 from ..model import Site, site_from_dict
 from ..recording import private
 from ..recording.foreign import IngestStats

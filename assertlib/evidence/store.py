@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..inputs import LATEST
+from .._text.inputs import LATEST
 from ..recording.settings import file_mode
 from . import schema
 from .address import Address, StoreError

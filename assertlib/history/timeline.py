@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TypeVar
 
-from .. import html_page
+from .._text import html_page
 from .history import FaultInterval, History, Stream
 from .operations import ClientId, Operation, Outcome
 from .records import Hashed

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from ..inputs import MOST_COUNT, MOST_SLOTS
+from .._text.inputs import MOST_COUNT, MOST_SLOTS
 from ..model import KINDS
 from .counters import (
     CELL_BYTES,

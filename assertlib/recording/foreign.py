@@ -16,8 +16,9 @@ import json
 import os
 from collections import Counter
 
+from .._text.inputs import LONGEST_LINE, open_found, open_named, parse_json
+from .._text.utf8 import EncodingError, unmarked_lines
 from ..errors import DataError
-from ..inputs import LONGEST_LINE, open_found, open_named, parse_json
 from ..model import (
     KINDS,
     NOWHERE,
@@ -28,7 +29,6 @@ from ..model import (
     assert_record,
     kind_displayed,
 )
-from ..utf8 import EncodingError, unmarked_lines
 from . import shard
 from .counters import FALSE_CELL, KIND_CELL, TRUE_CELL, Counters, message_hash, seen_bit
 from .encode import DetailsEncoder, line, line_with_details
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import IO
 
-    from ..inputs import Loads
+    from .._text.inputs import Loads
     from .fast_path import Pair
     from .records import Record
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import json
 import os
 
-from ..errors import DataError
-from ..inputs import (
+from .._text.inputs import (
     LongLineError,
     line_of,
     lines_in,
@@ -20,6 +19,7 @@ from ..inputs import (
     parse_json,
     read_found,
 )
+from ..errors import DataError
 from . import shard
 from .counter_file import LARGEST_COUNTER_FILE, CounterFile
 from .counters import CELL_BYTES, IN_MEMORY
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import IO
 
-    from ..inputs import Loads
+    from .._text.inputs import Loads
     from .shard_parser import Takers
 
 

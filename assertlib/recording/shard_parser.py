@@ -13,7 +13,7 @@ import json
 from contextlib import suppress
 from operator import gt
 
-from ..inputs import LATEST, MOST_COUNT, MOST_SLOTS
+from .._text.inputs import LATEST, MOST_COUNT, MOST_SLOTS
 from ..model import ALWAYS, Location, kind_coded, kind_displayed, kind_named
 from . import shard, trials
 from .counter_file import CounterFile

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
+from .._text.utf8 import EncodingError
 from ..catalog.check import Checked, is_error
 from ..catalog.config import ConfigError
 from ..catalog.files import read_text, write_whole
@@ -21,7 +22,6 @@ from ..catalog.findings import UNREAD_CATALOG, UNREAD_SOURCE, Finding
 from ..catalog.rules import RULES
 from ..evidence.text import counted, one_line
 from ..recording.session import VERSION
-from ..utf8 import EncodingError
 
 SCHEMA = 1
 _ANNOTATIONS = 10

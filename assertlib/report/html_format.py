@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .. import html_page
+from .._text import html_page
 from ..evidence.statistics import interval
 from ..evidence.summary import Summary
 from ..model import REACHABLE, SOMETIMES

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from typing import TextIO, cast
 
-from ..control_characters import escaped
+from .._text.control_characters import escaped
 
 
 class Screen:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import chain, pairwise
 
 # An absolute import, since the scanner recognizes the class by its full name.
-from assertlib.invariant import Invariant
+from assertlib._calls.invariant import Invariant
 
 from .. import lifecycle
 from ..history.history import FaultInterval, History, Stream

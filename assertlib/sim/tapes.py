@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from .._text.inputs import parse_json, read_found, read_named
 from ..errors import UsageError
-from ..inputs import parse_json, read_found, read_named
 from ..recording import private
 from ..recording.tokens import TAPE_TOKEN
 from .faults import faults_in_words, faults_named

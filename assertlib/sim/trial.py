@@ -20,7 +20,7 @@ from typing import Any
 
 from .. import lifecycle
 from .. import random as choices
-from ..primitives import InvariantViolation
+from .._calls.primitives import InvariantViolation
 from ..recording.hits import Hit
 from ..recording.recorder import recorder
 from ..recording.settings import OFF

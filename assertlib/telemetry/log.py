@@ -7,8 +7,8 @@ from __future__ import annotations
 import logging
 import sys
 
-from ..control_characters import escaped
-from ..primitives import brief
+from .._calls.primitives import brief
+from .._text.control_characters import escaped
 from ..recording.diagnostics import log
 from ..recording.recorder import recorder
 from ..recording.settings import RAISE

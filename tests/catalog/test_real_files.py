@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assertlib._text.utf8 import EncodingError, decoded, unmarked
 from assertlib.catalog.check import check
 from assertlib.catalog.config import ConfigError, Target, find_config
 from assertlib.catalog.drafts import add_draft
@@ -23,11 +24,10 @@ from assertlib.catalog.loader import load
 from assertlib.catalog.proposals import proposals
 from assertlib.catalog.review import read_lock
 from assertlib.catalog.scan import scan_target
-from assertlib.challenge import read_defects, read_record
 from assertlib.cli.gate import read_baseline
 from assertlib.docgen.pages import differing_pages, foreign_pages, render_pages, write_pages
 from assertlib.errors import AssertlibError
-from assertlib.utf8 import EncodingError, decoded, unmarked
+from assertlib.sim.challenge import read_defects, read_record
 
 from .writing import GOOD, HEAD, line_of
 

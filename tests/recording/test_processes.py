@@ -48,7 +48,7 @@ thread.join()
 """
 
 
-@pytest.mark.parametrize("module", ["assertlib.condition", "assertlib.telemetry.log"])
+@pytest.mark.parametrize("module", ["assertlib._capture.condition", "assertlib.telemetry.log"])
 def test_a_fork_in_the_middle_of_a_first_record_hangs_no_child(children, module):
     outcome = children.run(SLOW_IMPORT.format(module=module))
     assert outcome.value == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assertlib.challenge import ChallengeError, read_defects
+from assertlib.sim.challenge import ChallengeError, read_defects
 
 from ..support import child_environment
 

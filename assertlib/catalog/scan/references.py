@@ -42,10 +42,10 @@ HOMES = frozenset(
     [
         "assertlib",
         "assertlib.assertions",
-        "assertlib.derived",
-        "assertlib.primitives",
-        "assertlib.comparisons",
-        "assertlib.invariant",
+        "assertlib._calls.derived",
+        "assertlib._calls.primitives",
+        "assertlib._calls.comparisons",
+        "assertlib._calls.invariant",
         "antithesis.assertions",
     ]
 )

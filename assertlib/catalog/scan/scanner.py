@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...inputs import read_named
+from ..._text.inputs import read_named
+from ..._text.utf8 import REMEDY, EncodingError, unmarked
 from ...model import (
     ALWAYS_OR_UNREACHABLE,
     OTHER_BUCKET,
@@ -19,7 +20,6 @@ from ...model import (
     bucket_of,
     kind_displayed,
 )
-from ...utf8 import REMEDY, EncodingError, unmarked
 from ..config import Target
 from ..findings import Finding, did_you_mean, unreadable
 from ..recursion_limit import deep_recursion

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ast
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
+from ..recording.hits import Captured
+from ..recording.reprs import REDACTED, bounded_repr, is_redacted
 from .loaded_source import ChangedError, call_source
-from .recording.hits import Captured
-from .recording.reprs import REDACTED, bounded_repr, is_redacted
 from .values import Evaluator, Names, Quantified, Unknown, is_a
 
 TYPE_CHECKING = False

@@ -24,13 +24,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from .catalog import git
-from .catalog.files import files_in, read_text
-from .errors import UsageError
-from .evidence.revision import short
-from .sim.engine import unrecorded
-from .sim.explore import Exploration, Found, Plan, reproduced
-from .utf8 import EncodingError
+from .._text.utf8 import EncodingError
+from ..catalog import git
+from ..catalog.files import files_in, read_text
+from ..errors import UsageError
+from .engine import unrecorded
+from .explore import Exploration, Found, Plan, reproduced
 
 __all__ = [
     "Attempt",
@@ -241,7 +240,7 @@ def table(results: Sequence[Result], commit: str, repeats: int) -> str:
 
     Args:
         results: One result per defect.
-        commit: Commit that the defects were planted in, for the last column.
+        commit: Short name of the commit that the defects were planted in, for the last column.
         repeats: Number of attempts of each kind.
     """
     lines = [
@@ -295,7 +294,7 @@ def _row(result: Result, commit: str) -> str:
         _spread(result.guided),
         "" if best is None or best.failure.after is None else f"{best.failure.after:.3f} s",
         "" if best is None else f"{len(best.spec.choices):,}",
-        "" if best is None else short(commit, 10),
+        "" if best is None else commit,
     )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

@@ -22,28 +22,28 @@ from typing import NamedTuple
 
 import pytest
 
-from .catalog.check import Checked, check
-from .catalog.config import ConfigError, find_config
-from .control_characters import escaped
-from .evidence.combine import Evidence
-from .evidence.explanation import entry_of, explain, unrecorded
-from .evidence.gather import read_digests
-from .evidence.revision import find_revision
-from .evidence.runs import describe_run, finish_run, new_run, read_info
-from .evidence.summary import AssertionResult, Summary, summarise
-from .evidence.tally import Broken
-from .evidence.text import counted, one_line
-from .evidence.verdicts import Verdict
-from .evidence.watch import RunWatch, Seen
-from .lifecycle import trial
-from .primitives import InvariantViolation
-from .recording.hits import Hit
-from .recording.private import make_directory
-from .recording.reader import UnreadableRunError, shard_names
-from .recording.recorder import recorder
-from .recording.records import ErrorRecord
-from .recording.rundir import RUN_FILE
-from .recording.settings import (
+from .._calls.primitives import InvariantViolation
+from .._text.control_characters import escaped
+from ..catalog.check import Checked, check
+from ..catalog.config import ConfigError, find_config
+from ..evidence.combine import Evidence
+from ..evidence.explanation import entry_of, explain, unrecorded
+from ..evidence.gather import read_digests
+from ..evidence.revision import find_revision
+from ..evidence.runs import describe_run, finish_run, new_run, read_info
+from ..evidence.summary import AssertionResult, Summary, summarise
+from ..evidence.tally import Broken
+from ..evidence.text import counted, one_line
+from ..evidence.verdicts import Verdict
+from ..evidence.watch import RunWatch, Seen
+from ..lifecycle import trial
+from ..recording.hits import Hit
+from ..recording.private import make_directory
+from ..recording.reader import UnreadableRunError, shard_names
+from ..recording.recorder import recorder
+from ..recording.records import ErrorRecord
+from ..recording.rundir import RUN_FILE
+from ..recording.settings import (
     COMMIT_ENV,
     MODE_ENV,
     OFF,
@@ -51,7 +51,7 @@ from .recording.settings import (
     ROOT_ENV,
     RUN_DIR_ENV,
 )
-from .report.content import content_of
+from ..report.content import content_of
 
 _TRIAL = pytest.StashKey[str]()
 _DESELECTED = "assertlib_deselected"
@@ -61,7 +61,7 @@ _CLAIMS = "assertlib_claims"
 NOTHING_JUDGED = 3
 """Exit code of a session that passed and evaluated no assertion."""
 
-_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_OURS = f"{Path(__file__).absolute().parents[1]}{os.sep}"
 
 Claim = tuple[str, str | None, str]
 """Shard, trial and message of a violation."""

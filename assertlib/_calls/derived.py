@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 
-from . import primitives
-from .model import (
+from ..model import (
     ALWAYS,
     ALWAYS_OR_UNREACHABLE,
     OTHER_BUCKET,
@@ -18,6 +17,11 @@ from .model import (
     bucket_of,
     false_message,
 )
+from ..recording import interrupts
+from ..recording.recorder import recorder
+from ..recording.reprs import bounded_repr
+from ..recording.settings import OFF
+from . import primitives
 from .primitives import (
     InvariantViolation,
     always_or_unreachable,
@@ -29,10 +33,6 @@ from .primitives import (
     slow_path,
     sometimes,
 )
-from .recording import interrupts
-from .recording.recorder import recorder
-from .recording.reprs import bounded_repr
-from .recording.settings import OFF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

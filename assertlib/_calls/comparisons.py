@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import operator
 
+from ..model import ALWAYS, SOMETIMES, Kind
+from ..recording import fast_path, interrupts
+from ..recording.guidance import BOOLEAN, NUMERIC
+from ..recording.recorder import recorder
+from ..recording.reprs import bounded_repr
+from ..recording.settings import OFF
 from . import primitives
-from .model import ALWAYS, SOMETIMES, Kind
 from .primitives import caller, count, merged, refuse, truths
-from .recording import fast_path, interrupts
-from .recording.guidance import BOOLEAN, NUMERIC
-from .recording.recorder import recorder
-from .recording.reprs import bounded_repr
-from .recording.settings import OFF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,16 +4,16 @@ The caller of an assertion: its location, and its condition with the values in i
 
 from __future__ import annotations
 
-from .model import Location
-from .recording import interrupts
-from .recording.lock import Lock
+from ..model import Location
+from ..recording import interrupts
+from ..recording.lock import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from .recording.hits import Captured
+    from ..recording.hits import Captured
 
 
 _importing = Lock()

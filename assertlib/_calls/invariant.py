@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import time
 
-from . import comparisons, derived, primitives
-from .model import (
+from ..model import (
     ALWAYS,
     ALWAYS_OR_UNREACHABLE,
     REACHABLE,
     SOMETIMES,
     UNREACHABLE,
 )
+from . import comparisons, derived, primitives
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import sys
 
-from . import capture
-from .model import (
+from .._capture import caller as capture
+from ..model import (
     ALWAYS,
     ALWAYS_OR_UNREACHABLE,
     REACHABLE,
@@ -31,11 +31,11 @@ from .model import (
     UNREACHABLE,
     Kind,
 )
-from .recording import fast_path, interrupts
-from .recording.recorder import recorder
-from .recording.reprs import bounded_repr
-from .recording.settings import OFF
-from .recording.trials import describe
+from ..recording import fast_path, interrupts
+from ..recording.recorder import recorder
+from ..recording.reprs import bounded_repr
+from ..recording.settings import OFF
+from ..recording.trials import describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
     from typing import Any, Protocol, TypeVar
 
-    from .recording.fast_path import PythonCell
-    from .recording.hits import Hit, Where
+    from ..recording.fast_path import PythonCell
+    from ..recording.hits import Hit, Where
 
     F = TypeVar("F", bound=Callable[..., object])
 
@@ -89,6 +89,9 @@ class InvariantViolation(AssertionError):  # noqa: N818 (the name of the contrac
         invariant: Id of the invariant that the assertion protects; None if it cites none.
     """
 
+    # The name to catch it by, which a traceback shows.
+    __module__ = "assertlib"
+
     def __init__(self, hit: Hit) -> None:
         super().__init__(hit.message)
         self.message = hit.message
@@ -129,7 +132,7 @@ def brief(hit: Hit) -> str:
     if hit.trial is not None:
         lines.append(f"  trial: {describe(hit.trial, hit.seed)}")
     # Imported at the first violation: a store without one starts faster.
-    from .control_characters import escaped
+    from .._text.control_characters import escaped
 
     return escaped("\n".join(lines))
 

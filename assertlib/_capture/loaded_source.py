@@ -17,7 +17,7 @@ import tokenize
 from itertools import chain, islice
 from types import CodeType
 
-from .recording.system import system
+from ..recording.system import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

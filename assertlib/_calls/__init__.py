@@ -1,0 +1,3 @@
+"""
+The assertion functions under the public names, and what a call costs.
+"""

@@ -1,0 +1,3 @@
+"""
+Text from outside, and text for terminals and pages.
+"""

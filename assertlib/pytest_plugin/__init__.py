@@ -1,0 +1,3 @@
+"""
+The pytest plugin; ``pytest_assertlib``, beside this package, loads it for ``--assertlib`` only.
+"""
