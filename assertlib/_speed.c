@@ -9,7 +9,8 @@
  *
  * Counters are added to atomically: a hit is counted once whichever threads run,
  * with or without a GIL.  No call here runs foreign code between finding a cell
- * and adding to it; dict lookups are done with exact `str` keys only.
+ * and adding to it: a condition that is a lambda runs before its cell is looked up,
+ * and dict lookups are done with exact `str` keys only.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -71,6 +72,9 @@ count_in(Cell *cell, int outcome)
     }
     return increment_unless_power_of_two(cell);
 }
+
+/* The counter of hits that count nowhere, as all do while recording is off. */
+static uint64_t scratch;
 
 static PyObject *
 cell_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
@@ -203,16 +207,20 @@ typedef struct {
     PyObject_HEAD
     PyObject *slow_path;
     PyObject *tables[OUTCOMES];
-    PyObject *marks;
+    PyObject *marks, *samples;
     Cell *cells[OUTCOMES];
-    int relation, maximize;
+    int relation;
+    int direction; /* of guidance: larger values are more extreme, smaller ones, or 0 for none */
+    int keywords;  /* those that do not matter on the happy path, as bits */
     PyObject *arguments; /* of `accelerate`; the objects above are borrowed from them */
     PyMethodDef definition;
 } Assertion;
 
-/* The keywords of an assertion, the more special ones last. */
 enum { DETAILS, INVARIANT, EVERY, KEYWORDS };
-static PyObject *words[KEYWORDS];
+static PyObject *words[KEYWORDS], *lambda_name, *locals_mark;
+
+/* primitives.Evaluated: what a condition returned or raised, for the slow path to judge. */
+static PyObject *evaluated_type;
 
 static inline int
 outcome_of(PyObject *condition)
@@ -222,22 +230,23 @@ outcome_of(PyObject *condition)
 
 /*
  * Whether a call has its `needed` arguments by position, and beside them at most
- * those of its keywords that do not matter on the happy path: `details`, which
- * may come by position too, and for some calls `invariant` and `every`.
+ * its keywords that do not matter on the happy path: `details`, which may come by
+ * position too, and for some calls `invariant` and `every`.
  */
 static inline int
-is_plain(Py_ssize_t nargs, Py_ssize_t needed, PyObject *kwnames, int keywords)
+is_plain(Assertion *self, Py_ssize_t nargs, Py_ssize_t needed, PyObject *kwnames)
 {
     if (nargs != needed && nargs != needed + 1) {
         return 0;
     }
     Py_ssize_t given = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    int allowed = nargs == needed ? self->keywords : self->keywords & ~(1 << DETAILS);
     for (Py_ssize_t i = 0; i < given; i++) {
-        int keyword = nargs == needed ? DETAILS : INVARIANT;
-        while (keyword < keywords && PyTuple_GET_ITEM(kwnames, i) != words[keyword]) {
+        int keyword = 0;
+        while (keyword < KEYWORDS && PyTuple_GET_ITEM(kwnames, i) != words[keyword]) {
             keyword++;
         }
-        if (keyword == keywords) {
+        if (keyword == KEYWORDS || !(allowed & 1 << keyword)) {
             return 0;
         }
     }
@@ -268,17 +277,20 @@ count(Assertion *self, int outcome, PyObject *message)
     return counted;
 }
 
-/* Whether `value` is no new extreme of `message`, so that nobody need be told. */
+/* Whether `value` is no new extreme of `message`, so that no guidance is due. */
 static inline int
 is_within_mark(Assertion *self, PyObject *message, double value)
 {
+    if (self->direction == 0) {
+        return 1;
+    }
     PyObject *mark = find(self->marks, message);
     if (mark == NULL) {
         return 0;
     }
     double best = PyFloat_CheckExact(mark) ? PyFloat_AS_DOUBLE(mark) : NAN;
     Py_DECREF(mark);
-    return self->maximize ? value <= best : value >= best;
+    return self->direction > 0 ? value <= best : value >= best;
 }
 
 static PyObject *
@@ -287,66 +299,239 @@ hand_over(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kw
     return PyObject_Vectorcall(self->slow_path, args, (size_t)nargs, kwnames);
 }
 
-/* always(condition, message), always_or_unreachable, sometimes; `every` is for callables */
-static PyObject *
-call_condition(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+/*
+ * Each shape below takes the arguments of a call and returns its result, or NULL to hand the call
+ * over.  A condition that has run by then must not run again: the slow path gets `evaluated`
+ * in its place.  NULL with an exception set ends the call.
+ */
+typedef PyObject *(*Shape)(Assertion *, PyObject *const *, Py_ssize_t, PyObject *, PyObject **);
+
+/* -- conditions that are lambdas ---------------------------------------------- */
+
+/*
+ * Whether `value` is a lambda or a local function without required arguments; the rule is that of
+ * primitives._why_not_callable, which also looks at what this passes over.
+ */
+static inline int
+is_condition_function(PyObject *value)
 {
-    Assertion *self = (Assertion *)behind;
-    if (is_plain(nargs, 2, kwnames, EVERY + 1)) {
-        int outcome = outcome_of(args[0]);
-        if (outcome >= 0 && count(self, outcome, args[1])) {
-            return Py_NewRef(args[0]);
-        }
+    if (!Py_IS_TYPE(value, &PyFunction_Type)) {
+        return 0;
     }
-    return hand_over(self, args, nargs, kwnames);
+    PyFunctionObject *function = (PyFunctionObject *)value;
+    PyCodeObject *code = (PyCodeObject *)function->func_code;
+    Py_ssize_t defaults = function->func_defaults == NULL
+                              ? 0 : PyTuple_GET_SIZE(function->func_defaults);
+    if (code->co_flags & (CO_COROUTINE | CO_GENERATOR | CO_ASYNC_GENERATOR)
+        || code->co_argcount > defaults) {
+        return 0;
+    }
+    return function->func_name == lambda_name
+           || PyUnicode_Contains(function->func_qualname, locals_mark) == 1;
+}
+
+/* The exception that is set, which is cleared. */
+static PyObject *
+taken_error(void)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(error, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return error;
+#else
+    return PyErr_GetRaisedException();
+#endif
+}
+
+/* What a condition returned or raised, for the slow path to judge; NULL without memory. */
+static PyObject *
+evaluated_as(PyObject *value, PyObject *error)
+{
+    PyObject *evaluated = PyObject_CallFunctionObjArgs(
+        evaluated_type, value != NULL ? value : Py_None, error != NULL ? error : Py_None, NULL);
+    if (evaluated == NULL) {
+        PyErr_Clear(); /* The slow path evaluates the condition again, rather than losing it. */
+    }
+    return evaluated;
+}
+
+/*
+ * Whether sampling passes over this call: 1 or 0; -1 to leave it to the slow path, which makes the
+ * counter of calls at the first.
+ */
+static inline int
+is_passed_over(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    Py_ssize_t given = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    for (Py_ssize_t i = 0; i < given; i++) {
+        if (PyTuple_GET_ITEM(kwnames, i) != words[EVERY]) {
+            continue;
+        }
+        int overflow = 0;
+        PyObject *every = args[nargs + i];
+        long interval = PyLong_CheckExact(every) ? PyLong_AsLongAndOverflow(every, &overflow) : -1;
+        if (overflow || interval < 1) {
+            return -1;
+        }
+        PyObject *cell = interval == 1 ? NULL : find(self->samples, args[1]);
+        if (cell == NULL || !Py_IS_TYPE(cell, &Cell_Type)) {
+            Py_XDECREF(cell);
+            return interval == 1 ? 0 : -1;
+        }
+        uint64_t calls = add((Cell *)cell) - 1;
+        Py_DECREF(cell);
+        return calls % (uint64_t)interval != 0;
+    }
+    return 0;
+}
+
+/*
+ * Call a condition.  Its outcome, 0 or 1, if it is a bool; otherwise -1, with `evaluated` or an
+ * exception that is none of the condition's failures, such as KeyboardInterrupt.
+ */
+static int
+outcome_of_call(PyObject *condition, PyObject **evaluated)
+{
+    PyObject *value = PyObject_CallNoArgs(condition);
+    if (value == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_Exception)) {
+            PyObject *error = taken_error();
+            *evaluated = evaluated_as(NULL, error);
+            Py_XDECREF(error);
+        }
+        return -1;
+    }
+    int outcome = outcome_of(value);
+    if (outcome < 0) {
+        *evaluated = evaluated_as(value, NULL);
+    }
+    Py_DECREF(value);
+    return outcome;
+}
+
+/* The cell that either outcome of `message` has; 0 if none, -1 if it counts nowhere. */
+static inline int
+published(Assertion *self, PyObject *message)
+{
+    PyObject *cell = find(self->tables[TRUE_HITS], message);
+    if (cell == NULL) {
+        cell = find(self->tables[FALSE_HITS], message);
+    }
+    if (cell == NULL || !Py_IS_TYPE(cell, &Cell_Type)) {
+        Py_XDECREF(cell);
+        return 0;
+    }
+    int found = ((Cell *)cell)->at == &scratch ? -1 : 1;
+    Py_DECREF(cell);
+    return found;
+}
+
+static inline PyObject *
+bool_of(int outcome)
+{
+    return Py_NewRef(outcome ? Py_True : Py_False);
+}
+
+/* -- the shapes of calls ------------------------------------------------------- */
+
+/* always(condition, message), always_or_unreachable, sometimes; `every` is for callables */
+static inline PyObject *
+condition_shape(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                PyObject **evaluated)
+{
+    if (!is_plain(self, nargs, 2, kwnames)) {
+        return NULL;
+    }
+    int outcome = outcome_of(args[0]);
+    if (outcome >= 0) {
+        return count(self, outcome, args[1]) ? bool_of(outcome) : NULL;
+    }
+    if (!is_condition_function(args[0])) {
+        return NULL;
+    }
+    /* With recording off, a condition does not run; nor before its message is published. */
+    int found = published(self, args[1]);
+    int passed_over = found > 0 ? is_passed_over(self, args, nargs, kwnames) : found;
+    if (found == 0 || (found > 0 && passed_over < 0)) {
+        return NULL;
+    }
+    if (passed_over != 0) {
+        Py_RETURN_TRUE;
+    }
+    outcome = outcome_of_call(args[0], evaluated);
+    if (outcome >= 0 && !count(self, outcome, args[1])) {
+        *evaluated = bool_of(outcome);
+        return NULL;
+    }
+    return outcome < 0 ? NULL : bool_of(outcome);
 }
 
 /* reachable(message) */
-static PyObject *
-call_point(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+static inline PyObject *
+point_shape(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+            PyObject **evaluated)
 {
-    Assertion *self = (Assertion *)behind;
-    if (is_plain(nargs, 1, kwnames, INVARIANT + 1) && count(self, TRUE_HITS, args[0])) {
-        Py_RETURN_TRUE;
-    }
-    return hand_over(self, args, nargs, kwnames);
+    (void)evaluated;
+    return is_plain(self, nargs, 1, kwnames) && count(self, TRUE_HITS, args[0]) ? bool_of(1) : NULL;
+}
+
+static inline int
+count_bound(Assertion *self, int outcome)
+{
+    Cell *cell = __atomic_load_n(&self->cells[outcome], __ATOMIC_ACQUIRE);
+    return cell != NULL && count_in(cell, outcome);
 }
 
 /* bound(condition) */
-static PyObject *
-call_bound_condition(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+static inline PyObject *
+bound_condition_shape(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                      PyObject **evaluated)
 {
-    Assertion *self = (Assertion *)behind;
-    if (is_plain(nargs, 1, kwnames, DETAILS + 1)) {
-        int outcome = outcome_of(args[0]);
-        Cell *cell = outcome < 0 ? NULL : __atomic_load_n(&self->cells[outcome], __ATOMIC_ACQUIRE);
-        if (cell != NULL && count_in(cell, outcome)) {
-            return Py_NewRef(args[0]);
-        }
+    if (!is_plain(self, nargs, 1, kwnames)) {
+        return NULL;
     }
-    return hand_over(self, args, nargs, kwnames);
+    int outcome = outcome_of(args[0]);
+    if (outcome < 0) {
+        Cell *cell = __atomic_load_n(&self->cells[TRUE_HITS], __ATOMIC_ACQUIRE);
+        if (cell == NULL || !is_condition_function(args[0])) {
+            return NULL;
+        }
+        if (cell->at == &scratch) {
+            Py_RETURN_TRUE; /* With recording off, a condition does not run. */
+        }
+        outcome = outcome_of_call(args[0], evaluated);
+        if (outcome >= 0 && !count_bound(self, outcome)) {
+            *evaluated = bool_of(outcome);
+            return NULL;
+        }
+        return outcome < 0 ? NULL : bool_of(outcome);
+    }
+    return count_bound(self, outcome) ? bool_of(outcome) : NULL;
 }
 
 /* bound() */
-static PyObject *
-call_bound_point(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+static inline PyObject *
+bound_point_shape(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                  PyObject **evaluated)
 {
-    Assertion *self = (Assertion *)behind;
-    Cell *cell = __atomic_load_n(&self->cells[TRUE_HITS], __ATOMIC_ACQUIRE);
-    if (cell != NULL && is_plain(nargs, 0, kwnames, DETAILS + 1)) {
-        add(cell);
-        Py_RETURN_TRUE;
-    }
-    return hand_over(self, args, nargs, kwnames);
+    (void)args;
+    (void)evaluated;
+    return is_plain(self, nargs, 0, kwnames) && count_bound(self, TRUE_HITS) ? bool_of(1) : NULL;
 }
 
 #define HOLDS(a, relation, b)                                                            \
     ((relation) == Py_GT ? (a) > (b) : (relation) == Py_GE ? (a) >= (b)                  \
-     : (relation) == Py_LT ? (a) < (b) : (a) <= (b))
+     : (relation) == Py_LT ? (a) < (b) : (relation) == Py_LE ? (a) <= (b) : (a) == (b))
 
 /*
- * Compare two machine-sized ints or two floats; -1 for whatever else it takes
- * Python to compare.  `gap` is their difference, rounded as Python rounds it.
+ * Compare two machine-sized ints or two floats, or texts or bytes for equality; -1 for whatever
+ * else it takes Python to compare.  `gap` is the difference of numbers, rounded as Python rounds it.
  */
 static inline int
 compare(PyObject *left, int relation, PyObject *right, double *gap)
@@ -368,22 +553,28 @@ compare(PyObject *left, int relation, PyObject *right, double *gap)
         *gap = a - b;
         return isfinite(*gap) ? HOLDS(a, relation, b) : -1;
     }
+    if (relation == Py_EQ
+        && ((PyUnicode_CheckExact(left) && PyUnicode_CheckExact(right))
+            || (PyBytes_CheckExact(left) && PyBytes_CheckExact(right)))) {
+        *gap = 0.0; /* Equality has no guidance. */
+        return PyObject_RichCompareBool(left, right, Py_EQ);
+    }
     return -1;
 }
 
 /* always_greater_than(left, right, message) and its kin */
-static PyObject *
-call_comparison(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+static inline PyObject *
+comparison_shape(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                 PyObject **evaluated)
 {
-    Assertion *self = (Assertion *)behind;
+    (void)evaluated;
     double gap;
-    if (is_plain(nargs, 3, kwnames, INVARIANT + 1)) {
-        int outcome = compare(args[0], self->relation, args[1], &gap);
-        if (outcome >= 0 && is_within_mark(self, args[2], gap) && count(self, outcome, args[2])) {
-            return PyBool_FromLong(outcome);
-        }
+    if (!is_plain(self, nargs, 3, kwnames)) {
+        return NULL;
     }
-    return hand_over(self, args, nargs, kwnames);
+    int outcome = compare(args[0], self->relation, args[1], &gap);
+    return outcome >= 0 && is_within_mark(self, args[2], gap) && count(self, outcome, args[2])
+               ? bool_of(outcome) : NULL;
 }
 
 /* How many of `size` values of the dict are True; -1 if it holds more than bools. */
@@ -403,27 +594,185 @@ propositions_holding(PyObject *named, Py_ssize_t *size)
 }
 
 /* sometimes_all(named_bools, message), where `relation` is Py_EQ, and always_some */
-static PyObject *
-call_propositions(PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+static inline PyObject *
+propositions_shape(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                   PyObject **evaluated)
 {
-    Assertion *self = (Assertion *)behind;
-    if (is_plain(nargs, 2, kwnames, INVARIANT + 1) && PyDict_CheckExact(args[0])) {
-        Py_ssize_t size;
-        Py_ssize_t holding = propositions_holding(args[0], &size);
-        int outcome = self->relation == Py_EQ ? holding == size : holding > 0;
-        if (holding >= 0 && is_within_mark(self, args[1], (double)holding)
-            && count(self, outcome, args[1])) {
-            return PyBool_FromLong(outcome);
-        }
+    (void)evaluated;
+    if (!is_plain(self, nargs, 2, kwnames) || !PyDict_CheckExact(args[0])) {
+        return NULL;
     }
-    return hand_over(self, args, nargs, kwnames);
+    Py_ssize_t size;
+    Py_ssize_t holding = propositions_holding(args[0], &size);
+    int outcome = self->relation == Py_EQ ? holding == size : holding > 0;
+    return holding >= 0 && is_within_mark(self, args[1], (double)holding)
+                   && count(self, outcome, args[1])
+               ? bool_of(outcome) : NULL;
 }
 
-typedef PyObject *(*Call)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+/* -- functions and methods ----------------------------------------------------- */
 
-static const Call shapes[] = { /* in the order of fast_path._SHAPES */
-    call_condition, call_point, call_bound_condition, call_bound_point, call_comparison,
-    call_propositions,
+enum { MOST_ARGUMENTS = 8 };
+
+/* Hand the call over, with `evaluated` in place of its condition. */
+static PyObject *
+hand_over_evaluated(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                    Py_ssize_t at, PyObject *evaluated)
+{
+    PyObject *replaced[MOST_ARGUMENTS];
+    Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    assert(count <= MOST_ARGUMENTS); /* A plain call has five at most. */
+    memcpy(replaced, args, (size_t)count * sizeof(PyObject *));
+    replaced[at] = evaluated;
+    PyObject *result = hand_over(self, replaced, nargs, kwnames);
+    Py_DECREF(evaluated);
+    return result;
+}
+
+/* Call `shape` with the arguments from `at` on: a method has its Invariant before them. */
+static inline PyObject *
+run(Assertion *self, Shape shape, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+    Py_ssize_t at)
+{
+    PyObject *evaluated = NULL;
+    PyObject *result = shape(self, args + at, nargs - at, kwnames, &evaluated);
+    if (result != NULL) {
+        return result;
+    }
+    if (evaluated != NULL) {
+        return hand_over_evaluated(self, args, nargs, kwnames, at, evaluated);
+    }
+    return PyErr_Occurred() ? NULL : hand_over(self, args, nargs, kwnames);
+}
+
+/* A method of `Invariant`: as a method descriptor, it is called without a bound method. */
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    Assertion *assertion;
+    PyObject *name, *qualified_name, *module, *text;
+} Method;
+
+/* Each shape as a builtin function, and as a method. */
+#define CALLS(shape)                                                                     \
+    static PyObject *call_##shape(                                                       \
+        PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)    \
+    {                                                                                    \
+        return run((Assertion *)behind, shape##_shape, args, nargs, kwnames, 0);         \
+    }                                                                                    \
+    static PyObject *call_method_##shape(                                                \
+        PyObject *method, PyObject *const *args, size_t flagged, PyObject *kwnames)      \
+    {                                                                                    \
+        Assertion *self = ((Method *)method)->assertion;                                 \
+        Py_ssize_t nargs = PyVectorcall_NARGS(flagged);                                  \
+        return nargs < 1 ? hand_over(self, args, nargs, kwnames)                         \
+                         : run(self, shape##_shape, args, nargs, kwnames, 1);            \
+    }
+
+CALLS(condition)
+CALLS(point)
+CALLS(bound_condition)
+CALLS(bound_point)
+CALLS(comparison)
+CALLS(propositions)
+
+#define WORD(keyword) (1 << (keyword))
+
+static const struct {
+    _PyCFunctionFastWithKeywords call;
+    vectorcallfunc method;
+    int keywords;
+} shapes[] = { /* in the order of fast_path._SHAPES */
+    {call_condition, call_method_condition, WORD(DETAILS) | WORD(INVARIANT) | WORD(EVERY)},
+    {call_point, call_method_point, WORD(DETAILS) | WORD(INVARIANT)},
+    {call_bound_condition, call_method_bound_condition, WORD(DETAILS)},
+    {call_bound_point, call_method_bound_point, WORD(DETAILS)},
+    {call_comparison, call_method_comparison, WORD(DETAILS) | WORD(INVARIANT)},
+    {call_propositions, call_method_propositions, WORD(DETAILS) | WORD(INVARIANT)},
+};
+
+static void
+method_dealloc(Method *self)
+{
+    Py_XDECREF(self->assertion);
+    Py_XDECREF(self->name);
+    Py_XDECREF(self->qualified_name);
+    Py_XDECREF(self->module);
+    Py_XDECREF(self->text);
+    PyObject_Free(self);
+}
+
+static PyObject *
+method_get(PyObject *self, PyObject *instance, PyObject *owner)
+{
+    (void)owner;
+    return instance == NULL ? Py_NewRef(self) : PyMethod_New(self, instance);
+}
+
+static PyObject *
+method_reduce(Method *self, PyObject *unused)
+{
+    (void)unused;
+    return Py_NewRef(self->qualified_name);
+}
+
+static PyObject *
+method_repr(Method *self)
+{
+    return PyUnicode_FromFormat("<method %R>", self->qualified_name);
+}
+
+/* The text is a signature, a mark, and a docstring, as that of a builtin. */
+static const char mark_of_doc[] = "\n--\n\n";
+
+static PyObject *
+method_signature(Method *self, void *unused)
+{
+    (void)unused;
+    const char *text = PyUnicode_AsUTF8(self->text);
+    const char *begin = text == NULL ? NULL : strchr(text, '(');
+    const char *end = begin == NULL ? NULL : strstr(begin, mark_of_doc);
+    if (end == NULL) {
+        Py_RETURN_NONE;
+    }
+    return PyUnicode_FromStringAndSize(begin, end - begin);
+}
+
+static PyObject *
+method_doc(Method *self, void *unused)
+{
+    (void)unused;
+    const char *text = PyUnicode_AsUTF8(self->text);
+    const char *end = text == NULL ? NULL : strstr(text, mark_of_doc);
+    if (end == NULL) {
+        Py_RETURN_NONE;
+    }
+    return PyUnicode_FromString(end + strlen(mark_of_doc));
+}
+
+static PyTypeObject Method_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "assertlib._speed.Method",
+    .tp_doc = "An accelerated method.",
+    .tp_basicsize = sizeof(Method),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION
+                | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR,
+    .tp_vectorcall_offset = offsetof(Method, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_descr_get = method_get,
+    .tp_repr = (reprfunc)method_repr,
+    .tp_methods = (PyMethodDef[]){{"__reduce__", (PyCFunction)method_reduce, METH_NOARGS, NULL},
+                                  {NULL}},
+    .tp_members = (PyMemberDef[]){
+        {"__name__", T_OBJECT, offsetof(Method, name), READONLY},
+        {"__qualname__", T_OBJECT, offsetof(Method, qualified_name), READONLY},
+        {"__module__", T_OBJECT, offsetof(Method, module), READONLY},
+        {NULL}},
+    .tp_getset = (PyGetSetDef[]){
+        {"__doc__", (getter)method_doc, NULL, NULL, NULL},
+        {"__text_signature__", (getter)method_signature, NULL, NULL, NULL},
+        {NULL}},
+    .tp_dealloc = (destructor)method_dealloc,
 };
 
 static void
@@ -457,37 +806,66 @@ static PyTypeObject Assertion_Type = {
 
 /* -- the module ------------------------------------------------------------- */
 
+/* The method of class `owner` that counts as `self` does. */
+static PyObject *
+method_of(Assertion *self, PyObject *owner, PyObject *name, PyObject *home, PyObject *text,
+          vectorcallfunc call)
+{
+    Method *method = PyObject_New(Method, &Method_Type);
+    if (method == NULL) {
+        return NULL;
+    }
+    method->vectorcall = call;
+    method->assertion = (Assertion *)Py_NewRef(self);
+    method->name = Py_NewRef(name);
+    method->module = Py_NewRef(home);
+    method->text = Py_NewRef(text);
+    method->qualified_name = PyUnicode_FromFormat("%U.%U", owner, name);
+    if (method->qualified_name == NULL) {
+        Py_DECREF(method);
+        return NULL;
+    }
+    return (PyObject *)method;
+}
+
 static PyObject *
 accelerate(PyObject *module, PyObject *args)
 {
-    PyObject *slow_path, *name, *home, *doc, *reduced, *tables[OUTCOMES], *marks;
-    int shape, relation, maximize;
-    if (!PyArg_ParseTuple(args, "OUUUO!O!O!O!iip:accelerate", &slow_path, &name, &home, &doc,
+    PyObject *slow_path, *name, *home, *text, *reduced, *tables[OUTCOMES], *marks, *samples, *owner;
+    int shape, relation, direction;
+    if (!PyArg_ParseTuple(args, "OUUUO!O!O!O!O!iiiU:accelerate", &slow_path, &name, &home, &text,
                           &PyTuple_Type, &reduced, &PyDict_Type, &tables[FALSE_HITS], &PyDict_Type,
-                          &tables[TRUE_HITS], &PyDict_Type, &marks, &shape, &relation, &maximize)) {
+                          &tables[TRUE_HITS], &PyDict_Type, &marks, &PyDict_Type, &samples, &shape,
+                          &relation, &direction, &owner)) {
         return NULL;
     }
     if (shape < 0 || shape >= (int)Py_ARRAY_LENGTH(shapes)) {
         return PyErr_Format(PyExc_ValueError, "there is no shape %d of assertions", shape);
     }
     const char *name_text = PyUnicode_AsUTF8(name);
-    const char *doc_text = name_text != NULL ? PyUnicode_AsUTF8(doc) : NULL;
+    const char *doc_text = name_text != NULL ? PyUnicode_AsUTF8(text) : NULL;
     Assertion *self = doc_text != NULL ? PyObject_New(Assertion, &Assertion_Type) : NULL;
     if (self == NULL) {
         return NULL;
     }
+    int is_method = PyUnicode_GET_LENGTH(owner) > 0;
     self->arguments = Py_NewRef(args);
     self->slow_path = slow_path;
     self->marks = marks;
+    self->samples = samples;
     for (int outcome = 0; outcome < OUTCOMES; outcome++) {
         self->tables[outcome] = tables[outcome];
         self->cells[outcome] = NULL;
     }
     self->relation = relation;
-    self->maximize = maximize;
-    self->definition = (PyMethodDef){name_text, (PyCFunction)(void (*)(void))shapes[shape],
+    self->direction = direction;
+    /* A method cites its own invariant. */
+    self->keywords = shapes[shape].keywords & (is_method ? ~WORD(INVARIANT) : ~0);
+    self->definition = (PyMethodDef){name_text, (PyCFunction)(void (*)(void))shapes[shape].call,
                                      METH_FASTCALL | METH_KEYWORDS, doc_text};
-    PyObject *function = PyCFunction_NewEx(&self->definition, (PyObject *)self, home);
+    PyObject *function = is_method
+        ? method_of(self, owner, name, home, text, shapes[shape].method)
+        : PyCFunction_NewEx(&self->definition, (PyObject *)self, home);
     Py_DECREF(self);
     return function;
 }
@@ -525,6 +903,25 @@ add_hit(PyObject *module, PyObject *argument)
         return NULL;
     }
     add(cell);
+    Py_RETURN_NONE;
+}
+
+/* take(cell): add one, and return the count before. */
+static PyObject *
+take(PyObject *module, PyObject *argument)
+{
+    Cell *cell;
+    if (!PyArg_Parse(argument, "O!:take", &Cell_Type, &cell)) {
+        return NULL;
+    }
+    return PyLong_FromUnsignedLongLong(add(cell) - 1);
+}
+
+/* set_evaluated(class): what conditions returned or raised is handed over as its objects. */
+static PyObject *
+set_evaluated(PyObject *module, PyObject *type)
+{
+    Py_XSETREF(evaluated_type, Py_NewRef(type));
     Py_RETURN_NONE;
 }
 
@@ -587,6 +984,9 @@ static PyMethodDef methods[] = {
     {"bind", bind, METH_VARARGS, "bind(function, condition, cell)\n--\n\n"
      "Give a bound assertion the cell of its hits, or take it away with None."},
     {"add", add_hit, METH_O, "add(cell)\n--\n\nAdd one."},
+    {"take", take, METH_O, "take(cell)\n--\n\nAdd one, and return the count before."},
+    {"set_evaluated", set_evaluated, METH_O, "set_evaluated(type)\n--\n\n"
+     "Hand over what conditions returned or raised as objects of this type."},
     {"add_noted", add_noted, METH_VARARGS, "add_noted(slot, column, evaluation)\n--\n\n"
      "Add one, and set the count of the evaluation to the sum."},
     {"guard", guard, METH_O, "guard(cells)\n--\n\n"
@@ -604,16 +1004,35 @@ static struct PyModuleDef definition = {
     .m_methods = methods,
 };
 
+/* SCRATCH: the cell of hits that count nowhere. */
+static int
+add_scratch(PyObject *module)
+{
+    PyObject *memory = PyMemoryView_FromMemory((char *)&scratch, sizeof(scratch), PyBUF_WRITE);
+    PyObject *cells = memory == NULL ? NULL : PyObject_CallMethod(memory, "cast", "s", "Q");
+    PyObject *cell = cells == NULL
+        ? NULL : PyObject_CallFunction((PyObject *)&Cell_Type, "Oi", cells, 0);
+    int failed = cell == NULL || PyModule_AddObjectRef(module, "SCRATCH", cell) < 0;
+    Py_XDECREF(memory);
+    Py_XDECREF(cells);
+    Py_XDECREF(cell);
+    return failed ? -1 : 0;
+}
+
 PyMODINIT_FUNC
 PyInit__speed(void)
 {
     words[DETAILS] = PyUnicode_InternFromString("details");
     words[INVARIANT] = PyUnicode_InternFromString("invariant");
     words[EVERY] = PyUnicode_InternFromString("every");
+    lambda_name = PyUnicode_InternFromString("<lambda>");
+    locals_mark = PyUnicode_InternFromString("<locals>");
     PyObject *module = PyModule_Create(&definition);
     if (words[DETAILS] == NULL || words[INVARIANT] == NULL || words[EVERY] == NULL
-        || module == NULL || PyModule_AddType(module, &Cell_Type) < 0
-        || PyModule_AddType(module, &Assertion_Type) < 0) {
+        || lambda_name == NULL || locals_mark == NULL || module == NULL
+        || PyModule_AddType(module, &Cell_Type) < 0
+        || PyModule_AddType(module, &Assertion_Type) < 0
+        || PyModule_AddType(module, &Method_Type) < 0 || add_scratch(module) < 0) {
         Py_XDECREF(module);
         return NULL;
     }

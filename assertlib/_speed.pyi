@@ -9,22 +9,30 @@ class Cell:
 class Assertion:
     slow_path: Callable[..., Any]
 
+class Method: ...
+
+SCRATCH: Cell
+
 def accelerate(
     slow_path: _F,
     name: str,
     home: str,
-    doc: str,
-    reduced: tuple[Callable[..., object], tuple[object, ...]],
+    text: str,
+    reduced: tuple[Callable[..., object], tuple[object, ...]] | tuple[()],
     false_table: dict[str, Any],
     true_table: dict[str, Any],
     marks: dict[str, float],
+    samples: dict[str, Any],
     shape: int,
     relation: int,
-    maximize: bool,
+    direction: int,
+    owner: str,
     /,
 ) -> _F: ...
 def bind(function: Callable[..., Any], outcome: bool, cell: Cell | None, /) -> None: ...
 def add(cell: Cell, /) -> None: ...
+def take(cell: Cell, /) -> int: ...
+def set_evaluated(type: Callable[[object, BaseException | None], object], /) -> None: ...
 def add_noted(slot: object, column: int, evaluation: object, /) -> None: ...
 def guard(cells: memoryview[int], /) -> None: ...
 def increment_unless_power_of_two(cell: Cell, /) -> bool: ...

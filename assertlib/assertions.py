@@ -8,18 +8,7 @@ Code written for that SDK works after its import is changed from ``antithesis.as
 from __future__ import annotations
 
 from ._calls import primitives
-from ._calls.comparisons import (
-    always_greater_than,
-    always_greater_than_or_equal_to,
-    always_less_than,
-    always_less_than_or_equal_to,
-    always_some,
-    sometimes_all,
-    sometimes_greater_than,
-    sometimes_greater_than_or_equal_to,
-    sometimes_less_than,
-    sometimes_less_than_or_equal_to,
-)
+from ._calls.comparisons import Rich
 from ._calls.primitives import always, always_or_unreachable, reachable, sometimes, unreachable
 from .model import Location, kind_displayed
 from .recording.hits import Elsewhere
@@ -30,6 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 primitives.internal(__file__)
+
+always_greater_than = Rich.always_greater_than
+always_greater_than_or_equal_to = Rich.always_greater_than_or_equal_to
+always_less_than = Rich.always_less_than
+always_less_than_or_equal_to = Rich.always_less_than_or_equal_to
+always_some = Rich.always_some
+sometimes_all = Rich.sometimes_all
+sometimes_greater_than = Rich.sometimes_greater_than
+sometimes_greater_than_or_equal_to = Rich.sometimes_greater_than_or_equal_to
+sometimes_less_than = Rich.sometimes_less_than
+sometimes_less_than_or_equal_to = Rich.sometimes_less_than_or_equal_to
 
 __all__ = [
     "always",

@@ -44,6 +44,8 @@ bound_sometimes = CLAIM.declare_sometimes("bound sometimes")
 bound_reachable = CLAIM.declare_reachable("bound reachable")
 a, b = 5, 3
 
+holds = lambda: True
+
 def empty():
     pass
 
@@ -84,6 +86,12 @@ ROWS = [
         "empty2(lambda: True, 'e')",
         "always(True, 'e')",
     ),
+    (
+        "`always`, a function, `every=1000`",
+        "always(holds, 'h', every=1000)",
+        "empty2(holds, 'h')",
+        "always(True, 'h')",
+    ),
     ("`Invariant.always`", "CLAIM.always(True, 'i')", "empty2(True, 'i')", "always(True, 'i')"),
     ("`sometimes`", "sometimes(True, 's')", "empty2(True, 's')", "sometimes(True, 's')"),
     ("`sometimes`, false", "sometimes(False, 'f')", "empty2(False, 'f')", "sometimes(False, 'f')"),
@@ -93,6 +101,18 @@ ROWS = [
         "always_greater_than(a, b, 'g')",
         "empty3(a, b, 'g')",
         "always_greater_than(a, b, 'g')",
+    ),
+    (
+        "`Invariant.always_greater_than`",
+        "CLAIM.always_greater_than(a, b, 'ig')",
+        "empty3(a, b, 'ig')",
+        "always_greater_than(a, b, 'ig')",
+    ),
+    (
+        "`always_equal_to`",
+        "always_equal_to(a, b + 2, 'q')",
+        "empty3(a, b + 2, 'q')",
+        "always(a == b + 2, 'q')",
     ),
     (
         "`sometimes_all` of three",
@@ -108,6 +128,36 @@ ROWS = [
         "sometimes(False, 'f')",
     ),
     ("`reachable`, bound", "bound_reachable()", "empty()", "reachable('r')"),
+    (
+        "`always`, bound, a lambda",
+        "bound_always(lambda: True)",
+        "empty1(lambda: True)",
+        "always(True, 'm')",
+    ),
+    (
+        "`always_if`, the antecedent holds",
+        "always_if(True, lambda: True, 'o')",
+        "empty3(True, lambda: True, 'o')",
+        "always(True, 'o')",
+    ),
+    (
+        "`always_if`, the antecedent is false",
+        "always_if(False, lambda: True, 'n')",
+        "empty3(False, lambda: True, 'n')",
+        "always(True, 'n')",
+    ),
+    (
+        "`sometimes_each` of two",
+        "sometimes_each('x', 'k', expected=('x', 'y'))",
+        "empty3('x', 'k', ('x', 'y'))",
+        "sometimes(True, 'k')",
+    ),
+    (
+        "`within`",
+        "with within(60, 'w'): pass",
+        "empty2(60, 'w')",
+        "always(True, 'w')",
+    ),
 ]
 
 SINK_ROWS = ("`always`", "`sometimes`, false", "`always_greater_than`", "`always`, bound")

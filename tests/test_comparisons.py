@@ -8,16 +8,15 @@ import operator
 import pytest
 
 import assertlib
-from assertlib import (
-    always_some,
-    sometimes_all,
-)
+from assertlib import always_some, forms, sometimes_all
 
 COMPARISONS = {
+    "always_equal_to": ("always", operator.eq, None),
     "always_greater_than": ("always", operator.gt, False),
     "always_greater_than_or_equal_to": ("always", operator.ge, False),
     "always_less_than": ("always", operator.lt, True),
     "always_less_than_or_equal_to": ("always", operator.le, True),
+    "sometimes_equal_to": ("sometimes", operator.eq, None),
     "sometimes_greater_than": ("sometimes", operator.gt, True),
     "sometimes_greater_than_or_equal_to": ("sometimes", operator.ge, True),
     "sometimes_less_than": ("sometimes", operator.lt, False),
@@ -57,7 +56,12 @@ def test_a_comparison_tells_how_close_it_came(children, name):
             claim(left, 6, "claim")
 
     maximize = COMPARISONS[name][2]
-    guidance = children.run(scenario, name).shard.guidance["claim"]
+    guided = children.run(scenario, name).shard.guidance
+    # No extreme of a difference is next to equality from both sides.
+    if maximize is None:
+        assert guided == {}
+        return
+    guidance = guided["claim"]
     assert guidance["guidance_type"] == "numeric"
     assert guidance["maximize"] is maximize
     assert guidance["guidance_data"] == {"left": 11 if maximize else 1, "right": 6}
@@ -84,6 +88,34 @@ def test_operands_that_cannot_be_compared_are_trouble(children, mode):
     assert outcome.value == [False, False]
     assert outcome.counts == {}
     assert outcome.shard.error_count == 2
+
+
+def test_every_comparison_is_covered_here():
+    named = {form.name for form in forms.RICH if form.shape == "comparison"}
+    assert named == set(COMPARISONS)
+
+
+@pytest.mark.parametrize("pair", ["'a', 'a'", "b'a', b'a'", "[1], [1]", "{}, {}", "None, None"])
+def test_values_of_any_type_compare_for_equality(children, pair):
+    outcome = children.run(f"""
+        from assertlib import always_equal_to, sometimes_equal_to
+        for _ in range(3):
+            always_equal_to({pair}, "equal")
+            sometimes_equal_to({pair}, "equal at last")
+            sometimes_equal_to(*({pair})[:1], object(), "never equal")
+        """)
+    assert outcome.counts == {"equal": (3, 0), "equal at last": (3, 0), "never equal": (0, 3)}
+    assert outcome.shard.error_count == 0
+
+
+def test_the_operands_of_a_false_equality_are_shown_with_their_sign(children):
+    def scenario():
+        stored, read = b"new", b"old"
+        assertlib.always_equal_to(stored, read, "a read returns the last write")
+
+    (hit,) = children.run(scenario).shard.hits
+    assert hit.captured.source == "stored == read"
+    assert hit.captured.values == {"stored": "b'new'", "read": "b'old'"}
 
 
 def test_operands_without_a_difference_count_without_guidance(children):

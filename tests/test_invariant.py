@@ -4,7 +4,6 @@ Invariants, bound assertions, and where assertions stand.
 
 import inspect
 import json
-import operator
 
 import pytest
 
@@ -14,19 +13,11 @@ from assertlib import (
     always,
     wrapper,
 )
+from assertlib.forms import RICH
 
 CONDITIONED = ["always", "always_or_unreachable", "sometimes"]
 
-COMPARISONS = {
-    "always_greater_than": ("always", operator.gt, False),
-    "always_greater_than_or_equal_to": ("always", operator.ge, False),
-    "always_less_than": ("always", operator.lt, True),
-    "always_less_than_or_equal_to": ("always", operator.le, True),
-    "sometimes_greater_than": ("sometimes", operator.gt, True),
-    "sometimes_greater_than_or_equal_to": ("sometimes", operator.ge, True),
-    "sometimes_less_than": ("sometimes", operator.lt, False),
-    "sometimes_less_than_or_equal_to": ("sometimes", operator.le, False),
-}
+COMPARISONS = [form.name for form in RICH if form.shape == "comparison"]
 
 
 def details_of(hit):

@@ -5,16 +5,17 @@ The record is *guidance* on the wire: the extreme of ``left - right``, or of the
 propositions that held at once.  Reports show it, and guided search builds on the trials that came
 closest.
 
-Source of names and meaning: the Antithesis SDKs.
+Each function is made from its row in the table of forms.  Source of names and meaning: the
+Antithesis SDKs; ``equal_to`` is ours.
 """
 
 from __future__ import annotations
 
 import operator
 
-from ..model import ALWAYS, SOMETIMES, Kind
+from .. import forms
+from ..forms import Form
 from ..recording import fast_path, interrupts
-from ..recording.guidance import BOOLEAN, NUMERIC
 from ..recording.recorder import recorder
 from ..recording.reprs import bounded_repr
 from ..recording.settings import OFF
@@ -30,51 +31,92 @@ if TYPE_CHECKING:
 
 primitives.internal(__file__)
 
+
+class Rich(forms.Rich):
+    """The functions of the rich forms, each in place of its row in the table."""
+
+    __slots__ = ()
+
+
 # -- comparisons -------------------------------------------------------------
 
+_COMPARISON = """
+Assert that {about}{closeness}.
 
-def _compare(
-    kind: Kind,
-    holds: Callable[[Any, Any], object],
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None,
-    invariant: str | None,
-    *,
-    maximize: bool,
-) -> bool:
-    # Compared in each mode, since the result is returned even with recording off.
+Args:
+    left: The left operand; any object that compares with *right*.
+    right: The right operand.
+    message: A string literal, used at this call site only: the name of the assertion.
+    details: As for `{base}`; ``left`` and ``right`` are added to them.
+    invariant: Id of the catalog entry that the assertion cites; None cites no entry.
+
+Returns:
+    Whether the comparison holds.  One that raises is recorded as an error and returns False.
+{raises}"""
+
+
+def _comparison(form: Form) -> Callable[..., bool]:
+    holds: Callable[[Any, Any], object] = getattr(operator, form.relation)
+
+    def compare(
+        left: object,
+        right: object,
+        message: str,
+        details: Details | None = None,
+        *,
+        invariant: str | None = None,
+    ) -> bool:
+        # Compared in each mode, since the result is returned even with recording off.
+        try:
+            outcome = bool(holds(left, right))
+        except Exception as error:
+            interrupts.reraise(error)
+            return refuse(message, f"its operands cannot be compared: {bounded_repr(error)}")
+        if recorder.mode == OFF:
+            return _unrecorded(form, outcome, message)
+        data = {"left": left, "right": right}
+        try:
+            return count(form.kind, outcome, message, lambda: merged(details, data), invariant)
+        finally:
+            # After the hit, since readers of the wire attach guidance to an assertion that has been
+            # declared; and in a `finally`, so that a violation that raises is followed by its
+            # guidance.
+            if form.guidance is not None:
+                _guide_gap(form, message, left, right)
+
+    return compare
+
+
+def _unrecorded(form: Form, outcome: bool, message: str) -> bool:
+    """Move *message* to the fast path with recording off, and return *outcome*."""
     try:
-        outcome = bool(holds(left, right))
+        if not fast_path.counted(form.kind, outcome, message):
+            recorder.ignore(form.kind, message, outcome, _beyond_all(form))
     except Exception as error:
         interrupts.reraise(error)
-        return refuse(message, f"its operands cannot be compared: {bounded_repr(error)}")
-    if recorder.mode == OFF:
-        return outcome
-    data = {"left": left, "right": right}
-    try:
-        return count(kind, outcome, message, lambda: merged(details, data), invariant)
-    finally:
-        # After the hit, since readers of the wire attach guidance to an assertion that has been
-        # declared; and in a `finally`, so that a violation that raises is followed by its guidance.
-        _guide_gap(message, left, right, maximize=maximize)
+    return outcome
 
 
-def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> None:
+def _beyond_all(form: Form) -> float | None:
+    """A mark that no value of guidance exceeds; None for a form without guidance."""
+    if form.guidance is None:
+        return None
+    return float("inf") if form.maximize else float("-inf")
+
+
+def _guide_gap(form: Form, message: str, left: object, right: object) -> None:
     """Record ``left - right`` if it is a new extreme; some operands have no difference."""
     # Such a message has been reported as an error by then.
     if not isinstance(message, str):
         return
     try:
         gap = float(left - right)  # type: ignore[operator]
-        if not _is_extreme(message, gap, maximize=maximize):
+        if not _is_extreme(form, message, gap):
             return
         if not (_is_finite(left) and _is_finite(right)):
             recorder.warn_not_finite(message)
             return
-        data = {"left": left, "right": right}
-        recorder.guide(message, NUMERIC, gap, data, caller(), maximize=maximize)
+        _guide(form, message, gap, {"left": left, "right": right})
     except Exception as error:
         interrupts.reraise(error)
         # Texts and other operands without a numeric gap, or one beyond all floats: the comparison
@@ -82,11 +124,16 @@ def _guide_gap(message: str, left: object, right: object, *, maximize: bool) -> 
         return
 
 
-def _is_extreme(message: str, value: float, *, maximize: bool) -> bool:
+def _guide(form: Form, message: str, value: float, data: Mapping[str, object]) -> None:
+    assert form.guidance is not None
+    recorder.guide(message, form.guidance, value, data, caller(), maximize=form.maximize)
+
+
+def _is_extreme(form: Form, message: str, value: float) -> bool:
     # A filter without the lock.  A mark that is out of date costs a call of the recorder, which
     # compares again under its lock.
     best = fast_path.marks.get(message)
-    return best is None or (value > best if maximize else value < best)
+    return best is None or (value > best if form.maximize else value < best)
 
 
 def _is_finite(value: object) -> bool:
@@ -95,322 +142,100 @@ def _is_finite(value: object) -> bool:
     return number - number == 0.0
 
 
-# The recorded extreme is the one that matters: for an always, the gap nearest to a violation, and
-# for a sometimes, the gap nearest to success.  So `always_greater_than` minimizes ``left - right``,
-# and `sometimes_greater_than` maximizes it.
-#
-# The decorator repeats relation and direction of the body, since the accelerator counts by them
-# without calling it; tests/accelerator compares both.
-
-
-@fast_path.accelerated("comparison", ALWAYS, relation="gt", maximize=False)
-def always_greater_than(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """
-    Assert that ``left > right`` on every evaluation, and record how close it came.
-
-    Args:
-        left: The left operand; any object that compares with *right*.
-        right: The right operand.
-        message: A string literal, used at this call site only: the name of the assertion.
-        details: As for `always`; ``left`` and ``right`` are added to them.
-        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
-
-    Returns:
-        Whether the comparison holds.  One that raises is recorded as an error and returns False.
-
-    Raises:
-        InvariantViolation: The comparison is false, in mode ``raise``.
-    """
-    return _compare(ALWAYS, operator.gt, left, right, message, details, invariant, maximize=False)
-
-
-@fast_path.accelerated("comparison", ALWAYS, relation="ge", maximize=False)
-def always_greater_than_or_equal_to(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """
-    Assert that ``left >= right`` on every evaluation, and record how close it came.
-
-    Args:
-        left: The left operand; any object that compares with *right*.
-        right: The right operand.
-        message: A string literal, used at this call site only: the name of the assertion.
-        details: As for `always`; ``left`` and ``right`` are added to them.
-        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
-
-    Returns:
-        Whether the comparison holds.  One that raises is recorded as an error and returns False.
-
-    Raises:
-        InvariantViolation: The comparison is false, in mode ``raise``.
-    """
-    return _compare(ALWAYS, operator.ge, left, right, message, details, invariant, maximize=False)
-
-
-@fast_path.accelerated("comparison", ALWAYS, relation="lt", maximize=True)
-def always_less_than(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """
-    Assert that ``left < right`` on every evaluation, and record how close it came.
-
-    Args:
-        left: The left operand; any object that compares with *right*.
-        right: The right operand.
-        message: A string literal, used at this call site only: the name of the assertion.
-        details: As for `always`; ``left`` and ``right`` are added to them.
-        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
-
-    Returns:
-        Whether the comparison holds.  One that raises is recorded as an error and returns False.
-
-    Raises:
-        InvariantViolation: The comparison is false, in mode ``raise``.
-    """
-    return _compare(ALWAYS, operator.lt, left, right, message, details, invariant, maximize=True)
-
-
-@fast_path.accelerated("comparison", ALWAYS, relation="le", maximize=True)
-def always_less_than_or_equal_to(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """
-    Assert that ``left <= right`` on every evaluation, and record how close it came.
-
-    Args:
-        left: The left operand; any object that compares with *right*.
-        right: The right operand.
-        message: A string literal, used at this call site only: the name of the assertion.
-        details: As for `always`; ``left`` and ``right`` are added to them.
-        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
-
-    Returns:
-        Whether the comparison holds.  One that raises is recorded as an error and returns False.
-
-    Raises:
-        InvariantViolation: The comparison is false, in mode ``raise``.
-    """
-    return _compare(ALWAYS, operator.le, left, right, message, details, invariant, maximize=True)
-
-
-@fast_path.accelerated("comparison", SOMETIMES, relation="gt", maximize=True)
-def sometimes_greater_than(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """
-    Assert that ``left > right`` at least once in a run, and record how close it came.
-
-    Args:
-        left: The left operand; any object that compares with *right*.
-        right: The right operand.
-        message: A string literal, used at this call site only: the name of the assertion.
-        details: As for `sometimes`; ``left`` and ``right`` are added to them.
-        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
-
-    Returns:
-        Whether the comparison holds.  One that raises is recorded as an error and returns False.
-    """
-    return _compare(SOMETIMES, operator.gt, left, right, message, details, invariant, maximize=True)
-
-
-@fast_path.accelerated("comparison", SOMETIMES, relation="ge", maximize=True)
-def sometimes_greater_than_or_equal_to(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """
-    Assert that ``left >= right`` at least once in a run, and record how close it came.
-
-    Args:
-        left: The left operand; any object that compares with *right*.
-        right: The right operand.
-        message: A string literal, used at this call site only: the name of the assertion.
-        details: As for `sometimes`; ``left`` and ``right`` are added to them.
-        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
-
-    Returns:
-        Whether the comparison holds.  One that raises is recorded as an error and returns False.
-    """
-    return _compare(SOMETIMES, operator.ge, left, right, message, details, invariant, maximize=True)
-
-
-@fast_path.accelerated("comparison", SOMETIMES, relation="lt", maximize=False)
-def sometimes_less_than(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """
-    Assert that ``left < right`` at least once in a run, and record how close it came.
-
-    Args:
-        left: The left operand; any object that compares with *right*.
-        right: The right operand.
-        message: A string literal, used at this call site only: the name of the assertion.
-        details: As for `sometimes`; ``left`` and ``right`` are added to them.
-        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
-
-    Returns:
-        Whether the comparison holds.  One that raises is recorded as an error and returns False.
-    """
-    return _compare(
-        SOMETIMES, operator.lt, left, right, message, details, invariant, maximize=False
-    )
-
-
-@fast_path.accelerated("comparison", SOMETIMES, relation="le", maximize=False)
-def sometimes_less_than_or_equal_to(
-    left: object,
-    right: object,
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """
-    Assert that ``left <= right`` at least once in a run, and record how close it came.
-
-    Args:
-        left: The left operand; any object that compares with *right*.
-        right: The right operand.
-        message: A string literal, used at this call site only: the name of the assertion.
-        details: As for `sometimes`; ``left`` and ``right`` are added to them.
-        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
-
-    Returns:
-        Whether the comparison holds.  One that raises is recorded as an error and returns False.
-    """
-    return _compare(
-        SOMETIMES, operator.le, left, right, message, details, invariant, maximize=False
-    )
-
-
 # -- named propositions ------------------------------------------------------
 
+_PROPOSITIONS = """
+Assert that {about}{closeness}.
 
-def _combine(
-    kind: Kind,
-    together: Callable[[Collection[bool]], bool],
-    named_bools: Mapping[str, Condition],
-    message: str,
-    details: Details | None,
-    invariant: str | None,
-    *,
-    maximize: bool,
-) -> bool:
-    # Evaluated once, into a copy: outcome, details and guidance must agree, whatever the mapping
-    # computes at each access.
-    try:
-        named = truths(named_bools)
-    except Exception as error:
-        interrupts.reraise(error)
-        return refuse(message, f"its propositions have no truth values: {bounded_repr(error)}")
-    outcome = together(named.values())
-    if recorder.mode == OFF:
-        return outcome
-    try:
-        return count(kind, outcome, message, lambda: merged(details, named), invariant)
-    finally:
-        _guide_frontier(message, named, maximize=maximize)
+Args:
+    named_bools: The propositions by name: bools or objects with a truth value, not callables.
+        An empty mapping is what `{builtin}` makes of it: {empty}.
+    message: A string literal, used at this call site only: the name of the assertion.
+    details: As for `{base}`; the propositions are added to them.
+    invariant: Id of the catalog entry that the assertion cites; None cites no entry.
+
+Returns:
+    Whether the assertion holds.  Propositions without a truth value are recorded as an error and
+    return False.
+{raises}"""
 
 
-def _guide_frontier(message: str, named: Mapping[str, bool], *, maximize: bool) -> None:
+def _propositions(form: Form) -> Callable[..., bool]:
+    together: Callable[[Collection[bool]], bool] = _together(form)
+
+    def combine(
+        named_bools: Mapping[str, Condition],
+        message: str,
+        details: Details | None = None,
+        *,
+        invariant: str | None = None,
+    ) -> bool:
+        # Evaluated once, into a copy: outcome, details and guidance must agree, whatever the
+        # mapping computes at each access.
+        try:
+            named = truths(named_bools)
+        except Exception as error:
+            interrupts.reraise(error)
+            return refuse(message, f"its propositions have no truth values: {bounded_repr(error)}")
+        outcome = together(named.values())
+        if recorder.mode == OFF:
+            return _unrecorded(form, outcome, message)
+        try:
+            return count(form.kind, outcome, message, lambda: merged(details, named), invariant)
+        finally:
+            _guide_frontier(form, message, named)
+
+    return combine
+
+
+def _together(form: Form) -> Callable[[Collection[bool]], bool]:
+    return all if form.relation == "eq" else any
+
+
+def _guide_frontier(form: Form, message: str, named: Mapping[str, bool]) -> None:
     """Record how many propositions are true at once if there were never more, or fewer."""
     if not isinstance(message, str):
         return
-    # An always_some fails when none holds, so its extreme is the fewest; a sometimes_all needs all
-    # of them, so its extreme is the most.
     holding = sum(named.values())
     try:
-        if not _is_extreme(message, holding, maximize=maximize):
-            return
-        recorder.guide(message, BOOLEAN, holding, named, caller(), maximize=maximize)
+        if _is_extreme(form, message, holding):
+            _guide(form, message, holding, named)
     except Exception as error:
         interrupts.reraise(error)
 
 
-@fast_path.accelerated("propositions", ALWAYS, relation="gt", maximize=False)
-def always_some(
-    named_bools: Mapping[str, Condition],
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """
-    Assert that at least one of several propositions holds on every evaluation.
+# -- from the table ------------------------------------------------------------
 
-    Args:
-        named_bools: The propositions by name: bools or objects with a truth value, not callables.
-            An empty mapping is false, as `any` is.
-        message: A string literal, used at this call site only: the name of the assertion.
-        details: As for `always`; the propositions are added to them.
-        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
-
-    Returns:
-        Whether one holds.  Propositions without a truth value are recorded as an error and return
-        False.
-
-    Raises:
-        InvariantViolation: None of them holds, in mode ``raise``.
-    """
-    return _combine(ALWAYS, any, named_bools, message, details, invariant, maximize=False)
+_RAISES = """
+Raises:
+    InvariantViolation: The assertion is violated, in mode ``raise``.
+"""
 
 
-@fast_path.accelerated("propositions", SOMETIMES, relation="eq", maximize=True)
-def sometimes_all(
-    named_bools: Mapping[str, Condition],
-    message: str,
-    details: Details | None = None,
-    *,
-    invariant: str | None = None,
-) -> bool:
-    """
-    Assert that several propositions hold at the same time at least once in a run.
+def _documented(form: Form, text: str) -> str:
+    together = _together(form)
+    return text.strip("\n").format(
+        about=form.about,
+        closeness="" if form.guidance is None else ", and record how close it came",
+        base=form.kind.name,
+        builtin=together.__name__,
+        empty=together(()),
+        raises=_RAISES if form.kind.violated_by_false else "",
+    )
 
-    Args:
-        named_bools: The propositions by name: bools or objects with a truth value, not callables.
-            An empty mapping is true, as `all` is.
-        message: A string literal, used at this call site only: the name of the assertion.
-        details: As for `sometimes`; the propositions are added to them.
-        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
 
-    Returns:
-        Whether all hold.  Propositions without a truth value are recorded as an error and return
-        False.
-    """
-    return _combine(SOMETIMES, all, named_bools, message, details, invariant, maximize=True)
+def _function(form: Form) -> Callable[..., bool]:
+    makes, text = {
+        "comparison": (_comparison, _COMPARISON),
+        "propositions": (_propositions, _PROPOSITIONS),
+    }[form.shape]
+    function = makes(form)
+    function.__name__ = function.__qualname__ = form.name
+    # The public place, which pickle looks functions up in.
+    function.__module__ = "assertlib"
+    function.__doc__ = _documented(form, text)
+    return fast_path.accelerated(form)(function)
+
+
+for _form in forms.RICH:
+    setattr(Rich, _form.name, _function(_form))

@@ -10,7 +10,6 @@ import time
 
 from ..model import (
     ALWAYS,
-    ALWAYS_OR_UNREACHABLE,
     OTHER_BUCKET,
     antecedent_message,
     bucket_message,
@@ -30,7 +29,6 @@ from .primitives import (
     merged,
     record_at,
     refuse,
-    slow_path,
     sometimes,
 )
 
@@ -81,8 +79,8 @@ def always_if(
     if not callable(consequent):
         return refuse(message, "the consequent of always_if must be a callable: write lambda: …")
     # An always would be reported as unreached if the antecedent never holds, which the antecedent's
-    # own assertion reports already.  Called directly, since a callable never takes the fast path.
-    return slow_path(ALWAYS_OR_UNREACHABLE, consequent, message, details, invariant)
+    # own assertion reports already.
+    return always_or_unreachable(consequent, message, details, invariant=invariant)
 
 
 def sometimes_both(

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import time
 
+from .. import forms
+from ..forms import Form
 from ..model import (
     ALWAYS,
     ALWAYS_OR_UNREACHABLE,
@@ -13,6 +15,7 @@ from ..model import (
     SOMETIMES,
     UNREACHABLE,
 )
+from ..recording import fast_path
 from . import comparisons, derived, primitives
 
 TYPE_CHECKING = False
@@ -24,12 +27,13 @@ if TYPE_CHECKING:
 primitives.internal(__file__)
 
 
-class Invariant:
+class Invariant(forms.Plain, forms.Rich):
     """
     A reference from code to an entry of the catalog.
 
     Each method is the assertion of the same name in `assertlib`, citing this entry.  All but
-    `within` and the declarations evaluate the assertion and return a bool.
+    `within` and the declarations evaluate the assertion and return a bool.  The methods of forms
+    that make one ordinary assertion come from the table of forms.
 
     Args:
         id: ``area.kebab-name``; with ``#clause`` or ``#state`` behind it, one clause or state of
@@ -49,321 +53,6 @@ class Invariant:
 
     def __repr__(self) -> str:
         return f"<Invariant {self.id}>"
-
-    # The methods are spelled out, since generated ones would hide their parameters from type
-    # checkers and from `inspect.signature`.  tests/test_invariant.py compares each signature with
-    # that of its assertion.
-
-    def always(
-        self,
-        condition: Condition,
-        message: str,
-        details: Details | None = None,
-        *,
-        every: int = 1,
-    ) -> bool:
-        """
-        Assert that *condition* holds on every evaluation, and that a full run evaluates it.
-
-        Args:
-            condition: A bool, an object with a truth value, or a lambda or local function that
-                returns one; see `assertlib.always`.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: A mapping, or a callable that returns one; evaluated only when a record is
-                written.  None records no details.
-            every: Sampling interval of a callable condition, as a number of evaluations; 1
-                evaluates each call.
-
-        Returns:
-            The truth of the condition; True if it was skipped, False if it could not be evaluated.
-
-        Raises:
-            InvariantViolation: The condition is false, in mode ``raise``.
-        """
-        return primitives.always(condition, message, details, invariant=self.id, every=every)
-
-    def always_or_unreachable(
-        self,
-        condition: Condition,
-        message: str,
-        details: Details | None = None,
-        *,
-        every: int = 1,
-    ) -> bool:
-        """
-        Assert that *condition* holds on every evaluation, if there is any.
-
-        Args:
-            condition: A bool, an object with a truth value, or a lambda or local function that
-                returns one; see `assertlib.always_or_unreachable`.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: A mapping, or a callable that returns one; evaluated only when a record is
-                written.  None records no details.
-            every: Sampling interval of a callable condition, as a number of evaluations; 1
-                evaluates each call.
-
-        Returns:
-            The truth of the condition; True if it was skipped, False if it could not be evaluated.
-
-        Raises:
-            InvariantViolation: The condition is false, in mode ``raise``.
-        """
-        return primitives.always_or_unreachable(
-            condition, message, details, invariant=self.id, every=every
-        )
-
-    def sometimes(
-        self,
-        condition: Condition,
-        message: str,
-        details: Details | None = None,
-        *,
-        every: int = 1,
-    ) -> bool:
-        """
-        Assert that *condition* holds at least once in a run.
-
-        Args:
-            condition: A bool, an object with a truth value, or a lambda or local function that
-                returns one; see `assertlib.sometimes`.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: A mapping, or a callable that returns one; evaluated only when a record is
-                written.  None records no details.
-            every: Sampling interval of a callable condition, as a number of evaluations; 1
-                evaluates each call.
-
-        Returns:
-            The truth of the condition; True if it was skipped, False if it could not be evaluated.
-        """
-        return primitives.sometimes(condition, message, details, invariant=self.id, every=every)
-
-    def reachable(self, message: str, details: Details | None = None) -> bool:
-        """
-        Assert that this line is reached at least once in a run.
-
-        Args:
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: A mapping, or a callable that returns one; evaluated only when a record is
-                written.  None records no details.
-
-        Returns:
-            True.
-        """
-        return primitives.reachable(message, details, invariant=self.id)
-
-    def unreachable(self, message: str, details: Details | None = None) -> bool:
-        """
-        Assert that this line is never reached.
-
-        Args:
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: A mapping, or a callable that returns one; evaluated only when a record is
-                written.  None records no details.
-
-        Returns:
-            False.
-
-        Raises:
-            InvariantViolation: The line was reached, in mode ``raise``.
-        """
-        return primitives.unreachable(message, details, invariant=self.id)
-
-    def always_greater_than(
-        self, left: object, right: object, message: str, details: Details | None = None
-    ) -> bool:
-        """
-        Assert that ``left > right`` on every evaluation.
-
-        Args:
-            left: The left operand; any object that compares with *right*.
-            right: The right operand.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: As for `always`; the operands are added to them.
-
-        Returns:
-            Whether the comparison holds; False if it raises.
-
-        Raises:
-            InvariantViolation: The comparison is false, in mode ``raise``.
-        """
-        return comparisons.always_greater_than(left, right, message, details, invariant=self.id)
-
-    def always_greater_than_or_equal_to(
-        self, left: object, right: object, message: str, details: Details | None = None
-    ) -> bool:
-        """
-        Assert that ``left >= right`` on every evaluation.
-
-        Args:
-            left: The left operand; any object that compares with *right*.
-            right: The right operand.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: As for `always`; the operands are added to them.
-
-        Returns:
-            Whether the comparison holds; False if it raises.
-
-        Raises:
-            InvariantViolation: The comparison is false, in mode ``raise``.
-        """
-        return comparisons.always_greater_than_or_equal_to(
-            left, right, message, details, invariant=self.id
-        )
-
-    def always_less_than(
-        self, left: object, right: object, message: str, details: Details | None = None
-    ) -> bool:
-        """
-        Assert that ``left < right`` on every evaluation.
-
-        Args:
-            left: The left operand; any object that compares with *right*.
-            right: The right operand.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: As for `always`; the operands are added to them.
-
-        Returns:
-            Whether the comparison holds; False if it raises.
-
-        Raises:
-            InvariantViolation: The comparison is false, in mode ``raise``.
-        """
-        return comparisons.always_less_than(left, right, message, details, invariant=self.id)
-
-    def always_less_than_or_equal_to(
-        self, left: object, right: object, message: str, details: Details | None = None
-    ) -> bool:
-        """
-        Assert that ``left <= right`` on every evaluation.
-
-        Args:
-            left: The left operand; any object that compares with *right*.
-            right: The right operand.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: As for `always`; the operands are added to them.
-
-        Returns:
-            Whether the comparison holds; False if it raises.
-
-        Raises:
-            InvariantViolation: The comparison is false, in mode ``raise``.
-        """
-        return comparisons.always_less_than_or_equal_to(
-            left, right, message, details, invariant=self.id
-        )
-
-    def sometimes_greater_than(
-        self, left: object, right: object, message: str, details: Details | None = None
-    ) -> bool:
-        """
-        Assert that ``left > right`` at least once in a run.
-
-        Args:
-            left: The left operand; any object that compares with *right*.
-            right: The right operand.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: As for `sometimes`; the operands are added to them.
-
-        Returns:
-            Whether the comparison holds; False if it raises.
-        """
-        return comparisons.sometimes_greater_than(left, right, message, details, invariant=self.id)
-
-    def sometimes_greater_than_or_equal_to(
-        self, left: object, right: object, message: str, details: Details | None = None
-    ) -> bool:
-        """
-        Assert that ``left >= right`` at least once in a run.
-
-        Args:
-            left: The left operand; any object that compares with *right*.
-            right: The right operand.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: As for `sometimes`; the operands are added to them.
-
-        Returns:
-            Whether the comparison holds; False if it raises.
-        """
-        return comparisons.sometimes_greater_than_or_equal_to(
-            left, right, message, details, invariant=self.id
-        )
-
-    def sometimes_less_than(
-        self, left: object, right: object, message: str, details: Details | None = None
-    ) -> bool:
-        """
-        Assert that ``left < right`` at least once in a run.
-
-        Args:
-            left: The left operand; any object that compares with *right*.
-            right: The right operand.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: As for `sometimes`; the operands are added to them.
-
-        Returns:
-            Whether the comparison holds; False if it raises.
-        """
-        return comparisons.sometimes_less_than(left, right, message, details, invariant=self.id)
-
-    def sometimes_less_than_or_equal_to(
-        self, left: object, right: object, message: str, details: Details | None = None
-    ) -> bool:
-        """
-        Assert that ``left <= right`` at least once in a run.
-
-        Args:
-            left: The left operand; any object that compares with *right*.
-            right: The right operand.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: As for `sometimes`; the operands are added to them.
-
-        Returns:
-            Whether the comparison holds; False if it raises.
-        """
-        return comparisons.sometimes_less_than_or_equal_to(
-            left, right, message, details, invariant=self.id
-        )
-
-    def always_some(
-        self,
-        named_bools: Mapping[str, Condition],
-        message: str,
-        details: Details | None = None,
-    ) -> bool:
-        """
-        Assert that at least one of several propositions holds on every evaluation.
-
-        Args:
-            named_bools: The propositions by name: bools or objects with a truth value.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: As for `always`; the propositions are added to them.
-
-        Returns:
-            Whether one holds.
-
-        Raises:
-            InvariantViolation: None of them holds, in mode ``raise``.
-        """
-        return comparisons.always_some(named_bools, message, details, invariant=self.id)
-
-    def sometimes_all(
-        self,
-        named_bools: Mapping[str, Condition],
-        message: str,
-        details: Details | None = None,
-    ) -> bool:
-        """
-        Assert that several propositions hold at the same time at least once in a run.
-
-        Args:
-            named_bools: The propositions by name: bools or objects with a truth value.
-            message: A string literal, used at this call site only: the name of the assertion.
-            details: As for `sometimes`; the propositions are added to them.
-
-        Returns:
-            Whether all hold.
-        """
-        return comparisons.sometimes_all(named_bools, message, details, invariant=self.id)
 
     def always_if(
         self,
@@ -483,3 +172,72 @@ class Invariant:
     def declare_unreachable(self, message: str) -> BoundPoint:
         """Declare an `unreachable` with a fixed name; see `declare_always`."""
         return primitives.bind_point(UNREACHABLE, message, self.id)
+
+
+def _condition(function: Callable[..., bool]) -> Callable[..., bool]:
+    def method(
+        self: Invariant,
+        condition: Condition,
+        message: str,
+        details: Details | None = None,
+        *,
+        every: int = 1,
+    ) -> bool:
+        return function(condition, message, details, invariant=self.id, every=every)
+
+    return method
+
+
+def _point(function: Callable[..., bool]) -> Callable[..., bool]:
+    def method(self: Invariant, message: str, details: Details | None = None) -> bool:
+        return function(message, details, invariant=self.id)
+
+    return method
+
+
+def _comparison(function: Callable[..., bool]) -> Callable[..., bool]:
+    def method(
+        self: Invariant, left: object, right: object, message: str, details: Details | None = None
+    ) -> bool:
+        return function(left, right, message, details, invariant=self.id)
+
+    return method
+
+
+def _propositions(function: Callable[..., bool]) -> Callable[..., bool]:
+    def method(
+        self: Invariant,
+        named_bools: Mapping[str, Condition],
+        message: str,
+        details: Details | None = None,
+    ) -> bool:
+        return function(named_bools, message, details, invariant=self.id)
+
+    return method
+
+
+_SHAPES = {
+    "condition": _condition,
+    "point": _point,
+    "comparison": _comparison,
+    "propositions": _propositions,
+}
+
+
+def _method(form: Form) -> Callable[..., bool]:
+    function = getattr(comparisons.Rich if form.relation else primitives, form.name)
+    method = _SHAPES[form.shape](function)
+    method.__name__ = form.name
+    method.__qualname__ = f"{Invariant.__name__}.{form.name}"
+    method.__doc__ = (
+        f"Assert that {form.about}.\n\n"
+        f"The parameters and the result are those of `assertlib.{form.name}`."
+    )
+    # An unreachable has nothing to count without a record: each hit is a violation.
+    if form.kind is UNREACHABLE:
+        return method
+    return fast_path.accelerated_method(method, form, Invariant.__name__)
+
+
+for _form in forms.ORDINARY:
+    setattr(Invariant, _form.name, _method(_form))

@@ -23,6 +23,7 @@ from __future__ import annotations
 import sys
 
 from .._capture import caller as capture
+from ..forms import FORMS
 from ..model import (
     ALWAYS,
     ALWAYS_OR_UNREACHABLE,
@@ -186,7 +187,30 @@ def _is_passed_over(code: CodeType) -> bool:
 
 # -- the slow path -----------------------------------------------------------
 
-_sampled: dict[tuple[Kind, str], int] = {}
+
+class Evaluated:
+    """
+    What a condition returned or raised that ran before the slow path took over the call.
+
+    Attributes:
+        value: What it returned.
+        error: What it raised; None if it returned.
+    """
+
+    __slots__ = ("error", "value")
+
+    def __init__(self, value: object, error: BaseException | None) -> None:
+        self.value = value
+        self.error = error
+
+    def result(self) -> object:
+        """Return what the condition returned, or raise what it raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+fast_path.hand_over_as(Evaluated)
 
 
 def slow_path(
@@ -227,6 +251,8 @@ def evaluate(condition: Condition, message: str) -> bool | None:
     if condition is True or condition is False:
         return condition
     try:
+        if type(condition) is Evaluated:
+            return _truth(condition.result())
         # Both lines may run code of the store: `__qualname__` and `__bool__` can be anything.
         reason = _why_not_callable(condition) if callable(condition) else None
         if reason is None:
@@ -243,9 +269,11 @@ def evaluate(condition: Condition, message: str) -> bool | None:
 def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
     """Return the truth of *condition* with recording off, and move its message to the fast path."""
     try:
-        if callable(condition):
-            return True
-        outcome = bool(condition)
+        # A callable does not run, and passes.  What the accelerator has called already is judged
+        # as it was: recording was switched off in between.
+        if type(condition) is Evaluated:
+            return bool(condition.result())
+        outcome = callable(condition) or bool(condition)
         # With recording off, the tables hold a scratch cell for each message seen: later calls
         # cost one lookup, and their hits are counted nowhere.
         if not fast_path.counted(kind, outcome, message):
@@ -257,14 +285,9 @@ def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
 
 
 def _is_sampled(kind: Kind, message: str, every: int) -> bool:
-    # No lock: threads that race may both evaluate, or shift the samples that follow.  Neither
-    # makes a counter wrong, since evaluated conditions are counted elsewhere.
     try:
-        calls = _sampled.get((kind, message), 0)
-        _sampled[kind, message] = calls + 1
-        return every < 1 or calls % every == 0
+        return fast_path.is_sampled(kind, message, every)
     except TypeError:
-        # The message is not hashable, so not a string, which is reported when it is counted; or
         # `every` is not a number.
         return True
 
@@ -402,7 +425,7 @@ def merged(details: Details | None, extra: Mapping[str, object]) -> Mapping[str,
 # -- plain assertions --------------------------------------------------------
 
 
-@fast_path.accelerated("condition", ALWAYS)
+@fast_path.accelerated(FORMS["always"])
 def always(
     condition: Condition,
     message: str,
@@ -459,7 +482,7 @@ def always(
     return slow_path(ALWAYS, condition, message, details, invariant, every)
 
 
-@fast_path.accelerated("condition", ALWAYS_OR_UNREACHABLE)
+@fast_path.accelerated(FORMS["always_or_unreachable"])
 def always_or_unreachable(
     condition: Condition,
     message: str,
@@ -511,7 +534,7 @@ def always_or_unreachable(
     return slow_path(ALWAYS_OR_UNREACHABLE, condition, message, details, invariant, every)
 
 
-@fast_path.accelerated("condition", SOMETIMES)
+@fast_path.accelerated(FORMS["sometimes"])
 def sometimes(
     condition: Condition,
     message: str,
@@ -568,7 +591,7 @@ def sometimes(
     return slow_path(SOMETIMES, condition, message, details, invariant, every)
 
 
-@fast_path.accelerated("point", REACHABLE)
+@fast_path.accelerated(FORMS["reachable"])
 def reachable(
     message: str, details: Details | None = None, *, invariant: str | None = None
 ) -> bool:

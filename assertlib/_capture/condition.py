@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
+from ..forms import FORMS
 from ..recording.hits import Captured
 from ..recording.reprs import REDACTED, bounded_repr, is_redacted
 from .loaded_source import ChangedError, call_source
@@ -31,13 +32,7 @@ CHANGED = "(not shown: the source has changed since the process loaded it)"
 NOT_EVALUATED = "(not evaluated)"
 """Shown for a part whose evaluation would run code of the store."""
 
-_ALONE, _IMPLIES = ", ", " implies "
-_RELATIONS = {
-    "greater_than": ">",
-    "greater_than_or_equal_to": ">=",
-    "less_than": "<",
-    "less_than_or_equal_to": "<=",
-}
+_ALONE = ", "
 # The repr of functions and modules explains nothing.
 _CODE = (ModuleType, FunctionType, BuiltinFunctionType, MethodType, type)
 _Comprehension = ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp
@@ -57,14 +52,14 @@ def captured(frame: FrameType) -> Captured | None:
     call = ast.parse(source, mode="eval").body
     if not isinstance(call, ast.Call):
         return None
-    conditions, relation = _conditions(call), _relation(call)
+    conditions = _conditions(call)
     if not conditions:
         return None
     whole = [each.body if isinstance(each, ast.Lambda) else each for each in conditions]
     walker = _Walker(source, whole)
     for condition in conditions:
         walker.visit(condition, Names(frame))
-    shown = relation.join(map(walker.text, whole))
+    shown = _sign(call).join(map(walker.text, whole))
     return Captured(shown[:SOURCE_LIMIT], walker.values)
 
 
@@ -73,13 +68,13 @@ def captured(frame: FrameType) -> Captured | None:
 
 def _conditions(call: ast.Call) -> list[ast.expr]:
     """The arguments that are the condition: one, or both sides of a comparison."""
-    relation = _relation(call)
-    is_comparison = relation not in (_ALONE, _IMPLIES)
-    count = 1 if relation == _ALONE else 2
-    wanted = ("condition", "left", "right", "antecedent", "consequent", "named_bools")
-    conditions = call.args[:count]
+    form = FORMS.get(_name(call))
+    # A bound assertion has a name of the store's, and takes its condition first.
+    wanted = ("condition",) if form is None else form.conditions
+    conditions = call.args[: len(wanted)]
     conditions += [keyword.value for keyword in call.keywords if keyword.arg in wanted]
     # A constant explains nothing, except as one side of a comparison.
+    is_comparison = form is not None and form.shape == "comparison"
     idle = ast.Starred if is_comparison else ast.Constant | ast.Starred
     return [each for each in conditions if not isinstance(each, idle)]
 
@@ -90,13 +85,10 @@ def _name(call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
-def _relation(call: ast.Call) -> str:
+def _sign(call: ast.Call) -> str:
     """The text between the conditions of *call* when they are shown, such as an operator."""
-    name = _name(call)
-    if name == "always_if":
-        return _IMPLIES
-    relation = name.partition("_")[2]
-    return f" {_RELATIONS[relation]} " if relation in _RELATIONS else _ALONE
+    form = FORMS.get(_name(call))
+    return _ALONE if form is None else form.sign
 
 
 # -- what is shown -----------------------------------------------------------------

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
+from ..forms import FORMS
 from ..model import Location, Site, assert_record
-
-_PROPOSITIONS = {"always_some": False, "sometimes_all": True}
 
 
 def declarations(sites: Iterable[Site]) -> Iterator[str]:
@@ -43,16 +42,10 @@ def _declaration(site: Site) -> Iterator[str]:
         yield json.dumps({"antithesis_guidance": declared}) + "\n"
 
 
-def guidance_of(form: str) -> tuple[str, bool] | None:
-    """Return the guidance type of primitive *form*, and whether it maximizes; None without guidance."""
-    if form in _PROPOSITIONS:
-        return "boolean", _PROPOSITIONS[form]
-    kind, _, relation = form.partition("_")
-    if relation.startswith(("greater_than", "less_than")):
-        # An always comes close to a violation as the gap between its operands closes, a sometimes to
-        # its goal as the gap opens.
-        return "numeric", relation.startswith("less") == (kind == "always")
-    return None
+def guidance_of(name: str) -> tuple[str, bool] | None:
+    """Return the guidance type of form *name*, and whether it maximizes; None without guidance."""
+    form = FORMS.get(name)
+    return None if form is None or form.guidance is None else (form.guidance, form.maximize)
 
 
 def _location(site: Site) -> Location:

@@ -11,6 +11,7 @@ Two implementations count by these tables: the functions in Python, and the acce
 
 from __future__ import annotations
 
+from ..forms import Form
 from ..model import KINDS, Kind
 from .accelerator import speed
 
@@ -56,6 +57,15 @@ def _add_noted(slot: Slot, column: int, evaluation: Evaluation) -> None:
     slot.cells[slot.index + column] = evaluation.count = slot.cells[slot.index + column] + 1
 
 
+def _take(cell: PythonCell[Any]) -> int:
+    # No lock: threads that race may shift the samples that follow.  No counter of hits is wrong by
+    # that, since evaluated conditions are counted elsewhere.
+    cells, index = cell
+    calls: int = cells[index]
+    cells[index] = calls + 1
+    return calls
+
+
 def _increment_unless_power_of_two(cell: PythonCell[Any]) -> bool:
     cells: memoryview[int]
     index: int
@@ -70,6 +80,8 @@ make_cell: Callable[[memoryview[int], int], Cell] = _pair if speed is None else 
 
 add: Callable[[Any], None] = _add if speed is None else speed.add
 """Count one hit in a cell."""
+
+_take_one: Callable[[Any], int] = _take if speed is None else speed.take
 
 add_noted: Callable[[Slot, int, Evaluation], None] = (
     _add_noted if speed is None else speed.add_noted
@@ -94,8 +106,14 @@ false_tables: dict[Kind, dict[str, Cell]] = {kind: {} for kind in KINDS}
 marks: dict[str, float] = {}
 """The extreme of each rich assertion; only values beyond it are guidance."""
 
-SCRATCH: Cell = make_cell(memoryview(bytearray(8)).cast("Q"), 0)
-"""The cell of hits that count nowhere: all of them while recording is off."""
+_samples: dict[Kind, dict[str, Cell]] = {kind: {} for kind in KINDS}
+"""Calls of each assertion with a sampled condition, by message."""
+
+SCRATCH: Cell = make_cell(memoryview(bytearray(8)).cast("Q"), 0) if speed is None else speed.SCRATCH
+"""The cell of hits that count nowhere: all of them while recording is off.
+
+The accelerator calls no condition whose message has this cell.
+"""
 
 _binders: dict[tuple[Kind, str], list[Bind]] = {}
 """Called with an outcome and its cell for each bound assertion; None withdraws the cell."""
@@ -113,15 +131,28 @@ def counted(kind: Kind, outcome: bool, message: str) -> bool:
         return False
 
 
-def publish(kind: Kind, message: str, outcome: bool, cell: Cell) -> None:
+def is_sampled(kind: Kind, message: str, every: int) -> bool:
+    """Whether this call, of *kind* and *message*, is one of those that *every* selects."""
+    if type(message) is not str:
+        return True
+    samples = _samples[kind]
+    cell = samples.get(message)
+    if cell is None:
+        cell = samples[message] = make_cell(memoryview(bytearray(8)).cast("Q"), 0)
+    return every < 1 or _take_one(cell) % every == 0
+
+
+def publish(kind: Kind, message: str, outcome: bool, cell: Cell, mark: float | None = None) -> None:
     """
     Let the fast path count hits of *kind*, *message* and *outcome* in *cell*.
 
     Only for a message that is exactly a str: looking up another would run code of its class.  Call
-    it under the recorder's lock.
+    it under the recorder's lock.  *mark*, if any, is the extreme of the assertion's guidance.
     """
     if type(message) is not str:
         return
+    if mark is not None:
+        marks[message] = mark
     (true_tables if outcome else false_tables)[kind][message] = cell
     for bind in _binders.get((kind, message), ()):
         bind(outcome, cell)
@@ -172,43 +203,50 @@ def pairs(kind: Kind, outcome: bool) -> dict[str, PythonCell[Any]]:
     return table if speed is None else {}
 
 
-def accelerated(
-    shape: str,
-    kind: Kind,
-    *,
-    relation: str = "eq",
-    maximize: bool = False,
-) -> Callable[[F], F]:
-    """
-    Decorate a function so that the accelerator, if it was built, counts its plain calls.
-
-    Args:
-        shape: The arguments that the function takes, one of `_SHAPES`.
-        kind: The kind of assertion that it counts.
-        relation: For comparisons, the relation asserted between left and right; for
-            propositions, ``eq`` if all of them must hold, ``gt`` if some.
-        maximize: Whether larger values are more extreme.
-    """
+def accelerated(form: Form) -> Callable[[F], F]:
+    """Decorate the function of *form* so that the accelerator, if built, counts its plain calls."""
 
     def accelerate(function: F) -> F:
-        if speed is None:
-            return function
-        counting: F = speed.accelerate(
-            function,
-            function.__name__,
-            function.__module__,
-            _text_signature(function),
-            _reduced(function),
-            false_tables[kind],
-            true_tables[kind],
-            marks,
-            _SHAPES.index(shape),
-            _RELATIONS.index(relation),
-            maximize,
-        )
-        return counting
+        return function if speed is None else _accelerated(function, form.shape, form.kind, form)
 
     return accelerate
+
+
+def accelerated_method(function: F, form: Form, owner: str) -> F:
+    """Put the accelerator, if it was built, in front of *function*, a method of class *owner*."""
+    if speed is None:
+        return function
+    return _accelerated(function, form.shape, form.kind, form, owner)
+
+
+def _accelerated(
+    function: F, shape: str, kind: Kind, form: Form | None = None, owner: str = ""
+) -> F:
+    assert speed is not None
+    relation = "eq" if form is None else form.relation or "eq"
+    direction = 0 if form is None or form.guidance is None else 1 if form.maximize else -1
+    counting: F = speed.accelerate(
+        function,
+        function.__name__,
+        function.__module__,
+        _text_signature(function, "self" if owner else None),
+        () if owner else _reduced(function),
+        false_tables[kind],
+        true_tables[kind],
+        marks,
+        _samples[kind],
+        _SHAPES.index(shape),
+        _RELATIONS.index(relation),
+        direction,
+        owner,
+    )
+    return counting
+
+
+def hand_over_as(evaluated: Callable[[object, BaseException | None], object]) -> None:
+    """Let the accelerator hand results and errors of conditions over as objects of *evaluated*."""
+    if speed is not None:
+        speed.set_evaluated(evaluated)
 
 
 def twin_of(function: object) -> object:
@@ -231,16 +269,21 @@ def _module(name: str) -> object:
     return sys.modules.get(name) or __import__(name, fromlist=["_"])
 
 
-_texts: dict[object, str] = {}
+_texts: dict[tuple[object, str], str] = {}
 
 
-def _text_signature(function: Callable[..., object]) -> str:
-    """Signature and docstring in the form of a builtin."""
-    # By code: thousands of bound assertions share the text of one method.
-    text = _texts.get(function.__code__)
+def _text_signature(function: Callable[..., object], receiver: str | None) -> str:
+    """Signature and docstring in the form of a builtin; *receiver* is the first of a method."""
+    # By code and name: thousands of bound assertions share the text of one method, and functions
+    # from a factory share their code.
+    key = function.__code__, function.__name__
+    text = _texts.get(key)
     if text is None:
-        text = f"{_signature(function)}\n--\n\n{function.__doc__ or ''}"
-        _texts[function.__code__] = text
+        signature = _signature(function)
+        if receiver is not None:
+            # The mark of a parameter that a bound method lacks.
+            signature = signature.replace(f"({receiver}", f"(${receiver}", 1)
+        text = _texts[key] = f"{signature}\n--\n\n{function.__doc__ or ''}"
     return text
 
 
@@ -267,7 +310,7 @@ def bound(
     Make a bound assertion from its Python function.
 
     Args:
-        shape: As for `accelerated`.
+        shape: ``bound condition`` or ``bound point``.
         kind: The kind of the assertion.
         message: The message that it is bound to.
         function: Evaluates the assertion in Python.
@@ -280,6 +323,6 @@ def bound(
     if speed is None:
         binders.append(bind)
         return function
-    counting, give = accelerated(shape, kind)(function), speed.bind
+    counting, give = _accelerated(function, shape, kind), speed.bind
     binders.append(lambda outcome, cell: give(counting, outcome, cell))
     return counting

@@ -432,13 +432,16 @@ class Recorder:
         if slot is not None and session is not None and session.owns(slot) and self.mode != OFF:
             fast_path.publish(slot.kind, slot.message, it.condition, slot.cell(it.condition))
 
-    def ignore(self, kind: Kind, message: str, condition: bool) -> None:
-        """With recording off, let the fast path drop hits of *kind*, *message* and *condition*."""
-        self._locked(self._ignore, kind, message, condition)
+    def ignore(self, kind: Kind, message: str, condition: bool, mark: float | None = None) -> None:
+        """
+        With recording off, let the fast path drop hits of *kind*, *message* and *condition*, and
+        guidance up to *mark*, if any.
+        """
+        self._locked(self._ignore, kind, message, condition, mark)
 
-    def _ignore(self, kind: Kind, message: str, condition: bool) -> None:
+    def _ignore(self, kind: Kind, message: str, condition: bool, mark: float | None) -> None:
         if self.mode == OFF:
-            fast_path.publish(kind, message, condition, fast_path.SCRATCH)
+            fast_path.publish(kind, message, condition, fast_path.SCRATCH, mark)
 
     def _described(self, it: Evaluation) -> tuple[Hit, list[str]]:
         """The record of an evaluation and its lines; never locked, as it runs code of the store."""

@@ -73,6 +73,20 @@ bound = {
 }
 fields, rev = Fields(), 6
 trials = []
+ticks = []
+
+
+def ticked(value):
+    """Return *value*, and count how often a condition ran."""
+    ticks.append(value)
+    return value
+
+
+def local(value):
+    def condition():
+        return ticked(value)
+
+    return condition
 
 
 def begin(id):
@@ -117,6 +131,8 @@ def play(run_dir, mode, steps):
         results.append(told(step))
     while trials:
         end()
+    results.append(repr(ticks))
+    ticks.clear()
     # What was held back is written when counters change hands.
     assertlib.configure(run_dir=os.devnull, mode="record")
     return results

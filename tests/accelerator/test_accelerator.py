@@ -10,6 +10,7 @@ import subprocess
 import sysconfig
 import tracemalloc
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 import assertlib
 from assertlib import Invariant, always
+from assertlib._calls.primitives import Evaluated
 from assertlib.recording.accelerator import described, speed
 from assertlib.recording.counters import Counters
 
@@ -141,16 +143,26 @@ def test_bound_assertions_that_are_dropped_give_their_memory_back():
 SHAPES = (*("condition", "point", "bound condition", "bound point", "comparison", "propositions"),)
 
 
-def accelerated(shape, *, relation=2, maximize=False, tables=({}, {}), marks=None, told=None):
+def accelerated(
+    shape,
+    *,
+    relation=2,
+    direction=1,
+    tables=({}, {}),
+    marks=None,
+    samples=None,
+    told=None,
+    owner="",
+):
     def careful(*args, **keywords):
         if told is not None:
             told.append((args, keywords))
         return "careful"
 
     names = ("careful", "tests", "careful(*args)\n--\n\nDoc.", (careful, ()))
-    marks = {} if marks is None else marks
+    maps = ({} if marks is None else marks, {} if samples is None else samples)
     number = SHAPES.index(shape)
-    return speed.accelerate(careful, *names, *tables, marks, number, relation, maximize)
+    return speed.accelerate(careful, *names, *tables, *maps, number, relation, direction, owner)
 
 
 values = st.one_of(
@@ -163,6 +175,7 @@ values = st.one_of(
     st.sampled_from(["claim", "b", ""]),
     st.dictionaries(st.text(), st.booleans() | st.integers() | st.none(), max_size=5),
     st.builds(object),
+    st.sampled_from([lambda: True, lambda: False, lambda: 1, lambda: 1 / 0, len, lambda x: x]),
 )
 
 
@@ -172,32 +185,45 @@ calls = st.tuples(
 )
 
 
+def untouched(args, keywords):
+    """A call, without the difference between a condition and what it came to when it ran."""
+
+    def shown(value):
+        return "condition" if isinstance(value, FunctionType | Evaluated) else value
+
+    return [shown(each) for each in args], keywords
+
+
 @needs_accelerator
 def test_any_call_is_counted_once_or_handed_over_untouched():
     @settings(database=None)
     @given(
         shape=st.sampled_from(SHAPES),
         relation=st.integers(0, 5),
-        maximize=st.booleans(),
+        direction=st.integers(-1, 1),
+        owner=st.sampled_from(["", "Owner"]),
+        samples=st.dictionaries(st.sampled_from(["claim", "b"]), values),
         marks=st.dictionaries(st.sampled_from(["claim", "b"]), st.floats() | values),
         odd=st.lists(values, max_size=3),
         calls=st.lists(calls, max_size=20),
     )
-    def check(shape, relation, maximize, marks, odd, calls):
+    def check(shape, relation, direction, owner, samples, marks, odd, calls):
         cells = memoryview(bytearray(64)).cast("Q")
         tables = ({"claim": speed.Cell(cells, 0)}, {"claim": speed.Cell(cells, 1), "b": "odd"})
         for number, each in enumerate(odd):
             tables[number % 2][str(number)] = each
         told = []
-        how = {"relation": relation, "maximize": maximize, "tables": tables, "marks": marks}
-        function = accelerated(shape, told=told, **how)
-        speed.bind(function, True, speed.Cell(cells, 2))
-        speed.bind(function, False, speed.Cell(cells, 3))
-        for args, keywords in calls:
+        how = {"relation": relation, "direction": direction, "tables": tables, "marks": marks}
+        function = accelerated(shape, told=told, samples=samples, owner=owner, **how)
+        if not owner:
+            speed.bind(function, True, speed.Cell(cells, 2))
+            speed.bind(function, False, speed.Cell(cells, 3))
+        for given_args, keywords in calls:
+            args = [object(), *given_args] if owner else given_args
             before, handed = sum(cells), len(told)
             result = function(*args, **keywords)
             if result == "careful":
-                assert told[handed:] == [(tuple(args), keywords)]
+                assert [untouched(*each) for each in told[handed:]] == [untouched(args, keywords)]
                 assert sum(cells) == before
             else:
                 assert type(result) is bool
@@ -244,7 +270,7 @@ def test_memory_that_holds_no_counters_is_refused(memory):
 
 
 @needs_accelerator
-@given(args=st.lists(values | st.just({}) | st.just(()), max_size=11))
+@given(args=st.lists(values | st.just({}) | st.just(()), max_size=13))
 def test_wrong_arguments_of_the_accelerator_are_refused(args):
     with pytest.raises((TypeError, ValueError, OverflowError)):
         speed.accelerate(*args)
@@ -255,9 +281,9 @@ def test_wrong_arguments_of_the_accelerator_are_refused(args):
 @needs_accelerator
 def test_a_shape_that_is_none_is_refused():
     with pytest.raises(ValueError, match="no shape 6"):
-        speed.accelerate(len, "n", "m", "d", (len, ()), {}, {}, {}, 6, 0, False)
+        speed.accelerate(len, "n", "m", "d", (len, ()), {}, {}, {}, {}, 6, 0, 0, "")
     with pytest.raises(ValueError, match="no shape -1"):
-        speed.accelerate(len, "n", "m", "d", (len, ()), {}, {}, {}, -1, 0, False)
+        speed.accelerate(len, "n", "m", "d", (len, ()), {}, {}, {}, {}, -1, 0, 0, "")
 
 
 def test_sixteen_threads_lose_nothing(children):

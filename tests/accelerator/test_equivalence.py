@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assertlib.forms import RICH
 from assertlib.recording.accelerator import speed
 
 from ..support import child_environment, fuzzed
@@ -25,6 +26,15 @@ CONDITIONS = [
     *("True", "False", "1", "0", "None", "''", "[0]", "rev > 7", "rev > fields.rev", "rev == 6"),
     *("Truth(True)", "Truth(False)", "Truth(None)", "lambda: True", "lambda: rev > 7"),
     *("lambda: 1 / 0", "lambda: lambda: 1", "named", "generator", "coroutine", "len", "Whole(1)"),
+    *(
+        "lambda: ticked(True)",
+        "lambda: ticked(False)",
+        "lambda: ticked(rev > 7)",
+        "lambda x=rev: x",
+    ),
+    *("lambda x=True: ticked(x)", "lambda x: x", "lambda *, x: x", "local(True)", "local(None)"),
+    *("lambda: sys.exit(3)", "lambda: ticked(configure(mode='off') is None)", "lambda: None"),
+    *("lambda: always(rev > 7, 'inner')", "lambda: coroutine", "(lambda: (yield))"),
     "all(each > 0 for each in (rev, -1))",
 ]
 MESSAGES = [
@@ -48,12 +58,7 @@ NUMBERS = [
 ]
 TRUTHS = ["True", "False", "1", "0", "None", "Truth(True)", "Truth(None)", "named", "rev > 7"]
 KINDS = ["always", "always_or_unreachable", "sometimes"]
-COMPARISONS = [
-    f"{kind}_{relation}_than{or_equal}"
-    for kind in ("always", "sometimes")
-    for relation in ("greater", "less")
-    for or_equal in ("", "_or_equal_to")
-]
+COMPARISONS = [form.name for form in RICH if form.shape == "comparison"]
 
 
 POINTS = ["reachable", "unreachable"]
@@ -73,7 +78,7 @@ AROUND = one_of(
     [
         *("begin('t')", "begin('u')", "end()", "end()", "lifecycle.faults(['kill'])"),
         *("configure(mode='off')", "configure(mode='record')", "configure(mode='raise')"),
-        *("configure(redact=['a', 'rev'])", "configure(redact=[])", *DERIVED),
+        *("configure(redact=['a', 'rev'])", "configure(redact=[])", "len(ticks)", *DERIVED),
     ]
 )
 ODD = one_of(
@@ -89,6 +94,13 @@ ODD = one_of(
         *("sometimes(condition=False, message='a')", "fork(\"always(True, 'a')\")"),
         *("always(always, 'a')", "always(bound['always'], 'a')", "always(CLAIM.always, 'a')"),
         "pickle.loads(pickle.dumps(always))(True, 'a')",
+        "pickle.loads(pickle.dumps(always_less_than))(1, 2, 'a')",
+        "pickle.loads(pickle.dumps(CLAIM.always))(True, 'a')",
+        "CLAIM.always(True)",
+        "CLAIM.always_some({})",
+        "Invariant.always(CLAIM, True, 'a')",
+        "Invariant.always()",
+        "CLAIM.always(True, 'a', invariant='x')",
         *(
             "pickle.loads(pickle.dumps(bound['always']))(True)",
             "copy.deepcopy(bound['always'])(True)",
@@ -101,7 +113,7 @@ keywords = nothing | one_of(
     [
         *(f"details={each}" for each in DETAILS),
         *(f"invariant={each}" for each in ("None", "'twin.claim'", "CLAIM", "5")),
-        *(f"every={each}" for each in ("1", "2", "0", "'x'", "None")),
+        *(f"every={each}" for each in ("1", "2", "3", "0", "-1", "2**70", "True", "'x'", "None")),
         *("unknown=1", "condition=True", "message='a'", "left=1", "named_bools={}"),
         *("details=None, invariant=None", "details={}, every=2", "every=1, invariant=None"),
     ]
@@ -109,6 +121,7 @@ keywords = nothing | one_of(
 conditions = one_of(["True", "False"]) | one_of(CONDITIONS)
 few = st.integers(-2, 2)
 numbers = few.map(str) | few.map(float).map(repr) | st.floats(-9, 9).map(repr) | one_of(NUMBERS)
+operands = numbers | one_of(["'x'", "'y'", "b'x'", "b'y'", "Text('x')", "(1, 2)"])
 pairs = st.builds("{}: {}".format, one_of(["'x'", "'y'", "'z'", "5"]), one_of(["True", "False"]))
 odd_pairs = st.builds("{}: {}".format, one_of(["'x'", "'y'"]), one_of(TRUTHS))
 dicts = st.lists(pairs | pairs | odd_pairs, max_size=4).map(lambda made: f"{{{', '.join(made)}}}")
@@ -118,8 +131,16 @@ named_bools = dicts | st.builds("Mapping({})".format, dicts) | one_of(["[]", "No
 DIRECT = [
     *((f"{owner}{kind}", conditions) for owner in ("", "CLAIM.") for kind in KINDS),
     *((f"{owner}{name}", nothing) for owner in ("", "CLAIM.") for name in POINTS),
-    *((name, st.tuples(numbers, numbers).map(", ".join)) for name in COMPARISONS),
-    *((name, named_bools) for name in ("always_some", "sometimes_all")),
+    *(
+        (f"{owner}{name}", st.tuples(operands, operands).map(", ".join))
+        for owner in ("", "CLAIM.")
+        for name in COMPARISONS
+    ),
+    *(
+        (f"{owner}{name}", named_bools)
+        for owner in ("", "CLAIM.")
+        for name in ("always_some", "sometimes_all")
+    ),
 ]
 BOUND = [
     *((f"bound[{kind!r}]", conditions) for kind in KINDS),
@@ -204,7 +225,22 @@ def twins():
         yield accelerated, pure
 
 
-OPERANDS = ["-1", "0", "1", "2**62", "-2**62", "2**63", "-1.5", "0.0", "1.5", "1e308", "-1e308"]
+OPERANDS = [
+    "'x'",
+    "b'x'",
+    "b'y'",
+    "-1",
+    "0",
+    "1",
+    "2**62",
+    "-2**62",
+    "2**63",
+    "-1.5",
+    "0.0",
+    "1.5",
+    "1e308",
+    "-1e308",
+]
 
 
 def differences(twins, program, mode="record"):

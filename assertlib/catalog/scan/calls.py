@@ -5,110 +5,38 @@ Maps calls to the assertions that they make, through wrappers and bound assertio
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ...model import (
-    ALWAYS,
-    ALWAYS_OR_UNREACHABLE,
-    SOMETIMES,
-    Kind,
-    antecedent_message,
-    false_message,
-    kind_named,
-)
+from ...forms import FORMS
 from .references import Bound, Function, Primitive, Reference, Resolver, Text, WrapperMark
 from .scopes import FunctionNode, Parameter, Scope
 
 Argument = tuple[ast.expr, Scope]
 
-_CONDITION = ("condition", "message", "details")
-_POINT = ("message", "details")
-_COMPARISON = ("left", "right", "message", "details")
-_NAMED = ("named_bools", "message", "details")
-# Positional parameters only: arguments that are passed by keyword have their names in the call.
-_SIGNATURES: dict[str, tuple[str, ...]] = {
-    "always": _CONDITION,
-    "always_or_unreachable": _CONDITION,
-    "sometimes": _CONDITION,
-    "sometimes_both": _CONDITION,
-    "reachable": _POINT,
-    "unreachable": _POINT,
-    "always_some": _NAMED,
-    "sometimes_all": _NAMED,
-    "always_if": ("antecedent", "consequent", "message", "details"),
-    "sometimes_each": ("value", "message", "details"),
-    "within": ("seconds", "message", "details"),
-    "assert_raw": (
-        "condition",
-        "message",
-        "details",
-        "loc_filename",
-        "loc_function",
-        "loc_class",
-        "loc_begin_line",
-        "loc_begin_column",
-        "hit",
-        "must_hit",
-        "assert_type",
-        "display_type",
-        "assert_id",
-    ),
-}
+# The one assertion that is declared elsewhere.  Positional parameters only: arguments that are
+# passed by keyword have their names in the call.
+_RAW = (
+    "condition",
+    "message",
+    "details",
+    "loc_filename",
+    "loc_function",
+    "loc_class",
+    "loc_begin_line",
+    "loc_begin_column",
+    "hit",
+    "must_hit",
+    "assert_type",
+    "display_type",
+    "assert_id",
+)
 _DEPTH = 10
 """Wrappers of wrappers that are looked through."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """
-    One ordinary assertion that a primitive consists of.
-
-    Attributes:
-        kind: Its kind.
-        name: Makes its message from the message in the call.
-        conditions: The parameters that its condition consists of.
-    """
-
-    kind: Kind
-    name: Callable[[str], str]
-    conditions: tuple[str, ...]
-
-
-def _same(message: str) -> str:
-    return message
-
-
-def parts_of(primitive: str) -> list[Part]:
-    """Return the ordinary assertions that *primitive*, except ``sometimes_each``, consists of."""
-    if primitive == "always_if":
-        return [
-            Part(ALWAYS_OR_UNREACHABLE, _same, ("antecedent", "consequent")),
-            Part(SOMETIMES, antecedent_message, ("antecedent",)),
-        ]
-    if primitive == "sometimes_both":
-        return [
-            Part(SOMETIMES, _same, ("condition",)),
-            Part(SOMETIMES, false_message, ("condition",)),
-        ]
-    if primitive == "within":
-        return [Part(ALWAYS, _same, ("seconds",))]
-    conditions = tuple(
-        name
-        for name in signature(primitive)
-        if name in ("condition", "left", "right", "named_bools")
-    )
-    # The rich primitives begin with their kind: always_less_than, sometimes_all.
-    base = primitive.partition("_")[0] if primitive not in _POINTS_AND_PLAIN else primitive
-    return [Part(kind_named(base), _same, conditions)]
-
-
-_POINTS_AND_PLAIN = ("always", "always_or_unreachable", "sometimes", "reachable", "unreachable")
-
-
 def signature(primitive: str) -> tuple[str, ...]:
     """Return the names of the positional parameters of *primitive*."""
-    return _SIGNATURES.get(primitive, _COMPARISON)
+    return FORMS[primitive].parameters if primitive in FORMS else _RAW
 
 
 @dataclass(frozen=True, eq=False)

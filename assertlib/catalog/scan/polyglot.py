@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...forms import FORMS
 from ...model import ALWAYS, REACHABLE, Kind, Site
 from ..findings import Finding
 from ..positions import Position
 from ..rules import RULES
-from .calls import parts_of, signature
 from .fingerprint import digest_of
 from .references import PRIMITIVES
 from .sources import LANGUAGES
@@ -151,7 +151,8 @@ class _File:
         if call.kind is not None:
             kind, place = call.kind, len(call.arguments) - 1
         else:
-            kind, place = parts_of(call.form)[0].kind, signature(call.form).index("message")
+            form = FORMS[call.form]
+            kind, place = form.kind, form.parameters.index("message")
         message = call.message
         if message is None:
             place, message = self._message(call.arguments, place)

@@ -8,32 +8,13 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from ...forms import FORMS, ORDINARY
 from .scopes import Assigned, Definition, FunctionNode, Import, Module, Parameter, Scope, self_class
 
-PRIMITIVES = (
-    "always",
-    "always_or_unreachable",
-    "sometimes",
-    "reachable",
-    "unreachable",
-    "always_some",
-    "sometimes_all",
-    *(
-        f"{base}_{comparison}"
-        for base in ("always", "sometimes")
-        for comparison in (
-            "greater_than",
-            "greater_than_or_equal_to",
-            "less_than",
-            "less_than_or_equal_to",
-        )
-    ),
-)
+PRIMITIVES = tuple(form.name for form in ORDINARY if not form.is_ours)
 """The assertion functions that every Antithesis SDK has as well."""
 
-ASSERTIONS = frozenset(
-    [*PRIMITIVES, "always_if", "sometimes_both", "sometimes_each", "within", "assert_raw"]
-)
+ASSERTIONS = frozenset([*FORMS, "assert_raw"])
 DECLARES = "declare_"
 
 # Modules that define or export the assertion functions, by their absolute names.  Code for the SDK

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..._text.inputs import read_named
 from ..._text.utf8 import REMEDY, EncodingError, unmarked
+from ...forms import FORMS, Part
 from ...model import (
     ALWAYS_OR_UNREACHABLE,
     OTHER_BUCKET,
@@ -24,7 +25,7 @@ from ..config import Target
 from ..findings import Finding, did_you_mean, unreadable
 from ..recursion_limit import deep_recursion
 from ..rules import RULES
-from .calls import Argument, Assertion, Expander, Part, parts_of
+from .calls import Argument, Assertion, Expander
 from .fingerprint import fingerprint
 from .polyglot import SUFFIXES, scan_foreign
 from .references import (
@@ -239,7 +240,7 @@ class _ModuleScan:
             return self._bucket_parts(assertion, call)
         if assertion.primitive == "assert_raw":
             return self._raw_parts(assertion, call)
-        return parts_of(assertion.primitive)
+        return list(FORMS[assertion.primitive].parts)
 
     def _raw_parts(self, assertion: Assertion, call: ast.Call) -> list[Part]:
         given = assertion.arguments.get("display_type")
@@ -433,19 +434,9 @@ def _function(scope: Scope) -> Scope:
     return scope
 
 
-_SIGNS = {
-    "greater_than": " > ",
-    "greater_than_or_equal_to": " >= ",
-    "less_than": " < ",
-    "less_than_or_equal_to": " <= ",
-}
-
-
 def _condition_text(primitive: str, given: list[Argument]) -> str:
     texts = [ast.unparse(node.body if isinstance(node, ast.Lambda) else node) for node, _ in given]
-    sign = (
-        " implies " if primitive == "always_if" else _SIGNS.get(primitive.partition("_")[2], ", ")
-    )
+    sign = FORMS[primitive].sign if primitive in FORMS else ", "
     text = sign.join(texts)
     return text if len(text) <= _CONDITION_LIMIT else text[: _CONDITION_LIMIT - 1] + "…"
 
