@@ -4,7 +4,7 @@ The exceptions of the project.
 
 from __future__ import annotations
 
-__all__ = ["AssertlibError", "DataError", "NoDataError", "UsageError"]
+__all__ = ["AssertlibError", "DataError", "NoDataError", "UsageError", "quoted"]
 
 
 class AssertlibError(Exception):
@@ -22,6 +22,15 @@ class UsageError(AssertlibError):
 
 class DataError(AssertlibError):
     """A file or a database is damaged, unreadable, or newer than this version of assertlib."""
+
+
+def quoted(value: object) -> str:
+    """*value*, which may come from a damaged file, as an error message shows it."""
+    return repr(value)[:_MOST_QUOTED]
+
+
+_MOST_QUOTED = 60
+"""Characters of a damaged value that an error message shows."""
 
 
 class NoDataError(AssertlibError):

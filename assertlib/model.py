@@ -1,11 +1,13 @@
 """
 The vocabulary of assertlib as plain data: kinds, locations, sites and wire records.
 
-Every module of the SDK may import this one, and it imports nothing, so that ``import assertlib``
+Every module of the SDK may import this one, and it imports next to nothing, so that ``import assertlib``
 stays cheap enough for production stores.
 """
 
 from __future__ import annotations
+
+from .errors import quoted
 
 # Type checkers take a constant of this name for true; `typing` itself need not be imported.
 TYPE_CHECKING = False
@@ -227,9 +229,8 @@ class Site:
         return f"<Site {self.kind.name} {self.message!r} {self.file}:{self.line}>"
 
 
-_LINE_LIMIT = 1 << 31
-# Characters of a damaged value that an error message quotes.
-_SHOWN = 60
+MOST_LINES = 1 << 31
+"""Line numbers in records are below it; others are damage."""
 
 
 def site_from_dict(data: Mapping[str, object]) -> Site:
@@ -245,17 +246,15 @@ def site_from_dict(data: Mapping[str, object]) -> Site:
     def text(name: str) -> str:
         value = data[name]
         if not isinstance(value, str):
-            msg = f"{name} of an assertion must be a string, not {repr(value)[:_SHOWN]}"
+            msg = f"{name} of an assertion must be a string, not {quoted(value)}"
             raise ValueError(msg)
         return value
 
     def number(name: str) -> int:
         value = data[name]
         # By type, since JSON's true would pass as an integer.
-        if type(value) is not int or not 0 <= value < _LINE_LIMIT:
-            msg = (
-                f"{name} of an assertion must be a non-negative integer, not {repr(value)[:_SHOWN]}"
-            )
+        if type(value) is not int or not 0 <= value < MOST_LINES:
+            msg = f"{name} of an assertion must be a non-negative integer, not {quoted(value)}"
             raise ValueError(msg)
         return value
 

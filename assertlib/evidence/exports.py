@@ -70,11 +70,8 @@ def _check_schema(data: bytes) -> None:
 def _problem(error: ValidationError) -> str:
     # Without the input: it may be huge, or hold characters that control a terminal.
     first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part)[:_SHOWN] for part in first["loc"])
+    place = ".".join(str(part)[:60] for part in first["loc"])
     return f"not a run: {place}: {first['msg']}" if place else f"not a run: {first['msg']}"
-
-
-_SHOWN = 60
 
 
 def _check_shown(record: RunRecord) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 
 from .._text.inputs import LATEST, TooLargeError, lines_in, open_found, open_named, parse_json
-from ..errors import DataError
+from ..errors import DataError, quoted
 from ..recording import private
 from ..recording.foreign import IngestStats, convert
 from ..recording.reader import UnreadableRunError, read_json_object
@@ -250,7 +250,7 @@ def _facts(path: Path) -> dict[str, object]:
         return {}
     for name, holds in _FACTS.items():
         if name not in known or not holds(known[name]):
-            raise known.error(name, f"has an invalid value: {repr(known.get(name))[:_SHOWN]}")
+            raise known.error(name, f"has an invalid value: {quoted(known.get(name))}")
     # Checked here, with the line of the error; `convert` takes the trial as it is.
     trial = known["trial"]
     if isinstance(trial, dict):
@@ -259,6 +259,3 @@ def _facts(path: Path) -> dict[str, object]:
         except ValueError as error:
             raise known.error("trial", f"cannot be read: {error}") from None
     return {name: known[name] for name in _FACTS}
-
-
-_SHOWN = 60

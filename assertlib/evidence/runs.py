@@ -19,7 +19,7 @@ from .._text.inputs import LATEST, MOST_SLOTS, open_found
 from ..catalog.check import Checked
 from ..catalog.config import Config
 from ..catalog.files import ignore_all
-from ..errors import NoDataError
+from ..errors import NoDataError, quoted
 from ..model import Site, site_from_dict
 from ..recording import private
 from ..recording.foreign import IngestStats
@@ -211,12 +211,12 @@ def read_info(path: Path) -> RunInfo:
     if body.get("schema") != SCHEMA:
         raise body.error(
             "schema",
-            f"is {_shown(body.get('schema'))}, but this version of assertlib reads {SCHEMA};"
+            f"is {quoted(body.get('schema'))}, but this version of assertlib reads {SCHEMA};"
             " update assertlib",
         )
     for name, (wanted, holds) in _FIELDS.items():
         if name in body and not holds(body[name]):
-            raise body.error(name, f"must be {wanted}, not {_shown(body[name])}")
+            raise body.error(name, f"must be {wanted}, not {quoted(body[name])}")
     known: dict[str, Any] = dict(body)
     # A strange commit or token is ignored with a caveat, while other wrong fields are errors:
     # neither takes part in a verdict.
@@ -298,13 +298,6 @@ def _scan(body: JsonFile) -> tuple[Site, ...] | None:
         raise body.error("scan", f"contains an invalid assertion: {error}") from None
 
 
-def _shown(value: object) -> str:
-    return repr(value)[:_SHOWN]
-
-
-_SHOWN = 60
-
-
 def write_replays(path: Path, replays: dict[str, str]) -> None:
     """Store the *replays*, tokens by message, of the run at *path*."""
     private.write(path / REPLAYS, json.dumps(replays, indent=1) + "\n")
@@ -317,7 +310,7 @@ def _replays(path: Path) -> dict[str, str]:
     replays: dict[str, str] = {}
     for message, token in body.items():
         if not isinstance(token, str):
-            raise body.error(message, f"must be a token, not {_shown(token)}")
+            raise body.error(message, f"must be a token, not {quoted(token)}")
         replays[message] = token
     return replays
 

@@ -21,6 +21,7 @@ from .._text.utf8 import EncodingError, unmarked_lines
 from ..errors import DataError
 from ..model import (
     KINDS,
+    MOST_LINES,
     NOWHERE,
     REACHABLE,
     UNREACHABLE,
@@ -32,7 +33,8 @@ from ..model import (
 from . import shard
 from .counters import FALSE_CELL, KIND_CELL, TRUE_CELL, Counters, message_hash, seen_bit
 from .encode import DetailsEncoder, line, line_with_details
-from .guidance import BOOLEAN, NUMERIC, closeness, worth_writing
+from .guidance import BOOLEAN, NUMERIC, closeness
+from .limits import worth_writing
 from .private import hidden_beside, opener
 from .shard_parser import ASSERT, GUIDANCE
 
@@ -517,7 +519,4 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) and 0 <= value < _MOST_LINES else 0
-
-
-_MOST_LINES = 1 << 31
+    return value if isinstance(value, int) and 0 <= value < MOST_LINES else 0

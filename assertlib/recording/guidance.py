@@ -13,6 +13,7 @@ from __future__ import annotations
 from ..model import NOWHERE, Location
 from . import fast_path
 from .encode import NON_FINITE_OPERAND, DetailsEncoder, line, line_with_details
+from .limits import worth_writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,11 +39,6 @@ def closeness(data: Mapping[str, object]) -> float:
         gap = float("inf") if left > right else float("-inf")
     # Only NaN is unequal to itself; it would compare false with every later extreme.
     return gap if gap == gap else float("-inf")  # noqa: PLR0124
-
-
-def worth_writing(count: int) -> bool:
-    """Whether the record number *count* is written: the first ten, then the powers of two."""
-    return count <= 10 or count & (count - 1) == 0
 
 
 class Watermark:

@@ -1,5 +1,8 @@
 """
-Limits on the output of a process: records per second, and bytes in total.
+Limits on the output of a process: which records are written, how many per second, and bytes in all.
+
+Records are thinned out by number, so that a call in a loop leaves a few lines.  The hot path has
+the same rule, in ``fast_path`` and in ``_speed.c``: it leaves powers of two to the slow path.
 
 Records beyond a limit are dropped and counted; counters stay exact.
 """
@@ -19,6 +22,20 @@ BYTES_ENV = "ASSERTLIB_MAX_SHARD_BYTES"
 _SECOND = 10**9
 FEWEST_BYTES = 1 << 16
 """Smallest limit on the size of a shard; below it no shard is useful."""
+
+
+WRITTEN_FIRST = 10
+"""Records of one assertion that are written before they are thinned out."""
+
+
+def is_power_of_two(count: int) -> bool:
+    """Whether record number *count*, from 1, is one that is always written."""
+    return count & (count - 1) == 0
+
+
+def worth_writing(count: int) -> bool:
+    """Whether record number *count* is written: the first ten, then the powers of two."""
+    return count <= WRITTEN_FIRST or is_power_of_two(count)
 
 
 class Limits:

@@ -25,8 +25,8 @@ from .counters import DROPPED_CELL, ERROR_CELL, TRUNCATED_CELL, load_hashing
 from .diagnostics import emit, set_handler, warn_once
 from .encode import DetailsEncoder, json_text, line, line_with_details, load_json
 from .evaluation import Evaluation, lines_of
-from .guidance import Guide, worth_writing
-from .limits import Limits, limits_of
+from .guidance import Guide
+from .limits import WRITTEN_FIRST, Limits, limits_of, worth_writing
 from .loader import load_platform
 from .lock import Lock
 from .reprs import bounded_repr, redact, redacted_command
@@ -356,7 +356,7 @@ class Recorder:
             locked(self._write_hit, it)
         # From here on the fast path counts such hits.  Violations stay on this path, to be numbered
         # within their trial, and so do the first ten false hits, which all have records.
-        if not it.nth and (it.condition or (it.count or 0) >= 10):
+        if not it.nth and (it.condition or (it.count or 0) >= WRITTEN_FIRST):
             locked(self._publish, it)
         if it.hit is not None and not it.is_published and it.process is self._process:
             it.is_published = True

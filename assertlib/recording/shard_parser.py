@@ -14,7 +14,8 @@ from contextlib import suppress
 from operator import gt
 
 from .._text.inputs import LATEST, MOST_COUNT, MOST_SLOTS
-from ..model import ALWAYS, Location, kind_coded, kind_displayed, kind_named
+from ..errors import quoted
+from ..model import ALWAYS, MOST_LINES, Location, kind_coded, kind_displayed, kind_named
 from . import shard, trials
 from .counter_file import CounterFile
 from .counters import message_hash
@@ -79,7 +80,7 @@ class DetailsReading:
         # Evidence identifies assertions by this hash, so an altered line must not pass.
         hashed, message = _hash(body["hash"]), _str(body["id"])
         if hashed != message_hash(message):
-            raise ValueError(f"{body['hash']} is not the hash of {message[:_SHOWN]!r}")
+            raise ValueError(f"{body['hash']} is not the hash of {quoted(message)}")
         slot = SlotRecord(
             _kind(body["kind"]),
             hashed,
@@ -416,12 +417,9 @@ def _larger(left: Sequence[int], right: Sequence[int]) -> list[int]:
 MOST_NESTED = 1_000
 """Largest number of open trials; real ones nest a few levels deep."""
 
-_MOST_LINES = 1 << 31
-_SHOWN = 60
-
 
 def _wrong(wanted: str, value: object) -> TypeError:
-    return TypeError(f"expected {wanted}, not {repr(value)[:_SHOWN]}")
+    return TypeError(f"expected {wanted}, not {quoted(value)}")
 
 
 def _str(value: object) -> str:
@@ -446,7 +444,7 @@ def _int(value: object) -> int:
 def _number(value: object, most: int) -> int:
     number = _int(value)
     if not 0 <= number <= most:
-        raise ValueError(f"{str(number)[:_SHOWN]} is not between 0 and {most}")
+        raise ValueError(f"{quoted(number)} is not between 0 and {most}")
     return number
 
 
@@ -542,6 +540,6 @@ def _location(value: object) -> Location:
         _str(place["file"]),
         _str(place["function"]),
         _str(place["class"]),
-        _number(place["begin_line"], _MOST_LINES),
-        _number(place["begin_column"], _MOST_LINES),
+        _number(place["begin_line"], MOST_LINES),
+        _number(place["begin_column"], MOST_LINES),
     )

@@ -7,6 +7,8 @@ started inside a trial inherit it through the environment.
 
 from __future__ import annotations
 
+from ..errors import quoted
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,9 +78,9 @@ def from_dict(data: Mapping[str, object]) -> Trial:
     # Every field is checked, since the data may come from another machine or the environment.
     identifier, seed = data.get("id"), data.get("seed")
     if not isinstance(identifier, str):
-        raise ValueError(f"the id of a trial must be a string, not {repr(identifier)[:_SHOWN]}")
+        raise ValueError(f"the id of a trial must be a string, not {quoted(identifier)}")
     if not isinstance(seed, int | None):
-        raise ValueError(f"the seed of a trial must be an integer, not {repr(seed)[:_SHOWN]}")
+        raise ValueError(f"the seed of a trial must be an integer, not {quoted(seed)}")
     return Trial(
         identifier,
         population=_text(data, "population"),
@@ -89,13 +91,10 @@ def from_dict(data: Mapping[str, object]) -> Trial:
     )
 
 
-_SHOWN = 60
-
-
 def _text(data: Mapping[str, object], name: str) -> str | None:
     value = data.get(name)
     if not isinstance(value, str | None):
-        raise ValueError(f"the {name} of a trial must be a string, not {repr(value)[:_SHOWN]}")
+        raise ValueError(f"the {name} of a trial must be a string, not {quoted(value)}")
     return value
 
 

@@ -10,6 +10,7 @@ import sys
 from .._calls.primitives import brief
 from .._text.control_characters import escaped
 from ..recording.diagnostics import log
+from ..recording.limits import is_power_of_two
 from ..recording.recorder import recorder
 from ..recording.settings import RAISE
 
@@ -51,7 +52,7 @@ class LogSink:
         """Log *hit* unless it is raised or one of many repetitions."""
         # Of repeated violations, those whose number is a power of two are logged: a violation in
         # a loop must not flood the log.
-        if hit.is_violation and (recorder.mode == RAISE or hit.count & (hit.count - 1)):
+        if hit.is_violation and (recorder.mode == RAISE or not is_power_of_two(hit.count)):
             return
         self._used().handle(hit)
 
