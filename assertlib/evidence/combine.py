@@ -8,17 +8,17 @@ computed from that set on demand.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..model import Kind, Site
-from ..recording.counters import message_hash
 from ..recording.reader import guidance_of
 from ..recording.records import FaultRecord, Record, Shard, TrialRecord
 from ..recording.trials import Trial
-from .digest import Digest, Name, Table, digest
+from .digest import Digest, Table, digest
 from .runs import RunInfo
-from .tally import Key, RunTally, Tally, TrialKey
+
+TrialKey = tuple[str, str | None]
+"""A run and a trial; None stands for hits outside of trials."""
 
 TrialShard = tuple[str, str]
 """The id of a run and the name of a shard."""
@@ -219,30 +219,7 @@ class Evidence:
                 return None
         return trial
 
-    # -- hits ----------------------------------------------------------------------------
-
-    def tallies(
-        self, sites: Sequence[Site] = (), now: Callable[[str], str] = str
-    ) -> dict[Key, Tally]:
-        """
-        Add up the hits of each assertion.
-
-        Hits recorded under another condition than that of the newest scan are left out.
-
-        Args:
-            sites: Assertions that name the counters of runs without a scan.
-            now: Maps a recorded message to the current one, after renames.
-
-        Returns:
-            The tallies by kind and current message.
-        """
-        tallies: dict[Key, Tally] = {}
-        for run in sorted(self.runs):
-            RunTally(self, run, self._names_in(run, sites, now), now).add_to(tallies)
-        # Within a run by the boot-time clock, which the processes of a machine share.
-        for tally in tallies.values():
-            tally.violations.sort(key=lambda each: (each.run, each.hit.clock or 0))
-        return tallies
+    # -- guidance ------------------------------------------------------------------------
 
     def guidance(self) -> Iterator[tuple[str, Record]]:
         """Yield each message with a guidance record of it, process by process."""
@@ -251,32 +228,6 @@ class Evidence:
         for _, shard in sorted(self.shards.items()):
             known = guidance_of(shard.lines) if shard.lines else shard.guidance
             yield from known.items()
-
-    def _names_in(
-        self, run: str, sites: Sequence[Site], now: Callable[[str], str]
-    ) -> Callable[[Name], tuple[Kind, str, str | None] | None]:
-        """Return a function from a recorded name to the current one; None if it is stale."""
-        info = self.runs[run]
-        newest = self.newest()
-        current = {} if newest is None or newest.scan is None else _by_name(newest.scan, now)
-        stale = _stale(info, current, now)
-        # Counters hold hashes only; the scan gives the names whose lines were lost.
-        by_hash = {
-            (message_hash(site.message), site.kind): (site.message, site.invariant)
-            for site in info.scan or sites
-        }
-
-        def known(name: Name) -> tuple[Kind, str, str | None] | None:
-            message, invariant = name.message, name.invariant
-            if message is None:
-                # A violation must be reported even if nothing names its assertion.
-                lost = f"an assertion whose name was lost ({name.hash:016x})"
-                message, invariant = by_hash.get((name.hash, name.kind), (lost, None))
-            if now(message) in stale:
-                return None
-            return name.kind, now(message), invariant
-
-        return known
 
     def __repr__(self) -> str:
         return f"<Evidence of {len(self.shards)} shards in {len(self.runs)} runs>"
@@ -321,17 +272,3 @@ def _features(shard: Digest, trial: str | None) -> dict[str, bool]:
     known = None if begun is None else begun.features
     before = shard.features.get(None, {}) if known is None else known
     return {**before, **shard.features.get(trial, {})}
-
-
-def _by_name(sites: Iterable[Site], now: Callable[[str], str]) -> dict[str, str]:
-    return {now(site.message): site.fingerprint for site in sites}
-
-
-def _stale(info: RunInfo, current: dict[str, str], now: Callable[[str], str]) -> set[str]:
-    """Current messages whose condition has changed since that run."""
-    # An assertion that the newest scan lacks keeps its evidence: it was removed, not changed.
-    return {
-        now(site.message)
-        for site in info.scan or ()
-        if current.get(now(site.message), site.fingerprint) != site.fingerprint
-    }

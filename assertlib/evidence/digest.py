@@ -14,10 +14,9 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import NamedTuple
 
 from .._text.inputs import MOST_COUNT
-from ..model import NOWHERE, Kind, Site
+from ..model import NOWHERE, Site
 from ..recording.counters import message_hash
 from ..recording.hits import Hit
 from ..recording.records import (
@@ -27,6 +26,7 @@ from ..recording.records import (
     ProofRecord,
     Record,
     Shard,
+    SlotRecord,
     TrialRecord,
     added,
 )
@@ -35,15 +35,6 @@ from ..recording.trials import Trial
 _LANE_MOST = 255
 _FLAGS = b"\0" + b"\1" * 255
 _DIGITS = b"0" + b"1" * 255
-
-
-class Name(NamedTuple):
-    """An assertion as declared in a shard; the message is None where only counters are left."""
-
-    kind: Kind
-    message: str | None
-    invariant: str | None
-    hash: int
 
 
 class Table:
@@ -61,7 +52,7 @@ class Table:
         # A message may stand at several sites; evidence follows kind and message.
         unique = {(site.kind, site.message): site for site in scan}
         self.names = tuple(
-            Name(kind, message, site.invariant, message_hash(message))
+            SlotRecord(kind, message_hash(message), message, site.invariant)
             for (kind, message), site in unique.items()
         )
         self._numbers = {
@@ -90,7 +81,8 @@ class Table:
             # The message is compared as well: a declaration may be damaged, or a hash collide.
             if number is None or slot.message not in (None, self.names[number].message):
                 number = len(names)
-                names.append(Name(slot.kind, slot.message, slot.invariant, slot.hash))
+                # Without its place: shards that declare the same then have equal names.
+                names.append(slot._replace(location=None))
             numbers.append(number)
         return Layout(tuple(names), numbers)
 
@@ -105,7 +97,7 @@ class Layout:
         declared: The set of these numbers, as bits.
     """
 
-    def __init__(self, names: tuple[Name, ...], numbers: list[int]) -> None:
+    def __init__(self, names: tuple[SlotRecord, ...], numbers: list[int]) -> None:
         self.names = names
         self.numbers = numbers
         self.declared = sum(1 << number for number in set(numbers))
@@ -275,7 +267,7 @@ class Digest:
     features: dict[str | None, dict[str, bool]]
     troubles: list[ErrorRecord]
     proofs: list[ProofRecord]
-    names: tuple[Name, ...]
+    names: tuple[SlotRecord, ...]
     declared: int
     true: array[int]
     false: array[int]

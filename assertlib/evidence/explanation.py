@@ -20,8 +20,8 @@ from .text import counted, one_line
 
 # `summary` imports this module.
 if TYPE_CHECKING:
-    from .summary import AssertionResult
-    from .tally import Broken
+    from .verdicts import AssertionResult
+    from .violations import Broken
 
 _WIDTH = 96
 _LIMIT = 1000

@@ -21,9 +21,9 @@ from .record import Identity, Result, storable
 from .sequential import ERROR, RateWatch
 from .statistics import interval, trials_to_see
 from .store import StoredRun
-from .summary import AssertionResult, Summary
+from .summary import Summary
 from .text import counted, percent
-from .verdicts import Verdict
+from .verdicts import AssertionResult, Verdict
 
 STATES = (SOMETIMES.name, REACHABLE.name)
 WINDOW = 20

@@ -16,9 +16,10 @@ import orjson
 
 from ..model import Site
 from ..recording.reader import read_shard, shard_names
+from ..recording.records import SlotRecord
 from ..recording.shard import SUFFIX
 from .combine import Evidence
-from .digest import Digest, Name, Table, digest
+from .digest import Digest, Table, digest
 from .runs import RunInfo, read_info
 
 _CHUNK = 64
@@ -79,7 +80,7 @@ def read_digests(info: RunInfo, path: Path) -> Iterator[Digest]:
         yield from _digested(shards, Table(scan))
         return
     chunks = [shards[start : start + _CHUNK] for start in range(0, len(shards), _CHUNK)]
-    known: dict[tuple[Name, ...], tuple[Name, ...]] = {}
+    known: dict[tuple[SlotRecord, ...], tuple[SlotRecord, ...]] = {}
     # Spawned, not forked: the caller may have threads, and maps the counters of its own shard.
     with (
         _not_collecting(),

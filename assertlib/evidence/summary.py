@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..catalog.loader import Catalog, Entry
@@ -19,81 +19,21 @@ from ..model import (
     Kind,
     Site,
     antecedent_message,
-    claimed_kinds,
     invariant_and_clause,
 )
 from ..recording.hits import Hit
 from ..recording.trials import EXPECTS_VIOLATION, SEED_RANDOM
 from .caveats import caveats_of
-from .combine import Evidence
+from .combine import Evidence, TrialKey
 from .explanation import entry_of
 from .guidance_summary import nearest
 from .order import comes_before
 from .revision import known_revision
 from .runs import RunInfo
 from .statistics import rate_bound_when_never_seen
-from .tally import Broken, Tally, TrialKey, Violation
-from .verdicts import Claim, Facts, Standing, Verdict, judge_assertion, judge_invariant
-
-
-@dataclass
-class AssertionResult:
-    """
-    The judged evidence of one assertion.
-
-    Attributes:
-        invariant: The invariant that it cites, with its clause; None if it cites none.
-        site: Its site in the source; None if only a shard declared it.
-        true, false: True and false hits.
-        trials_hit, trials_false, trials_true: The number of trials in which it was hit, false and
-            true.
-        antecedent: True and false hits of the antecedent of an ``always_if``; None for others.
-        example: A recorded violation, within the fault model if there is one; None without any.
-        broken: The violations within the fault model, by trial and process.
-        violations: All recorded violations.
-        expected: The number of false hits on purpose, which count nowhere else.
-        nearest: A description of how close a rich assertion came; empty for others.
-        rate_bounds: For a sometimes that was never true, an upper bound of its rate by population.
-        replay: The token that replays a trial with this outcome; empty if there is none.
-        dormant_features: The features that its invariant requires and that were off.
-        at_least: Whether the counts are lower bounds.
-    """
-
-    kind: Kind
-    message: str
-    invariant: str | None
-    site: Site | None
-    verdict: Verdict
-    true: int
-    false: int
-    trials_hit: int
-    trials_false: int
-    trials_true: int = 0
-    antecedent: tuple[int, int] | None = None
-    example: Hit | None = None
-    broken: list[Broken] = field(default_factory=list, compare=False)
-    violations: list[Violation] = field(default_factory=list, compare=False)
-    expected: int = 0
-    nearest: str = ""
-    rate_bounds: dict[str, float] = field(default_factory=dict)
-    replay: str = ""
-    dormant_features: tuple[str, ...] = ()
-    at_least: bool = False
-
-    @property
-    def hits(self) -> int:
-        return self.true + self.false
-
-    def shown(self, count: int) -> str:
-        """Format a *count* of its hits, marked if it is a lower bound."""
-        return f"≥ {count:,}" if self.at_least and count else f"{count:,}"
-
-    @property
-    def note(self) -> str:
-        """A qualification of the verdict; empty if there is none."""
-        # A must-hit assertion without hits is not satisfied, and an antecedent counts as a hit.
-        unhit = not self.hits and self.antecedent is None and not self.kind.must_hit
-        return "not reached" if self.verdict is Verdict.SATISFIED and unhit else ""
+from .tally import tallies
+from .verdicts import AssertionResult, Standing, Verdict, judge_assertion, judge_invariant
+from .violations import Broken, Violation
 
 
 @dataclass
@@ -167,7 +107,7 @@ class Summary:
     @property
     def hits(self) -> int:
         """The number of evaluations of all assertions."""
-        return sum(result.hits + sum(result.antecedent or ()) for result in self.assertions)
+        return sum(result.evaluations for result in self.assertions)
 
     @property
     def is_empty(self) -> bool:
@@ -266,7 +206,7 @@ class _Judging:
         self._evidence = evidence
         self._catalog = catalog
         self._scan = scan
-        self._tallies = evidence.tallies(scan, now)
+        self._tallies = tallies(evidence, scan, now)
         self._is_scanned = evidence.newest() is not None
         self._replays = {
             (run, now(message)): token
@@ -315,50 +255,31 @@ class _Judging:
         return result.site is not None or not self._is_scanned or result.verdict in broken
 
     def _judge(self, kind: Kind, message: str, site: Site | None) -> AssertionResult:
-        tally = self._tallies.get((kind, message)) or Tally(kind, message)
+        tally = self._tallies.get((kind, message)) or AssertionResult(kind, message)
         # The source decides which invariant an assertion cites, not the shards of older runs.
         invariant = site.invariant if site is not None else tally.invariant
         entry = self._entry(invariant)
         outside = self._out_of_model(tally, entry)
-        out_of_model = sum(broken.times for broken in outside)
-        # By subtraction from the exact count, so that violations without a record count as well.
-        violations = tally.false - out_of_model
-        dormant = self._dormant_features(entry) or self._out_of_reach(tally)
-        facts = Facts(
-            kind=kind,
-            true=tally.true,
-            false=tally.false,
-            violations=violations if kind.violated_by_false else 0,
-            out_of_model=out_of_model if kind.violated_by_false else 0,
-            dormant=bool(dormant),
+        example = _example(tally, outside)
+        result = replace(
+            tally,
+            invariant=invariant,
+            site=site,
+            broken=_inside(tally, outside),
+            out_of_model=sum(broken.times for broken in outside),
             refused=self._refused[message],
             full=self._could_be_absent(site),
             antecedent=self._antecedent(message),
-        )
-        verdict = judge_assertion(facts)
-        example = _example(tally, outside)
-        return AssertionResult(
-            kind=kind,
-            message=message,
-            invariant=invariant,
-            site=site,
-            verdict=verdict,
-            true=tally.true,
-            false=tally.false,
-            trials_hit=tally.trials_hit,
-            trials_true=tally.trials_true,
-            trials_false=tally.trials_false,
-            antecedent=facts.antecedent,
+            dormant_features=self._dormant_features(entry) or self._out_of_reach(tally),
             example=None if example is None else example.hit,
-            broken=_inside(tally, outside),
-            violations=tally.violations,
-            expected=tally.expected,
-            nearest="" if verdict is Verdict.SATISFIED else self._nearest.get(message, ""),
-            rate_bounds=self._rate_bounds(site) if verdict is Verdict.NEVER_TRUE else {},
             replay=self._replay(message, example),
-            dormant_features=dormant,
-            at_least=tally.at_least,
         )
+        result.verdict = judge_assertion(result)
+        if result.verdict is not Verdict.SATISFIED:
+            result.nearest = self._nearest.get(message, "")
+        if result.verdict is Verdict.NEVER_TRUE:
+            result.rate_bounds = self._rate_bounds(site)
+        return result
 
     def _replay(self, message: str, example: Violation | None) -> str:
         """The token of the run of *example*; without an example, that of the latest run with one."""
@@ -382,7 +303,7 @@ class _Judging:
         tally = self._tallies.get((SOMETIMES, name))
         return (0, 0) if tally is None else (tally.true, tally.false)
 
-    def _out_of_model(self, tally: Tally, entry: Entry | None) -> list[Broken]:
+    def _out_of_model(self, tally: AssertionResult, entry: Entry | None) -> list[Broken]:
         """
         The violations after a fault that the invariant assumes away.
 
@@ -418,7 +339,7 @@ class _Judging:
             return ()
         return tuple(name for name in entry.invariant.requires if self._is_off(name))
 
-    def _out_of_reach(self, tally: Tally) -> tuple[str, ...]:
+    def _out_of_reach(self, tally: AssertionResult) -> tuple[str, ...]:
         """What the assertion of *tally* needs, if no run offered it and it was not satisfied."""
         if tally.true or (tally.false and tally.kind is not SOMETIMES):
             return ()
@@ -499,7 +420,7 @@ class _Judging:
             standing = judge_invariant(
                 entry.invariant.expects,
                 entry.invariant.clauses,
-                [claim_of(result) for result in mine],
+                mine,
                 defect_tested=bool(defect_tested),
             )
             results.append(InvariantResult(entry, standing, mine, defect_tested))
@@ -519,14 +440,6 @@ class _Judging:
         return sorted({message for _, message in self._tallies if message not in known})
 
 
-def claim_of(result: AssertionResult) -> Claim:
-    """The contribution of *result* to its invariant."""
-    has_antecedent = result.antecedent is not None
-    kinds = claimed_kinds(result.kind, result.message, has_antecedent=has_antecedent)
-    clause = invariant_and_clause(result.invariant or "")[1]
-    return Claim(kinds, result.verdict, result.hits + sum(result.antecedent or ()), clause)
-
-
 def _declared_without_trials(evidence: Evidence) -> dict[str, set[bool]]:
     # Without trials, the declarations of all processes together decide.
     declared: dict[str, set[bool]] = defaultdict(set)
@@ -539,12 +452,12 @@ def _declared_without_trials(evidence: Evidence) -> dict[str, set[bool]]:
     return declared
 
 
-def _inside(tally: Tally, outside: list[Broken]) -> list[Broken]:
+def _inside(tally: AssertionResult, outside: list[Broken]) -> list[Broken]:
     beyond = {each.key for each in outside}
     return [each for each in tally.broken if each.key not in beyond]
 
 
-def _example(tally: Tally, outside: list[Broken]) -> Violation | None:
+def _example(tally: AssertionResult, outside: list[Broken]) -> Violation | None:
     beyond = {each.key for each in outside}
     # A violation within the model is the one to debug; any other is better than none.
     inside = (each for each in tally.violations if each.key not in beyond)

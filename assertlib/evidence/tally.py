@@ -8,120 +8,94 @@ on purpose, are subtracted from the columns and counted one by one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from operator import add
-from typing import NamedTuple, Protocol
 
-from ..model import Kind
-from ..recording.hits import Hit
-from ..recording.trials import EXPECTS_VIOLATION, Trial
-from .digest import Digest, Name, numbers_in
-
-TrialKey = tuple[str, str | None]
-"""A run and a trial; None stands for hits outside of trials."""
+from ..model import Kind, Site
+from ..recording.counters import message_hash
+from ..recording.records import SlotRecord
+from ..recording.trials import EXPECTS_VIOLATION
+from .combine import Evidence
+from .digest import Digest, numbers_in
+from .runs import RunInfo
+from .verdicts import AssertionResult
+from .violations import Broken, Violation
 
 Key = tuple[Kind, str]
 """The kind and the current message of an assertion."""
 
-Known = tuple[Kind, str, str | None]
-"""The kind, the current message and the invariant."""
+Known = Callable[[SlotRecord], SlotRecord | None]
+"""Maps an assertion as a shard declares it to its current name; None if it is left out."""
 
 
-Place = tuple[str, str, str | None]
-"""A run, a shard, and the trial as recorded by that process."""
-
-
-class Broken(NamedTuple):
+def tallies(
+    evidence: Evidence, sites: Sequence[Site] = (), now: Callable[[str], str] = str
+) -> dict[Key, AssertionResult]:
     """
-    The number of violations of an assertion in one trial and process.
+    Add up the hits of each assertion, which is not judged yet.
 
-    Attributes:
-        trial: The trial as recorded by the process.
-        effective: The trial that these hits belong to; None if the process outlived it.
-        times: The number of violations.
+    Hits recorded under another condition than that of the newest scan are left out.
+
+    Args:
+        evidence: The runs and their shards.
+        sites: Assertions that name the counters of runs without a scan.
+        now: Maps a recorded message to the current one, after renames.
+
+    Returns:
+        The results by kind and current message.
     """
-
-    run: str
-    shard: Digest
-    trial: str | None
-    effective: str | None
-    times: int
-
-    @property
-    def key(self) -> Place:
-        """Where it happened."""
-        return self.run, self.shard.name, self.trial
+    results: dict[Key, AssertionResult] = {}
+    for run in sorted(evidence.runs):
+        _RunTally(evidence, run, _names_in(evidence, run, sites, now), now).add_to(results)
+    # Within a run by the boot-time clock, which the processes of a machine share.
+    for result in results.values():
+        result.violations.sort(key=lambda each: (each.run, each.hit.clock or 0))
+    return results
 
 
-class Violation(NamedTuple):
-    """A recorded violation, with the process that recorded it."""
+def _names_in(
+    evidence: Evidence, run: str, sites: Sequence[Site], now: Callable[[str], str]
+) -> Known:
+    """Return a function from a recorded name to the current one; None if it is stale."""
+    info = evidence.runs[run]
+    newest = evidence.newest()
+    current = {} if newest is None or newest.scan is None else _by_name(newest.scan, now)
+    stale = _stale(info, current, now)
+    # Counters hold hashes only; the scan gives the names whose lines were lost.
+    by_hash = {
+        (message_hash(site.message), site.kind): (site.message, site.invariant)
+        for site in info.scan or sites
+    }
 
-    run: str
-    shard: Digest
-    effective: str | None
-    hit: Hit
+    def known(name: SlotRecord) -> SlotRecord | None:
+        message, invariant = name.message, name.invariant
+        if message is None:
+            # A violation must be reported even if nothing names its assertion.
+            lost = f"an assertion whose name was lost ({name.hash:016x})"
+            message, invariant = by_hash.get((name.hash, name.kind), (lost, None))
+        if now(message) in stale:
+            return None
+        return SlotRecord(name.kind, name.hash, now(message), invariant)
 
-    @property
-    def key(self) -> Place:
-        """Where it happened."""
-        return self.run, self.shard.name, self.hit.trial
-
-
-@dataclass
-class Tally:
-    """
-    The hits of one assertion.
-
-    Attributes:
-        true, false: True and false hits, in and out of trials.
-        trials_true, trials_false, trials_hit: The number of trials with such a hit.
-        broken: The violations by trial and process.
-        violations: The recorded violations, run by run in order of time.
-        at_least: Whether counts are lower bounds, since an SDK reported first hits only.
-        expected: The number of false hits on purpose, which count nowhere else.
-    """
-
-    kind: Kind
-    message: str
-    invariant: str | None = None
-    true: int = 0
-    false: int = 0
-    trials_true: int = 0
-    trials_false: int = 0
-    trials_hit: int = 0
-    broken: list[Broken] = field(default_factory=list)
-    violations: list[Violation] = field(default_factory=list)
-    at_least: bool = False
-    expected: int = 0
-
-    @property
-    def hits(self) -> int:
-        return self.true + self.false
+    return known
 
 
-class Facts(Protocol):
-    """The facts about a trial that a tally needs."""
-
-    @property
-    def trial(self) -> Trial: ...
+def _by_name(sites: Iterable[Site], now: Callable[[str], str]) -> dict[str, str]:
+    return {now(site.message): site.fingerprint for site in sites}
 
 
-class Trials(Protocol):
-    """
-    The part of the evidence that a tally needs.
+def _stale(info: RunInfo, current: dict[str, str], now: Callable[[str], str]) -> set[str]:
+    """Current messages whose condition has changed since that run."""
+    # An assertion that the newest scan lacks keeps its evidence: it was removed, not changed.
+    return {
+        now(site.message)
+        for site in info.scan or ()
+        if current.get(now(site.message), site.fingerprint) != site.fingerprint
+    }
 
-    A protocol, since `combine`, which implements it, imports this module.
-    """
 
-    def shards_of(self, run: str) -> list[Digest]:
-        """The shards of *run*."""
-
-    def trial_of(self, run: str, shard: Digest, trial: str | None) -> str | None:
-        """The trial that hits of *shard* in *trial* belong to, in the run *run*."""
-
-    def around(self, trial: TrialKey) -> Iterator[Facts]:
-        """The facts about *trial* and its enclosing trials, from the inside out."""
+def _key(known: SlotRecord) -> Key:
+    return known.kind, known.message or ""
 
 
 class _Sum:
@@ -132,7 +106,7 @@ class _Sum:
         known: The current name of each assertion; None if it is left out.
     """
 
-    def __init__(self, known: list[Known | None]) -> None:
+    def __init__(self, known: list[SlotRecord | None]) -> None:
         self.known = known
         self.declared = 0
         # True hits, false hits, and trials with true hits, false hits, and hits at all.
@@ -149,14 +123,14 @@ class _Sum:
         ]
 
 
-class RunTally:
+class _RunTally:
     """One pass over the shards of a run."""
 
     def __init__(
         self,
-        evidence: Trials,
+        evidence: Evidence,
         run: str,
-        known: Callable[[Name], Known | None],
+        known: Known,
         now: Callable[[str], str],
     ) -> None:
         """
@@ -174,7 +148,7 @@ class RunTally:
         # Whether a singled-out trial was true and false, by effective trial and assertion.
         self._singled: dict[str, dict[Key, list[bool]]] = defaultdict(dict)
 
-    def add_to(self, tallies: dict[Key, Tally]) -> None:
+    def add_to(self, tallies: dict[Key, AssertionResult]) -> None:
         """Add the hits of the run to *tallies*, by kind and current message."""
         shards = self._evidence.shards_of(self._run)
         for shard in shards:
@@ -184,7 +158,8 @@ class RunTally:
             for number in numbers_in(sums.declared):
                 known = sums.known[number]
                 if known is not None:
-                    tallies.setdefault(known[:2], Tally(*known))
+                    key = _key(known)
+                    tallies.setdefault(key, AssertionResult(*key, known.invariant))
         special = self._special(shards)
         for shard in shards:
             if shard.language:
@@ -204,12 +179,12 @@ class RunTally:
                 tally.trials_false += false
                 tally.trials_hit += true or false
 
-    def _note_foreign(self, shard: Digest, tallies: dict[Key, Tally]) -> None:
+    def _note_foreign(self, shard: Digest, tallies: dict[Key, AssertionResult]) -> None:
         sums = self._sum_of(shard)
         for number in numbers_in(shard.declared):
             known = sums.known[number]
             if known is not None and (shard.true[number] or shard.false[number]):
-                tallies[known[:2]].at_least = True
+                tallies[_key(known)].at_least = True
 
     def _sum_of(self, shard: Digest) -> _Sum:
         # By identity, as comparing long tuples of names for each shard would be slow.
@@ -259,13 +234,13 @@ class RunTally:
                 # Hits of a process that outlived the trial stay in the totals, but in no trial.
                 if effective is None or known is None:
                     continue
-                was_false = was_false and known[1] != expected
+                was_false = was_false and known.message != expected
                 if was_true or was_false:
-                    found = self._singled[effective].setdefault(known[:2], [False, False])
+                    found = self._singled[effective].setdefault(_key(known), [False, False])
                     found[0] |= was_true
                     found[1] |= was_false
 
-    def _add_broken(self, shard: Digest, tallies: dict[Key, Tally]) -> None:
+    def _add_broken(self, shard: Digest, tallies: dict[Key, AssertionResult]) -> None:
         sums = self._sum_of(shard)
         # Counts by trial, not records, which may have been lost.
         for (trial, number), count in shard.broken.items():
@@ -273,30 +248,30 @@ class RunTally:
             if known is None:
                 continue
             # Only the named assertion is expected to fail; others in the trial are violated.
-            if self._expected(shard, trial) == known[1]:
+            if self._expected(shard, trial) == known.message:
                 sums.columns[1][number] -= count
-                tallies[known[:2]].expected += count
+                tallies[_key(known)].expected += count
                 continue
             effective = self._evidence.trial_of(self._run, shard, trial)
             broken = Broken(self._run, shard, trial, effective, count)
-            tallies[known[:2]].broken.append(broken)
+            tallies[_key(known)].broken.append(broken)
 
-    def _add_violations(self, shard: Digest, tallies: dict[Key, Tally]) -> None:
+    def _add_violations(self, shard: Digest, tallies: dict[Key, AssertionResult]) -> None:
         for hit in shard.violations:
             # The tally may be that of another run, while this one had a different condition.
             tally = tallies.get((hit.kind, self._now(hit.message)))
-            if tally is None or self._known(Name(hit.kind, hit.message, None, 0)) is None:
+            if tally is None or self._known(SlotRecord(hit.kind, 0, hit.message)) is None:
                 continue
             if self._expected(shard, hit.trial) != tally.message:
                 effective = self._evidence.trial_of(self._run, shard, hit.trial)
                 tally.violations.append(Violation(self._run, shard, effective, hit))
 
-    def _add_columns(self, sums: _Sum, tallies: dict[Key, Tally]) -> None:
+    def _add_columns(self, sums: _Sum, tallies: dict[Key, AssertionResult]) -> None:
         for number in numbers_in(sums.declared):
             known = sums.known[number]
             if known is None:
                 continue
-            tally = tallies[known[:2]]
+            tally = tallies[_key(known)]
             true, false, trials_true, trials_false, trials_hit = (
                 column[number] for column in sums.columns
             )

@@ -6,11 +6,13 @@ Both are decided here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ..model import SOMETIMES, Kind
+from ..model import SOMETIMES, Kind, Site, claimed_kinds, invariant_and_clause
+from ..recording.hits import Hit
+from .violations import Broken, Violation
 
 
 class Verdict(StrEnum):
@@ -26,62 +28,120 @@ class Verdict(StrEnum):
     SATISFIED = "satisfied"
 
 
-@dataclass(frozen=True)
-class Facts:
+@dataclass
+class AssertionResult:
     """
-    Everything that determines the verdict on an assertion.
+    The evidence of one assertion over trials and runs, and the verdict on it.
 
     Attributes:
-        true, false: True and false hits.
-        violations: Violations within the fault model.
+        invariant: The invariant that it cites, with its clause; None if it cites none.
+        site: Its site in the source; None if only a shard declared it.
+        verdict: The verdict; inconclusive until it is judged.
+        true, false: True and false hits, in and out of trials.
+        trials_hit, trials_false, trials_true: The number of trials in which it was hit, false and
+            true.
+        broken: The violations by trial and process; once it is judged, those within the fault
+            model.
+        violations: The recorded violations, run by run in order of time.
+        expected: The number of false hits on purpose, which count nowhere else.
+        at_least: Whether counts are lower bounds, since an SDK reported first hits only.
         out_of_model: Violations after a fault that its invariant assumes away.
         refused: Evaluations that failed, since the condition had no truth value.
-        dormant: Whether a feature that its invariant requires was off in every trial.
         full: Whether a full run had the assertion, so that absence is significant.
         antecedent: True and false hits of the antecedent of an ``always_if``; None for others.
+        dormant_features: The features that its invariant requires and that were off.
+        example: A recorded violation, within the fault model if there is one; None without any.
+        nearest: A description of how close a rich assertion came; empty for others.
+        rate_bounds: For a sometimes that was never true, an upper bound of its rate by population.
+        replay: The token that replays a trial with this outcome; empty if there is none.
     """
 
     kind: Kind
-    true: int
-    false: int
-    violations: int = 0
+    message: str
+    invariant: str | None = None
+    site: Site | None = None
+    verdict: Verdict = Verdict.INCONCLUSIVE
+    true: int = 0
+    false: int = 0
+    trials_hit: int = 0
+    trials_false: int = 0
+    trials_true: int = 0
+    broken: list[Broken] = field(default_factory=list, compare=False)
+    violations: list[Violation] = field(default_factory=list, compare=False)
+    expected: int = 0
+    at_least: bool = False
     out_of_model: int = 0
     refused: int = 0
-    dormant: bool = False
     full: bool = True
     antecedent: tuple[int, int] | None = None
+    dormant_features: tuple[str, ...] = ()
+    example: Hit | None = None
+    nearest: str = ""
+    rate_bounds: dict[str, float] = field(default_factory=dict)
+    replay: str = ""
+
+    @property
+    def hits(self) -> int:
+        return self.true + self.false
+
+    @property
+    def evaluations(self) -> int:
+        """The number of its hits, those of an antecedent included."""
+        return self.hits + sum(self.antecedent or ())
+
+    @property
+    def claims(self) -> frozenset[str]:
+        """The kinds of evidence that it contributes to its invariant."""
+        return claimed_kinds(self.kind, self.message, has_antecedent=self.antecedent is not None)
+
+    @property
+    def clause(self) -> str | None:
+        """The clause that it cites; None if it cites none."""
+        return invariant_and_clause(self.invariant or "")[1]
+
+    def shown(self, count: int) -> str:
+        """Format a *count* of its hits, marked if it is a lower bound."""
+        return f"≥ {count:,}" if self.at_least and count else f"{count:,}"
+
+    @property
+    def note(self) -> str:
+        """A qualification of the verdict; empty if there is none."""
+        # A must-hit assertion without hits is not satisfied, and an antecedent counts as a hit.
+        unhit = not self.hits and self.antecedent is None and not self.kind.must_hit
+        return "not reached" if self.verdict is Verdict.SATISFIED and unhit else ""
 
 
-def judge_assertion(facts: Facts) -> Verdict:
-    """Return the first verdict that applies to *facts*, in the order of `Verdict`."""
-    # A violation comes first, whatever else is wrong: no report is green over one.
-    if facts.violations:
+def judge_assertion(result: AssertionResult) -> Verdict:
+    """Return the first verdict that applies to *result*, in the order of `Verdict`."""
+    # A violation comes first, whatever else is wrong: no report is green over one.  By subtraction
+    # from the exact count, so that violations without a record count as well.
+    if result.kind.violated_by_false and result.false > result.out_of_model:
         return Verdict.VIOLATED
-    if facts.out_of_model:
+    if result.kind.violated_by_false and result.out_of_model:
         return Verdict.OUT_OF_MODEL
-    if facts.dormant:
+    if result.dormant_features:
         return Verdict.DORMANT
     # Only the absence of hits depends on coverage; a partial run satisfies as well as a full one.
-    absence = _absence(facts)
+    absence = _absence(result)
     if absence is None:
         return Verdict.SATISFIED
-    return absence if facts.full else Verdict.INCONCLUSIVE
+    return absence if result.full else Verdict.INCONCLUSIVE
 
 
-def _absence(facts: Facts) -> Verdict | None:
+def _absence(result: AssertionResult) -> Verdict | None:
     """The verdict on missing hits, given a full run; None if nothing is missing."""
     # An assertion that was evaluated without a result was not checked, whatever its kind.
-    if facts.refused and facts.true + facts.false == 0:
+    if result.refused and not result.hits:
         return Verdict.UNREACHED
-    if facts.antecedent is not None:
+    if result.antecedent is not None:
         # The main part is evaluated only if the antecedent holds, so its own hits do not matter.
-        held, failed = facts.antecedent
+        held, failed = result.antecedent
         if held + failed == 0:
             return Verdict.UNREACHED
         return None if held else Verdict.VACUOUS
-    if facts.kind.must_hit and facts.true + facts.false == 0:
+    if result.kind.must_hit and not result.hits:
         return Verdict.UNREACHED
-    if facts.kind is SOMETIMES and not facts.true:
+    if result.kind is SOMETIMES and not result.true:
         return Verdict.NEVER_TRUE
     return None
 
@@ -95,25 +155,6 @@ class Level(StrEnum):
     EVALUATED = "evaluated"
     EXERCISED = "exercised"
     DEFECT_TESTED = "defect-tested"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """
-    The contribution of an assertion to its invariant.
-
-    Attributes:
-        kinds: The kinds that it counts as; an ``always_if`` is also an always, because its
-            antecedent must hold once.
-        verdict: The verdict on the assertion.
-        hits: The number of its hits, those of an antecedent included.
-        clause: The clause that it cites; None if it cites none.
-    """
-
-    kinds: frozenset[str]
-    verdict: Verdict
-    hits: int
-    clause: str | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +175,7 @@ class Standing:
 def judge_invariant(
     expects: Iterable[str],
     clauses: Iterable[str],
-    claims: list[Claim],
+    results: Sequence[AssertionResult],
     *,
     defect_tested: bool = False,
 ) -> Standing:
@@ -144,15 +185,15 @@ def judge_invariant(
     Args:
         expects: The kinds of assertions that the invariant expects.
         clauses: The names of its clauses.
-        claims: The contributions of the assertions that cite it.
+        results: The judged assertions that cite it.
         defect_tested: Whether one of them is recorded as having caught a seeded defect.
     """
-    missing = tuple(_missing(expects, clauses, claims))
-    if any(claim.verdict is Verdict.VIOLATED for claim in claims):
+    missing = tuple(_missing(expects, clauses, results))
+    if any(result.verdict is Verdict.VIOLATED for result in results):
         return Standing(Level.VIOLATED, missing)
-    if not claims:
+    if not results:
         return Standing(Level.UNASSERTED, missing)
-    if not any(claim.hits for claim in claims):
+    if not any(result.evaluations for result in results):
         return Standing(Level.ASSERTED, missing)
     # A caught defect does not make up for parts that were not exercised.
     if missing:
@@ -160,17 +201,19 @@ def judge_invariant(
     return Standing(Level.DEFECT_TESTED if defect_tested else Level.EXERCISED)
 
 
-def _missing(expects: Iterable[str], clauses: Iterable[str], claims: list[Claim]) -> Iterable[str]:
+def _missing(
+    expects: Iterable[str], clauses: Iterable[str], results: Sequence[AssertionResult]
+) -> Iterable[str]:
     for kind in expects:
-        of_kind = [claim for claim in claims if kind in claim.kinds]
+        of_kind = [result for result in results if kind in result.claims]
         # Every one: an unreached always beside a satisfied one is a part that was not checked.
-        if not of_kind or any(claim.verdict is not Verdict.SATISFIED for claim in of_kind):
+        if not of_kind or any(result.verdict is not Verdict.SATISFIED for result in of_kind):
             yield kind
     for clause in clauses:
-        citing = [claim for claim in claims if claim.clause == clause]
+        citing = [result for result in results if result.clause == clause]
         # With hits, as an always_or_unreachable is also satisfied without.
-        if not any(claim.verdict is Verdict.SATISFIED and claim.hits for claim in citing):
+        if not any(each.verdict is Verdict.SATISFIED and each.evaluations for each in citing):
             yield f"clause {clause}"
     # Even if its kind is not expected: the invariant was never put to the test there.
-    if any(claim.verdict is Verdict.VACUOUS for claim in claims):
+    if any(result.verdict is Verdict.VACUOUS for result in results):
         yield "an antecedent that holds"

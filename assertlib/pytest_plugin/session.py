@@ -31,10 +31,10 @@ from ..evidence.explanation import entry_of, explain, unrecorded
 from ..evidence.gather import read_digests
 from ..evidence.revision import find_revision
 from ..evidence.runs import describe_run, finish_run, new_run, read_info
-from ..evidence.summary import AssertionResult, Summary, summarise
-from ..evidence.tally import Broken
+from ..evidence.summary import Summary, summarise
 from ..evidence.text import counted, one_line
-from ..evidence.verdicts import Verdict
+from ..evidence.verdicts import AssertionResult, Verdict
+from ..evidence.violations import Broken
 from ..evidence.watch import RunWatch, Seen
 from ..lifecycle import trial
 from ..recording.hits import Hit
@@ -63,7 +63,7 @@ NOTHING_JUDGED = 3
 
 _OURS = f"{Path(__file__).absolute().parents[1]}{os.sep}"
 
-Claim = tuple[str, str | None, str]
+ViolationKey = tuple[str, str | None, str]
 """Shard, trial and message of a violation."""
 
 # A session with one of these options runs some of the tests only, or none.
@@ -164,8 +164,8 @@ class Session:
         self._refusals = 0
         self._deselected = 0
         self._partial = ""
-        self._claims: list[Claim] = []
-        self._claimed: set[Claim] = set()
+        self._claims: list[ViolationKey] = []
+        self._claimed: set[ViolationKey] = set()
         self._unclaimed: list[_Unclaimed] = []
         self._summary: Summary | None = None
         self._unreadable = ""
@@ -368,7 +368,7 @@ class Session:
         # An expected failure covers violations like any other error.
         if report.failed or hasattr(report, "wasxfail"):
             # A report from an xdist worker went through JSON: its claims are lists.
-            claims: Iterable[Claim] = getattr(report, _CLAIMS, ())
+            claims: Iterable[ViolationKey] = getattr(report, _CLAIMS, ())
             self._claimed.update((shard, trial, message) for shard, trial, message in claims)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

@@ -4,6 +4,8 @@ The contents of a shard, as they are read back.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,32 +17,22 @@ if TYPE_CHECKING:
 Record = dict[str, object]
 
 
-class SlotRecord:
+class SlotRecord(NamedTuple):
     """
-    An assertion as a shard declares it.
+    An assertion as a shard declares it, or as the scan supplies it for counters without names.
 
     Attributes:
         hash: Hash of its message, as by `counters.message_hash`; 0 if it is unknown.
         message: Its name; None if only its counters are left.
         invariant: Id of the invariant that it cites; None if it cites none.
-        location: Where it was declared; None if only its counters are left.
+        location: Where it was declared; None if that is unknown, or no longer needed.
     """
 
-    __slots__ = ("hash", "invariant", "kind", "location", "message")
-
-    def __init__(
-        self,
-        kind: Kind,
-        hashed: int,
-        message: str | None = None,
-        invariant: str | None = None,
-        location: Location | None = None,
-    ) -> None:
-        self.kind = kind
-        self.hash = hashed
-        self.message = message
-        self.invariant = invariant
-        self.location = location
+    kind: Kind
+    hash: int
+    message: str | None = None
+    invariant: str | None = None
+    location: Location | None = None
 
 
 class TrialRecord:

@@ -15,9 +15,9 @@ from itertools import islice
 
 from ..catalog.model import Invariant
 from ..evidence.caveats import DAMAGED
-from ..evidence.summary import AssertionResult, InvariantResult, Summary
+from ..evidence.summary import InvariantResult, Summary
 from ..evidence.text import counted, one_line, percent
-from ..evidence.verdicts import Level, Verdict
+from ..evidence.verdicts import AssertionResult, Level, Verdict
 from ..model import invariant_and_clause, origin_and_part
 from .content import (
     Item,

@@ -10,14 +10,9 @@ from dataclasses import dataclass, field
 
 from ..evidence.explanation import entry_of, explain
 from ..evidence.revision import short
-from ..evidence.summary import (
-    AssertionResult,
-    InvariantResult,
-    Population,
-    Summary,
-)
+from ..evidence.summary import InvariantResult, Population, Summary
 from ..evidence.text import counted, one_line, percent
-from ..evidence.verdicts import Level, Verdict
+from ..evidence.verdicts import AssertionResult, Level, Verdict
 from ..model import REACHABLE, SOMETIMES, Kind
 from ..recording.trials import SEED_RANDOM, describe
 

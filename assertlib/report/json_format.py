@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import json
 
-from ..evidence.summary import AssertionResult, InvariantResult, Summary
-from ..evidence.verdicts import Verdict
+from ..evidence.summary import InvariantResult, Summary
+from ..evidence.verdicts import AssertionResult, Verdict
 from ..recording.hits import Hit
 from .content import content_of, states_seen
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from ..catalog.findings import did_you_mean
 from ..errors import UsageError
 from ..evidence.combine import Evidence
-from ..evidence.summary import AssertionResult, Summary
+from ..evidence.summary import Summary
 from ..evidence.text import counted, one_line
 from ..evidence.trial_index import hits_by_trial
+from ..evidence.verdicts import AssertionResult
 from ..model import invariant_and_clause
 from .content import quoted
 

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..evidence.live import Look
-from ..evidence.summary import AssertionResult, InvariantResult
+from ..evidence.summary import InvariantResult
 from ..evidence.text import one_line
-from ..evidence.verdicts import Level
+from ..evidence.verdicts import AssertionResult, Level
 from ..model import REACHABLE, SOMETIMES, invariant_and_clause
 from ..recording.hits import Hit
 from .content import title

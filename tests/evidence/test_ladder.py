@@ -1,16 +1,20 @@
 """
-The ladder of invariants, rung by rung, on bare claims.
+The ladder of invariants, rung by rung, on bare results.
 """
 
 import pytest
 
-from assertlib.evidence.verdicts import Claim, Level, Verdict, judge_invariant
+from assertlib.evidence.verdicts import AssertionResult, Level, Verdict, judge_invariant
+from assertlib.model import kind_named
 
 NOT_SATISFIED = [verdict for verdict in Verdict if verdict is not Verdict.SATISFIED]
 
 
-def claim(*kinds, verdict=Verdict.SATISFIED, hits=1, clause=None):
-    return Claim(frozenset(kinds), verdict, hits, clause)
+def claim(kind, verdict=Verdict.SATISFIED, hits=1, clause=None):
+    invariant = "kv.one" if clause is None else f"kv.one#{clause}"
+    return AssertionResult(
+        kind_named(kind), "claim", invariant, verdict=verdict, true=hits,
+    )  # fmt: skip
 
 
 def level(expects, claims, clauses=(), **more):

@@ -9,6 +9,7 @@ import pytest
 
 from assertlib.evidence.gather import read_evidence
 from assertlib.evidence.summary import summarise
+from assertlib.evidence.tally import tallies
 from assertlib.model import ALWAYS, SOMETIMES
 from assertlib.recording.reader import UnreadableRunError, read_shards
 
@@ -69,7 +70,7 @@ def test_what_was_open_at_a_kill_belongs_to_the_trial_that_was_open(world, child
         expect=-signal.SIGKILL,
     )
     assert evidence_by_trial(run_dir) == {("seed-1", ACK, True): 1, ("seed-2", ACK, True): 5}
-    assert read_evidence([run_dir]).tallies()[ALWAYS, ACK].trials_true == 2
+    assert tallies(read_evidence([run_dir]))[ALWAYS, ACK].trials_true == 2
 
 
 def test_hits_by_trial_add_up_to_the_counters_of_all_processes(child, run_dir):
@@ -88,7 +89,7 @@ def test_hits_by_trial_add_up_to_the_counters_of_all_processes(child, run_dir):
                 os.waitpid(child, 0)
             always(True, "ack follows fsync")
     """)
-    tally = read_evidence([run_dir]).tallies()[ALWAYS, ACK]
+    tally = tallies(read_evidence([run_dir]))[ALWAYS, ACK]
     counted = sum(sum(shard.true) for shard in read_shards(str(run_dir)))
     assert tally.true == counted == 1 + 4 + 6 + 6 + 4
     by_trial = evidence_by_trial(run_dir)
@@ -118,7 +119,7 @@ def test_a_child_that_outlives_its_trial_counts_for_no_trial(child, run_dir):
         assert child.returncode == 0
     """)
     assert evidence_by_trial(run_dir) == {(None, ACK, True): 2}
-    assert read_evidence([run_dir]).tallies()[ALWAYS, ACK].trials_true == 0
+    assert tallies(read_evidence([run_dir]))[ALWAYS, ACK].trials_true == 0
 
 
 def test_a_child_that_ends_within_its_trial_counts_for_it(child, run_dir):
@@ -130,7 +131,7 @@ def test_a_child_that_ends_within_its_trial_counts_for_it(child, run_dir):
             subprocess.run([sys.executable, "-c", source], check=True)
     """)
     assert evidence_by_trial(run_dir) == {("seed-1", ACK, True): 1}
-    assert read_evidence([run_dir]).tallies()[ALWAYS, ACK].trials_true == 1
+    assert tallies(read_evidence([run_dir]))[ALWAYS, ACK].trials_true == 1
 
 
 def test_a_violation_tells_details_condition_values_and_trial(world, child, run_dir):
@@ -208,7 +209,7 @@ def test_changing_how_to_record_inside_a_trial_leaves_a_readable_run(
             {change.format(run=str(run_dir))}
             always(True, "ack follows fsync")
     """)
-    assert read_evidence([run_dir]).tallies()[ALWAYS, ACK].true == 1
+    assert tallies(read_evidence([run_dir]))[ALWAYS, ACK].true == 1
 
 
 # In a process of its own, so that a reader which goes round in circles is stopped.

@@ -4,7 +4,7 @@ The table of assertion verdicts, row by row, on bare facts.
 
 import pytest
 
-from assertlib.evidence.verdicts import Facts, Verdict, judge_assertion
+from assertlib.evidence.verdicts import AssertionResult, Verdict, judge_assertion
 from assertlib.model import ALWAYS, ALWAYS_OR_UNREACHABLE, KINDS, REACHABLE, SOMETIMES, UNREACHABLE
 
 JUDGED_BY_FALSE = [ALWAYS, ALWAYS_OR_UNREACHABLE, UNREACHABLE]
@@ -16,12 +16,12 @@ def named(kind):
 
 
 def judged(kind, true=0, false=0, **facts):
-    return judge_assertion(Facts(kind, true, false, **facts))
+    return judge_assertion(AssertionResult(kind, "claim", true=true, false=false, **facts))
 
 
 @pytest.mark.parametrize("kind", JUDGED_BY_FALSE, ids=named)
 def test_one_violation_among_many_true_hits_is_violated(kind):
-    assert judged(kind, true=1000, false=1, violations=1) is Verdict.VIOLATED
+    assert judged(kind, true=1000, false=1) is Verdict.VIOLATED
 
 
 @pytest.mark.parametrize("kind", JUDGED_BY_FALSE, ids=named)
@@ -30,19 +30,22 @@ def test_violations_that_all_came_after_a_fault_are_out_of_model(kind):
 
 
 def test_a_violation_in_the_model_beats_one_out_of_it():
-    assert judged(ALWAYS, false=2, violations=1, out_of_model=1) is Verdict.VIOLATED
+    assert judged(ALWAYS, false=2, out_of_model=1) is Verdict.VIOLATED
 
 
 def test_violated_comes_before_dormant():
-    assert judged(ALWAYS, false=1, violations=1, dormant=True) is Verdict.VIOLATED
+    assert judged(ALWAYS, false=1, dormant_features=("leases",)) is Verdict.VIOLATED
 
 
 def test_out_of_model_comes_before_dormant():
-    assert judged(ALWAYS, false=1, out_of_model=1, dormant=True) is Verdict.OUT_OF_MODEL
+    assert (
+        judged(ALWAYS, false=1, out_of_model=1, dormant_features=("leases",))
+        is Verdict.OUT_OF_MODEL
+    )
 
 
 def test_a_partial_run_can_violate():
-    assert judged(ALWAYS, false=1, violations=1, full=False) is Verdict.VIOLATED
+    assert judged(ALWAYS, false=1, full=False) is Verdict.VIOLATED
 
 
 def test_a_partial_run_can_be_out_of_model():
@@ -51,15 +54,15 @@ def test_a_partial_run_can_be_out_of_model():
 
 @pytest.mark.parametrize("kind", KINDS, ids=named)
 def test_a_required_feature_that_is_off_makes_it_dormant(kind):
-    assert judged(kind, dormant=True) is Verdict.DORMANT
+    assert judged(kind, dormant_features=("leases",)) is Verdict.DORMANT
 
 
 def test_dormant_comes_before_satisfied():
-    assert judged(ALWAYS, true=3, dormant=True) is Verdict.DORMANT
+    assert judged(ALWAYS, true=3, dormant_features=("leases",)) is Verdict.DORMANT
 
 
 def test_dormant_comes_before_inconclusive():
-    assert judged(ALWAYS, dormant=True, full=False) is Verdict.DORMANT
+    assert judged(ALWAYS, dormant_features=("leases",), full=False) is Verdict.DORMANT
 
 
 @pytest.mark.parametrize("kind", MUST_BE_HIT, ids=named)
@@ -114,7 +117,7 @@ def test_in_a_partial_run_an_antecedent_that_never_held_is_inconclusive(antecede
 
 
 def test_a_false_consequent_is_violated_whatever_the_antecedent():
-    assert judged(ALWAYS_OR_UNREACHABLE, false=1, violations=1, antecedent=(0, 9)) == "violated"
+    assert judged(ALWAYS_OR_UNREACHABLE, false=1, antecedent=(0, 9)) == "violated"
 
 
 def test_the_verdicts_stand_in_the_order_of_the_table():

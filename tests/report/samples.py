@@ -4,8 +4,8 @@ Judged runs that no run was needed for.
 
 from assertlib.catalog.loader import Entry
 from assertlib.catalog.model import Incident, Invariant
-from assertlib.evidence.summary import AssertionResult, InvariantResult, Population, Summary
-from assertlib.evidence.verdicts import Level, Standing, Verdict
+from assertlib.evidence.summary import InvariantResult, Population, Summary
+from assertlib.evidence.verdicts import AssertionResult, Level, Standing, Verdict
 from assertlib.model import ALWAYS, ALWAYS_OR_UNREACHABLE, REACHABLE, SOMETIMES, Location
 from assertlib.recording.hits import Captured, Hit
 
