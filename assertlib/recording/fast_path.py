@@ -213,7 +213,14 @@ def accelerated(form: Form) -> Callable[[F], F]:
 
 
 def accelerated_method(function: F, form: Form, owner: str) -> F:
-    """Put the accelerator, if it was built, in front of *function*, a method of class *owner*."""
+    """
+    Put the accelerator, if it was built, in front of a method.
+
+    Args:
+        function: The method in Python.
+        form: The form that it evaluates.
+        owner: The name of its class.
+    """
     if speed is None:
         return function
     return _accelerated(function, form.shape, form.kind, form, owner)
