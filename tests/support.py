@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hypothesis import seed
 
+from assertlib.evidence.digest import Table, digest
 from assertlib.evidence.gather import read_evidence
 from assertlib.recording.reader import read_shards
 
@@ -201,3 +202,9 @@ class Children:
     @property
     def shards(self):
         return read_shards(str(self.run_dir))
+
+
+def add_run(evidence, info, shards):
+    """Add the *shards* of the run described by *info* to *evidence*."""
+    table = Table(info.scan or ())
+    evidence.add_digests(info, (digest(shard, table) for shard in shards))

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..recording.reader import guidance_of
-from ..recording.records import FaultRecord, Record, Shard, TrialRecord
+from ..recording.records import FaultRecord, Record, TrialRecord
 from ..recording.trials import Trial
-from .digest import Digest, Table, digest
+from .digest import Digest
 from .runs import RunInfo
 
 TrialKey = tuple[str, str | None]
@@ -50,11 +50,6 @@ class Evidence:
         self._places: dict[tuple[str, str], TrialShard] = {}
         self._by_run: dict[str, list[Digest]] | None = None
         self._index: dict[str, _TrialIndex] = {}
-
-    def add_run(self, info: RunInfo, shards: Iterable[Shard]) -> None:
-        """Add the *shards* of the run described by *info*."""
-        table = Table(info.scan or ())
-        self.add_digests(info, (digest(shard, table) for shard in shards))
 
     def add_digests(self, info: RunInfo, digests: Iterable[Digest]) -> None:
         """Add shards of the run described by *info* that are folded into *digests* already."""

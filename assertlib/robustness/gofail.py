@@ -8,7 +8,6 @@ requests made here.  Failpoints stay enabled until they are disabled or their pr
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import re
 from dataclasses import dataclass
@@ -220,12 +219,3 @@ class Failpoints:
             ) from None
         finally:
             connection.close()
-
-
-async def available(address: str) -> bool:
-    """Return whether a program built with gofail responds at *address*, ``host:port``."""
-    try:
-        await asyncio.to_thread(Failpoints(address, within=1.0).names)
-    except GofailError:
-        return False
-    return True

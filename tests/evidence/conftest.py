@@ -30,7 +30,7 @@ from assertlib.recording.records import (
 )
 from assertlib.recording.trials import Trial
 
-from ..support import clean_environment
+from ..support import add_run, clean_environment
 from .postgres import HOW, Postgres, binaries
 
 HERE = Location("store.py", "put", "Store", 7)
@@ -189,7 +189,7 @@ class World:
     def evidence(self):
         evidence = Evidence()
         for run in self.runs:
-            evidence.add_run(run.info, run.shards)
+            add_run(evidence, run.info, run.shards)
         return evidence
 
     def summary(self):

@@ -13,6 +13,8 @@ from assertlib.evidence.tally import tallies
 from assertlib.model import ALWAYS, REACHABLE, SOMETIMES
 from assertlib.recording.records import Delta, SlotRecord
 
+from ..support import add_run
+
 ACK = "ack follows fsync"
 RUNS = ["run-1", "run-2"]
 PROCESSES = ["1-a", "2-b", "3-c"]
@@ -88,7 +90,7 @@ def pieces_of(world):
     for run in world.runs:
         for each in [[shard] for shard in run.shards] or [[]]:
             piece = Evidence()
-            piece.add_run(run.info, each)
+            add_run(piece, run.info, each)
             pieces.append(piece)
     return pieces
 
@@ -112,10 +114,10 @@ def test_the_union_of_two_evidences_is_all_their_shards(new_world, told, data):
     world = world_of(new_world, told, scanned=True)
     left, right = Evidence(), Evidence()
     for run in world.runs:
-        left.add_run(run.info, [])
-        right.add_run(run.info, [])
+        add_run(left, run.info, [])
+        add_run(right, run.info, [])
         for shard in run.shards:
-            data.draw(st.sampled_from([left, right])).add_run(run.info, [shard])
+            add_run(data.draw(st.sampled_from([left, right])), run.info, [shard])
     left.merge(right)
     assert summary_of(world, left) == world.summary()
     assert left.shards.keys() == world.evidence().shards.keys()

@@ -11,6 +11,7 @@ from assertlib.evidence.runs import RunInfo
 from assertlib.evidence.summary import summarise
 
 from ..invariants.test_evidence import recorded_run, verdicts
+from ..support import add_run
 
 CLAIM = "values are not negative"
 
@@ -41,8 +42,8 @@ def test_what_no_scan_saw_is_told_also_when_the_newest_run_was_not_scanned(tmp_p
     info, shards = recorded_run(tmp_path / "run", processes=1)
     other = tuple(site for site in info.scan if site.message != CLAIM)
     evidence = Evidence()
-    evidence.add_run(RunInfo("1", tmp_path, "store", True, None, (), scan=other), [])
-    evidence.add_run(RunInfo("2", tmp_path, None, False, None, ()), shards)
+    add_run(evidence, RunInfo("1", tmp_path, "store", True, None, (), scan=other), [])
+    add_run(evidence, RunInfo("2", tmp_path, None, False, None, ()), shards)
 
     summary = summarise(evidence, Catalog(), "store", [])
 

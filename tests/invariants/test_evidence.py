@@ -17,7 +17,7 @@ from assertlib.evidence.runs import RunInfo
 from assertlib.evidence.summary import summarise
 from assertlib.recording.reader import read_shard, read_shards
 
-from ..support import clean_environment
+from ..support import add_run, clean_environment
 
 MERGE = Invariant("evidence.merge-is-a-set")
 ZERO = Invariant("evidence.zero-rows-are-shown")
@@ -63,7 +63,7 @@ def test_merging_in_any_order_and_twice_gives_the_same(tmp_path):
         evidence = Evidence()
         for shard in (*order, order[0]):
             other = Evidence()
-            other.add_run(info, [shard])
+            add_run(other, info, [shard])
             evidence.merge(other)
         results.append(verdicts(evidence))
 
@@ -76,7 +76,7 @@ def test_merging_in_any_order_and_twice_gives_the_same(tmp_path):
 def test_what_nothing_hit_has_a_row(tmp_path):
     info, shards = recorded_run(tmp_path, processes=1)
     evidence = Evidence()
-    evidence.add_run(info, shards)
+    add_run(evidence, info, shards)
     rows = verdicts(evidence)
 
     assert ZERO.always(

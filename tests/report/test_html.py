@@ -26,7 +26,7 @@ from assertlib.recording.records import Delta, Shard, SlotRecord, TrialRecord
 from assertlib.recording.trials import Trial
 from assertlib.report.html_format import ReportContext, render
 
-from ..support import clean_environment
+from ..support import add_run, clean_environment
 
 HOSTILE = [
     "</script><script>window.broken = 1</script>",
@@ -86,7 +86,7 @@ def summary_of(count=6, messages=None):
     info = RunInfo(
         "run-1", Path("run-1"), "store", full=True, commit="c0ffee", command=(), scan=tuple(sites)
     )
-    evidence.add_run(info, [shard])
+    add_run(evidence, info, [shard])
     return summarise(evidence, catalog, "store", sites)
 
 

@@ -15,7 +15,7 @@ import pytest
 from assertlib.history.requests import Put, Range
 from assertlib.robustness.adapter import Member
 from assertlib.robustness.cluster import Cluster, free_ports
-from assertlib.robustness.gofail import Failpoints, GofailError, available, terms
+from assertlib.robustness.gofail import Failpoints, GofailError, terms
 
 NAME = "etcdserver/raftBeforeSave"
 
@@ -247,13 +247,6 @@ def test_a_name_that_cannot_be_sent_is_told(failpoints, program, name):
     assert program.asked == []
 
 
-def test_whether_there_are_failpoints_can_be_asked(program):
-    (port,) = free_ports(1)
-    assert asyncio.run(available(f"127.0.0.1:{program.server_port}"))
-    assert not asyncio.run(available(f"127.0.0.1:{port}"))
-    assert not asyncio.run(available("nowhere"))
-
-
 # -- a real etcd ----------------------------------------------------------------------------
 
 real = pytest.mark.skipif(
@@ -298,7 +291,6 @@ def test_a_real_etcd_sleeps_while_its_failpoint_says_so(etcd):
 
     async def check():
         await cluster.start()
-        assert await available(failpoints.address)
         # Which of them a cluster of one passes depends on the version.
         name = called(failpoints, "raftBeforeSaveWaitWalSync", "raftBeforeSave")
         assert failpoints.names()[name] == ""
