@@ -9,7 +9,7 @@ FUZZ_SEED ?= 1
 # The tests of layers 0-2, which hold for each twin; the store's suite is run by its own test.
 FLOORS := tests/recording tests/accelerator tests/invariants $(addprefix tests/test_, \
 	antithesis.py base_install.py derived.py disk.py invariant.py lifecycle.py primitives.py \
-	random.py comparisons.py forms.py testing.py)
+	random.py comparisons.py form_table.py testing.py)
 
 # What was skipped, and why; the tests write it.
 SKIPPED := .pytest_cache/skipped.txt
