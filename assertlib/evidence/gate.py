@@ -324,7 +324,8 @@ class _Judging:
             # before: a rare one is not resolved by a few runs without it, and none by runs that did
             # not evaluate the assertion.
             surely = known.hits and (1 - share) ** len(self._own) < 0.05
-            text = f"violated in {len(runs & set(self._before))} of the {len(self._before)} previous runs"
+            previous = counted(len(self._before), "previous run")
+            text = f"violated in {len(runs & set(self._before))} of the {previous}"
             if surely:
                 yield self._item(GateOutcome.RESOLVED, Triage.RESOLVED, known, f"{text}, not now")
             else:
