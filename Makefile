@@ -28,7 +28,7 @@ SANITIZED_ENVIRONMENT = env PYTHONPATH=$(CURDIR)/$(SANITIZED) PYTHONMALLOC=mallo
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)"
 
 .PHONY: help install services demo test check sanitize format bench campaigns kills mutations \
-	simulations stepping docs clean
+	simulations stepping stubs docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -82,6 +82,15 @@ check: install ## style, types, layers, and the catalog against the code
 	$(BIN)/lint-imports
 	$(BIN)/assertlib check --strict
 	$(BIN)/assertlib docs --check
+
+stubs: $(TOOLS)/grpc/.installed ## the stubs of etcd's gRPC API, from its protocol files
+	$(TOOLS)/grpc/bin/python protocol/generate.py
+
+# Apart from the environment, whose protobuf is newer than the one that the stubs need at least.
+$(TOOLS)/grpc/.installed: protocol/requirements.txt
+	$(PYTHON) -m venv $(TOOLS)/grpc
+	$(TOOLS)/grpc/bin/python -m pip install --quiet -r protocol/requirements.txt
+	touch $@
 
 sanitize: install ## the accelerator under AddressSanitizer and UBSan, fuzzed for ten minutes
 	rm -rf $(SANITIZED)

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,12 +20,15 @@ ROOT = Path(__file__).parents[1]
 LOG = ROOT / ".assertlib" / "demo.log"
 BIN = Path(sys.executable).parent
 ASSERTLIB = str(BIN / "assertlib")
-WITNESS = "a slow watcher becomes a victim and catches up"
+WITNESS = "a torn tail is found and cut"
+MEANING = "A torn tail is a half-written record; only acknowledged ones must survive."
 SHOWN = 8
 """Lines of the witness."""
 
-# What a trace says of the world, rather than of the tasks of the event loop.
-EVENT = re.compile(r"fault:|\* |boots|is down|heals|power cut loses")
+EVENT = re.compile(r"disk: (?:write|sync) |fault: |boots|is down|power cut loses")
+"""What a trace holds of disks, faults and hosts, rather than of tasks and messages."""
+LINE = re.compile(r"^ *(?P<time>[0-9.]+)  (?P<host>\w*) +(?P<event>\S.*)")
+FAULT = re.compile(r"^  (?P<name>[\w-]+) [ *]+(?P<about>\S.*)", re.MULTILINE)
 
 
 def run(log: TextIO, *command: object) -> tuple[int, str]:
@@ -59,52 +63,82 @@ def show(lines: Iterable[str]) -> None:
         print(f"   {kept}".rstrip(), flush=True)
 
 
+def show_wrapped(text: str) -> None:
+    width = max(60, min(shutil.get_terminal_size().columns, 110)) - 3
+    show(textwrap.wrap(text, width, subsequent_indent="  "))
+
+
+def totals(report: str) -> list[str]:
+    """The line of a report that counts invariants and states."""
+    return [line for line in report.splitlines() if line.startswith("invariants")]
+
+
 def kills(log: TextIO, seconds: int) -> int:
-    act(1, "kill -9", "A key-value store is killed under load and restarted, again and again.")
+    does = "a store is killed under load and asked for what it acknowledged."
+    act(1, "kill -9", f"For {seconds} s, {does}")
     torture = (sys.executable, "-m", "kvstore.torture", "--seconds", seconds)
     code, printed = run(log, ASSERTLIB, "run", "--full", "--target", "kvstore", "--", *torture)
-    show([*printed.splitlines()[-1:], ""])
+    show(printed.splitlines()[-1:])
     _, report = run(log, ASSERTLIB, "report")
-    for format, suffix in (("html", "html"), ("markdown", "md")):
-        path = ROOT / ".assertlib" / f"report.{suffix}"
-        run(log, ASSERTLIB, "report", "--format", format, "--output", path)
-    show(report.split("GAPS")[0].splitlines()[:4])
+    page = ROOT / ".assertlib" / "report.html"
+    run(log, ASSERTLIB, "report", "--format", "html", "--output", page)
+    show(totals(report))
+    show(
+        [
+            "",
+            "Exercised: the invariant held, in all the states that could have broken it.",
+            "Sometimes: such a state, which an assertion in the code waits for.",
+        ]
+    )
     return code
 
 
 def simulation(log: TextIO, seconds: int) -> int:
-    act(
-        2,
-        "simulation",
-        "The same store with a simulated network, disk and clock: a seed is a trial.",
-    )
+    does = "the same store in a simulated world; each seed is a trial."
+    act(2, "simulation", f"For {seconds} s, {does}")
     code, report = run(log, ASSERTLIB, "sim", "explore", "--for", f"{seconds}s", "--jobs", "2")
-    show([line for line in report.splitlines() if line.startswith("invariants")])
-    show(["", f"One trial in which {WITNESS}:"])
+    show([*re.findall(r"^\d+ random trials?", report, re.MULTILINE)[:1], *totals(report)])
     _, trace = run(log, ASSERTLIB, "sim", "replay", "--trace", "--assertion", WITNESS)
-    show(f"  {line}" for line in events(trace))
+    _, known = run(log, ASSERTLIB, "sim", "list")
+    witness = events(trace, dict(FAULT.findall(known)))
+    if witness:
+        show(["", f'The shortest trial that reached "{WITNESS}", up to there:', *witness, MEANING])
     return code
 
 
-def events(trace: str) -> list[str]:
-    """The last events of the simulated world up to the witness, with its time in seconds."""
-    lines = [line for line in trace.splitlines() if EVENT.search(line)]
-    ends = [at for at, line in enumerate(lines) if WITNESS in line]
-    return lines[max(0, ends[0] + 1 - SHOWN) : ends[0] + 1] if ends else lines[-SHOWN:]
+def events(trace: str, faults: dict[str, str]) -> list[str]:
+    """The last events of disks and hosts up to the witness, with their time in seconds."""
+    lines = trace.splitlines()
+    end = next((at for at, line in enumerate(lines) if f"'{WITNESS}' is True" in line), 0)
+    found = [line for line in lines[:end] if EVENT.search(line)][1 - SHOWN :]
+    return [*(event(line, faults) for line in found), event(lines[end], faults)] if end else []
+
+
+def event(line: str, faults: dict[str, str]) -> str:
+    parts = LINE.match(line)
+    if parts is None:
+        return f"  {line.strip()}"
+    host, what = parts["host"].removeprefix("world"), parts["event"]
+    fault = faults.get(what.removeprefix("fault: "))
+    what = f"{what} ({fault})" if fault else what
+    what = f"reached: {WITNESS}" if WITNESS in what else what
+    return f"  {float(parts['time']):.3f} s  {host:7} {what}"
 
 
 def etcd(log: TextIO, seconds: int) -> int:
-    act(
-        3,
-        "etcd 3.5.1",
-        "A real cluster, killed under load: etcd-io/etcd#13766 made its members differ.",
-    )
+    does = "a cluster is killed; etcd-io/etcd#13766 makes it diverge."
+    act(3, "etcd 3.5.1", f"For {seconds} s at most, {does}")
     options = ("--faults", "kill", "--traffic", "range-compare", "--for", f"{seconds}s")
     code, printed = run(log, ASSERTLIB, "robustness", "etcd", *options)
+    timelines = sorted((ROOT / ".assertlib" / "runs").glob("*/campaign/timeline.html"))
+    if timelines:
+        shutil.copy(timelines[-1], ROOT / ".assertlib" / "timeline.html")
     if code == 1:
-        wanted = re.compile(r"members differ|^ +#|smallest illegal part")
-        show([line for line in printed.splitlines() if wanted.search(line)][:5])
-        show(["The bug was reproduced."])
+        for wanted in (r"members differ.*", r"no order of the operations explains.*"):
+            for found in re.findall(wanted, printed)[:1]:
+                show_wrapped(found)
+        show(totals(printed))
+        show(["", "The bug was reproduced."])
     elif code == 0:
         show(["The bug was not hit this time: a crash must fall into a narrow window."])
     else:
@@ -122,17 +156,24 @@ def main() -> int:
         # A violation in etcd is what the demo is for; one in the example store is a failure.
         codes = [kills(log, seconds), simulation(log, seconds)]
         etcd(log, 2 * seconds)
-        run(log, ASSERTLIB, "docs", "--output", "docs/invariants")
-    print(f"\nThree acts in {time.monotonic() - began:.0f} seconds.  To look at:")
+    log_file = LOG.relative_to(ROOT)
+    print(
+        f"\nThree acts in {time.monotonic() - began:.0f} s; all of their output is in {log_file}."
+    )
+    print("To open:")
     show(
         [
             ".assertlib/report.html      the report of act 1",
-            "docs/invariants/index.md    the invariants behind it",
+            ".assertlib/timeline.html    act 3: what clients saw, and where it contradicts",
+            "docs/invariants/index.md    the invariants behind all of this",
         ]
     )
-    show([f"{LOG.relative_to(ROOT)}         everything that was printed"])
+    command = os.path.relpath(ASSERTLIB, ROOT)
     print("To try next:")
-    show(["assertlib report -v", f'assertlib sim replay --trace --assertion "{WITNESS}"'])
+    # Not through `show`: a command that is cut cannot be copied.
+    print(
+        f"   {command} report", f'   {command} sim replay --trace --assertion "{WITNESS}"', sep="\n"
+    )
     return max(codes)
 
 

@@ -24,7 +24,8 @@ LONG_MODULE = 500
 
 
 def python_files():
-    return sorted(PACKAGE.rglob("*.py"))
+    """The package, without what is generated."""
+    return sorted(path for path in PACKAGE.rglob("*.py") if "_pb2" not in path.name)
 
 
 def prose_files():

@@ -573,8 +573,9 @@ def test_a_session_in_a_directory_below_is_partial(two):
 
 def test_a_session_that_stopped_early_is_partial(two):
     two.write("tests/test_failing.py", "def test_it(): assert False\n")
-    two.pytest("-x")
+    done = two.pytest("-x")
     assert described(two)["full"] is False
+    assert "partial run: pytest stopped early after 1 failure\n" in done.stdout
 
 
 @pytest.mark.parametrize(

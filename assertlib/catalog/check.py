@@ -20,6 +20,7 @@ from ..model import (
     invariant_and_clause,
 )
 from .config import Config, Target
+from .drafts import placeholders
 from .files import files_in
 from .findings import UNREAD_SOURCE, Finding, Severity, did_you_mean
 from .loader import Catalog, Entry, load
@@ -65,6 +66,7 @@ class Checked:
         found.update(others)
         found.update(_used_again(catalog, scan.sites))
         found.update(misspelt(catalog, scan.sites))
+        found.update(_unfilled(catalog))
         self.findings = sorted(_without_consequences(found))
 
     def errors(self, *, strict: bool) -> list[Finding]:
@@ -252,6 +254,22 @@ def _check_reproductions(config: Config, catalog: Catalog) -> Iterator[Finding]:
             # Tests are named like node ids of pytest; only the file part is checked.
             if not (config.root / name.partition("::")[0]).is_file():
                 yield _at_entry(entry, "AL402", f"no seeded defect or test {name!r} exists")
+
+
+def _unfilled(catalog: Catalog) -> Iterator[Finding]:
+    """Report entries that still hold text of a template, drafts once for each file."""
+    drafts: dict[str, list[Entry]] = defaultdict(list)
+    for entry in catalog.entries.values():
+        keys = placeholders(entry.invariant)
+        if keys and entry.invariant.status == "draft":
+            drafts[entry.file].append(entry)
+        elif keys:
+            yield _at_entry(entry, "AL403", f"placeholder text in {', '.join(keys)}")
+    for entries in drafts.values():
+        first, count = entries[0], len(entries)
+        text = f"placeholder text in {', '.join(placeholders(first.invariant))}"
+        text += f" (the first of {count} such drafts in this file)" if count > 1 else ""
+        yield _at_entry(first, "AL403", text)
 
 
 def _at_entry(entry: Entry, code: str, text: str) -> Finding:

@@ -12,11 +12,20 @@ from .._text.utf8 import EncodingError
 from ..errors import UsageError
 from .config import is_toml
 from .files import in_line_ends_of, read_as_is, write_whole
+from .model import Invariant
 
 _ID = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)\.([a-z0-9]+(?:-[a-z0-9]+)*)\Z")
 _RESERVED = ("schema", "assertion", "renames")
 # The first line makes editors that support Taplo's directives validate the file.
 _HEADER = "#:schema ./schema.json\nschema = 1\n"
+
+
+_TITLE = "What must hold, in one line"
+_STATEMENT = "What must hold, precise enough for somebody else to check it."
+_WHY = "What breaks, and for whom, if it does not hold."
+_DEBUG = "Where to start looking when it is violated."
+REF = "the source of this knowledge: a document, an issue, a review"
+"""The placeholder of a source, in drafts and in the template of ``assertlib init``."""
 
 
 class DraftError(UsageError):
@@ -71,18 +80,25 @@ def add_draft(
 def _draft(name: str, title: str, statement: str, ref: str, note: str) -> str:
     return f"""\
 [{name}]
-title = {_text(title or "What must hold, in one line")}
+title = {_text(title or _TITLE)}
 kind = "safety"
 status = "draft" # "active" once an assertion names it
-statement = {_text(statement or "What must hold, precise enough for somebody else to check it.")}
-why = "What breaks, and for whom, if it does not hold."
-debug = "Where to start looking when it is violated."
+statement = {_text(statement or _STATEMENT)}
+why = {_text(_WHY)}
+debug = {_text(_DEBUG)}
 expects = ["always"]
 owners = []
 [[{name}.source]]
-ref = {_text(ref or "the source of this knowledge: a document, an issue, a review")}
+ref = {_text(ref or REF)}
 note = {_text(note)}
 """
+
+
+def placeholders(invariant: Invariant) -> list[str]:
+    """Return the keys of *invariant* that still hold the text of the template."""
+    keys = {"title": _TITLE, "statement": _STATEMENT, "why": _WHY, "debug": _DEBUG}
+    found = [key for key, text in keys.items() if getattr(invariant, key).strip() == text]
+    return found + ["source"] * any(each.ref == REF for each in invariant.source)
 
 
 def _text(value: str) -> str:

@@ -385,4 +385,14 @@ RULES = _rules(
         'reproduce = ["ack-befor-wal"]',
         'reproduce = ["ack-before-wal", "tests/test_wal.py::test_a_torn_tail_is_cut"]',
     ),
+    Rule(
+        "AL403",
+        _WARNING,
+        "An invariant still has the text of its template",
+        "`assertlib init` and `assertlib catalog new` write text to be replaced, which is not"
+        " knowledge, and looks like it in a report.",
+        "replace the text, or remove the draft",
+        'why = "What breaks, and for whom, if it does not hold."',
+        'why = "Callers act on the acknowledgement."',
+    ),
 )

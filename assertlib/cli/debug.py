@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ..catalog.config import Config
 from ..errors import NoDataError
 from ..evidence.runs import find_runs, read_info
-from ..evidence.text import one_line
+from ..evidence.text import counted, one_line
 from ..recording import accelerator, limits, loader, settings
 from ..recording.reader import read_shards
 from ..recording.records import Shard
@@ -104,6 +104,7 @@ def _newest_run(config: Config) -> Iterator[tuple[str, object]]:
 def _described(shard: Shard) -> str:
     end = "exited" if shard.exited else "killed, or still running"
     hits = sum(shard.true) + sum(shard.false)
-    lost = f", {shard.lost_records} records lost" if shard.lost_records else ""
+    lost = f", {counted(shard.lost_records, 'record')} lost" if shard.lost_records else ""
     durable = "" if shard.durable else ", counts not durable"
-    return f"{len(shard.slots)} assertions, {hits:,} hits, {end}{durable}{lost}"
+    slots = counted(len(shard.slots), "assertion")
+    return f"{slots}, {counted(hits, 'hit')}, {end}{durable}{lost}"

@@ -13,7 +13,7 @@ import typer
 from ..catalog.config import Config
 from ..catalog.history import history
 from ..docgen.pages import Live, differing_pages, foreign_pages, render_pages, write_pages
-from ..evidence.text import one_line
+from ..evidence.text import counted, one_line
 from ..sim.challenge import read_record
 from .common import (
     OK,
@@ -85,7 +85,7 @@ def docs(
         print(one_line(f"assertlib: {text}; choose another directory"), file=sys.stderr)
         return USAGE
     changed = write_pages(pages, output)
-    print(one_line(f"{len(pages)} pages in {output}, {len(changed)} changed"))
+    print(one_line(f"{counted(len(pages), 'page')} in {output}, {len(changed)} changed"))
     return OK
 
 

@@ -132,6 +132,7 @@ def gate(
         now=summary.renamed,
         witnessed=_witnessed(config, summary),
         window=window,
+        updates=update,
     )
     print(in_text(found, summary), end="")
     if summary_file is not None:

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -140,13 +141,38 @@ def exit_code(status: Status) -> int:
 
 
 def describe(validation: Validation, ending: Status) -> str:
-    """Format all checks, one line each with its violations below, and the *ending*."""
+    """
+    Format all checks, one line each with its violations below, and the *ending*.
+
+    Checks that share the reason for not being decided share an entry.
+    """
     width = max(len(each.name) for each in validation.checks)
-    lines = [line for each in validation.checks for line in _lines(each, width)]
+    lines = [line for each in _alike(validation.checks) for line in _entry(each, width)]
     return "\n".join([*lines, str(ending).upper(), ""])
 
 
+def _alike(checks: Iterable[Check]) -> Iterable[list[Check]]:
+    """Group checks with the same status and reason; one with a result is a group of its own."""
+    groups: dict[object, list[Check]] = {}
+    for check in checks:
+        is_decided = check.complaints or not check.reason
+        key = check.name if is_decided else (check.status, check.reason)
+        groups.setdefault(key, []).append(check)
+    return groups.values()
+
+
+def _entry(checks: list[Check], width: int) -> list[str]:
+    if len(checks) == 1:
+        return _lines(checks[0], width)
+    title = f"{len(checks)} checks"
+    names = textwrap.wrap(", ".join(each.name for each in checks), _WIDTH, break_on_hyphens=False)
+    first = replace(checks[0], name=title)
+    return [*_lines(first, width), *(f"    {one_line(line)}" for line in names)]
+
+
 _SHOWN = 3
+_WIDTH = 76
+"""Columns of the names of checks that share an entry, without their indentation."""
 
 
 def _lines(check: Check, width: int) -> list[str]:

@@ -12,14 +12,14 @@ from typing import Annotated
 import typer
 
 from ..catalog.config import FILE, Target, find_config, is_toml
-from ..catalog.drafts import add_draft
+from ..catalog.drafts import REF, add_draft
 from ..catalog.files import in_line_ends_of, read_as_is, write_whole
 from ..catalog.proposals import proposals
 from ..evidence.text import counted, one_line
 from .catalog import schema_text
 from .common import OK, USAGE, command
 
-_CATALOG = """\
+_CATALOG = f"""\
 #:schema ./schema.json
 schema = 1
 
@@ -43,7 +43,7 @@ expects = ["always"]
 owners = []
 
 [[acked-write-survives.source]]
-ref = "origin of this knowledge: a document, an issue, a review"
+ref = "{REF}"
 """
 
 _FOUND = "found"

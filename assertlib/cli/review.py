@@ -57,7 +57,7 @@ def review(
     Show links that have changed since they were reviewed; acknowledge them by id.
 
     Without ids, shows all of them; exit code 1 if there are any.  With ids and --reason, records
-    the current state of both ends in review.lock; commit that file.
+    the current state of both ends in review.lock; commit that file.  The first review creates it.
 
     Example: assertlib catalog review wal.fsync-before-ack --reason "index == synced is on disk too"
     """
@@ -84,6 +84,8 @@ def review(
         return _usage("--reason requires invariant ids; changes are not acknowledged in bulk")
     if new:
         return _accept_new(lock, sharing, [each for each in ids or entries if each in entries])
+    if ids and reason and not lock.exists:
+        return _begin(lock, sharing, ids, reason)
     wanted = [each for each in _suspects(sharing) if not ids or each.entry.id in ids]
     # An invariant that disappears together with its assertions leaves no other trace.
     lost = [each for each in lock.reviewed if each not in entries and (not ids or each in ids)]
@@ -138,6 +140,24 @@ def _accept_new(lock: Lock, sharing: list[Checked], ids: list[str]) -> int:
         return OK
     lock.write()
     print(f"{lock.shown}: {counted(accepted, 'link')} accepted; commit it")
+    return OK
+
+
+def _begin(lock: Lock, sharing: list[Checked], ids: list[str], reason: str) -> int:
+    """Record the first review of a project, which has no suspect links yet."""
+    by_id = {each: _by_target(sharing[0].catalog.entries[each], sharing) for each in ids}
+    uncited = [each for each, by_target in by_id.items() if not any(by_target.values())]
+    if uncited:
+        return _usage(f"no assertion cites {uncited[0]}: there is nothing to review it against")
+    for each, by_target in by_id.items():
+        acknowledge(lock, sharing[0].catalog.entries[each], by_target, reason)
+    lock.write()
+    print(f"{lock.shown}: {', '.join(by_id)} reviewed; commit it")
+    cited = {id for checked in sharing for id in links_of(checked.scan.sites)}
+    others = len(cited & sharing[0].catalog.entries.keys() - by_id.keys())
+    if others:
+        text = f"{counted(others, 'other invariant')} with assertions will be reported as never reviewed"
+        print(f"{text}; to accept all their links: assertlib catalog review --new")
     return OK
 
 

@@ -16,6 +16,7 @@ from ..evidence.foreign import still_running
 from ..evidence.gather import read_evidence
 from ..evidence.runs import describe_run, finish_run, new_run
 from ..evidence.summary import Summary, summarise
+from ..evidence.text import counted
 from ..evidence.verdicts import Verdict
 from ..recording.private import make_directory
 from ..recording.settings import FEATURES_ENV, RUN_DIR_ENV
@@ -123,6 +124,6 @@ def one_line(name: str, summary: Summary) -> str:
     outside = len(summary.with_verdict(Verdict.OUT_OF_MODEL))
     beyond = f", {outside} out of model" if outside else ""
     return (
-        f"assertlib: run {name}: {summary.hits:,} evaluations, {hit} of"
-        f" {len(summary.assertions)} assertions hit, {violated} violated{beyond}; see `assertlib report`"
+        f"assertlib: run {name}: {counted(summary.hits, 'evaluation')}, {hit} of"
+        f" {counted(len(summary.assertions), 'assertion')} hit, {violated} violated{beyond}; see `assertlib report`"
     )

@@ -28,7 +28,7 @@ from ..evidence.gather import read_evidence
 from ..evidence.revision import find_revision, short
 from ..evidence.runs import describe_run, finish_run, new_run, runs_in_order, write_replays
 from ..evidence.summary import Summary, summarise
-from ..evidence.text import one_line
+from ..evidence.text import counted, one_line
 from ..evidence.verdicts import Verdict
 from ..sim.challenge import Defect, Result, challenge, read_defects, read_page, table
 from ..sim.engine import Engine, local
@@ -512,7 +512,7 @@ class _Campaign:
             return True
         print(
             f"assertlib: no assertion of target {self._checked.name!r} was evaluated in"
-            f" {self._exploration.trials:,} trials: nothing was proved",
+            f" {counted(self._exploration.trials, 'trial')}: nothing was proved",
             file=sys.stderr,
         )
         return False
@@ -528,7 +528,7 @@ def _status(exploration: Exploration) -> str:
     seconds = max(exploration.elapsed, 0.001)
     seen = exploration.curve[-1][1] if exploration.curve else 0
     return (
-        f"{exploration.trials:,} trials, {exploration.trials / seconds:.1f} a second,"
+        f"{counted(exploration.trials, 'trial')}, {exploration.trials / seconds:.1f} a second,"
         f" {exploration.virtual / seconds:.1f} virtual seconds a second;"
         f" states reached: {seen}; failures: {len(exploration.found)}"
     )
@@ -536,7 +536,7 @@ def _status(exploration: Exploration) -> str:
 
 def _failure(found: Found, token: str, trials: int, *, is_explained: bool) -> str:
     outcome = "FLAKY" if found.is_flaky else "FAILED"
-    times = f"{found.times:,} of {trials:,} trials (first: trial {found.trial:,})"
+    times = f"{found.times:,} of {counted(trials, 'trial')} (first: trial {found.trial:,})"
     lines = ["", one_line(f"{outcome} in {times}: {found.failure.name}")]
     if not is_explained:
         lines.append(textwrap.indent(found.failure.text.rstrip(), "  "))

@@ -44,7 +44,7 @@ def caveats_of(evidence: Evidence) -> Iterator[str]:
     volatile = [shard.name for shard in shards if shard.declared and not shard.durable]
     if volatile:
         yield (
-            f"The counts of {len(volatile)} processes were not durable; those of a killed process"
+            f"The counts of {counted(len(volatile), 'process', 'processes')} were not durable; those of a killed process"
             " are lower bounds."
         )
     languages = Counter(shard.language for shard in shards if shard.language)

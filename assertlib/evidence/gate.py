@@ -228,6 +228,7 @@ def judge_gate(
     now: Callable[[str], str] = str,
     witnessed: Mapping[str, str] | None = None,
     window: int = WINDOW,
+    updates: bool = False,
 ) -> Gate:
     """
     Judge the runs of a change against history and baseline.
@@ -240,8 +241,9 @@ def judge_gate(
         witnessed: The result of replaying the witness of an assertion, by message: empty if it
             still reaches the state, otherwise the reason why not.
         window: The number of previous runs that findings are compared with.
+        updates: Whether the baseline is about to be updated, so that nobody needs to be told how.
     """
-    judging = _Judging(summary, history, _today(baseline, now), window)
+    judging = _Judging(summary, history, _today(baseline, now), window, updates=updates)
     items = [
         *judging.violations(),
         *judging.of_baseline(),
@@ -274,11 +276,18 @@ class _Judging:
     """One pass over a summary and a history, finding by finding."""
 
     def __init__(
-        self, summary: Summary, history: History, baseline: Baseline | None, window: int
+        self,
+        summary: Summary,
+        history: History,
+        baseline: Baseline | None,
+        window: int,
+        *,
+        updates: bool,
     ) -> None:
         self._summary = summary
         self._history = history
         self._baseline = baseline
+        self._updates = updates
         self._names = baseline.satisfied if baseline else frozenset()
         # The history holds the judged runs as well, which must not be compared with themselves.
         self._own = set(summary.runs)
@@ -324,7 +333,8 @@ class _Judging:
             # before: a rare one is not resolved by a few runs without it, and none by runs that did
             # not evaluate the assertion.
             surely = known.hits and (1 - share) ** len(self._own) < 0.05
-            text = f"violated in {len(runs & set(self._before))} of the {len(self._before)} previous runs"
+            previous = counted(len(self._before), "previous run")
+            text = f"violated in {len(runs & set(self._before))} of the {previous}"
             if surely:
                 yield self._item(GateOutcome.RESOLVED, Triage.RESOLVED, known, f"{text}, not now")
             else:
@@ -336,8 +346,9 @@ class _Judging:
         for message in sorted(self._names):
             result = self._results.get(message)
             if result is None:
+                removed = "it was removed" if self._updates else "--update removes it"
                 text = (
-                    "it is in the baseline, but no longer in the source; --update removes it, and"
+                    f"it is in the baseline, but no longer in the source; {removed}, and"
                     " `assertlib catalog rename` keeps its evidence under a new name"
                 )
                 yield GateItem(GateOutcome.LEFT, Triage.NEW, message, "", text)
@@ -440,7 +451,7 @@ class _Judging:
 
     def notes(self) -> Iterable[str]:
         """Yield the limits of the result."""
-        if self._baseline is None:
+        if self._baseline is None and not self._updates:
             yield "There is no baseline yet: `assertlib gate --update` writes one."
         if not self._earlier:
             yield "There are no earlier runs in the store: no rate can have dropped."

@@ -30,9 +30,9 @@ def in_markdown(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", one_line(" ".join(text.split())))
 
 
-def counted(number: int, thing: str) -> str:
-    """*number* with the noun *thing* in agreement: ``1 file``, ``2 files``."""
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+def counted(number: int, thing: str, things: str = "") -> str:
+    """*number* with the noun *thing* in agreement: ``1 file``, ``2 files``; *things* is its plural."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
 
 
 def percent(rate: float) -> str:

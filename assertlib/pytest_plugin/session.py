@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
@@ -336,8 +337,9 @@ class Session:
         """The reason why absence proves nothing; empty if the run is full."""
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return f"pytest ended with exit code {int(exitstatus)}"
-        if session.shouldstop or session.shouldfail:
-            return f"pytest stopped early: {session.shouldstop or session.shouldfail}"
+        stopped = session.shouldstop or session.shouldfail
+        if stopped:
+            return f"pytest stopped early{_after_failures(str(stopped))}"
         if self._deselected:
             return "tests were deselected or could not be collected"
         # `pytest.exit` with return code 0 leaves no other trace.
@@ -419,6 +421,12 @@ def _by_message(hits: list[Hit]) -> list[list[Hit]]:
     for hit in hits:
         groups.setdefault(hit.message, []).append(hit)
     return list(groups.values())
+
+
+def _after_failures(reason: str) -> str:
+    """*reason* for stopping, as the end of a sentence; pytest writes *stopping after 1 failures*."""
+    found = re.fullmatch(r"stopping after (\d+) failures", reason)
+    return f" after {counted(int(found[1]), 'failure')}" if found else f": {reason}"
 
 
 def _hide_our_frames(violation: InvariantViolation) -> None:

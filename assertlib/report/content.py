@@ -132,7 +132,11 @@ def _is_state(kind: Kind) -> bool:
 def _population(population: Population) -> str:
     word = "random trial" if population.sampler == SEED_RANDOM else "trial"
     name = f" of {population.name}" if population.name else ""
-    faults = ", ".join(f"{fault} in {count:,}" for fault, count in population.faults)
+    # A lone trial has had each of its faults, however often.
+    is_one = population.trials == 1
+    faults = ", ".join(
+        fault if is_one else f"{fault} in {count:,}" for fault, count in population.faults
+    )
     trials = counted(population.trials, word)
     return f"{trials}{name}" + (f" ({faults})" if faults else "")
 
@@ -163,7 +167,7 @@ def explanations(summary: Summary) -> list[str]:
 def _violation(label: str, result: AssertionResult, trials: int) -> Item:
     text = f"{quoted(result.message)}   false {result.shown(result.false)} of {result.shown(result.hits)}"
     if trials:
-        text += f", in {result.trials_false:,} of {trials:,} trials"
+        text += f", in {result.trials_false:,} of {counted(trials, 'trial')}"
     return Item(label, result.invariant or "no invariant", text, tuple(_example(result)))
 
 
@@ -305,11 +309,12 @@ def _counts(summary: Summary) -> Iterator[str]:
 
 def _named(summary: Summary) -> Iterator[tuple[str, list[str]]]:
     for label, verdict in _LABELS:
-        names = [
-            quoted(result.message)
-            for result in summary.with_verdict(verdict)
-            if not _is_state(result.kind)
-        ]
+        results = summary.with_verdict(verdict)
+        names = [quoted(result.message) for result in results if not _is_state(result.kind)]
+        states = len(results) - len(names)
+        # States have a list of their own; without a hint, the names would seem incomplete.
+        if names and states:
+            names.append(f"and {counted(states, 'state')} under SOMETIMES")
         if names:
             yield label, names
     unasserted = [r.entry.id for r in summary.invariants if r.standing.level is Level.UNASSERTED]

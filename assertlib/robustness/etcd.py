@@ -1,9 +1,8 @@
 """
 The etcd adapter: starts members, and sends requests to them.
 
-Needs the extra ``[etcd]``.  Requests use the stubs of etcd3aio rather than its services, which
-retry failed requests and resume watches: here a request is sent at most once, and a broken watch
-ends.
+Needs the extra ``[etcd]``.  Requests use generated stubs rather than a client, which would retry
+failed requests and resume watches: here a request is sent at most once, and a broken watch ends.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from weakref import WeakKeyDictionary
 
 import grpc
 import grpc.aio
-from etcd3aio import _protobuf as pb
 
 from ..history.requests import (
     Acknowledged,
@@ -48,6 +46,8 @@ from ..history.requests import (
     Txn,
     Watch,
 )
+from ._etcd_api import rpc_pb2 as pb
+from ._etcd_api import rpc_pb2_grpc as stubs
 from .adapter import Connection, Member, NotAppliedError, Status, Store
 from .cluster import ClusterError
 
@@ -190,10 +190,10 @@ class EtcdConnection(Connection):
 
     def __init__(self, endpoint: str) -> None:
         self._channel = grpc.aio.insecure_channel(endpoint, options=_CHANNEL_OPTIONS)
-        self._kv = pb.KVStub(self._channel)
-        self._lease = pb.LeaseStub(self._channel)
-        self._watch = pb.WatchStub(self._channel)
-        self._maintenance = pb.MaintenanceStub(self._channel)
+        self._kv = stubs.KVStub(self._channel)
+        self._lease = stubs.LeaseStub(self._channel)
+        self._watch = stubs.WatchStub(self._channel)
+        self._maintenance = stubs.MaintenanceStub(self._channel)
 
     async def do(self, request: Request) -> Response:
         """

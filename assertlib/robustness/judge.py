@@ -141,7 +141,9 @@ def _states(history: History, validation: Validation) -> None:
     unanswered = {each.id for each in history.operations if each.outcome is Outcome.UNKNOWN}
     winners: Counter[Compare] = Counter()
     for operation in validation.operations:
-        if operation.id in unanswered:
+        # One that cannot be settled is evidence of neither.
+        is_settled = operation.revision is not None or operation.outcome is Outcome.NOT_APPLIED
+        if operation.id in unanswered and is_settled:
             WAS_APPLIED.sometimes(
                 operation.revision is not None, "a request without an answer was applied"
             )

@@ -30,6 +30,9 @@ REVISIONS = "a model with revisions"
 # reach of every campaign.
 _NEEDS: dict[str, tuple[str, ...]] = {
     "no two acknowledged writes create the same revision": (REVISIONS,),
+    # Without them, no read shows whether a request took effect.
+    "a request without an answer was applied": (REVISIONS,),
+    "a request without an answer was not applied": (REVISIONS,),
     "an acknowledged write is present once members have caught up": (REVISIONS,),
     "a member's revision never goes backwards between rounds": (REVISIONS,),
     "members at the same revision have the same hash": (REVISIONS,),

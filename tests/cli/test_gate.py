@@ -165,6 +165,16 @@ def test_an_assertion_that_left_the_code_fails_until_the_baseline_lets_it_go(set
     assert (settled.root / "catalog/baseline.txt").read_text() == "it happens\n"
 
 
+def test_an_update_is_not_told_to_update(project):
+    first = project.gate(0.5, "holds", "--update")
+    assert "2 names added" in first.stdout
+    project.write("store.py", STORE.replace('HOLDS.always(holds, "it holds")', "pass"))
+    left = project.gate(0.5, "holds", "--update")
+    assert 'left the code: "it holds"' in left.stdout
+    assert "it was removed, and `assertlib catalog rename`" in left.stdout
+    assert "--update" not in first.stdout + first.stderr + left.stdout + left.stderr
+
+
 def test_a_new_sometimes_has_to_come_true_in_its_own_runs(settled):
     more = 'HOLDS.sometimes(dice.random() > 2, "a new state")\n    HOLDS.always'
     settled.write("store.py", STORE.replace("HOLDS.always", more, 1))

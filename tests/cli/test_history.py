@@ -8,7 +8,15 @@ import pytest
 
 from assertlib.history.operations import Outcome
 from assertlib.history.records import Call, Header, Return, line
-from assertlib.history.requests import Done, Get, Put, Value
+from assertlib.history.requests import (
+    Committed,
+    Done,
+    Get,
+    Put,
+    Range,
+    Ranged,
+    Value,
+)
 
 from .. import zygote
 from ..support import child_environment
@@ -121,3 +129,24 @@ def test_a_timeline_is_written_beside_the_history(tmp_path):
     assert done.returncode == 0
     assert Path(done.stdout.strip()) == file.with_suffix(".html")
     assert "<html" in file.with_suffix(".html").read_text()
+
+
+def test_checks_that_share_a_reason_share_an_entry(tmp_path):
+    lines = [line(Header("etcd"))]
+    steps = [
+        (Range("\0", "\0"), Ranged(1, (), 0)),
+        (Put("x", "1"), Committed(2, results=(Done(),))),
+        (Range("x"), Ranged(2, (), 0)),
+    ]
+    for number, (request, answer) in enumerate(steps, 1):
+        lines.append(line(Call(number, "c", 10 * number, request, "m1")))
+        lines.append(line(Return(number, 10 * number + 5, Outcome.OK, answer)))
+    file = tmp_path / "history.jsonl"
+    file.write_bytes(b"".join(lines))
+    done = history(tmp_path, "check", file)
+    assert done.returncode == 1, done.stdout
+    assert done.stdout.count("there is no single order to check against") == 1
+    assert "10 checks         not checked  " in done.stdout
+    names = " ".join(done.stdout.split())
+    assert "filter, ordered, unique, atomic" in names
+    assert "prev-kv, historical reads" in names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -64,12 +65,40 @@ def test_a_fresh_project_gets_a_catalog_and_a_configuration(tmp_path):
     )
 
 
-@pytest.mark.parametrize("strict", [[], ["--strict"]])
-def test_check_works_at_once_on_the_result(tmp_path, strict):
+def test_check_works_at_once_on_the_result(tmp_path):
     run(package(tmp_path), "init")
-    done = run(tmp_path, "check", *strict)
+    done = run(tmp_path, "check")
     assert done.returncode == 0
-    assert done.stdout.endswith("0 errors, 0 warnings\n")
+    assert done.stdout.endswith("0 errors, 1 warning\n")
+
+
+def test_a_strict_check_finds_the_placeholders_of_the_template(tmp_path):
+    (package(tmp_path) / "store/log.py").write_text(
+        "# invariant: the log is never shorter than what was acknowledged\nlength = 0\n\n"
+        "# invariant: an acknowledged write has always been synced\n"
+    )
+    run(tmp_path, "init")
+    done = run(tmp_path, "check", "--strict")
+    assert done.returncode == 1
+    found, store = [line for line in done.stdout.splitlines() if "AL403" in line]
+    assert "placeholder text in why, debug" in found
+    assert "(the first of 2 such drafts in this file)" in found
+    assert "store.acked-write-survives: placeholder text in source" in store
+    path = tmp_path / "catalog/store.toml"
+    path.write_text(re.sub(r"(?m)^ref = .*", 'ref = "issue 12"', path.read_text()))
+    (tmp_path / "catalog/found.toml").unlink()
+    assert run(tmp_path, "check", "--strict").returncode == 0
+
+
+def test_a_placeholder_in_an_active_invariant_is_a_finding_of_its_own(tmp_path):
+    run(package(tmp_path), "init")
+    for name in ("store.one", "store.two"):
+        run(tmp_path, "catalog", "new", name, "--title", "Something holds")
+    path = tmp_path / "catalog/store.toml"
+    path.write_text(path.read_text().replace('"draft" # "active" once an', '"active" # an'))
+    found = [line for line in run(tmp_path, "check").stdout.splitlines() if "AL403" in line]
+    assert len(found) == 3
+    assert "store.one: placeholder text in statement, why, debug, source" in "".join(found)
 
 
 def test_the_schema_is_that_of_the_command(tmp_path):
@@ -88,6 +117,8 @@ def test_the_first_invariant_can_be_made_active(tmp_path):
         "ACK = Invariant('store.acked-write-survives')\n"
         "def f(a, b): ACK.always(a <= b, 'ack follows sync')\n"
     )
+    assert "AL403" in run(tmp_path, "check", "--strict").stdout
+    path.write_text(re.sub(r"(?m)^ref = .*", 'ref = "issue 12"', path.read_text()))
     assert run(tmp_path, "check", "--strict").returncode == 0
 
 

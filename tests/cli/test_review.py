@@ -121,6 +121,27 @@ def test_without_a_lock_nobody_reviews_and_nothing_is_suspect(tmp_path):
     assert "--new" in project.review().stdout
 
 
+def test_the_first_review_of_a_project_can_be_that_of_one_invariant(tmp_path):
+    project = Project(tmp_path)
+    done = project.review("kv.durable-ack", "--reason", "read with the team")
+    assert done.returncode == 0, done.stderr
+    assert "catalog/review.lock: kv.durable-ack reviewed; commit it" in done.stdout
+    assert "read with the team" in (tmp_path / "catalog/review.lock").read_text()
+    # The lock makes the project one that reviews, so the other link waits for its review.
+    assert "1 other invariant with assertions" in done.stdout
+    assert "assertlib catalog review --new" in done.stdout
+    assert project.rules() == ["AL302"]
+
+
+def test_the_first_review_of_an_invariant_that_nothing_cites_is_refused(tmp_path):
+    project = Project(tmp_path)
+    project.change("store/reply.py", "ORDERED.always(acked > 0, ", "print(acked, ")
+    done = project.review("kv.ordered", "--reason", "read")
+    assert done.returncode == 2
+    assert "no assertion cites kv.ordered" in done.stderr
+    assert not (tmp_path / "catalog/review.lock").exists()
+
+
 def test_a_flipped_comparison_makes_just_its_link_suspect(project):
     project.change("store/reply.py", "acked <= synced", "acked < synced")
     (finding,) = project.findings()

@@ -8,7 +8,7 @@ import pytest
 
 from assertlib.history.operations import Outcome
 from assertlib.history.records import Call, Fault, Hashed, Header, Note, Return, line
-from assertlib.history.requests import Committed, Done, Put, Range, Ranged
+from assertlib.history.requests import Committed, Done, KeyValue, Put, Range, Ranged
 
 from .. import zygote
 from ..support import child_environment
@@ -148,6 +148,26 @@ def test_a_member_that_fell_behind_violates_durability(tmp_path):
     done = robustness(tmp_path, "validate", campaign(tmp_path, behind, END))
     assert done.returncode == 1
     assert "VIOLATED  kv.durable-ack" in done.stdout
+
+
+def test_a_request_whose_outcome_stays_open_was_neither_applied_nor_not_applied(tmp_path):
+    # Either of the two may have created revision 3.
+    lost = [
+        each
+        for number in (3, 4)
+        for each in (
+            line(Call(number, number, 300, Put("b", "1"), "m1")),
+            line(Return(number, 320, Outcome.UNKNOWN, error="timeout")),
+        )
+    ]
+    kv = KeyValue("b", "1", 3, 3, 1)
+    seen = answered(5, Range("\0", "\0"), Ranged(3, (KeyValue("a", "1", 2, 2, 1), kv), 2), 50)
+    directory = campaign(tmp_path, *lost, *seen, END, faults="kill", traffic="mixed")
+    robustness(tmp_path, "validate", directory)
+    report = (tmp_path / "report.md").read_text()
+    for end in ("applied", "not applied"):
+        (row,) = [each for each in report.splitlines() if f'was {end}" |' in each]
+        assert "never reached" in row
 
 
 def test_a_fault_that_breaks_what_is_assumed_puts_it_out_of_model(tmp_path):

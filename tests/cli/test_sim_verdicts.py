@@ -157,6 +157,12 @@ def test_an_exploration_that_evaluates_no_assertion_ends_with_exit_code_3(store)
     assert "no assertion of target 'store' was evaluated in 3 trials" in done.stderr
 
 
+def test_a_single_trial_is_counted_in_the_singular(store):
+    done = sim(store, "explore", "store:empty", "--seeds", "1")
+    assert "1 trial, " in done.stderr
+    assert "1 trials" not in done.stdout + done.stderr
+
+
 # -- what does not replay -----------------------------------------------------------------------
 
 

@@ -348,7 +348,7 @@ TRIES = 5
 def browse(tmp_path):
     """Open a page in a browser, run *script* in it, and say what it came to."""
 
-    def browse(page, fragment="", script=""):
+    def browse(page, fragment="", script="", size="1400,900"):
         # Frames come before what is asked for after them.
         asked = f"{script}; document.body.dataset.asked = 'done';"
         late = f"requestAnimationFrame(() => {{ {asked} }});"
@@ -358,19 +358,19 @@ def browse(tmp_path):
         file = tmp_path / "timeline.html"
         file.write_text(page.replace("</body>", f"<script>{late}</script></body>"))
         for _ in range(TRIES):
-            dom = opened(f"{file.as_uri()}{fragment}")
+            dom = opened(f"{file.as_uri()}{fragment}", size)
             # On a busy machine a page may be shown before its first frame is drawn.
             if "data-asked" in dom.body or "data-error" in dom.body:
                 break
         return dom
 
-    def opened(address):
+    def opened(address, size):
         assert BROWSER is not None
         done = subprocess.run(
             [
                 BROWSER,
                 *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-                *("--virtual-time-budget=2000", "--window-size=1400,900"),
+                *("--virtual-time-budget=2000", f"--window-size={size}"),
                 f"--user-data-dir={tmp_path / 'profile'}",
                 "--dump-dom",
                 address,
@@ -543,6 +543,23 @@ def test_what_the_pointer_is_over_is_told(browse):
     dom = healthy(browse(drawn(CLEAN), script=over))
     assert dom["details"]["data-id"] == "1"
     assert "2 in the order of" in dom["details"]["text"]
+
+
+@in_browser
+@pytest.mark.parametrize(("size", "is_below"), [("390,844", "true"), ("1366,768", "false")])
+def test_the_page_fits_a_phone_and_a_laptop(browse, size, is_below):
+    measure = """
+      const page = document.documentElement, chart = byId("time").getBoundingClientRect();
+      const details = byId("details").getBoundingClientRect();
+      Object.assign(document.body.dataset, {
+        overflows: page.scrollWidth > innerWidth, isBelow: details.top >= chart.bottom,
+        isWide: Math.min(canvas.clientWidth, details.width) > 250,
+      });
+    """
+    body = healthy(browse(drawn(STALE), script=measure, size=size)).body
+    assert body["data-overflows"] == "false"
+    assert body["data-is-wide"] == "true"
+    assert body["data-is-below"] == is_below
 
 
 @in_browser

@@ -3,6 +3,7 @@ The report on one screen.
 """
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from assertlib.catalog.model import Incident
 from assertlib.evidence.summary import Population
 from assertlib.evidence.verdicts import Level, Verdict
 from assertlib.model import REACHABLE, SOMETIMES
+from assertlib.recording.trials import SEED_RANDOM
 from assertlib.report import brief
 
 from . import samples
@@ -164,3 +166,33 @@ def test_any_text_gives_a_report_that_fits_and_no_control_characters(message, ow
 def test_damage_is_shown_before_other_findings():
     notes = [*(f"note {n}" for n in range(9)), "Damaged: shard 1-ab: truncated to 0 bytes"]
     assert "truncated to 0 bytes" in brief.render(samples.summary(notes=notes))
+
+
+# -- the report in the docs --------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs/read-the-report.md"
+SECTIONS = {
+    "target": r"\w+ @[\w+]+ +run \S+",
+    "trials": r"\d+ random trials?",
+    "invariants": r"invariants   \d+ of \d+ exercised +sometimes \d+ of \d+",
+    "gaps": r"GAPS \(\d+ of \d+; -v shows all\)",
+    "gap": r'  [\w.-]+ +never true: "',
+    "drafts": r"\d+ drafts?",
+    "next": r"next: assertlib report",
+}
+
+
+def sections(rows):
+    found = [name for row in rows for name, start in SECTIONS.items() if re.match(start, row)]
+    return list(dict.fromkeys(found))
+
+
+def test_the_report_in_the_docs_has_the_form_of_a_report():
+    (shown,) = re.findall(r"```text\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    rows = shown.splitlines()
+    assert len(rows) <= brief.LINES
+    assert max(map(len, rows)) <= brief.WIDTH
+    trials = [Population("a workload with a longer name", SEED_RANDOM, 4, (("kill", 4),))]
+    drafts = [samples.entry("kv.draft")]
+    now = lines(with_gaps(9, populations=trials, drafts=drafts, runs=["20260101-120000-0-abcd"]))
+    assert sections(rows) == sections(now) == list(SECTIONS)

@@ -375,3 +375,35 @@ def test_markdown_never_exceeds_its_limit_nor_leaves_a_fence_open(limit):
     text = limited(with_many_states(200), limit)
     assert len(text.encode()) <= limit
     assert text.count("```") % 2 == 0
+
+
+# -- lists of names ----------------------------------------------------------------------------
+
+
+def test_many_drafts_are_listed_on_several_lines():
+    drafts = [samples.entry(f"kv.a-draft-of-something-{number}") for number in range(60)]
+    lines = [line for line in text(drafts=drafts).splitlines() if "kv.a-draft" in line]
+    assert max(map(len, lines)) <= 100
+    assert all(any(draft.id in line for line in lines) for draft in drafts)
+
+
+def test_a_list_of_unreached_assertions_counts_the_states_that_are_listed_elsewhere():
+    unreached = [
+        samples.assertion("it is open", Verdict.UNREACHED),
+        samples.assertion("it fills up", Verdict.UNREACHED, kind=SOMETIMES),
+        samples.assertion("it is drained", Verdict.UNREACHED, kind=REACHABLE),
+    ]
+    lines = text(*unreached).splitlines()
+    assert "UNREACHED 3" in " ".join(lines)
+    assert 'UNREACHED  "it is open", and 2 states under SOMETIMES' in lines
+
+
+# -- one of a kind ---------------------------------------------------------------------------------
+
+
+def test_a_violation_in_a_single_trial_counts_it_in_the_singular():
+    one = Population("", "seed-random", 1, (("kill", 1),))
+    broken = samples.assertion("it holds", Verdict.VIOLATED, false=1, trials_false=1)
+    report = text(broken, populations=[one])
+    assert "in 1 of 1 trial\n" in report
+    assert "1 random trial (kill)" in report
