@@ -21,11 +21,12 @@ from typing import Any, TypeVar
 from .. import lifecycle
 from ..recording.recorder import recorder
 from ..recording.settings import OFF
+from .datagrams import Mailbox
 from .disk import PoweredOffError, SimDisk
 from .faults import FAULTS, Fault, Nemesis
 from .futures import SimFuture
 from .loop import SimLoop
-from .network import Mailbox, Network
+from .network import Network
 from .process import DEAD, PAUSED, PROCESS, RUNNING, Process
 from .tape import Tape
 
