@@ -30,7 +30,8 @@ __all__ = ["Conditions", "Network"]
 
 _ITSELF = frozenset((None, "", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1"))  # noqa: S104
 _MOST_RETRIES = 20
-_FIRST_PORT = 32768
+_FIRST_PORT, _LAST_PORT = 32769, 60999
+"""The ports that are handed out, about those of Linux."""
 _KERNEL_BUFFER = 65536
 """Number of bytes in transit or unread beyond which the writer buffers the rest."""
 _NO_ANSWER_AFTER = 1.0
@@ -89,7 +90,7 @@ class Network:
         # Both ends of each connection, in the order of creation, in which faults visit them.
         self._connections: dict[_Transport, None] = {}
         self._cut: set[tuple[str, str]] = set()
-        self._ports = _FIRST_PORT
+        self._ports = _FIRST_PORT - 1
 
     # -- faults -----------------------------------------------------------------------------
 
@@ -165,7 +166,7 @@ class Network:
         *factory* creates a protocol per connection; if not *is_serving*, connections are refused.
         """
         process = PROCESS.get()
-        address = (process.name, port or self._free_port())
+        address = (process.name, port or self._free_port(process.name))
         _refuse_second(self._listeners, address)
         server = _Server(self, process, address, factory, is_serving=is_serving)
         self._listeners[address] = server
@@ -185,7 +186,7 @@ class Network:
             ConnectionRefusedError: Nothing listens there.
         """
         process = PROCESS.get()
-        local = (process.name, self._free_port())
+        local = (process.name, self._free_port(process.name))
         name = self._resolve(process.name, host, port)
         await asyncio.sleep(self.delay())
         server = self._listeners.get((name, port))
@@ -228,9 +229,20 @@ class Network:
         name = PROCESS.get().name if host in _ITSELF else host
         return [(2, 1, 6, "", (name, port or 0))]
 
-    def _free_port(self) -> int:
-        self._ports += 1
-        return self._ports
+    def _free_port(self, host: str) -> int:
+        """Return the next port that *host* does not use, for streams or for datagrams."""
+        for _ in range(_FIRST_PORT, _LAST_PORT + 1):
+            self._ports = _FIRST_PORT if self._ports >= _LAST_PORT else self._ports + 1
+            if not self._is_in_use((host, self._ports)):
+                return self._ports
+        raise OSError(98, f"Address already in use: no port of {host} is free; close some")
+
+    def _is_in_use(self, address: tuple[str, int]) -> bool:
+        return (
+            address in self._listeners
+            or address in self._endpoints
+            or any(each.local == address for each in self._connections)
+        )
 
     def delay(self) -> float:
         """Return the delay of a message in seconds, including retransmissions."""
@@ -256,7 +268,7 @@ class Network:
         *local* gives its port, None for a free one; *remote* is its default destination.
         """
         process = PROCESS.get()
-        address = (process.name, (local[1] if local else 0) or self._free_port())
+        address = (process.name, (local[1] if local else 0) or self._free_port(process.name))
         _refuse_second(self._endpoints, address)
         endpoint = Endpoint(self._loop, process, address, remote, self.send, self._unbind)
         self._endpoints[address] = endpoint
