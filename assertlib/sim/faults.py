@@ -31,7 +31,8 @@ class Fault:
         name: Its name on the command line and in records.
         about: A one-line description.
         breaks: The assumptions it breaks, in the terms of the catalog's ``assumes``.
-        strike: Injects the fault into a host now; None if it can only be armed.
+        strike: Injects the fault into a host now and returns a call that ends it, if it lasts; None
+            if it can only be armed.
         prepare: Arms the fault on a host, with an intensity from 0 to 1; None if there is nothing
             to arm.
         seconds: Shortest and longest duration in virtual seconds; zeros if it is momentary.
@@ -40,7 +41,7 @@ class Fault:
     name: str
     about: str
     breaks: tuple[str, ...] = ()
-    strike: Callable[[World, Host], None] | None = None
+    strike: Callable[[World, Host], Callable[[], None] | None] | None = None
     prepare: Callable[[World, Host, float], None] | None = None
     seconds: tuple[float, float] = (0.0, 0.0)
 
@@ -53,26 +54,27 @@ def _kill(world: World, host: Host) -> None:
     host.kill()
 
 
-def _pause(world: World, host: Host) -> None:
-    host.pause()
+def _pause(world: World, host: Host) -> Callable[[], None]:
+    return host.pause_until_released()
 
 
-def _partition(world: World, host: Host) -> None:
+def _partition(world: World, host: Host) -> Callable[[], None]:
     world.injected("partition", ())
-    for other in world.hosts:
-        if other != host.name:
-            world.network.cut(host.name, other)
-            world.network.cut(other, host.name)
+    others = [other for other in world.hosts if other != host.name]
+    return world.network.cut_until_released(
+        [*((host.name, other) for other in others), *((other, host.name) for other in others)]
+    )
 
 
-def _one_way(world: World, host: Host) -> None:
+def _one_way(world: World, host: Host) -> Callable[[], None]:
     world.injected("one-way", ())
     # Asymmetric partitions break protocols that take a received heartbeat as proof of a link in
     # both directions.
     inwards = world.tape.choose(2)
-    for other in world.hosts:
-        if other != host.name:
-            world.network.cut(*((other, host.name) if inwards else (host.name, other)))
+    others = [other for other in world.hosts if other != host.name]
+    return world.network.cut_until_released(
+        (other, host.name) if inwards else (host.name, other) for other in others
+    )
 
 
 def _reset(world: World, host: Host) -> None:
@@ -214,18 +216,10 @@ class Nemesis:
             # A crashed host stays down until the scenario boots it; faults go on afterwards.
             if not host.is_up or fault.strike is None:
                 continue
-            # Only the links that this fault has cut are healed: another host, or the scenario, may
-            # have cut others.
-            before = self._world.network.ways_cut
-            fault.strike(self._world, host)
-            if fault.seconds[1]:
+            end = fault.strike(self._world, host)
+            if end is not None:
                 await asyncio.sleep(tape.between(*fault.seconds))
-                self.relieve(host, self._world.network.ways_cut - before)
-
-    def relieve(self, host: Host, ways: frozenset[tuple[str, str]]) -> None:
-        """Resume *host* and heal *ways*, as pairs of sender and receiver."""
-        host.resume()
-        self._world.network.heal(ways)
+                end()
 
     def stop_faults(self) -> None:
         """Heal the network, mend all disks and resume all hosts."""

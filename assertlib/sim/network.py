@@ -89,25 +89,43 @@ class Network:
         self._mailboxes: dict[tuple[str, int], Mailbox] = {}
         # Both ends of each connection, in the order of creation, in which faults visit them.
         self._connections: dict[_Transport, None] = {}
-        self._cut: set[tuple[str, str]] = set()
+        # Blocked directions, each with those who block it: cut while there is one.
+        self._cut: dict[tuple[str, str], set[object]] = {}
         self._ports = _FIRST_PORT - 1
 
     # -- faults -----------------------------------------------------------------------------
 
     def cut(self, sender: str, receiver: str) -> None:
-        """Block all traffic from host *sender* to host *receiver*."""
-        self._cut.add((sender, receiver))
+        """Block all traffic from host *sender* to host *receiver* until it is healed."""
+        self._hold([(sender, receiver)], self)
 
-    @property
-    def ways_cut(self) -> frozenset[tuple[str, str]]:
-        """The blocked directions, as pairs of sender and receiver."""
-        return frozenset(self._cut)
+    def cut_until_released(self, ways: Iterable[tuple[str, str]]) -> Callable[[], None]:
+        """
+        Block *ways*, pairs of sender and receiver, until the returned call.
+
+        The call leaves blocked what others have blocked as well.
+        """
+        holder = object()
+        self._hold(ways, holder)
+        return lambda: self._release(holder)
+
+    def _hold(self, ways: Iterable[tuple[str, str]], holder: object) -> None:
+        for way in ways:
+            self._cut.setdefault(way, set()).add(holder)
+
+    def _release(self, holder: object) -> None:
+        held = [way for way, holders in self._cut.items() if holder in holders]
+        for way in held:
+            self._cut[way].discard(holder)
+        if free := [way for way in held if not self._cut[way]]:
+            self.heal(free)
 
     def heal(self, ways: Iterable[tuple[str, str]] | None = None) -> None:
-        """Unblock all directions, or *ways*; buffered stream data is sent."""
+        """Unblock all directions, or *ways*, for all who block them; buffered data is sent."""
         if self._cut:
             self._loop.note("the network heals")
-        self._cut.difference_update(self.ways_cut if ways is None else ways)
+        for way in list(self._cut) if ways is None else list(ways):
+            self._cut.pop(way, None)
         # Unsent data waits at its writer, and data in transit at its reader.
         for transport in list(self._connections):
             transport.flush()

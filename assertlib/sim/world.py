@@ -174,12 +174,30 @@ class Host:
 
     def pause(self) -> None:
         """Suspend the host until `resume`, while time goes on."""
-        if self.process.state == RUNNING:
+        self._hold(self)
+
+    def pause_until_released(self) -> Callable[[], None]:
+        """Suspend the host until the returned call and until all other pauses have ended."""
+        holder = object()
+        process = self._hold(holder)
+        return lambda: self._release(process, holder)
+
+    def _hold(self, holder: object) -> Process:
+        process = self.process
+        if process.state == RUNNING:
             self._world.injected("pause", ())
-            self._loop.pause(self.process)
+            self._loop.pause(process)
+        process.paused_by.add(holder)
+        return process
+
+    def _release(self, process: Process, holder: object) -> None:
+        process.paused_by.discard(holder)
+        if process is self.process and not process.paused_by:
+            self.resume()
 
     def resume(self) -> None:
-        """Resume the host, if it is paused."""
+        """Resume the host, if it is paused, whoever has paused it."""
+        self.process.paused_by.clear()
         if self.process.state == PAUSED:
             self._loop.note(f"{self.name} resumes")
             self._loop.resume(self.process)
