@@ -26,7 +26,7 @@ from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 from .process import PROCESS
-from .refusal import INSTALLED, OURS, STANDARD, refused
+from .refusal import OURS, STANDARD, is_installed, refused
 
 __all__ = ["REPLACED", "fenced"]
 
@@ -234,7 +234,7 @@ class _Fence:
                 continue
             self._seen[name] = module
             file = getattr(module, "__file__", None) or ""
-            if file.startswith((OURS, STANDARD)) or INSTALLED in file or not file:
+            if file.startswith((OURS, STANDARD)) or is_installed(file) or not file:
                 continue
             for attribute, value in list(vars(module).items()):
                 self._take_alias(module, attribute, value)
@@ -357,7 +357,7 @@ def _may_write(frame: FrameType | None) -> bool:
         if any(module == each or module.startswith(f"{each}.") for each in _MAY_WRITE):
             return True
         name = frame.f_code.co_filename
-        if INSTALLED in name or not name.startswith((STANDARD, "<frozen")):
+        if is_installed(name) or not name.startswith((STANDARD, "<frozen")):
             return False
         frame = frame.f_back
     return False
