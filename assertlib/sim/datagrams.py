@@ -119,6 +119,12 @@ class Endpoint(asyncio.DatagramTransport):
         protocol.connection_made(self)
 
     def sendto(self, data: Any, addr: Any = None) -> None:
+        """
+        Send *data* to *addr*, a host and a port, or to the default destination.
+
+        Raises:
+            ValueError: There is neither an address nor a default destination.
+        """
         to = addr or self._remote
         if to is None:
             raise ValueError("a datagram needs an address")

@@ -114,9 +114,6 @@ class _Fence:
                 yield random, name, real, self._dice(f"random.{name}", real)
         yield random, "seed", random.seed, self._seeding(random.seed)
         yield random.Random, "seed", random.Random.seed, self._seed(random.Random.seed)
-        every = _all_tasks(asyncio.all_tasks)
-        yield asyncio, "all_tasks", asyncio.all_tasks, every
-        yield asyncio.tasks, "all_tasks", asyncio.all_tasks, every
         yield asyncio, "as_completed", asyncio.as_completed, _as_completed(asyncio.as_completed)
         yield os, "getrandom", os.getrandom, self._entropy("os.getrandom", os.getrandom)
         yield os, "times", os.times, self._clock("os.times", os.times, 0)
@@ -290,21 +287,6 @@ class _Fence:
         # A trial that seeds the shared generator must not affect what runs after it.
         if self._is_seeded:
             random.setstate(self._state)
-
-
-# Functions of asyncio whose results depend on addresses, or on tasks of other hosts.
-
-
-def _all_tasks(real: Any) -> Any:
-    def all_tasks(loop: Any = None) -> set[Any]:
-        from .loop import SimLoop
-
-        loop = loop or asyncio.get_running_loop()
-        if type(loop) is not SimLoop:
-            return real(loop)  # type: ignore[no-any-return]
-        return {task for task in PROCESS.get(loop.outside).tasks if not task.done()}
-
-    return all_tasks
 
 
 def _as_completed(real: Any) -> Any:

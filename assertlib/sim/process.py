@@ -4,12 +4,10 @@ Processes of the simulated world, and their pending callbacks.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .futures import SimTask
+from typing import Any
 
 __all__ = ["DEAD", "PAUSED", "PROCESS", "RUNNING", "Handle", "Process", "nothing"]
 
@@ -49,7 +47,7 @@ class Process:
         self.paused_by: set[object] = set()
         self.parked: list[Handle] = []
         # A dict as an ordered set: tasks are ended in the order of their creation.
-        self.tasks: dict[SimTask[Any], None] = {}
+        self.tasks: dict[asyncio.Task[Any], None] = {}
 
     def __repr__(self) -> str:
         return f"<Process {self.name}>"
