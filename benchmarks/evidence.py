@@ -4,14 +4,17 @@ What judging many shards costs: ``python benchmarks/evidence.py --shards 1000 10
 Each shard is what a process leaves that ran 50 trials of a seed each over 300 assertions: their
 declarations, the first true and the first false hit of each with details, one line of counts a
 trial, and the counter file.  The shards are made from one that was really recorded.  Time and
-memory are those of a process of its own, its workers included.
+memory are those of a process of its own, its workers included.  A second table has the CPU time of
+`assertlib gate` on one process with many trials, which is linear in them.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,6 +23,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from assertlib.recording.counters import KIND_CELL, seen_bit
 
 ASSERTIONS, TRIALS = 300, 50
 STORE = """
@@ -66,17 +71,16 @@ def record(root: Path) -> Path:
         "with trial('seed 0', population='swarm', seed=0):\n"
         "    for n in range(20): store.step(n, random.Random(n))\n"
     )
-    assertlib = Path(sys.executable).parent / "assertlib"
     subprocess.run(
-        [assertlib, "run", "--full", "--", sys.executable, "-c", program],
+        [_assertlib(), "run", "--full", "--", sys.executable, "-c", program],
         cwd=root, check=False, capture_output=True,
     )  # fmt: skip
     (run,) = (root / ".assertlib/runs").iterdir()
     return run
 
 
-def copies(run: Path, shards: int, seed: int) -> None:
-    """Fill the run with that many shards like the one in it."""
+def copies(run: Path, shards: int, seed: int, trials: int = TRIALS) -> None:
+    """Fill the run with that many shards like the one in it, of *trials* each."""
     (lines,) = run.glob("*.jsonl")
     counts = lines.with_suffix(".counts").read_bytes()
     name = lines.stem
@@ -85,8 +89,8 @@ def copies(run: Path, shards: int, seed: int) -> None:
     dice = random.Random(seed)
     for number in range(shards):
         mine = f"{number + 2}-{dice.getrandbits(32):08x}"
-        text, totals = trials_of(number, mine, dice)
-        body = head.replace(name, mine) + rest.replace('"seed 0"', f'"seed {number * TRIALS}"')
+        text, totals = trials_of(number, mine, dice, trials)
+        body = head.replace(name, mine) + rest.replace('"seed 0"', f'"seed {number * trials}"')
         (run / f"{mine}.jsonl").write_text(body + text)
         (run / f"{mine}.counts").write_bytes(with_totals(counts, totals))
     lines.unlink()
@@ -116,11 +120,13 @@ def _first_hits(lines: Sequence[str]) -> Iterator[str]:
             yield text
 
 
-def trials_of(number: int, name: str, dice: random.Random) -> tuple[str, list[list[int]]]:
+def trials_of(
+    number: int, name: str, dice: random.Random, trials: int
+) -> tuple[str, list[list[int]]]:
     """The lines of the trials of one shard, and what they add up to."""
     lines, totals = [], [[0] * ASSERTIONS, [0] * ASSERTIONS]
     rates = [1.0 if each % 2 == 0 else (each % 10 / 10 + 0.05) for each in range(ASSERTIONS)]
-    for trial in range(number * TRIALS, (number + 1) * TRIALS):
+    for trial in range(number * trials, (number + 1) * trials):
         true = [dice.random() < rate for rate in rates]
         counts = [
             [3 * each for each in true],
@@ -130,9 +136,13 @@ def trials_of(number: int, name: str, dice: random.Random) -> tuple[str, list[li
             total[:] = map(sum, zip(total, row, strict=True))
         begin = {
             "id": f"seed {trial}", "owner": name, "parent": None, "population": "swarm",
-            "sampler": "seed-random", "seed": trial, "state": "begin", "time": trial, "features": {},
+            "sampler": "seed-random", "seed": trial, "state": "begin", "time": trial, "clock": trial,
+            "features": {},
         }  # fmt: skip
-        end = {"id": f"seed {trial}", "state": "end", "time": trial + 1, "surviving_shards": []}
+        end = {
+            "id": f"seed {trial}", "state": "end", "time": trial + 1, "clock": trial + 1,
+            "surviving_shards": [],
+        }  # fmt: skip
         delta = {"trial": f"seed {trial}", "true": counts[0], "false": counts[1]}
         lines += [
             json.dumps({"assertlib_trial": begin}),
@@ -151,6 +161,8 @@ def with_totals(counts: bytes, totals: list[list[int]]) -> bytes:
     for slot in range(ASSERTIONS):
         cells[8 + 4 * slot + 2] = totals[0][slot]
         cells[8 + 4 * slot + 3] = totals[1][slot]
+        for outcome, total in ((True, totals[0]), (False, totals[1])):
+            cells[8 + 4 * slot + KIND_CELL] |= seen_bit(outcome) if total[slot] else 0
     return cells.tobytes()
 
 
@@ -167,11 +179,31 @@ def measured(command: Sequence[str], cwd: Path) -> tuple[float, float]:
     return time.perf_counter() - start, most
 
 
+def gated(trials: int) -> tuple[float, float]:
+    """CPU seconds of `assertlib gate` on one process with *trials*, alone and by 1,000 trials."""
+    with tempfile.TemporaryDirectory(prefix="assertlib-") as directory:
+        root = Path(directory)
+        make_project(root)
+        copies(record(root), 1, seed=trials, trials=trials)
+        before = _cpu_of_children()
+        subprocess.run([_assertlib(), "gate"], cwd=root, check=True, capture_output=True)
+        seconds = _cpu_of_children() - before
+    return seconds, seconds / trials * 1000
+
+
+def _assertlib() -> str:
+    return str(Path(sys.executable).parent / "assertlib")
+
+
+def _cpu_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def own_postgres() -> Any:
     """The server that the tests use; None where there is none."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "evidence"))
-    import postgres
-
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    postgres = importlib.import_module("tests.evidence.postgres")
     programs = postgres.binaries()
     if programs is None:
         return None
@@ -232,9 +264,10 @@ def _memory(pid: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, nargs="+", default=[1000, 10_000])
+    parser.add_argument("--gated", type=int, nargs="+", default=[10_000, 40_000])
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    assertlib = str(Path(sys.executable).parent / "assertlib")
+    assertlib = _assertlib()
     postgres = own_postgres()
     print(
         "| shards | trials | GB | `assertlib report`, s | MB | extra time for HTML, s"
@@ -269,6 +302,12 @@ def main() -> None:
             shutil.rmtree(root)
     if postgres:
         postgres.remove()
+    print(
+        "\n| trials of a process | `assertlib gate`, CPU s | CPU s per 1,000 trials |\n|---|---|---|"
+    )
+    for trials in arguments.gated:
+        seconds, each = gated(trials)
+        print(f"| {trials:,} | {seconds:.1f} | {each:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

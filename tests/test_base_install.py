@@ -66,6 +66,12 @@ def test_declaring_assertions_loads_nothing_more(children):
     assert declared == bare
 
 
+def test_a_report_loads_neither_the_store_nor_templates(children):
+    loaded = loaded_by(children, "import assertlib.cli.app; assertlib.cli.app.app_with(['report'])")
+    assert "assertlib.cli.report" in loaded
+    assert foreign(loaded) & {"sqlalchemy", "jinja2", "markdown_it", "structlog"} == set()
+
+
 def test_mode_off_loads_nothing_more(children):
     bare = loaded_by(children, "import assertlib")
     used = loaded_by(

@@ -16,6 +16,11 @@ from .files import is_hidden
 from .model import Invariant
 from .toml import parse_toml
 
+_KEPT = (
+    "title", "kind", "status", "revision", "statement", "clauses", "states", "why", "expects",
+)  # fmt: skip
+"""The keys that are required or compared, in any version of the schema."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -94,12 +99,11 @@ def _read(area: str, text: str) -> Iterator[tuple[str, Invariant]]:
 
 
 def _known_keys(table: object) -> object:
-    """Reduce *table* to the keys that are required or compared, in any version of the schema."""
+    """Reduce *table* to the keys that matter here."""
     if not isinstance(table, dict):
         return table
     # Any other key may have had another form in the past, which would hide the whole entry.
-    kept = ("title", "kind", "status", "revision", "statement", "clauses", "why", "expects")
-    return {key: table[key] for key in kept if key in table}
+    return {key: table[key] for key in _KEPT if key in table}
 
 
 def _difference(before: Invariant | None, after: Invariant | None) -> str:

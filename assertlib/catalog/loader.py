@@ -5,7 +5,7 @@ Reads catalogs: one TOML file per area, one table per invariant.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -119,6 +119,22 @@ class Catalog:
 
     def __repr__(self) -> str:
         return f"<Catalog of {len(self.entries)} invariants>"
+
+
+def entry_of(invariant: str | None, entries: Mapping[str, Entry]) -> Entry | None:
+    """
+    Find the catalog entry that an assertion cites.
+
+    Args:
+        invariant: The cited invariant, with or without a clause; None if there is no citation.
+        entries: The entries of the catalog by id.
+
+    Returns:
+        The entry; None without a citation, or if no catalog has the invariant.
+    """
+    if invariant is None:
+        return None
+    return entries.get(invariant_and_clause(invariant)[0])
 
 
 def load(roots: list[Path], base: Path, without: Collection[str] = ()) -> Catalog:

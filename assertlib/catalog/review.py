@@ -285,10 +285,10 @@ def suspects(lock: Lock, catalog: Catalog, sites: Iterable[Site], target: str) -
 
 def gone(lock: Lock, catalog: Catalog) -> Iterator[Finding]:
     """Report invariants that *lock* contains and *catalog* no longer does."""
-    for identifier in lock.reviewed:
-        if catalog.knows(identifier):
-            continue
-        line = lock.text.count("\n", 0, lock.text.find(f'[reviewed."{identifier}"]')) + 1
+    missing = [identifier for identifier in lock.reviewed if not catalog.knows(identifier)]
+    places = positions(lock.text) if missing else {}
+    for identifier in missing:
+        line, _ = nearest(places, ("reviewed", identifier))
         text = f"{identifier} was reviewed but is no longer in any catalog"
         remedy = RULES["AL307"].remedy.replace(" ID", f" {identifier}")
         yield Finding(lock.shown, line, 1, "AL307", text, remedy)

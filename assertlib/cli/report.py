@@ -9,16 +9,26 @@ from typing import Annotated
 
 import typer
 
+from ..catalog.config import Config
 from ..errors import NoDataError, UsageError
+from ..evidence.combine import Evidence
+from ..evidence.summary import Summary
 from ..report import brief, markdown
 from ..report.base import FORMATS, Format
-from ..report.html_format import render as in_html
 from ..report.questions import answer
 from .common import ProjectOption, TargetOption, command, configuration, put, verdict_code
 from .judging import judged
-from .report_context import report_context
 from .terminal import print_report
 from .verdict_metrics import send
+
+
+def _in_html(config: Config, evidence: Evidence, summary: Summary, against: str | None) -> str:
+    # Imported here, since only this format has trends, from the evidence store: SQLAlchemy takes
+    # longer to import than everything else that a report needs.
+    from ..report.html_format import render
+    from .report_context import report_context
+
+    return render(summary, report_context(config, evidence, summary, against))
 
 
 @command
@@ -96,7 +106,7 @@ def report(
     if assertion or invariant or test:
         put(answer(evidence, summary, assertion, invariant, test), output)
     elif format is Format.HTML:
-        put(in_html(summary, report_context(config, evidence, summary, against)), output)
+        put(_in_html(config, evidence, summary, against), output)
     elif format is Format.MARKDOWN:
         put(markdown.render(summary, max_bytes), output)
     elif format is Format.TEXT and not verbose and output is None:

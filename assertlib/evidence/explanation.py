@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..catalog.config import ConfigError, find_config
-from ..catalog.loader import Catalog, Entry, load
+from ..catalog.loader import Catalog, Entry, entry_of, load
 from ..model import invariant_and_clause
 from ..recording.hits import Hit
 from ..recording.trials import describe
 from .text import counted, one_line
 
-# `summary` imports this module.
+# An explanation in a process of the store loads no more than it needs.
 if TYPE_CHECKING:
     from .verdicts import AssertionResult
     from .violations import Broken
@@ -130,22 +130,6 @@ def _paragraph(label: str, text: str) -> Iterator[str]:
         yield from textwrap.wrap(line, _WIDTH, initial_indent="    ", subsequent_indent="    ") or [
             ""
         ]
-
-
-def entry_of(invariant: str | None, entries: Mapping[str, Entry]) -> Entry | None:
-    """
-    Find the catalog entry that an assertion cites.
-
-    Args:
-        invariant: The cited invariant, with or without a clause; None if there is no citation.
-        entries: The entries of the catalog by id.
-
-    Returns:
-        The entry; None without a citation, or if no catalog has the invariant.
-    """
-    if invariant is None:
-        return None
-    return entries.get(invariant_and_clause(invariant)[0])
 
 
 def explainer() -> Callable[[Hit], str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from ..catalog.loader import Catalog, Entry
+from ..catalog.loader import Catalog, Entry, entry_of
 from ..model import (
     ALWAYS_OR_UNREACHABLE,
     SOMETIMES,
@@ -25,7 +25,6 @@ from ..recording.hits import Hit
 from ..recording.trials import EXPECTS_VIOLATION, SEED_RANDOM
 from .caveats import caveats_of
 from .combine import Evidence, TrialKey
-from .explanation import entry_of
 from .guidance_summary import nearest
 from .order import comes_before
 from .revision import known_revision

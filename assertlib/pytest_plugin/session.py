@@ -27,8 +27,9 @@ from .._calls.primitives import InvariantViolation
 from .._text.control_characters import escaped
 from ..catalog.check import Checked, check
 from ..catalog.config import ConfigError, find_config
+from ..catalog.loader import entry_of
 from ..evidence.combine import Evidence
-from ..evidence.explanation import entry_of, explain, unrecorded
+from ..evidence.explanation import explain, unrecorded
 from ..evidence.gather import read_digests
 from ..evidence.revision import find_revision
 from ..evidence.runs import describe_run, finish_run, new_run, read_info

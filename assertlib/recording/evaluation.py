@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..model import Kind, Location
     from .encode import Encoded
     from .hits import Captured, Where
-    from .session import Slot
+    from .slots import Slot
     from .trials import Trial
 
 

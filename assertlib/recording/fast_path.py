@@ -18,13 +18,23 @@ from .accelerator import speed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
-
-    from .evaluation import Evaluation
-    from .session import Slot
+    from typing import Any, Protocol, TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
     Bind = Callable[[bool, "Cell | None"], None]
+
+    class Slot(Protocol):
+        """The counters of an assertion; see `slots`."""
+
+        cells: memoryview[int]
+        index: int
+
+    class Evaluation(Protocol):
+        """An evaluation that is counted; see `evaluation`."""
+
+        condition: bool
+        count: int | None
+
 
 Pair = tuple["memoryview[int]", int]
 """A counter: the memory that holds it, and its index there."""

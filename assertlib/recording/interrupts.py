@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 _HERE = os.path.dirname(__file__)
 _CALLING_NOBODY = {
     os.path.join(_HERE, f"{name}.py")
-    for name in ("counters", "evaluation", "lock", "recorder", "session", "shard", "system")
+    for name in (
+        "counters",
+        "evaluation",
+        "lock",
+        "recorder",
+        "session",
+        "shard",
+        "slots",
+        "system",
+    )
 }
 """Our files that call no code of the store, which could raise a class of its own."""
 

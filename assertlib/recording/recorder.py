@@ -30,7 +30,7 @@ from .limits import WRITTEN_FIRST, Limits, limits_of, worth_writing
 from .loader import load_platform
 from .lock import Lock
 from .reprs import bounded_repr, redact, redacted_command
-from .session import Session, Slot, id_of
+from .session import Session, id_of
 from .settings import (
     COMMIT_ENV,
     FEATURES_ENV,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from .hits import Hit, Where
     from .loader import Explainer, Platform, Subscriber
+    from .slots import Slot
 
     P = ParamSpec("P")
     T = TypeVar("T")

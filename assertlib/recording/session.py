@@ -11,26 +11,21 @@ import os
 import sys
 from collections import deque
 
-from ..model import PROTOCOL_VERSION, Kind, Location, assert_record
-from . import fast_path, shard
+from ..model import PROTOCOL_VERSION
+from . import shard
 from .counters import (
-    CELL_BYTES,
     DROPPED_CELL,
     ERROR_CELL,
-    FALSE_CELL,
-    KIND_CELL,
     LOST_CELL,
-    SLOT_CELLS,
-    TRUE_CELL,
     TRUNCATED_CELL,
     Counters,
     message_hash,
-    seen_bit,
 )
 from .diagnostics import warn_later
 from .encode import line
 from .rundir import KNOWN, OUTPUTS, LiveShards, shard_name
 from .settings import directory_mode
+from .slots import Slot
 from .system import system
 
 TYPE_CHECKING = False
@@ -38,8 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Final
 
-    from .evaluation import Evaluation
-    from .fast_path import Cell, Pair
+    from ..model import Kind, Location
     from .loader import Platform
 
     Totals = tuple[list[int], list[int]]
@@ -51,72 +45,6 @@ _MOST_OWED = 100_000
 
 _END_BYTES, _SLOT_BYTES = 1024, 48
 """Bytes reserved for the last lines of a shard: a fixed part, and a part for each assertion."""
-
-
-# Where the slots of a parent's session point in its forked child: hits counted here are dropped.
-_NOBODYS = memoryview(bytearray(SLOT_CELLS * CELL_BYTES)).cast("Q")
-
-
-class Slot:
-    """
-    An assertion that this process has met, and its counters.
-
-    Attributes:
-        number: Its place in the counter file, which records name it by.
-        cells: The counters, of which its own begin at *index*.
-        declaration: The lines that declare it; empty once they are written.
-    """
-
-    __slots__ = (
-        "cells",
-        "declaration",
-        "index",
-        "invariant",
-        "kind",
-        "location",
-        "message",
-        "number",
-    )
-
-    def __init__(
-        self,
-        number: int,
-        kind: Kind,
-        message: str,
-        invariant: str | None,
-        location: Location,
-        first: Pair,
-    ) -> None:
-        self.number = number
-        self.kind = kind
-        self.message = message
-        self.invariant = invariant
-        self.location = location
-        self.cells, self.index = first
-        self.declaration: list[str] = _declaration(self)
-
-    def mark(self, condition: bool) -> None:
-        """Mark an outcome as seen in the counter file; under the recorder's lock."""
-        # The call comes before the cell is read.  A child forked between the read and the write
-        # would write the old bits back, and erase an outcome that its parent has marked since.
-        bit = seen_bit(condition)
-        self.cells[self.index + KIND_CELL] |= bit
-
-    def count(self, evaluation: Evaluation) -> None:
-        """Count an evaluation, once; under the recorder's lock."""
-        column = TRUE_CELL if evaluation.condition else FALSE_CELL
-        if evaluation.count is None:
-            fast_path.add_noted(self, column, evaluation)
-
-    def cell(self, condition: bool) -> Cell:
-        """The cell that counts hits with this outcome."""
-        return fast_path.make_cell(
-            self.cells, self.index + (TRUE_CELL if condition else FALSE_CELL)
-        )
-
-    def disown(self) -> None:
-        """Count nowhere from now on, in a child whose parent owns the cells."""
-        self.cells, self.index = _NOBODYS, 0
 
 
 class Session:
@@ -432,18 +360,6 @@ def id_of(invariant: object) -> str | None:
     if invariant is None or isinstance(invariant, str):
         return invariant
     return str(getattr(invariant, "id", invariant))
-
-
-def _declaration(slot: Slot) -> list[str]:
-    body = {
-        "slot": slot.number,
-        "id": slot.message,
-        "kind": slot.kind.name,
-        "invariant": slot.invariant,
-        "hash": f"{message_hash(slot.message):016x}",
-    }
-    declared = assert_record(slot.kind, slot.message, slot.location, hit=False, condition=False)
-    return [line("antithesis_assert", declared), line(shard.SLOT, body)]
 
 
 def _no_space(writer: shard.ShardWriter) -> str:

@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ..evidence.explanation import entry_of, explain
+from ..catalog.loader import entry_of
+from ..evidence.explanation import explain
 from ..evidence.revision import short
 from ..evidence.summary import InvariantResult, Population, Summary
 from ..evidence.text import counted, one_line, percent

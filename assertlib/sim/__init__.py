@@ -1,9 +1,10 @@
 """Deterministic simulation: hosts, network, disks and faults from one seed."""
 
+from .datagrams import Mailbox
 from .decorator import SimulationFailedError, test
 from .disk import SimDisk
 from .loop import DeadlockError
-from .network import Mailbox, Network
+from .network import Network
 from .refusal import NotSimulatedError
 from .tape import Tape
 from .trial import Failure, Options, Outcome, run_trial

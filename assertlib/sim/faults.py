@@ -1,25 +1,15 @@
 """
-Faults injected into trials.
-
-Each trial draws a mix of faults: a subset of the kinds, each with its own intensity.  Few kinds at
-a time find more bugs than all kinds at once: Groce et al., "Swarm Testing", ISSTA 2012.
+The kinds of faults, and what each of them does to a host or to the network.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .world import Host, World
+from .world import Host, World
 
-__all__ = ["DEFAULT", "FAULTS", "Fault", "Nemesis", "faults_named"]
-
-
-_SHORTEST = 0.001
-"""Shortest time between two faults, in seconds."""
+__all__ = ["DEFAULT", "FAULTS", "Fault", "faults_in_words", "faults_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +21,8 @@ class Fault:
         name: Its name on the command line and in records.
         about: A one-line description.
         breaks: The assumptions it breaks, in the terms of the catalog's ``assumes``.
-        strike: Injects the fault into a host now; None if it can only be armed.
+        strike: Injects the fault into a host now and returns a call that ends it, if it lasts; None
+            if it can only be armed.
         prepare: Arms the fault on a host, with an intensity from 0 to 1; None if there is nothing
             to arm.
         seconds: Shortest and longest duration in virtual seconds; zeros if it is momentary.
@@ -40,7 +31,7 @@ class Fault:
     name: str
     about: str
     breaks: tuple[str, ...] = ()
-    strike: Callable[[World, Host], None] | None = None
+    strike: Callable[[World, Host], Callable[[], None] | None] | None = None
     prepare: Callable[[World, Host, float], None] | None = None
     seconds: tuple[float, float] = (0.0, 0.0)
 
@@ -53,26 +44,27 @@ def _kill(world: World, host: Host) -> None:
     host.kill()
 
 
-def _pause(world: World, host: Host) -> None:
-    host.pause()
+def _pause(world: World, host: Host) -> Callable[[], None]:
+    return host.pause_until_released()
 
 
-def _partition(world: World, host: Host) -> None:
+def _partition(world: World, host: Host) -> Callable[[], None]:
     world.injected("partition", ())
-    for other in world.hosts:
-        if other != host.name:
-            world.network.cut(host.name, other)
-            world.network.cut(other, host.name)
+    others = [other for other in world.hosts if other != host.name]
+    return world.network.cut_until_released(
+        [*((host.name, other) for other in others), *((other, host.name) for other in others)]
+    )
 
 
-def _one_way(world: World, host: Host) -> None:
+def _one_way(world: World, host: Host) -> Callable[[], None]:
     world.injected("one-way", ())
     # Asymmetric partitions break protocols that take a received heartbeat as proof of a link in
     # both directions.
     inwards = world.tape.choose(2)
-    for other in world.hosts:
-        if other != host.name:
-            world.network.cut(*((other, host.name) if inwards else (host.name, other)))
+    others = [other for other in world.hosts if other != host.name]
+    return world.network.cut_until_released(
+        (other, host.name) if inwards else (host.name, other) for other in others
+    )
 
 
 def _reset(world: World, host: Host) -> None:
@@ -178,60 +170,3 @@ def faults_in_words(names: tuple[str, ...]) -> str:
         if names == group:
             return word
     return "+".join(names)
-
-
-class Nemesis:
-    """
-    Draws the fault mix of a trial and injects it.
-
-    Attributes:
-        mix: The faults of this trial, a subset of the allowed ones.
-    """
-
-    def __init__(self, world: World, allowed: list[Fault]) -> None:
-        self._world = world
-        tape = world.tape
-        # Mostly about a third of the faults, occasionally all, and occasionally none: faults mask
-        # each other, and some bugs need none.  See the source at the head of the module.
-        often = (0.0, 0.15, 0.35, 0.35, 0.6, 1.0)[tape.choose(6)] if allowed else 0.0
-        self.mix = tuple(fault for fault in allowed if tape.chance(often))
-        self._intensities = {fault.name: tape.between(0.1, 1.0) for fault in self.mix}
-        self._pause = tape.between(0.05, 0.8)
-
-    def prepare(self, host: Host, only: frozenset[str]) -> None:
-        """Arm the faults of the mix on *host*, limited to those named in *only*."""
-        for fault in self.mix:
-            if fault.prepare is not None and fault.name in only:
-                fault.prepare(self._world, host, self._intensities[fault.name])
-
-    async def work(self, host: Host, only: frozenset[str]) -> None:
-        """Inject one fault after another into *host*, limited to those named in *only*."""
-        tape = self._world.tape
-        strikes = [fault for fault in self.mix if fault.strike is not None and fault.name in only]
-        while strikes:
-            await asyncio.sleep(tape.between(_SHORTEST, 2 * self._pause))
-            fault = tape.pick(strikes)
-            # A crashed host stays down until the scenario boots it; faults go on afterwards.
-            if not host.is_up or fault.strike is None:
-                continue
-            # Only the links that this fault has cut are healed: another host, or the scenario, may
-            # have cut others.
-            before = self._world.network.ways_cut
-            fault.strike(self._world, host)
-            if fault.seconds[1]:
-                await asyncio.sleep(tape.between(*fault.seconds))
-                self.relieve(host, self._world.network.ways_cut - before)
-
-    def relieve(self, host: Host, ways: frozenset[tuple[str, str]]) -> None:
-        """Resume *host* and heal *ways*, as pairs of sender and receiver."""
-        host.resume()
-        self._world.network.heal(ways)
-
-    def stop_faults(self) -> None:
-        """Heal the network, mend all disks and resume all hosts."""
-        network = self._world.network
-        network.heal()
-        network.conditions = network.usual
-        for host in self._world.hosts.values():
-            host.resume()
-            host.disk.faults.end()

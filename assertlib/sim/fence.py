@@ -26,7 +26,7 @@ from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 from .process import PROCESS
-from .refusal import INSTALLED, OURS, STANDARD, refused
+from .refusal import OURS, STANDARD, is_installed, refused
 
 __all__ = ["REPLACED", "fenced"]
 
@@ -114,9 +114,6 @@ class _Fence:
                 yield random, name, real, self._dice(f"random.{name}", real)
         yield random, "seed", random.seed, self._seeding(random.seed)
         yield random.Random, "seed", random.Random.seed, self._seed(random.Random.seed)
-        every = _all_tasks(asyncio.all_tasks)
-        yield asyncio, "all_tasks", asyncio.all_tasks, every
-        yield asyncio.tasks, "all_tasks", asyncio.all_tasks, every
         yield asyncio, "as_completed", asyncio.as_completed, _as_completed(asyncio.as_completed)
         yield os, "getrandom", os.getrandom, self._entropy("os.getrandom", os.getrandom)
         yield os, "times", os.times, self._clock("os.times", os.times, 0)
@@ -234,7 +231,7 @@ class _Fence:
                 continue
             self._seen[name] = module
             file = getattr(module, "__file__", None) or ""
-            if file.startswith((OURS, STANDARD)) or INSTALLED in file or not file:
+            if file.startswith((OURS, STANDARD)) or is_installed(file) or not file:
                 continue
             for attribute, value in list(vars(module).items()):
                 self._take_alias(module, attribute, value)
@@ -292,21 +289,6 @@ class _Fence:
             random.setstate(self._state)
 
 
-# Functions of asyncio whose results depend on addresses, or on tasks of other hosts.
-
-
-def _all_tasks(real: Any) -> Any:
-    def all_tasks(loop: Any = None) -> set[Any]:
-        from .loop import SimLoop
-
-        loop = loop or asyncio.get_running_loop()
-        if type(loop) is not SimLoop:
-            return real(loop)  # type: ignore[no-any-return]
-        return {task for task in PROCESS.get(loop.outside).tasks if not task.done()}
-
-    return all_tasks
-
-
 def _as_completed(real: Any) -> Any:
     def as_completed(fs: Any, *, timeout: float | None = None) -> Any:
         # asyncio makes a set of its arguments, and coroutines hash by address; tasks do not.
@@ -357,7 +339,7 @@ def _may_write(frame: FrameType | None) -> bool:
         if any(module == each or module.startswith(f"{each}.") for each in _MAY_WRITE):
             return True
         name = frame.f_code.co_filename
-        if INSTALLED in name or not name.startswith((STANDARD, "<frozen")):
+        if is_installed(name) or not name.startswith((STANDARD, "<frozen")):
             return False
         frame = frame.f_back
     return False

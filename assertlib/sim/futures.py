@@ -16,13 +16,11 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .fence import REPLACED
 from .process import DEAD, PAUSED, PROCESS, Handle, Process, nothing
-
-if TYPE_CHECKING:
-    from .loop import SimLoop
+from .tape import Tape
 
 __all__ = [
     "Exceptions",
@@ -151,6 +149,16 @@ class SimTask(asyncio.Task[T]):
         return self.number
 
 
+class Loop(Protocol):
+    """The loop of a trial, as far as exceptions are concerned; see `SimLoop`."""
+
+    now: float
+    tape: Tape
+    outside: Process
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None: ...
+
+
 class Exceptions:
     """
     The exceptions in a trial that have not been retrieved yet.
@@ -159,7 +167,7 @@ class Exceptions:
         on_unhandled: Called with every unhandled exception.
     """
 
-    def __init__(self, loop: SimLoop) -> None:
+    def __init__(self, loop: Loop) -> None:
         self.on_unhandled: Callable[[Unhandled], None] = lambda _: None
         self._loop = loop
         self._held: list[weakref.ref[Any]] = []
@@ -209,7 +217,7 @@ class Exceptions:
         error, source = context.get("exception"), context.get("task") or context.get("future")
         if error is None:
             return
-        raised: Raised | None = getattr(source, "raised", None)
+        raised = _raised(source)
         if raised is None:
             process = getattr(source, "process", None) or PROCESS.get(self._loop.outside)
             raised = self._raised_now(process)
@@ -222,7 +230,7 @@ class Exceptions:
             for task in list(process.tasks):
                 # The task has just failed: its done callback, which registers the exception, has
                 # not run yet.
-                if task.raised is None and _exception_of(task) is not None:
+                if _raised(task) is None and _exception_of(task) is not None:
                     self.note(task, process)
         for future in [each for each in self._unretrieved() if each.is_kept]:
             self._give_up(future)
@@ -248,6 +256,11 @@ def _exception_of(future: Any) -> BaseException | None:
     """Return the exception of *future* without marking it as retrieved."""
     error: BaseException | None = future._exception
     return error
+
+
+def _raised(future: Any) -> Raised | None:
+    raised: Raised | None = getattr(future, "raised", None)
+    return raised
 
 
 def _is_main(future: Any) -> bool:
@@ -295,7 +308,7 @@ def _hash(thing: Any) -> int:
     return _number_of(thing, loop) if _is_simulated(loop) else object.__hash__(thing)
 
 
-def cancel_outside(task: SimTask[Any]) -> None:
+def cancel_outside(task: asyncio.Task[Any]) -> None:
     """Cancel *task* for its waiters, leaving its coroutine alone."""
     # Task.cancel would throw CancelledError into the coroutine, whose blocks would then run.
     _FUTURE.cancel(task)

@@ -18,16 +18,14 @@ import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
+from .fence import REPLACED
 from .futures import Exceptions, SimFuture, SimTask, cancel_outside, end_task
 from .policy import Fifo, Policy
 from .process import DEAD, PAUSED, PROCESS, RUNNING, Handle, Process, nothing
 from .refusal import refused
 from .tape import Tape
-
-if TYPE_CHECKING:
-    from .network import Network
 
 T = TypeVar("T")
 
@@ -46,6 +44,30 @@ class DeadlockError(RuntimeError):
     """All tasks wait forever, or the step limit was exceeded; the message explains which."""
 
 
+class _Transports(Protocol):
+    """The network, as far as asyncio's own interface reaches it; see `Network`."""
+
+    async def connect(self, factory: Callable[[], Any], host: str | None, port: int) -> Any: ...
+
+    def listen(
+        self,
+        factory: Callable[[], Any],
+        host: str | None,
+        port: int | None,
+        *,
+        is_serving: bool = True,
+    ) -> Any: ...
+
+    def endpoint(
+        self,
+        factory: Callable[[], Any],
+        local: tuple[str, int] | None,
+        remote: tuple[str, int] | None,
+    ) -> Any: ...
+
+    def addresses(self, host: str | None, port: int | None) -> list[Any]: ...
+
+
 class SimLoop(asyncio.AbstractEventLoop):
     """
     The event loop of one trial.
@@ -59,11 +81,11 @@ class SimLoop(asyncio.AbstractEventLoop):
         after_step: A call to make right after the current step.
         exceptions: The registry of unretrieved exceptions.
         outside: The process of code outside all hosts, such as the scenario.
-        buried: Unfinished tasks of dead processes, kept until the trial is over.
+        buried: Unfinished tasks with their dead processes, kept until the trial is over.
         context: The context that the scenario starts with.
     """
 
-    network: Network
+    network: _Transports
 
     def __init__(
         self,
@@ -89,7 +111,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.log: list[tuple[float, str, str]] = []
         self.outside = Process("world")
         self.after_step: Callable[[], None] | None = None
-        self.buried: list[SimTask[Any]] = []
+        self.buried: list[tuple[asyncio.Task[Any], Process]] = []
         self.exceptions = Exceptions(self)
         self._policy = policy
         self._max_steps = max_steps
@@ -305,7 +327,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         for task in tasks:
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                self.buried.append(task)
+                self.buried.append((task, process))
                 # The future is cancelled for its waiters in other processes; the coroutine, unlike
                 # with Task.cancel, never notices.  The running task, if it ends its own host, is
                 # about to set a result, which a cancelled future would refuse.
@@ -714,3 +736,17 @@ def _where(task: asyncio.Task[Any]) -> str:
             place = f" at {frame.f_code.co_filename}:{frame.f_lineno}"
         coro = getattr(coro, "cr_await", None)
     return f"{_coroutine_name(task)}{place}"
+
+
+_every_task = asyncio.all_tasks
+
+
+def _all_tasks(loop: Any = None) -> set[asyncio.Task[Any]]:
+    """Return the unfinished tasks of the calling process: a host does not know those of others."""
+    loop = loop or asyncio.get_running_loop()
+    if type(loop) is not SimLoop:
+        return _every_task(loop)
+    return {task for task in PROCESS.get(loop.outside).tasks if not task.done()}
+
+
+REPLACED += ((owner, "all_tasks", _every_task, _all_tasks) for owner in (asyncio, asyncio.tasks))

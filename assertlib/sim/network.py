@@ -19,17 +19,19 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from .datagrams import Endpoint, Mailbox
 from .loop import SimLoop
 from .process import DEAD, PROCESS, Handle, Process
 
 if TYPE_CHECKING:
     from .tape import Tape
 
-__all__ = ["Conditions", "Mailbox", "Network"]
+__all__ = ["Conditions", "Network"]
 
 _ITSELF = frozenset((None, "", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1"))  # noqa: S104
 _MOST_RETRIES = 20
-_FIRST_PORT = 32768
+_FIRST_PORT, _LAST_PORT = 32769, 60999
+"""The ports that are handed out, about those of Linux."""
 _KERNEL_BUFFER = 65536
 """Number of bytes in transit or unread beyond which the writer buffers the rest."""
 _NO_ANSWER_AFTER = 1.0
@@ -83,29 +85,47 @@ class Network:
         self._loop = loop
         self._tape = tape
         self._listeners: dict[tuple[str, int], _Server] = {}
-        self._endpoints: dict[tuple[str, int], _Endpoint] = {}
+        self._endpoints: dict[tuple[str, int], Endpoint] = {}
         self._mailboxes: dict[tuple[str, int], Mailbox] = {}
         # Both ends of each connection, in the order of creation, in which faults visit them.
         self._connections: dict[_Transport, None] = {}
-        self._cut: set[tuple[str, str]] = set()
-        self._ports = _FIRST_PORT
+        # Blocked directions, each with those who block it: cut while there is one.
+        self._cut: dict[tuple[str, str], set[object]] = {}
+        self._ports = _FIRST_PORT - 1
 
     # -- faults -----------------------------------------------------------------------------
 
     def cut(self, sender: str, receiver: str) -> None:
-        """Block all traffic from host *sender* to host *receiver*."""
-        self._cut.add((sender, receiver))
+        """Block all traffic from host *sender* to host *receiver* until it is healed."""
+        self._hold([(sender, receiver)], self)
 
-    @property
-    def ways_cut(self) -> frozenset[tuple[str, str]]:
-        """The blocked directions, as pairs of sender and receiver."""
-        return frozenset(self._cut)
+    def cut_until_released(self, ways: Iterable[tuple[str, str]]) -> Callable[[], None]:
+        """
+        Block *ways*, pairs of sender and receiver, until the returned call.
+
+        The call leaves blocked what others have blocked as well.
+        """
+        holder = object()
+        self._hold(ways, holder)
+        return lambda: self._release(holder)
+
+    def _hold(self, ways: Iterable[tuple[str, str]], holder: object) -> None:
+        for way in ways:
+            self._cut.setdefault(way, set()).add(holder)
+
+    def _release(self, holder: object) -> None:
+        held = [way for way, holders in self._cut.items() if holder in holders]
+        for way in held:
+            self._cut[way].discard(holder)
+        if free := [way for way in held if not self._cut[way]]:
+            self.heal(free)
 
     def heal(self, ways: Iterable[tuple[str, str]] | None = None) -> None:
-        """Unblock all directions, or *ways*; buffered stream data is sent."""
+        """Unblock all directions, or *ways*, for all who block them; buffered data is sent."""
         if self._cut:
             self._loop.note("the network heals")
-        self._cut.difference_update(self.ways_cut if ways is None else ways)
+        for way in list(self._cut) if ways is None else list(ways):
+            self._cut.pop(way, None)
         # Unsent data waits at its writer, and data in transit at its reader.
         for transport in list(self._connections):
             transport.flush()
@@ -164,7 +184,7 @@ class Network:
         *factory* creates a protocol per connection; if not *is_serving*, connections are refused.
         """
         process = PROCESS.get()
-        address = (process.name, port or self._free_port())
+        address = (process.name, port or self._free_port(process.name))
         _refuse_second(self._listeners, address)
         server = _Server(self, process, address, factory, is_serving=is_serving)
         self._listeners[address] = server
@@ -184,7 +204,7 @@ class Network:
             ConnectionRefusedError: Nothing listens there.
         """
         process = PROCESS.get()
-        local = (process.name, self._free_port())
+        local = (process.name, self._free_port(process.name))
         name = self._resolve(process.name, host, port)
         await asyncio.sleep(self.delay())
         server = self._listeners.get((name, port))
@@ -227,9 +247,20 @@ class Network:
         name = PROCESS.get().name if host in _ITSELF else host
         return [(2, 1, 6, "", (name, port or 0))]
 
-    def _free_port(self) -> int:
-        self._ports += 1
-        return self._ports
+    def _free_port(self, host: str) -> int:
+        """Return the next port that *host* does not use, for streams or for datagrams."""
+        for _ in range(_FIRST_PORT, _LAST_PORT + 1):
+            self._ports = _FIRST_PORT if self._ports >= _LAST_PORT else self._ports + 1
+            if not self._is_in_use((host, self._ports)):
+                return self._ports
+        raise OSError(98, f"Address already in use: no port of {host} is free; close some")
+
+    def _is_in_use(self, address: tuple[str, int]) -> bool:
+        return (
+            address in self._listeners
+            or address in self._endpoints
+            or any(each.local == address for each in self._connections)
+        )
 
     def delay(self) -> float:
         """Return the delay of a message in seconds, including retransmissions."""
@@ -255,19 +286,25 @@ class Network:
         *local* gives its port, None for a free one; *remote* is its default destination.
         """
         process = PROCESS.get()
-        address = (process.name, (local[1] if local else 0) or self._free_port())
+        address = (process.name, (local[1] if local else 0) or self._free_port(process.name))
         _refuse_second(self._endpoints, address)
-        endpoint = _Endpoint(self, process, address, remote)
+        endpoint = Endpoint(self._loop, process, address, remote, self.send, self._unbind)
         self._endpoints[address] = endpoint
         protocol = factory()
         endpoint.begin(protocol)
         return endpoint, protocol
 
+    def _unbind(self, endpoint: Endpoint) -> None:
+        """Free the port of *endpoint*."""
+        # The next process of a host may have opened the port again.
+        if self._endpoints.get(endpoint.address) is endpoint:
+            del self._endpoints[endpoint.address]
+
     def mailbox(self, port: int) -> Mailbox:
         """Create a mailbox of the calling host, addressed as (host, *port*)."""
         process = PROCESS.get()
         _refuse_second(self._mailboxes, (process.name, port))
-        box = Mailbox(self, self._loop, process, (process.name, port))
+        box = Mailbox(self._loop, process, (process.name, port), self.post)
         self._mailboxes[box.address] = box
         return box
 
@@ -319,56 +356,6 @@ class Network:
         if now.duplication and self._tape.chance(now.duplication):
             return way, self._tape.between(*now.latency)
         return (way,)
-
-
-class Mailbox:
-    """
-    Messages received by one host, each with its sender.
-
-    Attributes:
-        address: Host and port that others send to.
-    """
-
-    def __init__(
-        self, network: Network, loop: SimLoop, process: Process, address: tuple[str, int]
-    ) -> None:
-        self.address = address
-        self.process = process
-        self._network = network
-        self._loop = loop
-        self._letters: deque[tuple[Any, tuple[str, int]]] = deque()
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    def send(self, to: tuple[str, int], message: object) -> None:
-        """Send *message*, which must not be modified afterwards, to the mailbox at *to*."""
-        if self.process.state != DEAD:
-            self._network.post(self.address, to, message)
-
-    async def receive(self) -> tuple[Any, tuple[str, int]]:
-        """Wait for the next message; return it and the address of its sender."""
-        while not self._letters:
-            future = self._loop.create_future()
-            self._waiting.append(future)
-            try:
-                await future
-            except asyncio.CancelledError:
-                # Woken for a message and cancelled before running: the next waiter must take it.
-                if self._letters and future.done() and not future.cancelled():
-                    self._wake()
-                raise
-        return self._letters.popleft()
-
-    def put(self, letter: tuple[object, tuple[str, int]]) -> None:
-        """Add *letter*, a message and its sender, and wake one waiter."""
-        self._letters.append(letter)
-        self._wake()
-
-    def _wake(self) -> None:
-        while self._waiting:
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(None)
-                return
 
 
 def _refuse_second(table: Mapping[tuple[str, int], object], address: tuple[str, int]) -> None:
@@ -743,58 +730,3 @@ class _Transport(asyncio.Transport):
 
     def __repr__(self) -> str:
         return f"<connection {self.local} to {self.remote}>"
-
-
-class _Endpoint(asyncio.DatagramTransport):
-    """A socket for datagrams."""
-
-    def __init__(
-        self,
-        network: Network,
-        process: Process,
-        address: tuple[str, int],
-        remote: tuple[str, int] | None,
-    ) -> None:
-        super().__init__()
-        self.process = process
-        self.address = address
-        self._network = network
-        self._remote = remote
-        self._is_closing = False
-        self._protocol: Any = None
-        self._context: Any = None
-
-    def begin(self, protocol: Any) -> None:
-        """Deliver datagrams to *protocol*, in the context of the caller."""
-        self._protocol = protocol
-        self._context = contextvars.copy_context()
-        protocol.connection_made(self)
-
-    def sendto(self, data: Any, addr: Any = None) -> None:
-        to = addr or self._remote
-        if to is None:
-            raise ValueError("a datagram needs an address")
-        if not self._is_closing and self.process.state != DEAD:
-            self._network.send(self.address, (str(to[0]), int(to[1])), bytes(data))
-
-    def receive(self, data: bytes, sender: tuple[str, int]) -> None:
-        """Pass a datagram to the protocol, in its process."""
-        if not self._is_closing:
-            loop = self._network._loop
-            loop.call_soon(self._protocol.datagram_received, data, sender, context=self._context)
-
-    def close(self) -> None:
-        if not self._is_closing:
-            self._is_closing = True
-            self._network._endpoints.pop(self.address, None)
-            self._network._loop.call_soon(self._protocol.connection_lost, None)
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        return self._is_closing
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        if name == "sockname":
-            return self.address
-        return self._remote if name == "peername" else default

@@ -4,12 +4,10 @@ Processes of the simulated world, and their pending callbacks.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .futures import SimTask
+from typing import Any
 
 __all__ = ["DEAD", "PAUSED", "PROCESS", "RUNNING", "Handle", "Process", "nothing"]
 
@@ -27,13 +25,15 @@ class Process:
         allowed: Exceptions that may remain unhandled.
         is_host: Whether it belongs to a host.
         busy_until: Time until which a blocking call occupies it, in virtual seconds.
+        paused_by: Those who have paused it; it runs again when none is left.
         paused_at: Time of the latest pause, in virtual seconds.
         parked: Callbacks deferred while it is paused.
         tasks: Its unfinished tasks.
     """
 
     __slots__ = (
-        "allowed", "busy_until", "is_host", "name", "parked", "paused_at", "state", "tasks",
+        "allowed", "busy_until", "is_host", "name", "parked", "paused_at", "paused_by", "state",
+        "tasks",
     )  # fmt: skip
 
     def __init__(
@@ -44,9 +44,10 @@ class Process:
         self.is_host = is_host
         self.state = RUNNING
         self.busy_until = self.paused_at = 0.0
+        self.paused_by: set[object] = set()
         self.parked: list[Handle] = []
         # A dict as an ordered set: tasks are ended in the order of their creation.
-        self.tasks: dict[SimTask[Any], None] = {}
+        self.tasks: dict[asyncio.Task[Any], None] = {}
 
     def __repr__(self) -> str:
         return f"<Process {self.name}>"

@@ -18,11 +18,11 @@ from itertools import takewhile
 from types import FrameType
 
 __all__ = [
-    "INSTALLED",
     "OURS",
     "STANDARD",
     "NotSimulatedError",
     "Refusal",
+    "is_installed",
     "overseen",
     "project_stack",
     "refused",
@@ -30,8 +30,9 @@ __all__ = [
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 STANDARD = sysconfig.get_path("stdlib") + os.sep
-INSTALLED = os.sep + "site-packages" + os.sep
-"""Paths of this package, the standard library, and installed packages."""
+"""Paths of this package and the standard library."""
+_INSTALLED = tuple(f"{os.sep}{each}{os.sep}" for each in ("site-packages", "dist-packages"))
+"""Directories of installed packages; Debian installs its own in the second one."""
 
 _LOOP = f"{__package__}.loop"
 
@@ -122,7 +123,7 @@ def _places() -> tuple[str, str]:
         name = frame.f_code.co_filename
         place = f"{name}:{frame.f_lineno}"
         # Installed packages first: they often lie below the directory of the standard library.
-        if INSTALLED in name:
+        if is_installed(name):
             library = library or place
         elif name.startswith(STANDARD):
             standard = standard or place
@@ -130,6 +131,11 @@ def _places() -> tuple[str, str]:
             return place, library
         frame = frame.f_back
     return library or standard or "?", ""
+
+
+def is_installed(path: str) -> bool:
+    """Whether the file at *path* belongs to an installed package."""
+    return any(each in path for each in _INSTALLED)
 
 
 def project_stack() -> str:

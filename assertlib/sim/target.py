@@ -10,12 +10,14 @@ import importlib.util
 import os
 import platform
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 from ..errors import UsageError
 from .addresses import are_fixed
+from .refusal import is_installed
 from .trial import Scenario
 
 __all__ = ["HASH_SEED", "Stamp", "TargetError", "load", "stamp"]
@@ -99,12 +101,19 @@ def _source_digest() -> str:
 def _sources() -> Iterator[tuple[str, Path]]:
     # Of this package, only the simulator decides what a tape means.  Python itself is stamped by
     # its version; installed packages are not stamped.
-    prefixes = tuple(os.path.realpath(prefix) for prefix in {sys.base_prefix, sys.prefix})
+    libraries = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if not file or not file.endswith(_SUFFIX) or name == "__main__":
             continue
         path = Path(file).resolve()
-        is_ours = _PACKAGE in path.parents
-        if _PACKAGE / "sim" in path.parents or not (is_ours or str(path).startswith(prefixes)):
+        if _PACKAGE in path.parents:
+            is_of_project = _PACKAGE / "sim" in path.parents
+        else:
+            is_of_project = not (is_installed(str(path)) or _is_below(path, libraries))
+        if is_of_project:
             yield name, path
+
+
+def _is_below(path: Path, directories: list[Path]) -> bool:
+    return any(each in path.parents for each in directories)

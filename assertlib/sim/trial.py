@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from .._calls.primitives import InvariantViolation
 from ..recording.hits import Hit
 from ..recording.recorder import recorder
 from ..recording.settings import OFF
+from .faults import FAULTS
 from .fence import fenced
-from .futures import SimTask, Unhandled
+from .futures import Unhandled
 from .loop import SimLoop
+from .nemesis import Nemesis
 from .policy import SWARM, policy_named
 from .process import DEAD, PROCESS, Process
 from .refusal import NotSimulatedError, Refusal, overseen, project_stack
@@ -257,8 +260,9 @@ def run_trial(
         max_steps=options.steps,
         on_mark=shown.look if keep_places else None,
     )
+    nemesis = partial(Nemesis, allowed=[FAULTS[name] for name in options.faults])
     with lifecycle.trial(name, population=population, seed=seed, sampler=sampler), _isolated(tape):
-        world = loop.context.run(World, tape, loop, options.faults)
+        world = loop.context.run(World, tape, loop, nemesis)
         shown.begin()
         watcher = _Watcher(world, options)
         loop.exceptions.on_unhandled = watcher.unhandled
@@ -436,19 +440,18 @@ def _clean_up(world: World) -> None:
     # The blocks may call asyncio functions that need a running loop.
     asyncio._set_running_loop(loop)
     try:
-        for task in loop.buried:
-            _close(task)
+        for task, process in loop.buried:
+            _close(task.get_coro(), process)
         loop.buried.clear()
     finally:
         asyncio._set_running_loop(None)
         recorder.configure(mode=mode)
 
 
-def _close(task: SimTask[Any]) -> None:
-    coroutine = task.get_coro()
+def _close(coroutine: Any, process: Process) -> None:
     context = contextvars.Context()
     # As a new process of the host: disk calls of a dead one would raise PoweredOffError.
-    context.run(PROCESS.set, Process(task.process.name, is_host=task.process.is_host))
+    context.run(PROCESS.set, Process(process.name, is_host=process.is_host))
     # Bounded, since a coroutine that catches every exception in a loop never closes.
     for _ in range(100):
         try:

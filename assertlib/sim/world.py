@@ -15,17 +15,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Container, Coroutine, Iterable
+from typing import Any, Protocol, TypeVar
 
 from .. import lifecycle
 from ..recording.recorder import recorder
 from ..recording.settings import OFF
+from .datagrams import Mailbox
 from .disk import PoweredOffError, SimDisk
-from .faults import FAULTS, Fault, Nemesis
 from .futures import SimFuture
 from .loop import SimLoop
-from .network import Mailbox, Network
+from .network import Network
 from .process import DEAD, PAUSED, PROCESS, RUNNING, Process
 from .tape import Tape
 
@@ -173,12 +173,30 @@ class Host:
 
     def pause(self) -> None:
         """Suspend the host until `resume`, while time goes on."""
-        if self.process.state == RUNNING:
+        self._hold(self)
+
+    def pause_until_released(self) -> Callable[[], None]:
+        """Suspend the host until the returned call and until all other pauses have ended."""
+        holder = object()
+        process = self._hold(holder)
+        return lambda: self._release(process, holder)
+
+    def _hold(self, holder: object) -> Process:
+        process = self.process
+        if process.state == RUNNING:
             self._world.injected("pause", ())
-            self._loop.pause(self.process)
+            self._loop.pause(process)
+        process.paused_by.add(holder)
+        return process
+
+    def _release(self, process: Process, holder: object) -> None:
+        process.paused_by.discard(holder)
+        if process is self.process and not process.paused_by:
+            self.resume()
 
     def resume(self) -> None:
-        """Resume the host, if it is paused."""
+        """Resume the host, if it is paused, whoever has paused it."""
+        self.process.paused_by.clear()
         if self.process.state == PAUSED:
             self._loop.note(f"{self.name} resumes")
             self._loop.resume(self.process)
@@ -217,6 +235,39 @@ def _as(process: Process, function: Callable[[], T]) -> T:
     return context.run(function)
 
 
+class Fault(Protocol):
+    """A kind of fault, as a scenario sees it."""
+
+    @property
+    def name(self) -> str:
+        """Its name on the command line and in records."""
+
+    @property
+    def about(self) -> str:
+        """A one-line description."""
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """The assumptions it breaks, in the terms of the catalog's ``assumes``."""
+
+
+class Nemesis(Protocol):
+    """What injects the faults of a trial."""
+
+    @property
+    def mix(self) -> tuple[Fault, ...]:
+        """The faults drawn for this trial."""
+
+    def prepare(self, host: Host, only: Container[str] | None) -> None:
+        """Arm the faults of the mix on *host*, limited to those named in *only*, if given."""
+
+    def work(self, host: Host, only: Container[str] | None) -> Coroutine[Any, Any, None]:
+        """Inject one fault after another into *host*, limited to those named in *only*, if given."""
+
+    def stop_faults(self) -> None:
+        """Heal the network, mend all disks and resume all hosts."""
+
+
 class World:
     """
     The simulated world of one trial.
@@ -230,7 +281,13 @@ class World:
         breaks: The assumptions that these faults break.
     """
 
-    def __init__(self, tape: Tape, loop: SimLoop, allowed: Iterable[str]) -> None:
+    def __init__(self, tape: Tape, loop: SimLoop, nemesis: Callable[[World], Nemesis]) -> None:
+        """
+        Args:
+            tape: The choices of the trial.
+            loop: Its loop.
+            nemesis: Creates what injects the faults; called once the world is complete.
+        """
         self.tape = tape
         self.loop = loop
         self.network = loop.network = Network(loop, tape)
@@ -238,7 +295,7 @@ class World:
         self.faults: list[tuple[float, str]] = []
         self.breaks: set[str] = set()
         self._kinds: set[str] = set()
-        self._nemesis = Nemesis(self, [FAULTS[name] for name in allowed])
+        self._nemesis = nemesis(self)
 
     @property
     def now(self) -> float:
@@ -298,7 +355,7 @@ class World:
         recorder.configure(mode=OFF)
         self.loop.after_step = lambda: recorder.configure(mode=mode)
 
-    def inject_faults(self, host: Host, only: Iterable[str] = FAULTS) -> asyncio.Task[None]:
+    def inject_faults(self, host: Host, only: Iterable[str] | None = None) -> asyncio.Task[None]:
         """
         Inject faults of this trial's mix into *host* from now on.
 
@@ -308,12 +365,12 @@ class World:
 
         Args:
             host: The host to inject into.
-            only: Names of the faults to inject, as far as they are in the mix.
+            only: Names of the faults to inject, as far as they are in the mix; None for all.
 
         Returns:
             The task that injects the faults.
         """
-        allowed = frozenset(only)
+        allowed = None if only is None else frozenset(only)
         self._nemesis.prepare(host, allowed)
         work = self._nemesis.work(host, allowed)
         return self.loop.create_task(work, name=f"nemesis of {host.name}")

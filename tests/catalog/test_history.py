@@ -50,6 +50,16 @@ def test_each_step_is_told_the_newest_first(tmp_path):
     }
 
 
+def test_a_clause_or_a_state_that_changes_is_told(tmp_path):
+    git(tmp_path, "init")
+    entry = ENTRY.format(status="draft", revision=1, statement="One thing.")
+    for part in ("", "[log.states.full]\ntext = 'The log is full.'\n"):
+        commit(tmp_path, entry + part)
+    commit(tmp_path, entry + "[log.states.full]\ntext = 'The log is nearly full.'\n")
+    commit(tmp_path, entry + "[log.clauses]\nfirst = 'The first thing.'\n")
+    assert told(tmp_path) == {"wal.log": ["the statement was reworded"] * 3 + ["added"]}
+
+
 def test_a_removed_entry_keeps_its_history(tmp_path):
     git(tmp_path, "init")
     commit(tmp_path, ENTRY.format(status="draft", revision=1, statement="One thing."))

@@ -461,6 +461,25 @@ def test_an_invariant_that_is_removed_with_its_assertions_is_missed(project):
     assert project.findings() == []
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "[reviewed.'kv.ordered']",
+        '[ reviewed . "kv.ordered" ]',
+        '[reviewed."kv\\u002eordered"]',
+        "[ 'reviewed'.\"kv.ordered\"] # quoted by hand",
+    ],
+)
+def test_a_missed_invariant_is_found_in_the_lock_however_its_header_is_written(project, header):
+    text = (project.root / "catalog/kv.toml").read_text(encoding="utf-8")
+    project.write("catalog/kv.toml", text.partition("[ordered]")[0])
+    project.change("store/reply.py", "return ORDERED.always(acked > 0, ", "return print(")
+    project.change("catalog/review.lock", '[reviewed."kv.ordered"]', header)
+    (finding,) = project.findings()
+    lines = (project.root / finding["file"]).read_text(encoding="utf-8").splitlines()
+    assert lines[int(finding["line"]) - 1] == header
+
+
 def test_a_message_that_is_taken_was_not_given_up(project):
     project.change("store/reply.py", '"ack follows sync"', '"x"')
     project.change("store/reply.py", '"replies are numbered"', '"ack follows sync"')

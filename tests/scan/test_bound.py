@@ -103,6 +103,50 @@ def test_an_invariant_is_followed_to_where_it_is_kept(text):
     assert found(scan) == X
 
 
+OTHERS = {
+    "a static method": """
+        class C:
+            x = Invariant("kv.x")
+            @staticmethod
+            def f(store, a):
+                store.x.always(a, "m")
+    """,
+    "a static method that sets it": """
+        class C:
+            @staticmethod
+            def set(store):
+                store.x = Invariant("kv.x")
+            def f(self, a):
+                self.x.always(a, "m")
+    """,
+    "a function in a static method": """
+        class C:
+            x = Invariant("kv.x")
+            @staticmethod
+            def f(store, a):
+                return lambda: store.x.always(a, "m")
+    """,
+    "a method with keywords only": """
+        class C:
+            x = Invariant("kv.x")
+            def f(*, store, a):
+                store.x.always(a, "m")
+    """,
+    "all arguments of a method": """
+        class C:
+            x = Invariant("kv.x")
+            def f(*args):
+                args.x.always(a, "m")
+    """,
+}
+
+
+@pytest.mark.parametrize("text", OTHERS.values(), ids=OTHERS.keys())
+def test_a_parameter_that_is_no_instance_is_not_taken_for_one(text):
+    scan = read("from assertlib import Invariant\n" + dedent(text))
+    assert found(scan) == []
+
+
 HIDDEN = {
     "a parameter": "def f(x, a):\n    x.always(a, 'm')\nf(X, 1)",
     "an annotated parameter": "def f(x: Invariant, a):\n    x.always(a, 'm')\nf(X, 1)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from hypothesis import given
@@ -115,6 +116,93 @@ def test_a_message_of_a_loop_is_told():
 def test_a_constant_that_a_function_changes_is_told():
     text = "M = 'm'\ndef change():\n    global M\n    M = 'n'\nalways(a, M)"
     assert codes(read(ALL + text)) == ["AL104"]
+
+
+NONLOCAL = {
+    "before it is used": """
+        def outer(a):
+            m = "m"
+            def change():
+                nonlocal m
+                m = "n"
+            change()
+            always(a, m)
+    """,
+    "before the variable is bound": """
+        def outer(a):
+            def change():
+                nonlocal m
+                m = "n"
+            m = "m"
+            change()
+            always(a, m)
+    """,
+    "two functions further in": """
+        def outer(a):
+            m = "m"
+            def middle():
+                def change():
+                    nonlocal m
+                    m = "n"
+                change()
+            middle()
+            always(a, m)
+    """,
+    "through another nonlocal": """
+        def outer(a):
+            m = "m"
+            def middle():
+                nonlocal m
+                def change():
+                    nonlocal m
+                    m = "n"
+                change()
+            middle()
+            always(a, m)
+    """,
+    "in the function that uses it": """
+        def outer(a):
+            m = "m"
+            def change():
+                nonlocal m
+                always(a, m)
+                m += "n"
+            change()
+    """,
+}
+
+
+@pytest.mark.parametrize("text", NONLOCAL.values(), ids=NONLOCAL.keys())
+def test_a_local_variable_that_an_inner_function_changes_is_told(text):
+    assert codes(read(ALL + dedent(text))) == ["AL104"]
+
+
+def test_a_variable_of_an_inner_function_of_the_same_name_is_another_one():
+    text = """
+        def outer(a):
+            m = "m"
+            def inner():
+                m = "n"
+            always(a, m)
+    """
+    assert codes(read(ALL + dedent(text))) == []
+
+
+def test_a_global_that_a_function_around_also_has_as_its_own_is_the_one_of_the_module():
+    text = """
+        M = "of the module"
+        def outer(a):
+            M = "of the function"
+            def inner():
+                global M
+                def innermost():
+                    always(a, M)
+    """
+    assert codes(read(ALL + dedent(text))) == ["AL104"]
+
+
+def test_nonlocal_without_a_variable_is_no_error_of_the_scan():
+    assert codes(read(ALL + "def f(a):\n    nonlocal m\n    m = 'm'\n    always(a, m)")) == []
 
 
 def test_a_constant_that_stands_for_itself_is_told():

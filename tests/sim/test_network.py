@@ -19,11 +19,14 @@ from .lines import (
     connect,
     greeting_from,
     is_waiting,
+    keep,
     lined,
     listening,
     named_hosts,
 )
 from .playing import outcomes, play, tapes
+
+FIRST_FREE, LAST_FREE = 32769, 60999
 
 # -- streams deliver -----------------------------------------------------------------
 
@@ -571,3 +574,59 @@ def test_a_name_server_would_say_the_name():
         return [(await host.run(loop.getaddrinfo(name, 80)))[0][4] for name in ("localhost", "two")]
 
     assert play(scenario) == [("one", 80), ("two", 80)]
+
+
+# -- free ports ----------------------------------------------------------------------
+
+
+async def ports_of(world, count):
+    """The next free ports, as listeners get them."""
+
+    async def serve():
+        server = await asyncio.start_server(lambda *_: None, port=0)
+        return keep(world, server).sockets[0].getsockname()[1]
+
+    host = world.hosts.get("server") or booted(world, "server")
+    return [await host.run(serve()) for _ in range(count)]
+
+
+@pytest.mark.parametrize("kind", ["stream", "datagram", "connection"])
+def test_a_free_port_is_one_that_is_not_in_use(kind):
+    async def scenario(world):
+        host = booted(world, "server")
+        first = FIRST_FREE
+        if kind == "stream":
+            await host.run(asyncio.start_server(lambda *_: None, port=first))
+        elif kind == "datagram":
+            opened = world.loop.create_datagram_endpoint(
+                asyncio.DatagramProtocol, local_addr=("", first)
+            )
+            await host.run(opened)
+        else:
+            await host.run(asyncio.start_server(lambda *_: None, port=PORT))
+            _, writer = await connect(world, "server", host=host)
+            assert writer.get_extra_info("sockname") == ("server", first)
+            world.network._ports -= 1
+        return await ports_of(world, 2)
+
+    assert play(scenario) == [FIRST_FREE + 1, FIRST_FREE + 2]
+
+
+def test_free_ports_begin_again_after_the_last_one():
+    async def scenario(world):
+        world.network._ports = LAST_FREE - 1
+        return await ports_of(world, 3)
+
+    assert play(scenario) == [LAST_FREE, FIRST_FREE, FIRST_FREE + 1]
+
+
+def test_no_port_is_free_if_all_are_in_use(monkeypatch):
+    monkeypatch.setattr("assertlib.sim.network._LAST_PORT", FIRST_FREE + 1)
+
+    async def scenario(world):
+        ports = await ports_of(world, 2)
+        with pytest.raises(OSError, match="no port of server is free") as caught:
+            await ports_of(world, 1)
+        return ports, caught.value.errno
+
+    assert play(scenario) == ([FIRST_FREE, FIRST_FREE + 1], errno.EADDRINUSE)

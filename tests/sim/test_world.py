@@ -6,6 +6,7 @@ import asyncio
 import errno
 import gc
 import warnings
+from itertools import permutations
 
 import pytest
 
@@ -565,6 +566,98 @@ def test_what_happens_to_one_host_does_not_end_what_happens_to_another():
         return "pause" in faults_in(world), world.network.is_cut("a", "b")
 
     assert outcomes(scenario, 20, faults=["pause"]) == {(True, True), (False, True)}
+
+
+def cut_ways(world):
+    return {way for way in permutations(world.hosts, 2) if world.network.is_cut(*way)}
+
+
+def struck(world, fault, name):
+    """Strike the host called *name* and return what ends it."""
+    return FAULTS[fault].strike(world, world.hosts[name])
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_partition_that_ends_leaves_what_another_one_has_cut_as_well(first):
+    async def scenario(world):
+        for name in "abc":
+            booted(world, name)
+        ends = [struck(world, "partition", "a"), struck(world, "partition", "b")]
+        every = cut_ways(world)
+        ends.pop(first)()
+        still = cut_ways(world)
+        ends.pop()()
+        return every, still, cut_ways(world)
+
+    every, still, after = play(scenario)
+    stricken = "ba"[first]
+    assert every == set(permutations("abc", 2))
+    assert still == {way for way in every if stricken in way}
+    assert after == set()
+
+
+def test_a_partition_that_ends_leaves_what_the_scenario_has_cut_meanwhile():
+    async def scenario(world):
+        booted(world, "a"), booted(world, "b")
+        end = struck(world, "partition", "a")
+        world.network.cut("a", "b")
+        end()
+        still = cut_ways(world)
+        world.network.heal()
+        return still, cut_ways(world)
+
+    assert play(scenario) == ({("a", "b")}, set())
+
+
+def test_a_partition_that_was_healed_does_not_end_a_later_one():
+    async def scenario(world):
+        booted(world, "a"), booted(world, "b")
+        end = struck(world, "partition", "a")
+        world.network.heal()
+        struck(world, "partition", "b")
+        end()
+        return cut_ways(world)
+
+    assert play(scenario) == {("a", "b"), ("b", "a")}
+
+
+@pytest.mark.parametrize("fault", ["partition", "one-way"])
+def test_a_partition_that_ends_does_not_resume_a_paused_host(fault):
+    async def scenario(world):
+        booted(world, "other")
+        host = booted(world, "host")
+        end = struck(world, fault, "host")
+        host.pause()
+        end()
+        return repr(host)
+
+    assert play(scenario) == "<Host host paused>"
+
+
+def test_a_host_is_paused_until_every_pause_has_ended():
+    async def scenario(world):
+        host = booted(world, "host")
+        ends = [struck(world, "pause", "host"), struck(world, "pause", "host")]
+        states = []
+        for end in ends:
+            end()
+            states.append(repr(host))
+        return states, faults_in(world)
+
+    assert play(scenario) == (["<Host host paused>", "<Host host up>"], ["pause"])
+
+
+def test_a_pause_of_a_host_that_went_down_does_not_end_one_of_its_next_life():
+    async def scenario(world):
+        host = booted(world, "host")
+        end = struck(world, "pause", "host")
+        host.kill()
+        host.boot()
+        host.pause()
+        end()
+        return repr(host)
+
+    assert play(scenario) == "<Host host paused>"
 
 
 async def mailed(world):

@@ -40,7 +40,9 @@ def read_module(file: str, source: str, tree: ast.Module) -> Module:
     """
     name, package = module_name(file)
     module = Module(file, name, package, source, tree)
-    _Binder(module).visit_body(tree, module.scope)
+    binder = _Binder(module)
+    binder.visit_body(tree, module.scope)
+    binder.bind_nonlocals()
     return module
 
 
@@ -53,6 +55,7 @@ class _Binder(ast.NodeVisitor):
         self._branch = EVERYWHERE
         self._loops: tuple[Range, ...] = ()
         self._subject: ast.expr = ast.Constant(None)
+        self._nonlocals: list[tuple[Scope, str, Binding]] = []
 
     def visit_body(self, node: ast.AST, scope: Scope) -> None:
         outer, self._scope = self._scope, scope
@@ -67,7 +70,15 @@ class _Binder(ast.NodeVisitor):
             self.generic_visit(node)
         self._scope = outer
 
+    def bind_nonlocals(self) -> None:
+        """Bind names declared nonlocal where they belong, which may be bound further down."""
+        for scope, name, binding in self._nonlocals:
+            scope.function_around(name).bind(name, binding, Place(is_anytime=True))
+
     def _bind(self, name: str, binding: Binding, at: Position) -> None:
+        if name in self._scope.nonlocals:
+            self._nonlocals.append((self._scope, name, binding))
+            return
         self._scope.bind(name, binding, Place(at, self._branch, self._loops))
 
     def _visit_branch(self, nodes: Sequence[ast.AST], loop: Range | None = None) -> None:
@@ -143,6 +154,9 @@ class _Binder(ast.NodeVisitor):
         for name in node.names:
             self._module.scope.bind(name, Assigned(ast.Constant(None), "global"), Place())
             self._scope.globals.add(name)
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
+        self._scope.nonlocals.update(node.names)
 
     def _visit_capture(self, node: ast.MatchAs | ast.MatchStar | ast.MatchMapping) -> None:
         name = node.rest if isinstance(node, ast.MatchMapping) else node.name

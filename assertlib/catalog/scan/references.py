@@ -9,7 +9,17 @@ import ast
 from dataclasses import dataclass
 
 from ...forms import FORMS, ORDINARY
-from .scopes import Assigned, Definition, FunctionNode, Import, Module, Parameter, Scope, self_class
+from .scopes import (
+    Assigned,
+    Definition,
+    FunctionNode,
+    Import,
+    Module,
+    Parameter,
+    Scope,
+    is_static,
+    self_class,
+)
 
 PRIMITIVES = tuple(form.name for form in ORDINARY if not form.is_ours)
 """The assertion functions that every Antithesis SDK has as well."""
@@ -366,9 +376,9 @@ def _shared(one: str, other: str) -> int:
 
 def _as_member(function: Function, owner: Class) -> Function:
     """A method as accessed through a class or an instance, which may pass its first argument."""
-    # By text: these builtins are practically never renamed.
+    # By text: the builtin is practically never renamed.
     decorators = {ast.unparse(each) for each in function.node.decorator_list}
-    given = "classmethod" in decorators or (owner.instance and "staticmethod" not in decorators)
+    given = "classmethod" in decorators or (owner.instance and not is_static(function.node))
     return Function(function.node, function.scope, bound=given)
 
 

@@ -77,11 +77,13 @@ class Place:
         at: Position from which the binding holds.
         branch: The innermost branch that contains it, which may be skipped.
         loops: The loops that contain it.
+        is_anytime: Whether a function inside makes the binding, which may run at any time.
     """
 
     at: Position = START
     branch: Range = EVERYWHERE
     loops: tuple[Range, ...] = ()
+    is_anytime: bool = False
 
 
 # Compared by identity: field by field, a comparison would run in circles through the module.
@@ -99,6 +101,7 @@ class Scope:
         places: The places of these bindings, in the same order.
         members: Instance attributes that methods of a class assign through ``self``.
         globals: Names that a ``global`` statement declares.
+        nonlocals: Names that a ``nonlocal`` statement declares.
     """
 
     node: ScopeNode
@@ -109,6 +112,7 @@ class Scope:
     places: dict[str, list[Place]] = field(default_factory=dict)
     members: dict[str, list[tuple[Scope, ast.expr]]] = field(default_factory=dict)
     globals: set[str] = field(default_factory=set)
+    nonlocals: set[str] = field(default_factory=set)
 
     @property
     def is_class(self) -> bool:
@@ -152,10 +156,20 @@ class Scope:
             # Names of a class body are visible in the body and not in its methods.  Source: Python
             # Language Reference, 4.2.2 "Resolution of names".
             visible = scope is self or not scope.is_class
+            # Functions around may have a variable of that name as well.
+            if visible and name in scope.globals:
+                scope = self.module.scope
             if visible and name in scope.bindings:
                 return scope, scope.bindings[name]
             scope = scope.parent
         return None
+
+    def function_around(self, name: str) -> Scope:
+        """Return the innermost function around that binds *name*; this scope if none does."""
+        scope = self.parent
+        while scope is not None and not (scope.is_function and name in scope.bindings):
+            scope = scope.parent
+        return scope or self
 
     def bind(self, name: str, binding: Binding, place: Place) -> None:
         """
@@ -188,7 +202,7 @@ class Scope:
         # Backwards from the use, up to a binding that surely replaced all earlier ones.
         for number in sorted(range(len(places)), key=lambda each: places[each].at, reverse=True):
             place = places[number]
-            if place.at <= at:
+            if place.at <= at and not place.is_anytime:
                 found.append(number)
                 # A binding in a branch that also contains the use ran before the use.
                 if not _is_update(bindings[number]) and _is_inside(at, place.branch):
@@ -198,7 +212,7 @@ class Scope:
             # A binding below the use reaches it in the next iteration of a loop around both, unless
             # the loop always binds the name again before the use.
             comes_around = any(_is_inside(at, loop) and last < loop[0] for loop in place.loops)
-            if place.at > at and comes_around:
+            if place.is_anytime or (place.at > at and comes_around):
                 found.append(number)
         # In order of the source, since a fingerprint is made of the result.
         return [bindings[number] for number in sorted(found)]
@@ -346,6 +360,19 @@ def self_class(node: ast.Name, scope: Scope) -> Scope | None:
         return None
     # By position: the name `self` is only a convention, and `cls` stands for the class as well.
     method, bindings = found
-    first = isinstance(bindings[0], Parameter) and bindings[0].index == 0
     owner = method.parent
-    return owner if first and owner is not None and owner.is_class else None
+    if owner is None or not owner.is_class or not isinstance(bindings[0], Parameter):
+        return None
+    return owner if node.id == _instance_of(found[0].node) else None
+
+
+def is_static(method: FunctionNode) -> bool:
+    """Whether *method* gets neither its instance nor its class as first argument."""
+    # By text: the builtin is practically never renamed.
+    return any(ast.unparse(each) == "staticmethod" for each in method.decorator_list)
+
+
+def _instance_of(method: FunctionNode) -> str | None:
+    """The parameter that is the instance or the class of *method*; None without one."""
+    positional = [*method.args.posonlyargs, *method.args.args]
+    return positional[0].arg if positional and not is_static(method) else None

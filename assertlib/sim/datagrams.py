@@ -1,0 +1,155 @@
+"""
+Ends of the simulated network for datagrams and messages; the network itself is in `network`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from .loop import SimLoop
+from .process import DEAD, Process
+
+__all__ = ["Endpoint", "Mailbox"]
+
+Address = tuple[str, int]
+"""Host and port."""
+
+
+class Mailbox:
+    """
+    Messages received by one host, each with its sender.
+
+    Attributes:
+        address: Host and port that others send to.
+    """
+
+    def __init__(
+        self,
+        loop: SimLoop,
+        process: Process,
+        address: Address,
+        post: Callable[[Address, Address, object], None],
+    ) -> None:
+        """
+        Args:
+            loop: The loop of the world.
+            process: The process that it belongs to.
+            address: Host and port that others send to.
+            post: Called with sender, receiver and message to send one.
+        """
+        self.address = address
+        self.process = process
+        self._post = post
+        self._loop = loop
+        self._letters: deque[tuple[Any, Address]] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def send(self, to: Address, message: object) -> None:
+        """Send *message*, which must not be modified afterwards, to the mailbox at *to*."""
+        if self.process.state != DEAD:
+            self._post(self.address, to, message)
+
+    async def receive(self) -> tuple[Any, Address]:
+        """Wait for the next message; return it and the address of its sender."""
+        while not self._letters:
+            future = self._loop.create_future()
+            self._waiting.append(future)
+            try:
+                await future
+            except asyncio.CancelledError:
+                # Woken for a message and cancelled before running: the next waiter must take it.
+                if self._letters and future.done() and not future.cancelled():
+                    self._wake()
+                raise
+        return self._letters.popleft()
+
+    def put(self, letter: tuple[object, Address]) -> None:
+        """Add *letter*, a message and its sender, and wake one waiter."""
+        self._letters.append(letter)
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+
+
+class Endpoint(asyncio.DatagramTransport):
+    """A socket for datagrams."""
+
+    def __init__(
+        self,
+        loop: SimLoop,
+        process: Process,
+        address: Address,
+        remote: Address | None,
+        send: Callable[[Address, Address, bytes], None],
+        unbind: Callable[[Endpoint], None],
+    ) -> None:
+        """
+        Args:
+            loop: The loop of the world.
+            process: The process that it belongs to.
+            address: Host and port that others send to.
+            remote: The default destination; None for none.
+            send: Called with sender, receiver and data to send a datagram.
+            unbind: Called with the endpoint when it is closed, to free its port.
+        """
+        super().__init__()
+        self.process = process
+        self.address = address
+        self._loop = loop
+        self._send = send
+        self._unbind = unbind
+        self._remote = remote
+        self._is_closing = False
+        self._protocol: Any = None
+        self._context: Any = None
+
+    def begin(self, protocol: Any) -> None:
+        """Deliver datagrams to *protocol*, in the context of the caller."""
+        self._protocol = protocol
+        self._context = contextvars.copy_context()
+        protocol.connection_made(self)
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        """
+        Send *data* to *addr*, a host and a port, or to the default destination.
+
+        Raises:
+            ValueError: There is neither an address nor a default destination.
+        """
+        to = addr or self._remote
+        if to is None:
+            raise ValueError("a datagram needs an address")
+        if not self._is_closing and self.process.state != DEAD:
+            self._send(self.address, (str(to[0]), int(to[1])), bytes(data))
+
+    def receive(self, data: bytes, sender: Address) -> None:
+        """Pass a datagram to the protocol, in its process."""
+        if not self._is_closing:
+            self._loop.call_soon(
+                self._protocol.datagram_received, data, sender, context=self._context
+            )
+
+    def close(self) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            self._unbind(self)
+            self._loop.call_soon(self._protocol.connection_lost, None)
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "sockname":
+            return self.address
+        return self._remote if name == "peername" else default
