@@ -149,7 +149,7 @@ Assert that {about}{closeness}.
 
 Args:
     named_bools: The propositions by name: bools or objects with a truth value, not callables.
-        An empty mapping is what `{builtin}` makes of it: {empty}.
+        For an empty mapping the result is that of `{builtin}`: {empty}.
     message: A string literal, used at this call site only: the name of the assertion.
     details: As for `{base}`; the propositions are added to them.
     invariant: Id of the catalog entry that the assertion cites; None cites no entry.

@@ -389,8 +389,8 @@ RULES = _rules(
         "AL403",
         _WARNING,
         "An invariant still has the text of its template",
-        "`assertlib init` and `assertlib catalog new` write text to be replaced, which is not"
-        " knowledge, and looks like it in a report.",
+        "`assertlib init` and `assertlib catalog new` write placeholder text, which is not"
+        " knowledge but looks like it in a report.",
         "replace the text, or remove the draft",
         'why = "What breaks, and for whom, if it does not hold."',
         'why = "Callers act on the acknowledgement."',

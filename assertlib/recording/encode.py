@@ -26,8 +26,8 @@ _UNSAFE = 2**53
 _WARNINGS = {
     NON_FINITE: "non-finite numbers in the details of {!r} are written as strings",
     UNSAFE_INTEGER: (
-        "integers beyond 2**53 in the details of {!r} are exact here, but readers that take"
-        " JSON numbers for doubles will round them"
+        "integers beyond 2**53 in the details of {!r} are exact here, but readers that parse"
+        " JSON numbers as doubles will round them"
     ),
     NON_FINITE_OPERAND: "no guidance for {!r}: an operand is not finite",
 }

@@ -410,6 +410,6 @@ def _stream(stream: Stream, compacted: int, newest: int) -> None:
         cancelled = any(each.cancelled and each.compacted > start for each in deliveries)
         CANCELS.always(
             cancelled and not events,
-            "a watch from before the compaction is cancelled with the reason",
+            "a watch from before the compaction is cancelled, and the reason is given",
         )
     CANCELS.sometimes(0 < start < compacted, "a watch starts before the compacted revision")

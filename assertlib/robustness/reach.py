@@ -61,7 +61,10 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "a revision contains several events": (WATCHES, MULTI_KEY),
     "a watch starts where history was compacted": (WATCHES, COMPACTION),
     "a watch starts before the compacted revision": (WATCHES, COMPACTION),
-    "a watch from before the compaction is cancelled with the reason": (WATCHES, COMPACTION),
+    "a watch from before the compaction is cancelled, and the reason is given": (
+        WATCHES,
+        COMPACTION,
+    ),
 }
 
 ANY: tuple[str, ...] = ()

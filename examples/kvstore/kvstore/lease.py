@@ -20,9 +20,9 @@ _not_saved = NO_EARLY_EXPIRY.declare_always(
 )
 _stale = NO_EARLY_EXPIRY.declare_sometimes("a keepalive has outdated an earlier deadline")
 _just_saved = UNNOTICED.declare_sometimes(
-    "a keepalive comes when the ttl is over and nobody has noticed yet"
+    "a keepalive arrives after the TTL has expired but before anyone has noticed"
 )
-_too_late = NO_EARLY_EXPIRY.declare_sometimes("a keepalive comes after the expiry was decided")
+_too_late = NO_EARLY_EXPIRY.declare_sometimes("a keepalive arrives after the expiry was decided")
 
 _ROUNDING = 1e-6
 

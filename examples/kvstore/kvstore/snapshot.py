@@ -82,7 +82,7 @@ def load(storage: disk.Disk, directory: str, marker: Marker) -> State:
     state = State.restore(snapshot.image)
     INDEX_ATOMIC.always(
         state.digest() == snapshot.digest,
-        "a restored state is, with its applied index, the one that was saved",
+        "a restored state and its applied index are the ones that were saved",
         lambda: {"saved": snapshot.digest, "index": state.applied_index},
     )
     GE_SNAPSHOT.always_greater_than_or_equal_to(

@@ -65,7 +65,7 @@ UNKNOWN_LEASE = Invariant("lease.unknown-lease-rejected")
 DELETE_MOD = Invariant("watch.delete-modrev")
 
 _next_index = APPLIED.declare_always("each applied index is one above the last")
-_forward = REVISION.declare_always("a change lies above every recorded revision")
+_forward = REVISION.declare_always("a change has a higher revision than every recorded one")
 _newest_goes = REVISION.declare_sometimes("the newest revision, a deletion, is compacted")
 _one_revision = ONE_REVISION.declare_always("a command moves the revision by one iff it changed")
 _mod_is_revision = MOD_REVISION.declare_always("changed keys carry the revision of the change")

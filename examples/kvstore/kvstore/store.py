@@ -37,8 +37,10 @@ _applied_after_write = WRITTEN.declare_always(
     "a command is durable in the log before it is applied"
 )
 _read_is_durable = NO_DIRTY_READ.declare_always("a read sees only what a power cut would spare")
-_busy_end = EXPIRY.declare_sometimes("a lease's end is decided while commands wait for the log")
-_late_put = EXPIRY.declare_sometimes("a lease's end is decided while a put on it is not logged yet")
+_busy_end = EXPIRY.declare_sometimes("a lease's expiry is decided while commands wait for the log")
+_late_put = EXPIRY.declare_sometimes(
+    "a lease's expiry is decided before a put attached to it has been logged"
+)
 _group = FSYNC.declare_sometimes("several writes share one fsync")
 
 
@@ -102,7 +104,7 @@ class Store:
         for lease, ttl in self._state.leases().items():
             self._lessor.add(lease, ttl, clock())
         REPLAYED.sometimes(
-            bool(marker and log.entries), "recovery takes a snapshot and the log behind it"
+            bool(marker and log.entries), "recovery uses a snapshot and the log after it"
         )
 
     @classmethod

@@ -191,7 +191,7 @@ class Verifier:
         newest = ledger.at(status.revision).values()
         REVISION.sometimes(
             any(event.kind == "delete" for event in newest),
-            "a store restarts whose newest revision is a deletion",
+            "a store whose newest revision is a deletion restarts",
         )
         for log in self._history.watches:
             self._require(judge_watch(log, ledger, whole_from), f"a watch of {log.spec}")

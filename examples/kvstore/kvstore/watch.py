@@ -32,7 +32,7 @@ AHEAD = Invariant("watch.no-event-before-start#starts-ahead")
 AT_COMPACTION = Invariant("watch.resumable#opens-at-compaction")
 BEHIND = Invariant("watch.bookmarkable#asked-while-behind")
 
-_in_order = ORDERED.declare_always("a response lies above the one before it")
+_in_order = ORDERED.declare_always("each response has a higher revision than the one before it")
 _from_start = NOT_BEFORE_START.declare_always("a response is not from before the start revision")
 _after_bookmark = BOOKMARKABLE.declare_always("no event follows a bookmark at or above it")
 _not_cancelled = AFTER_CANCEL.declare_always("nothing is queued for a cancelled watcher")
