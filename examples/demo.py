@@ -86,7 +86,7 @@ def kills(log: TextIO, seconds: int) -> int:
     show(
         [
             "",
-            "Exercised: the invariant held, in all the states that could have broken it.",
+            "Exercised: the invariant held, and each state that it expects was reached.",
             "Sometimes: such a state, which an assertion in the code waits for.",
         ]
     )

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ..evidence.live import Look
 from ..evidence.summary import InvariantResult
-from ..evidence.text import one_line
+from ..evidence.text import counted, one_line
 from ..evidence.verdicts import AssertionResult, Level
 from ..model import REACHABLE, SOMETIMES, invariant_and_clause
 from ..recording.hits import Hit
@@ -65,7 +65,7 @@ def picture(look: Look, height: int) -> RenderableType:
 def _pace(look: Look) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(look.time / 1e9))
     alive = f"{look.processes:,} of {look.shards:,} processes alive"
-    return f"{clock}  {alive}  {look.summary.hits:,} evaluations, {_pace_of(look.rate)}/s"
+    return f"{clock}  {alive}  {counted(look.summary.hits, 'evaluation')}, {_pace_of(look.rate)}/s"
 
 
 def _pace_of(rate: float | None) -> str:

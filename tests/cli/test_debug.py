@@ -44,14 +44,14 @@ def test_debug_shows_versions_configuration_and_the_newest_run(project):
         "source store",
         "newest run",
         "(partial)",
-        "1 assertions, 1 hits, exited",
+        "1 assertion, 1 hit, exited",
     ):
         assert words in done.stdout
 
 
 def test_debug_marks_a_killed_process(project):
     project.record("import os, signal; store.put(1); os.kill(os.getpid(), signal.SIGKILL)")
-    assert "1 hits, killed" in project.cli("debug").stdout
+    assert "1 hit, killed" in project.cli("debug").stdout
 
 
 def test_debug_shows_the_origin_of_the_mode(project):

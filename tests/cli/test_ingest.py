@@ -557,7 +557,7 @@ def test_a_bad_file_among_the_outputs_of_a_run_is_told_and_fails_it(project):
     done = project.record(source)
     assert done.returncode == 2
     assert "an assertlib shard" in done.stderr
-    assert "1 evaluations" in done.stderr
+    assert "1 evaluation" in done.stderr
 
 
 def test_outside_of_a_run_it_says_what_to_do_with_the_file(project):

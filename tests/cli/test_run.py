@@ -25,7 +25,7 @@ def described(project):
 def test_a_command_in_which_all_held_is_fine(project):
     done = project.record("store.put(1)")
     assert done.returncode == 0
-    assert "1 evaluations, 1 of 4 assertions hit, 0 violated" in done.stderr
+    assert "1 evaluation, 1 of 4 assertions hit, 0 violated" in done.stderr
 
 
 def test_the_summary_is_one_line_on_stderr_and_the_output_is_the_commands_own(project):
@@ -94,7 +94,7 @@ def test_a_command_that_a_signal_killed_is_128_and_the_signal(project, number):
     """
     done = project.record(source)
     assert done.returncode == 128 + number
-    assert "1 evaluations" in done.stderr
+    assert "1 evaluation" in done.stderr
 
 
 def test_no_command_is_a_usage_error(project):
@@ -212,5 +212,5 @@ def test_after_ctrl_c_the_summary_line_is_still_printed(project):
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert "assertlib: run " in errors.splitlines()[-1]
-    assert "1 evaluations" in errors.splitlines()[-1]
+    assert "1 evaluation" in errors.splitlines()[-1]
     assert process.returncode == 128 + signal.SIGINT

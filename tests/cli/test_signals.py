@@ -75,7 +75,7 @@ def test_a_signal_reaches_the_command_and_all_that_it_started(project, name):
     assert command.returncode == 128 + getattr(signal, name)
     assert "stopped in order" in out
     assert gone(child)
-    assert "1 evaluations, 1 of 4 assertions hit, 0 violated" in err
+    assert "1 evaluation, 1 of 4 assertions hit, 0 violated" in err
     assert project.report()["full"] is False
 
 

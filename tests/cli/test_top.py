@@ -146,7 +146,7 @@ def test_it_shows_a_running_system_and_what_changes_in_it(busy, terminal):
     shown = terminal("top", "--interval", "0.2")
     text = shown.wait_for("kv.positive")
     assert "1 of 1 processes alive" in text
-    assert "1 evaluations" in text
+    assert "1 evaluation" in text
     busy("for _ in range(999): store.put(1)")
     shown.wait_for("1,000 evaluations")
     assert "sometimes still missing" in shown.text
