@@ -604,6 +604,10 @@ static struct PyModuleDef definition = {
     .m_methods = methods,
 };
 
+/* What recording/accelerator.py expects.  Increment both when a name or a signature of the module,
+ * or what the Python side relies on, changes: a file built before is then refused. */
+#define ABI 1
+
 PyMODINIT_FUNC
 PyInit__speed(void)
 {
@@ -613,7 +617,8 @@ PyInit__speed(void)
     PyObject *module = PyModule_Create(&definition);
     if (words[DETAILS] == NULL || words[INVARIANT] == NULL || words[EVERY] == NULL
         || module == NULL || PyModule_AddType(module, &Cell_Type) < 0
-        || PyModule_AddType(module, &Assertion_Type) < 0) {
+        || PyModule_AddType(module, &Assertion_Type) < 0
+        || PyModule_AddIntConstant(module, "ABI", ABI) < 0) {
         Py_XDECREF(module);
         return NULL;
     }
