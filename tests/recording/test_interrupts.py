@@ -338,19 +338,21 @@ def test_the_platform_gets_one_header_though_the_attempt_to_begin_is_interrupted
     tmp_path, monkeypatch, interrupted
 ):
     class Platform:
-        passed = []
+        def __init__(self):
+            self.passed = []
 
         def write(self, lines):
             self.passed += lines
 
-    session = Session(str(tmp_path / "run"), {}, lambda: None, 0, Platform(), [])
+    platform = Platform()
+    session = Session(str(tmp_path / "run"), {}, lambda: None, 0, platform, [])
     with monkeypatch.context() as patched:
         patched.setattr(Session, interrupted, interrupt)
         with pytest.raises(KeyboardInterrupt):
             session.begin()
     session.begin()
     session.drop()
-    kinds = [next(iter(json.loads(line))) for line in Platform.passed]
+    kinds = [next(iter(json.loads(line))) for line in platform.passed]
     assert kinds == ["antithesis_sdk", "assertlib_shard"]
 
 
