@@ -1019,6 +1019,10 @@ add_scratch(PyObject *module)
     return failed ? -1 : 0;
 }
 
+/* What recording/accelerator.py expects.  Increment both when a name or a signature of the module,
+ * or what the Python side relies on, changes: a file built before is then refused. */
+#define ABI 1
+
 PyMODINIT_FUNC
 PyInit__speed(void)
 {
@@ -1032,7 +1036,8 @@ PyInit__speed(void)
         || lambda_name == NULL || locals_mark == NULL || module == NULL
         || PyModule_AddType(module, &Cell_Type) < 0
         || PyModule_AddType(module, &Assertion_Type) < 0
-        || PyModule_AddType(module, &Method_Type) < 0 || add_scratch(module) < 0) {
+        || PyModule_AddType(module, &Method_Type) < 0 || add_scratch(module) < 0
+        || PyModule_AddIntConstant(module, "ABI", ABI) < 0) {
         Py_XDECREF(module);
         return NULL;
     }

@@ -3,6 +3,8 @@ from typing import Any, Self, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+ABI: int
+
 class Cell:
     def __new__(cls, cells: memoryview[int], index: int) -> Self: ...
 

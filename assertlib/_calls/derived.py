@@ -182,6 +182,9 @@ def _derived(name: Callable[[str], str], message: str) -> str:
     if not isinstance(message, str):
         # The recorder reports it.
         return message
+    # Only plain strings are looked up: the class of another may define any method.
+    if type(message) is not str:
+        return name(str.__str__(message))
     found = _derived_names.get((name, message))
     if found is None:
         found = _derived_names[name, message] = name(message)

@@ -290,6 +290,9 @@ def _is_sampled(kind: Kind, message: str, every: int) -> bool:
     except TypeError:
         # `every` is not a number.
         return True
+    except Exception as error:
+        interrupts.reraise(error)
+        return True
 
 
 _Function = type(lambda: None)
@@ -479,6 +482,8 @@ def always(
             return True
         except (KeyError, TypeError):
             pass
+        except Exception as error:
+            interrupts.reraise(error)
     return slow_path(ALWAYS, condition, message, details, invariant, every)
 
 
@@ -531,6 +536,8 @@ def always_or_unreachable(
             return True
         except (KeyError, TypeError):
             pass
+        except Exception as error:
+            interrupts.reraise(error)
     return slow_path(ALWAYS_OR_UNREACHABLE, condition, message, details, invariant, every)
 
 
@@ -588,6 +595,8 @@ def sometimes(
             return False
     except (KeyError, TypeError):
         pass
+    except Exception as error:
+        interrupts.reraise(error)
     return slow_path(SOMETIMES, condition, message, details, invariant, every)
 
 
@@ -619,7 +628,10 @@ def reachable(
         cells, index = _reachable_true[message]; cells[index] += 1  # fmt: skip  # noqa: E702
         return True
     except (KeyError, TypeError):
-        return slow_path(REACHABLE, True, message, details, invariant)
+        pass
+    except Exception as error:
+        interrupts.reraise(error)
+    return slow_path(REACHABLE, True, message, details, invariant)
 
 
 # Not accelerated: each hit is a violation, and takes the slow path anyway.
@@ -709,6 +721,14 @@ class _Bound:
         return slow_path(self._kind, outcome, self._message, details, self._invariant)
 
 
+def _declare(kind: Kind, message: str, invariant: str | None) -> None:
+    try:
+        recorder.declare(kind, message, invariant, caller(captures=False))
+    except Exception as error:
+        interrupts.reraise(error)
+        refuse(message, f"it could not be declared: {bounded_repr(error)}")
+
+
 def bind_condition(kind: Kind, message: str, invariant: str | None) -> BoundCondition:
     """
     Declare an assertion with a condition and a fixed name, for hot code.
@@ -719,14 +739,14 @@ def bind_condition(kind: Kind, message: str, invariant: str | None) -> BoundCond
         invariant: Id of the catalog entry that the assertion cites; None for none.
     """
     # Declared at once, so that the record of a run lists the assertion even if it is never hit.
-    recorder.declare(kind, message, invariant, caller(captures=False))
+    _declare(kind, message, invariant)
     bound = _Bound(kind, message, invariant)
     return fast_path.bound("bound condition", kind, message, bound.check, bound.bind)
 
 
 def bind_point(kind: Kind, message: str, invariant: str | None) -> BoundPoint:
     """Declare a point of *kind* with the fixed name *message* that cites *invariant*, if any."""
-    recorder.declare(kind, message, invariant, caller(captures=False))
+    _declare(kind, message, invariant)
     bound = _Bound(kind, message, invariant)
     return fast_path.bound("bound point", kind, message, bound.reach, bound.bind)
 

@@ -39,8 +39,9 @@ def trials_by_assertion(
                 for number in numbers_in(hit):
                     message = shard.names[number].message
                     names = found.setdefault(now(message or ""), [])
-                    # Several processes of one trial may have hit it.
-                    if trial not in names:
+                    # Several processes of one trial may have hit it; and it may be full already by
+                    # processes that number it otherwise.
+                    if trial not in names and len(names) < most:
                         names.append(trial)
                     if len(names) >= most:
                         wanted &= ~(1 << number)

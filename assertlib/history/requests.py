@@ -8,6 +8,7 @@ bound.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
@@ -387,4 +388,14 @@ def seen(response: Response | None) -> set[str]:
 
 def prefix_end(prefix: str) -> str:
     """Return the `end` of the range of all keys that begin with *prefix*."""
-    return prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else NO_END
+    # No character follows the last one, so a prefix that ends in it ends with the one before.
+    rest = prefix.rstrip(_LAST_CHARACTER)
+    return rest[:-1] + _next_character(rest[-1]) if rest else NO_END
+
+
+_LAST_CHARACTER = chr(sys.maxunicode)
+
+
+def _next_character(character: str) -> str:
+    # The surrogates in between are no characters: UTF-8 cannot encode them.
+    return "\ue000" if character == "\ud7ff" else chr(ord(character) + 1)

@@ -15,15 +15,30 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def _accelerator() -> ModuleType | None:
+_ABI = 1
+"""As in ``_speed.c``: a build of another source may lack functions, or take other arguments."""
+
+_STALE = (
+    "the accelerator was built from another version of assertlib: build it again with"
+    " `pip install --no-deps --force-reinstall assertlib-sdk`, in a checkout with"
+    " `pip install --no-deps --editable .`"
+)
+
+
+def _accelerator() -> tuple[ModuleType | None, str]:
+    """The accelerator, or None and the reason why pure Python counts."""
     if _is_refused(os.environ.get(PURE_ENV)):
-        return None
+        return None, f"{PURE_ENV} is set"
     try:
         from .. import _speed
     except ImportError:
         # The extension is optional: it is missing where no C compiler was available.
-        return None
-    return _speed
+        return None, "the accelerator was not built: no C compiler when assertlib was installed?"
+    if getattr(_speed, "ABI", None) != _ABI:
+        # Emitted with the recorder's first warnings, as sinks do not exist during this import.
+        warn_later(f"pure Python counts hits, which is slower: {_STALE}")
+        return None, _STALE
+    return _speed, ""
 
 
 def _is_refused(value: str | None) -> bool:
@@ -31,7 +46,7 @@ def _is_refused(value: str | None) -> bool:
     return value not in (None, "", "0")
 
 
-speed = _accelerator()
+speed, _reason = _accelerator()
 """The module ``assertlib._speed``; None if pure Python counts."""
 
 # `sys._is_gil_enabled` exists from Python 3.13 on; earlier versions always have a GIL.
@@ -39,7 +54,6 @@ is_exact = speed is not None or getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether hits are exact with threads; pure Python depends on the GIL for that."""
 
 if not is_exact:
-    # Emitted with the recorder's first warnings, as sinks do not exist during this import.
     warn_later("hits in threads can be lost: this Python has no GIL, and no accelerator is in use")
 
 
@@ -47,7 +61,4 @@ def described() -> str:
     """Which implementation counts, and why, for `assertlib debug`."""
     if speed is not None:
         return "accelerated"
-    reason = "the accelerator was not built: no C compiler when assertlib was installed?"
-    if _is_refused(os.environ.get(PURE_ENV)):
-        reason = f"{PURE_ENV} is set"
-    return f"pure Python ({reason})" + ("" if is_exact else ", can lose hits in threads: no GIL")
+    return f"pure Python ({_reason})" + ("" if is_exact else ", can lose hits in threads: no GIL")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from ..forms import Form
 from ..model import KINDS, Kind
+from . import interrupts
 from .accelerator import speed
 
 TYPE_CHECKING = False
@@ -138,6 +139,10 @@ def counted(kind: Kind, outcome: bool, message: str) -> bool:
         return increment_unless_power_of_two(false_tables[kind][message])
     except (KeyError, TypeError):
         # Not published, or not even hashable: the slow path reports such a message.
+        return False
+    except Exception as error:
+        # A message whose class defines `__hash__` or `__eq__`; its failure is reported as well.
+        interrupts.reraise(error)
         return False
 
 
@@ -336,6 +341,9 @@ def bound(
     Returns:
         *function*, or the accelerated function in front of it.
     """
+    # Never published, so never bound: such a message may not even be hashable.
+    if type(message) is not str:
+        return function
     binders = _binders.setdefault((kind, message), [])
     if speed is None:
         binders.append(bind)

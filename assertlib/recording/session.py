@@ -83,7 +83,7 @@ class Session:
         self._pid = system.getpid()
         self._trial = trial
         self.most_bytes = most_bytes
-        self._is_full = False
+        self._is_full = self._is_announced = False
         self.is_ready = False
         self.slots: dict[tuple[Kind, str], Slot] = {}
         self.name = "" if run_dir is None else shard_name()
@@ -104,8 +104,11 @@ class Session:
 
     def begin(self) -> None:
         """Write the header, which names this process, once the session is known to be its own."""
-        if self._platform is not None:
-            self._platform.write(self._header())
+        if self._platform is not None and not self._is_announced:
+            header = self._header()
+            # Noted first: an interrupted attempt is repeated, and the platform expects one header.
+            self._is_announced = True
+            self._platform.write(header)
         self._put([])
 
     def _make_run_dir(self) -> None:

@@ -7,7 +7,9 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
+import textwrap
 import tracemalloc
 from pathlib import Path
 from types import FunctionType
@@ -21,8 +23,9 @@ from assertlib import Invariant, always
 from assertlib._calls.primitives import Evaluated
 from assertlib.recording.accelerator import described, speed
 from assertlib.recording.counters import Counters
+from assertlib.recording.reader import read_shards
 
-from ..support import fuzzed
+from ..support import child_environment, fuzzed
 
 HERE = Path(__file__).parent
 SOURCE = Path(assertlib.__file__).parent
@@ -115,6 +118,32 @@ def test_a_million_calls_leave_no_reference_and_no_memory_behind(children, call)
     references, memory = outcome.out.rsplit(" ", 1)
     assert references == "[]"
     assert int(memory) < 10_000
+
+
+@pytest.mark.parametrize("abi", ["", "stale.ABI = 0", "stale.ABI = 10_000"])
+def test_a_build_of_another_source_is_refused_in_one_line_and_hits_are_counted(tmp_path, abi):
+    script = f"""
+        import sys, types
+        stale = sys.modules["assertlib._speed"] = types.ModuleType("assertlib._speed")
+        {abi}
+        from assertlib import always
+        from assertlib.recording.accelerator import described
+        for _ in range(3): always(True, "counted")
+        print(described())
+    """
+    run = tmp_path / "run"
+    environment = child_environment(ASSERTLIB_RUN_DIR=str(run))
+    environment.pop("ASSERTLIB_PURE", None)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for text in (done.stdout, done.stderr):
+        assert "the accelerator was built from another version" in text
+        assert "pip install" in text
+        assert len(text.splitlines()) == 1
+    (shard,) = read_shards(str(run))
+    assert list(shard.true) == [3]
 
 
 @needs_accelerator

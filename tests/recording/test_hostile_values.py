@@ -493,3 +493,92 @@ def test_faults_of_any_kind_leave_a_readable_run(children, call):
         always(True, "another")
     """
     assert children.run(script).counts["another"] == (1, 0)
+
+
+# -- messages that cannot be looked up ---------------------------------------------
+
+LOOKED_UP = """
+    from assertlib import *
+    from assertlib import Invariant
+
+    class Broken:
+        def __hash__(self):
+            raise RuntimeError("no hash")
+
+    class BrokenText(Broken, str):
+        pass
+
+    class Unequal(str):
+        __hash__ = str.__hash__
+        def __eq__(self, other):
+            raise RuntimeError("no comparison")
+
+    KV = Invariant("kv.promise")
+    CALLS = {
+        "always": lambda m: always(True, m),
+        "sampled": lambda m: always(lambda: True, m, every=2),
+        "always_or_unreachable": lambda m: always_or_unreachable(True, m),
+        "sometimes": lambda m: sometimes(True, m),
+        "reachable": reachable,
+        "always_greater_than": lambda m: always_greater_than(2, 1, m),
+        "always_some": lambda m: always_some({"a": True}, m),
+        "sometimes_all": lambda m: sometimes_all({"a": True}, m),
+        "always_if": lambda m: always_if(True, lambda: True, m),
+        "sometimes_both": lambda m: sometimes_both(True, m),
+        "of an invariant": lambda m: KV.always(True, m),
+        "declared": lambda m: KV.declare_always(m)(True),
+        "declared point": lambda m: KV.declare_reachable(m)(),
+    }
+    found = []
+    for message in (Broken(), BrokenText("broken"), []):
+        for name, call in CALLS.items():
+            for _ in range(2):
+                try:
+                    found.append((name, call(message)))
+                except BaseException as error:
+                    found.append((name, repr(error)))
+    for _ in range(2):
+        for name, call in CALLS.items():
+            try:
+                found.append((name, call(Unequal("unequal"))))
+            except BaseException as error:
+                found.append((name, repr(error)))
+    print([each for each in found if each[1] is not True])
+"""
+
+
+@pytest.mark.parametrize("mode", ["record", "off"])
+@pytest.mark.parametrize("pure", ["1", ""])
+def test_a_message_that_cannot_be_looked_up_never_reaches_the_store(children, pure, mode):
+    configured = f"    from assertlib import configure\n    configure(mode={mode!r})\n"
+    outcome = children.run(configured + LOOKED_UP, env={"ASSERTLIB_PURE": pure})
+    assert outcome.value == []
+
+
+@pytest.mark.parametrize("pure", ["1", ""])
+def test_a_time_limit_while_a_message_is_looked_up_reaches_the_store(children, pure):
+    script = """
+    import signal
+    from assertlib import *
+
+    class TimeLimit(Exception):
+        pass
+
+    def limit(number, frame):
+        raise TimeLimit
+
+    class Slow(str):
+        def __hash__(self):
+            signal.raise_signal(signal.SIGALRM)
+            return 1
+
+    signal.signal(signal.SIGALRM, limit)
+    found = []
+    for call in (lambda m: always(True, m), lambda m: sometimes(False, m), reachable):
+        try:
+            found.append(call(Slow("slow")))
+        except TimeLimit:
+            found.append("limited")
+    print(found)
+    """
+    assert children.run(script, env={"ASSERTLIB_PURE": pure}).value == ["limited"] * 3

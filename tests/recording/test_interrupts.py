@@ -2,12 +2,14 @@
 Signal handlers, time limits and forks that arrive while an assertion is being recorded.
 """
 
+import json
 import signal
 import sys
 
 import pytest
 
 from assertlib.recording import interrupts
+from assertlib.recording.session import Session
 
 SEEDED = """
     import os, random, signal, sys, threading, time
@@ -329,3 +331,30 @@ def test_a_time_limit_in_details_reaches_the_job_and_the_violation_is_recorded(c
     assert outcome.counts["broken"] == (0, 1)
     (hit,) = outcome.shard.hits
     assert (hit.message, hit.nth) == ("broken", 1)
+
+
+@pytest.mark.parametrize("interrupted", ["_put", "_open", "_append"])
+def test_the_platform_gets_one_header_though_the_attempt_to_begin_is_interrupted(
+    tmp_path, monkeypatch, interrupted
+):
+    class Platform:
+        def __init__(self):
+            self.passed = []
+
+        def write(self, lines):
+            self.passed += lines
+
+    platform = Platform()
+    session = Session(str(tmp_path / "run"), {}, lambda: None, 0, platform, [])
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, interrupted, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            session.begin()
+    session.begin()
+    session.drop()
+    kinds = [next(iter(json.loads(line))) for line in platform.passed]
+    assert kinds == ["antithesis_sdk", "assertlib_shard"]
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
