@@ -65,7 +65,8 @@ def check(
     Checks all targets unless --target names one.  Nothing is imported or run.
     Exit code 1 on errors, 3 if a target has no source file;
     `assertlib explain AL101` explains a rule.
-    To adopt the check with many findings, record them once with --baseline-findings FILE --update;
+    To adopt the check in a project that has many findings, record them once with
+    --baseline-findings FILE --update;
     later updates only shrink that file.
 
     Example: assertlib check --strict

@@ -63,7 +63,7 @@ def _trends(config: Config, summary: Summary) -> dict[str, list[float]]:
         runs = [run.id for run in store.runs(summary.target, _RUNS)]
         for each in store.results(runs):
             message = summary.renamed(each.identity.message)
-            # A changed condition starts with fresh evidence, and only random trials have rates.
+            # A changed condition starts with no evidence, and only random trials have rates.
             is_current = (message, each.identity.fingerprint) in current
             if is_current and each.sample[1] == SEED_RANDOM and each.trials:
                 points[message].append(each.made_true / each.trials)

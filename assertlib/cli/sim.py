@@ -297,7 +297,7 @@ def list_all() -> int:
     for name, about in (
         (SWARM, "a different policy in each trial"),
         ("random", "any ready task at random"),
-        ("pct3", "random priorities that change twice; pct1, pct2, ... likewise"),
+        ("pct3", "random priorities that change twice; pctN changes them N - 1 times"),
         ("fifo", "the task that has been ready the longest, as in asyncio"),
     ):
         print(f"  {name:17} {about}")

@@ -64,7 +64,9 @@ def unrecorded(result: AssertionResult, where: Sequence[Broken]) -> str:
     trials = [each.trial for each in where if each.trial is not None]
     place = [f"  at {result.site.file}:{result.site.line}"] if result.site else []
     false = f"{counted(times, 'hit')} came out false{' in ' + trials[0] if trials else ''}"
-    why = "a full disk, a limit on file sizes, or a kill in between"
+    why = (
+        "a full disk, a file size limit, or a kill between counting the hit and writing its record"
+    )
     lines = [
         f"{result.kind.name} {result.message!r} is violated",
         *place,

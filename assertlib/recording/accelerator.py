@@ -19,8 +19,8 @@ _ABI = 1
 """As in ``_speed.c``: a build of another source may lack functions, or take other arguments."""
 
 _STALE = (
-    "the accelerator was built from another version of assertlib: build it again with"
-    " `pip install --no-deps --force-reinstall assertlib-sdk`, in a checkout with"
+    "the accelerator was built from another version of assertlib: rebuild it with"
+    " `pip install --no-deps --force-reinstall assertlib-sdk`, or, in a checkout, with"
     " `pip install --no-deps --editable .`"
 )
 
@@ -36,7 +36,7 @@ def _accelerator() -> tuple[ModuleType | None, str]:
         return None, "the accelerator was not built: no C compiler when assertlib was installed?"
     if getattr(_speed, "ABI", None) != _ABI:
         # Emitted with the recorder's first warnings, as sinks do not exist during this import.
-        warn_later(f"pure Python counts hits, which is slower: {_STALE}")
+        warn_later(f"falling back to counting hits in pure Python, which is slower: {_STALE}")
         return None, _STALE
     return _speed, ""
 

@@ -119,7 +119,7 @@ class Process:
         if not processes.kill(self.mark, self.pid):
             rest = sorted(self.pids())
             raise HarnessError(
-                f"{len(rest)} processes of {self.member.name} survive SIGKILL, such as {rest[:5]}"
+                f"{len(rest)} processes of {self.member.name} survived SIGKILL, including {rest[:5]}"
             )
         # The first process is dead by now, so this only reaps it.
         self._process.wait()

@@ -131,7 +131,7 @@ def _operations(validation: Validation) -> None:
         LINEARIZABLE_KV.always(wrong is None, "one order explains all responses", _details(wrong))
     LINEARIZABLE_KV.sometimes(
         validation.named(LOAD).status is Status.SUCCESS,
-        "clients keep the store as busy as the traffic is meant to",
+        "clients reach the load that the traffic profile calls for",
     )
 
 

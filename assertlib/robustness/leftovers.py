@@ -293,8 +293,8 @@ def _record(path: Path, number: int, line: bytes) -> dict[str, str]:
     ):
         return {name: str(value) for name, value in found.items()}
     raise LedgerError(
-        f"{path}:{number}: not a line of a ledger, so nothing that it lists was removed;"
-        " remove the file once nothing of that campaign is left"
+        f"{path}:{number}: not a ledger entry, so nothing listed in this file was removed;"
+        " delete the file once nothing from that campaign is left"
     )
 
 

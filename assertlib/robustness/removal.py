@@ -106,7 +106,7 @@ def _kill(marks: Collection[str]) -> list[str]:
     found = {mark: pids for mark in marks if (pids := processes.find(mark))}
     rest = sorted(pid for mark in found if not processes.kill(mark) for pid in processes.find(mark))
     if rest:
-        raise RemovalError(f"{len(rest)} processes survive SIGKILL, such as {rest[:5]}")
+        raise RemovalError(f"{len(rest)} processes survived SIGKILL, including {rest[:5]}")
     return [f"process {pid}" for pids in found.values() for pid in sorted(pids)]
 
 

@@ -211,7 +211,7 @@ HISTORIES = {
         shows="history.jsonl:2",
     ),
     "a file of another kind": history(
-        "A file of another kind is rejected by name.",
+        "A file of another kind is rejected with an error that names it.",
         '{"some": "thing"}\n' * 3,
         shows="history.jsonl:1",
     ),

@@ -480,7 +480,7 @@ def test_a_line_that_cannot_be_read_is_named_and_nothing_is_removed(ledgers, lin
     path = dead(ledgers)
     path.write_text(path.read_text() + line + "\n")
     (told,) = sweep()
-    assert told.startswith(f"{path}:2: not a line of a ledger")
+    assert told.startswith(f"{path}:2: not a ledger entry")
     assert path.exists()
 
 
@@ -533,7 +533,9 @@ def test_a_campaign_that_leaves_something_behind_fails(ledgers, tmp_path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(processes, "kill", lambda mark: False)
         patch.setattr(processes, "find", lambda mark: {4711})
-        with pytest.raises(LedgerError, match="left something behind: 1 processes survive SIGKILL"):
+        with pytest.raises(
+            LedgerError, match="left something behind: 1 processes survived SIGKILL"
+        ):
             ledger.stop()
     # The guard has tried again, and there is nothing.
     until(lambda: not list(ledgers.iterdir()))

@@ -193,7 +193,7 @@ class WatchHub:
         if watcher is None:
             return
         BEHIND.sometimes(
-            watcher.next <= self._state.revision, "progress is asked of a watcher that is behind"
+            watcher.next <= self._state.revision, "progress is requested on a watch that is behind"
         )
         watcher.wants_progress = True
         self.serve(watcher)
