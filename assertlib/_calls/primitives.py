@@ -260,14 +260,15 @@ def _is_sampled(kind: Kind, message: str, every: int) -> bool:
     # No lock: threads that race may both evaluate, or shift the samples that follow.  Neither
     # makes a counter wrong, since evaluated conditions are counted elsewhere.
     try:
+        if not isinstance(every, int) or every < 1:
+            # Evaluated all the same: a skipped condition could hide a violation.
+            refuse(message, f"every={bounded_repr(every)} is not a whole number of at least 1")
+            return True
         calls = _sampled.get((kind, message), 0)
         _sampled[kind, message] = calls + 1
-        return every < 1 or calls % every == 0
-    except TypeError:
-        # The message is not hashable, so not a string, which is reported when it is counted; or
-        # `every` is not a number.
-        return True
+        return calls % every == 0
     except Exception as error:
+        # The message is not hashable, so not a plain string, which is reported when it is counted.
         interrupts.reraise(error)
         return True
 
