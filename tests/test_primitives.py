@@ -102,6 +102,24 @@ def test_every_evaluates_the_first_and_each_nth_call_and_passes_the_others(child
     assert outcome.counts == {"costly": (0, 4)}
 
 
+@pytest.mark.parametrize("every", ["nan", "inf", "-1", "0", "False", "2.5", "'3'", "None", "[]"])
+def test_an_interval_that_is_none_is_reported_and_skips_no_condition(children, every):
+    script = f"""
+        from math import inf, nan
+        from assertlib import always
+        evaluated = []
+        for number in range(5):
+            always(lambda: evaluated.append(number) or number < 4, "sampled", every={every})
+        print(len(evaluated))
+    """
+    outcome = children.run(script)
+    assert outcome.value == 5
+    assert outcome.counts["sampled"] == (4, 1)
+    (shard,) = outcome.shards
+    assert shard.error_count == 5
+    assert "whole number of at least 1" in shard.troubles[0].reason
+
+
 def test_every_does_not_skip_a_condition_that_is_known_already(children):
     def scenario():
         return [always(number < 2, "cheap", every=10) for number in range(4)]

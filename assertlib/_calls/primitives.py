@@ -286,13 +286,13 @@ def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
 
 def _is_sampled(kind: Kind, message: str, every: int) -> bool:
     try:
-        return fast_path.is_sampled(kind, message, every)
-    except TypeError:
-        # `every` is not a number.
-        return True
+        if isinstance(every, int) and every >= 1:
+            return fast_path.is_sampled(kind, message, every)
+        # Evaluated all the same: a skipped condition could hide a violation.
+        refuse(message, f"every={bounded_repr(every)} is not a whole number of at least 1")
     except Exception as error:
         interrupts.reraise(error)
-        return True
+    return True
 
 
 _Function = type(lambda: None)

@@ -68,7 +68,7 @@ samples = Table(
 )  # fmt: skip
 
 # One row per process and sample, so that adding a process twice does not count it twice.  Totals
-# are 64-bit integers in native byte order.
+# are 64-bit integers, little-endian on each machine.
 shards = Table(
     "assertlib_shards", metadata,
     Column("run", Text, ForeignKey("assertlib_runs.id"), primary_key=True),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from array import array
+import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -507,8 +507,8 @@ def _shard_rows(record: RunRecord, ids: Mapping[Sample, int]) -> Iterator[dict[s
                 "name": name,
                 "sample": ids[sample],
                 "weight": json.dumps(shard.weight),
-                "true": array("Q", totals.true).tobytes(),
-                "false": array("Q", totals.false).tobytes(),
+                "true": _packed(totals.true),
+                "false": _packed(totals.false),
             }
 
 
@@ -539,8 +539,13 @@ def _result_row(
     return {**row, "sample": ids[result.sample], "assertion": assertion}
 
 
+def _packed(counts: tuple[int, ...]) -> bytes:
+    """Pack *counts* as 64-bit integers, little-endian on each machine: a store may be shared."""
+    return struct.pack(f"<{len(counts)}Q", *counts)
+
+
 def _counts(data: bytes) -> tuple[int, ...]:
-    return tuple(array("Q", data))
+    return struct.unpack(f"<{len(data) // 8}Q", data)
 
 
 def _bits(data: bytes) -> int:

@@ -4,6 +4,8 @@ the past, replicas.
 
 Order and rules follow etcd tests/robustness/validate/validate.go.  An undecided check is never a
 success.
+
+The module has over 500 lines, since each check is read beside those that it relies on.
 """
 
 from __future__ import annotations
@@ -130,6 +132,8 @@ RECOVERY = "recovery"
 LINEARIZABLE = "linearizable"
 READS = "historical reads"
 REPLICAS = "replicas"
+NOT_COMPARED = "not compared"
+"""Note about a member without a status when the others were compared."""
 _SHOWN = 12
 
 
@@ -170,8 +174,8 @@ def validate(history: History, *, budget: int = BUDGET) -> Validation:
         replay = Replay(operations, history.found)
         checks += _against_the_past(history, operations, linearizable, replay)
     # Other models have this check only if there is something to compare.
-    if has_past or history.hashes:
-        checks.append(_replicas(history.hashes))
+    if has_past or history.hashes or history.noted(NOT_COMPARED):
+        checks.append(_replicas(history))
     return Validation(tuple(checks), tuple(operations), found, core, replay)
 
 
@@ -445,14 +449,20 @@ def _wrong_reads(reads: Iterable[Operation], replay: Replay) -> Iterator[Complai
 # -- replicas -----------------------------------------------------------------------------------
 
 
-def _replicas(hashes: Sequence[Hashed]) -> Check:
+def _replicas(history: History) -> Check:
     """Source: etcd tests/robustness/client/kvhash.go, CheckEndOfTestHashKV."""
     groups: dict[int, list[Hashed]] = defaultdict(list)
-    for each in hashes:
+    for each in history.hashes:
         groups[each.group].append(each)
     complaints = tuple(chain.from_iterable(map(_differing, groups.values())))
     status = Status.FAILURE if complaints else Status.SUCCESS if groups else Status.NOTHING
-    return Check(REPLICAS, status, "", complaints, len(hashes))
+    missing = Counter(str(note.details.get("member")) for note in history.noted(NOT_COMPARED))
+    if complaints or not missing:
+        return Check(REPLICAS, status, "", complaints, len(history.hashes))
+    # A member that does not answer may be the one that differs.
+    rounds = (f"{each} in {n} round{'s' if n > 1 else ''}" for each, n in missing.items())
+    reason = f"not compared for want of a status: {', '.join(rounds)}"
+    return Check(REPLICAS, Status.UNKNOWN, reason, judged=len(history.hashes))
 
 
 def _differing(group: Sequence[Hashed]) -> Iterator[Complaint]:

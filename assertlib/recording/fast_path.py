@@ -154,7 +154,7 @@ def is_sampled(kind: Kind, message: str, every: int) -> bool:
     cell = samples.get(message)
     if cell is None:
         cell = samples[message] = make_cell(memoryview(bytearray(8)).cast("Q"), 0)
-    return every < 1 or _take_one(cell) % every == 0
+    return _take_one(cell) % every == 0
 
 
 def publish(kind: Kind, message: str, outcome: bool, cell: Cell, mark: float | None = None) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from pathlib import Path
 from ..history.etcd import deletion
 from ..history.records import Fault, Found, Hashed, Header
 from ..history.requests import NO_END, Event, KeyValue, Range, Ranged, Watch, prefix_end
+from ..history.validation import NOT_COMPARED
 from .adapter import Connection, Member, Status, Store
 from .client import Client
 from .cluster import ClusterError, HarnessError
@@ -365,12 +366,15 @@ class Campaign:
                             status.hash,
                         )
                     )
+            for name in uncompared(connections, statuses):
+                self._journal.note(NOT_COMPARED, member=name)
+                self._progress.report(f"warning: {name} has no status and was not compared")
             await self._read_everywhere()
             await self._read_unknown_revisions(*next(iter(connections.items())), statuses)
         finally:
             for connection in connections.values():
                 await connection.close()
-        return len({(each.revision, each.compacted, each.hash) for each in statuses.values()}) == 1
+        return len({(each.revision, each.compacted, each.hash) for each in statuses.values()}) <= 1
 
     async def _agreed(self, connections: dict[str, Connection]) -> dict[str, Status]:
         """Return the states of the members once they agree on a revision or no longer change."""
@@ -422,6 +426,14 @@ def _describe(fault: Fault) -> str:
     if fault.effect:
         return f"{struck} ({fault.measured}: {fault.effect:,})"
     return f"warning: fault {struck} had no effect: {fault.measured}"
+
+
+def uncompared(members: Iterable[str], statuses: Mapping[str, Status]) -> list[str]:
+    """Return those of *members* that *statuses* lack, or that lack the hash that others have."""
+    whole = [name for name, each in statuses.items() if None not in (each.revision, each.hash)]
+    # Without any hash, the store has none.
+    compared = whole or statuses
+    return [name for name in members if name not in compared]
 
 
 async def _statuses(connections: dict[str, Connection]) -> dict[str, Status]:

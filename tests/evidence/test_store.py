@@ -101,6 +101,19 @@ def test_parts_of_a_run_add_up_in_any_order_and_however_often(url, parts):
         assert told(store) == BOTH
 
 
+def test_counts_are_little_endian_on_each_machine(tmp_path):
+    # Machines of both byte orders may share a store.
+    path = tmp_path / "evidence.db"
+    with Store(f"sqlite:///{path}") as store:
+        store.add(part(ONE))
+    connection = sqlite3.connect(path)
+    (row,) = connection.execute('select "true", "false" from assertlib_shards').fetchall()
+    connection.close()
+    assert row == tuple(
+        b"".join(count.to_bytes(8, "little") for count in counts) for counts in ((4, 2), (0, 1))
+    )
+
+
 def test_what_is_known_is_not_written_again(url):
     with Store(url) as store:
         assert store.add(part(ONE))

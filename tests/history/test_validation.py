@@ -280,6 +280,32 @@ def test_small_models_have_no_past_to_be_held_against():
     assert names == ["assumptions", "load", "recovery", "linearizable"]
 
 
+def not_compared(history, *members):
+    history.notes += [Note(9, "not compared", {"member": member}) for member in members]
+    return validate(history).named(REPLICAS)
+
+
+def test_a_member_that_could_not_be_compared_is_named_and_no_success():
+    history = some_world().history()
+    history.hashes += [Hashed(9, 1, "m1", 4, -1, 1), Hashed(9, 1, "m2", 4, -1, 1)]
+    check = not_compared(history, "m3", "m3", "m4")
+    assert check.status is Status.UNKNOWN
+    assert check.reason == "not compared for want of a status: m3 in 2 rounds, m4 in 1 round"
+
+
+def test_members_that_differ_are_a_failure_though_another_could_not_be_compared():
+    history = some_world().history()
+    history.hashes += [Hashed(9, 1, "m1", 4, -1, 1), Hashed(9, 1, "m2", 4, -1, 2)]
+    assert not_compared(history, "m3").status is Status.FAILURE
+
+
+def test_members_of_a_store_without_hashes_are_missed_too():
+    operations = [Operation(0, 0, Put("x", "1"), 0, 1, Outcome.OK, Done())]
+    history = History(Header("kv"), operations)
+    check = not_compared(history, "m3")
+    assert check.status is Status.UNKNOWN
+
+
 def test_members_of_any_store_that_tell_hashes_are_compared():
     operations = [Operation(0, 0, Put("x", "1"), 0, 1, Outcome.OK, Done())]
     hashes = [Hashed(8, 1, f"m{n}", 0, -1, n) for n in (1, 2)]
