@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from assertlib.recording.accelerator import speed
 
+from ..forms import by_form, has_long_form
 from ..support import child_environment, fuzzed
 
 PLAYER = Path(__file__).parent / "player.py"
@@ -212,8 +213,9 @@ def differences(twins, program, mode="record"):
     return [pair for pair in itertools.zip_longest(accelerated, pure) if pair[0] != pair[1]]
 
 
+@has_long_form
 def test_both_twins_answer_and_record_the_same(twins):
-    @settings(max_examples=400, database=None)
+    @settings(max_examples=by_form(50, 400), database=None)
     @given(mode=one_of(["record", "record", "raise", "off"]), program=programs())
     def check(mode, program):
         assert differences(twins, program, mode) == []

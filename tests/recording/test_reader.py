@@ -20,6 +20,7 @@ from assertlib.recording.reader import (
 )
 from assertlib.recording.records import Shard
 
+from ..forms import by_form
 from ..support import Children, counts_of
 
 HEADER_BYTES, SLOT_BYTES = 64, 32
@@ -334,7 +335,7 @@ def test_a_record_whose_body_is_no_object_is_an_error_that_names_it(original, co
         records.write_bytes(whole)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=by_form(37, 300), deadline=None)
 @given(
     place=st.integers(min_value=0),
     byte=st.integers(0, 255),

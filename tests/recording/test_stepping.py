@@ -1,7 +1,7 @@
 """
 The recorder, stopped at a sample of its lines and calls, with something hostile there.
 
-The long form takes all of them: `make stepping`.
+`make stepping` takes all of them.
 """
 
 import importlib.util
@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from .. import support
+from ..forms import by_form, has_long_form
 
 ROOT = Path(__file__).parents[2]
 ACTIONS = ("raise", "raise base", "signal", "thread", "fork", "system call", "full disk")
-SAMPLE = 12
+SAMPLE = by_form(3, 12)
 
 
 NO_MEMORY = pytest.param(
@@ -27,6 +28,7 @@ NO_MEMORY = pytest.param(
 )
 
 
+@has_long_form
 @pytest.mark.parametrize("pure", [False, True], ids=["accelerated", "pure"])
 @pytest.mark.parametrize("action", [*ACTIONS, NO_MEMORY])
 def test_nothing_that_happens_inside_the_recorder_is_seen_outside(action, pure):
