@@ -20,17 +20,23 @@ ACTIONS = ("raise", "raise base", "signal", "thread", "fork", "system call", "fu
 SAMPLE = by_form(3, 12)
 
 
-NO_MEMORY = pytest.param(
-    "no memory",
-    marks=pytest.mark.skipif(
-        importlib.util.find_spec("_testcapi") is None, reason="this Python has no _testcapi"
-    ),
+NO_MEMORY = pytest.mark.skipif(
+    importlib.util.find_spec("_testcapi") is None, reason="this Python has no _testcapi"
 )
 
 
+def steps():
+    """Each action with each twin; in the short form with one of them, in turn."""
+    for number, action in enumerate((*ACTIONS, "no memory")):
+        for pure in (False, True):
+            marks = [NO_MEMORY] if action == "no memory" else []
+            marks += [pytest.mark.long] if number % 2 == pure else []
+            name = f"{action}-{'pure' if pure else 'accelerated'}"
+            yield pytest.param(action, pure, id=name, marks=marks)
+
+
 @has_long_form
-@pytest.mark.parametrize("pure", [False, True], ids=["accelerated", "pure"])
-@pytest.mark.parametrize("action", [*ACTIONS, NO_MEMORY])
+@pytest.mark.parametrize(("action", "pure"), steps())
 def test_nothing_that_happens_inside_the_recorder_is_seen_outside(action, pure):
     seed = os.environ.get("TEST_SEED") or str(int.from_bytes(os.urandom(3)))
     print(f"TEST_SEED={seed}")
