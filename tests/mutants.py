@@ -72,13 +72,13 @@ class Mutant:
 # -- generating ------------------------------------------------------------------------------
 
 
-def choose(tree, seed, count):
+def choose(tree, seed, count, rooms=tuple(ROOMS)):
     """*count* mutants, as many of each room, and within a room of each operator."""
     dice = random.Random(seed)
-    found = {room: by_operator(tree, room) for room in ROOMS}
+    found = {room: by_operator(tree, room) for room in rooms}
     chosen = []
-    while len(chosen) < count and any(found.values()):
-        room = list(ROOMS)[len(chosen) % len(ROOMS)]
+    while len(chosen) < count:
+        room = rooms[len(chosen) % len(rooms)]
         sites = found[room][dice.choice(sorted(found[room]))]
         mutant = sites[dice.randrange(len(sites))]
         if mutant not in chosen:
@@ -287,6 +287,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--first", type=int, metavar="N", help="run the first N of them only")
+    parser.add_argument("--rooms", nargs="+", choices=ROOMS, default=list(ROOMS))
     parser.add_argument("--tree", type=Path, default=ROOT, help="the checkout")
     parser.add_argument("--marks", default="not long", help="the tests: an expression of marks")
     parser.add_argument("--seconds", type=float, default=600, help="for a mutant and one twin")
@@ -296,7 +297,8 @@ def main():
     results = []
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
         trees = Trees(options.tree.resolve(), directory, options.marks, options.seconds)
-        for mutant in choose(trees.tree, options.seed, options.count)[: options.first]:
+        chosen = choose(trees.tree, options.seed, options.count, options.rooms)
+        for mutant in chosen[: options.first]:
             began = time.monotonic()
             killer = trees.verdict(mutant)
             took = round(time.monotonic() - began)
