@@ -522,10 +522,11 @@ def test_pytest_shows_hostile_texts_and_obeys_none(tmp_path, machine):
     (tmp_path / "pyproject.toml").write_text(config)
 
     def session(*words):
-        done = subprocess.run(
-            [BIN / "pytest", "--assertlib", "-p", "no:cacheprovider", *words], cwd=tmp_path,
-            env=child_environment(CI=machine), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            check=False,
+        plugins = ("-p", "no:cacheprovider", "-p", "pytest_assertlib")
+        done = zygote.run(
+            [sys.executable, "-m", "pytest", "--assertlib", *plugins, *words], cwd=tmp_path,
+            env=child_environment(CI=machine, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
         return done.returncode, check_harmless(done.stdout)
 

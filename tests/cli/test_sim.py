@@ -190,6 +190,7 @@ def test_a_guided_search_finds_the_race_too(bank):
     assert done.returncode == 1
 
 
+@pytest.mark.long
 def test_the_token_of_what_a_guided_search_found_replays_it_and_the_whole_trial(bank):
     # It takes a state that comes up late, after the search has begun to follow tapes.
     rare = BANK.replace("TOTAL.always(sum", "TOTAL.always(amounts[0] != 23 or sum")

@@ -11,6 +11,7 @@ from assertlib.sim.replay import replay
 from assertlib.sim.tapes import find
 
 from .. import zygote
+from ..forms import sampled
 from ..support import child_environment
 
 PROJECT = """
@@ -213,7 +214,9 @@ def assert_reproduced(store, token, name):
     assert all("replay" not in failure.text for failure in done.answer.failures)
 
 
-@pytest.mark.parametrize("options", [[], ["--guided", "--jobs", "2"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options", sampled([[], ["--guided", "--jobs", "2"]], every=2), ids=" ".join
+)
 def test_every_failure_has_one_token_which_reproduces_it(store, options):
     done = sim(store, "explore", "--seeds", "60", *options)
     assert done.returncode == 1

@@ -36,7 +36,7 @@ def steps():
 
 
 @has_long_form
-@pytest.mark.parametrize(("action", "pure"), steps())
+@pytest.mark.parametrize(("action", "pure"), list(steps()))
 def test_nothing_that_happens_inside_the_recorder_is_seen_outside(action, pure):
     seed = os.environ.get("TEST_SEED") or str(int.from_bytes(os.urandom(3)))
     print(f"TEST_SEED={seed}")
