@@ -177,6 +177,7 @@ calls = st.tuples(
 
 
 @needs_accelerator
+@has_long_form
 def test_any_call_is_counted_once_or_handed_over_untouched():
     @settings(database=None)
     @given(

@@ -27,7 +27,7 @@ from assertlib.history.requests import (
 )
 from assertlib.history.search import Search, Verdict
 
-from ..forms import by_form
+from ..forms import by_form, has_long_form
 from .making import (
     ETCD_REQUESTS,
     KV_REQUESTS,
@@ -72,6 +72,7 @@ def is_confirmed(model, store, operations, **limits):
     return core, found
 
 
+@has_long_form
 @of_each_model
 def test_a_part_is_illegal_alone_and_whatever_became_of_the_others(model, requests, store):
     @settings(max_examples=by_form(31, 250))
@@ -85,6 +86,7 @@ def test_a_part_is_illegal_alone_and_whatever_became_of_the_others(model, reques
     judged()
 
 
+@has_long_form
 @of_each_model
 def test_no_operation_of_a_minimal_part_can_be_relaxed(model, requests, store):
     @settings(max_examples=by_form(31, 250))

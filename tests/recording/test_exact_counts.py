@@ -178,23 +178,25 @@ def test_threads_that_meet_new_assertions_at_once_make_one_slot_for_each(childre
 
 
 @pytest.mark.parametrize("killed", sampled([True, False], every=2))
-def test_ten_thousand_assertions_are_counted_each(children, killed):
-    def scenario(killed):
+@has_long_form
+def test_thousands_of_assertions_are_counted_each(children, killed):
+    def scenario(count, killed):
         import os
         import signal
 
-        for number in range(10_000):
+        for number in range(count):
             for _ in range(number % 3 + 1):
                 sometimes(number % 2 == 0, f"claim {number}")
         if killed:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    shard = children.run(scenario, killed, code=-signal.SIGKILL if killed else 0).shard
+    count = by_form(2_000, 10_000)
+    shard = children.run(scenario, count, killed, code=-signal.SIGKILL if killed else 0).shard
     assert shard.durable
     assert shard.lost_records == 0
     assert counts_of([shard]) == {
         f"claim {number}": (number % 3 + 1, 0) if number % 2 == 0 else (0, number % 3 + 1)
-        for number in range(10_000)
+        for number in range(count)
     }
 
 
