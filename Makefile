@@ -17,11 +17,14 @@ FLOORS := tests/recording tests/accelerator tests/invariants $(addprefix tests/t
 SHORT := -m "not long"
 LONG := -m long
 
+# One more than there are cores: some tests wait for servers and signals.
+WORKERS := -n $(shell expr $$(nproc) + 1)
+
 # A run that records both forms, by `assertlib run`.  Only the tests of assertlib itself record into
 # it: those of the store have a run of their own, the others record nothing.
 SDK_RUN := $(ASSERTLIB_RUN_DIR)
 unexport ASSERTLIB_RUN_DIR ASSERTLIB_ROOT ASSERTLIB_COMMIT
-SDK_TESTS = $(if $(SDK_RUN),ASSERTLIB_RUN_DIR=$(SDK_RUN)) $(BIN)/python -m pytest -n auto \
+SDK_TESTS = $(if $(SDK_RUN),ASSERTLIB_RUN_DIR=$(SDK_RUN)) $(BIN)/python -m pytest $(WORKERS) \
 	-o testpaths=tests --assertlib --assertlib-target sdk
 
 # What was skipped, and why; the tests write it.
@@ -80,16 +83,16 @@ test: install check ## all checks and the short form of all tests, with both twi
 	@# Children of tests write no bytecode, and would compile the package each time.
 	@$(BIN)/python -m compileall -q assertlib examples/kvstore/kvstore
 	$(SDK_TESTS) $(SHORT)
-	ASSERTLIB_PURE=1 $(BIN)/python -m pytest -n auto $(SHORT) $(FLOORS)
+	ASSERTLIB_PURE=1 $(BIN)/python -m pytest $(WORKERS) $(SHORT) $(FLOORS)
 	$(MAKE) sanitize FUZZ_SECONDS=10 FORM='$(SHORT)'
-	$(BIN)/python -m pytest -n auto -o testpaths=examples/kvstore/tests \
+	$(BIN)/python -m pytest $(WORKERS) -o testpaths=examples/kvstore/tests \
 		--assertlib --assertlib-target kvstore
 	@if [ -s $(SKIPPED) ]; then echo "skipped:"; sort -u $(SKIPPED); fi
 
 test-long: install ## the long form of the tests, and those that have no short one; 20 minutes
 	@$(BIN)/python -m compileall -q assertlib examples/kvstore/kvstore
 	$(SDK_TESTS) $(LONG)
-	ASSERTLIB_PURE=1 $(BIN)/python -m pytest -n auto $(LONG) $(FLOORS)
+	ASSERTLIB_PURE=1 $(BIN)/python -m pytest $(WORKERS) $(LONG) $(FLOORS)
 	$(MAKE) sanitize FUZZ_SECONDS=60 FORM='$(LONG)'
 
 ci: CI_RUN := $(CURDIR)/.assertlib/runs/$(shell date -u +%Y%m%d-%H%M%S)-ci
@@ -117,7 +120,7 @@ sanitize: install ## the accelerator under AddressSanitizer and UBSan, fuzzed fo
 		assertlib/_speed.c -o $(SANITIZED)/assertlib/_speed.so
 	$(SANITIZED_ENVIRONMENT) $(BIN)/python -P -c \
 		'import assertlib._speed as it; print(it.__file__); assert "$(SANITIZED)" in it.__file__'
-	$(SANITIZED_ENVIRONMENT) FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -n auto --dist worksteal $(FORM) \
+	$(SANITIZED_ENVIRONMENT) FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest $(WORKERS) --dist worksteal $(FORM) \
 		tests/accelerator tests/test_primitives.py tests/test_comparisons.py tests/test_invariant.py
 
 format: install ## let ruff mend style

@@ -23,7 +23,7 @@ from ..support import child_environment
 STORE = Path(__file__).parents[2] / "examples" / "kvstore"
 TARGET = "kvstore.simulation:rounds"
 OPTIONS = Options(faults=tuple(FAULTS))
-TRIALS = by_form(40, 200)
+TRIALS = by_form(94, 200)
 FEW = range(12)
 
 
@@ -71,7 +71,7 @@ def test_no_two_trials_are_the_same(known):
     assert len(set(known.values())) == TRIALS
 
 
-@has_long_form
+@pytest.mark.long
 def test_they_are_the_same_in_other_processes(known):
     assert {f"seed {seed}": digest for seed, digest in known.items()} == explored()
 
