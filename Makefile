@@ -6,11 +6,12 @@ DEMO_SECONDS ?= 20
 FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= 1
 
-# The tests of layers 0-2, which hold for each twin; the store's suite is run by its own test, and
-# those that choose the twin themselves run once.
-FLOORS := tests/recording tests/accelerator tests/invariants $(addprefix tests/test_, \
-	antithesis.py base_install.py derived.py disk.py invariant.py lifecycle.py primitives.py \
-	random.py comparisons.py testing.py) \
+# The tests of layers 0-2, which hold for each twin; the store's suite is run by its own test.  Those
+# that choose the twin themselves run once, and those in which it counts least are in the long part.
+TWINS := tests/accelerator $(addprefix tests/test_, antithesis.py derived.py disk.py invariant.py \
+	lifecycle.py primitives.py random.py comparisons.py) $(addprefix tests/recording/test_, \
+	exact_counts.py hostile_values.py interrupts.py limits.py lock.py processes.py trials.py)
+FLOORS := $(TWINS) tests/recording tests/invariants tests/test_base_install.py tests/test_testing.py \
 	--ignore=tests/recording/test_stepping.py
 
 # The two forms of the tests; together they are all.
@@ -43,11 +44,13 @@ SANITIZED_ENVIRONMENT = env PYTHONPATH=$(CURDIR)/$(SANITIZED) PYTHONMALLOC=mallo
 	ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)"
 
-.PHONY: help install services demo test test-long ci check sanitize format bench campaigns kills mutations \
+CHECKS := $(addprefix check-, style types example layers catalog docs)
+
+.PHONY: help install services demo test test-long ci check $(CHECKS) sanitize format bench campaigns kills mutations \
 	simulations stepping docs clean
 
 help: ## what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 install: $(VENV)/.installed ## the virtual environment, with all that development needs
 
@@ -83,7 +86,7 @@ test: install check ## all checks and the short form of all tests, with both twi
 	@# Children of tests write no bytecode, and would compile the package each time.
 	@$(BIN)/python -m compileall -q assertlib examples/kvstore/kvstore
 	$(SDK_TESTS) $(SHORT)
-	ASSERTLIB_PURE=1 $(BIN)/python -m pytest $(WORKERS) $(SHORT) $(FLOORS)
+	ASSERTLIB_PURE=1 $(BIN)/python -m pytest $(WORKERS) $(SHORT) $(TWINS)
 	$(MAKE) sanitize FUZZ_SECONDS=10 FORM='$(SHORT)'
 	$(BIN)/python -m pytest $(WORKERS) -o testpaths=examples/kvstore/tests \
 		--assertlib --assertlib-target kvstore
@@ -93,6 +96,8 @@ test-long: install ## the long form of the tests, and those that have no short o
 	@$(BIN)/python -m compileall -q assertlib examples/kvstore/kvstore
 	$(SDK_TESTS) $(LONG)
 	ASSERTLIB_PURE=1 $(BIN)/python -m pytest $(WORKERS) $(LONG) $(FLOORS)
+	ASSERTLIB_PURE=1 $(BIN)/python -m pytest $(WORKERS) $(SHORT) $(filter-out $(TWINS),$(FLOORS)) \
+		$(addprefix --ignore=,$(filter tests/recording/%,$(TWINS)))
 	$(MAKE) sanitize FUZZ_SECONDS=60 FORM='$(LONG)'
 
 ci: CI_RUN := $(CURDIR)/.assertlib/runs/$(shell date -u +%Y%m%d-%H%M%S)-ci
@@ -101,12 +106,26 @@ ci: install ## both forms, recorded as one full run, which the gate judges
 	$(BIN)/assertlib gate --target sdk $(CI_RUN)
 
 check: install ## style, types, layers, and the catalog against the code
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync $(CHECKS)
+
+check-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-types:
 	$(BIN)/mypy
+
+# After the other: they share a cache.
+check-example: check-types
 	$(BIN)/mypy --explicit-package-bases examples/kvstore/kvstore
+
+check-layers:
 	$(BIN)/lint-imports
+
+check-catalog:
 	$(BIN)/assertlib check --strict
+
+check-docs:
 	$(BIN)/assertlib docs --check
 
 sanitize: install ## the accelerator under AddressSanitizer and UBSan, fuzzed for ten minutes

@@ -26,14 +26,6 @@ BUILDS = [
     )
 ]
 
-# `make test` runs the suite accelerated, and with recording that raises.
-LONG_BUT_ONE = [
-    pytest.param(
-        *each.values, id=each.id, marks=[] if each.id == "record, pure" else [pytest.mark.long]
-    )
-    for each in BUILDS
-]
-
 
 def run(command, build, tmp_path):
     environment = child_environment(ASSERTLIB_RUN_DIR=str(tmp_path / "run"), **build)
@@ -79,7 +71,8 @@ def test_a_load_leads_to_the_same_state_and_the_same_bytes(with_recording_off, b
     assert (tmp_path / "run").exists() == (build["ASSERTLIB"] != "off")
 
 
-@pytest.mark.parametrize("build", LONG_BUT_ONE)
+@pytest.mark.long
+@pytest.mark.parametrize("build", BUILDS)
 def test_the_suite_of_the_store_has_the_same_outcomes(build, tmp_path):
     report = tmp_path / "report.xml"
     options = ["-q", "-p", "no:cacheprovider", "--hypothesis-seed=1", f"--junit-xml={report}"]

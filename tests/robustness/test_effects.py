@@ -372,6 +372,7 @@ def test_a_disk_that_is_unmounted_from_outside_is_no_failure_of_the_store(projec
     assert str(project) not in Path("/proc/self/mountinfo").read_text()
 
 
+@pytest.mark.long
 @needs_debian_etcd
 @needs_iptables
 def test_rules_that_are_removed_from_outside_are_no_failure_of_the_store(monkeypatch):

@@ -536,7 +536,7 @@ def lasting_disk(tmp_path_factory):
 
 
 @works
-@settings(max_examples=by_form(30, 60))
+@settings(max_examples=by_form(8, 60))
 @given(rounds=st.lists(st.lists(STEPS, max_size=12), min_size=1, max_size=3))
 def test_whatever_is_done_is_seen_and_what_was_synced_of_it_survives(lasting_disk, rounds):
     directory = lasting_disk.mountpoint
