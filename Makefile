@@ -102,7 +102,7 @@ test-long: install ## the long form of the tests, and those that have no short o
 
 ci: CI_RUN := $(CURDIR)/.assertlib/runs/$(shell date -u +%Y%m%d-%H%M%S)-ci
 ci: install ## both forms, recorded as one full run, which the gate judges
-	ASSERTLIB_RUN_DIR=$(CI_RUN) $(BIN)/assertlib run --full --target sdk -- $(MAKE) test test-long
+	ASSERTLIB_RUN_DIR=$(CI_RUN) $(BIN)/assertlib run --full --target sdk -- make test test-long
 	$(BIN)/assertlib gate --target sdk $(CI_RUN)
 
 check: install ## style, types, layers, and the catalog against the code
