@@ -6,10 +6,27 @@ DEMO_SECONDS ?= 20
 FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= 1
 
-# The tests of layers 0-2, which hold for each twin; the store's suite is run by its own test.
-FLOORS := tests/recording tests/accelerator tests/invariants $(addprefix tests/test_, \
-	antithesis.py base_install.py derived.py disk.py invariant.py lifecycle.py primitives.py \
-	random.py comparisons.py form_table.py testing.py)
+# The tests of layers 0-2, which hold for each twin; the store's suite is run by its own test.  Those
+# that choose the twin themselves run once, and those in which it counts least are in the long part.
+TWINS := tests/accelerator $(addprefix tests/test_, antithesis.py derived.py disk.py invariant.py \
+	lifecycle.py primitives.py random.py comparisons.py form_table.py) $(addprefix tests/recording/test_, \
+	exact_counts.py hostile_values.py interrupts.py limits.py lock.py processes.py trials.py)
+FLOORS := $(TWINS) tests/recording tests/invariants tests/test_base_install.py tests/test_testing.py \
+	--ignore=tests/recording/test_stepping.py
+
+# The two forms of the tests; together they are all.
+SHORT := -m "not long"
+LONG := -m long
+
+# One more than there are cores: some tests wait for servers and signals.
+WORKERS := -n $(shell expr $$(nproc) + 1)
+
+# A run that records both forms, by `assertlib run`.  Only the tests of assertlib itself record into
+# it: those of the store have a run of their own, the others record nothing.
+SDK_RUN := $(ASSERTLIB_RUN_DIR)
+unexport ASSERTLIB_RUN_DIR ASSERTLIB_ROOT ASSERTLIB_COMMIT
+SDK_TESTS = $(if $(SDK_RUN),ASSERTLIB_RUN_DIR=$(SDK_RUN)) $(BIN)/python -m pytest $(WORKERS) \
+	-o testpaths=tests --assertlib --assertlib-target sdk
 
 # What was skipped, and why; the tests write it.
 SKIPPED := .pytest_cache/skipped.txt
@@ -27,11 +44,13 @@ SANITIZED_ENVIRONMENT = env PYTHONPATH=$(CURDIR)/$(SANITIZED) PYTHONMALLOC=mallo
 	ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)"
 
-.PHONY: help install services demo test check sanitize format bench campaigns kills mutations \
+CHECKS := $(addprefix check-, style types example layers catalog docs)
+
+.PHONY: help install services demo test test-long ci check $(CHECKS) sanitize format bench campaigns kills mutations \
 	simulations stepping stubs docs clean
 
 help: ## what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 install: $(VENV)/.installed ## the virtual environment, with all that development needs
 
@@ -62,25 +81,51 @@ demo: ## the example store under kill -9 and simulated, then a real etcd; two mi
 		|| { tail -n 20 .assertlib/install.log; exit 1; }
 	@$(BIN)/python examples/demo.py --seconds $(DEMO_SECONDS)
 
-test: install check ## all checks and all tests, with both twins, and a short fuzz
+test: install check ## all checks and the short form of all tests, with both twins; six minutes
 	@rm -f $(SKIPPED)
 	@# Children of tests write no bytecode, and would compile the package each time.
 	@$(BIN)/python -m compileall -q assertlib examples/kvstore/kvstore
-	$(BIN)/python -m pytest -n auto -o testpaths=tests \
-		--assertlib --assertlib-target sdk
-	ASSERTLIB_PURE=1 $(BIN)/python -m pytest -n auto $(FLOORS)
-	$(MAKE) sanitize FUZZ_SECONDS=10
-	$(BIN)/python -m pytest -n auto -o testpaths=examples/kvstore/tests \
+	$(SDK_TESTS) $(SHORT)
+	ASSERTLIB_PURE=1 $(BIN)/python -m pytest $(WORKERS) $(SHORT) $(TWINS)
+	$(MAKE) sanitize FUZZ_SECONDS=10 FORM='$(SHORT)'
+	$(BIN)/python -m pytest $(WORKERS) -o testpaths=examples/kvstore/tests \
 		--assertlib --assertlib-target kvstore
 	@if [ -s $(SKIPPED) ]; then echo "skipped:"; sort -u $(SKIPPED); fi
 
+test-long: install ## the long form of the tests, and those that have no short one; 20 minutes
+	@$(BIN)/python -m compileall -q assertlib examples/kvstore/kvstore
+	$(SDK_TESTS) $(LONG)
+	ASSERTLIB_PURE=1 $(BIN)/python -m pytest $(WORKERS) $(LONG) $(FLOORS)
+	ASSERTLIB_PURE=1 $(BIN)/python -m pytest $(WORKERS) $(SHORT) $(filter-out $(TWINS),$(FLOORS)) \
+		$(addprefix --ignore=,$(filter tests/recording/%,$(TWINS)))
+	$(MAKE) sanitize FUZZ_SECONDS=60 FORM='$(LONG)'
+
+ci: CI_RUN := $(CURDIR)/.assertlib/runs/$(shell date -u +%Y%m%d-%H%M%S)-ci
+ci: install ## both forms, recorded as one full run, which the gate judges
+	ASSERTLIB_RUN_DIR=$(CI_RUN) $(BIN)/assertlib run --full --target sdk -- make test test-long
+	$(BIN)/assertlib gate --target sdk $(CI_RUN)
+
 check: install ## style, types, layers, and the catalog against the code
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync $(CHECKS)
+
+check-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-types:
 	$(BIN)/mypy
+
+# After the other: they share a cache.
+check-example: check-types
 	$(BIN)/mypy --explicit-package-bases examples/kvstore/kvstore
+
+check-layers:
 	$(BIN)/lint-imports
+
+check-catalog:
 	$(BIN)/assertlib check --strict
+
+check-docs:
 	$(BIN)/assertlib docs --check
 
 stubs: $(TOOLS)/grpc/.installed ## the stubs of etcd's gRPC API, from its protocol files
@@ -103,7 +148,7 @@ sanitize: install ## the accelerator under AddressSanitizer and UBSan, fuzzed fo
 		assertlib/_speed.c -o $(SANITIZED)/assertlib/_speed.so
 	$(SANITIZED_ENVIRONMENT) $(BIN)/python -P -c \
 		'import assertlib._speed as it; print(it.__file__); assert "$(SANITIZED)" in it.__file__'
-	$(SANITIZED_ENVIRONMENT) FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -n auto --dist worksteal \
+	$(SANITIZED_ENVIRONMENT) FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest $(WORKERS) --dist worksteal $(FORM) \
 		tests/accelerator tests/test_primitives.py tests/test_comparisons.py tests/test_invariant.py
 
 format: install ## let ruff mend style

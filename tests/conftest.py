@@ -3,20 +3,25 @@ import random
 import signal
 
 import pytest
-from hypothesis import HealthCheck, settings
 
-from . import zygote
+from . import forms, zygote
 from .leaks import nothing_left_open, remove_own_directory, use_own_directory  # noqa: F401
 from .support import Children
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile(
-    "any machine", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("any machine")
+
+def pytest_configure(config):
+    _heed_signals()
+    forms.choose(config)
+    # A single process keeps pytest's directories in the usual place.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        use_own_directory()
 
 
-def pytest_configure():
+def pytest_itemcollected(item):
+    forms.mark(item)
+
+
+def _heed_signals():
     """Heed the signals that a shell lets its background jobs ignore: children would inherit that."""
     for each, default in (
         (signal.SIGINT, signal.default_int_handler),
@@ -24,9 +29,6 @@ def pytest_configure():
     ):
         if signal.getsignal(each) is signal.SIG_IGN:
             signal.signal(each, default)
-    # A single process keeps pytest's directories in the usual place.
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        use_own_directory()
 
 
 def pytest_unconfigure():

@@ -157,7 +157,9 @@ def assert_one_line_names_the_extra(text):
     assert any(tool in line for tool in TOOLS)
 
 
-@pytest.mark.parametrize("blocked", [TOOLS, ("pydantic",)], ids=str)
+@pytest.mark.parametrize(
+    "blocked", [TOOLS, pytest.param(("pydantic",), marks=pytest.mark.long)], ids=str
+)
 def test_the_pytest_plugin_names_the_extra_it_needs_in_one_line(children, blocked):
     script = without(
         blocked,
@@ -394,6 +396,7 @@ def test_where_there_is_a_compiler_the_accelerator_is_built(installed, children)
     assert counts_of(read_shards(str(children.run_dir))) == {"claim": (2, 0)}
 
 
+@pytest.mark.long
 def test_without_a_compiler_it_installs_and_counts_in_python(installed_without_compiler, children):
     (site,) = (installed_without_compiler.parent / "lib").glob("python*/site-packages")
     assert list(site.glob("assertlib/_speed*.so")) == []

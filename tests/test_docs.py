@@ -4,6 +4,7 @@ README and docs: every code block runs, and prints what it says.
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from . import zygote
 from .support import clean_environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,7 +24,10 @@ PAGES = [
     *sorted(ROOT.glob("docs/*.md")),
 ]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+WITH_CAMPAIGNS = re.compile(r"^\$ assertlib robustness", re.MULTILINE)
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Words of one command, which need no shell.
+PLAIN = re.compile(r"assertlib( [\w./:@#-]+)+")
 FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|toml))$")
 
 
@@ -32,15 +37,15 @@ def environment():
 
 
 def ran(command, directory):
-    done = subprocess.run(
-        command,
-        shell=True,
-        cwd=directory,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    options = {
+        "cwd": directory, "env": environment(), "text": True,
+        "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT,
+    }  # fmt: skip
+    if PLAIN.fullmatch(command):
+        _, *words = shlex.split(command)
+        done = zygote.run([zygote.ASSERTLIB, *words], **options)
+    else:
+        done = subprocess.run(command, shell=True, **options)
     suffix = f"[exit code {done.returncode}]\n" if done.returncode else ""
     return done.stdout + suffix
 
@@ -70,7 +75,14 @@ def make_targets(text):
     return re.findall(r"^make (\w+)$", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def marked():
+    """The pages; campaigns take minutes, and tests/robustness has shorter ones."""
+    for page, name in zip(PAGES, NAMES, strict=True):
+        is_long = WITH_CAMPAIGNS.search(page.read_text())
+        yield pytest.param(page, id=name, marks=[pytest.mark.long] if is_long else [])
+
+
+@pytest.mark.parametrize("page", list(marked()))
 def test_code_blocks_run(page, tmp_path):
     names = {}
     for language, text in BLOCK.findall(page.read_text()):

@@ -71,6 +71,7 @@ def test_a_load_leads_to_the_same_state_and_the_same_bytes(with_recording_off, b
     assert (tmp_path / "run").exists() == (build["ASSERTLIB"] != "off")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("build", BUILDS)
 def test_the_suite_of_the_store_has_the_same_outcomes(build, tmp_path):
     report = tmp_path / "report.xml"

@@ -494,6 +494,7 @@ def test_workers_of_xdist_record_into_one_full_run(project):
     assert (row["true"], row["trials_hit"]) == (6, 6)
 
 
+@pytest.mark.long
 def test_a_violation_swallowed_in_a_worker_fails_its_test_and_a_deselected_one_is_partial(project):
     project.write("test_store.py", MANY)
     project.write("test_swallowed.py", SWALLOWED["an except clause"])

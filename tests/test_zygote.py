@@ -1,8 +1,11 @@
 """
-A copy of a process that has imported the command line does what a process of its own does.
+A copy of a process that has imported the command line, or pytest, does what a process of its own
+does.
 """
 
+import re
 import subprocess
+import sys
 
 import pytest
 
@@ -25,6 +28,32 @@ def test_output_and_exit_code_are_those_of_a_process(tmp_path, words):
         real.stdout,
         real.stderr,
     )
+
+
+@pytest.mark.parametrize("words", [[], ["--assertlib"], ["--assertlib", "-k", "nothing"]])
+def test_a_session_is_that_of_a_process(tmp_path, words):
+    project = Project(tmp_path)
+    project.write(
+        "test_store.py",
+        """
+        import sys, store
+        def test_put(): store.put(-1)
+        def test_path(): assert False, (sys.argv, sys.path[:2], sys.modules["__main__"].__name__)
+        """,
+    )
+    plugins = ("-p", "no:cacheprovider", "-p", "pytest_assertlib")
+    command = [sys.executable, "-m", "pytest", *plugins, *words]
+    more = environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    copy, real = (
+        run(command, cwd=tmp_path, env=more, **OPTIONS) for run in (zygote.run, subprocess.run)
+    )
+    assert (copy.returncode, unchanging(copy.stdout)) == (real.returncode, unchanging(real.stdout))
+    assert copy.stderr == real.stderr
+
+
+def unchanging(output):
+    """Without times and the names of runs."""
+    return re.sub(r"\d+\.\d+s|\d{8}-\d{6}-\d+-\w+|0x[0-9a-f]+", "…", output)
 
 
 @pytest.mark.parametrize("name", ["ASSERTLIB", "ASSERTLIB_RUN_DIR", "PYTHONPATH", "LC_ALL"])

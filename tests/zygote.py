@@ -5,6 +5,9 @@ Of a command such as ``assertlib report``, most of the time goes into imports.  
 arguments of `subprocess.run` and gives the same result: the copy has its own directory,
 environment, standard streams, exit handlers and exit code.  What Python or assertlib reads from the
 environment when it starts needs a real process, and so does a terminal; `run` starts one then.
+
+``python -m pytest`` has a process of its own to copy, which the first test that needs it starts; with
+plugins loaded by themselves, it is started anew.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ if __name__ != "__main__":
 
 BIN = Path(sys.executable).parent
 ASSERTLIB = BIN / "assertlib"
+COMMAND, PYTEST = "command", "pytest"
 
 _READ_AT_START = (
     *("PYTHON", "ASSERTLIB", "LC_", "LANG", "LD_", "COVERAGE"),
@@ -38,16 +42,25 @@ _OPTIONS = {
     *("capture_output", "stdin", "stdout", "stderr", "errors"),
 }
 
-_server: tuple[subprocess.Popen[bytes], socket.socket, dict[str, str]] | None = None
+_servers: dict[str, tuple[subprocess.Popen[bytes], socket.socket, dict[str, str]]] = {}
 
 
 def run(command, **options):
-    """Like `subprocess.run` with captured text; the first word decides whether a copy will do."""
+    """Like `subprocess.run` with captured text; the first words decide whether a copy will do."""
     environment = options.get("env") or dict(os.environ)
     words = list(map(str, command))
-    if words[0] != str(ASSERTLIB) or not _is_captured(options) or not _is_alike(environment):
+    kind = _kind(words, environment)
+    if kind is None or not _is_captured(options) or not _is_alike(kind, environment):
         return subprocess.run(words, **options)
-    return _ask(words[1:], environment, options)
+    return _ask(kind, words, environment, options)
+
+
+def _kind(words, environment):
+    """Which process to copy; None if there is none."""
+    if words[0] == str(ASSERTLIB):
+        return COMMAND
+    is_pytest = words[:3] == [sys.executable, "-m", "pytest"]
+    return PYTEST if is_pytest and environment.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") else None
 
 
 def _is_captured(options):
@@ -58,9 +71,9 @@ def _is_captured(options):
     return is_captured and has_no_input and not set(options) - _OPTIONS
 
 
-def _is_alike(environment):
+def _is_alike(kind, environment):
     """Whether a copy of the server starts as a process with *environment* would."""
-    _, _, known = start()
+    _, _, known = start(kind)
     return _relevant(environment) == _relevant(known)
 
 
@@ -72,38 +85,38 @@ def _relevant(environment):
     }
 
 
-def start():
-    """Start the server, unless it runs."""
-    global _server
+def start(kind=COMMAND):
+    """Start the server of a *kind*, unless it runs."""
+    server = _servers.get(kind)
     # A test of supervision may end it with the other children of this process.
-    if _server is not None and _server[0].poll() is not None:
-        _server[1].close()
-        _server = None
-    if _server is None:
+    if server is not None and server[0].poll() is not None:
+        server[1].close()
+        server = None
+    if server is None:
         ours, theirs = socket.socketpair()
         kept = {k: v for k, v in os.environ.items() if not k.startswith("ASSERTLIB")}
         known = {**kept, "PYTHONDONTWRITEBYTECODE": "1"}
         process = subprocess.Popen(
-            [sys.executable, __file__, str(theirs.fileno())],
+            [sys.executable, __file__, kind, str(theirs.fileno())],
             pass_fds=[theirs.fileno()], env=known, cwd="/", start_new_session=True,
         )  # fmt: skip
         theirs.close()
         SHARED_PROCESSES.add(str(process.pid))
         SHARED_SOCKETS.add(os.readlink(f"/proc/self/fd/{ours.fileno()}"))
-        _server = process, ours, known
-        atexit.register(_stop)
-    return _server
+        if not _servers:
+            atexit.register(_stop)
+        server = _servers[kind] = process, ours, known
+    return server
 
 
 def _stop():
-    if _server is not None:
-        process, ours, _ = _server
+    for process, ours, _ in _servers.values():
         ours.close()
         process.wait(10)
 
 
-def _ask(words, environment, options):
-    _, ours, _ = start()
+def _ask(kind, words, environment, options):
+    _, ours, _ = start(kind)
     with tempfile.TemporaryDirectory(prefix="command-") as place:
         paths = [os.path.join(place, name) for name in ("stdin", "stdout", "stderr")]
         if options.get("stderr") is subprocess.STDOUT:
@@ -130,7 +143,7 @@ def _ask(words, environment, options):
         stdout, stderr = (Path(path).read_bytes() for path in paths[1:])
     if options.get("text") or options.get("encoding"):
         stdout, stderr = (_as_text(data, options) for data in (stdout, stderr))
-    done = subprocess.CompletedProcess([str(ASSERTLIB), *words], code, stdout, stderr)
+    done = subprocess.CompletedProcess(words, code, stdout, stderr)
     if options.get("check"):
         done.check_returncode()
     return done
@@ -165,7 +178,7 @@ def _exactly(channel, size):
 # -- the server ------------------------------------------------------------------------------
 
 
-def _preload():
+def _preload_command():
     import assertlib.cli.app as app
 
     app.app_with()
@@ -181,11 +194,19 @@ def _preload():
     return app, jinja2, orjson, rich.console, sqlalchemy, assertlib.evidence.store
 
 
-def _serve(channel):
+def _preload_pytest():
+    import pytest
+
+    import assertlib.pytest_plugin.session
+
+    return pytest, assertlib.pytest_plugin.session
+
+
+def _serve(kind, channel):
     """Answer requests until the tests end; only copies return, with what they shall run."""
     import gc
 
-    _preload()
+    _preload_pytest() if kind == PYTEST else _preload_command()
     gc.freeze()
     while True:
         try:
@@ -214,13 +235,27 @@ def _become(request):
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
-    sys.argv[:] = [str(ASSERTLIB), *request["words"]]
-    sys.path[0] = str(BIN)
     random.seed()
+    return request["words"]
+
+
+def _run_command(words):
+    from assertlib.cli.entry import main
+
+    sys.argv[:] = words
+    sys.path[0] = str(BIN)
+    main()
+
+
+def _run_pytest(words):
+    import runpy
+
+    sys.argv[:] = words[2:]
+    sys.path[0] = os.getcwd()
+    runpy.run_module("pytest", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    _become(_serve(socket.socket(fileno=int(sys.argv[1]))))
-    from assertlib.cli.entry import main
-
-    main()
+    _kind_of_server, _number = sys.argv[1:]
+    _words = _become(_serve(_kind_of_server, socket.socket(fileno=int(_number))))
+    _run_pytest(_words) if _kind_of_server == PYTEST else _run_command(_words)

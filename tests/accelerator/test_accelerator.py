@@ -25,6 +25,7 @@ from assertlib.recording.accelerator import described, speed
 from assertlib.recording.counters import Counters
 from assertlib.recording.reader import read_shards
 
+from ..forms import by_form, has_long_form
 from ..support import child_environment, fuzzed
 
 HERE = Path(__file__).parent
@@ -106,15 +107,18 @@ LEAKS = """
     tracemalloc.start()
     hits(100)
     before, memory = references(), tracemalloc.get_traced_memory()[0]
-    hits(1_000_000)
+    hits(COUNT)
     more = [now - then for now, then in zip(references(), before)]
     print([number for number in more if abs(number) > 100], tracemalloc.get_traced_memory()[0] - memory)
 """
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@has_long_form
 def test_a_million_calls_leave_no_reference_and_no_memory_behind(children, call):
-    outcome = children.run(LEAKS.replace("CALL", call))
+    outcome = children.run(
+        LEAKS.replace("CALL", call).replace("COUNT", by_form("20_000", "1_000_000"))
+    )
     references, memory = outcome.out.rsplit(" ", 1)
     assert references == "[]"
     assert int(memory) < 10_000
@@ -224,6 +228,7 @@ def untouched(args, keywords):
 
 
 @needs_accelerator
+@has_long_form
 def test_any_call_is_counted_once_or_handed_over_untouched():
     @settings(database=None)
     @given(

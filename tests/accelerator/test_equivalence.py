@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from assertlib.forms import RICH
 from assertlib.recording.accelerator import speed
 
+from ..forms import by_form, has_long_form
 from ..support import child_environment, fuzzed
 
 PLAYER = Path(__file__).parent / "player.py"
@@ -248,8 +249,9 @@ def differences(twins, program, mode="record"):
     return [pair for pair in itertools.zip_longest(accelerated, pure) if pair[0] != pair[1]]
 
 
+@has_long_form
 def test_both_twins_answer_and_record_the_same(twins):
-    @settings(max_examples=400, database=None)
+    @settings(max_examples=by_form(50, 400), database=None)
     @given(mode=one_of(["record", "record", "raise", "off"]), program=programs())
     def check(mode, program):
         assert differences(twins, program, mode) == []
@@ -264,9 +266,11 @@ def test_both_twins_compare_alike(twins, name):
     assert differences(twins, calls[::-1] * 3) == []
 
 
+@has_long_form
 @pytest.mark.parametrize("name", ["always_some", "sometimes_all"])
 def test_both_twins_combine_alike(twins, name):
     dicts = ["{}", *("{" + f"'x': {x}, 'y': {y}" + "}" for x in TRUTHS for y in TRUTHS)]
     calls = [f"{name}({each}, 'a')" for each in dicts]
-    assert differences(twins, calls * 3) == []
-    assert differences(twins, calls[::-1] * 3) == []
+    times = by_form(1, 3)
+    assert differences(twins, calls * times) == []
+    assert differences(twins, calls[::-1] * times) == []

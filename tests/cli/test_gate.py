@@ -2,6 +2,7 @@
 ``assertlib gate`` and ``assertlib evidence``, as a user types them.
 """
 
+import copy
 import json
 import shutil
 import subprocess
@@ -87,12 +88,21 @@ def _project(tmp_path):
     return Project(tmp_path)
 
 
-@pytest.fixture(name="settled")
-def _settled(project):
-    """A project whose baseline is written and which has some history."""
+@pytest.fixture(scope="module")
+def _settled_once(tmp_path_factory):
+    project = Project(tmp_path_factory.mktemp("settled"))
     assert project.gate(0.5, "holds", "--update").returncode == 0
     for _ in range(2):
         assert project.gate().returncode == 0
+    return project
+
+
+@pytest.fixture(name="settled")
+def _settled(_settled_once, tmp_path):
+    """A project whose baseline is written and which has some history."""
+    project = copy.copy(_settled_once)
+    project.root = tmp_path / "settled"
+    shutil.copytree(_settled_once.root, project.root)
     return project
 
 
@@ -350,13 +360,13 @@ with Store(sys.argv[1]) as store:
 def test_a_store_that_may_only_be_read_can_be_read(project):
     project.gate()
     with tempfile.TemporaryDirectory() as name:
-        copy = Path(name) / "evidence.db"
-        shutil.copy(project.root / ".assertlib/evidence.db", copy)
-        copy.chmod(0o444)
-        copy.parent.chmod(0o555)
+        only = Path(name) / "evidence.db"
+        shutil.copy(project.root / ".assertlib/evidence.db", only)
+        only.chmod(0o444)
+        only.parent.chmod(0o555)
         done = subprocess.run(
-            [sys.executable, "-c", READER, f"sqlite:///{copy}"],
+            [sys.executable, "-c", READER, f"sqlite:///{only}"],
             capture_output=True, text=True, timeout=60, env=clean_environment(),
         )  # fmt: skip
-        copy.parent.chmod(0o755)
+        only.parent.chmod(0o755)
     assert done.stdout == "['store']\n", done.stderr

@@ -17,6 +17,7 @@ from assertlib.recording.reader import read_shards
 
 from ..evidence import foreign
 from ..evidence.projects import BIN, Project
+from ..forms import by_form
 from ..support import counts_of
 from ..test_antithesis import IMPORTS, PROGRAM
 
@@ -311,7 +312,7 @@ LINES = st.one_of(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=by_form(25, 200))
 @given(lines=st.lists(LINES, max_size=12), cut=st.booleans())
 def test_every_line_of_any_file_is_accounted_for(tmp_path_factory, lines, cut):
     directory = tmp_path_factory.mktemp("ingest")

@@ -14,6 +14,7 @@ import pytest
 
 from assertlib.evidence.gather import read_evidence
 
+from .. import zygote
 from ..support import child_environment
 
 PROJECT = """
@@ -78,8 +79,8 @@ def careless(bank):
 
 
 def sim(directory, *arguments):
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("assertlib")), "sim", *map(str, arguments)],
+    return zygote.run(
+        [zygote.ASSERTLIB, "sim", *map(str, arguments)],
         cwd=directory,
         env=child_environment(),
         capture_output=True,
@@ -189,6 +190,7 @@ def test_a_guided_search_finds_the_race_too(bank):
     assert done.returncode == 1
 
 
+@pytest.mark.long
 def test_the_token_of_what_a_guided_search_found_replays_it_and_the_whole_trial(bank):
     # It takes a state that comes up late, after the search has begun to follow tapes.
     rare = BANK.replace("TOTAL.always(sum", "TOTAL.always(amounts[0] != 23 or sum")
@@ -340,8 +342,8 @@ def test_what_there_is_is_listed(tmp_path):
 
 
 def gate(directory, *arguments):
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("assertlib")), "gate", *arguments],
+    return zygote.run(
+        [zygote.ASSERTLIB, "gate", *arguments],
         cwd=directory, env=child_environment(), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 

@@ -4,15 +4,14 @@ What an exploration and a replay end with: never a pass over a failure, or over 
 
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from assertlib.sim.replay import replay
 from assertlib.sim.tapes import find
 
+from .. import zygote
+from ..forms import sampled
 from ..support import child_environment
 
 PROJECT = """
@@ -98,8 +97,8 @@ def store(tmp_path):
 
 
 def sim(directory, *arguments):
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("assertlib")), "sim", *map(str, arguments)],
+    return zygote.run(
+        [zygote.ASSERTLIB, "sim", *map(str, arguments)],
         cwd=directory,
         env=child_environment(),
         capture_output=True,
@@ -221,7 +220,9 @@ def assert_reproduced(store, token, name):
     assert all("replay" not in failure.text for failure in done.answer.failures)
 
 
-@pytest.mark.parametrize("options", [[], ["--guided", "--jobs", "2"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options", sampled([[], ["--guided", "--jobs", "2"]], every=2), ids=" ".join
+)
 def test_every_failure_has_one_token_which_reproduces_it(store, options):
     done = sim(store, "explore", "--seeds", "60", *options)
     assert done.returncode == 1
@@ -257,8 +258,8 @@ def test_the_token_of_a_trial_that_ends_its_process_does_so_again(store):
 def test_the_explanation_of_a_violation_has_no_other_token(store):
     done = sim(store, "explore", "--seeds", "60", "--exitfirst")
     (token,) = {*endings(done).values()}
-    report = subprocess.run(
-        [str(Path(sys.executable).with_name("assertlib")), "report"],
+    report = zygote.run(
+        [zygote.ASSERTLIB, "report"],
         cwd=store, env=child_environment(), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     tokens = re.findall(r"sim replay (\S+)", report.stdout)

@@ -13,6 +13,7 @@ from assertlib.evidence.tally import tallies
 from assertlib.model import ALWAYS, SOMETIMES
 from assertlib.recording.reader import UnreadableRunError, read_shards
 
+from ..forms import has_long_form, places
 from ..support import evidence_by_trial
 
 ACK = "ack follows fsync"
@@ -277,11 +278,12 @@ def hit_lines(data):
     return whole.count(b'{"assertlib_hit"') + whole.count(b'{"assertlib_violation"')
 
 
+@has_long_form
 def test_a_shard_cut_at_any_byte_keeps_every_earlier_line(world, small_run):
     path = only(small_run, "*.jsonl")
     whole = path.read_bytes()
     world.site(ALWAYS, ACK)
-    for end in range(len(whole) + 1):
+    for end in places(len(whole) + 1, every=7):
         path.write_bytes(whole[:end])
         world.runs.clear()
         shards = world.run("run-1").shards
@@ -290,11 +292,12 @@ def test_a_shard_cut_at_any_byte_keeps_every_earlier_line(world, small_run):
         assert world.result(ACK).true == 1
 
 
+@has_long_form
 def test_a_shard_cut_at_any_byte_without_its_counters_keeps_every_earlier_line(world, small_run):
     path = only(small_run, "*.jsonl")
     only(small_run, "*.counts").unlink()
     whole = path.read_bytes()
-    for end in range(len(whole) + 1):
+    for end in places(len(whole) + 1, every=7):
         path.write_bytes(whole[:end])
         (shard,) = read_shards(str(small_run))
         assert len(shard.hits) == hit_lines(whole[:end])
@@ -302,10 +305,11 @@ def test_a_shard_cut_at_any_byte_without_its_counters_keeps_every_earlier_line(w
         assert sum(each.hits for each in found.values()) >= len(shard.hits)
 
 
+@has_long_form
 def test_a_counter_file_cut_at_any_cell_never_stops_the_reader(world, small_run):
     path = only(small_run, "*.counts")
     whole = path.read_bytes()
-    for end in range(256):
+    for end in places(256, every=7):
         path.write_bytes(whole[:end])
         assert rows(world, small_run)[ACK].true == 1
 

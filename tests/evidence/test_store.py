@@ -34,6 +34,7 @@ from assertlib.evidence.record import (
 )
 from assertlib.evidence.store import Store, StoreError
 
+from ..forms import by_form
 from ..support import clean_environment
 
 RANDOM, TESTS = ("kill", "seed-random"), ("", "set")
@@ -331,7 +332,7 @@ whole_shards = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=by_form(30, 60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     whole_shards,
     st.lists(st.tuples(st.sampled_from(["1-a", "2-b", "3-c"]), st.booleans()), max_size=8),
@@ -387,7 +388,7 @@ def results_of(run_dirs):
         return {name: row[:2] for name, row in told(store, "run-1").items()}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=by_form(20, 40), deadline=None)
 @given(st.data())
 def test_shards_cut_at_any_byte_and_read_in_any_order_end_with_what_the_whole_one_tells(
     recorded, tmp_path_factory, data

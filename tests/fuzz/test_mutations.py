@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from ..corpus.world import HERE
+from ..forms import by_form, has_long_form
 from ..support import child_environment
 from .mutating import mutate
 
 ROOT = HERE.parents[1]
-COUNT = 2000
+COUNT = by_form(200, 2000)
 
 
+@has_long_form
 def test_mutated_inputs_end_without_a_traceback_and_hide_no_violation():
     seed = os.environ.get("TEST_SEED") or str(random.randrange(10**6))
     print(f"TEST_SEED={seed}")

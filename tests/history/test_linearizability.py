@@ -16,6 +16,7 @@ from assertlib.history.register import CasRegister, KeyValueStore, Register
 from assertlib.history.requests import Append, Done, Get, Put, Range, Ranged, Swap, Swapped, Value
 from assertlib.history.search import Verdict
 
+from ..forms import by_form, has_long_form, sampled
 from .making import (
     ETCD_REQUESTS,
     KV_REQUESTS,
@@ -37,9 +38,10 @@ def agrees(model, store, operations):
     assert found.verdict is expected, "\n".join(map(str, operations))
 
 
-@pytest.mark.parametrize("_", range(ROUNDS))
+@has_long_form
+@pytest.mark.parametrize("_", sampled(range(ROUNDS), every=ROUNDS))
 def test_registers_are_judged_as_by_trying_everything(_):
-    @settings(max_examples=1500)
+    @settings(max_examples=by_form(100, 1500))
     @given(histories(REGISTER_REQUESTS, registers))
     def judged(operations):
         agrees(CasRegister(), registers, operations)
@@ -47,9 +49,10 @@ def test_registers_are_judged_as_by_trying_everything(_):
     judged()
 
 
-@pytest.mark.parametrize("_", range(ROUNDS))
+@has_long_form
+@pytest.mark.parametrize("_", sampled(range(ROUNDS), every=ROUNDS))
 def test_keys_are_judged_as_by_trying_everything(_):
-    @settings(max_examples=1500)
+    @settings(max_examples=by_form(100, 1500))
     @given(histories(KV_REQUESTS, registers))
     def judged(operations):
         agrees(KeyValueStore(), registers, operations)
@@ -57,9 +60,10 @@ def test_keys_are_judged_as_by_trying_everything(_):
     judged()
 
 
-@pytest.mark.parametrize("_", range(ROUNDS))
+@has_long_form
+@pytest.mark.parametrize("_", sampled(range(ROUNDS), every=ROUNDS))
 def test_revisions_are_judged_as_by_trying_everything(_):
-    @settings(max_examples=2200)
+    @settings(max_examples=by_form(100, 2200))
     @given(histories(ETCD_REQUESTS, etcd, versions=True))
     def judged(operations):
         agrees(Etcd(), etcd, operations)
@@ -67,6 +71,7 @@ def test_revisions_are_judged_as_by_trying_everything(_):
     judged()
 
 
+@has_long_form
 @pytest.mark.parametrize(
     ("model", "requests", "store"),
     [
@@ -77,7 +82,7 @@ def test_revisions_are_judged_as_by_trying_everything(_):
     ids=lambda each: getattr(each, "name", ""),
 )
 def test_by_a_coarse_clock_each_client_keeps_its_order(model, requests, store):
-    @settings(max_examples=600)
+    @settings(max_examples=by_form(75, 600))
     @given(coarse_histories(requests, store))
     def judged(operations):
         agrees(model, store, operations)
@@ -85,13 +90,13 @@ def test_by_a_coarse_clock_each_client_keeps_its_order(model, requests, store):
     judged()
 
 
-@settings(max_examples=1000)
+@settings(max_examples=by_form(100, 1000))
 @given(litmus_tests())
 def test_the_order_of_a_client_holds_across_keys_within_one_stamp(operations):
     agrees(KeyValueStore(), registers, operations)
 
 
-@settings(max_examples=400)
+@settings(max_examples=by_form(50, 400))
 @given(histories(REGISTER_REQUESTS, registers, size=8), st.integers(1, 40))
 def test_a_search_that_was_interrupted_comes_to_the_same_end(operations, turn):
     whole = check(CasRegister(), operations)
@@ -99,7 +104,7 @@ def test_a_search_that_was_interrupted_comes_to_the_same_end(operations, turn):
     assert whole.verdict is not Verdict.UNKNOWN
 
 
-@settings(max_examples=400)
+@settings(max_examples=by_form(50, 400))
 @given(histories(ETCD_REQUESTS, etcd, size=8))
 def test_the_order_that_is_shown_is_one(operations):
     found = check(Etcd(), operations)
@@ -122,7 +127,7 @@ def test_the_order_that_is_shown_is_one(operations):
         assert found.stuck not in found.order
 
 
-@settings(max_examples=600)
+@settings(max_examples=by_form(75, 600))
 @given(histories(REGISTER_REQUESTS, registers, size=8))
 def test_what_returned_before_the_stuck_operation_can_be_explained(operations):
     found = check(CasRegister(), operations)

@@ -27,6 +27,7 @@ from assertlib.history.requests import (
 )
 from assertlib.history.search import Search, Verdict
 
+from ..forms import by_form, has_long_form
 from .making import (
     ETCD_REQUESTS,
     KV_REQUESTS,
@@ -71,9 +72,10 @@ def is_confirmed(model, store, operations, **limits):
     return core, found
 
 
+@has_long_form
 @of_each_model
 def test_a_part_is_illegal_alone_and_whatever_became_of_the_others(model, requests, store):
-    @settings(max_examples=250)
+    @settings(max_examples=by_form(31, 250))
     @given(
         histories(requests, store, size=7) | coarse_histories(requests, store, size=7),
         st.sampled_from([-1.0, 0.0, 1e-6, 1e-4, 1e-3, 20.0]),
@@ -84,9 +86,10 @@ def test_a_part_is_illegal_alone_and_whatever_became_of_the_others(model, reques
     judged()
 
 
+@has_long_form
 @of_each_model
 def test_no_operation_of_a_minimal_part_can_be_relaxed(model, requests, store):
-    @settings(max_examples=250)
+    @settings(max_examples=by_form(31, 250))
     @given(histories(requests, store, size=7) | coarse_histories(requests, store, size=7))
     def judged(operations):
         confirmed = is_confirmed(model, store, operations)
@@ -102,7 +105,7 @@ def test_no_operation_of_a_minimal_part_can_be_relaxed(model, requests, store):
     judged()
 
 
-@settings(max_examples=300)
+@settings(max_examples=by_form(37, 300))
 @given(litmus_tests())
 def test_a_part_that_spans_keys_within_one_stamp_is_illegal(operations):
     is_confirmed(KeyValueStore(), registers, operations)

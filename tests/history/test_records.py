@@ -45,6 +45,8 @@ from assertlib.history.requests import (
     Watch,
 )
 
+from ..forms import by_form
+
 TEXT = st.text(max_size=5)
 NUMBERS = st.integers(0, LATEST)
 KVS = st.builds(KeyValue, TEXT, TEXT, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
@@ -107,7 +109,7 @@ RECORDS = st.one_of(
 HEADER = line(Header("etcd", {"seed": 1}))
 
 
-@settings(max_examples=500)
+@settings(max_examples=by_form(62, 500))
 @given(st.lists(RECORDS, max_size=4))
 def test_what_is_written_is_read_back(records):
     lines = [HEADER, *map(line, records)]

@@ -33,11 +33,12 @@ from assertlib.history.requests import (
 from assertlib.history.search import Verdict
 from assertlib.history.validation import Status, validate
 
+from ..forms import by_form
 from .second_opinion import in_range
 from .worlds import World, worlds
 
 
-@settings(max_examples=400)
+@settings(max_examples=by_form(50, 400))
 @given(worlds(lossy=True), st.data())
 def test_the_replay_is_what_the_store_did(world, data):
     replay = Replay(resolve(world.operations, world.found()), world.found())
@@ -51,7 +52,7 @@ def test_the_replay_is_what_the_store_did(world, data):
     assert replay.range(request, revision) == expected
 
 
-@settings(max_examples=300)
+@settings(max_examples=by_form(37, 300))
 @given(worlds(lossy=True))
 def test_what_became_of_requests_without_an_answer_is_found_out(world):
     resolved = {each.id: each for each in resolve(world.operations, world.found())}
@@ -68,7 +69,7 @@ def test_what_became_of_requests_without_an_answer_is_found_out(world):
                 assert resolved[each.id].outcome is Outcome.NOT_APPLIED
 
 
-@settings(max_examples=600)
+@settings(max_examples=by_form(75, 600))
 @given(worlds(lossy=True), st.data())
 def test_what_was_found_out_keeps_a_legal_history_legal(world, data):
     late = 10**12

@@ -13,6 +13,7 @@ from assertlib.history.requests import Delivery, Put, Range, Watch
 from assertlib.history.validation import Status, validate
 from assertlib.history.watches import CHECKS, check_against, check_stream
 
+from ..forms import by_form
 from .worlds import MS, World, streams, worlds, worlds_with_streams
 
 
@@ -22,7 +23,7 @@ def complaints(world, stream):
     return {each.check for each in (*check_stream(stream), *check_against(stream, replay))}
 
 
-@settings(max_examples=600)
+@settings(max_examples=by_form(75, 600))
 @given(worlds_with_streams(lossy=True))
 def test_correct_watches_are_not_complained_of(made):
     world, watched = made
@@ -30,7 +31,7 @@ def test_correct_watches_are_not_complained_of(made):
         assert complaints(world, stream) == set()
 
 
-@settings(max_examples=300)
+@settings(max_examples=by_form(37, 300))
 @given(worlds_with_streams(lossy=True))
 def test_a_correct_history_is_a_success_from_end_to_end(made):
     world, watched = made
@@ -195,7 +196,7 @@ def test_a_wrong_pair_before_breaks_prev_kv(made, data):
     assert complaints(world, at_once(stream, events)) == set()
 
 
-@settings(max_examples=50)
+@settings(max_examples=by_form(25, 50))
 @given(worlds_with_streams())
 def test_every_check_is_named_in_the_verdict(made):
     world, watched = made
@@ -203,7 +204,7 @@ def test_every_check_is_named_in_the_verdict(made):
     assert set(CHECKS) <= set(names)
 
 
-@settings(max_examples=100)
+@settings(max_examples=by_form(20, 100))
 @given(worlds(lossy=True), st.data())
 def test_a_revision_without_content_leaves_the_checks_that_need_it_undecided(world, data):
     world.do(Put("a", "lost"), answered=False)

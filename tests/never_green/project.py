@@ -18,6 +18,7 @@ PYPROJECT = """
 [tool.assertlib.targets.store]
 source = ["store.py"]
 scenario = "scenario:main"
+pythonpath = ["."]
 catalog = ["catalog"]
 
 [tool.pytest]

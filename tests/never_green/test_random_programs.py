@@ -22,12 +22,13 @@ from assertlib.evidence.runs import describe_run, finish_run, new_run
 from assertlib.evidence.summary import summarise
 
 from ..evidence.projects import environment
+from ..forms import by_form
 from .player import violations
 from .project import Project
 
 NEVER_GREEN = Invariant("evidence.never-green")
 PLAYER = Path(__file__).with_name("player.py")
-EXAMPLES = int(os.environ.get("NEVER_GREEN_EXAMPLES") or 60)
+EXAMPLES = int(os.environ.get("NEVER_GREEN_EXAMPLES") or by_form(12, 60))
 
 KINDS = st.sampled_from(["direct", "bound", "unreachable", "sometimes", "other"])
 HITS = st.tuples(st.just("hit"), KINDS, st.booleans())

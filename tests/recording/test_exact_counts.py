@@ -9,9 +9,10 @@ import pytest
 
 from assertlib import Invariant, always, sometimes
 
+from ..forms import by_form, has_long_form, sampled
 from ..support import Children, counts_of
 
-KILLS = 100
+KILLS = by_form(20, 100)
 
 LOOPS = {
     "always": "always(True, 'claim')",
@@ -72,6 +73,7 @@ def kill_at(directory, call, steps):
     return told, sum(counts_of(children.shards)["claim"])
 
 
+@has_long_form
 def test_no_hit_is_lost_or_invented_however_the_process_is_killed(tmp_path, dice):
     calls = list(LOOPS.values())
     for number in range(KILLS):
@@ -175,24 +177,26 @@ def test_threads_that_meet_new_assertions_at_once_make_one_slot_for_each(childre
     assert len(outcome.shard.slots) == 500
 
 
-@pytest.mark.parametrize("killed", [False, True])
-def test_ten_thousand_assertions_are_counted_each(children, killed):
-    def scenario(killed):
+@pytest.mark.parametrize("killed", sampled([True, False], every=2))
+@has_long_form
+def test_thousands_of_assertions_are_counted_each(children, killed):
+    def scenario(count, killed):
         import os
         import signal
 
-        for number in range(10_000):
+        for number in range(count):
             for _ in range(number % 3 + 1):
                 sometimes(number % 2 == 0, f"claim {number}")
         if killed:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    outcome = children.run(scenario, killed, code=-signal.SIGKILL if killed else 0)
-    assert outcome.shard.durable
-    assert outcome.shard.lost_records == 0
-    assert outcome.counts == {
+    count = by_form(2_000, 10_000)
+    shard = children.run(scenario, count, killed, code=-signal.SIGKILL if killed else 0).shard
+    assert shard.durable
+    assert shard.lost_records == 0
+    assert counts_of([shard]) == {
         f"claim {number}": (number % 3 + 1, 0) if number % 2 == 0 else (0, number % 3 + 1)
-        for number in range(10_000)
+        for number in range(count)
     }
 
 

@@ -14,6 +14,7 @@ import pytest
 from assertlib import Invariant, always, configure, lifecycle, reachable, sometimes, trial
 from assertlib.recording.accelerator import speed
 
+from ..forms import by_form, has_long_form
 from ..support import Children, counts_of, trial_counts_of
 
 
@@ -175,11 +176,13 @@ if {killed}:
         assert sum(shard.true) == 1011
 
 
+@has_long_form
 def test_a_full_disk_is_no_bus_error(mounted):
+    times = by_form(1000, 5000)
     script = f"""{FILL}
 reachable("before")
 fill()
-for number in range(5000):
+for number in range({times}):
     always(True, f"claim {{number}}")
     sometimes(False, "not yet")
     with trial(f"trial {{number % 3}}"):
@@ -188,7 +191,7 @@ print("alive")
 """
     outcome = on_disk(mounted("size=128k")).run(script)
     assert outcome.out == "alive\n"
-    assert outcome.counts["not yet"] == (0, 5000)
+    assert outcome.counts["not yet"] == (0, times)
     assert outcome.counts["before"] == (1, 0)
 
 

@@ -20,6 +20,7 @@ from assertlib.recording.reader import (
 )
 from assertlib.recording.records import Shard
 
+from ..forms import by_form, has_long_form, places
 from ..support import Children, counts_of
 
 HEADER_BYTES, SLOT_BYTES = 64, 32
@@ -123,13 +124,14 @@ def test_reading_leaves_the_files_as_they_are(original):
 # -- cut ---------------------------------------------------------------------------
 
 
+@has_long_form
 @pytest.mark.parametrize("with_counts", [True, False])
 def test_lines_cut_at_any_byte_lose_no_earlier_line(original, copy, with_counts):
     whole = read_shard(str(original))
     records, data = copy.with_suffix(".jsonl"), original.with_suffix(".jsonl").read_bytes()
     if not with_counts:
         copy.with_suffix(".counts").unlink()
-    for cut in range(len(data) + 1):
+    for cut in places(len(data) + 1, every=17):
         records.write_bytes(data[:cut])
         shard = read_shard(str(copy))
         lines = data[:cut].splitlines(keepends=True)
@@ -334,7 +336,7 @@ def test_a_record_whose_body_is_no_object_is_an_error_that_names_it(original, co
         records.write_bytes(whole)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=by_form(37, 300), deadline=None)
 @given(
     place=st.integers(min_value=0),
     byte=st.integers(0, 255),

@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from ..forms import sampled
 from .campaigns import robustness, violated
 
 STORE = """
@@ -122,6 +123,7 @@ def test_a_store_that_does_well_passes(project):
     assert violated(done.stdout) == set()
 
 
+@pytest.mark.long
 def test_a_store_behind_a_script_is_killed_with_the_script(project):
     done = campaign(project, "FORGETFUL", seconds=10)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -136,6 +138,7 @@ def test_a_store_that_ends_by_itself_is_a_failure(project):
     assert "kv.recovers" in violated(done.stdout)
 
 
+@pytest.mark.long
 def test_a_store_that_does_not_come_back_is_a_failure(project):
     done = campaign(project, "ONCE")
     assert done.returncode == 1, done.stdout + done.stderr
@@ -143,7 +146,7 @@ def test_a_store_that_does_not_come_back_is_a_failure(project):
     assert "kv.recovers" in violated(done.stdout)
 
 
-@pytest.mark.parametrize("name", ["MUTE", "BYTES"])
+@pytest.mark.parametrize("name", sampled(["MUTE", "BYTES"], every=2))
 def test_an_adapter_that_gives_no_answer_is_named_at_once(project, name):
     done = campaign(project, name, seconds=60)
     assert done.returncode == 2, done.stdout + done.stderr
@@ -151,12 +154,14 @@ def test_an_adapter_that_gives_no_answer_is_named_at_once(project, name):
     assert "which is not one of the responses" in done.stderr
 
 
+@pytest.mark.long
 def test_an_adapter_that_always_fails_is_no_pass_and_its_error_is_told(project):
     done = campaign(project, "CLUMSY")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "operations ended with ZeroDivisionError: boom" in done.stdout
 
 
+@pytest.mark.long
 def test_the_seed_repeats_the_faults(project):
     arguments = ("--faults", "kill,pause", "--seed", "7")
 

@@ -220,7 +220,9 @@ def left_of(directory):
 @pytest.mark.parametrize(
     ("name", "kinds", "seconds"),
     [
-        ("SCRIPT", ["kill", "pause", "partition", "blackhole"], 12),
+        pytest.param(
+            *("SCRIPT", ["kill", "pause", "partition", "blackhole"], 12), marks=pytest.mark.long
+        ),
         ("DETACHED", ["kill", "partition"], 5),
     ],
 )
@@ -237,6 +239,7 @@ def test_faults_reach_a_server_that_a_script_has_started(project, name, kinds, s
     assert left_of(project) == []
 
 
+@pytest.mark.long
 def test_a_server_with_a_session_of_its_own_is_paused_and_killed(project):
     done = campaign(project, "SESSION", "--faults", "pause,kill", seconds=5)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -248,12 +251,14 @@ def test_a_server_with_a_session_of_its_own_is_paused_and_killed(project):
     assert left_of(project) == []
 
 
+@pytest.mark.long
 def test_a_helper_of_a_member_does_not_outlive_the_campaign(project):
     done = campaign(project, "HELPER", "--faults", "kill", seconds=3)
     assert done.returncode == 0, done.stdout + done.stderr
     assert left_of(project) == []
 
 
+@pytest.mark.long
 def test_an_adapter_that_ignores_peer_address_is_not_judged_for_partitions(project):
     done = campaign(project, "DIRECT", "--nodes", 2, "--faults", "partition,kill", seconds=5)
     assert done.returncode == 3, done.stdout + done.stderr
@@ -277,6 +282,7 @@ def test_a_campaign_too_short_for_all_its_faults_is_not_judged_for_the_rest(proj
     assert "was never injected: the campaign was too short" in done.stdout
 
 
+@pytest.mark.long
 def test_failpoints_count_if_they_were_hit_or_ended_the_process(project):
     kinds = [f"gofail:{name}=sleep(1)" for name in ("passed", "missed", "fatal")]
     done = campaign(project, "PLAIN", "--faults", ",".join(kinds), seconds=9)
@@ -353,6 +359,7 @@ def is_no_verdict_on_the_store(ended, piece):
     assert "VIOLATED" not in stdout
 
 
+@pytest.mark.long
 @needs_fuse
 @pytest.mark.parametrize("faults", ["power-cut", "kill,power-cut"])
 def test_a_disk_that_is_unmounted_from_outside_is_no_failure_of_the_store(project, faults):
@@ -365,6 +372,7 @@ def test_a_disk_that_is_unmounted_from_outside_is_no_failure_of_the_store(projec
     assert str(project) not in Path("/proc/self/mountinfo").read_text()
 
 
+@pytest.mark.long
 @needs_debian_etcd
 @needs_iptables
 def test_rules_that_are_removed_from_outside_are_no_failure_of_the_store(monkeypatch):

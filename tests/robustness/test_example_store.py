@@ -2,6 +2,8 @@
 A campaign against the example store, through the adapter that stands beside it.
 """
 
+import pytest
+
 from .campaigns import campaign_of, judged, robustness, violated
 
 STORE = ("run", "kvstore.adapter:KvStore")
@@ -21,6 +23,7 @@ without = ["replicas", "stale-reads"]
     )
 
 
+@pytest.mark.long
 def test_the_example_store_gives_no_cause_for_alarm(tmp_path):
     configure(tmp_path)
     done = robustness(tmp_path, *STORE, "--for", "20s")

@@ -267,6 +267,7 @@ def test_nothing_is_left_wherever_a_campaign_is_killed():
     at_once(kill, plans)
 
 
+@pytest.mark.long
 @works
 def test_nothing_is_left_when_a_signal_has_ended_a_campaign():
     rng = random.Random(SEED)

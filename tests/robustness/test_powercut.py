@@ -28,6 +28,7 @@ from assertlib.robustness.cluster import READY_WITHIN, Cluster, ClusterError, fr
 from assertlib.robustness.filesystem import FileSystem
 from assertlib.robustness.powercut import PowerCutDisk, PowerCutError
 
+from ..forms import by_form
 from ..support import until
 
 works = pytest.mark.skipif(powercut.unavailable() is not None, reason=str(powercut.unavailable()))
@@ -535,7 +536,7 @@ def lasting_disk(tmp_path_factory):
 
 
 @works
-@settings(max_examples=60)
+@settings(max_examples=by_form(8, 60))
 @given(rounds=st.lists(st.lists(STEPS, max_size=12), min_size=1, max_size=3))
 def test_whatever_is_done_is_seen_and_what_was_synced_of_it_survives(lasting_disk, rounds):
     directory = lasting_disk.mountpoint

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from assertlib.robustness.cluster import free_ports
 from assertlib.robustness.proxy import BLACKHOLE, CUT, WHOLE, Network, Route, Rule, owner_of
 
+from ..forms import by_form
 from ..leaks import sockets
 
 PATIENCE = 10
@@ -246,7 +247,7 @@ def test_the_end_of_the_network_breaks_what_is_open(echo):
     asyncio.run(run())
 
 
-@settings(max_examples=50)
+@settings(max_examples=by_form(25, 50))
 @given(st.floats(0, 0.5), st.floats(0, 1), st.floats(0, 0.9))
 def test_delays_are_never_negative(delay, jitter, loss):
     made = Network([], dict, random.Random(1))

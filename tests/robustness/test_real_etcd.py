@@ -53,7 +53,7 @@ needs_fuse = pytest.mark.skipif(
 
 SERVERS = [
     pytest.param(None, id="3.5.1"),
-    pytest.param(DEBIAN, id="3.4.23", marks=needs_debian_etcd),
+    pytest.param(DEBIAN, id="3.4.23", marks=[needs_debian_etcd, pytest.mark.long]),
 ]
 
 
@@ -76,6 +76,7 @@ def public_directory():
         yield Path(directory)
 
 
+@pytest.mark.long
 def test_the_divergence_of_3_5_1_is_found_and_explained(tmp_path):
     here, done = until_found(
         tmp_path, "etcd", "--faults", "kill", "--traffic", "range-compare", "--for", "30s"
@@ -105,6 +106,7 @@ def test_a_watch_from_a_compacted_deletion_loses_it_every_time(tmp_path, binary)
     assert re.search(r"the first event from revision \d+ is DELETE", done.stdout)
 
 
+@pytest.mark.long
 @needs_debian_etcd
 def test_3_4_23_under_faults_gives_no_cause_for_alarm(tmp_path):
     faults = "kill,partition,one-way,delay,reset"
@@ -115,6 +117,7 @@ def test_3_4_23_under_faults_gives_no_cause_for_alarm(tmp_path):
     assert not list(tmp_path.glob(".assertlib/runs/*/campaign/data"))
 
 
+@pytest.mark.long
 @needs_debian_etcd
 @pytest.mark.skipif(netfilter.unavailable() is not None, reason=str(netfilter.unavailable()))
 def test_members_that_are_isolated_by_their_users_give_no_cause_for_alarm(public_directory):
@@ -125,6 +128,7 @@ def test_members_that_are_isolated_by_their_users_give_no_cause_for_alarm(public
     assert 'reached  "a fault is injected [bucket=isolate]"' in done.stdout
 
 
+@pytest.mark.long
 @needs_debian_etcd
 @needs_fuse
 def test_a_power_cut_loses_nothing_that_was_synced(tmp_path):
@@ -134,6 +138,7 @@ def test_a_power_cut_loses_nothing_that_was_synced(tmp_path):
     assert re.search(r"^recovery +success", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.long
 @needs_fuse
 def test_an_etcd_that_does_not_sync_does_not_survive_a_power_cut(tmp_path):
     done = robustness(
@@ -163,6 +168,7 @@ def test_a_failpoint_of_a_program_without_gofail_is_said_to_be_none(tmp_path):
     assert not running_in(tmp_path)
 
 
+@pytest.mark.long
 def test_a_campaign_that_is_killed_is_judged_from_what_it_left(tmp_path):
     process = subprocess.Popen(
         command("etcd", "--faults", "kill,pause", "--for", "60s"),

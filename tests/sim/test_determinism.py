@@ -17,12 +17,13 @@ from assertlib.sim.explore import Exploration, Plan
 from assertlib.sim.faults import FAULTS
 from assertlib.sim.worker import Job
 
+from ..forms import by_form, has_long_form
 from ..support import child_environment
 
 STORE = Path(__file__).parents[2] / "examples" / "kvstore"
 TARGET = "kvstore.simulation:rounds"
 OPTIONS = Options(faults=tuple(FAULTS))
-TRIALS = 200
+TRIALS = by_form(94, 200)
 FEW = range(12)
 
 
@@ -64,11 +65,13 @@ def of(known, seeds):
     return {seed: known[seed] for seed in seeds}
 
 
+@has_long_form
 def test_no_two_trials_are_the_same(known):
     assert set(known) == set(range(TRIALS))
     assert len(set(known.values())) == TRIALS
 
 
+@pytest.mark.long
 def test_they_are_the_same_in_other_processes(known):
     assert {f"seed {seed}": digest for seed, digest in known.items()} == explored()
 

@@ -15,6 +15,7 @@ import threading
 import pytest
 from hypothesis import given, settings
 
+from ..forms import by_form
 from ..support import child_environment
 from .programs import ANY, ORDERED, Player, on_asyncio
 from .running import POLICIES, failure_of, outcome_of, result_of, results_of
@@ -32,7 +33,7 @@ def simulated(program, seed=0, policy="random"):
     return result_of(play, seed, policy)
 
 
-@settings(max_examples=150)
+@settings(max_examples=by_form(20, 150))
 @given(ANY)
 def test_a_program_has_the_result_that_it_has_on_asyncio_in_whatever_order_it_runs(program):
     expected, _ = on_asyncio(program)
@@ -41,7 +42,7 @@ def test_a_program_has_the_result_that_it_has_on_asyncio_in_whatever_order_it_ru
             assert simulated(program, seed, policy)[0] == expected, (policy, seed)
 
 
-@settings(max_examples=200)
+@settings(max_examples=by_form(25, 200))
 @given(ORDERED)
 def test_first_come_first_served_is_the_very_order_of_asyncio(program):
     assert simulated(program, policy="fifo") == on_asyncio(program)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from assertlib.sim import NotSimulatedError
 
+from ..forms import by_form
 from .running import POLICIES, outcome_of
 
 APART = 0.01
@@ -232,7 +233,7 @@ def played(program, end, after, seed, policy):
     return outcome_of(scenario, seed, policy, log=False), begun
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=by_form(50, 400), deadline=None)
 @given(PROGRAM, ENDS, st.integers(0, 5), st.integers(0, 100), st.sampled_from(POLICIES))
 def test_a_trial_fails_exactly_if_something_was_refused_or_left_unhandled(
     program, end, after, seed, policy
@@ -241,7 +242,7 @@ def test_a_trial_fails_exactly_if_something_was_refused_or_left_unhandled(
     assert bool(outcome.failures) == must_fail(program, begun), (begun, outcome.failures)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=by_form(20, 100), deadline=None)
 @given(PROGRAM, ENDS, st.integers(0, 5), st.integers(0, 100), st.sampled_from(POLICIES))
 def test_its_tape_fails_in_the_same_ways_in_the_same_order(program, end, after, seed, policy):
     first, second = (played(program, end, after, seed, policy)[0] for _ in range(2))

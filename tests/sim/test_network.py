@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from assertlib.sim import Tape
 
+from ..forms import by_form
 from .lines import (
     KERNEL,
     NO_ANSWER_AFTER,
@@ -78,7 +79,7 @@ async def disturb(network, cuts):
         network.heal()
 
 
-@settings(max_examples=200)
+@settings(max_examples=by_form(25, 200))
 @given(
     PIECES,
     PIECES,
@@ -106,7 +107,7 @@ def test_all_bytes_arrive_in_order_and_once(there, back, conditions, cuts, size,
     assert found == [b"".join(there), b"".join(back)]
 
 
-@settings(max_examples=100)
+@settings(max_examples=by_form(20, 100))
 @given(PIECES, CONDITIONS, CUTS, tapes)
 def test_all_that_was_written_arrives_after_a_close(pieces, conditions, cuts, tape):
     async def scenario(world):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from assertlib.sim import Tape
 
+from ..forms import by_form
 from .lines import (
     KERNEL,
     NOTICED_WITHIN,
@@ -86,7 +87,7 @@ async def talk(reader, writer):
         await asyncio.sleep(0.01)
 
 
-@settings(max_examples=100)
+@settings(max_examples=by_form(20, 100))
 @given(st.sampled_from(["crash", "kill", "stop"]), st.floats(0.02, 0.2), tapes)
 def test_the_peer_of_a_host_that_goes_down_finds_out_in_time_and_hears_nothing_more(
     end, when, tape

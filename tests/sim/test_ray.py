@@ -81,6 +81,7 @@ def by_seed(run):
     return evidence_by_trial(run)
 
 
+@pytest.mark.long
 def test_a_cluster_that_loses_a_node_runs_every_seed_once(project, short_directory):
     prefix = isolated()
     if prefix is None:

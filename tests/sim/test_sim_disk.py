@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from assertlib.disk import Disk, File, RealDisk
 from assertlib.sim import Tape
 
+from ..forms import by_form
 from .disks import contents, named, on_disk, over_tapes, put
 from .playing import outcomes, tapes
 
@@ -108,7 +109,7 @@ class Program:
             file.close()
 
 
-@settings(max_examples=150)
+@settings(max_examples=by_form(20, 150))
 @given(st.lists(CALLS, max_size=30))
 def test_without_faults_it_does_what_a_real_disk_does(calls):
     with tempfile.TemporaryDirectory() as root:
@@ -236,7 +237,7 @@ def written_then_cut(disk, sizes):
 WRITES = st.lists(st.none() | st.integers(0, 1500), max_size=8)
 
 
-@settings(max_examples=300)
+@settings(max_examples=by_form(37, 300))
 @given(WRITES, tapes)
 def test_a_power_cut_spares_what_was_synced_and_keeps_loses_or_tears_each_later_write(sizes, tape):
     durable, writes, left = on_disk(lambda disk: written_then_cut(disk, sizes), Tape(*tape))
@@ -250,7 +251,7 @@ def test_a_power_cut_spares_what_was_synced_and_keeps_loses_or_tears_each_later_
     assert not rest
 
 
-@settings(max_examples=300)
+@settings(max_examples=by_form(37, 300))
 @given(
     st.lists(st.none() | st.integers(0, 600) | st.floats(0, 1), max_size=10),
     tapes,
@@ -477,7 +478,7 @@ def test_one_change_of_a_name_may_happen_without_an_earlier_one():
     assert over_tapes(steps) == {(), ("a",), ("b",), ("a", "b")}
 
 
-@settings(max_examples=200)
+@settings(max_examples=by_form(25, 200))
 @given(st.lists(st.sampled_from(["create", "rename", "replace", "remove"]), max_size=6), tapes)
 def test_names_that_were_synced_are_as_they_were(changes, tape):
     def steps(disk):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from assertlib import always
 from assertlib.sim import Tape
 
+from ..forms import by_form
 from .disks import contents, named, on_disk, over_tapes, put, refused
 from .playing import faults_in, outcomes, play, tapes
 
@@ -209,7 +210,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=by_form(37, 300))
 @given(st.lists(STEPS, max_size=10), tapes)
 def test_whatever_syncs_do_what_is_said_to_be_synced_survives(program, tape):
     def steps(disk):

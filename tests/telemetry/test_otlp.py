@@ -3,6 +3,7 @@ OTLP for real: the example store's server under load, and a collector that recei
 """
 
 import asyncio
+import itertools
 import os
 import random
 import signal
@@ -22,6 +23,7 @@ from kvstore.workload import Session, swap, write, write_pairs
 
 from assertlib.recording.reader import read_shards
 
+from ..forms import sampled
 from ..support import child_environment, counts_of
 from . import receiver as receivers
 
@@ -258,8 +260,10 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("method", ["os.fork", "fork", "spawn"])
+@pytest.mark.parametrize(
+    ("when", "method"),
+    sampled(itertools.product(("before", "after"), ("os.fork", "fork", "spawn")), every=2),
+)
 def test_workers_tell_all_they_have_counted(children, any_receiver, method, when):
     program = f"METHOD, WHEN = {method!r}, {when!r}\n{WORKERS}"
     variables = {"ASSERTLIB_OTEL": "", "OTEL_METRIC_EXPORT_INTERVAL": "60000"}
@@ -298,8 +302,10 @@ def test_a_forked_child_does_not_wait_for_a_collector_that_hangs(children, proto
 # -- collectors that are dead -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-@pytest.mark.parametrize("how", ["refuses", "hangs", "dies"])
+@pytest.mark.parametrize(
+    ("protocol", "how"),
+    sampled(itertools.product(("grpc", "http/protobuf"), ("refuses", "hangs", "dies")), every=2),
+)
 def test_a_dead_collector_costs_the_store_no_request_and_no_long_goodbye(tmp_path, protocol, how):
     receiver = receivers.start(protocol, hang=how == "hangs")
     if how == "refuses":
@@ -336,8 +342,9 @@ ASSERTING = """
 """
 
 
-@pytest.mark.parametrize("pause", [0, 0.02], ids=["a flood", "drop by drop"])
-@pytest.mark.parametrize("answer", receivers.ENDLESS)
+@pytest.mark.parametrize(
+    ("answer", "pause"), sampled(itertools.product(receivers.ENDLESS, (0, 0.02)), every=3)
+)
 def test_an_answer_that_does_not_end_is_cut_off(children, answer, pause):
     receiver = receivers.EndlessReceiver("http/protobuf", answer, pause)
     variables = receivers.environment_for(receiver, OTEL_EXPORTER_OTLP_TIMEOUT="2")
