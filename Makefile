@@ -81,13 +81,13 @@ demo: ## the example store under kill -9 and simulated, then a real etcd; two mi
 		|| { tail -n 20 .assertlib/install.log; exit 1; }
 	@$(BIN)/python examples/demo.py --seconds $(DEMO_SECONDS)
 
-test: install check ## all checks and the short form of all tests, with both twins; six minutes
+test: install check ## all checks and the short form of all tests, with both twins; nine minutes
 	@rm -f $(SKIPPED)
 	@# Children of tests write no bytecode, and would compile the package each time.
 	@$(BIN)/python -m compileall -q assertlib examples/kvstore/kvstore
 	$(SDK_TESTS) $(SHORT)
 	ASSERTLIB_PURE=1 $(BIN)/python -m pytest $(WORKERS) $(SHORT) $(TWINS)
-	$(MAKE) sanitize FUZZ_SECONDS=10 FORM='$(SHORT)'
+	$(MAKE) sanitize FUZZ_SECONDS=5 FORM='$(SHORT)'
 	$(BIN)/python -m pytest $(WORKERS) -o testpaths=examples/kvstore/tests \
 		--assertlib --assertlib-target kvstore
 	@if [ -s $(SKIPPED) ]; then echo "skipped:"; sort -u $(SKIPPED); fi

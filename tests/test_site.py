@@ -14,6 +14,9 @@ sys.path.insert(0, str(ROOT / "docs" / "_site"))
 
 from build import broken_links  # noqa: E402
 
+# The site is built as a whole, which takes half a minute.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module", name="site")
 def _site(tmp_path_factory):
