@@ -4,20 +4,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .._text.utf8 import EncodingError
 from ..catalog import git
 from ..catalog.config import Config, ConfigError
-from ..catalog.files import read_as_is, write_whole
 from ..errors import AssertlibError, NoDataError
+from ..evidence.baseline import Baseline, baseline_file, read_baseline, write_baseline
 from ..evidence.combine import Evidence
-from ..evidence.gate import WINDOW, Baseline, Gate, history_of, judge_gate
+from ..evidence.gate import WINDOW, Gate, history_of, judge_gate
 from ..evidence.record import Result
 from ..evidence.revision import is_dirty, short
 from ..evidence.runs import find_runs
@@ -41,8 +39,6 @@ from .evidence import keep, open_store
 from .judging import judged
 from .progress import progress
 from .scenarios import WITNESSES, permitted, search_path
-
-BASELINE = "baseline"
 
 
 @command
@@ -188,77 +184,18 @@ def _since(
     raise ConfigError(f"--since {commit}: no run of that commit in the store{clean}")
 
 
-def baseline_file(config: Config, target: str) -> Path:
-    """
-    Path of the baseline of *target* in *config*, next to the catalog.
-
-    Raises:
-        ConfigError: The target has no catalog of its own.
-    """
-    found = config.targets.get(target)
-    own = config.own_catalog(found) if found is not None else None
-    if own is None:
-        raise ConfigError(f"target {target!r} has no catalog of its own for a baseline")
-    sharing = [name for name, each in config.targets.items() if config.own_catalog(each) == own]
-    # Targets that share a catalog have a baseline each.  The first keeps the plain name, so a target
-    # that is added later renames nothing.
-    name = BASELINE if sharing[0] == target else f"{BASELINE}-{target}"
-    return config.root / own / f"{name}.txt"
-
-
-_PENDING = "? "
-"""Prefix of a name that was not yet satisfied when the baseline was created."""
-
-
-def read_baseline(path: Path) -> Baseline | None:
-    """
-    Read the baseline at *path*; None if the file does not exist.
-
-    Raises:
-        ConfigError: A line cannot be parsed.
-    """
-    if not path.exists():
-        return None
-    try:
-        lines = read_as_is(path).splitlines()
-    except EncodingError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    satisfied: set[str] = set()
-    pending: set[str] = set()
-    for number, line in enumerate(lines, 1):
-        if not line:
-            continue
-        name = line.removeprefix(_PENDING)
-        try:
-            message = json.loads(name) if name.startswith('"') else name
-        except ValueError:
-            raise ConfigError(f"{path}:{number}:1: unterminated quote") from None
-        (pending if line.startswith(_PENDING) else satisfied).add(message)
-    return Baseline(frozenset(satisfied), frozenset(pending))
-
-
 def _update(path: Path, before: Baseline | None, found: Gate) -> None:
     now = found.baseline
     if now == before:
         print(f"{path}: up to date")
         return
-    lines = [_line(message) for message in now.satisfied]
-    lines += [_PENDING + _line(message) for message in now.pending]
-    write_whole(path, "".join(line + "\n" for line in sorted(lines)))
+    write_baseline(path, now)
     known = before.satisfied if before else frozenset()
     new, gone = len(now.satisfied - known), len(known - now.satisfied)
     print(
         f"{path}: {counted(new, 'name')} added, {gone} removed, {len(now.pending)} pending;"
         " commit it"
     )
-
-
-def _line(message: str) -> str:
-    # Quoted only where a line could not be read back, so that the file stays readable in reviews.
-    is_plain = (
-        message.isprintable() and message.strip() == message and message[:1] not in ('"', "?")
-    )
-    return message if is_plain else json.dumps(message)
 
 
 def _witnessed(config: Config, summary: Summary) -> dict[str, str]:

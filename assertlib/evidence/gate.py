@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from ..model import REACHABLE, SOMETIMES
 from ..recording.trials import SEED_RANDOM
+from .baseline import Baseline
 from .digest import Sample
 from .record import Identity, Result, storable
 from .sequential import ERROR, RateWatch
@@ -179,20 +180,6 @@ def history_of(
 
 def _has_rate(identity: Identity, sample: Sample) -> bool:
     return sample[1] == SEED_RANDOM and identity.kind in STATES
-
-
-@dataclass
-class Baseline:
-    """
-    The committed list of assertions that must stay satisfied.
-
-    Attributes:
-        satisfied: Messages of assertions that were satisfied once.
-        pending: Messages of states that were not satisfied yet when the baseline was created.
-    """
-
-    satisfied: frozenset[str]
-    pending: frozenset[str] = frozenset()
 
 
 @dataclass

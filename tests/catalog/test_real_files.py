@@ -24,9 +24,9 @@ from assertlib.catalog.loader import load
 from assertlib.catalog.proposals import proposals
 from assertlib.catalog.review import read_lock
 from assertlib.catalog.scan import scan_target
-from assertlib.cli.gate import read_baseline
 from assertlib.docgen.pages import differing_pages, foreign_pages, render_pages, write_pages
 from assertlib.errors import AssertlibError
+from assertlib.evidence.baseline import read_baseline
 from assertlib.sim.challenge import read_defects, read_record
 
 from ..forms import sampled

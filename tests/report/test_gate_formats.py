@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assertlib.evidence.gate import Baseline, Gate, GateItem, GateOutcome, Triage
+from assertlib.evidence.baseline import Baseline
+from assertlib.evidence.gate import Gate, GateItem, GateOutcome, Triage
 from assertlib.report.gate import in_badge, in_junit, in_markdown_summary, in_text
 
 from .test_html import HOSTILE, summary_of
