@@ -319,7 +319,7 @@ def test_the_site_of_within_is_its_with_statement(children):
     assert "with within" in source[line - 1]
 
 
-def test_seconds_that_are_no_number_are_a_trouble_and_do_not_reach_the_store(children):
+def test_numbers_that_are_none_are_troubles_and_do_not_reach_the_store(children):
     def scenario():
         with assertlib.within("5", "claim"):
             pass
@@ -327,5 +327,6 @@ def test_seconds_that_are_no_number_are_a_trouble_and_do_not_reach_the_store(chi
 
     outcome = children.run(scenario)
     assert outcome.value is True
-    (trouble,) = outcome.shard.troubles
-    assert "its time limit is not a number" in trouble.reason
+    limit, interval = outcome.shard.troubles
+    assert "its time limit is not a number" in limit.reason
+    assert "every='a' is not a whole number" in interval.reason
