@@ -527,7 +527,8 @@ bound_point_shape(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyOb
 
 #define HOLDS(a, relation, b)                                                            \
     ((relation) == Py_GT ? (a) > (b) : (relation) == Py_GE ? (a) >= (b)                  \
-     : (relation) == Py_LT ? (a) < (b) : (relation) == Py_LE ? (a) <= (b) : (a) == (b))
+     : (relation) == Py_LT ? (a) < (b) : (relation) == Py_LE ? (a) <= (b)                \
+     : (relation) == Py_EQ ? (a) == (b) : (a) != (b))
 
 /*
  * Compare two machine-sized ints or two floats, or texts or bytes for equality; -1 for whatever

@@ -218,8 +218,8 @@ class Comparison(Form):
             about=f"``left {sign} right`` {how_often}",
         )
         self.relation = relation
-        self.is_ours = relation == "eq"
-        self.guidance = None if relation == "eq" else "numeric"
+        self.is_ours = relation in ("eq", "ne")
+        self.guidance = None if self.is_ours else "numeric"
         self.maximize = relation in ("lt", "le") if kind is ALWAYS else relation in ("gt", "ge")
 
     if TYPE_CHECKING:
