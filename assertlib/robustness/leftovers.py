@@ -88,8 +88,8 @@ class Ledger:
         assert self._guard is not None, "start() comes before"
         if self._guard.poll() is not None:
             raise LedgerError(
-                f"the guard of this campaign vanished: process {self._guard.pid} ended with"
-                f" {self._guard.returncode}, so nobody cleans up if the campaign is killed;"
+                f"this campaign's guard vanished: process {self._guard.pid} ended with"
+                f" {self._guard.returncode}, so nothing will clean up if the campaign is killed;"
                 " run it again"
             )
 

@@ -121,7 +121,7 @@ Maker = Callable[[Session], Request]
 
 STALE, PAST = "serializable reads", "historical reads"
 MULTI_KEY, CONDITIONS = "transactions on several keys", "conditions on revisions"
-LEASES, UNKNOWN_LEASES = "leases that end", "puts on unknown leases"
+LEASES, UNKNOWN_LEASES = "leases that end", "puts with unknown leases"
 WATCHES, PROGRESS, COMPACTION = "watches", "progress notifications", "compaction"
 """The features of `Profile.features`."""
 Follow = Callable[[Session, Request, Response], None]

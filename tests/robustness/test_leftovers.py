@@ -316,7 +316,7 @@ def test_a_campaign_whose_guard_was_killed_ends_and_names_it(place):
     os.kill(guard, signal.SIGKILL)
     _, errors = harness.communicate(timeout=60)
     assert harness.returncode == 3, errors
-    assert f"the guard of this campaign vanished: process {guard}" in errors
+    assert f"this campaign's guard vanished: process {guard}" in errors
     assert place.left() == []
 
 

@@ -78,7 +78,7 @@ class KeyIndex:
         dropped = sum(self._compact_key(key, revision) for key in tuple(self._sorted))
         KEEPS_LIVE.always(
             lambda: self._seen_at(revision) == seen_before,
-            "a read or a watch at the compacted revision sees the same before and after",
+            "a read or a watch at the compacted revision sees the same data before and after",
             lambda: {"revision": revision, "before": len(seen_before), "dropped": dropped},
         )
         return dropped

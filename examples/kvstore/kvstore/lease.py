@@ -16,7 +16,7 @@ UNNOTICED = Invariant("lease.no-early-expiry#unnoticed")
 
 _not_early = NO_EARLY_EXPIRY.declare_always("a due lease has had its ttl since its last renewal")
 _not_saved = NO_EARLY_EXPIRY.declare_always(
-    "a lease that expires has had its ttl since its last answered keepalive"
+    "a lease expires only after its full TTL has passed since its last answered keepalive"
 )
 _stale = NO_EARLY_EXPIRY.declare_sometimes("a keepalive has outdated an earlier deadline")
 _just_saved = UNNOTICED.declare_sometimes(

@@ -59,7 +59,7 @@ _read_stays = NO_DIRTY_READ.declare_always("what a read returned is in the histo
 _same_again = HISTORY.declare_always("a read of the past gives the same answer after a crash")
 _one_history = HISTORY.declare_always("all watches tell the same history")
 _together = EXPIRY.declare_always("the keys of a lease go in one revision")
-_in_time = NO_EARLY_EXPIRY.declare_always("a client sees a lease end only after its ttl")
+_in_time = NO_EARLY_EXPIRY.declare_always("a client sees a lease expire only after its TTL")
 
 RESUMED_WATCHES = 6
 REPEATED_READS = 25
@@ -114,7 +114,7 @@ class Verifier:
         leases = KeyRange.prefix("lease/")
         try:
             async with (
-                EXPIRY.within(LEASES_GONE_WITHIN, "leases that nobody keeps alive end"),
+                EXPIRY.within(LEASES_GONE_WITHIN, "leases that nobody keeps alive expire"),
                 asyncio.timeout(LEASES_GONE_WITHIN),
             ):
                 while (await client.range(leases)).count:
