@@ -2,10 +2,12 @@
  * The accelerator: the happy path of the assertions, without an interpreter in between.
  *
  * It counts what may be counted without a second look, from the tables of
- * assertlib/recording/fast_path.py, and hands every other call, arguments untouched,
- * to the Python function that it stands in for (`slow_path`).  So it decides
- * nothing: first hits, violations, callables, refused arguments and errors are
- * all made in Python, and a build without it gives the same answers.
+ * assertlib/recording/fast_path.py: bools, comparisons of plain numbers, and what a
+ * lambda returns if that is a bool.  Every other call goes to the Python function
+ * that it stands in for (`slow_path`), with its arguments untouched, or with what its
+ * condition returned or raised in place of a condition that has run.  First hits,
+ * violations, refused arguments and errors are all made in Python, and a build without
+ * the accelerator gives the same answers.
  *
  * Counters are added to atomically: a hit is counted once whichever threads run,
  * with or without a GIL.  No call here runs foreign code between finding a cell
@@ -73,8 +75,9 @@ count_in(Cell *cell, int outcome)
     return increment_unless_power_of_two(cell);
 }
 
-/* The counter of hits that count nowhere, as all do while recording is off. */
-static uint64_t scratch;
+/* The counter of hits that count nowhere, as all do while recording is off.  It starts beyond every
+ * power of two, which `increment_unless_power_of_two` would not reach. */
+static uint64_t scratch = (uint64_t)1 << 63;
 
 static PyObject *
 cell_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
@@ -219,8 +222,47 @@ typedef struct {
 enum { DETAILS, INVARIANT, EVERY, KEYWORDS };
 static PyObject *words[KEYWORDS], *lambda_name, *locals_mark;
 
-/* primitives.Evaluated: what a condition returned or raised, for the slow path to judge. */
-static PyObject *evaluated_type;
+/* What a condition returned or raised, for the slow path to judge.  It is made without a line of
+ * Python: a signal handler could raise in one. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *value, *error;
+} Evaluated;
+
+static void
+evaluated_dealloc(Evaluated *self)
+{
+    Py_XDECREF(self->value);
+    Py_XDECREF(self->error);
+    PyObject_Free(self);
+}
+
+/* result(): what the condition returned; raises what it raised, once, and holds on to neither. */
+static PyObject *
+evaluated_result(Evaluated *self, PyObject *unused)
+{
+    (void)unused;
+    PyObject *value = self->value, *error = self->error;
+    self->value = self->error = NULL;
+    if (error != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_DECREF(error);
+        return NULL;
+    }
+    return value != NULL ? value : Py_NewRef(Py_None);
+}
+
+static PyTypeObject Evaluated_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "assertlib._speed.Evaluated",
+    .tp_doc = "What a condition returned or raised that ran before the slow path took over.",
+    .tp_basicsize = sizeof(Evaluated),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_methods = (PyMethodDef[]){{"result", (PyCFunction)evaluated_result, METH_NOARGS,
+                                   "result()\n--\n\nReturn what the condition returned, once."},
+                                  {NULL}},
+    .tp_dealloc = (destructor)evaluated_dealloc,
+};
 
 static inline int
 outcome_of(PyObject *condition)
@@ -349,16 +391,20 @@ taken_error(void)
 #endif
 }
 
-/* What a condition returned or raised, for the slow path to judge; NULL without memory. */
+/* `value` or `error`, which are given up, for the slow path to judge; NULL without memory. */
 static PyObject *
 evaluated_as(PyObject *value, PyObject *error)
 {
-    PyObject *evaluated = PyObject_CallFunctionObjArgs(
-        evaluated_type, value != NULL ? value : Py_None, error != NULL ? error : Py_None, NULL);
+    Evaluated *evaluated = PyObject_New(Evaluated, &Evaluated_Type);
     if (evaluated == NULL) {
         PyErr_Clear(); /* The slow path evaluates the condition again, rather than losing it. */
+        Py_XDECREF(value);
+        Py_XDECREF(error);
+        return NULL;
     }
-    return evaluated;
+    evaluated->value = value;
+    evaluated->error = error;
+    return (PyObject *)evaluated;
 }
 
 /*
@@ -401,21 +447,22 @@ outcome_of_call(PyObject *condition, PyObject **evaluated)
     PyObject *value = PyObject_CallNoArgs(condition);
     if (value == NULL) {
         if (PyErr_ExceptionMatches(PyExc_Exception)) {
-            PyObject *error = taken_error();
-            *evaluated = evaluated_as(NULL, error);
-            Py_XDECREF(error);
+            *evaluated = evaluated_as(NULL, taken_error());
         }
         return -1;
     }
     int outcome = outcome_of(value);
     if (outcome < 0) {
         *evaluated = evaluated_as(value, NULL);
+        return -1;
     }
     Py_DECREF(value);
     return outcome;
 }
 
-/* The cell that either outcome of `message` has; 0 if none, -1 if it counts nowhere. */
+enum { NOT_PUBLISHED, PUBLISHED, COUNTS_NOWHERE };
+
+/* Whether either outcome of `message` has a cell, and whether hits in it count. */
 static inline int
 published(Assertion *self, PyObject *message)
 {
@@ -423,12 +470,9 @@ published(Assertion *self, PyObject *message)
     if (cell == NULL) {
         cell = find(self->tables[FALSE_HITS], message);
     }
-    if (cell == NULL || !Py_IS_TYPE(cell, &Cell_Type)) {
-        Py_XDECREF(cell);
-        return 0;
-    }
-    int found = ((Cell *)cell)->at == &scratch ? -1 : 1;
-    Py_DECREF(cell);
+    int found = cell == NULL || !Py_IS_TYPE(cell, &Cell_Type) ? NOT_PUBLISHED
+                : ((Cell *)cell)->at == &scratch               ? COUNTS_NOWHERE : PUBLISHED;
+    Py_XDECREF(cell);
     return found;
 }
 
@@ -455,14 +499,16 @@ condition_shape(Assertion *self, PyObject *const *args, Py_ssize_t nargs, PyObje
     if (!is_condition_function(args[0])) {
         return NULL;
     }
-    /* With recording off, a condition does not run; nor before its message is published. */
     int found = published(self, args[1]);
-    int passed_over = found > 0 ? is_passed_over(self, args, nargs, kwnames) : found;
-    if (found == 0 || (found > 0 && passed_over < 0)) {
+    if (found == NOT_PUBLISHED) {
         return NULL;
     }
+    if (found == COUNTS_NOWHERE) {
+        Py_RETURN_TRUE; /* With recording off, a condition does not run. */
+    }
+    int passed_over = is_passed_over(self, args, nargs, kwnames);
     if (passed_over != 0) {
-        Py_RETURN_TRUE;
+        return passed_over < 0 ? NULL : bool_of(1);
     }
     outcome = outcome_of_call(args[0], evaluated);
     if (outcome >= 0 && !count(self, outcome, args[1])) {
@@ -651,23 +697,27 @@ typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     Assertion *assertion;
-    PyObject *name, *qualified_name, *module, *text;
+    PyTypeObject *owner;
+    PyObject *name, *qualified_name, *module, *text, *slow_path;
 } Method;
 
-/* Each shape as a builtin function, and as a method. */
+/* Each shape as a builtin function, and those of forms as a method, too. */
 #define CALLS(shape)                                                                     \
     static PyObject *call_##shape(                                                       \
         PyObject *behind, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)    \
     {                                                                                    \
         return run((Assertion *)behind, shape##_shape, args, nargs, kwnames, 0);         \
-    }                                                                                    \
+    }
+
+#define METHODS(shape)                                                                   \
     static PyObject *call_method_##shape(                                                \
         PyObject *method, PyObject *const *args, size_t flagged, PyObject *kwnames)      \
     {                                                                                    \
-        Assertion *self = ((Method *)method)->assertion;                                 \
+        Method *self = (Method *)method;                                                 \
         Py_ssize_t nargs = PyVectorcall_NARGS(flagged);                                  \
-        return nargs < 1 ? hand_over(self, args, nargs, kwnames)                         \
-                         : run(self, shape##_shape, args, nargs, kwnames, 1);            \
+        return nargs < 1 || !PyObject_TypeCheck(args[0], self->owner)                    \
+                   ? hand_over(self->assertion, args, nargs, kwnames)                    \
+                   : run(self->assertion, shape##_shape, args, nargs, kwnames, 1);       \
     }
 
 CALLS(condition)
@@ -676,6 +726,11 @@ CALLS(bound_condition)
 CALLS(bound_point)
 CALLS(comparison)
 CALLS(propositions)
+
+METHODS(condition)
+METHODS(point)
+METHODS(comparison)
+METHODS(propositions)
 
 #define WORD(keyword) (1 << (keyword))
 
@@ -686,8 +741,8 @@ static const struct {
 } shapes[] = { /* in the order of fast_path._SHAPES */
     {call_condition, call_method_condition, WORD(DETAILS) | WORD(INVARIANT) | WORD(EVERY)},
     {call_point, call_method_point, WORD(DETAILS) | WORD(INVARIANT)},
-    {call_bound_condition, call_method_bound_condition, WORD(DETAILS)},
-    {call_bound_point, call_method_bound_point, WORD(DETAILS)},
+    {call_bound_condition, NULL, WORD(DETAILS)},
+    {call_bound_point, NULL, WORD(DETAILS)},
     {call_comparison, call_method_comparison, WORD(DETAILS) | WORD(INVARIANT)},
     {call_propositions, call_method_propositions, WORD(DETAILS) | WORD(INVARIANT)},
 };
@@ -696,6 +751,8 @@ static void
 method_dealloc(Method *self)
 {
     Py_XDECREF(self->assertion);
+    Py_XDECREF(self->owner);
+    Py_XDECREF(self->slow_path);
     Py_XDECREF(self->name);
     Py_XDECREF(self->qualified_name);
     Py_XDECREF(self->module);
@@ -768,6 +825,7 @@ static PyTypeObject Method_Type = {
         {"__name__", T_OBJECT, offsetof(Method, name), READONLY},
         {"__qualname__", T_OBJECT, offsetof(Method, qualified_name), READONLY},
         {"__module__", T_OBJECT, offsetof(Method, module), READONLY},
+        {"slow_path", T_OBJECT, offsetof(Method, slow_path), READONLY},
         {NULL}},
     .tp_getset = (PyGetSetDef[]){
         {"__doc__", (getter)method_doc, NULL, NULL, NULL},
@@ -809,7 +867,7 @@ static PyTypeObject Assertion_Type = {
 
 /* The method of class `owner` that counts as `self` does. */
 static PyObject *
-method_of(Assertion *self, PyObject *owner, PyObject *name, PyObject *home, PyObject *text,
+method_of(Assertion *self, PyTypeObject *owner, PyObject *name, PyObject *home, PyObject *text,
           vectorcallfunc call)
 {
     Method *method = PyObject_New(Method, &Method_Type);
@@ -818,10 +876,12 @@ method_of(Assertion *self, PyObject *owner, PyObject *name, PyObject *home, PyOb
     }
     method->vectorcall = call;
     method->assertion = (Assertion *)Py_NewRef(self);
+    method->owner = (PyTypeObject *)Py_NewRef(owner);
+    method->slow_path = Py_NewRef(self->slow_path);
     method->name = Py_NewRef(name);
     method->module = Py_NewRef(home);
     method->text = Py_NewRef(text);
-    method->qualified_name = PyUnicode_FromFormat("%U.%U", owner, name);
+    method->qualified_name = PyObject_GetAttrString(self->slow_path, "__qualname__");
     if (method->qualified_name == NULL) {
         Py_DECREF(method);
         return NULL;
@@ -834,7 +894,7 @@ accelerate(PyObject *module, PyObject *args)
 {
     PyObject *slow_path, *name, *home, *text, *reduced, *tables[OUTCOMES], *marks, *samples, *owner;
     int shape, relation, direction;
-    if (!PyArg_ParseTuple(args, "OUUUO!O!O!O!O!iiiU:accelerate", &slow_path, &name, &home, &text,
+    if (!PyArg_ParseTuple(args, "OUUUO!O!O!O!O!iiiO:accelerate", &slow_path, &name, &home, &text,
                           &PyTuple_Type, &reduced, &PyDict_Type, &tables[FALSE_HITS], &PyDict_Type,
                           &tables[TRUE_HITS], &PyDict_Type, &marks, &PyDict_Type, &samples, &shape,
                           &relation, &direction, &owner)) {
@@ -843,13 +903,17 @@ accelerate(PyObject *module, PyObject *args)
     if (shape < 0 || shape >= (int)Py_ARRAY_LENGTH(shapes)) {
         return PyErr_Format(PyExc_ValueError, "there is no shape %d of assertions", shape);
     }
+    if (owner != Py_None && (!PyType_Check(owner) || shapes[shape].method == NULL)) {
+        PyErr_SetString(PyExc_TypeError, "a method needs a class, and a shape that is not bound");
+        return NULL;
+    }
     const char *name_text = PyUnicode_AsUTF8(name);
     const char *doc_text = name_text != NULL ? PyUnicode_AsUTF8(text) : NULL;
     Assertion *self = doc_text != NULL ? PyObject_New(Assertion, &Assertion_Type) : NULL;
     if (self == NULL) {
         return NULL;
     }
-    int is_method = PyUnicode_GET_LENGTH(owner) > 0;
+    int is_method = owner != Py_None;
     self->arguments = Py_NewRef(args);
     self->slow_path = slow_path;
     self->marks = marks;
@@ -865,7 +929,7 @@ accelerate(PyObject *module, PyObject *args)
     self->definition = (PyMethodDef){name_text, (PyCFunction)(void (*)(void))shapes[shape].call,
                                      METH_FASTCALL | METH_KEYWORDS, doc_text};
     PyObject *function = is_method
-        ? method_of(self, owner, name, home, text, shapes[shape].method)
+        ? method_of(self, (PyTypeObject *)owner, name, home, text, shapes[shape].method)
         : PyCFunction_NewEx(&self->definition, (PyObject *)self, home);
     Py_DECREF(self);
     return function;
@@ -916,14 +980,6 @@ take(PyObject *module, PyObject *argument)
         return NULL;
     }
     return PyLong_FromUnsignedLongLong(add(cell) - 1);
-}
-
-/* set_evaluated(class): what conditions returned or raised is handed over as its objects. */
-static PyObject *
-set_evaluated(PyObject *module, PyObject *type)
-{
-    Py_XSETREF(evaluated_type, Py_NewRef(type));
-    Py_RETURN_NONE;
 }
 
 /* The cell of a slot at a column. */
@@ -986,8 +1042,6 @@ static PyMethodDef methods[] = {
      "Give a bound assertion the cell of its hits, or take it away with None."},
     {"add", add_hit, METH_O, "add(cell)\n--\n\nAdd one."},
     {"take", take, METH_O, "take(cell)\n--\n\nAdd one, and return the count before."},
-    {"set_evaluated", set_evaluated, METH_O, "set_evaluated(type)\n--\n\n"
-     "Hand over what conditions returned or raised as objects of this type."},
     {"add_noted", add_noted, METH_VARARGS, "add_noted(slot, column, evaluation)\n--\n\n"
      "Add one, and set the count of the evaluation to the sum."},
     {"guard", guard, METH_O, "guard(cells)\n--\n\n"
@@ -1037,7 +1091,8 @@ PyInit__speed(void)
         || lambda_name == NULL || locals_mark == NULL || module == NULL
         || PyModule_AddType(module, &Cell_Type) < 0
         || PyModule_AddType(module, &Assertion_Type) < 0
-        || PyModule_AddType(module, &Method_Type) < 0 || add_scratch(module) < 0
+        || PyModule_AddType(module, &Method_Type) < 0
+        || PyModule_AddType(module, &Evaluated_Type) < 0 || add_scratch(module) < 0
         || PyModule_AddIntConstant(module, "ABI", ABI) < 0) {
         Py_XDECREF(module);
         return NULL;

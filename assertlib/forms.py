@@ -133,7 +133,7 @@ class Form:
         guidance: The type of guidance on the wire; None if it records none.
         maximize: Whether larger values of guidance are more extreme.
         about: What it asserts, as the rest of a sentence that starts with "Assert that".
-        is_ours: Whether the SDKs of Antithesis lack it.
+        is_ours: Whether the SDKs of Antithesis lack it, although it makes one ordinary assertion.
     """
 
     shape = "derived"
@@ -219,7 +219,7 @@ class Comparison(Form):
         )
         self.relation = relation
         self.is_ours = relation in ("eq", "ne")
-        self.guidance = None if self.is_ours else "numeric"
+        self.guidance = None if relation in ("eq", "ne") else "numeric"
         self.maximize = relation in ("lt", "le") if kind is ALWAYS else relation in ("gt", "ge")
 
     if TYPE_CHECKING:

@@ -23,6 +23,66 @@ def details_of(hit):
     return json.loads(hit.details)
 
 
+# -- conditions that are called ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", ["1 / 0", "len", "[]"])
+def test_a_called_condition_leaves_no_reference_behind(children, outcome):
+    outcome = children.run(f"""
+        import gc, weakref
+        from assertlib import always
+
+        class Entry:
+            pass
+
+        def put():
+            entry = Entry()
+            always(lambda: {outcome}, "put")
+            return weakref.ref(entry)
+
+        always(True, "put")
+        gc.disable()
+        print([put()() for _ in range(3)])
+        """)
+    assert outcome.out == "[None, None, None]\n"
+
+
+def test_a_time_limit_that_ends_a_condition_reaches_the_store(children):
+    # The power has no bytecode after it that could call the handler before the condition returns.
+    outcome = children.run("""
+        import signal
+        from assertlib import always
+
+        def expired(number, frame):
+            raise TimeoutError("too late")
+
+        signal.signal(signal.SIGALRM, expired)
+        always(True, "slow")
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        calls = []
+        try:
+            always(lambda: calls.append(1) or 7 ** 2_000_000 % 10, "slow")
+        except TimeoutError as error:
+            print(error, len(calls))
+        """)
+    assert outcome.out == "too late 1\n"
+
+
+def test_with_recording_off_a_false_hit_takes_the_slow_path_once(children):
+    outcome = children.run("""
+        import assertlib
+        from assertlib.recording.recorder import recorder
+
+        assertlib.configure(mode="off")
+        seen, ignore = [], recorder.ignore
+        recorder.ignore = lambda *args: (seen.append(args), ignore(*args))
+        for _ in range(100):
+            assertlib.sometimes(False, "rare")
+        print(len(seen))
+        """)
+    assert outcome.out == "1\n"
+
+
 # -- conditions ----------------------------------------------------------------
 
 

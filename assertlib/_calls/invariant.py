@@ -236,7 +236,7 @@ def _method(form: Form) -> Callable[..., bool]:
     # An unreachable has nothing to count without a record: each hit is a violation.
     if form.kind is UNREACHABLE:
         return method
-    return fast_path.accelerated_method(method, form, Invariant.__name__)
+    return fast_path.accelerated_method(method, form, Invariant)
 
 
 for _form in forms.ORDINARY:

@@ -188,31 +188,6 @@ def _is_passed_over(code: CodeType) -> bool:
 # -- the slow path -----------------------------------------------------------
 
 
-class Evaluated:
-    """
-    What a condition returned or raised that ran before the slow path took over the call.
-
-    Attributes:
-        value: What it returned.
-        error: What it raised; None if it returned.
-    """
-
-    __slots__ = ("error", "value")
-
-    def __init__(self, value: object, error: BaseException | None) -> None:
-        self.value = value
-        self.error = error
-
-    def result(self) -> object:
-        """Return what the condition returned, or raise what it raised."""
-        if self.error is not None:
-            raise self.error
-        return self.value
-
-
-fast_path.hand_over_as(Evaluated)
-
-
 def slow_path(
     kind: Kind,
     condition: Condition,
@@ -251,8 +226,8 @@ def evaluate(condition: Condition, message: str) -> bool | None:
     if condition is True or condition is False:
         return condition
     try:
-        if type(condition) is Evaluated:
-            return _truth(condition.result())
+        if type(condition) is fast_path.Evaluated:
+            return _truth(fast_path.result_of(condition))
         # Both lines may run code of the store: `__qualname__` and `__bool__` can be anything.
         reason = _why_not_callable(condition) if callable(condition) else None
         if reason is None:
@@ -262,6 +237,9 @@ def evaluate(condition: Condition, message: str) -> bool | None:
         # wherever exceptions are caught in these modules.
         interrupts.reraise(error)
         reason = f"its condition raised {bounded_repr(error)}"
+        # The search for an interrupt has left this frame with a copy of its locals, which holds the
+        # error: a cycle that would keep the frames of the store until they are collected.
+        error.__traceback__ = None
     refuse(message, reason)
     return None
 
@@ -271,8 +249,8 @@ def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
     try:
         # A callable does not run, and passes.  What the accelerator has called already is judged
         # as it was: recording was switched off in between.
-        if type(condition) is Evaluated:
-            return bool(condition.result())
+        if type(condition) is fast_path.Evaluated:
+            return _truth(fast_path.result_of(condition))
         outcome = callable(condition) or bool(condition)
         # With recording off, the tables hold a scratch cell for each message seen: later calls
         # cost one lookup, and their hits are counted nowhere.

@@ -120,7 +120,12 @@ marks: dict[str, float] = {}
 _samples: dict[Kind, dict[str, Cell]] = {kind: {} for kind in KINDS}
 """Calls of each assertion with a sampled condition, by message."""
 
-SCRATCH: Cell = make_cell(memoryview(bytearray(8)).cast("Q"), 0) if speed is None else speed.SCRATCH
+# It starts beyond every power of two, whose records the slow path would write.
+SCRATCH: Cell = (
+    make_cell(memoryview(bytearray(bytes(7) + b"\x80")).cast("Q"), 0)
+    if speed is None
+    else speed.SCRATCH
+)
 """The cell of hits that count nowhere: all of them while recording is off.
 
 The accelerator calls no condition whose message has this cell.
@@ -227,14 +232,14 @@ def accelerated(form: Form) -> Callable[[F], F]:
     return accelerate
 
 
-def accelerated_method(function: F, form: Form, owner: str) -> F:
+def accelerated_method(function: F, form: Form, owner: type) -> F:
     """
     Put the accelerator, if it was built, in front of a method.
 
     Args:
         function: The method in Python.
         form: The form that it evaluates.
-        owner: The name of its class.
+        owner: Its class.
     """
     if speed is None:
         return function
@@ -242,7 +247,7 @@ def accelerated_method(function: F, form: Form, owner: str) -> F:
 
 
 def _accelerated(
-    function: F, shape: str, kind: Kind, form: Form | None = None, owner: str = ""
+    function: F, shape: str, kind: Kind, form: Form | None = None, owner: type | None = None
 ) -> F:
     assert speed is not None
     relation = "eq" if form is None else form.relation or "eq"
@@ -265,18 +270,24 @@ def _accelerated(
     return counting
 
 
-def hand_over_as(evaluated: Callable[[object, BaseException | None], object]) -> None:
-    """Let the accelerator hand results and errors of conditions over as objects of *evaluated*."""
-    if speed is not None:
-        speed.set_evaluated(evaluated)
+Evaluated: type[Any] | None = None if speed is None else speed.Evaluated
+"""What a condition returned or raised that the accelerator has called; None without it."""
+
+
+def result_of(evaluated: Any) -> object:
+    """Return what a condition returned, or raise what it raised; only once."""
+    result: object = evaluated.result()
+    return result
 
 
 def twin_of(function: object) -> object:
     """The Python function behind an accelerated *function*; *function* itself if it is not one."""
-    behind = getattr(function, "__self__", None)
-    if speed is None or not isinstance(behind, speed.Assertion):
+    if speed is None:
         return function
-    return behind.slow_path
+    if isinstance(function, speed.Method):
+        return function.slow_path
+    behind = getattr(function, "__self__", None)
+    return behind.slow_path if isinstance(behind, speed.Assertion) else function
 
 
 def _reduced(function: Callable[..., object]) -> tuple[Callable[..., object], tuple[object, ...]]:

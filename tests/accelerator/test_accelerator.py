@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 import assertlib
 from assertlib import Invariant, always
-from assertlib._calls.primitives import Evaluated
 from assertlib.recording.accelerator import described, speed
 from assertlib.recording.counters import Counters
+from assertlib.recording.fast_path import Evaluated
 from assertlib.recording.reader import read_shards
 
 from ..forms import by_form, has_long_form
@@ -185,7 +185,7 @@ def accelerated(
     marks=None,
     samples=None,
     told=None,
-    owner="",
+    owner=None,
 ):
     def careful(*args, **keywords):
         if told is not None:
@@ -222,7 +222,8 @@ def untouched(args, keywords):
     """A call, without the difference between a condition and what it came to when it ran."""
 
     def shown(value):
-        return "condition" if isinstance(value, FunctionType | Evaluated) else value
+        is_condition = isinstance(value, FunctionType) or type(value) is Evaluated
+        return "condition" if is_condition else value
 
     return [shown(each) for each in args], keywords
 
@@ -235,7 +236,7 @@ def test_any_call_is_counted_once_or_handed_over_untouched():
         shape=st.sampled_from(SHAPES),
         relation=st.integers(0, 5),
         direction=st.integers(-1, 1),
-        owner=st.sampled_from(["", "Owner"]),
+        owner=st.sampled_from([None, object]),
         samples=st.dictionaries(st.sampled_from(["claim", "b"]), values),
         marks=st.dictionaries(st.sampled_from(["claim", "b"]), st.floats() | values),
         odd=st.lists(values, max_size=3),
@@ -248,6 +249,7 @@ def test_any_call_is_counted_once_or_handed_over_untouched():
             tables[number % 2][str(number)] = each
         told = []
         how = {"relation": relation, "direction": direction, "tables": tables, "marks": marks}
+        owner = None if shape.startswith("bound") else owner
         function = accelerated(shape, told=told, samples=samples, owner=owner, **how)
         if not owner:
             speed.bind(function, True, speed.Cell(cells, 2))
@@ -313,11 +315,19 @@ def test_wrong_arguments_of_the_accelerator_are_refused(args):
 
 
 @needs_accelerator
+def test_a_method_of_no_class_or_of_a_bound_shape_is_refused():
+    with pytest.raises(TypeError, match="needs a class"):
+        accelerated("condition", owner="Owner")
+    with pytest.raises(TypeError, match="needs a class"):
+        accelerated("bound point", owner=object)
+
+
+@needs_accelerator
 def test_a_shape_that_is_none_is_refused():
     with pytest.raises(ValueError, match="no shape 6"):
-        speed.accelerate(len, "n", "m", "d", (len, ()), {}, {}, {}, {}, 6, 0, 0, "")
+        speed.accelerate(len, "n", "m", "d", (len, ()), {}, {}, {}, {}, 6, 0, 0, None)
     with pytest.raises(ValueError, match="no shape -1"):
-        speed.accelerate(len, "n", "m", "d", (len, ()), {}, {}, {}, {}, -1, 0, 0, "")
+        speed.accelerate(len, "n", "m", "d", (len, ()), {}, {}, {}, {}, -1, 0, 0, None)
 
 
 def test_sixteen_threads_lose_nothing(children):

@@ -100,6 +100,9 @@ ODD = one_of(
         "CLAIM.always(True)",
         "CLAIM.always_some({})",
         "Invariant.always(CLAIM, True, 'a')",
+        "Invariant.always(None, True, 'a')",
+        "always(Invariant.always, 'a')",
+        "always(lambda: (configure(mode='off'), named)[1], 'a')",
         "Invariant.always()",
         "CLAIM.always(True, 'a', invariant='x')",
         *(
