@@ -115,7 +115,9 @@ class _Fence:
         yield random, "seed", random.seed, self._seeding(random.seed)
         yield random.Random, "seed", random.Random.seed, self._seed(random.Random.seed)
         yield asyncio, "as_completed", asyncio.as_completed, _as_completed(asyncio.as_completed)
-        yield os, "getrandom", os.getrandom, self._entropy("os.getrandom", os.getrandom)
+        # Linux only.
+        if hasattr(os, "getrandom"):
+            yield os, "getrandom", os.getrandom, self._entropy("os.getrandom", os.getrandom)
         yield os, "times", os.times, self._clock("os.times", os.times, 0)
         yield (
             uuid,
@@ -188,7 +190,8 @@ class _Fence:
             if a is None and not self._is_other():
                 raise refused("random.seed()", "is unseeded randomness; pass a seed")
             real(a, version)
-            self._is_seeded = True
+            # Another thread's seed makes nothing in the trial reproducible.
+            self._is_seeded = self._is_seeded or not self._is_other()
 
         return seed
 
@@ -203,10 +206,10 @@ class _Fence:
 
         return seed
 
-    def _entropy(self, name: str, real: Callable[[int], bytes]) -> Callable[[int], bytes]:
-        def guarded(size: int) -> bytes:
+    def _entropy(self, name: str, real: Callable[..., bytes]) -> Callable[..., bytes]:
+        def guarded(*args: Any, **named: Any) -> bytes:
             if self._is_other() or _is_exempt(sys._getframe(1)):
-                return real(size)
+                return real(*args, **named)
             raise refused(name, "is unseeded randomness; use assertlib.random")
 
         return guarded

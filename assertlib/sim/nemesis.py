@@ -58,7 +58,12 @@ class Nemesis:
                 continue
             end = fault.strike(self._world, host)
             if end is not None:
-                await asyncio.sleep(tape.between(*fault.seconds))
+                try:
+                    await asyncio.sleep(tape.between(*fault.seconds))
+                except asyncio.CancelledError:
+                    # Faults last no longer than their injection.
+                    end()
+                    raise
                 end()
 
     def stop_faults(self) -> None:

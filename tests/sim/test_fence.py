@@ -164,6 +164,7 @@ DICE = [
     lambda: random.SystemRandom().randrange(8),
     lambda: os.urandom(8),
     lambda: os.getrandom(8),
+    lambda: os.getrandom(8, os.GRND_NONBLOCK),
     lambda: uuid.uuid4(),
     lambda: secrets.token_bytes(),
     lambda: secrets.token_hex(8),

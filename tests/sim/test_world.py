@@ -13,6 +13,7 @@ import pytest
 from assertlib import always
 from assertlib.sim import Tape
 from assertlib.sim.faults import DEFAULT, FAULTS, faults_named
+from assertlib.sim.process import PAUSED
 
 from .playing import faults_in, outcomes, play, trial_of, until
 
@@ -566,6 +567,24 @@ def test_what_happens_to_one_host_does_not_end_what_happens_to_another():
         return "pause" in faults_in(world), world.network.is_cut("a", "b")
 
     assert outcomes(scenario, 20, faults=["pause"]) == {(True, True), (False, True)}
+
+
+@pytest.mark.parametrize("fault", ["pause", "partition"])
+def test_a_fault_in_force_ends_when_its_injection_is_cancelled(fault):
+    async def scenario(world):
+        host, _ = booted(world, "a"), booted(world, "b")
+        nemesis = world.inject_faults(host, only=[fault])
+        for _ in range(200):
+            await asyncio.sleep(0.01)
+            if host.process.state == PAUSED or cut_ways(world):
+                break
+        else:
+            return None
+        nemesis.cancel()
+        await asyncio.sleep(0)
+        return host.process.state == PAUSED or bool(cut_ways(world))
+
+    assert outcomes(scenario, 20, faults=[fault]) == {None, False}
 
 
 def cut_ways(world):
