@@ -212,6 +212,10 @@ class _Judging:
             for run, info in sorted(evidence.runs.items())
             for message, token in info.replays.items()
         }
+        self._limits = [
+            {now(message): need for message, need in info.out_of_reach.items()}
+            for info in evidence.runs.values()
+        ]
         # By message alone, since records of refused evaluations hold no kind.
         self._refused = Counter(
             now(trouble.message) for shard in evidence.shards.values() for trouble in shard.troubles
@@ -342,7 +346,7 @@ class _Judging:
         """What the assertion of *tally* needs, if no run offered it and it was not satisfied."""
         if tally.true or (tally.false and tally.kind is not SOMETIMES):
             return ()
-        needs = [info.out_of_reach.get(tally.message) for info in self._evidence.runs.values()]
+        needs = [limits.get(tally.message) for limits in self._limits]
         return tuple(sorted({need for need in needs if need})) if all(needs) else ()
 
     def _is_off(self, feature: str) -> bool:
