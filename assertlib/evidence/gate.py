@@ -282,6 +282,7 @@ class _Judging:
         self._before = earlier[-window:]
         self._earlier = set(earlier)
         self._results = {result.message: result for result in summary.assertions}
+        self._by_stored = {storable(message): each for message, each in self._results.items()}
 
     def _key(self, result: AssertionResult) -> Identified:
         # Keys of the history are as the database stored them.
@@ -308,7 +309,7 @@ class _Judging:
             triage = Triage.ONGOING if is_old else Triage.NEW
             yield self._item(GateOutcome.VIOLATED, triage, result, text)
         for message, runs in self._history.violated.items():
-            known = self._results.get(message)
+            known = self._by_stored.get(message)
             if known is None or not runs & set(self._before):
                 continue
             # The history counts violations outside the fault model, too: one that is still there
