@@ -17,7 +17,7 @@ def outcomes(verdict, *, message="m", stored="m", **counts):
     history = History(runs)
     history.violated[stored] = {run.id for run in runs[:5]}
     summary = samples.summary(samples.assertion(message, verdict, **counts), runs=["run 5"])
-    return [item.finding for item in judge_gate(summary, history, None).items]
+    return [item.outcome for item in judge_gate(summary, history, None).items]
 
 
 def test_one_that_now_holds_is_resolved():
