@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ...forms import FORMS, ORDINARY
 from .scopes import (
     Assigned,
+    Binding,
     Definition,
     FunctionNode,
     Import,
@@ -196,21 +197,55 @@ class Resolver:
     def _assigned(self, node: ast.expr, scope: Scope, depth: int) -> tuple[ast.expr, Scope] | None:
         if isinstance(node, ast.Name):
             found = scope.lookup(node.id)
-            # With a second binding, the value depends on when it is read.
-            if found is None or len(found[1]) != 1:
-                return None
-            owner, (only,) = found
-            if isinstance(only, Assigned) and only.is_plain:
-                return only.value, owner
-            if isinstance(only, Import) and only.attribute is not None:
-                return self._assigned_in(only.module, only.attribute, scope.module, depth)
+            return None if found is None else self._only_value(found[1], found[0], depth)
         if isinstance(node, ast.Attribute):
             base = self.resolve(node.value, scope)
             if isinstance(base, ModuleName):
                 return self._assigned_in(base.name, node.attr, scope.module, depth)
             if isinstance(base, Class):
-                return self._assigned(ast.Name(node.attr), base.scope, depth)
+                return self._class_constant(base, node.attr, depth)
         return None
+
+    def _only_value(
+        self, bindings: list[Binding], owner: Scope, depth: int
+    ) -> tuple[ast.expr, Scope] | None:
+        # With a second binding, the value depends on when it is read.
+        if len(bindings) != 1:
+            return None
+        only = bindings[0]
+        if isinstance(only, Assigned) and only.is_plain:
+            return only.value, owner
+        if isinstance(only, Import) and only.attribute is not None:
+            return self._assigned_in(only.module, only.attribute, owner.module, depth)
+        return None
+
+    def _class_constant(self, owner: Class, name: str, depth: int) -> tuple[ast.expr, Scope] | None:
+        # Not looked up as a name: an attribute that the class lacks is none of the module around.
+        for scope in self._lineage(owner.scope, depth):
+            # What a method assigns through `self` depends on when it is read.
+            if owner.instance and name in scope.members:
+                return None
+            if name in scope.bindings:
+                return self._only_value(scope.bindings[name], scope, depth)
+        return None
+
+    def _lineage(self, owner: Scope, depth: int) -> list[Scope]:
+        """Class *owner* and its bases of the scanned code, nearest first."""
+        found: dict[Scope, None] = {}
+        pending = [owner]
+        while pending:
+            scope = pending.pop(0)
+            if scope not in found:
+                found[scope] = None
+                bases = self._bases(scope, depth)
+                pending[:0] = [base.scope for base in bases if isinstance(base, Class)]
+        return list(found)
+
+    def _bases(self, owner: Scope, depth: int) -> list[Reference | None]:
+        node, outer = owner.node, owner.parent
+        assert isinstance(node, ast.ClassDef)
+        assert outer is not None
+        return [self.resolve(base, outer, max(0, depth - 1)) for base in node.bases]
 
     def _assigned_in(
         self, module: str, name: str, importer: Module, depth: int
@@ -317,11 +352,7 @@ class Resolver:
         return self._inherited_member(owner, name, depth)
 
     def _inherited_member(self, owner: Class, name: str, depth: int) -> Reference | None:
-        node, outer = owner.scope.node, owner.scope.parent
-        assert isinstance(node, ast.ClassDef)
-        assert outer is not None
-        for base in node.bases:
-            parent = self.resolve(base, outer, depth - 1)
+        for parent in self._bases(owner.scope, depth):
             if isinstance(parent, Class):
                 # Looked up in the base, but still through a class or an instance.
                 inherited = Class(parent.scope, owner.instance)
