@@ -361,12 +361,13 @@ class Resolver:
                     return found
         return None
 
-    def _is_invariant_class(self, owner: Class, depth: int) -> bool:
-        node, outer = owner.scope.node, owner.scope.parent
-        assert isinstance(node, ast.ClassDef)
-        assert outer is not None
-        bases = [self.resolve(base, outer, depth - 1) for base in node.bases]
-        return any(isinstance(base, InvariantClass) for base in bases)
+    def is_invariant(self, owner: Class, depth: int = _DEPTH) -> bool:
+        """Return whether *owner* derives from ``assertlib.Invariant``, after at most *depth* steps."""
+        return any(
+            isinstance(base, InvariantClass)
+            for scope in self._lineage(owner.scope, depth)
+            for base in self._bases(scope, depth)
+        )
 
     def _call(self, node: ast.Call, scope: Scope, depth: int) -> Reference | None:
         callee = self.resolve(node.func, scope, depth)
@@ -380,7 +381,7 @@ class Resolver:
             return self._bound[node]
         if isinstance(callee, Class) and not callee.instance:
             # A subclass of Invariant takes an id as well.
-            if self._is_invariant_class(callee, depth):
+            if self.is_invariant(callee, depth):
                 return InvariantObject(self.text(_first(node, "id"), scope))
             return Class(callee.scope, instance=True)
         return None

@@ -36,6 +36,7 @@ from .references import (
     Function,
     InvariantObject,
     Primitive,
+    Reference,
     Resolver,
     is_property_of,
 )
@@ -198,8 +199,17 @@ class _ModuleScan:
             return
         # An owner that is known to be something else, such as a class with a method `always`, makes
         # the call no assertion.
-        if self._resolver.resolve(func.value, scope) is None:
+        if owner is None or self._is_own_invariant(owner, func, scope):
             self._find("AL117", call, f"cannot tell what {ast.unparse(func.value)[:80]} is")
+
+    def _is_own_invariant(self, owner: Reference, func: ast.Attribute, scope: Scope) -> bool:
+        """Whether *func* is an inherited method of ``self``, an Invariant whose id is unknown."""
+        return (
+            isinstance(owner, Class)
+            and owner.instance
+            and self._resolver.is_invariant(owner)
+            and self._resolver.resolve(func, scope) is None
+        )
 
     def find_uncalled(self, called: set[ast.Call]) -> None:
         """
