@@ -40,7 +40,7 @@ from .references import (
     Resolver,
     is_property_of,
 )
-from .scopes import Module, Scope
+from .scopes import FunctionNode, Module, Scope
 from .sources import not_python, parse_all
 from .tree import shown_from, source_files
 
@@ -452,8 +452,9 @@ def _condition_text(primitive: str, given: list[Argument]) -> str:
 
 
 def _is_uncalled(function: Function) -> bool:
-    # The primitives call a callable condition, so a local function without parameters is a condition
-    # like a lambda.  A method or a function of a module is more likely to lack its parentheses.
+    # The primitives call a callable condition, so a local function that needs no arguments is a
+    # condition like a lambda.  A method or a function of a module is more likely to lack its
+    # parentheses.
     node = function.node
     if is_property_of(function):
         return False
@@ -461,7 +462,24 @@ def _is_uncalled(function: Function) -> bool:
         return True
     parent = function.scope.parent
     is_local = parent is not None and parent.is_function
-    return not is_local or bool(node.args.args)
+    return not is_local or _needs_arguments(node.args) or _is_generator(node)
+
+
+def _needs_arguments(formal: ast.arguments) -> bool:
+    positional = len(formal.posonlyargs) + len(formal.args)
+    return positional > len(formal.defaults) or None in formal.kw_defaults
+
+
+def _is_generator(node: ast.FunctionDef) -> bool:
+    pending: list[ast.AST] = [*node.body]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, ast.Yield | ast.YieldFrom):
+            return True
+        # Those inside are generators of their own.
+        if not isinstance(part, FunctionNode | ast.Lambda):
+            pending.extend(ast.iter_child_nodes(part))
+    return False
 
 
 def _enum_members(reference: object) -> list[str] | None:
