@@ -148,7 +148,7 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         assertions=assertions,
         invariants=judging.invariants(assertions),
         drafts=[e for e in _sorted(catalog) if not e.counts and not e.is_left_out],
-        undeclared=judging.undeclared(scan),
+        undeclared=judging.undeclared(),
         troubles=_troubles(evidence),
         notes=[*caveats_of(evidence), *_unmatched(evidence, catalog, scan)],
         refusals=sum(shard.refusals for shard in evidence.shards.values()),
@@ -429,12 +429,12 @@ class _Judging:
             results.append(InvariantResult(entry, standing, mine, defect_tested))
         return results
 
-    def undeclared(self, scan: list[Site]) -> list[str]:
-        """The messages that processes declared, and that neither *scan* nor another scan found."""
+    def undeclared(self) -> list[str]:
+        """The messages that processes declared, and that no scan found."""
         if not self._is_scanned:
             return []
         # A scan of an older run may have found what was removed from the source since.
-        known = {site.message for site in scan}
+        known = {site.message for site in self._scan}
         known |= {
             self._now(site.message)
             for info in self._evidence.runs.values()

@@ -181,9 +181,9 @@ class Resolver:
             return self.resolve(node.value, scope, depth - 1)
         return None
 
-    def text(self, node: ast.expr, scope: Scope, depth: int = _DEPTH) -> Text:
-        """Return the string that *node* is in *scope*, after at most *depth* steps."""
-        return Text(self._string(node, scope, depth), node)
+    def text(self, node: ast.expr, scope: Scope) -> Text:
+        """Return the string that *node* is in *scope*."""
+        return Text(self._string(node, scope, _DEPTH), node)
 
     def constant(self, node: ast.expr, scope: Scope) -> tuple[ast.expr, Scope]:
         """Return *node*, or the value of the constant that it names in *scope*, and its scope."""
