@@ -420,6 +420,38 @@ def is_property_of(function: Function) -> bool:
     return any("property" in ast.unparse(each) for each in function.node.decorator_list)
 
 
+def is_uncalled(function: Function) -> bool:
+    """Return whether *function* as a condition most likely lacks its call."""
+    # The primitives call a callable condition, so a local function that needs no arguments is a
+    # condition like a lambda.  A method or a function of a module is more likely to lack its
+    # parentheses.
+    node = function.node
+    if is_property_of(function):
+        return False
+    if isinstance(node, ast.AsyncFunctionDef):
+        return True
+    parent = function.scope.parent
+    is_local = parent is not None and parent.is_function
+    return not is_local or _needs_arguments(node.args) or _is_generator(node)
+
+
+def _needs_arguments(formal: ast.arguments) -> bool:
+    positional = len(formal.posonlyargs) + len(formal.args)
+    return positional > len(formal.defaults) or None in formal.kw_defaults
+
+
+def _is_generator(node: ast.FunctionDef) -> bool:
+    pending: list[ast.AST] = [*node.body]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, ast.Yield | ast.YieldFrom):
+            return True
+        # Those inside are generators of their own.
+        if not isinstance(part, FunctionNode | ast.Lambda):
+            pending.extend(ast.iter_child_nodes(part))
+    return False
+
+
 def _first(node: ast.Call, name: str) -> ast.expr:
     if node.args and not isinstance(node.args[0], ast.Starred):
         return node.args[0]

@@ -38,9 +38,9 @@ from .references import (
     Primitive,
     Reference,
     Resolver,
-    is_property_of,
+    is_uncalled,
 )
-from .scopes import FunctionNode, Module, Scope
+from .scopes import Module, Scope
 from .sources import not_python, parse_all
 from .tree import shown_from, source_files
 
@@ -390,7 +390,7 @@ class _ModuleScan:
             )
             return
         reference = self._resolver.resolve(node, scope)
-        if isinstance(reference, Function) and _is_uncalled(reference):
+        if isinstance(reference, Function) and is_uncalled(reference):
             shown = ast.unparse(node)
             self._find("AL108", call, f"the condition is the function {shown}, which is not called")
         if isinstance(node, ast.Call):
@@ -449,37 +449,6 @@ def _condition_text(primitive: str, given: list[Argument]) -> str:
     sign = FORMS[primitive].sign if primitive in FORMS else ", "
     text = sign.join(texts)
     return text if len(text) <= _CONDITION_LIMIT else text[: _CONDITION_LIMIT - 1] + "…"
-
-
-def _is_uncalled(function: Function) -> bool:
-    # The primitives call a callable condition, so a local function that needs no arguments is a
-    # condition like a lambda.  A method or a function of a module is more likely to lack its
-    # parentheses.
-    node = function.node
-    if is_property_of(function):
-        return False
-    if isinstance(node, ast.AsyncFunctionDef):
-        return True
-    parent = function.scope.parent
-    is_local = parent is not None and parent.is_function
-    return not is_local or _needs_arguments(node.args) or _is_generator(node)
-
-
-def _needs_arguments(formal: ast.arguments) -> bool:
-    positional = len(formal.posonlyargs) + len(formal.args)
-    return positional > len(formal.defaults) or None in formal.kw_defaults
-
-
-def _is_generator(node: ast.FunctionDef) -> bool:
-    pending: list[ast.AST] = [*node.body]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, ast.Yield | ast.YieldFrom):
-            return True
-        # Those inside are generators of their own.
-        if not isinstance(part, FunctionNode | ast.Lambda):
-            pending.extend(ast.iter_child_nodes(part))
-    return False
 
 
 def _enum_members(reference: object) -> list[str] | None:
