@@ -88,6 +88,9 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
 def _line(message: str) -> str:
     # Quoted only where a line could not be read back, so that the file stays readable in reviews.
     is_plain = (
-        message.isprintable() and message.strip() == message and message[:1] not in ('"', "?")
+        message != ""
+        and message.isprintable()
+        and message.strip() == message
+        and message[0] not in ('"', "?")
     )
     return message if is_plain else json.dumps(message)

@@ -20,7 +20,7 @@ from .runs import RunInfo
 TrialKey = tuple[str, str | None]
 """A run and a trial; None stands for hits outside of trials."""
 
-TrialShard = tuple[str, str]
+ShardKey = tuple[str, str]
 """The id of a run and the name of a shard."""
 
 
@@ -46,8 +46,8 @@ class Evidence:
 
     def __init__(self) -> None:
         self.runs: dict[str, RunInfo] = {}
-        self.shards: dict[TrialShard, Digest] = {}
-        self._places: dict[tuple[str, str], TrialShard] = {}
+        self.shards: dict[ShardKey, Digest] = {}
+        self._places: dict[tuple[str, str], ShardKey] = {}
         self._by_run: dict[str, list[Digest]] | None = None
         self._index: dict[str, _TrialIndex] = {}
 
@@ -61,7 +61,7 @@ class Evidence:
         for each in digests:
             self._add_shard((info.id, each.name), each)
 
-    def _add_shard(self, key: TrialShard, shard: Digest) -> None:
+    def _add_shard(self, key: ShardKey, shard: Digest) -> None:
         # A run's id is the name of its directory, which people rename and copy.  The header names
         # the run that a shard was recorded in, so that a copy does not count twice.
         origin = (str(shard.header.get("run") or key[0]), shard.name)

@@ -70,7 +70,7 @@ _FAILING = (
 class GateItem:
     """One finding: the assertion, the outcome, and the reason as *text*."""
 
-    finding: GateOutcome
+    outcome: GateOutcome
     triage: Triage
     message: str
     invariant: str
@@ -78,7 +78,7 @@ class GateItem:
 
     @property
     def fails(self) -> bool:
-        return self.finding in _FAILING
+        return self.outcome in _FAILING
 
 
 @dataclass
@@ -239,10 +239,10 @@ def judge_gate(
     ]
     # One finding per assertion, besides a violation.  Reversed, so that the first of several stays.
     unique = {
-        (item.message, item.finding is GateOutcome.VIOLATED): item for item in reversed(items)
+        (item.message, item.outcome is GateOutcome.VIOLATED): item for item in reversed(items)
     }
-    rank = {finding: number for number, finding in enumerate(GateOutcome)}
-    ordered = sorted(unique.values(), key=lambda item: (rank[item.finding], item.message))
+    rank = {outcome: number for number, outcome in enumerate(GateOutcome)}
+    ordered = sorted(unique.values(), key=lambda item: (rank[item.outcome], item.message))
     return Gate(
         items=ordered,
         baseline=judging.next_baseline(),
@@ -282,6 +282,7 @@ class _Judging:
         self._before = earlier[-window:]
         self._earlier = set(earlier)
         self._results = {result.message: result for result in summary.assertions}
+        self._by_stored = {storable(message): each for message, each in self._results.items()}
 
     def _key(self, result: AssertionResult) -> Identified:
         # Keys of the history are as the database stored them.
@@ -293,9 +294,9 @@ class _Judging:
         return bool(self._history.satisfied.get(self._key(result)))
 
     def _item(
-        self, finding: GateOutcome, triage: Triage, result: AssertionResult, text: str
+        self, outcome: GateOutcome, triage: Triage, result: AssertionResult, text: str
     ) -> GateItem:
-        return GateItem(finding, triage, result.message, result.invariant or "", text)
+        return GateItem(outcome, triage, result.message, result.invariant or "", text)
 
     def violations(self) -> Iterable[GateItem]:
         """Yield current violations, and those of previous runs that are not seen now."""
@@ -308,7 +309,7 @@ class _Judging:
             triage = Triage.ONGOING if is_old else Triage.NEW
             yield self._item(GateOutcome.VIOLATED, triage, result, text)
         for message, runs in self._history.violated.items():
-            known = self._results.get(message)
+            known = self._by_stored.get(message)
             if known is None or not runs & set(self._before):
                 continue
             # The history counts violations outside the fault model, too: one that is still there
@@ -423,10 +424,14 @@ class _Judging:
             yield self._item(GateOutcome.UNSEEN, Triage.NEW, result, text)
 
     def next_baseline(self) -> Baseline:
-        """Add satisfied assertions and remove those that left the source; add nothing to pending."""
+        """
+        Add satisfied assertions, and remove those that left the source.
+
+        Pending are the states that a first baseline found missing; a later one adds none.
+        """
         # An always_or_unreachable is satisfied without hits, which the baseline must not promise.
-        now = {r.message for r in self._summary.with_verdict(Verdict.SATISFIED) if r.hits}
-        satisfied = frozenset(now | (self._names & self._results.keys()))
+        found = {r.message for r in self._summary.with_verdict(Verdict.SATISFIED) if r.hits}
+        satisfied = frozenset(found | (self._names & self._results.keys()))
         if self._baseline is not None:
             pending = self._baseline.pending & self._results.keys()
         else:

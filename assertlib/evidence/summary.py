@@ -148,7 +148,7 @@ def summarise(evidence: Evidence, catalog: Catalog, target: str, sites: list[Sit
         assertions=assertions,
         invariants=judging.invariants(assertions),
         drafts=[e for e in _sorted(catalog) if not e.counts and not e.is_left_out],
-        undeclared=judging.undeclared(scan),
+        undeclared=judging.undeclared(),
         troubles=_troubles(evidence),
         notes=[*caveats_of(evidence), *_unmatched(evidence, catalog, scan)],
         refusals=sum(shard.refusals for shard in evidence.shards.values()),
@@ -212,6 +212,10 @@ class _Judging:
             for run, info in sorted(evidence.runs.items())
             for message, token in info.replays.items()
         }
+        self._limits = [
+            {now(message): need for message, need in info.out_of_reach.items()}
+            for info in evidence.runs.values()
+        ]
         # By message alone, since records of refused evaluations hold no kind.
         self._refused = Counter(
             now(trouble.message) for shard in evidence.shards.values() for trouble in shard.troubles
@@ -342,7 +346,7 @@ class _Judging:
         """What the assertion of *tally* needs, if no run offered it and it was not satisfied."""
         if tally.true or (tally.false and tally.kind is not SOMETIMES):
             return ()
-        needs = [info.out_of_reach.get(tally.message) for info in self._evidence.runs.values()]
+        needs = [limits.get(tally.message) for limits in self._limits]
         return tuple(sorted({need for need in needs if need})) if all(needs) else ()
 
     def _is_off(self, feature: str) -> bool:
@@ -425,12 +429,12 @@ class _Judging:
             results.append(InvariantResult(entry, standing, mine, defect_tested))
         return results
 
-    def undeclared(self, scan: list[Site]) -> list[str]:
-        """The messages that processes declared, and that neither *scan* nor another scan found."""
+    def undeclared(self) -> list[str]:
+        """The messages that processes declared, and that no scan found."""
         if not self._is_scanned:
             return []
         # A scan of an older run may have found what was removed from the source since.
-        known = {site.message for site in scan}
+        known = {site.message for site in self._scan}
         known |= {
             self._now(site.message)
             for info in self._evidence.runs.values()

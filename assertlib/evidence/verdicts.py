@@ -164,8 +164,8 @@ class Standing:
 
     Attributes:
         level: The level.
-        missing: Expected kinds that are not satisfied, and clauses that no satisfied assertion
-            cites.
+        missing: Expected kinds that are not satisfied, clauses that no satisfied assertion cites,
+            and "an antecedent that holds" if an assertion is vacuous.
     """
 
     level: Level

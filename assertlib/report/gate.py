@@ -31,7 +31,7 @@ def in_text(gate: Gate, summary: Summary) -> str:
         label = "FAIL" if item.fails else "    "
         owner = f"   {item.invariant}" if item.invariant else ""
         lines.append(
-            f"{label} {item.triage.value.upper():9} {item.finding.value}: {quoted(item.message)}{owner}"
+            f"{label} {item.triage.value.upper():9} {item.outcome.value}: {quoted(item.message)}{owner}"
         )
         lines.append(f"     {item.text}")
     lines += [*gate.notes, *_next_trial(summary)]
@@ -85,7 +85,7 @@ def _table(items: list[GateItem]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for item in items[:_ROWS]:
         mark = "✗" if item.fails else ""
-        cells = (item.message, item.invariant, f"{item.finding.value}: {item.text}")
+        cells = (item.message, item.invariant, f"{item.outcome.value}: {item.text}")
         yield f"| {mark} | " + " | ".join(in_markdown(one_line(cell, 400)) for cell in cells) + " |"
     if len(items) > _ROWS:
         yield f"| | … and {len(items) - _ROWS:,} more | | |"
@@ -135,10 +135,10 @@ def _case(suite: ET.Element, result: InvariantResult, items: list[GateItem]) -> 
 def _failures(case: ET.Element, items: list[GateItem]) -> None:
     first = items[0]
     failure = ET.SubElement(
-        case, "failure", message=_xml(f"{first.finding.value}: {first.message}")
+        case, "failure", message=_xml(f"{first.outcome.value}: {first.message}")
     )
     failure.text = "\n".join(
-        _xml(f"{item.triage.value}: {item.message}: {item.finding.value}; {item.text}")
+        _xml(f"{item.triage.value}: {item.message}: {item.outcome.value}; {item.text}")
         for item in items
     )
 

@@ -570,6 +570,13 @@ def test_what_a_run_could_not_offer_is_no_gap(world):
     assert world.verdict("a condition fails") == "unreached"
 
 
+def test_what_a_run_could_not_offer_is_no_gap_under_a_new_name(world):
+    world.site(SOMETIMES, "the leader moves")
+    world.catalog.renames.messages["the leader changes"] = "the leader moves"
+    world.run(full=True, out_of_reach={"the leader changes": "a fault"}).process()
+    assert world.verdict("the leader moves") == "dormant"
+
+
 def test_what_was_reached_all_the_same_is_satisfied(world):
     world.site(SOMETIMES, "the leader changes")
     process = world.run(full=True, out_of_reach={"the leader changes": "a fault"}).process()

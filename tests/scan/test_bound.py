@@ -166,6 +166,40 @@ def test_an_invariant_that_cannot_be_followed_is_a_finding_not_a_gap(text):
     assert scan.sites or scan.findings
 
 
+def test_a_less_direct_subclass_of_invariant_takes_an_id_as_well():
+    scan = read("""
+        from assertlib import Invariant
+        class A(Invariant): ...
+        class B(A): ...
+        B("kv.x").always(a, "m")
+    """)
+    assert scan.findings == []
+    assert found(scan) == X
+
+
+@pytest.mark.parametrize("base", ["Invariant", "A"])
+def test_an_invariant_that_asserts_itself_is_told(base):
+    scan = read(f"""
+        from assertlib import Invariant
+        class A(Invariant): ...
+        class B({base}):
+            def check(self, a):
+                self.always(a, "m")
+    """)
+    assert codes(scan) == ["AL117"]
+
+
+def test_an_invariant_that_has_its_own_always_is_fine():
+    scan = read("""
+        from assertlib import Invariant
+        class A(Invariant):
+            def always(self, a, message): ...
+            def check(self, a):
+                self.always(a, "m")
+    """)
+    assert codes(scan) == []
+
+
 BOUND = {
     "a module": """
         check = X.declare_always("m")

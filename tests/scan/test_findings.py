@@ -252,6 +252,13 @@ class Log:
     def check(self, a):
         def local(): return a
         def picky(b): return b
+        def optional(b=a): return b
+        def positional(b, /): return b
+        def named(*, b): return b
+        def steps(): yield a
+        def outer():
+            def inner(): yield a
+            return bool(inner())
         async def later(): return a
         {call}
 def is_sorted(): ...
@@ -268,6 +275,9 @@ UNCALLED = [
     "always(fetch, 'm')",
     "always(later, 'm')",
     "always(picky, 'm')",
+    "always(positional, 'm')",
+    "always(named, 'm')",
+    "always(steps, 'm')",
     "sometimes(is_sorted, 'm')",
     "sometimes_both(is_sorted, 'm')",
     "always(condition=is_sorted, message='m')",
@@ -291,6 +301,8 @@ CALLED = [
     "always(self.ready, 'm')",
     "always(self.known, 'm')",
     "always(local, 'm')",
+    "always(optional, 'm')",
+    "always(outer, 'm')",
     "always(lambda: a, 'm')",
     "always(self.is_sorted(), 'm')",
     "always(self.unknown, 'm')",

@@ -7,7 +7,7 @@ import pytest
 from assertlib.catalog.scan import scan_sources
 from assertlib.model import site_from_dict
 
-from .reading import found, only, read
+from .reading import codes, found, only, read
 
 SPELLINGS = {
     "imported": "from assertlib import always\nalways(a > 0, 'm', invariant='kv.x')",
@@ -168,6 +168,45 @@ def test_a_constant_of_its_own_class_is_a_message():
                 always(a > 0, self.MESSAGE)
     """)
     assert only(scan).message == "m"
+
+
+def test_a_constant_of_a_base_class_is_a_message():
+    scan = read("""
+        from assertlib import always
+        class Base:
+            MESSAGE = "m"
+        class Log(Base):
+            def append(self, a):
+                always(a > 0, self.MESSAGE)
+    """)
+    assert only(scan).message == "m"
+
+
+@pytest.mark.parametrize("body", ["", "message = 'm'"])
+def test_an_attribute_that_a_method_assigns_is_no_constant_of_the_module(body):
+    scan = read(f"""
+        from assertlib import always
+        message = "x"
+        class Log:
+            {body}
+            def __init__(self, message):
+                self.message = message
+            def append(self, a):
+                always(a > 0, self.message)
+    """)
+    assert codes(scan) == ["AL104"]
+    assert scan.sites == []
+
+
+def test_an_attribute_that_a_class_lacks_is_no_constant_of_the_module():
+    scan = read("""
+        from assertlib import always
+        message = "x"
+        class Log:
+            def append(self, a):
+                always(a > 0, self.message)
+    """)
+    assert codes(scan) == ["AL104"]
 
 
 def test_a_site_tells_file_function_line_and_column():

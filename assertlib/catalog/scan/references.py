@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ...forms import FORMS, ORDINARY
 from .scopes import (
     Assigned,
+    Binding,
     Definition,
     FunctionNode,
     Import,
@@ -180,9 +181,9 @@ class Resolver:
             return self.resolve(node.value, scope, depth - 1)
         return None
 
-    def text(self, node: ast.expr, scope: Scope, depth: int = _DEPTH) -> Text:
-        """Return the string that *node* is in *scope*, after at most *depth* steps."""
-        return Text(self._string(node, scope, depth), node)
+    def text(self, node: ast.expr, scope: Scope) -> Text:
+        """Return the string that *node* is in *scope*."""
+        return Text(self._string(node, scope, _DEPTH), node)
 
     def constant(self, node: ast.expr, scope: Scope) -> tuple[ast.expr, Scope]:
         """Return *node*, or the value of the constant that it names in *scope*, and its scope."""
@@ -196,21 +197,55 @@ class Resolver:
     def _assigned(self, node: ast.expr, scope: Scope, depth: int) -> tuple[ast.expr, Scope] | None:
         if isinstance(node, ast.Name):
             found = scope.lookup(node.id)
-            # With a second binding, the value depends on when it is read.
-            if found is None or len(found[1]) != 1:
-                return None
-            owner, (only,) = found
-            if isinstance(only, Assigned) and only.is_plain:
-                return only.value, owner
-            if isinstance(only, Import) and only.attribute is not None:
-                return self._assigned_in(only.module, only.attribute, scope.module, depth)
+            return None if found is None else self._only_value(found[1], found[0], depth)
         if isinstance(node, ast.Attribute):
             base = self.resolve(node.value, scope)
             if isinstance(base, ModuleName):
                 return self._assigned_in(base.name, node.attr, scope.module, depth)
             if isinstance(base, Class):
-                return self._assigned(ast.Name(node.attr), base.scope, depth)
+                return self._class_constant(base, node.attr, depth)
         return None
+
+    def _only_value(
+        self, bindings: list[Binding], owner: Scope, depth: int
+    ) -> tuple[ast.expr, Scope] | None:
+        # With a second binding, the value depends on when it is read.
+        if len(bindings) != 1:
+            return None
+        only = bindings[0]
+        if isinstance(only, Assigned) and only.is_plain:
+            return only.value, owner
+        if isinstance(only, Import) and only.attribute is not None:
+            return self._assigned_in(only.module, only.attribute, owner.module, depth)
+        return None
+
+    def _class_constant(self, owner: Class, name: str, depth: int) -> tuple[ast.expr, Scope] | None:
+        # Not looked up as a name: an attribute that the class lacks is none of the module around.
+        for scope in self._lineage(owner.scope, depth):
+            # What a method assigns through `self` depends on when it is read.
+            if owner.instance and name in scope.members:
+                return None
+            if name in scope.bindings:
+                return self._only_value(scope.bindings[name], scope, depth)
+        return None
+
+    def _lineage(self, owner: Scope, depth: int) -> list[Scope]:
+        """Class *owner* and its bases of the scanned code, nearest first."""
+        found: dict[Scope, None] = {}
+        pending = [owner]
+        while pending:
+            scope = pending.pop(0)
+            if scope not in found:
+                found[scope] = None
+                bases = self._bases(scope, depth)
+                pending[:0] = [base.scope for base in bases if isinstance(base, Class)]
+        return list(found)
+
+    def _bases(self, owner: Scope, depth: int) -> list[Reference | None]:
+        node, outer = owner.node, owner.parent
+        assert isinstance(node, ast.ClassDef)
+        assert outer is not None
+        return [self.resolve(base, outer, max(0, depth - 1)) for base in node.bases]
 
     def _assigned_in(
         self, module: str, name: str, importer: Module, depth: int
@@ -317,11 +352,7 @@ class Resolver:
         return self._inherited_member(owner, name, depth)
 
     def _inherited_member(self, owner: Class, name: str, depth: int) -> Reference | None:
-        node, outer = owner.scope.node, owner.scope.parent
-        assert isinstance(node, ast.ClassDef)
-        assert outer is not None
-        for base in node.bases:
-            parent = self.resolve(base, outer, depth - 1)
+        for parent in self._bases(owner.scope, depth):
             if isinstance(parent, Class):
                 # Looked up in the base, but still through a class or an instance.
                 inherited = Class(parent.scope, owner.instance)
@@ -330,12 +361,13 @@ class Resolver:
                     return found
         return None
 
-    def _is_invariant_class(self, owner: Class, depth: int) -> bool:
-        node, outer = owner.scope.node, owner.scope.parent
-        assert isinstance(node, ast.ClassDef)
-        assert outer is not None
-        bases = [self.resolve(base, outer, depth - 1) for base in node.bases]
-        return any(isinstance(base, InvariantClass) for base in bases)
+    def is_invariant(self, owner: Class, depth: int = _DEPTH) -> bool:
+        """Return whether *owner* derives from ``assertlib.Invariant``, after at most *depth* steps."""
+        return any(
+            isinstance(base, InvariantClass)
+            for scope in self._lineage(owner.scope, depth)
+            for base in self._bases(scope, depth)
+        )
 
     def _call(self, node: ast.Call, scope: Scope, depth: int) -> Reference | None:
         callee = self.resolve(node.func, scope, depth)
@@ -349,7 +381,7 @@ class Resolver:
             return self._bound[node]
         if isinstance(callee, Class) and not callee.instance:
             # A subclass of Invariant takes an id as well.
-            if self._is_invariant_class(callee, depth):
+            if self.is_invariant(callee, depth):
                 return InvariantObject(self.text(_first(node, "id"), scope))
             return Class(callee.scope, instance=True)
         return None
@@ -386,6 +418,38 @@ def is_property_of(function: Function) -> bool:
     """Return whether reading an attribute calls *function*."""
     # By a part of the name, which cached_property contains as well.
     return any("property" in ast.unparse(each) for each in function.node.decorator_list)
+
+
+def is_uncalled(function: Function) -> bool:
+    """Return whether *function* as a condition most likely lacks its call."""
+    # The primitives call a callable condition, so a local function that needs no arguments is a
+    # condition like a lambda.  A method or a function of a module is more likely to lack its
+    # parentheses.
+    node = function.node
+    if is_property_of(function):
+        return False
+    if isinstance(node, ast.AsyncFunctionDef):
+        return True
+    parent = function.scope.parent
+    is_local = parent is not None and parent.is_function
+    return not is_local or _needs_arguments(node.args) or _is_generator(node)
+
+
+def _needs_arguments(formal: ast.arguments) -> bool:
+    positional = len(formal.posonlyargs) + len(formal.args)
+    return positional > len(formal.defaults) or None in formal.kw_defaults
+
+
+def _is_generator(node: ast.FunctionDef) -> bool:
+    pending: list[ast.AST] = [*node.body]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, ast.Yield | ast.YieldFrom):
+            return True
+        # Those inside are generators of their own.
+        if not isinstance(part, FunctionNode | ast.Lambda):
+            pending.extend(ast.iter_child_nodes(part))
+    return False
 
 
 def _first(node: ast.Call, name: str) -> ast.expr:

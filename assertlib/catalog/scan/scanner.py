@@ -36,8 +36,9 @@ from .references import (
     Function,
     InvariantObject,
     Primitive,
+    Reference,
     Resolver,
-    is_property_of,
+    is_uncalled,
 )
 from .scopes import Module, Scope
 from .sources import not_python, parse_all
@@ -198,8 +199,17 @@ class _ModuleScan:
             return
         # An owner that is known to be something else, such as a class with a method `always`, makes
         # the call no assertion.
-        if self._resolver.resolve(func.value, scope) is None:
+        if owner is None or self._is_own_invariant(owner, func, scope):
             self._find("AL117", call, f"cannot tell what {ast.unparse(func.value)[:80]} is")
+
+    def _is_own_invariant(self, owner: Reference, func: ast.Attribute, scope: Scope) -> bool:
+        """Whether *func* is an inherited method of ``self``, an Invariant whose id is unknown."""
+        return (
+            isinstance(owner, Class)
+            and owner.instance
+            and self._resolver.is_invariant(owner)
+            and self._resolver.resolve(func, scope) is None
+        )
 
     def find_uncalled(self, called: set[ast.Call]) -> None:
         """
@@ -380,7 +390,7 @@ class _ModuleScan:
             )
             return
         reference = self._resolver.resolve(node, scope)
-        if isinstance(reference, Function) and _is_uncalled(reference):
+        if isinstance(reference, Function) and is_uncalled(reference):
             shown = ast.unparse(node)
             self._find("AL108", call, f"the condition is the function {shown}, which is not called")
         if isinstance(node, ast.Call):
@@ -439,19 +449,6 @@ def _condition_text(primitive: str, given: list[Argument]) -> str:
     sign = FORMS[primitive].sign if primitive in FORMS else ", "
     text = sign.join(texts)
     return text if len(text) <= _CONDITION_LIMIT else text[: _CONDITION_LIMIT - 1] + "…"
-
-
-def _is_uncalled(function: Function) -> bool:
-    # The primitives call a callable condition, so a local function without parameters is a condition
-    # like a lambda.  A method or a function of a module is more likely to lack its parentheses.
-    node = function.node
-    if is_property_of(function):
-        return False
-    if isinstance(node, ast.AsyncFunctionDef):
-        return True
-    parent = function.scope.parent
-    is_local = parent is not None and parent.is_function
-    return not is_local or bool(node.args.args)
 
 
 def _enum_members(reference: object) -> list[str] | None:
