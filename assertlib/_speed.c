@@ -368,7 +368,9 @@ is_condition_function(PyObject *value)
         || code->co_argcount > defaults) {
         return 0;
     }
+    /* Names are interned in some code objects only, so equal ones need not be the same. */
     return function->func_name == lambda_name
+           || PyUnicode_Compare(function->func_name, lambda_name) == 0
            || PyUnicode_Contains(function->func_qualname, locals_mark) == 1;
 }
 

@@ -16,7 +16,7 @@ from ..model import (
     bucket_of,
     false_message,
 )
-from ..recording import interrupts
+from ..recording import fast_path, interrupts
 from ..recording.recorder import recorder
 from ..recording.reprs import bounded_repr
 from ..recording.settings import OFF
@@ -267,6 +267,9 @@ class within:
         except Exception as failure:
             interrupts.reraise(failure)
             refuse(self._message, f"its time limit is not a number: {bounded_repr(failure)}")
+            return
+        # A block in time is counted like any true hit; its facts are for records.
+        if kind is None and in_time and fast_path.counted(ALWAYS, True, self._message):
             return
         facts: dict[str, object] = {"seconds": took, "limit": self._seconds}
         if kind is not None:
