@@ -175,7 +175,7 @@ SECTIONS = {
     "target": r"\w+ @[\w+]+ +run \S+",
     "trials": r"\d+ random trials?",
     "invariants": r"invariants   \d+ of \d+ exercised +sometimes \d+ of \d+",
-    "gaps": r"GAPS \(\d+ of \d+; -v shows all\)",
+    "gaps": r"GAPS( \(\d+ of \d+; -v shows all\))?",
     "gap": r'  [\w.-]+ +never true: "',
     "drafts": r"\d+ drafts?",
     "next": r"next: assertlib report",
