@@ -204,8 +204,9 @@ def slow_path(
         condition: As for `always`; a constant for a point.
         message: As for `always`; so are *details*, *invariant*, *every* and the result.
     """
-    # Before anything is evaluated: with recording off, callables do not run.
-    if recorder.mode == OFF:
+    # Before anything is evaluated: with recording off, callables do not run.  What the accelerator
+    # has called is judged all the same.
+    if recorder.mode == OFF and type(condition) is not fast_path.Evaluated:
         return _unrecorded(kind, condition, message)
     # The cost of a plain value has been paid when it gets here: skipping it would save nothing,
     # and could lose a violation.
@@ -214,6 +215,9 @@ def slow_path(
     outcome = evaluate(condition, message)
     if outcome is None:
         return False
+    # A condition may switch recording off.
+    if recorder.mode == OFF:
+        return _unrecorded(kind, outcome, message)
     return count(kind, outcome, message, details, invariant)
 
 
@@ -247,10 +251,7 @@ def evaluate(condition: Condition, message: str) -> bool | None:
 def _unrecorded(kind: Kind, condition: Condition, message: str) -> bool:
     """Return the truth of *condition* with recording off, and move its message to the fast path."""
     try:
-        # A callable does not run, and passes.  What the accelerator has called already is judged
-        # as it was: recording was switched off in between.
-        if type(condition) is fast_path.Evaluated:
-            return _truth(fast_path.result_of(condition))
+        # A callable does not run, and passes.
         outcome = callable(condition) or bool(condition)
         # With recording off, the tables hold a scratch cell for each message seen: later calls
         # cost one lookup, and their hits are counted nowhere.
