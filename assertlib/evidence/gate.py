@@ -228,7 +228,7 @@ def judge_gate(
         witnessed: The result of replaying the witness of an assertion, by message: empty if it
             still reaches the state, otherwise the reason why not.
         window: The number of previous runs that findings are compared with.
-        updates: Whether the baseline is about to be updated, so that nobody needs to be told how.
+        updates: Whether the baseline is about to be updated, so that advice on updating it is left out.
     """
     judging = _Judging(summary, history, _today(baseline, now), window, updates=updates)
     items = [

@@ -106,7 +106,7 @@ def test_what_was_told_before_a_kill_is_counted(seed, tmp_path):
         "a kill loses no hit and makes none up",
         {"told": told, "counted": counted, "seed": seed},
     )
-    KILL.sometimes(counted > told, "a hit lands after the last that was told")
+    KILL.sometimes(counted > told, "a hit lands after the last acknowledged one")
 
 
 def test_eight_threads_lose_nothing(tmp_path):
