@@ -53,9 +53,6 @@ def generated() -> dict[str, str]:
         base, target = Path(directory, "source"), Path(directory, "target")
         target.mkdir()
         code = protoc.main(["protoc", f"-I{base}", f"--python_out={target}", *files])
-        code |= protoc.main(
-            ["protoc", f"-I{base}", f"--grpc_python_out={target}", str(source / "rpc.proto")]
-        )
         if code:
             raise SystemExit(code)
         return {path.name: _in_own_pool(path.read_text()) for path in target.rglob("*.py")}

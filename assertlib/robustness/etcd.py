@@ -14,11 +14,13 @@ import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import grpc
 import grpc.aio
+from google.protobuf.message_factory import GetMessageClass
 
 from ..history.requests import (
     Acknowledged,
@@ -47,7 +49,6 @@ from ..history.requests import (
     Watch,
 )
 from ._etcd_api import rpc_pb2 as pb
-from ._etcd_api import rpc_pb2_grpc as stubs
 from .adapter import Connection, Member, NotAppliedError, Status, Store
 from .cluster import ClusterError
 
@@ -180,6 +181,26 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 """The lock of each event loop that serializes compactions."""
 
 
+def _service(channel: grpc.aio.Channel, name: str) -> Any:
+    """Return an object with one callable for each method of the service called *name*."""
+    # From the descriptor, which has all that a generated stub repeats.
+    service = pb.DESCRIPTOR.services_by_name[name]
+    return SimpleNamespace(**{each.name: _method(channel, each) for each in service.methods})
+
+
+def _method(channel: grpc.aio.Channel, method: Any) -> Any:
+    opens: Any
+    if method.client_streaming:
+        opens = channel.stream_stream
+    else:
+        opens = channel.unary_stream if method.server_streaming else channel.unary_unary
+    return opens(
+        f"/{method.containing_service.full_name}/{method.name}",
+        request_serializer=GetMessageClass(method.input_type).SerializeToString,
+        response_deserializer=GetMessageClass(method.output_type).FromString,
+    )
+
+
 class EtcdConnection(Connection):
     """
     A gRPC channel to one member.
@@ -190,10 +211,10 @@ class EtcdConnection(Connection):
 
     def __init__(self, endpoint: str) -> None:
         self._channel = grpc.aio.insecure_channel(endpoint, options=_CHANNEL_OPTIONS)
-        self._kv = stubs.KVStub(self._channel)
-        self._lease = stubs.LeaseStub(self._channel)
-        self._watch = stubs.WatchStub(self._channel)
-        self._maintenance = stubs.MaintenanceStub(self._channel)
+        self._kv = _service(self._channel, "KV")
+        self._lease = _service(self._channel, "Lease")
+        self._watch = _service(self._channel, "Watch")
+        self._maintenance = _service(self._channel, "Maintenance")
 
     async def do(self, request: Request) -> Response:
         """
