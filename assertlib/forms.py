@@ -57,9 +57,9 @@ if TYPE_CHECKING:
             Args:
                 left: The left operand.
                 right: The right operand.
-                message: A string literal, used at this call site only: the name of the assertion.
+                message: The name of the assertion: a string literal used only at this call site.
                 details: As for `always`; ``left`` and ``right`` are added to them.
-                invariant: Id of the catalog entry that it cites; None cites no entry.
+                invariant: Id of the catalog entry that it cites, or None to cite no entry.
             """
 
     class ComparisonMethod(Protocol):
@@ -86,9 +86,9 @@ if TYPE_CHECKING:
 
             Args:
                 named_bools: The propositions by name: bools or objects with a truth value.
-                message: A string literal, used at this call site only: the name of the assertion.
+                message: The name of the assertion: a string literal used only at this call site.
                 details: As for `always`; the propositions are added to them.
-                invariant: Id of the catalog entry that it cites; None cites no entry.
+                invariant: Id of the catalog entry that it cites, or None to cite no entry.
             """
 
     class PropositionsMethod(Protocol):

@@ -56,7 +56,7 @@ def configure(
             counted.  The first true and the first false hit of each assertion are always written.
             Environment: ``ASSERTLIB_MAX_RECORDS_PER_SECOND``.
         max_shard_bytes: Size limit for the records of this process on disk, in bytes, at least
-            65,536; 0 for no limit.  Beyond it, hits are counted and nothing more is written.
+            65,536; 0 for no limit.  Beyond it, hits are still counted, but nothing more is written.
             Environment: ``ASSERTLIB_MAX_SHARD_BYTES``.
 
     Raises:
@@ -93,8 +93,9 @@ class trial:
     """
     A unit inside a run, such as one test or one seed.  A context manager.
 
-    A trial is process-wide.  Trials nest, and the inner one receives the hits.  Child processes
-    that are started inside inherit the trial; hits of a child that outlives it belong to no trial.
+    A trial is process-wide.  Trials can be nested; the innermost one receives the hits.  Child
+    processes that are started inside inherit the trial; hits of a child that outlives it belong to
+    no trial.
 
     Args:
         id: Name of the trial, unique in the run.  A name that this process used before gets a

@@ -246,7 +246,7 @@ def site_from_dict(data: Mapping[str, object]) -> Site:
     def text(name: str) -> str:
         value = data[name]
         if not isinstance(value, str):
-            msg = f"{name} of an assertion must be a string, not {quoted(value)}"
+            msg = f"the {name} of an assertion must be a string, not {quoted(value)}"
             raise ValueError(msg)
         return value
 
@@ -254,7 +254,7 @@ def site_from_dict(data: Mapping[str, object]) -> Site:
         value = data[name]
         # By type, since JSON's true would pass as an integer.
         if type(value) is not int or not 0 <= value < MOST_LINES:
-            msg = f"{name} of an assertion must be a non-negative integer, not {quoted(value)}"
+            msg = f"the {name} of an assertion must be a non-negative integer, not {quoted(value)}"
             raise ValueError(msg)
         return value
 

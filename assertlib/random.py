@@ -16,7 +16,7 @@ from .recording.loader import load_platform
 T = TypeVar("T")
 
 _WORD = 64
-_NO_STATE = "the state of this generator is the platform's; it cannot be read or set"
+_NO_STATE = "the state of this generator belongs to the platform; it cannot be read or set"
 
 
 def _usual() -> int:

@@ -1,10 +1,10 @@
 """
 How often the gate cries wolf, and how soon it tells of a wolf: ``python benchmarks/gate.py``.
 
-Histories of 2,000 runs of 50 random trials over 300 assertions, whose rates are drawn from 0.3 % to
-100 %, evenly by their logarithm.  In clean ones no rate ever changes, and the gate should fail in
+Histories of 2,000 runs of 50 random trials over 300 assertions, whose rates are drawn from 0.3% to
+100%, evenly by their logarithm.  In clean ones no rate ever changes, and the gate should fail in
 none: what is counted are histories in which it ever does, for whatever assertion.  In the others a
-rate of 5 % falls to 0.1 %, another to zero, and one is a constant 1 in 300.
+rate of 5% falls to 0.1%, another to zero, and one is a constant 1 in 300.
 
 The rule is that of assertlib.evidence.sequential, on arrays; that both say the same is checked
 first, on some of the same numbers.
@@ -101,8 +101,8 @@ def check_against_the_gate(seed: int, runs: int) -> None:
 
 
 PLANTED = {
-    "5 % falls to 0.1 %": (0.05, 0.001),
-    "5 % falls to zero": (0.05, 0.0),
+    "5% falls to 0.1%": (0.05, 0.001),
+    "5% falls to zero": (0.05, 0.0),
     "1 in 300": (1 / 300,) * 2,
 }
 
@@ -143,7 +143,7 @@ def main() -> None:
     print(
         f"clean: {failed} of {count:,} histories of {arguments.runs:,} runs × {TRIALS} trials ×"
         f" {ASSERTIONS} assertions had a false alarm: {failed / count:.2%}"
-        f" (95 %: {low:.2%} to {high:.2%}); promised: at most {ERROR:.0%}"
+        f" (95%: {low:.2%} to {high:.2%}); promised: at most {ERROR:.0%}"
         f"   [{time.perf_counter() - start:.0f} s]"
     )
     change = arguments.runs // 2

@@ -85,7 +85,7 @@ def main() -> None:
         what, *rest = options.child
         {"ingest": ingest, "peer": peer}[what](*rest)
         return
-    print("| GB | records | s | × json.loads of each line | MB | lost |")
+    print("| GB | records | s | × json.loads on each line | MB | lost |")
     print("|---|---|---|---|---|---|")
     for size in (options.bytes // 100, options.bytes):
         with tempfile.TemporaryDirectory() as directory:

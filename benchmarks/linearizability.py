@@ -191,7 +191,7 @@ def measure(count: int) -> dict[str, float]:
 
 def tell_etcd() -> None:
     print(f"etcd with revisions, {CLIENTS} clients\n")
-    print("| operations | without an answer | s | µs each | steps | MB |")
+    print("| operations | unanswered | s | µs each | steps | MB |")
     print("|---|---|---|---|---|---|")
     for count in SIZES:
         done = subprocess.run(

@@ -347,7 +347,7 @@ def tell_calls() -> None:
 
 
 def tell_store() -> None:
-    print("| implementation | × recording off | s | off s |")
+    print("| implementation | × recording off | s | off, s |")
     print("|---|---|---|---|")
     for twin, change in TWINS.items():
         recorded, off = [], []

@@ -55,7 +55,7 @@ def seconds(done: subprocess.CompletedProcess[str]) -> float:
 
 def tell_divergence() -> None:
     print("etcd 3.5.1, 3 members, kill -9 under range-compare traffic, up to 60 s\n")
-    print("| campaign | found | kills | after, s | violated |")
+    print("| campaign | found | kills | after (s) | violated |")
     print("|---|---|---|---|---|")
     found = []
     for number in range(1, CAMPAIGNS + 1):

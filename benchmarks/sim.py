@@ -169,7 +169,7 @@ def explored(jobs: int, seeds: int) -> Exploration:
 
 def trials_of_the_store(seeds: int, times: int) -> None:
     print(f"\ntrials of {SCENARIO}, default faults, {seeds} seeds, {times} times in turns")
-    print("| jobs | trials a second | virtual seconds a second | ratio to 1 job |")
+    print("| jobs | trials per second | virtual seconds per second | relative to 1 job |")
     print("|---|---|---|---|")
     rows = [(explored(1, seeds), explored(2, seeds)) for _ in range(times)]
     for column, jobs in enumerate((1, 2)):

@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from . import forms, zygote
+from .browser import browser  # noqa: F401
 from .leaks import nothing_left_open, remove_own_directory, use_own_directory  # noqa: F401
 from .support import Children
 

@@ -165,7 +165,7 @@ def main():
     told, lines = telling_words()
     print(f"tell, tells, told: {told} in {lines} lines, {1000 * told / lines:.2f} per 1,000")
     comments, lines = commented_lines()
-    print(f"comments: {comments} in {lines} lines of Python, {100 * comments / lines:.1f} %")
+    print(f"comments: {comments} in {lines} lines of Python, {100 * comments / lines:.1f}%")
     functions = list(public_functions())
     with_parameters = [each for each in functions if each.parameters]
     lacking = [each for each in with_parameters if each.lacks_args]

@@ -402,6 +402,6 @@ def test_without_a_compiler_it_installs_and_counts_in_python(installed_without_c
     assert list(site.glob("assertlib/_speed*.so")) == []
     process = run_installed(installed_without_compiler, children, TWIN, ASSERTLIB_PURE="")
     assert process.stdout == (
-        "pure Python (the accelerator was not built: no C compiler when assertlib was installed?)\n"
+        "pure Python (the accelerator was not built: was there no C compiler when assertlib was installed?)\n"
     )
     assert counts_of(read_shards(str(children.run_dir))) == {"claim": (2, 0)}

@@ -329,4 +329,4 @@ def test_numbers_that_are_none_are_troubles_and_do_not_reach_the_store(children)
     assert outcome.value is True
     limit, interval = outcome.shard.troubles
     assert "its time limit is not a number" in limit.reason
-    assert "every='a' is not a whole number" in interval.reason
+    assert "every='a' is not a positive integer" in interval.reason

@@ -383,7 +383,7 @@ def test_a_violation_in_a_server_that_outlives_its_test_fails_the_session(projec
     project.write("test_store.py", SERVER + tests)
     done = project.pytest()
     assert done.returncode == 1, done.stdout
-    assert "Violations that failed no test:" in done.stdout
+    assert "Violations that did not fail any test:" in done.stdout
     assert "Every revision that is handed out is greater than zero." in done.stdout
 
 
@@ -412,7 +412,7 @@ def test_a_violation_while_modules_are_imported_fails_the_session(project):
     )
     done = project.pytest()
     assert done.returncode == 1
-    assert "Violations that failed no test:" in done.stdout
+    assert "Violations that did not fail any test:" in done.stdout
 
 
 # -- Hypothesis -----------------------------------------------------------------------------

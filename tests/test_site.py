@@ -1,6 +1,5 @@
 """The documentation's site: it builds without a warning, and its links lead somewhere."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,7 +54,6 @@ def test_the_search_knows_the_invariants(site):
     assert "wal.fsync-before-ack" in text(site / "searchindex.js")
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BEYOND = """
   [...document.querySelectorAll(".toc-drawer *")].filter((each) => {
     const { left, right } = each.getBoundingClientRect();
@@ -64,19 +62,14 @@ BEYOND = """
 """
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; `make services` installs it")
 @pytest.mark.parametrize("width", [1366, 1920])
-def test_the_table_of_contents_is_whole_on_common_screens(site, width):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 768})
-        beyond = {}
-        for name in ("cli", "performance", "invariants/wal.applied-index-monotonic"):
-            page.goto((site / f"{name}.html").as_uri())
-            beyond[name] = page.evaluate(BEYOND)
-        browser.close()
+def test_the_table_of_contents_is_whole_on_common_screens(browser, site, width):
+    page = browser.new_page(viewport={"width": width, "height": 768})
+    beyond = {}
+    for name in ("cli", "performance", "invariants/wal.applied-index-monotonic"):
+        page.goto((site / f"{name}.html").as_uri())
+        beyond[name] = page.evaluate(BEYOND)
+    page.close()
     assert not any(beyond.values()), beyond
 
 

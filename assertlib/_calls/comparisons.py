@@ -44,14 +44,15 @@ _COMPARISON = """
 Assert that {about}{closeness}.
 
 Args:
-    left: The left operand; any object that compares with *right*.
+    left: The left operand; any object that can be compared with *right*.
     right: The right operand.
-    message: A string literal, used at this call site only: the name of the assertion.
+    message: The name of the assertion: a string literal used only at this call site.
     details: As for `{base}`; ``left`` and ``right`` are added to them.
-    invariant: Id of the catalog entry that the assertion cites; None cites no entry.
+    invariant: Id of the catalog entry that the assertion cites, or None to cite no entry.
 
 Returns:
-    Whether the comparison holds.  One that raises is recorded as an error and returns False.
+    Whether the comparison holds.  A comparison that raises is recorded as an error, and the result
+    is False.
 {raises}"""
 
 
@@ -149,10 +150,10 @@ Assert that {about}{closeness}.
 
 Args:
     named_bools: The propositions by name: bools or objects with a truth value, not callables.
-        For an empty mapping the result is that of `{builtin}`: {empty}.
-    message: A string literal, used at this call site only: the name of the assertion.
+        For an empty mapping, the result is that of `{builtin}`: {empty}.
+    message: The name of the assertion: a string literal used only at this call site.
     details: As for `{base}`; the propositions are added to them.
-    invariant: Id of the catalog entry that the assertion cites; None cites no entry.
+    invariant: Id of the catalog entry that the assertion cites, or None to cite no entry.
 
 Returns:
     Whether the assertion holds.  Propositions without a truth value are recorded as an error and
@@ -208,7 +209,7 @@ def _guide_frontier(form: Form, message: str, named: Mapping[str, bool]) -> None
 
 _RAISES = """
 Raises:
-    InvariantViolation: The assertion is violated, in mode ``raise``.
+    InvariantViolation: The assertion is violated and the mode is ``raise``.
 """
 
 

@@ -61,9 +61,9 @@ def always_if(
         antecedent: When the claim applies: a condition as for `always`.
         consequent: What must hold then: a lambda or local function without required arguments,
             called only if the antecedent holds.
-        message: A string literal, used at this call site only: the name of the assertion.
+        message: The name of the assertion: a string literal used only at this call site.
         details: As for `always`; recorded with both halves.
-        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
+        invariant: Id of the catalog entry that the assertion protects, or None to cite no entry.
 
     Returns:
         The truth of the consequent; True if the antecedent is false or could not be evaluated.
@@ -97,9 +97,10 @@ def sometimes_both(
 
     Args:
         condition: A condition as for `always`, evaluated once per call.
-        message: A string literal, used at this call site only: the name of the assertion.
+        message: The name of the assertion: a string literal used only at this call site.
         details: As for `sometimes`; recorded with both halves.
-        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
+        invariant: Id of the catalog entry that the assertion puts to the test, or None to cite no
+            entry.
 
     Returns:
         The truth of the condition; False if it could not be evaluated, and True for a callable
@@ -140,12 +141,13 @@ def sometimes_each(
     Args:
         value: The current value.  Its bucket is named by its text, by the name of an enum's
             member, or else by its ``repr``.
-        message: A string literal, used at this call site only: the name of the assertion.
+        message: The name of the assertion: a string literal used only at this call site.
         details: As for `sometimes`.
         expected: The values to be seen, such as an enum, a range or a tuple of strings.  It is
             read at the first call only.  ``assertlib check`` has to be able to resolve it from the
             source.
-        invariant: Id of the catalog entry that the assertion puts to the test; None cites no entry.
+        invariant: Id of the catalog entry that the assertion puts to the test, or None to cite no
+            entry.
 
     Returns:
         Whether *value* is one of the expected values.  A value that could not be assigned to a
@@ -200,11 +202,11 @@ class within:
 
     Args:
         seconds: Time limit in seconds.
-        message: A string literal, used at this call site only: the name of the assertion.
+        message: The name of the assertion: a string literal used only at this call site.
         details: As for `always`; the ``seconds`` taken, the ``limit`` and the class of an
             ``exception`` are added to them.
         clock: Returns the current time in seconds; replaced in tests and in simulated time.
-        invariant: Id of the catalog entry that the assertion protects; None cites no entry.
+        invariant: Id of the catalog entry that the assertion protects, or None to cite no entry.
 
     Raises:
         InvariantViolation: At the end of a block that is late or raised, in mode ``raise``.

@@ -67,7 +67,7 @@ class Invariant(forms.Plain, forms.Rich):
         Args:
             antecedent: When the claim applies: a condition as for `always`.
             consequent: What must hold then: a lambda or local function, called only then.
-            message: A string literal, used at this call site only: the name of the assertion.
+            message: The name of the assertion: a string literal used only at this call site.
             details: A mapping, or a callable that returns one; evaluated only when a record is
                 written.  None records no details.
 
@@ -87,7 +87,7 @@ class Invariant(forms.Plain, forms.Rich):
 
         Args:
             condition: A condition as for `sometimes`, evaluated once per call.
-            message: A string literal, used at this call site only: the name of the assertion.
+            message: The name of the assertion: a string literal used only at this call site.
             details: A mapping, or a callable that returns one; evaluated only when a record is
                 written.  None records no details.
 
@@ -109,7 +109,7 @@ class Invariant(forms.Plain, forms.Rich):
 
         Args:
             value: The current value.
-            message: A string literal, used at this call site only: the name of the assertion.
+            message: The name of the assertion: a string literal used only at this call site.
             details: A mapping, or a callable that returns one; evaluated only when a record is
                 written.  None records no details.
             expected: The values to be seen, such as an enum, a range or a tuple of strings.
@@ -132,7 +132,7 @@ class Invariant(forms.Plain, forms.Rich):
 
         Args:
             seconds: Time limit in seconds.
-            message: A string literal, used at this call site only: the name of the assertion.
+            message: The name of the assertion: a string literal used only at this call site.
             details: As for `always`; the time taken and the limit are added to them.
             clock: Returns the current time in seconds; replaced in tests and in simulated time.
 

@@ -268,7 +268,7 @@ def _is_sampled(kind: Kind, message: str, every: int) -> bool:
         if isinstance(every, int) and every >= 1:
             return fast_path.is_sampled(kind, message, every)
         # Evaluated all the same: a skipped condition could hide a violation.
-        refuse(message, f"every={bounded_repr(every)} is not a whole number of at least 1")
+        refuse(message, f"every={bounded_repr(every)} is not a positive integer")
     except Exception as error:
         interrupts.reraise(error)
     return True
@@ -316,7 +316,7 @@ def _truth(value: object) -> bool:
     if value is True or value is False:
         return value
     if hasattr(value, "__await__"):
-        raise TypeError(f"{_described(value)} is awaitable and was not awaited")
+        raise TypeError(f"{_described(value)} is awaitable but was not awaited")
     if callable(value):
         raise TypeError(f"{_described(value)} was not called")
     return bool(value)

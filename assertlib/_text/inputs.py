@@ -253,7 +253,7 @@ def check_values(data: bytes) -> int:
     # Brackets and commas in strings count as well; that is much cheaper than parsing.
     containers = data.count(b"[") + data.count(b"{")
     if len(data) > MOST_VALUES and containers + data.count(b",") > MOST_VALUES:
-        raise ValueError(f"holds more than {MOST_VALUES:,} values")
+        raise ValueError(f"contains more than {MOST_VALUES:,} values")
     return containers
 
 

@@ -74,5 +74,5 @@ def decoded(data: bytes) -> str:
         return text.decode("utf-8")
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
-        bad = f"byte 0x{text[error.start]:02x} in line {line}"
+        bad = f"byte 0x{text[error.start]:02x} on line {line}"
         raise EncodingError(f"is not UTF-8 ({bad})") from None

@@ -154,7 +154,7 @@ def _check_assigned(catalog: Catalog, sites: list[Site]) -> Iterator[Finding]:
             identifier, clause = invariant_and_clause(assigned.invariant)
             entry = catalog.entries.get(identifier)
             if entry is None and not catalog.knows(identifier):
-                text = f"{message!r} is assigned to {identifier!r}, which is in no catalog"
+                text = f"{message!r} is assigned to {identifier!r}, which is not in any catalog"
                 hint = did_you_mean(identifier, catalog.entries)
                 yield _at_line(assigned.file, assigned.line, "AL101", text, hint)
             elif entry is not None and clause not in (
@@ -187,7 +187,7 @@ def _check_site(catalog: Catalog, site: Site) -> Iterator[Finding]:
         return
     if entry is None:
         hint = did_you_mean(identifier, catalog.entries)
-        text = f"{site.origin!r} names {identifier!r}, which is in no catalog"
+        text = f"{site.origin!r} names {identifier!r}, which is not in any catalog"
         yield _at_site(site, "AL101", text, hint)
     elif entry.invariant.status == "retired":
         replaced = entry.invariant.replaced_by

@@ -21,7 +21,7 @@ _HEADER = "#:schema ./schema.json\nschema = 1\n"
 
 
 _TITLE = "What must hold, in one line"
-_STATEMENT = "What must hold, precise enough for somebody else to check it."
+_STATEMENT = "What must hold, stated precisely enough for somebody else to check it."
 _WHY = "What breaks, and for whom, if it does not hold."
 _DEBUG = "Where to start looking when it is violated."
 REF = "the source of this knowledge: a document, an issue, a review"
@@ -71,7 +71,7 @@ def add_draft(
     after = in_line_ends_of(before, drafted)
     # A second table of the same name is invalid TOML, so this also protects existing entries.
     if not is_toml(before) or not is_toml(after):
-        raise DraftError(f"{path}: is not TOML, or has [{name}] already; see `assertlib check`")
+        raise DraftError(f"{path}: is not TOML, or already has [{name}]; see `assertlib check`")
     root.mkdir(parents=True, exist_ok=True)
     write_whole(path, after)
     return path

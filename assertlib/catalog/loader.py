@@ -176,7 +176,7 @@ def _load_root(catalog: Catalog, root: Path, base: Path) -> None:
         _find(catalog, shown, (0, 0), f"cannot be read: {error.strerror}", "fix its permissions")
         return
     if not paths:
-        _find(catalog, shown, (0, 0), "holds no catalog files", "write one, named area.toml")
+        _find(catalog, shown, (0, 0), "contains no catalog files", "write one, named area.toml")
     for path in paths:
         _load_file(catalog, path, _shown(path, base))
     renames = read_renames(root / RENAMES, _shown(root / RENAMES, base))
@@ -290,7 +290,7 @@ class _FileReader:
             self._find(
                 (name,),
                 f"{name!r} is not an invariant",
-                "each top-level key except `schema` and `assertion` is a table with a kebab-case name",
+                "each top-level key except `schema` and `assertion` must be a table with a kebab-case name",
             )
             return
         # [wal.fsync] in wal.toml is an easy mistake, and would otherwise be reported once per key.
@@ -372,9 +372,9 @@ def _check_references(catalog: Catalog) -> None:
             if other not in catalog.entries and other not in catalog.broken:
                 hint = (
                     did_you_mean(other, catalog.entries)
-                    or "name an existing invariant, or remove it"
+                    or "name an existing invariant, or remove the reference"
                 )
-                text = f"{entry.id}: related names {other!r}, which is in no catalog"
+                text = f"{entry.id}: `related` names {other!r}, which is not in any catalog"
                 catalog.findings.append(Finding(entry.file, entry.line, 1, "AL105", text, hint))
         target = entry.invariant.replaced_by
         # An entry that is not valid has findings of its own, and must not also count as missing.
@@ -382,10 +382,10 @@ def _check_references(catalog: Catalog) -> None:
             continue
         if target not in catalog.entries:
             hint = did_you_mean(target, catalog.entries) or "name the invariant that replaces it"
-            text = f"{entry.id}: replaced_by names {target!r}, which is in no catalog"
+            text = f"{entry.id}: `replaced_by` names {target!r}, which is not in any catalog"
             catalog.findings.append(Finding(entry.file, entry.line, 1, "AL105", text, hint))
         elif _leads_back(entry, catalog):
-            text = f"{entry.id}: replaced_by leads back to {entry.id!r}"
+            text = f"{entry.id}: `replaced_by` leads back to {entry.id!r}"
             hint = "end the chain with an invariant that holds"
             catalog.findings.append(Finding(entry.file, entry.line, 1, "AL105", text, hint))
 

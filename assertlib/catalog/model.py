@@ -155,7 +155,9 @@ class Invariant(_Entry):
     @model_validator(mode="after")
     def _active_entries_can_be_enforced(self) -> Invariant:
         if self.status == "active" and not self.expects:
-            raise ValueError("an active invariant needs `expects`: which kinds of assertions?")
+            raise ValueError(
+                "an active invariant needs `expects`: the kinds of assertions it must have"
+            )
         if self.replaced_by is not None and self.status != "retired":
             raise ValueError("only a retired invariant can have `replaced_by`")
         # Both are cited as `id#name`, so a shared name would be ambiguous.

@@ -45,7 +45,10 @@ from .toml import parse_toml
 from .weakening import weakening
 
 LOCK = "review.lock"
-_HEADER = "# Assertions as they were reviewed with their invariants; written by `assertlib catalog review`.\n"
+_HEADER = (
+    "# Assertions as they were reviewed against their invariants; written by"
+    " `assertlib catalog review`.\n"
+)
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -295,7 +298,7 @@ def gone(lock: Lock, catalog: Catalog) -> Iterator[Finding]:
 
 
 def _never(entry: Entry, site: Site) -> Suspect:
-    text = f"{site.message!r} was never reviewed against {entry.id}"
+    text = f"{site.message!r} has never been reviewed against {entry.id}"
     return Suspect("AL302", entry, site.message, site, None, text)
 
 

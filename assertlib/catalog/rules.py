@@ -48,9 +48,9 @@ RULES = _rules(
     Rule(
         "AL101",
         _ERROR,
-        "An assertion names an invariant that is in no catalog",
+        "An assertion names an invariant that is not in any catalog",
         "The id is misspelled, or the knowledge behind the assertion was never written down.",
-        "name an invariant of the catalog, or add it there",
+        "name an invariant that is in the catalog, or add the missing one",
         'always(ok, "ack follows fsync", invariant="wal.fsync-befor-ack")',
         'always(ok, "ack follows fsync", invariant="wal.fsync-before-ack")',
     ),
@@ -67,7 +67,7 @@ RULES = _rules(
         "AL103",
         _ERROR,
         "Two assertions share a message",
-        "The message is the assertion's identity: two sites with one message hide each other.",
+        "The message is the assertion's identity: two sites with the same message hide each other.",
         "give each site a message of its own",
         'always(a > 0, "is positive")\nalways(b > 0, "is positive")',
         'always(a > 0, "a is positive")\nalways(b > 0, "b is positive")',
@@ -95,8 +95,8 @@ RULES = _rules(
     Rule(
         "AL106",
         _ERROR,
-        "One message has two kinds",
-        "A message is one assertion; it cannot claim two things.",
+        "One message is used for two kinds of assertion",
+        "A message identifies one assertion, which cannot claim two things.",
         "give each kind a message of its own",
         'always(ok, "caught up")\nsometimes(ok, "caught up")',
         'always(ok, "never ahead")\nsometimes(ok, "caught up")',
@@ -133,7 +133,7 @@ RULES = _rules(
         _ERROR,
         "A source path of the target does not exist",
         "Assertions under it would be missed.",
-        "fix `source` of the target in pyproject.toml",
+        "fix the target's `source` in pyproject.toml",
         'source = ["srv"]',
         'source = ["src"]',
     ),
@@ -158,7 +158,7 @@ RULES = _rules(
     Rule(
         "AL113",
         _WARNING,
-        "The expected values of sometimes_each are not literal",
+        "The expected values of sometimes_each are not literals",
         "Buckets that are never hit can be reported only if all of them are known.",
         "give a literal tuple, a module constant, range(…) or an Enum class as `expected`",
         'sometimes_each(role, "role", expected=load_roles())',
@@ -196,7 +196,7 @@ RULES = _rules(
         _WARNING,
         "A call looks like an assertion, but its owner is unknown",
         "An Invariant that is a parameter or an item of a container cannot be followed.",
-        "bind the Invariant to a name at the top of a module, and call that",
+        "bind the Invariant to a name at the top of a module, and call its methods through that name",
         'for each in invariants:\n    each.always(ok, "holds")',
         'REV.always(ok, "holds")',
     ),
@@ -204,7 +204,7 @@ RULES = _rules(
         "AL118",
         _ERROR,
         "An assertion cites a state but cannot show that it was reached",
-        "A state is meant to be reached, and an always holds whether it was reached or not.",
+        "A state is meant to be reached, but an always holds whether it was reached or not.",
         "make it a sometimes or reachable, or cite the invariant without the state",
         'Invariant("watch.reliable#victim-catches-up").always(ok, "…")',
         'Invariant("watch.reliable#victim-catches-up").sometimes(caught_up, "…")',
@@ -212,9 +212,9 @@ RULES = _rules(
     Rule(
         "AL119",
         _ERROR,
-        "The catalog assigns an assertion that could name its invariant itself",
-        "An assertion names its invariant in code, where a change to either is noticed; the catalog"
-        " assigns only what cannot be annotated, such as assertions in other languages.",
+        "The catalog assigns an invariant to an assertion that could name it itself",
+        "An assertion should name its invariant in code, where a change to either is noticed; the catalog"
+        " assigns invariants only to what cannot be annotated, such as assertions in other languages.",
         "name the invariant in the code and remove the [[assertion]]",
         '[[assertion]]\nmessage = "ack follows fsync"   # and store/wal.py asserts it',
         'always(ok, "ack follows fsync", invariant="wal.fsync-before-ack")',
@@ -222,7 +222,7 @@ RULES = _rules(
     Rule(
         "AL120",
         _ERROR,
-        "Source in Go or Rust is not read",
+        "Go or Rust source is not read",
         "Assertions in it would be missed.",
         "pip install 'assertlib-sdk[polyglot]', or exclude it from the target",
         'source = ["server"]   # with server/wal.go, and without the extra',
@@ -235,7 +235,7 @@ RULES = _rules(
         "Unicode can write é as one character, or as e followed by a combining accent.  Both look"
         " alike but are different messages: evidence, reviews and the baseline of one are not found"
         " under the other.  NFC is the form that keyboards produce."
-        "  To keep evidence of the other form, run `assertlib catalog rename OLD NEW`.",
+        "  To keep evidence recorded under the other form, run `assertlib catalog rename OLD NEW`.",
         "write it in NFC, as most editors can",
         'always(ok, "cafe\\u0301 is open")',
         'always(ok, "caf\\u00e9 is open")',
@@ -245,9 +245,9 @@ RULES = _rules(
         _ERROR,
         "Two different messages look the same",
         "They differ in characters that Unicode calls compatible, such as a space and a"
-        " no-break space, or … and three dots.  A report shows no difference, and a catalog entry"
+        " no-break space, or … and three dots.  A report shows no difference, but a catalog entry"
         " for one does not match the other.",
-        "write both with the same characters, or change a word of one",
+        "write both with the same characters, or change a word in one",
         'always(a, "log is\\u00a0sorted")\nsometimes(b, "log is sorted")',
         'always(a, "log is sorted")\nsometimes(b, "log gets sorted")',
     ),
@@ -302,9 +302,9 @@ RULES = _rules(
         _WARNING,
         "A link is suspect: one of its ends has changed since the review",
         "An assertion that was loosened still names the invariant it no longer protects, and a"
-        " statement that was rewritten may promise what no assertion checks.  Formatting, moving"
+        " statement that was rewritten may promise something that no assertion checks.  Formatting, moving"
         " code and renaming local variables do not count as changes.",
-        "compare both ends with `assertlib catalog review ID`, and acknowledge with --reason",
+        "compare the two ends with `assertlib catalog review ID`, and acknowledge the change with --reason",
         "always(synced > acked, …)   # was: synced >= acked",
         "assertlib catalog review wal.fsync-before-ack"
         ' --reason "an index equal to synced is not on disk yet"',
@@ -313,7 +313,7 @@ RULES = _rules(
         "AL302",
         _WARNING,
         "A link has never been reviewed",
-        "Assertion and statement must be read side by side once.",
+        "The assertion and the statement must be read side by side at least once.",
         "read both, and run `assertlib catalog review --new`",
         'always(ok, "ack follows fsync", invariant="wal.fsync-before-ack")   # not in review.lock',
         "assertlib catalog review --new",
@@ -321,7 +321,7 @@ RULES = _rules(
     Rule(
         "AL303",
         _ERROR,
-        "An invariant was reviewed at a later revision than the catalog has",
+        "An invariant was reviewed at a later revision than the one in the catalog",
         "A merge has restored an old statement, or the lock comes from elsewhere.",
         "bring the catalog's entry up to date, or review the link again",
         "revision = 2   # and review.lock says 3",
@@ -332,15 +332,15 @@ RULES = _rules(
         _WARNING,
         "An assertion that was reviewed is gone",
         "Its invariant is less well protected, and nobody has confirmed that this is intended.",
-        "restore it, or acknowledge with `assertlib catalog review ID --reason …`;"
-        " if it has a new name, `assertlib catalog rename OLD NEW`",
+        "restore it, or acknowledge its removal with `assertlib catalog review ID --reason …`;"
+        " if it has a new name, run `assertlib catalog rename OLD NEW`",
         "# always(synced >= acked, …) was removed with the function it was in",
         'assertlib catalog review wal.fsync-before-ack --reason "the batch checks it now"',
     ),
     Rule(
         "AL305",
         _WARNING,
-        "An assertion has a new message and is otherwise unchanged",
+        "An assertion has a new message but is otherwise unchanged",
         "The message is its identity: evidence, witnesses and the baseline stay with the old one.",
         "record the rename with `assertlib catalog rename OLD NEW`",
         'always(synced >= acked, "acks follow fsync")   # was: "ack follows fsync"',
@@ -349,8 +349,9 @@ RULES = _rules(
     Rule(
         "AL306",
         _ERROR,
-        "An assertion reuses a message that another one was renamed from",
-        "Evidence of that message counts for the renamed assertion, so evidence of both would be mixed.",
+        "An assertion reuses the former message of a renamed assertion",
+        "Evidence recorded under that message counts for the renamed assertion, so the evidence of"
+        " the two would be mixed.",
         "give it a message of its own, or undo the rename with `assertlib catalog rename`",
         '"ack follows fsync" = "acks follow fsync"   # and the code says "ack follows fsync"',
         'always(ok, "an ack of a batch follows its fsync")',
@@ -381,14 +382,14 @@ RULES = _rules(
         _ERROR,
         "An incident names a seeded defect or test that does not exist",
         "A reproduction says more about a bug than any description, as long as it can be run.",
-        "name a seeded defect of a target, or a test by its file; prose belongs in `how`",
+        "name a seeded defect of a target, or a test together with its file; prose belongs in `how`",
         'reproduce = ["ack-befor-wal"]',
         'reproduce = ["ack-before-wal", "tests/test_wal.py::test_a_torn_tail_is_cut"]',
     ),
     Rule(
         "AL403",
         _WARNING,
-        "An invariant still has the text of its template",
+        "An invariant still contains placeholder text",
         "`assertlib init` and `assertlib catalog new` write placeholder text, which is not"
         " knowledge but looks like it in a report.",
         "replace the text, or remove the draft",

@@ -29,7 +29,7 @@ def parse_toml(text: str) -> dict[str, object]:
     long = _LONG_KEY.search(text)
     if long is not None:
         line = text.count("\n", 0, long.start()) + 1
-        raise ValueError(f"a key of more than {_MOST_PARTS} parts (at line {line}, column 1)")
+        raise ValueError(f"a key with more than {_MOST_PARTS} parts (at line {line}, column 1)")
     try:
         return tomllib.loads(text)
     except RecursionError:

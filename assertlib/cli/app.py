@@ -25,9 +25,9 @@ assertlib run -- python -m kvstore     record a program and its children
 assertlib ingest node-*.jsonl          import the output of any Antithesis SDK
 assertlib top                          watch a run live
 assertlib report                       show what the newest run proved
-assertlib gate                         compare this change with history
+assertlib gate                         compare this change with earlier runs
 pytest --assertlib                     record a test session
-assertlib robustness etcd --for 60s    test a real etcd under load and faults
+assertlib robustness etcd --for 60s    test a real etcd cluster under load and faults
 assertlib sim explore --for 60s        simulate the store, one trial per seed
 """
 

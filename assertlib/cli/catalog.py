@@ -86,7 +86,7 @@ def new(
     project: ProjectOption = None,
 ) -> int:
     """
-    Add a draft invariant to the file of its area, to be filled in.
+    Add a draft invariant, to be filled in, to the file for its area.
 
     Example: assertlib catalog new wal.fsync-before-ack --title "A write is synced before its ack"
     """
@@ -175,7 +175,7 @@ def export(
     """
     Export the assertions in the source for other tools.
 
-    Point ANTITHESIS_ASSERTION_CATALOG at the file, and Antithesis SDKs also declare assertions
+    Point ANTITHESIS_ASSERTION_CATALOG at the file, and Antithesis SDKs will also declare assertions
     that are never reached.
 
     Example: assertlib catalog export --antithesis -o assertion_catalog.json
@@ -200,7 +200,7 @@ def show(
     project: ProjectOption = None,
 ) -> int:
     """
-    Print the page of one invariant.
+    Print the page for one invariant.
 
     Example: assertlib catalog show wal.fsync-before-ack
     """

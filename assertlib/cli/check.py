@@ -43,12 +43,14 @@ def check(
         typer.Option(
             "--baseline-findings",
             metavar="FILE",
-            help="Known findings, which don't fail the check.",
+            help="File of known findings, which don't fail the check.",
         ),
     ] = None,
     update: Annotated[
         bool,
-        typer.Option("--update", help="Create that file, or drop fixed findings from it."),
+        typer.Option(
+            "--update", help="Create the file of known findings, or drop fixed findings from it."
+        ),
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
     format: Annotated[
@@ -64,7 +66,7 @@ def check(
 
     Checks all targets unless --target names one.  Nothing is imported or run.
     Exit code 1 on errors, 3 if a target has no source file;
-    `assertlib explain AL101` explains a rule.
+    `assertlib explain AL101` explains rule AL101.
     To adopt the check in a project that has many findings, record them once with
     --baseline-findings FILE --update;
     later updates only shrink that file.

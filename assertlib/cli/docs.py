@@ -40,7 +40,7 @@ def docs(
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit with 1 if any page is stale.")
+        bool, typer.Option("--check", help="Write nothing; exit with code 1 if any page is stale.")
     ] = False,
     live: Annotated[
         bool,

@@ -45,8 +45,8 @@ from .progress import progress
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Keep the evidence of runs permanently, in .assertlib/evidence.db or the database named by"
-    f" {ENVIRONMENT}.",
+    help="Keep the evidence from runs permanently, in .assertlib/evidence.db or the database named"
+    f" by {ENVIRONMENT}.",
 )
 
 _DAY = 86_400
@@ -108,7 +108,7 @@ def add(
         list[str] | None,
         typer.Argument(metavar="RUN", help="Run ids or directories; default: the newest run."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Add all runs of the project.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Add all of the project's runs.")] = False,
     project: ProjectOption = None,
 ) -> int:
     """
@@ -136,7 +136,9 @@ def add(
 @command
 def list_runs(
     target: TargetOption = None,
-    last: Annotated[int, typer.Option("--last", help="Number of latest runs to list.", min=1)] = 20,
+    last: Annotated[
+        int, typer.Option("--last", help="Number of most recent runs to list.", min=1)
+    ] = 20,
     project: ProjectOption = None,
 ) -> int:
     """
@@ -251,12 +253,12 @@ def cooccurrence(
     second: Annotated[str, typer.Argument(help="Message of another assertion.")],
     target: TargetOption = None,
     last: Annotated[
-        int, typer.Option("--last", help="Number of latest runs to search.", min=1)
+        int, typer.Option("--last", help="Number of most recent runs to search.", min=1)
     ] = 100,
     project: ProjectOption = None,
 ) -> int:
     """
-    Count the trials in which two states occurred together, such as a partition and a compaction.
+    Count the trials in which two states, such as a partition and a compaction, occurred together.
 
     Exit code 1 if they never did.
 
@@ -305,12 +307,15 @@ def _bits_of(record: RunRecord, *messages: str) -> list[int] | None:
 @command
 def prune(
     keep: Annotated[
-        int | None, typer.Option("--keep", help="Number of latest runs to keep.", min=0)
+        int | None, typer.Option("--keep", help="Number of most recent runs to keep.", min=0)
     ] = None,
     days: Annotated[
         int | None,
         typer.Option(
-            "--older-than", metavar="DAYS", help="Remove only runs older than this.", min=0
+            "--older-than",
+            metavar="DAYS",
+            help="Remove only runs older than this many days.",
+            min=0,
         ),
     ] = None,
     target: TargetOption = None,

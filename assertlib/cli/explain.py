@@ -22,7 +22,7 @@ def explain(
     ] = None,
 ) -> int:
     """
-    Explain a rule of `assertlib check` with a bad and a good example, or list all rules.
+    Explain an `assertlib check` rule with a bad and a good example, or list all rules.
 
     Example: assertlib explain AL104
     """

@@ -50,7 +50,7 @@ def gate(
     update: Annotated[
         bool,
         typer.Option(
-            "--update", help="Update the baseline: add satisfied assertions, drop deleted ones."
+            "--update", help="Update the baseline: add satisfied assertions and drop deleted ones."
         ),
     ] = False,
     window: Annotated[
@@ -59,7 +59,7 @@ def gate(
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="COMMIT", help="Ignore runs before the first one of COMMIT."
+            "--since", metavar="COMMIT", help="Ignore runs before the first run of COMMIT."
         ),
     ] = None,
     summary_file: Annotated[
@@ -84,19 +84,19 @@ def gate(
         bool,
         typer.Option(
             "--allow-dirty",
-            help="Accept runs of a modified work tree for --update and --since.",
+            help="Accept runs from a modified work tree for --update and --since.",
         ),
     ] = False,
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Compare runs with history; fail on violations, lost baseline entries and rate drops.
+    Compare runs with earlier ones; fail on violations, lost baseline entries and rate drops.
 
     The runs are added to the evidence store.  Rate drops are detected by a statistical test whose
-    false-alarm probability, over the whole history and all assertions together, is at most 1 %.
-    A new sometimes must have become true, or have a tape in witnesses/ that reaches it.
-    Exit code 1 if the gate fails, 3 if there is nothing to judge.
+    false-alarm probability, over the whole history and all assertions together, is at most 1%.
+    A new `sometimes` must have been true at least once, or have a tape in witnesses/ that reaches
+    it. Exit code 1 if the gate fails, 3 if there is nothing to judge.
 
     Example: assertlib gate --junit gate.xml --summary "$GITHUB_STEP_SUMMARY"
     """
@@ -165,7 +165,7 @@ def _check_clean(evidence: Evidence) -> None:
         if is_dirty(info.commit):
             raise ConfigError(
                 f"run {info.id} was recorded from {short(info.commit or '')}, which cannot be checked"
-                " out elsewhere: commit, record a new run and update the baseline from it, or pass"
+                " out elsewhere: commit your changes, record a new run and update the baseline from it, or pass"
                 " --allow-dirty"
             )
 

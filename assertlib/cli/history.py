@@ -25,7 +25,7 @@ from ..history.validation import MODELS, Check, Status, Validation, validate
 from .common import NO_DATA, OK, WRONG, command
 
 app = typer.Typer(
-    no_args_is_help=True, help="Validate histories that clients recorded, without running a store."
+    no_args_is_help=True, help="Validate histories recorded by clients, without running a store."
 )
 
 FileArgument = Annotated[
@@ -34,7 +34,10 @@ FileArgument = Annotated[
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", metavar="NAME", help=f"One of {', '.join(MODELS)}; default: as in FILE."
+        "--model",
+        "-m",
+        metavar="NAME",
+        help=f"One of {', '.join(MODELS)}; default: the one named in FILE.",
     ),
 ]
 BudgetOption = Annotated[
@@ -42,7 +45,7 @@ BudgetOption = Annotated[
     typer.Option(
         min=1,
         metavar="STEPS",
-        help="Search limit for each partition; beyond it the result is unknown.",
+        help="Search limit for each partition; beyond it, the result is unknown.",
     ),
 ]
 
@@ -70,7 +73,10 @@ def timeline(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="HTML", help="Output file; default: FILE with suffix .html."
+            "--output",
+            "-o",
+            metavar="HTML",
+            help="Output file; default: FILE with the suffix .html.",
         ),
     ] = None,
     model: ModelOption = None,

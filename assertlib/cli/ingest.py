@@ -51,7 +51,7 @@ def ingest(
     full: Annotated[
         bool,
         typer.Option(
-            "--full", help="Report what never happened: the files are meant to cover everything."
+            "--full", help="The files are meant to cover everything, so report what never happened."
         ),
     ] = False,
     target: TargetOption = None,
@@ -60,10 +60,11 @@ def ingest(
     """
     Import the local output of any Antithesis SDK as shards of a run.
 
-    The catalog, reports and gates then work for stores in Go, Rust, Java, C++, .NET or JavaScript.
-    These SDKs write only the first hit of each outcome, so counts are shown as "at least".
-    Every record is accounted for: understood, or listed as unknown with a count.
-    Exit code 1 if an assertion was violated, 2 if a line could not be read, 3 without assertions.
+    The catalog, reports and gates then work for stores written in Go, Rust, Java, C++, .NET or
+    JavaScript. These SDKs write only the first hit of each outcome, so counts are shown as "at
+    least". Every record is accounted for: either understood, or listed as unknown with a count.
+    Exit code 1 if an assertion was violated, 2 if a line could not be read, 3 if there are no
+    assertions.
 
     Example: assertlib ingest node-*.jsonl
     """

@@ -70,8 +70,8 @@ def init(
     """
     Create a catalog and configuration without overwriting anything.
 
-    Drafts invariants from the asserts, comments and docstrings of the project.
-    Next, name an invariant in the code and run `assertlib check`.
+    Drafts invariants from the asserts, comments and docstrings in the project.
+    Next, name an invariant in an assertion and run `assertlib check`.
 
     Example: assertlib init --source src/mystore
     """
@@ -90,7 +90,7 @@ def init(
     if not _configure(root, sources):
         return USAGE
     _propose(root, sources)
-    print("next: name an invariant in the code, then run `assertlib check`")
+    print("next: name an invariant in an assertion, then run `assertlib check`")
     return OK
 
 

@@ -53,7 +53,7 @@ def report(
             min=4096,
             metavar="N",
             help="Limit the output to N bytes, keeping the most severe results (Markdown only);"
-            " GitHub accepts 1048576.",
+            " GitHub accepts up to 1048576.",
         ),
     ] = None,
     against: Annotated[
@@ -75,7 +75,7 @@ def report(
     test: Annotated[
         str | None,
         typer.Option(
-            "--test", metavar="TEXT", help="List the hits of trials with TEXT in their name."
+            "--test", metavar="TEXT", help="List the hits of trials whose name contains TEXT."
         ),
     ] = None,
     otel: Annotated[
@@ -86,7 +86,7 @@ def report(
     project: ProjectOption = None,
 ) -> int:
     """
-    Report what runs proved, violations, and states that never occurred.
+    Report what runs proved, what was violated, and which states never occurred.
 
     Several runs are judged together.  Exit code 1 only if an assertion was
     violated, 2 if a recording is damaged, 3 if there is no data.

@@ -48,7 +48,7 @@ def review(
         typer.Option("--reason", "-r", help="Acknowledge the change with this justification."),
     ] = None,
     new: Annotated[
-        bool, typer.Option("--new", help="Accept all links that were never reviewed.")
+        bool, typer.Option("--new", help="Accept all links that have never been reviewed.")
     ] = False,
     target: TargetOption = None,
     project: ProjectOption = None,
@@ -66,7 +66,7 @@ def review(
     # The lock is next to the catalog, so it is common to all targets that share it.
     lock = sharing[0].lock
     if lock is None:
-        return _usage("the target has no catalog of its own for a review.lock")
+        return _usage("the target has no catalog of its own in which to keep a review.lock")
     if lock.findings:
         return _usage(str(lock.findings[0]))
     # A review of an incomplete scan would record the absence of links.
@@ -81,7 +81,7 @@ def review(
     if reason is not None and not reason.strip():
         return _usage("--reason is empty; justify the change")
     if reason and not ids:
-        return _usage("--reason requires invariant ids; changes are not acknowledged in bulk")
+        return _usage("--reason requires invariant ids; changes cannot be acknowledged in bulk")
     if new:
         return _accept_new(lock, sharing, [each for each in ids or entries if each in entries])
     if ids and reason and not lock.exists:
@@ -105,7 +105,7 @@ def _advice(codes: set[str]) -> Iterator[str]:
     if "AL305" in codes:
         yield "to record a rename: assertlib catalog rename OLD NEW"
     if "AL302" in codes:
-        yield "to accept links never reviewed: assertlib catalog review --new"
+        yield "to accept links that have never been reviewed: assertlib catalog review --new"
     if codes - {"AL302", "AL305"}:
         yield 'to acknowledge: assertlib catalog review ID... --reason "..."'
 
@@ -167,7 +167,7 @@ def _acknowledge(
     # To acknowledge a rename as a change would cut the assertion off from its evidence.
     renamed = [each.finding().remedy for each in wanted if each.code == "AL305"]
     if renamed:
-        return _usage(f"{renamed[0]}, so that evidence follows; then review")
+        return _usage(f"{renamed[0]}, so that its evidence carries over; then review")
     entries = {each.entry.id: each.entry for each in wanted}
     if not entries and not lost:
         print("no changes since the last review")

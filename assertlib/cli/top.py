@@ -55,9 +55,9 @@ def top(
     project: ProjectOption = None,
 ) -> int:
     """
-    Watch a run live: each invariant's level, hits per second, violations.
+    Watch a run live: each invariant's level, hits per second, and violations.
 
-    Reads the memory-mapped counters of the processes without slowing them down.
+    Reads the processes' memory-mapped counters without slowing the processes down.
     Press q to quit.  Without a terminal, one snapshot is printed.
 
     Example: assertlib top

@@ -39,7 +39,9 @@ def baseline_file(config: Config, target: str) -> Path:
     found = config.targets.get(target)
     own = config.own_catalog(found) if found is not None else None
     if own is None:
-        raise ConfigError(f"target {target!r} has no catalog of its own for a baseline")
+        raise ConfigError(
+            f"target {target!r} has no catalog of its own in which to keep a baseline"
+        )
     sharing = [name for name, each in config.targets.items() if config.own_catalog(each) == own]
     # Targets that share a catalog have a baseline each.  The first keeps the plain name, so a target
     # that is added later renames nothing.

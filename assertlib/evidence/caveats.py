@@ -28,14 +28,14 @@ def caveats_of(evidence: Evidence) -> Iterator[str]:
     if dropped:
         yield (
             f"{counted(dropped, 'record')} dropped by max_records_per_second or max_shard_bytes;"
-            " the counters are exact, but trials and examples after that are missing."
+            " the counters are exact, but trials and examples from then on are missing."
         )
     # Nameless slots are those whose declarations were cut off with other lines.
     cut_off = [shard for shard in shards if shard.is_nameless]
     if cut_off:
         yield (
             f"{counted(len(cut_off), 'shard')} lost lines: hits are taken from the counters, but"
-            " trials, examples and assertions that are not in the scan are missing."
+            " trials, examples, and any assertions not in the scan are missing."
         )
     cut = sum(shard.truncated_details for shard in shards)
     if cut:
@@ -51,7 +51,7 @@ def caveats_of(evidence: Evidence) -> Iterator[str]:
     if languages:
         recorded = ", ".join(f"{count} in {name}" for name, count in sorted(languages.items()))
         yield (
-            "Processes were recorded by SDKs that write first hits only"
+            "Some processes were recorded by SDKs that write only first hits"
             f" ({recorded}): counts marked ≥ are lower bounds."
         )
     # A set, as the processes of a run usually repeat one value.

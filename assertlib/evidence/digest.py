@@ -32,7 +32,6 @@ from ..recording.records import (
 )
 from ..recording.trials import Trial
 
-_LANE_MOST = 255
 _FLAGS = b"\0" + b"\1" * 255
 _DIGITS = b"0" + b"1" * 255
 
@@ -234,8 +233,6 @@ class Digest:
         trials: Ids of the trials with hits; None stands for hits outside of trials.
         true_in, false_in: For each of these trials, the assertions that were true, and false, as
             bits.
-        counts: The number of trials in which each assertion was true, false, and hit at all;
-            hits outside of trials are not included.
         broken: The number of violations by trial and number.
         violations: The recorded hits among these violations.
         refusals: The number of evaluations that failed, because of a condition without a truth
@@ -274,7 +271,6 @@ class Digest:
     trials: tuple[str | None, ...]
     true_in: list[int]
     false_in: list[int]
-    counts: tuple[bytes, bytes, bytes]
     broken: dict[tuple[str | None, int], int]
     violations: list[Hit]
     samples: dict[Sample, tuple[array[int], array[int]]]
@@ -357,7 +353,6 @@ def digest(shard: Shard, table: Table, lines: str = "") -> Digest:
         trials=tuple(same.get(trial or "", trial) for trial in columns),
         true_in=[folding.bits(true) for true, _ in columns.values()],
         false_in=[folding.bits(false) for _, false in columns.values()],
-        counts=folding.counts(columns),
         broken=folding.broken,
         # Hits are parsed on demand; a shard without violations is never parsed for them.
         violations=[hit for hit in shard.hits if hit.is_violation] if folding.broken else [],
@@ -382,7 +377,10 @@ def _misnamed(shard: Shard) -> Iterator[str]:
         if slot.message is None:
             continue
         if (slot.hash or message_hash(slot.message), slot.kind.code) != known:
-            yield f"its lines declare {slot.message!r} as slot {number}, its counters another assertion"
+            yield (
+                f"its lines declare {slot.message!r} as slot {number}, but its counters declare"
+                " another assertion"
+            )
 
 
 def language_of(header: Record) -> str:
@@ -474,18 +472,6 @@ class _Folding:
         flags = lanes.to_bytes(self._size, "big")
         return int(flags.translate(_DIGITS) or b"0", 2)
 
-    def counts(self, columns: dict[str | None, tuple[int, int]]) -> tuple[bytes, bytes, bytes]:
-        """The trials in which each was true, false, and hit, as arrays of 32-bit integers."""
-        # A lane overflows into the next one above 255, so the sums are emptied before.
-        every = [lanes for trial, lanes in columns.items() if trial is not None]
-        true, false, hit = (array("I", [0]) * self._size for _ in range(3))
-        for start in range(0, len(every), _LANE_MOST):
-            part = every[start : start + _LANE_MOST]
-            _add(true, sum(lanes[0] for lanes in part))
-            _add(false, sum(lanes[1] for lanes in part))
-            _add(hit, sum(lanes[0] | lanes[1] for lanes in part))
-        return true.tobytes(), false.tobytes(), hit.tobytes()
-
 
 def _picking(order: list[int]) -> Callable[[list[int]], Sequence[int]]:
     # With a single item itemgetter returns no tuple, and with none it raises.
@@ -497,17 +483,3 @@ def _lanes(row: Sequence[int]) -> int:
     # Rows of small counts are parsed to bytes, which translate at the speed of C.
     flags = row.translate(_FLAGS) if isinstance(row, bytes) else bytes(map(bool, row))
     return int.from_bytes(flags, "little")
-
-
-def _add(counts: array[int], lanes: int) -> None:
-    for number, count in enumerate(lanes.to_bytes(len(counts), "little")):
-        counts[number] += count
-
-
-def numbers_in(bits: int) -> Iterator[int]:
-    """The positions of the set bits in *bits*, in ascending order."""
-    # Isolating the lowest bit takes a step per set bit instead of one per assertion.
-    while bits:
-        lowest = bits & -bits
-        yield lowest.bit_length() - 1
-        bits ^= lowest

@@ -108,7 +108,7 @@ def _trial(trial: str | None, seed: int | None) -> Iterator[str]:
 def _knowledge(invariant: str, entry: Entry | None) -> Iterator[str]:
     identifier, clause = invariant_and_clause(invariant)
     if entry is None:
-        yield f"  invariant: {invariant} (in no catalog; see `assertlib check`)"
+        yield f"  invariant: {invariant} (not in any catalog; see `assertlib check`)"
         return
     known = entry.invariant
     yield f"  invariant: {identifier}: {known.title}"

@@ -100,10 +100,10 @@ def _check_width(record: RunRecord) -> None:
         raise ValueError("not a run: assertions: duplicate entry")
     for name, shard in record.shards.items():
         if any(len(counts) > width for totals in shard.totals.values() for counts in totals):
-            raise ValueError(f"not a run: shards.{name}: counts of more than {width} assertions")
+            raise ValueError(f"not a run: shards.{name}: counts for more than {width} assertions")
     for name, trial in record.trials.items():
         if trial.hit.bit_length() > width:
-            raise ValueError(f"not a run: trials.{name}: bits of more than {width} assertions")
+            raise ValueError(f"not a run: trials.{name}: bits for more than {width} assertions")
 
 
 _Text = Annotated[str, StringConstraints(pattern=r"\A[^\x00]*\z")]

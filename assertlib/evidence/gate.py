@@ -104,7 +104,7 @@ class Rate:
         share = self.watch.satisfied / self.watch.trials
         return (
             f"{percent(share)} of {counted(self.watch.trials, 'trial')}"
-            f" ({percent(low)} to {percent(high)}, 95 %)"
+            f" ({percent(low)} to {percent(high)}, 95%)"
         )
 
 
@@ -363,7 +363,7 @@ class _Judging:
             # Absence in one run does not fail: the rate makes it likely enough.  A state that is
             # really gone is found by the sequential test.
             text = f"not seen this time; its rate is {known.in_words()}:"
-            text += f" {counted(trials_to_see(share), 'trial')} would show it with 95 % probability"
+            text += f" {counted(trials_to_see(share), 'trial')} would show it with 95% probability"
             text += f"; its loss would be detected after {counted(runs, 'run')}" if runs else ""
             yield self._item(GateOutcome.RARE, Triage.RARE, result, text)
             return
@@ -450,5 +450,5 @@ class _Judging:
         if not self._summary.full:
             yield (
                 "The run was partial: states that it did not reach are not reported as lost; rates"
-                " count all the same."
+                " still count."
             )

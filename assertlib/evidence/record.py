@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import add
 from typing import NamedTuple
 
 from .._text.inputs import LONGEST_LINE, MOST_COUNT
-from ..model import Kind
-from ..recording.records import TrialRecord
+from ..model import Site
+from ..recording.records import SlotRecord, TrialRecord
 from ..recording.trials import EXPECTS_VIOLATION
+from .bits import Renumbering, counted, numbers_in
 from .combine import Evidence
-from .digest import Digest, Sample, numbers_in
+from .digest import Digest, Sample
 from .revision import known_revision
+from .run_hits import RunHits, TrialHits
 
 SCHEMA = 1
 PLAIN = ("target", "commit", "branch", "full", "started", "command", "features", "replays")
@@ -147,7 +149,7 @@ class RunRecord:
         known = {identity: number for number, identity in enumerate(self.assertions)}
         for identity in other.assertions:
             known.setdefault(identity, len(known))
-        place = [known[identity] for identity in other.assertions]
+        places = Renumbering([known[identity] for identity in other.assertions])
         self.assertions = tuple(known)
         # A run that is read while it is recorded is partial, so full and the start only grow.
         self.full |= other.full
@@ -159,12 +161,12 @@ class RunRecord:
             before = self.shards.get(name)
             # Counts of a process are replaced, not added: a heavier reading includes a lighter one.
             if before is None or before.weight < shard.weight:
-                self.shards[name] = _placed(shard, place, len(known))
+                self.shards[name] = _placed(shard, places)
         for identifier, trial in other.trials.items():
             # Bits are united instead, since each process of a trial contributes its own.
             mine = self.trials.setdefault(identifier, _emptied(trial))
-            mine.true |= _moved(trial.true, place)
-            mine.false |= _moved(trial.false, place)
+            mine.true |= places.bits(trial.true)
+            mine.false |= places.bits(trial.false)
             mine.end = max(mine.end, trial.end)
 
     def results(self) -> Iterator[Result]:
@@ -178,9 +180,9 @@ class RunRecord:
             mine = [(id, each) for id, each in self.trials.items() if each.sample == sample]
             # Ids break ties, so that the result does not depend on the order of additions.
             mine.sort(key=lambda each: (each[1].begin, each[0]))
-            hit = _counted((trial.hit for _, trial in mine), width)
-            made_true = _counted((trial.true for _, trial in mine), width)
-            made_false = _counted((trial.false for _, trial in mine), width)
+            hit = counted((trial.hit for _, trial in mine), width)
+            made_true = counted((trial.true for _, trial in mine), width)
+            made_false = counted((trial.false for _, trial in mine), width)
             first = _first_with((id, trial, trial.hit) for id, trial in mine)
             last = _first_with((id, trial, trial.hit) for id, trial in reversed(mine))
             mine.sort(key=lambda each: (each[1].cost, each[0]))
@@ -259,26 +261,6 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
-def _counted(bits: Iterable[int], width: int) -> list[int]:
-    """The number of integers in which each bit is set."""
-    # Every bit becomes a byte, so that one addition of integers counts all bits at once; the sums
-    # are emptied before a byte overflows.
-    counts = [0] * width
-    lanes = taken = 0
-    for each in bits:
-        flags = format(each, f"0{width}b").encode().translate(_FLAGS)
-        lanes += int.from_bytes(flags, "little")
-        taken += 1
-        if taken == _MOST:
-            counts = list(map(add, counts, lanes.to_bytes(width, "little")))
-            lanes = taken = 0
-    return list(map(add, counts, lanes.to_bytes(width, "little")))[::-1]
-
-
-_MOST = 255
-_FLAGS = bytes(each == ord("1") for each in range(256))
-
-
 def _first_with(trials: Iterable[tuple[str, TrialRow, int]]) -> dict[int, tuple[str, TrialRow]]:
     """For each bit, the first of *trials* that has it set in its third item."""
     # Masking the bits that were seen before leaves little work for all but the first trials.
@@ -295,30 +277,13 @@ def _emptied(trial: TrialRow) -> TrialRow:
     return TrialRow(trial.sample, trial.parent, trial.seed, trial.begin, trial.end)
 
 
-def _moved(bits: int, place: list[int]) -> int:
-    """Renumber *bits*: bit *n* becomes bit ``place[n]``."""
-    if not bits or place == list(range(len(place))):
-        return bits
-    return sum(1 << place[number] for number in numbers_in(bits))
+def _placed(shard: ShardRecord, places: Renumbering) -> ShardRecord:
+    totals = {sample: _row(places, *each) for sample, each in shard.totals.items()}
+    return ShardRecord(shard.weight, totals)
 
 
-def _placed(shard: ShardRecord, place: list[int], width: int) -> ShardRecord:
-    if place == list(range(width)):
-        return shard
-    return ShardRecord(
-        shard.weight,
-        {
-            sample: Totals(_spread(totals.true, place, width), _spread(totals.false, place, width))
-            for sample, totals in shard.totals.items()
-        },
-    )
-
-
-def _spread(counts: tuple[int, ...], place: list[int], width: int) -> tuple[int, ...]:
-    row = [0] * width
-    for number, count in zip(place, counts, strict=False):
-        row[number] = count
-    return tuple(row)
+def _row(places: Renumbering, true: Sequence[int], false: Sequence[int]) -> Totals:
+    return Totals(tuple(places.row(true)), tuple(places.row(false)))
 
 
 def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
@@ -349,30 +314,61 @@ def record_of(evidence: Evidence, run: str, branch: str = "") -> RunRecord:
         features={storable(name): on for name, on in info.features.items()},
         replays={storable(name): storable(token) for name, token in info.replays.items()},
     )
+    hits = RunHits(evidence, run)
     prints = {(each.kind.name, each.message): each.fingerprint for each in info.scan or ()}
     # The scan comes first, so that parts of one run number its assertions alike.
-    known: dict[Identity, int] = {
-        _identity(each.kind, each.message, each.invariant, prints): number
-        for number, each in enumerate(
-            {(each.kind, each.message): each for each in info.scan or ()}.values()
+    # A message may stand at several sites; evidence follows kind and message.
+    sites = {(each.kind, each.message): each for each in info.scan or ()}.values()
+    known: dict[Identity, int] = {}
+    for site in sites:
+        known.setdefault(_identity(site, prints), len(known))
+    # Counters without a message are left out: nothing would identify them in another run.
+    places = Renumbering(
+        [
+            None if name.message is None else known.setdefault(_identity(name, prints), len(known))
+            for name in hits.names
+        ]
+    )
+    record.assertions = tuple(known)
+    record.trials = dict(_trials(evidence, run, hits, places))
+    for digest, numbered in hits.shards:
+        sample = _sample_of(evidence, run, digest)
+        totals = digest.samples or {sample: (digest.true, digest.false)}
+        record.shards[storable(digest.name)] = ShardRecord(
+            digest.weight,
+            {
+                (storable(population), storable(sampler)): _row(
+                    places, numbered.row(true), numbered.row(false)
+                )
+                for (population, sampler), (true, false) in totals.items()
+                if sampler != EXPECTS_VIOLATION
+            },
         )
-    }
+    return record
+
+
+def _trials(
+    evidence: Evidence, run: str, hits: RunHits, places: Renumbering
+) -> Iterator[tuple[str, TrialRow]]:
+    """Yield the trials of *run* by id, with their hits."""
     for trial, population, sampler in evidence.samples():
         facts = evidence.facts_of(trial) if trial[0] == run else None
         # Hits of these trials do not count: their violations are the purpose of the test.
         if facts is None or sampler == EXPECTS_VIOLATION or trial[1] is None:
             continue
-        record.trials[storable(trial[1])] = TrialRow(
-            sample=(storable(population), storable(sampler)),
-            parent=storable(facts.trial.parent or ""),
-            seed="" if facts.trial.seed is None else str(facts.trial.seed),
-            begin=min(each.begin for each in facts.records),
-            end=max(map(_end, facts.records)),
+        mine = hits.trials.get(trial[1], TrialHits())
+        yield (
+            storable(trial[1]),
+            TrialRow(
+                sample=(storable(population), storable(sampler)),
+                parent=storable(facts.trial.parent or ""),
+                seed="" if facts.trial.seed is None else str(facts.trial.seed),
+                begin=min(each.begin for each in facts.records),
+                end=max(map(_end, facts.records)),
+                true=places.bits(mine.true),
+                false=places.bits(mine.false),
+            ),
         )
-    for digest in digests:
-        _take(evidence, run, digest, record, known, prints)
-    record.assertions = tuple(known)
-    return record
 
 
 def _end(record: TrialRecord) -> int:
@@ -382,61 +378,10 @@ def _end(record: TrialRecord) -> int:
     return min(record.begin + max(0, record.ended - record.began), MOST_COUNT)
 
 
-def _take(
-    evidence: Evidence,
-    run: str,
-    digest: Digest,
-    record: RunRecord,
-    known: dict[Identity, int],
-    prints: dict[tuple[str, str], str],
-) -> None:
-    """Add the totals and bits of a digest to *record*, and its assertions to *known*."""
-    # Counters without a message are left out: nothing would identify them in another run.
-    place = [
-        known.setdefault(_identity(name.kind, name.message, name.invariant, prints), len(known))
-        for name in digest.names
-        if name.message is not None
-    ]
-    numbers = [number for number, name in enumerate(digest.names) if name.message is not None]
-    at = dict(zip(numbers, place, strict=True))
-    # Usually every number stays what it is, and rows and bits are copied as they are.
-    is_same = not digest.is_nameless and all(one == other for one, other in at.items())
-    width = max(at.values(), default=-1) + 1
-
-    def row(counts: Iterable[int]) -> tuple[int, ...]:
-        counted = tuple(counts)
-        if is_same:
-            return counted
-        return _spread(tuple(counted[number] for number in numbers), place, width)
-
-    def bits(given: int) -> int:
-        return given if is_same else sum(1 << at[n] for n in numbers_in(given) if n in at)
-
-    sample = _sample_of(evidence, run, digest)
-    totals = digest.samples or {sample: (digest.true, digest.false)}
-    record.shards[storable(digest.name)] = ShardRecord(
-        digest.weight,
-        {
-            (storable(each[0]), storable(each[1])): Totals(row(true), row(false))
-            for each, (true, false) in totals.items()
-            if each[1] != EXPECTS_VIOLATION
-        },
-    )
-    # Hits outside of trials have no row here; they are in the totals.
-    for trial, true, false in zip(digest.trials, digest.true_in, digest.false_in, strict=True):
-        effective = evidence.trial_of(run, digest, trial)
-        mine = record.trials.get(storable(effective or ""))
-        if mine is not None:
-            mine.true |= bits(true)
-            mine.false |= bits(false)
-
-
-def _identity(
-    kind: Kind, message: str | None, invariant: str | None, prints: dict[tuple[str, str], str]
-) -> Identity:
-    name = message or ""
-    fingerprint = storable(prints.get((kind.name, name), ""))
-    return Identity(kind.name, storable(name), fingerprint, storable(invariant or ""))
+def _identity(assertion: Site | SlotRecord, prints: dict[tuple[str, str], str]) -> Identity:
+    kind, message = assertion.kind.name, assertion.message or ""
+    fingerprint = storable(prints.get((kind, message), ""))
+    return Identity(kind, storable(message), fingerprint, storable(assertion.invariant or ""))
 
 
 def _sample_of(evidence: Evidence, run: str, digest: Digest) -> Sample:

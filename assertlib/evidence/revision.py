@@ -46,7 +46,7 @@ def known_revision(value: object) -> str | None:
 def not_a_revision(value: object) -> str:
     """The reason why *value* counts as unknown, without a full stop."""
     shown = bounded_repr(value, 80)
-    return f"the commit {shown} counts as unknown, as it is not 7 to 64 hexadecimal digits"
+    return f"the commit {shown} is treated as unknown because it is not 7 to 64 hexadecimal digits"
 
 
 def is_dirty(revision: str | None) -> bool:

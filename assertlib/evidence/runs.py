@@ -265,7 +265,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "commit": ("a string or null", _is_optional_text),
     "features": (
-        "an object with values true or false",
+        "an object whose values are true or false",
         lambda value: (
             isinstance(value, dict) and all(isinstance(each, bool) for each in value.values())
         ),
@@ -289,7 +289,7 @@ def _scan(body: JsonFile) -> tuple[Site, ...] | None:
     if not isinstance(scan, list):
         return None
     if len(scan) > MOST_SLOTS:
-        raise body.error("scan", f"holds more than {MOST_SLOTS:,} assertions")
+        raise body.error("scan", f"contains more than {MOST_SLOTS:,} assertions")
     try:
         return tuple(map(site_from_dict, scan))
     except KeyError as error:

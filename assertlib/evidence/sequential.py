@@ -1,7 +1,7 @@
 """
 Sequential detection of drops in a rate, with a bounded probability of any false alarm.
 
-A gate checks every assertion in every run, for years.  A test with an error of 5 % per look would
+A gate checks every assertion in every run, for years.  A test with an error of 5% per look would
 raise false alarms every other day, so the error here is that of *all looks together*: over the
 whole history and all assertions, the probability that any unchanged rate is ever reported as
 dropped is at most `ERROR`.
@@ -112,7 +112,7 @@ class RateWatch:
 
     def runs_to_notice(self, trials: int, rate: float = 0.0) -> int | None:
         """
-        Estimate the number of runs after which a drop is detected, with 95 % probability.
+        Estimate the number of runs after which a drop is detected, with 95% probability.
 
         Args:
             trials: The number of trials per run.
@@ -125,7 +125,7 @@ class RateWatch:
         needed = self.threshold + math.log(len(RATIOS))
         runs = 0
         while runs < _LOOK_AHEAD:
-            # Steps of 2 % at most: large numbers need not be exact.
+            # Steps of 2% at most: large numbers need not be exact.
             runs += max(1, runs // 50)
             share = -math.log(self.runs + 1) - math.log(self.runs + 2)
             hits = _at_most(rate * trials * runs)
@@ -171,9 +171,9 @@ def gains(reference: float, ratio: float) -> tuple[float, float]:
 
 
 def _at_most(mean: float) -> int:
-    """The 95 % quantile of a Poisson distribution with that *mean*."""
+    """The 95% quantile of a Poisson distribution with that *mean*."""
     # The normal approximation, rounded up, serves large means: the sum starts with exp(-mean),
-    # which finally underflows to zero and would never reach 95 %.
+    # which finally underflows to zero and would never reach 95%.
     if mean > _MANY:
         return math.ceil(mean + 1.645 * math.sqrt(mean) + 1)
     term = whole = math.exp(-mean)

@@ -103,7 +103,7 @@ def trials_to_see(rate: float, confidence: float = CONFIDENCE) -> int:
         ValueError: The rate is out of range.
     """
     if not 0 < rate <= 1:
-        raise ValueError(f"a rate is above 0 and at most 1, not {rate}")
+        raise ValueError(f"a rate must be above 0 and at most 1, not {rate}")
     # The first case also covers a rate of 1, whose logarithm is infinite.
     return 1 if rate >= confidence else math.ceil(math.log1p(-confidence) / math.log1p(-rate))
 

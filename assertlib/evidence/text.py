@@ -37,5 +37,5 @@ def counted(number: int, thing: str, things: str = "") -> str:
 
 def percent(rate: float) -> str:
     """*rate* as a percentage with at least one significant digit."""
-    # One decimal would show a rate below 0.05 % as 0.0 %, which reads as never.
-    return f"{100 * rate:.1f} %" if rate >= 0.001 else f"{100 * rate:.1g} %"
+    # One decimal would show a rate below 0.05% as 0.0%, which reads as never.
+    return f"{100 * rate:.1f}%" if rate >= 0.001 else f"{100 * rate:.1g}%"

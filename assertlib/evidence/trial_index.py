@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from .bits import numbers_in
 from .combine import Evidence
-from .digest import numbers_in
+from .run_hits import RunHits
 
 
 def trials_by_assertion(
@@ -26,26 +27,19 @@ def trials_by_assertion(
     """
     found: dict[str, list[str]] = {}
     for run in evidence.runs:
-        full: dict[int, int] = {}
-        for shard in evidence.shards_of(run):
-            key = id(shard.names)
-            # A bit for each assertion that still takes trials.  Shards that share their tuple of
-            # names share the bits, so a trial with nothing new costs a single AND.
-            wanted = full.setdefault(key, (1 << len(shard.names)) - 1)
-            for trial, true, false in zip(shard.trials, shard.true_in, shard.false_in, strict=True):
-                hit = (true | false) & wanted
-                if trial is None or not hit:
-                    continue
-                for number in numbers_in(hit):
-                    message = shard.names[number].message
-                    names = found.setdefault(now(message or ""), [])
-                    # Several processes of one trial may have hit it; and it may be full already by
-                    # processes that number it otherwise.
-                    if trial not in names and len(names) < most:
-                        names.append(trial)
-                    if len(names) >= most:
-                        wanted &= ~(1 << number)
-            full[key] = wanted
+        hits = RunHits(evidence, run)
+        messages = [now(name.message or "") for name in hits.names]
+        # A bit for each assertion that still takes trials, so that a trial with nothing new costs a
+        # single AND.
+        wanted = (1 << len(messages)) - 1
+        for trial, each in hits.trials.items():
+            for number in numbers_in(each.hit & wanted):
+                trials = found.setdefault(messages[number], [])
+                # Assertions that were renamed to one message share its trials.
+                if trial not in trials and len(trials) < most:
+                    trials.append(trial)
+                if len(trials) >= most:
+                    wanted &= ~(1 << number)
     return found
 
 
@@ -61,19 +55,10 @@ def hits_by_trial(
 
     Yields:
         The trial's id, the current message, whether it was true there, and whether it was false.
-        A trial of several processes is yielded once for each of them.
     """
     for run in evidence.runs:
-        for shard in evidence.shards_of(run):
-            for trial, true, false in zip(shard.trials, shard.true_in, shard.false_in, strict=True):
-                effective = evidence.trial_of(run, shard, trial)
-                if effective is None:
-                    continue
-                # Both may be set: an assertion can be true and false within one trial.
-                for number in numbers_in(true | false):
-                    message = shard.names[number].message
-                    if message is not None:
-                        yield (
-                            effective, now(message),
-                            bool(true >> number & 1), bool(false >> number & 1),
-                        )  # fmt: skip
+        hits = RunHits(evidence, run)
+        for trial, number, was_true, was_false in hits.numbers_by_trial():
+            message = hits.names[number].message
+            if message is not None:
+                yield trial, now(message), was_true, was_false

@@ -114,7 +114,7 @@ class Etcd:
                 return None
         raise UnsupportedRequestError(
             f"operation {operation.id}: the model 'etcd' does not support {operation.request!r}"
-            f" answered by {operation.response!r}"
+            f" answered with {operation.response!r}"
         )
 
     def steps(self, operations: Sequence[Operation]) -> list[Step[State] | None]:

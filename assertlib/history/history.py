@@ -113,7 +113,7 @@ def read_history(lines: Iterable[bytes], name: str) -> History:
     records = iter(read_records(lines, name))
     header = next(records, None)
     if not isinstance(header, Header):
-        raise HistoryError(f"{name}:1: the header was not written; nothing to judge")
+        raise HistoryError(f"{name}:1: the header was not written, so there is nothing to judge")
     return _Assembly(History(header), name).of(records)
 
 
@@ -168,7 +168,7 @@ class _Assembly:
                 # Recording the same finding twice is harmless.
                 if history.found.setdefault(revision, events) != events:
                     raise HistoryError(
-                        f"{self._place}: revision {revision} was recorded before with different"
+                        f"{self._place}: revision {revision} was recorded earlier with different"
                         " events"
                     )
                 history.shown_by[revision] = member
@@ -202,7 +202,7 @@ class _Assembly:
         if (record.outcome is Outcome.OK) != (record.response is not None):
             raise HistoryError(
                 f"{self._place}: operation {record.id} has the outcome {record.outcome} and the"
-                f" response {record.response!r}; an ok requires a response, others forbid it"
+                f" response {record.response!r}; ok requires a response, and the other outcomes forbid one"
             )
         self._operations[record.id] = replace(
             operation,

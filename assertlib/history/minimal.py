@@ -1,5 +1,5 @@
 """
-The smallest part of an illegal history that is illegal by itself.
+The smallest part of an illegal history that is illegal on its own.
 
 An answered operation outside the part is relaxed rather than removed: it may take effect at any
 time or never, at the revision named in its response if there is one, and its response is otherwise
@@ -43,7 +43,7 @@ _EARLIEST = -(2**63)
 @dataclass(frozen=True, slots=True)
 class Core:
     """
-    Operations that no order explains, whatever the outcome of all others.
+    Operations that no order explains, whatever the outcomes of all the others.
 
     Attributes:
         operations: The illegal part, by time of call.

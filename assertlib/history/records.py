@@ -210,7 +210,7 @@ def read_records(lines: Iterable[bytes], name: str) -> Iterator[Record]:
         # Integers in JSON have no bounds, so a damaged or hostile line may hold any number.
         if not isinstance(record, Header) and not 0 <= record.time <= LATEST:
             raise HistoryError(
-                f"{name}:{number}: time {record.time}: times are nanoseconds since the history"
+                f"{name}:{number}: time {record.time}: times must be nanoseconds since the history"
                 f" began, from 0 to {LATEST}"
             )
         yield record

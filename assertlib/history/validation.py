@@ -382,7 +382,7 @@ def _what_is_missing(
     # An unresolved operation may have created the revision; without one, the watch is wrong.
     is_open = any(each.outcome is Outcome.UNKNOWN and each.revision is None for each in operations)
     if seen > replay.last and is_open:
-        return f"a watch was sent revision {seen}, and no response reports what it changed"
+        return f"a watch was sent revision {seen}, but no response reports what it changed"
     return None
 
 
@@ -461,7 +461,7 @@ def _replicas(history: History) -> Check:
         return Check(REPLICAS, status, "", complaints, len(history.hashes))
     # A member that does not answer may be the one that differs.
     rounds = (f"{each} in {n} round{'s' if n > 1 else ''}" for each, n in missing.items())
-    reason = f"not compared for want of a status: {', '.join(rounds)}"
+    reason = f"not compared because a status was missing: {', '.join(rounds)}"
     return Check(REPLICAS, Status.UNKNOWN, reason, judged=len(history.hashes))
 
 

@@ -219,7 +219,7 @@ def _prev_kv(stream: Stream, replay: Replay) -> _Found:
         before = replay.kv(event.kv.key, event.kv.mod_revision - 1)
         # A missing pair is legal, since it may be compacted away.
         if event.previous is not None and event.previous != before:
-            yield time, f"{event_in_words(event)} names a wrong previous value; it was {before}"
+            yield time, f"{event_in_words(event)} names the wrong previous value; it was {before}"
 
 
 def _event_or_nothing(event: Event | None) -> str:

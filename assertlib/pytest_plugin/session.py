@@ -404,7 +404,7 @@ class Session:
             yield one_line(f"could not be evaluated: {message!r}: {reason}")
         for unclaimed in self._unclaimed:
             yield ""
-            yield "Violations that failed no test:"
+            yield "Violations that did not fail any test:"
             yield self._story(unclaimed)
         yield f"assertlib report {self._run_dir.name}"
 

@@ -33,7 +33,10 @@ def _accelerator() -> tuple[ModuleType | None, str]:
         from .. import _speed
     except ImportError:
         # The extension is optional: it is missing where no C compiler was available.
-        return None, "the accelerator was not built: no C compiler when assertlib was installed?"
+        return (
+            None,
+            "the accelerator was not built: was there no C compiler when assertlib was installed?",
+        )
     if getattr(_speed, "ABI", None) != _ABI:
         # Emitted with the recorder's first warnings, as sinks do not exist during this import.
         warn_later(f"falling back to counting hits in pure Python, which is slower: {_STALE}")

@@ -60,14 +60,14 @@ class CounterFile:
     def __init__(self, data: bytes) -> None:
         """
         Raises:
-            ValueError: *data* is not a counter file, is truncated inside its header, or has
+            ValueError: *data* is not a counter file, is truncated within its header, or has
                 another version.
         """
         # A truncated file may end inside a cell.
         whole = len(data) - len(data) % CELL_BYTES
         cells = memoryview(data)[:whole].cast("Q")
         if len(cells) < HEADER_CELLS or cells[MAGIC_CELL] != MAGIC:
-            raise ValueError("not a counter file, or truncated inside its header")
+            raise ValueError("not a counter file, or truncated within its header")
         if cells[VERSION_CELL] != VERSION:
             raise ValueError(
                 f"version {cells[VERSION_CELL]}, but this version of assertlib reads {VERSION}"

@@ -361,7 +361,7 @@ class _Process:
             or not isinstance(hit, bool)
             or not isinstance(condition, bool)
         ):
-            return "has no id, or its hit or condition is not true or false"
+            return "has no id, or its hit or condition is neither true nor false"
         location = _location(body.get("location"))
         # A hit need not be declared before: some SDKs leave declarations to a catalog.
         assertion = self._assertions.get((kind, name))
@@ -427,7 +427,7 @@ class _Process:
         """Convert the guidance in *body*; returns what is wrong with it, empty if nothing."""
         name, data, hit = body.get("id"), body.get("guidance_data"), body.get("hit")
         if not isinstance(name, str) or not isinstance(hit, bool):
-            return "has no id, or its hit is not true or false"
+            return "has no id, or its hit is neither true nor false"
         self._stats.understood["guidance record"] += 1
         # Only the closest value is kept, and written at the end.
         if hit and isinstance(data, dict):

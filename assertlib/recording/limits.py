@@ -58,7 +58,7 @@ class Limits:
             ("max_shard_bytes", shard_bytes),
         ):
             if not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name} must be an integer of at least 0, not {value!r}")
+                raise ValueError(f"{name} must be a non-negative integer, not {value!r}")
         if 0 < shard_bytes < FEWEST_BYTES:
             raise ValueError(
                 f"max_shard_bytes must be at least {FEWEST_BYTES:,}, or 0 for no limit"

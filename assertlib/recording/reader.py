@@ -86,7 +86,7 @@ def read_json_object(path: str) -> JsonFile | None:
     return JsonFile(path, data, value)
 
 
-_REMEDY = "remove the run or record it anew"
+_REMEDY = "remove the run or record it again"
 
 
 def _line_in(error: ValueError) -> int:
@@ -355,7 +355,7 @@ def _bad_line(path: str, number: int, error: Exception) -> UnreadableRunError:
     problem = f"{type(error).__name__}: {error}"[:_LONGEST_PROBLEM]
     return UnreadableRunError(
         f"{path}:{number}: cannot be read ({problem}); only the last line of"
-        " a shard may be torn, so the file was changed: remove it or record the run anew"
+        " a shard may be torn, so the file was changed: remove it or record the run again"
     )
 
 

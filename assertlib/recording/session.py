@@ -140,7 +140,7 @@ class Session:
     def _warn_of(self, error: OSError) -> None:
         # In a child that was forked in between, refusing to create its parent's file is expected.
         if self._is_own:
-            warn_later(f"cannot record into {self._run_dir}, hits are only counted: {error}")
+            warn_later(f"cannot record into {self._run_dir}, so hits are only counted: {error}")
 
     @property
     def _is_own(self) -> bool:

@@ -358,7 +358,7 @@ class Reading:
         # a kill or a full disk.
         if declared > counts.named:
             target.damage.append(
-                f"its lines declare {declared} assertions, its counters {counts.named}"
+                f"its lines declare {declared} assertions, but its counters name {counts.named}"
             )
         for name, counted, written in (
             ("true", target.true, added([delta.true for delta in target.deltas_written])),
@@ -486,7 +486,7 @@ def _kind(value: object) -> Kind:
 def _counts(value: object) -> Sequence[int]:
     counts = _list(value)
     if len(counts) > MOST_SLOTS:
-        raise ValueError(f"counts of more than {MOST_SLOTS:,} assertions")
+        raise ValueError(f"counts for more than {MOST_SLOTS:,} assertions")
     # The counts of one trial are mostly below 256, and there may be millions of trials: such a row
     # takes a byte per assertion.  The types are checked first, since `bytes` accepts booleans.
     if _JUST_INTEGERS.issuperset(map(type, counts)):

@@ -175,7 +175,7 @@ def _violation(label: str, result: AssertionResult, trials: int) -> Item:
 def _example(result: AssertionResult) -> Iterator[str]:
     hit = result.example
     if hit is None:
-        yield "no record of a false hit was left; the counters are exact"
+        yield "no record of a false hit remains; the counters are exact"
         return
     if hit.source:
         values = ", ".join(f"{name} = {value}" for name, value in hit.values.items())
@@ -261,7 +261,7 @@ def _gap(result: InvariantResult) -> Iterator[str]:
     parts = []
     for each in result.assertions:
         parts += [
-            f"rate ≤ {percent(bound)} (95 %)" + (f" in {name}" if name else "")
+            f"rate ≤ {percent(bound)} (95%)" + (f" in {name}" if name else "")
             for name, bound in informative(each.rate_bounds)
         ]
     incidents = [incident.ref for incident in result.entry.invariant.incident]
@@ -277,7 +277,7 @@ def _gap(result: InvariantResult) -> Iterator[str]:
 
 
 def informative(bounds: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-    """The upper bounds of rates that exclude anything: a few trials bound a rate by 95 %."""
+    """The upper bounds of rates that exclude anything: a few trials bound a rate by 95%."""
     return ((name, bound) for name, bound in bounds.items() if bound <= _INFORMATIVE)
 
 

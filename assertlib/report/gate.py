@@ -60,7 +60,7 @@ def _verdict(gate: Gate) -> str:
     passed = f"failed: {failures}" if gate.fails else "passed"
     return (
         f"gate {passed}; {counted(gate.runs, 'run')} in the store,"
-        f" {counted(gate.watched, 'rate')} watched, at most a 1 % chance of a false alarm overall"
+        f" {counted(gate.watched, 'rate')} watched, at most a 1% chance of a false alarm overall"
     )
 
 
@@ -81,7 +81,7 @@ def in_markdown_summary(gate: Gate, summary: Summary) -> str:
 
 
 def _table(items: list[GateItem]) -> Iterator[str]:
-    yield "| | assertion | invariant | what |"
+    yield "| | assertion | invariant | details |"
     yield "|---|---|---|---|"
     for item in items[:_ROWS]:
         mark = "✗" if item.fails else ""

@@ -55,7 +55,7 @@ class Plan:
         faults: The kinds of faults to inject, one in each round; empty for none.
         profile: The traffic of the clients.
         seconds: Duration in seconds; the current round is always completed.
-        seed: Seed of all random choices; timing and scheduling are not reproducible.
+        seed: Seed for all random choices; timing and scheduling are not reproducible.
         left_out: Requested faults that cannot be injected here, with the reasons.
     """
 

@@ -265,7 +265,7 @@ class Loss(NetworkFault):
     """
 
     name = "loss"
-    about = "lose half of the packets between one member and the others: they arrive late"
+    about = "lose half of the packets between one member and the others, so that they arrive late"
     rule = Rule(loss=0.5)
     done = "sent again"
 
@@ -295,8 +295,8 @@ class Isolate(FaultKind):
 
     name = "isolate"
     about = (
-        "needs root: cut one member off by filtering packets of its user, without a proxy,"
-        " for 1 to 3 seconds"
+        "cut one member off by filtering its user's packets, without a proxy, for 1 to 3 seconds"
+        " (needs root)"
     )
     needs = 2
     capability = Capability.USERS
@@ -366,7 +366,7 @@ class Failpoint(FaultKind):
     """
 
     capability = Capability.FAILPOINTS
-    about = "fire a failpoint of a member built with gofail: gofail:NAME=TERMS"
+    about = "fire a failpoint in a member built with gofail: gofail:NAME=TERMS"
 
     def __init__(self, point: str, text: str) -> None:
         self.name = f"gofail:{point}={text}"

@@ -209,7 +209,7 @@ class Failpoints:
         except TimeoutError:
             raise GofailError(
                 f"{failure} at {self.address}: no answer in {self._within:g} s; the process may be"
-                " paused, or asleep in that failpoint"
+                " paused, or sleeping in that failpoint"
             ) from None
         # ValueError: http.client cannot encode a name that is not ASCII.
         except (OSError, http.client.HTTPException, ValueError) as error:

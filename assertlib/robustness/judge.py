@@ -357,7 +357,7 @@ def _watches(history: History, validation: Validation) -> None:
     for wrong in _each(validation.named("resumable")):
         RESUMABLE.always(
             wrong is None,
-            "a watch from a revision begins with the first event there",
+            "a watch from a revision begins with the first event from there on",
             _details(wrong),
         )
     for wrong in _each(validation.named("is-create")):

@@ -230,12 +230,12 @@ def _directory() -> Path:
         found = path.lstat()
     except OSError as error:
         raise LedgerError(
-            f"cannot make the directory {path}: {error.strerror}; set TMPDIR to another directory"
+            f"cannot create the directory {path}: {error.strerror}; set TMPDIR to another directory"
         ) from None
     # What is listed there will be killed and removed, so nobody else may add to it.
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise LedgerError(
-            f"others can write to {path}: remove it, or set TMPDIR to another directory"
+            f"other users can write to {path}: remove it, or set TMPDIR to another directory"
         )
     return path
 
@@ -251,7 +251,7 @@ def _create() -> tuple[Path, int]:
                 return path, descriptor
         except OSError as error:
             raise LedgerError(
-                f"cannot make or lock {path}: {error.strerror}; set TMPDIR to another directory"
+                f"cannot create or lock {path}: {error.strerror}; set TMPDIR to another directory"
             ) from None
         # Between open and flock, another campaign has swept the file as that of a dead campaign.
         os.close(descriptor)

@@ -143,7 +143,7 @@ class Netfilter:
                 f"cannot cut off unknown member {unknown[0]!r}; members: {', '.join(self._uids)}"
             )
         if a == b:
-            raise NetfilterError(f"{a} cannot be cut off from itself: name two members")
+            raise NetfilterError(f"{a} cannot be cut off from itself: name two different members")
         self.check()
         # On arrival: a packet sets the bit of its sender when it leaves, so by now the mark is
         # complete, whichever of the two sent it.
@@ -210,7 +210,7 @@ class Netfilter:
         for uid, chain in users().items():
             if uid in self._uids.values():
                 raise NetfilterError(
-                    f"user {uid} is a member of another campaign too (chain {chain}):"
+                    f"user {uid} already runs a member of another campaign (chain {chain}):"
                     " give this one other users"
                 )
 
@@ -223,12 +223,12 @@ def _check(uids: Mapping[str, int]) -> None:
     for name, uid in uids.items():
         if not 0 < uid < 1 << 16:
             raise NetfilterError(
-                f"member {name} cannot be user {uid}: choose one between 1 and 65535"
+                f"member {name} cannot run as user {uid}: choose one between 1 and 65535"
             )
         # The rules could not distinguish the member from the campaign's own clients.
         if uid == os.geteuid():
             raise NetfilterError(
-                f"member {name} is user {uid}, as is the campaign: give it a user of its own"
+                f"member {name} runs as user {uid}, as does the campaign: give it a user of its own"
             )
     if len(set(uids.values())) < len(uids):
         raise NetfilterError(f"two members share a user: give each its own, not {dict(uids)}")

@@ -118,7 +118,7 @@ class PowerCutDisk:
                 directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise PowerCutError(
-                    f"cannot make the directory {directory}: {error.strerror}"
+                    f"cannot create the directory {directory}: {error.strerror}"
                 ) from None
         if _is_mounted(self.mountpoint):
             raise PowerCutError(f"another file system is mounted at {self.mountpoint}: unmount it")

@@ -457,7 +457,7 @@ PROFILES = {
         ),
         Profile(
             "progress",
-            "like put, but with watches that request progress notifications",
+            "like `put`, but with watches that request progress notifications",
             "etcd",
             ((20, _put), (5, _delete), (5, _several), (5, _get)),
             watchers=4,
@@ -465,7 +465,7 @@ PROFILES = {
         ),
         Profile(
             "compaction",
-            "deletes a key, compacts history at the deletion, and watches from there",
+            "deletions of a key, compaction of the history at the deletion, and watches from there",
             "etcd",
             ((1, _put_and_delete),),
             # Another client could compact further before the watch starts, which would cancel it.
@@ -476,7 +476,7 @@ PROFILES = {
         ),
         Profile(
             "registers",
-            "gets, puts and swaps of single keys",
+            "gets, puts and swaps of individual keys",
             "kv",
             ((10, _register_get), (10, _register_put), (10, _register_swap)),
         ),

@@ -140,7 +140,7 @@ def _read(path: Path) -> Defect:
     about = " ".join(head.split("\n\n", 1)[0].split())
     if not found or not about or set(trailers) != {"Issue", "Invariant"}:
         raise ChallengeError(
-            f"{path}: begin with a sentence, a blank line, and trailers `Issue:` and `Invariant:`"
+            f"{path}: begin with a sentence, a blank line, and the trailers `Issue:` and `Invariant:`"
         )
     return Defect(path.stem, path, about, trailers["Issue"], trailers["Invariant"])
 
@@ -244,13 +244,16 @@ def table(results: Sequence[Result], commit: str, repeats: int) -> str:
         repeats: Number of attempts of each kind.
     """
     lines = [
-        "| defect | modelled on | caught by | trials, random | trials, guided | after the last fault | choices, shrunk | last reproduced at |",
+        (
+            "| defect | modelled on | caught by | random trials | guided trials | after the last fault"
+            " | choices after shrinking | last reproduced at |"
+        ),
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [_row(result, commit) for result in results]
     lines += [
         "",
-        f"Trials until the defect was caught: median of {repeats} attempts, minimum and maximum.",
+        f"Trials until the defect was caught: median, minimum and maximum of {repeats} attempts.",
         "A dash marks an attempt that did not catch it in time.",
     ]
     return "\n".join(lines)

@@ -307,7 +307,7 @@ class SimDisk:
         # extremes would hardly ever result from independent decisions.
         fate = self._tape.choose(4)
         if fate == 1:
-            self._note("power cut", "loses all that was not synced")
+            self._note("power cut", "loses everything that was not synced")
         # Names first: a file whose name is lost is gone with its contents and needs no choices.
         self._cut_names(fate)
         inodes: dict[int, _Inode] = {}

@@ -213,7 +213,7 @@ class Network:
             await asyncio.sleep(_NO_ANSWER_AFTER)
             raise TimeoutError(110, f"no answer from {name}:{port}")
         if server is None or server.process.state == DEAD or not server.is_serving():
-            raise ConnectionRefusedError(111, f"nothing listens at {name}:{port}")
+            raise ConnectionRefusedError(111, f"nothing is listening on {name}:{port}")
         near = _Transport(self, process, local, server.address)
         far = _Transport(self, server.process, server.address, local)
         near.peer, far.peer = far, near
@@ -253,7 +253,7 @@ class Network:
             self._ports = _FIRST_PORT if self._ports >= _LAST_PORT else self._ports + 1
             if not self._is_in_use((host, self._ports)):
                 return self._ports
-        raise OSError(98, f"Address already in use: no port of {host} is free; close some")
+        raise OSError(98, f"Address already in use: no port on {host} is free; close some")
 
     def _is_in_use(self, address: tuple[str, int]) -> bool:
         return (

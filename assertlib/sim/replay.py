@@ -14,7 +14,7 @@ from .worker import Answer, Job, lost
 __all__ = ["CAUSES", "Replay", "replay"]
 
 CAUSES = (
-    "the trial depends on something that is not on its tape: orders or hashes based on addresses,"
+    "the trial depends on something that is not on its tape: ordering or hashes based on addresses,"
     " real time, threads, or state that outlives a trial (module globals, real files)"
 )
 """Possible reasons for a failure that does not replay."""

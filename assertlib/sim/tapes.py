@@ -289,7 +289,7 @@ def _whole(data: object) -> tuple[int | None, tuple[int, ...]] | None:
     if data is None:
         return None
     if not isinstance(data, list) or len(data) != 2:
-        raise ValueError("whole must be a seed and choices")
+        raise ValueError("whole must consist of a seed and choices")
     return _seed(data[0]), _choices(data[1])
 
 

@@ -43,7 +43,7 @@ def test_an_unknown_invariant_is_told_with_the_nearest_name(tmp_path):
 def test_an_unknown_invariant_unlike_any_other_is_told(tmp_path):
     (finding,) = joined(tmp_path, CATALOG, CODE + "Invariant('zzz').reachable('n')")
     assert finding.code == "AL101"
-    assert "add it" in finding.remedy
+    assert "add the missing one" in finding.remedy
 
 
 @pytest.mark.parametrize(

@@ -338,7 +338,7 @@ def test_big_endian_marks_are_known(mark):
 
 
 def test_a_bad_byte_is_told_with_its_line():
-    with pytest.raises(EncodingError, match=r"is not UTF-8 \(byte 0xe9 in line 2\); save it as"):
+    with pytest.raises(EncodingError, match=r"is not UTF-8 \(byte 0xe9 on line 2\); save it as"):
         decoded(b"a\ncaf\xe9\n")
 
 

@@ -94,8 +94,8 @@ def test_an_error_is_shown_with_its_place_and_fails(project):
     first, second, last = done.stdout.splitlines()
     assert first.startswith("catalog/kv.toml:4:1: AL201 kv.durable-ack: ")
     assert second == (
-        "store/reply.py:7:12: AL101 'ack follows sync' names 'kv.durable-akc', which is in no"
-        " catalog; did you mean 'kv.durable-ack'? [error]"
+        "store/reply.py:7:12: AL101 'ack follows sync' names 'kv.durable-akc', which is not in"
+        " any catalog; did you mean 'kv.durable-ack'? [error]"
     )
     assert last.endswith("2 errors, 0 warnings")
 
@@ -239,7 +239,7 @@ def test_source_that_is_not_read_for_want_of_an_extra_is_no_pass(project):
     (project / "sitecustomize.py").write_text("import sys; sys.modules['tree_sitter_go'] = None\n")
     done = run(project, env={**os.environ, "PYTHONPATH": str(project)})
     assert done.returncode == 1
-    assert done.stdout.startswith("store/wal.go: AL120 Go and Rust are not read (files: 1): ")
+    assert done.stdout.startswith("store/wal.go: AL120 Go and Rust source is not read (files: 1): ")
 
 
 def test_a_lock_of_an_editor_is_no_part_of_the_catalog(project):

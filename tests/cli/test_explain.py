@@ -28,7 +28,7 @@ def test_all_rules_are_listed():
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines] == list(RULES)
-    assert "AL101  error    An assertion names an invariant that is in no catalog" in lines
+    assert "AL101  error    An assertion names an invariant that is not in any catalog" in lines
 
 
 def test_it_needs_no_project(tmp_path):

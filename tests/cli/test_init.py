@@ -61,7 +61,7 @@ def test_a_fresh_project_gets_a_catalog_and_a_configuration(tmp_path):
     ]
     assert targets(tmp_path) == {"store": {"source": ["store"], "catalog": ["catalog"]}}
     assert done.stdout.splitlines()[-1] == (
-        "next: name an invariant in the code, then run `assertlib check`"
+        "next: name an invariant in an assertion, then run `assertlib check`"
     )
 
 

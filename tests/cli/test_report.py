@@ -292,7 +292,7 @@ def test_rates_are_bounded_for_random_trials_only(project):
     )
     done = project.cli("report", "-v")
     assert "38 random trials of kill" in done.stdout
-    assert "rate ≤ 7.6 % (95 %) in kill" in done.stdout
+    assert "rate ≤ 7.6% (95%) in kill" in done.stdout
     assert done.stdout.count("rate ≤") == 1
 
 

@@ -76,7 +76,9 @@ def test_what_a_tape_names_outside_of_the_projects_source_is_not_imported(bank, 
     done = sim(bank / cwd, "replay", token)
     assert not (bank.parent / "spied").exists()
     assert done.returncode == 2
-    assert f"{token}: scenario {name!r} is not part of the project and was not run" in done.stderr
+    assert (
+        f"{token}: scenario {name!r} is not part of the project, so it was not run" in done.stderr
+    )
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -142,7 +144,7 @@ def test_a_witness_that_names_code_of_its_own_is_not_replayed_by_the_gate(bank):
     done = gate(bank)
     assert done.returncode == 1
     assert "its witness cannot be replayed: t1-" in done.stdout
-    assert "is not part of the project and was not run" in done.stdout
+    assert "is not part of the project, so it was not run" in done.stdout
     assert not (bank.parent / "spied").exists()
 
 

@@ -74,7 +74,7 @@ def test_it_tells_what_the_catalog_knows():
 
 
 def test_an_invariant_in_no_catalog_is_said_to_be_in_none():
-    assert "in no catalog; see `assertlib check`" in story(entry=None)
+    assert "not in any catalog; see `assertlib check`" in story(entry=None)
 
 
 def test_without_an_invariant_there_is_no_knowledge_to_tell():

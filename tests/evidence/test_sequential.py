@@ -114,7 +114,5 @@ def test_the_benchmark_has_the_same_rule():
     module.check_against_the_gate(random.Random(4).randrange(1000), 200)
     assert module.false_alarms(seed=5, histories=20, runs=300) == 0
     told = module.planted(seed=6, runs=400, change=200)
-    assert all(
-        told[name][0] <= told[name][1] for name in ("5 % falls to 0.1 %", "5 % falls to zero")
-    )
+    assert all(told[name][0] <= told[name][1] for name in ("5% falls to 0.1%", "5% falls to zero"))
     assert told["1 in 300"][0] is None

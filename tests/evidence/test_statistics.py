@@ -47,7 +47,7 @@ def test_no_trials_say_nothing(trials):
 
 # -- intervals -----------------------------------------------------------------------------------
 
-# Clopper and Pearson at 95 %, as in tables of exact binomial limits.
+# Clopper and Pearson at 95%, as in tables of exact binomial limits.
 TABLE = [
     (0, 10, 0.0000, 0.3085),
     (1, 10, 0.0025, 0.4450),

@@ -75,7 +75,7 @@ def test_a_commit_that_is_an_option_overwrites_nothing_and_is_reported(project):
     assert (project.root.parent / "precious").read_text() == PRECIOUS
     report = project.report()
     assert report["commit"] is None
-    reason = "the commit '--output=x' counts as unknown, as it is not 7 to 64 hexadecimal digits."
+    reason = "the commit '--output=x' is treated as unknown because it is not 7 to 64 hexadecimal digits."
     (run,) = project.runs()
     assert f"Run {run.name}: {reason}" in report["notes"]
     assert f"In the header of a shard, {reason}" in report["notes"]
@@ -87,7 +87,7 @@ def test_only_hexadecimal_digits_are_a_commit(recorded, tmp_path, commit):
     info = read_info(tmp_path)
     assert info.commit is None
     (caveat,) = info.caveats
-    assert "counts as unknown" in caveat
+    assert "is treated as unknown" in caveat
     assert running.file_at(recorded.root, commit, "store/__init__.py") is None
 
 
@@ -103,7 +103,7 @@ def test_an_imported_run_whose_commit_is_an_option_is_refused(project):
     rewritten(project.root / "all.jsonl", lambda body: body.update(commit="--output=x"))
     done = project.cli("evidence", "import", "all.jsonl")
     assert done.returncode == 2
-    assert "all.jsonl:1:1: the commit '--output=x' counts as unknown" in done.stderr
+    assert "all.jsonl:1:1: the commit '--output=x' is treated as unknown" in done.stderr
 
 
 @pytest.mark.parametrize(

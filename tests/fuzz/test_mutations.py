@@ -16,7 +16,7 @@ from ..support import child_environment
 from .mutating import mutate
 
 ROOT = HERE.parents[1]
-COUNT = by_form(200, 2000)
+COUNT = by_form(100, 2000)
 
 
 @has_long_form

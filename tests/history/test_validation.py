@@ -290,7 +290,9 @@ def test_a_member_that_could_not_be_compared_is_named_and_no_success():
     history.hashes += [Hashed(9, 1, "m1", 4, -1, 1), Hashed(9, 1, "m2", 4, -1, 1)]
     check = not_compared(history, "m3", "m3", "m4")
     assert check.status is Status.UNKNOWN
-    assert check.reason == "not compared for want of a status: m3 in 2 rounds, m4 in 1 round"
+    assert (
+        check.reason == "not compared because a status was missing: m3 in 2 rounds, m4 in 1 round"
+    )
 
 
 def test_members_that_differ_are_a_failure_though_another_could_not_be_compared():

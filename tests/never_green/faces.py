@@ -59,7 +59,7 @@ async def main(world):
         "values are not negative",
     ),
     "a refusal that the program swallows": simulated(
-        "What the simulator refuses fails the trial, whatever catches the refusal.",
+        "A refusal by the simulator fails the trial, whatever catches it.",
         """
 async def serve(host):
     try:
@@ -246,7 +246,7 @@ SOURCES = {
         "kv.toml",
     ),
     "a condition that is a constant": Case(
-        "A condition that cannot come out false is an error.",
+        "A condition that can never be false is an error.",
         {"store.py": 'from assertlib import always\nalways(True, "m", invariant="kv.promise")\n'},
         {"check": RED, "check --strict": RED},
         "constant",
@@ -277,13 +277,13 @@ INGESTED = {
         "values are not negative",
     ),
     "a violation before a torn line": Case(
-        "A torn last line takes nothing with it.",
+        "A torn last line does not affect any other line.",
         {"out.jsonl": _SDK + _asserted("false") + _asserted("true")[:40]},
         {"ingest out.jsonl --full && report": RED},
         "values are not negative",
     ),
     "a violation between lines that cannot be read": Case(
-        "Lines that cannot be read are counted, and the rest is judged.",
+        "Lines that cannot be read are counted, and the rest are judged.",
         {"out.jsonl": "garbage\n" + _SDK + "{]\n" + _asserted("false")},
         {"ingest out.jsonl --full": RED, "report": RED},
         "out.jsonl",

@@ -68,7 +68,7 @@ CAMPAIGNS = {
         "cli/test_robustness.py", "no_campaign_ends_as_a_success_over_a_violation",
     ),
     "a fault that had no effect excuses a violation": (
-        "Only an effective fault can make a violation out of model.", "robustness validate", "red",
+        "Only an effective fault can put a violation out of model.", "robustness validate", "red",
         "cli/test_robustness.py", "a_fault_without_effect_excuses_nothing",
     ),
     "members that differ": (
@@ -138,7 +138,7 @@ def tables() -> str:
     legend = (
         f"{sum(cell.runs for cell in every)} cells are tested: those for campaigns and challenges"
         " in the tests of those parts, all others in `tests/never_green`.\n"
-        "In the first three tables, every case includes a violation (*it*), except those in"
+        "In the first three tables, every case includes a violation (referred to as *it*), except those in"
         " which nothing in the target is evaluated.\n"
         "*Red* means exit code 1, or 2 for damage and unreadable input, with a line that names the"
         " cause; *3* means exit code 3, because nothing was judged; a dash means that the row does"

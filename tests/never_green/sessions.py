@@ -57,7 +57,7 @@ SESSIONS = {
         ("--reruns", "1"),
     ),
     "the test is skipped after it": Session(
-        "Skipping a test does not excuse a violation that came before.",
+        "Skipping a test does not excuse an earlier violation.",
         """
         import pytest, store
         def test_skips():
@@ -78,7 +78,7 @@ SESSIONS = {
         """,
     ),
     "in a fixture, before the test": Session(
-        "A violation in a fixture's set-up fails its test.",
+        "A violation in a fixture's setup fails its test.",
         """
         import pytest, store
         @pytest.fixture
@@ -91,7 +91,7 @@ SESSIONS = {
         """,
     ),
     "in a fixture, after the test": Session(
-        "A violation in a fixture's tear-down fails its test.",
+        "A violation in a fixture's teardown fails its test.",
         """
         import pytest, store
         @pytest.fixture
@@ -139,7 +139,7 @@ SESSIONS = {
         """,
     ),
     "a writer thread that its caller waits for": Session(
-        "A violation in a thread that is not the test's is recorded and does not kill it.",
+        "A violation in a thread other than the test's is recorded and does not kill that thread.",
         """
         import queue, threading, store
         class Writer(threading.Thread):
@@ -213,7 +213,7 @@ SESSIONS = {
         """,
     ),
     "an xdist worker crashes": Session(
-        "A violation in a worker that crashes later is still reported.",
+        "A violation in a worker that later crashes is still reported.",
         """
         import os, store
         def test_crashes():
@@ -228,7 +228,7 @@ SESSIONS = {
         ("-n", "2"),
     ),
     "in an xdist worker, swallowed": Session(
-        "Workers record into the run of their controller.",
+        "Workers record into their controller's run.",
         """
         import store
         def test_swallows():

@@ -51,7 +51,7 @@ WAYS = {
         """,
     ),
     "in a pool whose results are dropped": Way(
-        "A future that is dropped hides nothing.",
+        "A dropped future hides nothing.",
         """
         from concurrent.futures import ThreadPoolExecutor
         with ThreadPoolExecutor(2) as pool:
@@ -71,7 +71,7 @@ WAYS = {
         """,
     ),
     "in a forked child": Way(
-        "A forked child records into a shard of its own.",
+        "A forked child records into its own shard.",
         """
         child = os.fork()
         if child == 0:
@@ -83,7 +83,7 @@ WAYS = {
         """,
     ),
     "in a subprocess": Way(
-        "Children record into the run of their parent.",
+        "Children record into their parent's run.",
         """
         source = "import sys; sys.path.insert(0, '.'); import store; store.put(-1)"
         subprocess.run([sys.executable, "-c", source], check=False)
@@ -109,7 +109,7 @@ WAYS = {
         """,
     ),
     "kill -9 right after it": Way(
-        "A hit that was counted survives `kill -9`.",
+        "A counted hit survives `kill -9`.",
         """
         child = os.fork()
         if child == 0:
@@ -134,7 +134,7 @@ WAYS = {
         """,
     ),
     "os._exit right after it": Way(
-        "An exit without cleaning up loses nothing.",
+        "Exiting without cleanup loses nothing.",
         """
         store.put(1)
         try:
@@ -145,7 +145,7 @@ WAYS = {
         in_test=_ENDS,
     ),
     "exec right after it": Way(
-        "A process that becomes another program keeps what it counted.",
+        "A process that replaces itself with another program keeps its counts.",
         """
         try:
             store.put(-1)
@@ -166,7 +166,7 @@ WAYS = {
         in_test=_ENDS,
     ),
     "in an exit handler": Way(
-        "Exit handlers that run after assertlib's own are recorded.",
+        "Violations in exit handlers that run after assertlib's own are recorded.",
         """
         import atexit
         atexit.register(store.put, -1)
@@ -192,7 +192,7 @@ WAYS = {
         """,
     ),
     "the clock jumps a century ahead before it": Way(
-        "A clock that jumps ahead does not change when a violation counts as having happened.",
+        "A clock that jumps ahead does not change when a violation is considered to have happened.",
         """
         real = time.time_ns
         with trial("t"):
@@ -233,7 +233,7 @@ WAYS = {
         """,
     ),
     "another process injects the fault later": Way(
-        "Across processes the boot-time clock decides what came first.",
+        "Across processes, the boot-time clock decides what came first.",
         """
         source = (
             "from assertlib import lifecycle;"
@@ -275,7 +275,7 @@ WAYS = {
         """,
     ),
     "no file can be created, and the process is killed": Way(
-        "Counts that were in memory only are damage, never a pass.",
+        "Counts that existed only in memory are treated as damage, never as a pass.",
         """
         import resource
         child = os.fork()

@@ -226,7 +226,7 @@ def test_the_whole_text_of_a_violation(children):
         "    synced = 6",
         "    acked = [3, 9, 5]",
         '  details: {"op": "put"}',
-        "  invariant: wal.fsync-before-ack (in no catalog; see `assertlib check`)",
+        "  invariant: wal.fsync-before-ack (not in any catalog; see `assertlib check`)",
     ]
 
 

@@ -114,7 +114,7 @@ def test_a_bound_from_a_few_trials_is_left_out():
     few = brief.render(samples.summary(never_true("x", rate_bounds={"": 0.95})))
     many = brief.render(samples.summary(never_true("x", rate_bounds={"": 0.0758})))
     assert "95" not in few
-    assert "at most 7.6 % of trials" in many
+    assert "at most 7.6% of trials" in many
 
 
 def test_an_invariant_without_an_assertion_is_counted():

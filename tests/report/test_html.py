@@ -90,21 +90,6 @@ def summary_of(count=6, messages=None):
     return summarise(evidence, catalog, "store", sites)
 
 
-# Not for the whole session: while it is open, an event loop runs in this thread.
-@pytest.fixture(scope="module")
-def browser():
-    chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("there is no Chromium here; `make services` installs one, as root")
-    from playwright.sync_api import sync_playwright
-
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as play:
-        found = play.chromium.launch(executable_path=chromium, args=options)
-        yield found
-        found.close()
-
-
 @pytest.fixture(name="opened")
 def _opened(browser, tmp_path):
     """Opens a report; whatever the console says, and any request, fails the test."""
@@ -198,7 +183,7 @@ def test_an_assertion_shows_what_is_known_of_it(opened):
     page = opened(render(summary_of(6), around), f"#a={name.replace(' ', '%20')}")
     told = page.inner_text("details.entry[open]")
     for text in (
-        "true 5, false 2; in 1 trial, true in 1; rate 2.5 % (0.06 % to 13.2 %, 95 %)",
+        "true 5, false 2; in 1 trial, true in 1; rate 2.5% (0.06% to 13.2%, 95%)",
         "before: never-true", "reached by seed 0", "4  always(a < b)", "What must hold",
     ):  # fmt: skip
         assert text in told

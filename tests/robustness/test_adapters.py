@@ -117,6 +117,7 @@ def campaign(project, name, *arguments, seconds=3):
     return robustness(project, "run", f"adapter:{name}", "--for", f"{seconds}s", *arguments)
 
 
+@pytest.mark.long
 def test_a_store_that_does_well_passes(project):
     done = campaign(project, "WELL", "--faults", "kill,pause", seconds=5)
     assert done.returncode == 0, done.stdout + done.stderr

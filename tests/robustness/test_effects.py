@@ -294,6 +294,7 @@ def test_failpoints_count_if_they_were_hit_or_ended_the_process(project):
     assert found[kinds[2]] == (1, "process ended")
 
 
+@pytest.mark.long
 @needs_fuse
 def test_a_store_that_keeps_its_data_elsewhere_is_not_judged_for_power_cuts(project):
     done = campaign(project, "ELSEWHERE", "--faults", "power-cut", seconds=2)

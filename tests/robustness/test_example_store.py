@@ -35,6 +35,7 @@ def test_the_example_store_gives_no_cause_for_alarm(tmp_path):
     assert (campaign_of(tmp_path) / "history.jsonl").exists()
 
 
+@pytest.mark.long
 def test_leases_that_end_by_themselves_are_judged(tmp_path):
     configure(tmp_path)
     # A restart gives every lease its time anew, so nothing is killed.

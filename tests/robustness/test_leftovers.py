@@ -289,6 +289,7 @@ def test_nothing_is_left_when_a_signal_has_ended_a_campaign():
     at_once(end, [(number, rng.uniform(0, 2)) for number in numbers])
 
 
+@pytest.mark.long
 @works
 def test_the_next_campaign_removes_what_is_left_when_the_guard_was_killed_too(place):
     harness = place.start()
@@ -345,6 +346,7 @@ def test_members_end_when_the_campaign_is_killed_just_after_they_were_started(tm
 # -- pid namespaces ---------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @works
 @in_pid_namespaces
 def test_what_a_campaign_in_a_killed_pid_namespace_left_is_removed_and_a_live_one_keeps_all(place):
@@ -562,7 +564,7 @@ def test_a_ledger_that_is_a_link_is_not_followed(ledgers, tmp_path):
 def test_a_directory_that_others_can_write_to_is_turned_down(ledgers):
     ledgers.chmod(0o777)
     for use in (sweep, Ledger(Path("here")).start):
-        with pytest.raises(HarnessError, match=f"others can write to {ledgers}: remove it"):
+        with pytest.raises(HarnessError, match=f"other users can write to {ledgers}: remove it"):
             use()
 
 
@@ -574,7 +576,8 @@ def test_a_place_without_a_directory_for_ledgers_is_named(tmp_path):
         done = robustness(tmp_path, "run", "adapter", "--for", "1s")
     assert done.returncode == 2
     assert (
-        f"cannot make the directory {tmp_path / DIRECTORY}: File exists; set TMPDIR" in done.stderr
+        f"cannot create the directory {tmp_path / DIRECTORY}: File exists; set TMPDIR"
+        in done.stderr
     )
 
 

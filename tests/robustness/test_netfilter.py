@@ -348,7 +348,7 @@ def test_users_that_cannot_be_told_apart_are_an_error(uids, told):
 
 def test_a_member_cannot_be_the_user_of_the_campaign(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 5_001)
-    with pytest.raises(NetfilterError, match="member a is user 5001, as is the campaign"):
+    with pytest.raises(NetfilterError, match="member a runs as user 5001, as does the campaign"):
         Netfilter({"a": 5_001})
 
 
@@ -356,7 +356,7 @@ def test_a_member_cannot_be_the_user_of_the_campaign(monkeypatch):
 def test_a_user_of_another_run_is_told_with_that_run():
     with Netfilter(ABC) as filter:
         assert netfilter.users()[ABC["c"]] == f"{filter.name}-out"
-        told = rf"member of another campaign too \(chain {filter.name}-out\)"
+        told = rf"already runs a member of another campaign \(chain {filter.name}-out\)"
         with pytest.raises(NetfilterError, match=told):
             Netfilter({"x": ABC["c"]}).start()
     assert rules_of() == []
@@ -472,6 +472,7 @@ async def agreement(cluster, revision):
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.long
 @works
 def test_a_real_etcd_elects_a_new_leader_when_the_leader_is_cut_off_and_is_one_again_after(cluster):
     async def check(filter):

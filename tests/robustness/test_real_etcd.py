@@ -92,6 +92,7 @@ def test_the_divergence_of_3_5_1_is_found_and_explained(tmp_path):
     assert (campaign / "data" / "m1").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("binary", SERVERS)
 def test_a_watch_from_a_compacted_deletion_loses_it_every_time(tmp_path, binary):
     which = [] if binary is None else ["--binary", binary]

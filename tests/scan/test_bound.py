@@ -371,3 +371,28 @@ def test_a_bound_assertion_in_a_class_body_is_told_because_self_would_be_its_con
                 self.never_back(rev > self.rev)
     """)
     assert scan.findings != []
+
+
+def test_a_method_that_a_subclass_of_invariant_adds_is_no_finding_and_a_misspelt_one_is():
+    scan = read("""
+        from assertlib import Invariant
+        class A(Invariant):
+            def helper(self): ...
+        class B(A): ...
+        B("kv.x").helper()
+        B("kv.x").helpre()
+        B("kv.x").always(a, "m")
+    """)
+    assert codes(scan) == ["AL117"]
+    assert found(scan) == X
+
+
+def test_an_invariant_named_by_its_own_id_is_a_finding_and_hides_no_other_assertion():
+    scan = read("""
+        from assertlib import Invariant
+        Y = Invariant(Y.id)
+        Y.always(a, "n")
+        Invariant("kv.x").always(a, "m")
+    """)
+    assert "AL114" in codes(scan)
+    assert ("always", "m", "kv.x") in found(scan)

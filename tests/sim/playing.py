@@ -54,3 +54,10 @@ async def until(condition):
     """Wait for *condition*; virtual time costs nothing."""
     while not condition():  # noqa: ASYNC110 nobody else is to know that it is waited for
         await asyncio.sleep(0.01)
+
+
+def booted(world, name, main=None, **options):
+    """A new host that is up."""
+    host = world.host(name, main, **options)
+    host.boot()
+    return host

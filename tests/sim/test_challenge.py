@@ -59,6 +59,7 @@ def assertlib(store, *arguments):
     )
 
 
+@pytest.mark.long
 def test_a_caught_defect_is_told_with_what_caught_it_and_proves_its_invariant(store):
     (store / "record.md").write_text(PAGE)
     done = assertlib(

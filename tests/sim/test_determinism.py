@@ -23,8 +23,8 @@ from ..support import child_environment
 STORE = Path(__file__).parents[2] / "examples" / "kvstore"
 TARGET = "kvstore.simulation:rounds"
 OPTIONS = Options(faults=tuple(FAULTS))
-TRIALS = by_form(94, 200)
-FEW = range(12)
+TRIALS = by_form(48, 200)
+FEW = range(by_form(8, 12))
 
 
 def environment(**more):
@@ -81,10 +81,10 @@ def test_they_are_the_same_in_another_order(known):
     assert digests(order) == of(known, FEW)
 
 
-@pytest.mark.parametrize("seed", [7, 93])
+@pytest.mark.parametrize("seed", [7, 47])
 def test_they_are_the_same_whatever_ran_before(known, seed):
     assert digests([seed]) == of(known, [seed])
-    assert digests([50, 50, 51, seed]) == of(known, [50, 51, seed])
+    assert digests([40, 40, 41, seed]) == of(known, [40, 41, seed])
 
 
 @pytest.mark.parametrize("mode", ["record", "off"])

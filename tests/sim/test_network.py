@@ -626,7 +626,7 @@ def test_no_port_is_free_if_all_are_in_use(monkeypatch):
 
     async def scenario(world):
         ports = await ports_of(world, 2)
-        with pytest.raises(OSError, match="no port of server is free") as caught:
+        with pytest.raises(OSError, match="no port on server is free") as caught:
             await ports_of(world, 1)
         return ports, caught.value.errno
 

@@ -69,7 +69,9 @@ def scan_foreign(sources: dict[str, bytes]) -> tuple[list[Site], list[Finding]]:
     try:
         languages = {".go": _go(), ".rs": _rust()}
     except ImportError as error:
-        text = f"Go and Rust are not read (files: {len(wanted)}): {error.name} is not installed"
+        text = (
+            f"Go and Rust source is not read (files: {len(wanted)}): {error.name} is not installed"
+        )
         findings.append(Finding(min(wanted), 0, 0, "AL120", text, RULES["AL120"].remedy))
         return sites, findings
     for name, data in sorted(wanted.items()):

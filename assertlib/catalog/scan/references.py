@@ -73,9 +73,10 @@ class Text:
 
 @dataclass(frozen=True)
 class InvariantObject:
-    """``Invariant("area.name")``."""
+    """``Invariant("area.name")``; *owner* is the class if it is one of the scanned code."""
 
     id: Text
+    owner: Class | None = None
 
 
 @dataclass(frozen=True)
@@ -181,14 +182,24 @@ class Resolver:
             return self.resolve(node.value, scope, depth - 1)
         return None
 
-    def text(self, node: ast.expr, scope: Scope) -> Text:
-        """Return the string that *node* is in *scope*."""
-        return Text(self._string(node, scope, _DEPTH), node)
+    def text(self, node: ast.expr, scope: Scope, depth: int = _DEPTH) -> Text:
+        """Return the string that *node* is in *scope*, after at most *depth* steps."""
+        return Text(self._string(node, scope, depth), node)
 
-    def constant(self, node: ast.expr, scope: Scope) -> tuple[ast.expr, Scope]:
-        """Return *node*, or the value of the constant that it names in *scope*, and its scope."""
-        for _ in range(_DEPTH):
-            found = self._assigned(node, scope, _DEPTH)
+    def constant(self, node: ast.expr, scope: Scope, depth: int = _DEPTH) -> tuple[ast.expr, Scope]:
+        """
+        Follow a name to its constant.
+
+        Args:
+            node: The expression.
+            scope: The scope that evaluates it.
+            depth: Steps to follow at most.
+
+        Returns:
+            *node*, or the value of the constant that it names, and the scope of that value.
+        """
+        for left in range(depth, 0, -1):
+            found = self._assigned(node, scope, left)
             if found is None:
                 break
             node, scope = found
@@ -199,7 +210,7 @@ class Resolver:
             found = scope.lookup(node.id)
             return None if found is None else self._only_value(found[1], found[0], depth)
         if isinstance(node, ast.Attribute):
-            base = self.resolve(node.value, scope)
+            base = self.resolve(node.value, scope, depth - 1)
             if isinstance(base, ModuleName):
                 return self._assigned_in(base.name, node.attr, scope.module, depth)
             if isinstance(base, Class):
@@ -258,7 +269,7 @@ class Resolver:
     def _string(self, node: ast.expr, scope: Scope, depth: int) -> str | None:
         if depth == 0:
             return None
-        node, scope = self.constant(node, scope)
+        node, scope = self.constant(node, scope, depth)
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, str) else None
         # A placeholder is a FormattedValue, which is never a string here, so it makes all unknown.
@@ -267,7 +278,7 @@ class Resolver:
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             parts = [self._string(side, scope, depth - 1) for side in (node.left, node.right)]
         elif isinstance(node, ast.Attribute) and node.attr == "id":
-            base = self.resolve(node.value, scope)
+            base = self.resolve(node.value, scope, depth - 1)
             return base.id.value if isinstance(base, InvariantObject) else None
         else:
             return None
@@ -334,7 +345,9 @@ class Resolver:
         if isinstance(base, ModuleName):
             return self._member(base.name, node.attr, scope.module, depth)
         if isinstance(base, InvariantObject):
-            return _of_invariant(base, node.attr)
+            # A subclass may override what it inherits.
+            own = base.owner and self._class_member(base.owner, node.attr, depth)
+            return own or _of_invariant(base, node.attr)
         if isinstance(base, Class):
             return self._class_member(base, node.attr, depth)
         return None
@@ -372,18 +385,19 @@ class Resolver:
     def _call(self, node: ast.Call, scope: Scope, depth: int) -> Reference | None:
         callee = self.resolve(node.func, scope, depth)
         if isinstance(callee, InvariantClass):
-            return InvariantObject(self.text(_first(node, "id"), scope))
+            return InvariantObject(self.text(_first(node, "id"), scope, depth))
         # Keyed by the call, which every name of the bound assertion leads back to.
         if isinstance(callee, Declare):
             if node not in self._bound:
-                message = self.text(_first(node, "message"), scope)
+                message = self.text(_first(node, "message"), scope, depth)
                 self._bound[node] = Bound(callee.name, callee.invariant, message, node, scope)
             return self._bound[node]
         if isinstance(callee, Class) and not callee.instance:
+            instance = Class(callee.scope, instance=True)
             # A subclass of Invariant takes an id as well.
             if self.is_invariant(callee, depth):
-                return InvariantObject(self.text(_first(node, "id"), scope))
-            return Class(callee.scope, instance=True)
+                return InvariantObject(self.text(_first(node, "id"), scope, depth), instance)
+            return instance
         return None
 
 

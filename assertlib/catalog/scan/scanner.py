@@ -192,6 +192,8 @@ class _ModuleScan:
             return
         owner = self._resolver.resolve(func.value, scope)
         if isinstance(owner, InvariantObject) and not _is_assertion_name(func.attr):
+            if self._resolver.resolve(func, scope) is not None:
+                return
             hint = did_you_mean(func.attr, ASSERTIONS)
             self._find("AL117", call, f"an Invariant has no method {func.attr!r} {hint}".rstrip())
             return
@@ -397,7 +399,9 @@ class _ModuleScan:
             callee = self._resolver.resolve(node.func, scope)
             if isinstance(callee, Function) and isinstance(callee.node, ast.AsyncFunctionDef):
                 shown = ast.unparse(node)
-                self._find("AL108", call, f"the condition {shown} is a coroutine, not awaited")
+                self._find(
+                    "AL108", call, f"the condition {shown} is a coroutine that is not awaited"
+                )
 
     # -- what is not a call ------------------------------------------------
 

@@ -54,7 +54,7 @@ __all__ = ["Client", "Watch"]
 NO_RETRY = Invariant("kv.no-silent-retry")
 AMBIGUOUS = Invariant("kv.ambiguous-all-or-nothing")
 
-_sent_once = NO_RETRY.declare_always("an answer belongs to a request that waits for one")
+_sent_once = NO_RETRY.declare_always("an answer belongs to a request that is waiting for one")
 _unknown = AMBIGUOUS.declare_sometimes("a mutation stays without an answer")
 
 A = TypeVar("A")
@@ -230,5 +230,5 @@ class Client:
 
 def _loss(mutates: bool) -> KvError:
     if mutates:
-        return OutcomeUnknownError("the connection broke before the answer came")
-    return ConnectionLostError("the connection broke before the answer came")
+        return OutcomeUnknownError("the connection was closed before the answer arrived")
+    return ConnectionLostError("the connection was closed before the answer arrived")

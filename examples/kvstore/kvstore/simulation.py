@@ -89,7 +89,7 @@ class _Rounds:
         self._world.stop_faults()
         status, error = self._status_of_a_copy()
         RECOVERS.always(
-            status is not None, "a store opens what a crash has left of it", {"error": error}
+            status is not None, "a store can open what a crash has left behind", {"error": error}
         )
         if status is None:
             return False

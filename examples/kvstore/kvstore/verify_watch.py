@@ -69,7 +69,7 @@ def _judge_order(log: WatchLog) -> bool:
             ),
             NOT_BEFORE_START.always(
                 all(revision >= log.spec.start for revision in revisions),
-                "a client sees nothing from before its start",
+                "a client sees nothing from before the start of its watch",
                 lambda: {"start": log.spec.start, "revisions": revisions[:3]},
             ),
         )
@@ -124,7 +124,7 @@ def _judge_end(log: WatchLog) -> bool:
             ),
             COMPACTED.always(
                 compacted == 0 or compacted > reached + 1,
-                "a watch that is cancelled as compacted needed a compacted revision",
+                "a watch that is cancelled because of compaction needed a compacted revision",
                 lambda: {"compacted": compacted, "reached": reached},
             ),
         )
