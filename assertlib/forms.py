@@ -268,7 +268,7 @@ class Plain:
 
     always = Condition(ALWAYS, "a condition holds on every evaluation")
     always_or_unreachable = Condition(
-        ALWAYS_OR_UNREACHABLE, "a condition holds on every evaluation, if there is any"
+        ALWAYS_OR_UNREACHABLE, "a condition holds on every evaluation, if there are any"
     )
     sometimes = Condition(SOMETIMES, "a condition holds at least once in a run")
     reachable = Point(REACHABLE, "this line is reached at least once in a run")

@@ -12,7 +12,7 @@ import demo
 TRACE = f"""\
     0.000000  world       server boots
     0.060000  server      run task-7 Server._connected
-    0.060065  server      disk: write 159 bytes to /data/wal.log
+    0.060065  server      disk: write 159 B to /data/wal.log
     0.060065  server      sends 96 bytes to clients:32771, to arrive at 0.078719
     0.093926              * always 'ack follows fsync' is True
     0.093926  server      fault: write-error
@@ -27,7 +27,7 @@ FAULTS = "faults (* breaks an assumption)\n  write-error       EIO from a write\
 def test_a_witness_is_shown_by_what_happened_to_disks_and_hosts():
     assert demo.events(TRACE, dict(demo.FAULT.findall(FAULTS))) == [
         "  0.000 s          server boots",
-        "  0.060 s  server  disk: write 159 bytes to /data/wal.log",
+        "  0.060 s  server  disk: write 159 B to /data/wal.log",
         "  0.094 s  server  fault: write-error (EIO from a write)",
         "  0.140 s          server is down",
         "  0.148 s          server boots",

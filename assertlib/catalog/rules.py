@@ -79,7 +79,7 @@ RULES = _rules(
         "A message built at run time is unknown until its assertion is hit, so one that is never"
         " reached would be missed.  Put what varies into the details.",
         "write the message as a literal and put what varies into the details;"
-        " mark a helper that passes messages on with @assertlib.wrapper",
+        " use @assertlib.wrapper to mark a helper that passes messages on",
         'always(ok, f"key {key} is owned")',
         'always(ok, "key is owned", {"key": key})',
     ),
@@ -256,7 +256,7 @@ RULES = _rules(
         _ERROR,
         "No assertion names an active invariant",
         "It is written down, but a violation would not be detected.",
-        'add an assertion that names it, or make it `status = "draft"`',
+        'add an assertion that names it, or set `status = "draft"`',
         "[fsync-before-ack]   # and no code names wal.fsync-before-ack",
         'FSYNC = Invariant("wal.fsync-before-ack")',
     ),

@@ -192,7 +192,7 @@ def _id_of(store: Store, name: str) -> str:
 def _describe(each: Result) -> str:
     hits = f"true {each.true:,}, false {each.false:,}"
     trials = (
-        f"; in {counted(each.trials, 'trial')}: hit {each.hit:,}, made true {each.made_true:,}"
+        f"; hit in {each.hit:,} of {counted(each.trials, 'trial')}, true in {each.made_true:,}"
         if each.trials
         else ""
     )
@@ -282,7 +282,7 @@ def cooccurrence(
                     example = f"{run.id}, {identifier}"
     if not trials:
         raise NoDataError(
-            "no run in the store contains both; `assertlib evidence list` lists them all"
+            "no run in the store contains both assertions; `assertlib evidence list` lists all runs"
         )
     print(
         f"{counted(trials, 'trial')}: {quoted(first)} in {one:,}, {quoted(second)} in {other:,},"

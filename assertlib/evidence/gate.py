@@ -305,7 +305,7 @@ class _Judging:
             before = self._history.violated.get(storable(result.message), set())
             # Compared with the last run only: a violation that went away and came back is new.
             is_old = bool(before.intersection(last))
-            text = f"false {result.false:,} of {result.hits:,}"
+            text = f"false in {result.false:,} of {result.hits:,}"
             triage = Triage.ONGOING if is_old else Triage.NEW
             yield self._item(GateOutcome.VIOLATED, triage, result, text)
         for message, runs in self._history.violated.items():

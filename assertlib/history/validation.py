@@ -234,7 +234,9 @@ def _load(history: History) -> Check:
         # Not `rate < needed`, which would accept NaN.
         if not rate >= needed:
             measured = rate if isinstance(rate, int) else f"{rate:.3g}"
-            reason = f"{measured} operations a second before a fault; {needed} are required"
+            reason = (
+                f"{measured} operations per second before a fault; at least {needed} are required"
+            )
             # The most frequent error is usually the reason for a low rate.
             errors = Counter(each.error for each in history.operations if each.error)
             for error, count in errors.most_common(1):

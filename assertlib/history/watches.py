@@ -136,7 +136,10 @@ def _bookmarkable(stream: Stream) -> _Found:
         if is_progress(delivery):
             before = max(progress, event_revision)
             if delivery.revision < before:
-                yield time, f"progress to revision {delivery.revision} after revision {before}"
+                yield (
+                    time,
+                    f"a progress notification for revision {delivery.revision} arrived after revision {before}",
+                )
             progress = delivery.revision
 
 

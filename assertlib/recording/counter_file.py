@@ -117,7 +117,7 @@ class CounterFile:
         if used > MOST_SLOTS:
             yield f"more than {MOST_SLOTS:,} assertions"
         if any(true[used:]) or any(false[used:]):
-            yield f"hits of assertions beyond the {used} that its header counts"
+            yield f"hits of more assertions than the {used} in its header"
         for number in range(min(used, present)):
             kind, counted = kinds[number], true[number] or false[number]
             # A slot of zeros is valid: an exception came between taking and naming it.

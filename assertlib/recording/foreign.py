@@ -468,7 +468,7 @@ class _Process:
     def _trouble(self, number: int, reason: str) -> Record:
         file = os.path.basename(self._stats.path)
         return {
-            "message": "a record of an Antithesis SDK",
+            "message": "a record from an Antithesis SDK",
             "reason": reason,
             "location": Location(file, "", "", number).wire(),
             "time": self._time,

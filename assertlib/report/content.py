@@ -166,7 +166,7 @@ def explanations(summary: Summary) -> list[str]:
 
 
 def _violation(label: str, result: AssertionResult, trials: int) -> Item:
-    text = f"{quoted(result.message)}   false {result.shown(result.false)} of {result.shown(result.hits)}"
+    text = f"{quoted(result.message)}   false in {result.shown(result.false)} of {result.shown(result.hits)}"
     if trials:
         text += f", in {result.trials_false:,} of {counted(trials, 'trial')}"
     return Item(label, result.invariant or "no invariant", text, tuple(_example(result)))

@@ -83,7 +83,7 @@ def _of_assertion(evidence: Evidence, summary: Summary, result: AssertionResult)
             yield f"  {outcome} in {counted(len(names), 'trial')}: {', '.join(names[:_SHOWN])}{more}"
     every = sum(each.trials for each in summary.populations)
     if every and not result.trials_hit:
-        yield f"  hit by none of {counted(every, 'trial')}"
+        yield f"  not hit in any of the {counted(every, 'trial')}"
 
 
 def _of_trials(evidence: Evidence, summary: Summary, test: str, wanted: set[str]) -> Iterator[str]:

@@ -66,7 +66,7 @@ def _term(text: str, at: int) -> int:
         raise _mistake(
             text,
             action.end() + 1,
-            "expected an integer, true, false or a double-quoted string without escapes, and )",
+            "expected an integer, true, false or a double-quoted string without escapes, followed by )",
         )
     if action[0] == "sleep" and not (value and _DURATION.fullmatch(value["value"])):
         raise _mistake(text, action.end(), 'sleep needs a time, like (1500) in ms or ("2s")')

@@ -211,14 +211,14 @@ class Netfilter:
             if uid in self._uids.values():
                 raise NetfilterError(
                     f"user {uid} already runs a member of another campaign (chain {chain}):"
-                    " give this one other users"
+                    " use different users for this campaign"
                 )
 
 
 def _check(uids: Mapping[str, int]) -> None:
     if len(uids) > _MOST:
         raise NetfilterError(
-            f"{len(uids)} members are too many to distinguish: give at most {_MOST}"
+            f"{len(uids)} members are too many to distinguish: use at most {_MOST}"
         )
     for name, uid in uids.items():
         if not 0 < uid < 1 << 16:

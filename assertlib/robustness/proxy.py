@@ -171,7 +171,7 @@ class Network:
         # Unknown callers explain it only if no member was identified on these ways.
         called = {to for caller, to in self.carried if caller == UNKNOWN}
         if not any(self.carried[way] for way in ways) and called:
-            return f"{', '.join(sorted(called))} was called by processes that belong to no member"
+            return f"connections to {', '.join(sorted(called))} came from processes that belong to no member"
         return "the members exchanged nothing while it lasted"
 
     def _abort(self, way: Way) -> None:

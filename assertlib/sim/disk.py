@@ -415,7 +415,7 @@ class SimDisk:
         Raises:
             OSError: The disk is full or failing; a prefix of *data* may have been written.
         """
-        self._call("write", f"{len(data)} bytes to {path}")
+        self._call("write", f"{len(data)} B to {path}")
         # The caller may reuse its buffer before the write becomes durable.
         data = bytes(data)
         faults = self.faults

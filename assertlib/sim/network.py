@@ -253,7 +253,9 @@ class Network:
             self._ports = _FIRST_PORT if self._ports >= _LAST_PORT else self._ports + 1
             if not self._is_in_use((host, self._ports)):
                 return self._ports
-        raise OSError(98, f"Address already in use: no port on {host} is free; close some")
+        raise OSError(
+            98, f"Address already in use: no port on {host} is free; close some connections"
+        )
 
     def _is_in_use(self, address: tuple[str, int]) -> bool:
         return (

@@ -252,7 +252,7 @@ def test_job_summary_test_report_and_badge(settled):
     settled.gate(0.0, "breaks", "--summary", "s.md", "--junit", "j.xml", "--badge", "b.json")
     summary = (settled.root / "s.md").read_text()
     assert summary.startswith("# Assertion gate: failed\n")
-    assert "| ✗ | it holds | store.holds | violated: false 60 of 60 |" in summary
+    assert "| ✗ | it holds | store.holds | violated: false in 60 of 60 |" in summary
     suite = ET.fromstring((settled.root / "j.xml").read_text()).find("testsuite")
     assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
     (case,) = suite.findall("testcase")

@@ -208,7 +208,7 @@ def test_without_sources_a_run_is_still_judged_by_its_own_scan(copied):
 def test_the_text_tells_the_worst_first(recorded):
     lines = recorded.cli("report", "-v").stdout.splitlines()
     assert lines[1].startswith("VIOLATED   kv.positive")
-    assert '"a revision is positive"   false 1 of 2' in lines[1]
+    assert '"a revision is positive"   false in 1 of 2' in lines[1]
     assert "revision = -1" in lines[2]
     assert "store/__init__.py:" in lines[3]
 

@@ -270,7 +270,7 @@ def _asserted(condition):
 
 
 INGESTED = {
-    "a violation of another SDK": Case(
+    "a violation recorded by another SDK": Case(
         "A violation that another SDK recorded is a violation.",
         {"out.jsonl": _SDK + _asserted("false")},
         {"ingest out.jsonl --full && report": RED, "ingest out.jsonl --full && gate": RED},

@@ -169,15 +169,15 @@ def half_a_line(run, _):
 
 
 FILES = {
-    "the lines are emptied": emptied,
-    "the lines are deleted": without(".jsonl"),
+    "the file of lines is emptied": emptied,
+    "the file of lines is deleted": without(".jsonl"),
     "the counters are deleted": without(".counts"),
     "the counters are truncated in their header": lambda _, counts: cut(20)(_, counts),
     "the counters are truncated between two slots": lambda _, counts: cut(64)(_, counts),
     "the counters are emptied": lambda _, counts: cut(0)(_, counts),
     "the false count is zeroed": overwritten(8 + 3, 0),
-    "the header counts fewer slots": overwritten(2, 0),
-    "a slot has another hash": overwritten(8, 12345),
+    "the header gives a slot count that is too low": overwritten(2, 0),
+    "a slot has the wrong hash": overwritten(8, 12345),
     "unrelated files lie next to the shard": foreign,
     "a line in the middle is truncated": half_a_line,
     "the description of the run is deleted": lambda run, _: (run / "run.json").unlink(),

@@ -204,7 +204,7 @@ WAYS = {
                 time.time_ns = real
         """,
     ),
-    "the clock steps back before a fault that came after it": Way(
+    "the clock steps back between the violation and a later fault": Way(
         "Whether a fault came first is decided by position and the boot-time clock.",
         """
         real = time.time_ns
@@ -403,7 +403,7 @@ WAYS = {
             Path("store.py").write_text(text)
         """,
     ),
-    "the lines of its shard are emptied": Way(
+    "its shard's file of lines is emptied": Way(
         "A shard that has only its counts left still counts.",
         """
         from pathlib import Path
@@ -416,7 +416,7 @@ WAYS = {
         """,
         in_test="because the session reads its own violations from memory",
     ),
-    "the lines of its shard are deleted": Way(
+    "its shard's file of lines is deleted": Way(
         "A shard that has only its counts left still counts.",
         """
         from pathlib import Path
@@ -453,7 +453,7 @@ WAYS = {
     "nothing is evaluated": Way(
         "A run that evaluates nothing is not a pass.", "pass", NOTHING, NOTHING, NOTHING
     ),
-    "only assertions of other code are evaluated": Way(
+    "only assertions in other code are evaluated": Way(
         "Assertions that are not part of the target are not evidence for it.",
         """
         from assertlib import always

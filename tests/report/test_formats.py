@@ -37,7 +37,7 @@ def as_json(summary):
 
 
 GOLDEN_LINES = [
-    'VIOLATED   wal.fsync-before-ack  "ack follows fsync"   false 3 of 18,204, in 2 of 38 trials',
+    'VIOLATED   wal.fsync-before-ack  "ack follows fsync"   false in 3 of 18,204, in 2 of 38 trials',
     (
         "NOT EXERCISED  watch.reliable   always held 9,113×;"
         '  sometimes "victim catches up" evaluated 802×, never true'
@@ -200,7 +200,7 @@ def test_a_violation_whose_record_is_lost_says_that_the_counts_are_exact(format)
 
 
 def test_without_trials_no_trials_are_counted():
-    assert "false 3 of 18,204\n" in text(samples.violated())
+    assert "false in 3 of 18,204\n" in text(samples.violated())
 
 
 def test_huge_details_are_shortened_to_one_line():

@@ -306,7 +306,9 @@ def test_why_nothing_was_affected_is_reported(echo):
             assert made.why_idle([("us", "other")]) == made.why_idle(ways)
         async with stranger(echo) as (made, port), AsyncExitStack() as stack:
             await say(await stack.enter_async_context(connected(port)))
-            assert made.why_idle(ways) == ("echo was called by processes that belong to no member")
+            assert made.why_idle(ways) == (
+                "connections to echo came from processes that belong to no member"
+            )
 
     asyncio.run(run())
 

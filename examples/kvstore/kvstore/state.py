@@ -392,7 +392,7 @@ class State:
         kv = self._index.version_at(key, revision)
         DELETE_MOD.always(
             kv is not None and kv.mod_revision == revision,
-            "the history has exactly the version that the revision wrote",
+            "the history has exactly the version written at the revision",
             lambda: {"key": key, "revision": revision, "found": kv},
         )
         assert kv is not None

@@ -34,7 +34,7 @@ BEHIND = Invariant("watch.bookmarkable#asked-while-behind")
 
 _in_order = ORDERED.declare_always("each response has a higher revision than the one before it")
 _from_start = NOT_BEFORE_START.declare_always("a response is not from before the start revision")
-_after_bookmark = BOOKMARKABLE.declare_always("no event follows a bookmark at or above it")
+_after_bookmark = BOOKMARKABLE.declare_always("no event at or below a bookmark follows it")
 _not_cancelled = AFTER_CANCEL.declare_always("nothing is queued for a cancelled watcher")
 _not_compacted = COMPACTED.declare_always("a watcher is served only from uncompacted history")
 _several = ATOMIC.declare_sometimes("one response carries several changes of one revision")
