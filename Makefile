@@ -18,8 +18,8 @@ FLOORS := $(TWINS) tests/recording tests/invariants tests/test_base_install.py t
 SHORT := -m "not long"
 LONG := -m long
 
-# One more than there are cores: some tests wait for servers and signals.
-WORKERS := -n $(shell expr $$(nproc) + 1)
+# More than there are cores: many tests wait for children, servers and signals.
+WORKERS := -n $(shell expr $$(nproc) \* 2)
 
 # A run that records both forms, by `assertlib run`.  Only the tests of assertlib itself record into
 # it: those of the store have a run of their own, the others record nothing.

@@ -1,10 +1,11 @@
 """
-The fence around a trial: calls to the outside world raise an error that names the place.
+The fence around a trial: the outside world is replaced by the simulated one, or refused.
 
-The wall clock, real sockets, child processes, threads and unseeded randomness would make two runs
-of one tape differ; real files written by a host would survive the power cuts of its world.  The
-functions are replaced while a trial runs, including aliases imported by modules of the project;
-sockets, processes and files are intercepted by an audit hook.
+The wall clock and unseeded randomness would make two runs of one tape differ, so that functions of
+`machines` replace them, under every name that a module holds them by.  Real sockets, child
+processes and threads raise an error that names the place, as do real files written by a host, which
+would survive the power cuts of its world.  Sockets, processes and files are intercepted by an audit
+hook.
 """
 
 from __future__ import annotations
@@ -14,32 +15,20 @@ import asyncio
 import copyreg
 import datetime as dt
 import os
-import random
 import stat
 import sys
 import threading
-import time
-import uuid
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
+from .._calls.derived import within
+from .machines import Machines, datetime_of, replacements
 from .process import PROCESS
 from .refusal import OURS, STANDARD, is_installed, refused
 
 __all__ = ["REPLACED", "fenced"]
-
-_EXEMPT = frozenset(("assertlib", "logging", "warnings", "traceback", "linecache", "importlib"))
-"""Packages that may read the clock, since the store does not see the result."""
-
-_CLOCKS = (
-    "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns",
-    "process_time", "process_time_ns", "thread_time", "thread_time_ns", "clock_gettime",
-    "clock_gettime_ns", "localtime", "gmtime", "ctime", "asctime", "strftime",
-)  # fmt: skip
-_WITH_TIME = {"localtime": 1, "gmtime": 1, "ctime": 1, "asctime": 1, "strftime": 2}
-"""Functions that read the clock only if called with fewer arguments than this."""
 
 _EVENTS = {
     "socket.__new__": "opens a real socket; asyncio's streams go through the simulated network",
@@ -77,12 +66,11 @@ class _Fence:
     The replaced functions and the audit hook of running trials.
 
     Attributes:
-        depth: Number of running trials; at 0 the fence is inactive.
+        machines: The machines of the running trials, innermost last; empty outside trials.
     """
 
     def __init__(self) -> None:
-        self.depth = 0
-        self._is_seeded = False
+        self.machines: list[Machines] = []
         self._aliases: list[_Alias] = []
         self._put: list[_Alias] = []
         self._seen: dict[str, ModuleType] = {}
@@ -90,133 +78,48 @@ class _Fence:
         self.real_datetime = dt.datetime
         self._pairs = [*self._replaced(), *REPLACED]
         # By identity, since the values of a module may be unhashable or define equality.
-        self._guards = {id(real): guard for _, _, real, guard in self._pairs}
-        # An audit hook cannot be removed, so a process has only one fence; `depth` disarms it.
+        self._guards = {id(real): guard for _, _, real, guard in self._pairs if callable(real)}
+        # Of assertlib itself, only this one measures virtual time.
+        self._take_alias(within, "__init__", within.__init__)
+        # An audit hook cannot be removed, so a process has only one fence, disarmed outside trials.
         sys.addaudithook(self._audit)
 
     def _replaced(self) -> Iterator[tuple[Any, str, object, object]]:
-        for name in _CLOCKS:
-            real = getattr(time, name)
-            yield time, name, real, self._clock(f"time.{name}", real, _WITH_TIME.get(name, 0))
-        yield (
-            time,
-            "sleep",
-            time.sleep,
-            self._never("time.sleep", "blocks all hosts; use asyncio.sleep", time.sleep),
-        )
-        yield dt, "datetime", dt.datetime, _datetime_without_now(self)
+        yield from replacements(lambda: self.machines[-1], self._virtual)
+        mine = datetime_of(lambda: None if self._is_other() else self.machines[-1])
+        yield dt, "datetime", dt.datetime, mine
         start = threading.Thread.start
-        yield threading.Thread, "start", start, self._thread(start)
-        # The functions of the module are bound methods of one shared generator.
-        shared = random.seed.__self__  # type: ignore[attr-defined]
-        for name, real in list(vars(random).items()):
-            if getattr(real, "__self__", None) is shared and name != "seed":
-                yield random, name, real, self._dice(f"random.{name}", real)
-        yield random, "seed", random.seed, self._seeding(random.seed)
-        yield random.Random, "seed", random.Random.seed, self._seed(random.Random.seed)
-        yield asyncio, "as_completed", asyncio.as_completed, _as_completed(asyncio.as_completed)
-        # Linux only.
-        if hasattr(os, "getrandom"):
-            yield os, "getrandom", os.getrandom, self._entropy("os.getrandom", os.getrandom)
-        yield os, "times", os.times, self._clock("os.times", os.times, 0)
-        yield (
-            uuid,
-            "uuid1",
-            uuid.uuid1,
-            self._never("uuid.uuid1", "reads the wall clock; use assertlib.random", uuid.uuid1),
-        )
+        why = "starts a thread; use asyncio.to_thread"
+        yield threading.Thread, "start", start, self._never("Thread.start", why, start)
         # Thread.start has bound this function at import, so this covers only direct callers.
         begin = _thread.start_new_thread
-        yield (
-            _thread,
-            "start_new_thread",
-            begin,
-            self._never("start_new_thread", "starts a thread; use asyncio.to_thread", begin),
-        )
-        yield os, "urandom", os.urandom, self._entropy("os.urandom", os.urandom)
-        # SystemRandom, and with it `secrets`, calls os.urandom by this name.
-        yield random, "_urandom", os.urandom, self._entropy("os.urandom", os.urandom)
+        yield _thread, "start_new_thread", begin, self._never("start_new_thread", why, begin)
+        yield asyncio, "as_completed", asyncio.as_completed, _as_completed(asyncio.as_completed)
 
     # -- replacements -----------------------------------------------------------------------
 
-    def _clock(self, name: str, real: Callable[..., Any], given: int) -> Callable[..., Any]:
-        def guarded(*args: Any) -> Any:
-            if len(args) >= given > 0 and args[given - 1] is not None:
-                return real(*args)
-            if self._is_other() or _is_exempt(sys._getframe(1)):
-                return real(*args)
-            raise refused(
-                name,
-                "reads the wall clock; take a clock as an argument: the loop's or the host's",
-            )
+    def _virtual(self, real: Callable[..., Any], virtual: Callable[..., Any]) -> Callable[..., Any]:
+        def function(*args: Any, **named: Any) -> Any:
+            return real(*args, **named) if self._is_other() else virtual(*args, **named)
 
-        return guarded
+        return function
 
     def _is_other(self) -> bool:
         """Whether the caller is another thread than the trial's, or no trial is running."""
         # Objects and modules of a trial may keep a replacement and call it afterwards.
-        return not self.depth or threading.get_ident() != self._owner
+        return not self.machines or threading.get_ident() != self._owner
 
-    def _never(self, name: str, why: str, real: Any = None) -> Callable[..., Any]:
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            if real is not None and self._is_other():
-                return real(*args, **kwargs)
-            raise refused(name, why)
-
-        return guarded
-
-    def _thread(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        def start(thread: threading.Thread) -> None:
-            if self._is_other() or _is_exempt(sys._getframe(1)):
-                real(thread)
-                return
-            raise refused("Thread.start", "starts a thread; use asyncio.to_thread")
-
-        return start
-
-    def _dice(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        # Once the trial has seeded the shared generator, its numbers are reproducible.
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            if self._is_seeded or self._is_other():
-                return real(*args, **kwargs)
-            raise refused(
-                name, "is unseeded randomness; use assertlib.random, or a random.Random with a seed"
-            )
-
-        return guarded
-
-    def _seeding(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        def seed(a: Any = None, version: int = 2) -> None:
-            if a is None and not self._is_other():
-                raise refused("random.seed()", "is unseeded randomness; pass a seed")
-            real(a, version)
-            # Another thread's seed makes nothing in the trial reproducible.
-            self._is_seeded = self._is_seeded or not self._is_other()
-
-        return seed
-
-    def _seed(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        def seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
-            if a is None and not (self._is_other() or _is_copied() or _is_exempt(sys._getframe(1))):
-                raise refused(
-                    "random.Random()",
-                    "is unseeded randomness; pass a seed, or use assertlib.random",
-                )
-            real(generator, a, version)
-
-        return seed
-
-    def _entropy(self, name: str, real: Callable[..., bytes]) -> Callable[..., bytes]:
-        def guarded(*args: Any, **named: Any) -> bytes:
-            if self._is_other() or _is_exempt(sys._getframe(1)):
+    def _never(self, name: str, why: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*args: Any, **named: Any) -> Any:
+            if self._is_other():
                 return real(*args, **named)
-            raise refused(name, "is unseeded randomness; use assertlib.random")
+            raise refused(name, why)
 
         return guarded
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         # Runs for every audit event of the process, so the cheapest tests come first.
-        if not self.depth or threading.get_ident() != self._owner:
+        if not self.machines or threading.get_ident() != self._owner:
             return
         if event in _EVENTS:
             raise refused(event, _EVENTS[event])
@@ -226,15 +129,16 @@ class _Fence:
     # -- installation -----------------------------------------------------------------------
 
     def _find_aliases(self) -> None:
-        """Collect the names under which modules of the project hold the real functions."""
+        """Collect the names under which modules hold the real functions."""
         # A module is searched once, and again only if another one has taken its name.  Modules
         # imported during a trial keep the replacements, which pass calls on outside trials.
         for name, module in list(sys.modules.items()):
             if self._seen.get(name) is module:
                 continue
             self._seen[name] = module
+            # What assertlib records is measured by the real clock.
             file = getattr(module, "__file__", None) or ""
-            if file.startswith((OURS, STANDARD)) or is_installed(file) or not file:
+            if file.startswith(OURS) or not isinstance(module, ModuleType):
                 continue
             for attribute, value in list(vars(module).items()):
                 self._take_alias(module, attribute, value)
@@ -260,15 +164,15 @@ class _Fence:
                 by_name = {key: guards.get(id(each), each) for key, each in named.items()}
                 self._aliases.append((value, "__kwdefaults__", by_name, named))
 
-    def install(self) -> None:
-        """Replace the functions, unless a trial is already running."""
-        self.depth += 1
-        if self.depth > 1:
-            return
+    def install(self, machines: Machines) -> None:
+        """Replace the functions, unless a trial is already running, and use *machines*."""
+        if not self.machines:
+            self._replace()
+        self.machines.append(machines)
+
+    def _replace(self) -> None:
         self._owner = threading.get_ident()
         self._find_aliases()
-        self._is_seeded = False
-        self._state = random.getstate()
         for owner, name, _, guard in self._pairs:
             setattr(owner, name, guard)
         # A module may have rebound a name since it was searched, as tests do that patch a clock.
@@ -279,17 +183,14 @@ class _Fence:
 
     def uninstall(self) -> None:
         """Restore everything that `install` changed, at the end of the outermost trial."""
-        self.depth -= 1
-        if self.depth:
+        self.machines.pop()
+        if self.machines:
             return
         copyreg.dispatch_table.pop(self.real_datetime, None)
         for owner, name, _, real in self._put:
             setattr(owner, name, real)
         for owner, name, real, _ in self._pairs:
             setattr(owner, name, real)
-        # A trial that seeds the shared generator must not affect what runs after it.
-        if self._is_seeded:
-            random.setstate(self._state)
 
 
 def _as_completed(real: Any) -> Any:
@@ -308,23 +209,6 @@ def _held(owner: object, name: str) -> object:
     if isinstance(owner, ModuleType | type):
         return vars(owner).get(name)
     return getattr(owner, name)
-
-
-def _is_exempt(frame: FrameType) -> bool:
-    """Whether the calling frame may use the clock, or serves logging."""
-    # A formatter of the project may format the time of a record.
-    caller = frame.f_back
-    return _is_of(frame, _EXEMPT) or (caller is not None and _is_of(caller, ("logging",)))
-
-
-def _is_of(frame: FrameType, packages: Container[str]) -> bool:
-    name = frame.f_globals.get("__name__")
-    return (
-        isinstance(name, str)
-        and name.partition(".")[0] in packages
-        # The loop calls functions of the store in the place of a thread.
-        and name != "assertlib.sim.loop"
-    )
 
 
 def _is_in_host() -> bool:
@@ -385,68 +269,26 @@ _FILE_EVENTS: dict[str, Callable[..., bool]] = {
 """Predicates by audit event: whether its arguments write a real file."""
 
 
-def _is_copied() -> bool:
-    """Whether a generator is created as a copy, which gets the state of another one."""
-    # The frame that calls the constructor of random.Random, which calls `seed`, which calls this.
-    frame = sys._getframe(3)
-    return frame.f_globals.get("__name__") in ("copy", "copyreg", "pickle")
-
-
 def _reduced(value: Any) -> Any:
     # pickle refuses a class to which its name no longer refers, such as the real datetime here.
     return dt.datetime, value.__reduce_ex__(4)[1]
-
-
-def _datetime_without_now(fence: _Fence) -> type:
-    real = fence.real_datetime
-    why = "reads the wall clock; derive it from the clock of the host"
-
-    # The class replaces datetime by name, so instances of the real one must count as its own.
-    class Meta(type):
-        def __instancecheck__(cls, instance: object) -> bool:
-            return isinstance(instance, real)
-
-        def __subclasscheck__(cls, subclass: type) -> bool:
-            return issubclass(subclass, real)
-
-    class Fenced(real, metaclass=Meta):  # type: ignore[misc, valid-type]
-        # The name is looked up when pickling: after the trial it refers to the real class.
-        def __reduce_ex__(self, protocol: Any) -> Any:
-            return dt.datetime, super().__reduce_ex__(protocol)[1]
-
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            if fence._is_other():
-                return real.now(tz)
-            raise refused("datetime.now", why)
-
-        @classmethod
-        def utcnow(cls) -> Any:
-            if fence._is_other():
-                return real.utcnow()
-            raise refused("datetime.utcnow", why)
-
-        @classmethod
-        def today(cls) -> Any:
-            if fence._is_other():
-                return real.today()
-            raise refused("datetime.today", why)
-
-    Fenced.__module__ = "datetime"
-    Fenced.__name__ = Fenced.__qualname__ = "datetime"
-    return Fenced
 
 
 _fence: _Fence | None = None
 
 
 @contextmanager
-def fenced() -> Iterator[None]:
-    """Isolate the block from the outside world; blocks may be nested."""
+def fenced(machines: Machines) -> Iterator[None]:
+    """
+    Replace the outside world in the block; blocks may be nested.
+
+    Args:
+        machines: Clocks, entropy and identities for the block.
+    """
     global _fence
     if _fence is None:
         _fence = _Fence()
-    _fence.install()
+    _fence.install(machines)
     try:
         yield
     finally:

@@ -7,12 +7,20 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 __all__ = ["DEAD", "PAUSED", "PROCESS", "RUNNING", "Handle", "Process", "nothing"]
 
 # RUNNING is 0, so that the loop tests for the other two states at once.
 RUNNING, PAUSED, DEAD = 0, 1, 2
+
+
+class Skewed(Protocol):
+    """A host, as far as its processes need it."""
+
+    @property
+    def skew(self) -> float:
+        """The error of its wall clock, in seconds."""
 
 
 class Process:
@@ -23,7 +31,7 @@ class Process:
         name: The name of the host.
         state: `RUNNING`, `PAUSED` or `DEAD`.
         allowed: Exceptions that may remain unhandled.
-        is_host: Whether it belongs to a host.
+        host: The host whose life it is; None for code outside all hosts.
         busy_until: Time until which a blocking call occupies it, in virtual seconds.
         paused_by: Those who have paused it; it runs again when none is left.
         paused_at: Time of the latest pause, in virtual seconds.
@@ -32,22 +40,35 @@ class Process:
     """
 
     __slots__ = (
-        "allowed", "busy_until", "is_host", "name", "parked", "paused_at", "paused_by", "state",
+        "allowed", "busy_until", "host", "name", "parked", "paused_at", "paused_by", "state",
         "tasks",
     )  # fmt: skip
 
     def __init__(
-        self, name: str, allowed: tuple[type[BaseException], ...] = (), *, is_host: bool = False
+        self,
+        name: str,
+        allowed: tuple[type[BaseException], ...] = (),
+        host: Skewed | None = None,
     ) -> None:
         self.name = name
         self.allowed = allowed
-        self.is_host = is_host
+        self.host = host
         self.state = RUNNING
         self.busy_until = self.paused_at = 0.0
         self.paused_by: set[object] = set()
         self.parked: list[Handle] = []
         # A dict as an ordered set: tasks are ended in the order of their creation.
         self.tasks: dict[asyncio.Task[Any], None] = {}
+
+    @property
+    def is_host(self) -> bool:
+        """Whether it belongs to a host."""
+        return self.host is not None
+
+    @property
+    def skew(self) -> float:
+        """The error of its wall clock, in seconds."""
+        return 0.0 if self.host is None else self.host.skew
 
     def __repr__(self) -> str:
         return f"<Process {self.name}>"

@@ -29,6 +29,7 @@ from .faults import FAULTS
 from .fence import fenced
 from .futures import Unhandled
 from .loop import SimLoop
+from .machines import Machines
 from .nemesis import Nemesis
 from .policy import SWARM, policy_named
 from .process import DEAD, PROCESS, Process
@@ -261,7 +262,10 @@ def run_trial(
         on_mark=shown.look if keep_places else None,
     )
     nemesis = partial(Nemesis, allowed=[FAULTS[name] for name in options.faults])
-    with lifecycle.trial(name, population=population, seed=seed, sampler=sampler), _isolated(tape):
+    with (
+        lifecycle.trial(name, population=population, seed=seed, sampler=sampler),
+        _isolated(tape, loop),
+    ):
         world = loop.context.run(World, tape, loop, nemesis)
         shown.begin()
         watcher = _Watcher(world, options)
@@ -405,14 +409,14 @@ def _subscribed(watcher: _Watcher) -> Iterator[None]:
 
 
 @contextmanager
-def _isolated(tape: Tape) -> Iterator[None]:
-    """Exclude other sources of nondeterminism: clocks, random numbers, and garbage collection."""
+def _isolated(tape: Tape, loop: SimLoop) -> Iterator[None]:
+    """Replace other sources of nondeterminism: clocks, entropy, and garbage collection."""
     # A collection runs finalisers, at a point that depends on everything allocated before.
     collects = gc.isenabled()
     gc.disable()
     choices.decided_by(tape.word)
     try:
-        with fenced():
+        with fenced(Machines(loop.time, tape.word, loop.outside)):
             yield
     finally:
         choices.decided_by(None)
@@ -451,7 +455,7 @@ def _clean_up(world: World) -> None:
 def _close(coroutine: Any, process: Process) -> None:
     context = contextvars.Context()
     # As a new process of the host: disk calls of a dead one would raise PoweredOffError.
-    context.run(PROCESS.set, Process(process.name, is_host=process.is_host))
+    context.run(PROCESS.set, Process(process.name, host=process.host))
     # Bounded, since a coroutine that catches every exception in a loop never closes.
     for _ in range(100):
         try:

@@ -25,6 +25,7 @@ from .datagrams import Mailbox
 from .disk import PoweredOffError, SimDisk
 from .futures import SimFuture
 from .loop import SimLoop
+from .machines import EPOCH
 from .network import Network
 from .process import DEAD, PAUSED, PROCESS, RUNNING, Process
 from .tape import Tape
@@ -33,7 +34,6 @@ __all__ = ["Host", "World"]
 
 T = TypeVar("T")
 
-_EPOCH = 1_000_000_000.0
 _NOTICED_WITHIN = 0.5
 """Longest time until peers of a host that went down notice it, in seconds."""
 
@@ -72,7 +72,7 @@ class Host:
         self.disk = SimDisk(world.loop, world.tape, world.injected, self._crash_in_a_call)
 
     def _new_process(self) -> Process:
-        return Process(self.name, self._allowed, is_host=True)
+        return Process(self.name, self._allowed, self)
 
     @property
     def is_up(self) -> bool:
@@ -207,7 +207,7 @@ class Host:
 
     def wall_clock(self) -> float:
         """Return the host's wall clock in seconds since the epoch, including its `skew`."""
-        return _EPOCH + self._loop.time() + self.skew
+        return EPOCH + self._loop.time() + self.skew
 
     def mailbox(self, port: int) -> Mailbox:
         """Create a mailbox of this host, which others address as (name, *port*)."""

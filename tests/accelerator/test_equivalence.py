@@ -273,7 +273,8 @@ def test_both_twins_compare_alike(twins, name):
 @pytest.mark.parametrize("name", ["always_some", "sometimes_all"])
 def test_both_twins_combine_alike(twins, name):
     dicts = ["{}", *("{" + f"'x': {x}, 'y': {y}" + "}" for x in TRUTHS for y in TRUTHS)]
-    calls = [f"{name}({each}, 'a')" for each in dicts]
+    # All of both, or in the short form every fourth combination, so that each value occurs on both sides.
+    calls = [f"{name}({each}, 'a')" for each in dicts[:: by_form(4, 1)]]
     times = by_form(1, 3)
     assert differences(twins, calls * times) == []
     assert differences(twins, calls[::-1] * times) == []

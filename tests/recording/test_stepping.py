@@ -17,7 +17,7 @@ from ..forms import by_form, has_long_form, sampled
 
 ROOT = Path(__file__).parents[2]
 ACTIONS = ("raise", "raise base", "signal", "thread", "fork", "system call", "full disk")
-SAMPLE = by_form(3, 12)
+SAMPLE = by_form(2, 12)
 
 
 NO_MEMORY = pytest.mark.skipif(

@@ -3,7 +3,7 @@ Random programs that refuse, raise and swallow: a trial fails exactly if a model
 """
 
 import asyncio
-import time
+import os
 from contextlib import suppress
 
 from hypothesis import given, settings
@@ -63,7 +63,7 @@ def must_fail(program, statements):
 
 def leaf(name):
     if name == "refuse":
-        time.time()
+        os.system("true")
     if name == "fail":
         raise Failed
 
@@ -138,7 +138,7 @@ def run_through(work):
     is_refused, raises = model(work)
     if is_refused:
         with suppress(NotSimulatedError):
-            time.time()
+            os.system("true")
     if raises:
         raise Failed
 

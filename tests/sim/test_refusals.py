@@ -4,6 +4,7 @@ A refusal fails the trial, caught or not, and names the line that reached out.
 
 import asyncio
 import contextlib
+import os
 import time
 
 import pytest
@@ -14,11 +15,11 @@ from .running import failure_of, outcome_of
 
 
 def ask():
-    """Reach for the wall clock."""
-    return time.monotonic()
+    """Start a process."""
+    return os.system("true")
 
 
-ASKED = f"{__file__}:{ask.__code__.co_firstlineno + 2}: time.monotonic reads the wall clock"
+ASKED = f"{__file__}:{ask.__code__.co_firstlineno + 2}: os.system starts a process"
 
 
 # -- where it is caught -------------------------------------------------------------------------
@@ -186,15 +187,15 @@ def test_a_place_fails_a_trial_once_and_every_place_does():
     async def scenario(world):
         for _ in range(3):
             with contextlib.suppress(NotSimulatedError):
-                time.monotonic()
+                os.system("true")  # noqa: ASYNC221
             with contextlib.suppress(NotSimulatedError):
-                time.time()
+                time.sleep(1)  # noqa: ASYNC251
 
     for _ in range(2):
         texts = [failure.text for failure in outcome_of(scenario).failures]
         assert len(texts) == 2
-        assert "time.monotonic" in texts[0]
-        assert "time.time" in texts[1]
+        assert "os.system" in texts[0]
+        assert "time.sleep" in texts[1]
 
 
 def test_the_story_shows_who_called_whom_in_the_trial():
@@ -211,7 +212,7 @@ def test_where_a_library_reaches_out_its_line_is_named_and_the_one_that_called_i
     library.mkdir()
     (library / "dated.py").write_text(
         "import time\n\n"
-        "def stamp():\n    try:\n        return time.time()\n    except RuntimeError:\n        pass\n"
+        "def stamp():\n    try:\n        return time.sleep(1)\n    except RuntimeError:\n        pass\n"
     )
 
     def scenario():
@@ -231,9 +232,9 @@ def test_where_a_library_reaches_out_its_line_is_named_and_the_one_that_called_i
     name, text = children.run(scenario).value
     script = children.directory / "child1.py"
     line = script.read_text().splitlines().index("        dated.stamp()") + 1
-    assert text.startswith(f"{script}:{line}: time.time reads the wall clock")
+    assert text.startswith(f"{script}:{line}: time.sleep blocks the event loop")
     assert text.endswith("site-packages/dated.py:5)")
-    assert name.startswith(f"NotSimulatedError: child1.py:{line}: time.time ")
+    assert name.startswith(f"NotSimulatedError: child1.py:{line}: time.sleep ")
     assert name.endswith("(called in dated.py:5)"), "a name is the same in every checkout"
 
 

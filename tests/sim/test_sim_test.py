@@ -118,17 +118,20 @@ def test_an_unhandled_exception_fails_the_test(project):
     assert "KeyError in main on server: 'lost'" in done.stdout
 
 
+@pytest.mark.long
 def test_an_assert_fails_the_test_too(project):
     done = pytest_in(project, "-k", "raises")
     assert done.returncode == 1
     assert "AssertionError in test_that_raises" in done.stdout
 
 
+@pytest.mark.long
 def test_inline_trials_run_in_the_process_of_the_test(project):
     assert pytest_in(project, "-k", "inline", "--sim-inline").returncode == 0
     assert pytest_in(project, "-k", "inline").returncode == 1
 
 
+@pytest.mark.long
 def test_trials_are_recorded_inside_their_test(project):
     done = pytest_in(project, "--assertlib", "-k", "passes")
     assert done.returncode == 0, done.stdout
