@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from .loop import SimLoop
 from .process import DEAD, Process
+from .transport_socket import TransportSocket
 
 __all__ = ["Endpoint", "Mailbox"]
 
@@ -89,7 +91,8 @@ class Endpoint(asyncio.DatagramTransport):
         process: Process,
         address: Address,
         remote: Address | None,
-        send: Callable[[Address, Address, bytes], None],
+        send: Callable[[Address, Any, bytes], None],
+        shown: Callable[[Address], Address],
         unbind: Callable[[Endpoint], None],
     ) -> None:
         """
@@ -99,6 +102,7 @@ class Endpoint(asyncio.DatagramTransport):
             address: Host and port that others send to.
             remote: The default destination; None for none.
             send: Called with sender, receiver and data to send a datagram.
+            shown: Returns the address that programs see for a host and a port.
             unbind: Called with the endpoint when it is closed, to free its port.
         """
         super().__init__()
@@ -106,9 +110,11 @@ class Endpoint(asyncio.DatagramTransport):
         self.address = address
         self._loop = loop
         self._send = send
+        self._shown = shown
         self._unbind = unbind
         self._remote = remote
         self._is_closing = False
+        self.number = loop.next_number()
         self._protocol: Any = None
         self._context: Any = None
 
@@ -129,13 +135,17 @@ class Endpoint(asyncio.DatagramTransport):
         if to is None:
             raise ValueError("a datagram needs an address")
         if not self._is_closing and self.process.state != DEAD:
-            self._send(self.address, (str(to[0]), int(to[1])), bytes(data))
+            self._send(self.address, to, bytes(data))
+
+    def connect(self, remote: Any) -> None:
+        """Set the default destination, a host and a port."""
+        self._remote = remote
 
     def receive(self, data: bytes, sender: Address) -> None:
         """Pass a datagram to the protocol, in its process."""
         if not self._is_closing:
             self._loop.call_soon(
-                self._protocol.datagram_received, data, sender, context=self._context
+                self._protocol.datagram_received, data, self._shown(sender), context=self._context
             )
 
     def close(self) -> None:
@@ -150,6 +160,8 @@ class Endpoint(asyncio.DatagramTransport):
         return self._is_closing
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        if name == "sockname":
-            return self.address
-        return self._remote if name == "peername" else default
+        own = self._shown(self.address)
+        peer = None if self._remote is None else self._shown(self._remote)
+        if name == "socket":
+            return TransportSocket(socket.SOCK_DGRAM, own, peer, self.number)
+        return {"sockname": own, "peername": peer}.get(name, default)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from .loop import SimLoop
 from .process import DEAD, PROCESS
+from .threads import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -461,8 +462,13 @@ class SimDisk:
         if faults.slow and self._tape.chance(faults.slow):
             took = (took[1], faults.slow_takes)
             self._injected("slow-fsync", ())
-        # A sync blocks the event loop of its process, while other hosts go on.
-        PROCESS.get().busy_until = self._loop.time() + self._tape.between(*took)
+        # A sync blocks its thread, or the event loop of its process, while other hosts go on.
+        seconds = self._tape.between(*took)
+        thread = current()
+        if thread is not None:
+            thread.sleep(seconds)
+        else:
+            PROCESS.get().busy_until = self._loop.time() + seconds
         if faults.sync_lies and self._tape.chance(faults.sync_lies):
             self._injected("fsync-lies", ("fsync-honest",))
             return False

@@ -10,20 +10,20 @@ hook.
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import copyreg
 import datetime as dt
 import os
 import stat
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from threading import get_ident as _ident
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 from .._calls.derived import within
+from . import threads
 from .machines import Machines, datetime_of, replacements
 from .process import PROCESS
 from .refusal import OURS, STANDARD, is_installed, refused
@@ -32,8 +32,9 @@ __all__ = ["REPLACED", "fenced"]
 
 _EVENTS = {
     "socket.__new__": "opens a real socket; asyncio's streams go through the simulated network",
-    "socket.gethostbyname": "queries a real name server; use host names as addresses",
-    "socket.getaddrinfo": "queries a real name server; use host names as addresses",
+    "socket.gethostbyname": "queries a real name server; use the names of hosts",
+    "socket.gethostbyaddr": "queries a real name server; use the names of hosts",
+    "socket.getaddrinfo": "queries a real name server; use the names of hosts",
     "subprocess.Popen": "starts a process; make it a host of the world",
     "os.posix_spawn": "starts a process; make it a host of the world",
     "os.system": "starts a process; make it a host of the world",
@@ -74,7 +75,6 @@ class _Fence:
         self._aliases: list[_Alias] = []
         self._put: list[_Alias] = []
         self._seen: dict[str, ModuleType] = {}
-        self._owner = 0
         self.real_datetime = dt.datetime
         self._pairs = [*self._replaced(), *REPLACED]
         # By identity, since the values of a module may be unhashable or define equality.
@@ -88,12 +88,7 @@ class _Fence:
         yield from replacements(lambda: self.machines[-1], self._virtual)
         mine = datetime_of(lambda: None if self._is_other() else self.machines[-1])
         yield dt, "datetime", dt.datetime, mine
-        start = threading.Thread.start
-        why = "starts a thread; use asyncio.to_thread"
-        yield threading.Thread, "start", start, self._never("Thread.start", why, start)
-        # Thread.start has bound this function at import, so this covers only direct callers.
-        begin = _thread.start_new_thread
-        yield _thread, "start_new_thread", begin, self._never("start_new_thread", why, begin)
+        yield from threads.replacements(lambda: self.machines[-1].threads, self._virtual)
         yield asyncio, "as_completed", asyncio.as_completed, _as_completed(asyncio.as_completed)
 
     # -- replacements -----------------------------------------------------------------------
@@ -107,19 +102,11 @@ class _Fence:
     def _is_other(self) -> bool:
         """Whether the caller is another thread than the trial's, or no trial is running."""
         # Objects and modules of a trial may keep a replacement and call it afterwards.
-        return not self.machines or threading.get_ident() != self._owner
-
-    def _never(self, name: str, why: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def guarded(*args: Any, **named: Any) -> Any:
-            if self._is_other():
-                return real(*args, **named)
-            raise refused(name, why)
-
-        return guarded
+        return not self.machines or _ident() not in self.machines[-1].threads.idents
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         # Runs for every audit event of the process, so the cheapest tests come first.
-        if not self.machines or threading.get_ident() != self._owner:
+        if self._is_other():
             return
         if event in _EVENTS:
             raise refused(event, _EVENTS[event])
@@ -171,7 +158,6 @@ class _Fence:
         self.machines.append(machines)
 
     def _replace(self) -> None:
-        self._owner = threading.get_ident()
         self._find_aliases()
         for owner, name, _, guard in self._pairs:
             setattr(owner, name, guard)

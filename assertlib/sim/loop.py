@@ -18,14 +18,17 @@ import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from .fence import REPLACED
 from .futures import Exceptions, SimFuture, SimTask, cancel_outside, end_task
+from .loop_network import LoopNetwork
+from .names import Names
 from .policy import Fifo, Policy
 from .process import DEAD, PAUSED, PROCESS, RUNNING, Handle, Process, nothing
 from .refusal import refused
 from .tape import Tape
+from .threads import THREAD_TAKES, ThreadEndedError, Threads
 
 T = TypeVar("T")
 
@@ -34,8 +37,6 @@ __all__ = ["DeadlockError", "SimLoop"]
 _STEPS = (None, "task_wakeup")
 """Names of what asyncio schedules for a step of a task: a wakeup, or a callable without a name."""
 
-_THREAD_TAKES = 0.002
-"""Longest time for a thread to start, and to deliver its result, in seconds."""
 _STEPS_BETWEEN_MARKS = 32
 """Resolution, in steps, with which a guided search locates the choices that led to a state."""
 
@@ -44,31 +45,7 @@ class DeadlockError(RuntimeError):
     """All tasks wait forever, or the step limit was exceeded; the message explains which."""
 
 
-class _Transports(Protocol):
-    """The network, as far as asyncio's own interface reaches it; see `Network`."""
-
-    async def connect(self, factory: Callable[[], Any], host: str | None, port: int) -> Any: ...
-
-    def listen(
-        self,
-        factory: Callable[[], Any],
-        host: str | None,
-        port: int | None,
-        *,
-        is_serving: bool = True,
-    ) -> Any: ...
-
-    def endpoint(
-        self,
-        factory: Callable[[], Any],
-        local: tuple[str, int] | None,
-        remote: tuple[str, int] | None,
-    ) -> Any: ...
-
-    def addresses(self, host: str | None, port: int | None) -> list[Any]: ...
-
-
-class SimLoop(asyncio.AbstractEventLoop):
+class SimLoop(LoopNetwork):
     """
     The event loop of one trial.
 
@@ -84,8 +61,6 @@ class SimLoop(asyncio.AbstractEventLoop):
         buried: Unfinished tasks with their dead processes, kept until the trial is over.
         context: The context that the scenario starts with.
     """
-
-    network: _Transports
 
     def __init__(
         self,
@@ -110,6 +85,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.keep_log = keep_log
         self.log: list[tuple[float, str, str]] = []
         self.outside = Process("world")
+        self.threads = Threads(self)
+        self.names = Names()
+        self.names.add(self.outside.name)
         self.after_step: Callable[[], None] | None = None
         self.buried: list[tuple[asyncio.Task[Any], Process]] = []
         self.exceptions = Exceptions(self)
@@ -462,21 +440,23 @@ class SimLoop(asyncio.AbstractEventLoop):
         return task
 
     def run_in_executor(
-        self, executor: object, func: Callable[..., T], *args: object
+        self, executor: Any, func: Callable[..., T], *args: object
     ) -> asyncio.Future[T]:
         """
-        Run a function as a step of its own, after a delay, and deliver its result later.
+        Run a function in a simulated thread and deliver its result after a delay.
 
         Args:
-            executor: Ignored; there are no threads.
+            executor: What runs it, such as a `ThreadPoolExecutor`; None for a thread of its own.
             func: The function to run.
             args: Its arguments.
         """
+        if executor is not None:
+            return asyncio.wrap_future(executor.submit(func, *args), loop=self)
         future: SimFuture[T] = self.create_future()
         # As with a task, an exception that is never retrieved fails the trial even while the future
         # is still referenced.
         future.is_kept = True
-        self.call_later(self.tape.between(0.0, _THREAD_TAKES), self._work, future, func, args)
+        self.threads.start(lambda: self._work(future, func, args))
         return future
 
     def _work(
@@ -484,24 +464,15 @@ class SimLoop(asyncio.AbstractEventLoop):
     ) -> None:
         if future.cancelled():
             return
-        # In a real thread there is no running loop, and a blocking call does not occupy the
-        # process: its duration delays only the result.
-        events._set_running_loop(None)
-        process = PROCESS.get(self.outside)
-        before, process.busy_until = process.busy_until, 0.0
+        done: T | None = None
+        error: BaseException | None = None
         try:
-            done, error = func(*args), None
-        except (SystemExit, KeyboardInterrupt):
+            done = func(*args)
+        except ThreadEndedError:
             raise
         except BaseException as raised:
-            done, error = None, raised
-        finally:
-            events._set_running_loop(self)
-            took = max(0.0, process.busy_until - self.now)
-            process.busy_until = before
-        self.call_later(
-            took + self.tape.between(0.0, _THREAD_TAKES), _hand_over, future, done, error
-        )
+            error = raised
+        self.call_later(self.tape.between(0.0, THREAD_TAKES), _hand_over, future, done, error)
 
     # -- the interface of asyncio: lifecycle ------------------------------------------------
 
@@ -609,66 +580,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                 self.exceptions.report(failed)
                 self.default_exception_handler(failed)
 
-    # -- the interface of asyncio: the network ----------------------------------------------
-
-    async def create_connection(
-        self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
-    ) -> Any:
-        """
-        Open a stream to a simulated host.
-
-        Args:
-            protocol_factory: Creates the protocol.
-            host: Name of the host; see `network`.
-            port: Port on the host.
-            options: Options of asyncio: ``ssl``, ``sock`` and ``local_addr`` are refused, others
-                are ignored.
-
-        Returns:
-            The transport and the protocol.
-        """
-        _refuse(options, "create_connection")
-        return await self.network.connect(protocol_factory, host, port)
-
-    async def create_server(
-        self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
-    ) -> Any:
-        """
-        Listen for streams on the calling host.
-
-        Args:
-            protocol_factory: Creates the protocol of each connection.
-            host: Ignored: a server listens under the name of its host.
-            port: Port; None or 0 for a free one.
-            options: As for `create_connection`; ``start_serving`` has its usual effect.
-
-        Returns:
-            The server.
-        """
-        _refuse(options, "create_server")
-        serves = options.get("start_serving", True)
-        return self.network.listen(protocol_factory, host, port, is_serving=serves)
-
-    async def create_datagram_endpoint(
-        self, protocol_factory: Any, local_addr: Any = None, remote_addr: Any = None, **options: Any
-    ) -> Any:
-        """
-        Open a socket for datagrams on the calling host.
-
-        Args:
-            protocol_factory: Creates the protocol.
-            local_addr: Host, which is ignored, and port; None for a free port.
-            remote_addr: Default destination as host and port; None for none.
-            options: As for `create_connection`.
-
-        Returns:
-            The transport and the protocol.
-        """
-        _refuse(options, "create_datagram_endpoint")
-        return self.network.endpoint(protocol_factory, local_addr, remote_addr)
-
-    async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:
-        return self.network.addresses(host, port)
+    # -- the interface of asyncio: signals -------------------------------------------------
 
     def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:  # type: ignore[override]
         """Ignore *sig*, *callback* and *args*: a trial has no signals; hosts crash and pause."""
@@ -678,30 +590,6 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def __repr__(self) -> str:
         return f"<SimLoop at {self.now:.6f} s, step {self.steps}>"
-
-
-def _not_simulated(name: str) -> Callable[..., Any]:
-    def refuse(*_: object, **__: object) -> NoReturn:
-        raise refused(f"loop.{name}()", "reaches outside the simulator")
-
-    return refuse
-
-
-# The inherited methods raise NotImplementedError, which names no place in the project.
-for _name in (
-    "subprocess_exec", "subprocess_shell", "connect_read_pipe", "connect_write_pipe",
-    "add_reader", "remove_reader", "add_writer", "remove_writer", "sock_recv", "sock_recv_into",
-    "sock_sendall", "sock_connect", "sock_accept", "sock_sendfile", "sendfile", "start_tls",
-    "create_unix_connection", "create_unix_server", "connect_accepted_socket", "getnameinfo",
-    "sock_recvfrom", "sock_recvfrom_into", "sock_sendto",
-):  # fmt: skip
-    setattr(SimLoop, _name, _not_simulated(_name))
-
-
-def _refuse(options: dict[str, Any], what: str) -> None:
-    for name in ("ssl", "sock", "local_addr"):
-        if options.get(name) is not None:
-            raise refused(f"{what}({name}=...)", "is not simulated")
 
 
 def _hand_over(future: asyncio.Future[Any], done: object, error: BaseException | None) -> None:

@@ -10,7 +10,6 @@ C code that reads the clock or draws entropy itself is not affected.
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import os
 import random
@@ -21,8 +20,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from .names import Names
 from .process import PROCESS, Process
 from .refusal import refused
+from .threads import Threads
+from .threads import current as current_thread
 
 __all__ = ["EPOCH", "Machines", "datetime_of", "replacements"]
 
@@ -53,12 +55,21 @@ class Machines:
         elapsed: Returns the virtual seconds since the trial began, for the calling process.
         word: Draws an integer of 64 bits from the tape.
         outside: The process of code outside all hosts.
+        names: The names and addresses of all hosts.
+        threads: The simulated threads.
     """
 
     def __init__(
-        self, elapsed: Callable[[], float], word: Callable[[], int], outside: Process
+        self,
+        elapsed: Callable[[], float],
+        word: Callable[[], int],
+        outside: Process,
+        names: Names,
+        threads: Threads,
     ) -> None:
         self.elapsed = elapsed
+        self.names = names
+        self.threads = threads
         self._word = word
         self._outside = outside
         self._root: int | None = None
@@ -79,14 +90,15 @@ class Machines:
 
     def sleep(self, seconds: float) -> None:
         """
-        Let time pass for the calling process, in the place of a thread.
+        Block the calling thread.
 
         Raises:
-            NotSimulatedError: It would block the event loop.
+            NotSimulatedError: It is the thread of the event loop.
         """
-        if asyncio._get_running_loop() is not None:
+        thread = current_thread()
+        if thread is None:
             raise refused("time.sleep", "blocks the event loop; use asyncio.sleep")
-        self.process.busy_until = self.elapsed() + max(0.0, seconds)
+        thread.sleep(seconds)
 
     @property
     def pid(self) -> int:
@@ -215,6 +227,10 @@ def _identity(current: Callable[[], Machines], replaced: _Replaced) -> Iterator[
     yield replaced(os, "getpid", lambda: current().pid)
     yield replaced(os, "getppid", lambda: 1)
     yield replaced(socket, "gethostname", lambda: current().process.name)
+    yield replaced(socket, "getfqdn", lambda name="": name or current().process.name)
+    yield replaced(socket, "getaddrinfo", _getaddrinfo(current))
+    yield replaced(socket, "getnameinfo", lambda address, _=0: current().names.info(*address[:2]))
+    yield replaced(socket, "gethostbyname", lambda name: current().names.resolve(name, 0)[0][4][0])
     uname = os.uname
 
     def named() -> os.uname_result:
@@ -232,6 +248,15 @@ def _identity(current: Callable[[], Machines], replaced: _Replaced) -> Iterator[
     for name, value in list(vars(uuid).items()):
         if name == "_generate_time_safe" or name.startswith("_last_"):
             yield Replacement(uuid, name, value, 0 if name.startswith("_last_counter") else None)
+
+
+def _getaddrinfo(current: Callable[[], Machines]) -> Callable[..., Any]:
+    def getaddrinfo(
+        host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> Any:
+        return current().names.resolve(host, port, family, type, flags)
+
+    return getaddrinfo
 
 
 def datetime_of(current: Callable[[], Machines | None]) -> type:

@@ -14,61 +14,30 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from .conditions import KERNEL_BUFFER, Conditions
 from .datagrams import Endpoint, Mailbox
 from .loop import SimLoop
+from .names import LOOPBACK, text_of
 from .process import DEAD, PROCESS, Handle, Process
+from .sockets import SimSocket
+from .transport_socket import TransportSocket
 
 if TYPE_CHECKING:
     from .tape import Tape
 
-__all__ = ["Conditions", "Network"]
+__all__ = ["Network"]
 
-_ITSELF = frozenset((None, "", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1"))  # noqa: S104
 _MOST_RETRIES = 20
 _FIRST_PORT, _LAST_PORT = 32769, 60999
 """The ports that are handed out, about those of Linux."""
-_KERNEL_BUFFER = 65536
-"""Number of bytes in transit or unread beyond which the writer buffers the rest."""
 _NO_ANSWER_AFTER = 1.0
 """Seconds until a connection attempt through a partition times out."""
-
-
-class Conditions:
-    """
-    Network conditions.
-
-    Attributes:
-        latency: Shortest and longest latency of a message, in seconds.
-        loss: Probability that a packet is lost; a stream retransmits it.
-        retransmit: Seconds until a retransmission.
-        duplication: Probability that a datagram or a message arrives twice.
-        fragmentation: Probability that a write to a stream arrives in two pieces.
-        buffer: Bytes buffered by the kernel before the writer has to buffer the rest.
-        high_water: Bytes buffered by a writer before it has to wait, on new connections.
-    """
-
-    __slots__ = (
-        "buffer",
-        "duplication",
-        "fragmentation",
-        "high_water",
-        "latency",
-        "loss",
-        "retransmit",
-    )
-
-    def __init__(self) -> None:
-        self.latency = (0.0005, 0.005)
-        self.loss = 0.0
-        self.retransmit = 0.2
-        self.duplication = 0.0
-        self.fragmentation = 0.0
-        self.buffer = self.high_water = _KERNEL_BUFFER
 
 
 class Network:
@@ -78,13 +47,18 @@ class Network:
     Attributes:
         usual: Conditions without faults; a scenario may change them at its start.
         conditions: Current conditions.
+        names: The names and addresses of all hosts.
+        sockets: The open sockets that programs have created, by descriptor.
     """
 
     def __init__(self, loop: SimLoop, tape: Tape) -> None:
         self.usual = self.conditions = Conditions()
         self._loop = loop
         self._tape = tape
-        self._listeners: dict[tuple[str, int], _Server] = {}
+        self.names = loop.names
+        self.sockets: dict[int, SimSocket] = {}
+        self._reserved: dict[tuple[str, Any], SimSocket] = {}
+        self._listeners: dict[tuple[str, Any], _Server] = {}
         self._endpoints: dict[tuple[str, int], Endpoint] = {}
         self._mailboxes: dict[tuple[str, int], Mailbox] = {}
         # Both ends of each connection, in the order of creation, in which faults visit them.
@@ -144,6 +118,8 @@ class Network:
         for table in (self._listeners, self._endpoints, self._mailboxes):
             for address in [at for at, each in table.items() if each.process is process]:
                 del table[address]
+        for owned in [each for each in self.sockets.values() if each.process is process]:
+            owned.forget()
         for transport in [each for each in self._connections if each.process is process]:
             self._connections.pop(transport, None)
             transport.is_dead = True
@@ -175,18 +151,22 @@ class Network:
         self,
         factory: Callable[[], Any],
         host: str | None,
-        port: int | None,
+        port: Any,
         *,
         is_serving: bool = True,
+        listening: SimSocket | None = None,
     ) -> _Server:
         """
-        Listen on *port* of the calling host, None or 0 for a free one; *host* is ignored.
-        *factory* creates a protocol per connection; if not *is_serving*, connections are refused.
+        Listen on *port* of the calling host, a number, a path, or None for a free one; *host* is
+        ignored.  *factory* creates a protocol per connection; if not *is_serving*, connections are
+        refused.  *listening* is its socket, if the program has created one.
         """
         process = PROCESS.get()
-        address = (process.name, port or self._free_port(process.name))
+        address = (process.name, _number(port) or self._free_port(process.name))
         _refuse_second(self._listeners, address)
         server = _Server(self, process, address, factory, is_serving=is_serving)
+        if listening is not None:
+            listening.server, server.sockets = server, (listening,)
         self._listeners[address] = server
         return server
 
@@ -195,21 +175,60 @@ class Network:
         if self._listeners.get(server.address) is server:
             del self._listeners[server.address]
 
-    async def connect(self, factory: Callable[[], Any], host: str | None, port: int) -> Any:
+    def reserve(self, holder: SimSocket, address: Any) -> tuple[str, Any]:
         """
-        Connect the calling host to *port* of *host*; *factory* creates the protocol of its end.
+        Bind *holder* to the port in *address*, or to a free one.
 
         Raises:
-            TimeoutError: A partition separates the hosts.
+            OSError: The port is in use.
+        """
+        process = holder.process
+        port = address if isinstance(address, str | bytes) else _number(address[1])
+        local = (process.name, port or self._free_port(process.name))
+        table = self._listeners if holder.type == socket.SOCK_STREAM else self._endpoints
+        _refuse_second(table, local)
+        if holder.type == socket.SOCK_STREAM:
+            _refuse_second(self._reserved, local)
+            self._reserved[local] = holder
+        return local
+
+    def release(self, holder: SimSocket) -> None:
+        """Free the port that *holder* is bound to."""
+        for local in [at for at, each in self._reserved.items() if each is holder]:
+            del self._reserved[local]
+
+    def address_of(self, place: tuple[Any, Any]) -> Any:
+        """Return the address that programs see for a host, or its address, and a port."""
+        name, port = place[:2]
+        if name in LOOPBACK:
+            name = PROCESS.get(self._loop.outside).name
+        return (self.names.address(name), port) if isinstance(port, int) else port
+
+    async def connect(
+        self,
+        factory: Callable[[], Any],
+        host: Any,
+        port: Any,
+        local: tuple[str, Any] | None = None,
+    ) -> Any:
+        """
+        Connect the calling host to *port* of *host*; *factory* creates the protocol of its end.
+        *local* is the place that the connection comes from; None for a free port.
+
+        Raises:
+            socket.gaierror: No host has that name.
+            TimeoutError: A partition separates the hosts, or no host has that address.
             ConnectionRefusedError: Nothing listens there.
         """
         process = PROCESS.get()
-        local = (process.name, self._free_port(process.name))
+        port = _number(port)
         name = self._resolve(process.name, host, port)
+        local = local or (process.name, self._free_port(process.name))
         await asyncio.sleep(self.delay())
         server = self._listeners.get((name, port))
         # A handshake needs both directions.
-        if self.is_cut(local[0], name) or self.is_cut(name, local[0]):
+        is_unknown = not self.names.has(name)
+        if is_unknown or self.is_cut(local[0], name) or self.is_cut(name, local[0]):
             await asyncio.sleep(_NO_ANSWER_AFTER)
             raise TimeoutError(110, f"no answer from {name}:{port}")
         if server is None or server.process.state == DEAD or not server.is_serving():
@@ -230,9 +249,10 @@ class Network:
         """Remove a closed connection."""
         self._connections.pop(transport, None)
 
-    def _resolve(self, own: str, host: str | None, port: int) -> str:
-        if host not in _ITSELF:
-            return str(host)
+    def _resolve(self, own: str, host: Any, port: Any) -> str:
+        host = text_of(host)
+        if host not in LOOPBACK:
+            return self.names.name(host)
         return self._nearest(self._listeners, own, port)
 
     def _nearest(self, table: Mapping[tuple[str, int], object], own: str, port: int) -> str:
@@ -241,11 +261,6 @@ class Network:
         if (own, port) in table:
             return own
         return next((name for name, at in table if at == port), own)
-
-    def addresses(self, host: str | None, port: int | None) -> list[Any]:
-        """Resolve *host*, whose name is its address, with *port*, as `socket.getaddrinfo` does."""
-        name = PROCESS.get().name if host in _ITSELF else host
-        return [(2, 1, 6, "", (name, port or 0))]
 
     def _free_port(self, host: str) -> int:
         """Return the next port that *host* does not use, for streams or for datagrams."""
@@ -260,6 +275,7 @@ class Network:
     def _is_in_use(self, address: tuple[str, int]) -> bool:
         return (
             address in self._listeners
+            or address in self._reserved
             or address in self._endpoints
             or any(each.local == address for each in self._connections)
         )
@@ -290,7 +306,11 @@ class Network:
         process = PROCESS.get()
         address = (process.name, (local[1] if local else 0) or self._free_port(process.name))
         _refuse_second(self._endpoints, address)
-        endpoint = Endpoint(self._loop, process, address, remote, self.send, self._unbind)
+        if remote is not None:
+            self._resolve(process.name, remote[0], None)
+        endpoint = Endpoint(
+            self._loop, process, address, remote, self.send, self.address_of, self._unbind
+        )
         self._endpoints[address] = endpoint
         protocol = factory()
         endpoint.begin(protocol)
@@ -314,7 +334,7 @@ class Network:
         """Send *message* from *sender* to mailbox *to*; it may be lost, duplicated or overtaken."""
         loop, conditions = self._loop, self.conditions
         now = loop.time()
-        if to[0] in _ITSELF:
+        if to[0] in LOOPBACK:
             to = (self._nearest(self._mailboxes, sender[0], to[1]), to[1])
         # Without faults, `_ways` would only draw the latency: the choices are the same either way.
         if self._cut or conditions.loss or conditions.duplication:
@@ -336,10 +356,13 @@ class Network:
         if box is not None and (sender[0], to[0]) not in self._cut:
             box.put((message, sender))
 
-    def send(self, sender: tuple[str, int], to: tuple[str, int], data: bytes) -> None:
+    def send(self, sender: tuple[str, int], to: Any, data: bytes) -> None:
         """Send *data* as a datagram from *sender* to *to*."""
-        if to[0] in _ITSELF:
-            to = (self._nearest(self._endpoints, sender[0], to[1]), to[1])
+        host, port = text_of(to[0]), _number(to[1])
+        if host in LOOPBACK:
+            to = (self._nearest(self._endpoints, sender[0], port), port)
+        else:
+            to = (self.names.name(host), port)
         now = self._loop.time()
         for delay in self._ways(sender[0], to[0]):
             self._loop.at(now + delay, Handle(self._hand, (to, data, sender), None))
@@ -360,7 +383,12 @@ class Network:
         return (way,)
 
 
-def _refuse_second(table: Mapping[tuple[str, int], object], address: tuple[str, int]) -> None:
+def _number(port: Any) -> Any:
+    """A port as a number, also if it is given as digits; a path as it is."""
+    return int(port) if isinstance(port, str) and port.isdigit() else port
+
+
+def _refuse_second(table: Mapping[tuple[str, Any], object], address: tuple[str, Any]) -> None:
     if address in table:
         raise OSError(98, f"Address already in use: {address}")
 
@@ -380,7 +408,9 @@ class _Server(asyncio.AbstractServer):
         self.process = process
         self.address = address
         self.context = contextvars.copy_context()
-        self.sockets: tuple[_Socket, ...] = (_Socket(address),)
+        shown = network.address_of(address)
+        number = network._loop.next_number()
+        self.sockets: tuple[Any, ...] = (TransportSocket(socket.SOCK_STREAM, shown, None, number),)
         self._network = network
         self._factory = factory
         self._is_serving = is_serving
@@ -425,22 +455,6 @@ class _Server(asyncio.AbstractServer):
         """Return at once: Python 3.11 does not wait for connections either."""
 
 
-class _Socket:
-    """The socket interface exposed by a transport."""
-
-    def __init__(self, address: tuple[str, int]) -> None:
-        self._address = address
-
-    def getsockname(self) -> tuple[str, int]:
-        return self._address
-
-    def setsockopt(self, *_: object) -> None:
-        """Do nothing: socket options have no effect on the simulated network."""
-
-    def fileno(self) -> int:
-        return -1
-
-
 class _Transport(asyncio.Transport):
     """
     One end of a connection.
@@ -463,6 +477,7 @@ class _Transport(asyncio.Transport):
         self._network = network
         self._loop = network._loop
         self._protocol: Any = None
+        self.deliver: Callable[[Any], None] = _ignore
         self._unsent: deque[bytes] = deque()
         self._unsent_bytes = 0
         # Bytes in transit or unread at the peer: what its kernel would have to buffer.
@@ -486,7 +501,7 @@ class _Transport(asyncio.Transport):
 
     def begin(self, protocol: Any) -> None:
         """Connect this end to *protocol*; called by the process that owns the end."""
-        self._protocol = protocol
+        self.set_protocol(protocol)
         self._arrival = Handle(self._arrive, (), contextvars.copy_context())
         protocol.connection_made(self)
         # Reset before it was accepted: the protocol must see both the beginning and the end.
@@ -591,7 +606,7 @@ class _Transport(asyncio.Transport):
         return self._high // 4, self._high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self._high = _KERNEL_BUFFER if high is None else high
+        self._high = KERNEL_BUFFER if high is None else high
 
     # -- receiving --------------------------------------------------------------------------
 
@@ -621,7 +636,7 @@ class _Transport(asyncio.Transport):
         ):
             # The common case: a single piece, with nothing buffered or paused at either end.
             travelling.clear()
-            self._protocol.data_received(data)
+            self.deliver(data)
             peer._at_peer -= len(data)
             return
         while travelling and travelling[0][0] <= now:
@@ -644,7 +659,7 @@ class _Transport(asyncio.Transport):
                 data += arrived.popleft()  # type: ignore[operator]
             peer = self.peer
             if not self._is_closing:
-                self._protocol.data_received(data)
+                self.deliver(data)
             # Data for a closed end is answered by a reset, as in TCP, but not before its own data
             # is sent.
             elif not self._unsent and not self._has_reset and peer is not None:
@@ -718,17 +733,40 @@ class _Transport(asyncio.Transport):
         return self._arrival._context
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        if name == "peername":
-            return self.remote
-        if name == "sockname":
-            return self.local
-        return _Socket(self.local) if name == "socket" else default
+        own, peer = map(self._network.address_of, (self.local, self.remote))
+        if name == "socket":
+            return TransportSocket(socket.SOCK_STREAM, own, peer, self._number)
+        return {"peername": peer, "sockname": own}.get(name, default)
 
     def get_protocol(self) -> Any:
         return self._protocol
 
     def set_protocol(self, protocol: Any) -> None:
         self._protocol = protocol
+        self.deliver = _receiver(protocol)
 
     def __repr__(self) -> str:
         return f"<connection {self.local} to {self.remote}>"
+
+
+def _receiver(protocol: Any) -> Callable[[Any], None]:
+    """How *protocol* receives data: as a whole, or through a buffer of its own."""
+    if not isinstance(protocol, asyncio.BufferedProtocol):
+        receive: Callable[[Any], None] = protocol.data_received
+        return receive
+
+    def fill(data: Any) -> None:
+        while data:
+            buffer = memoryview(protocol.get_buffer(len(data))).cast("B")
+            size = min(len(buffer), len(data))
+            if not size:
+                raise RuntimeError("get_buffer() returned an empty buffer")
+            buffer[:size] = data[:size]
+            protocol.buffer_updated(size)
+            data = data[size:]
+
+    return fill
+
+
+def _ignore(_: object) -> None:
+    """Receive nothing: there is no protocol yet."""

@@ -416,7 +416,7 @@ def _isolated(tape: Tape, loop: SimLoop) -> Iterator[None]:
     gc.disable()
     choices.decided_by(tape.word)
     try:
-        with fenced(Machines(loop.time, tape.word, loop.outside)):
+        with fenced(Machines(loop.time, tape.word, loop.outside, loop.names, loop.threads)):
             yield
     finally:
         choices.decided_by(None)
@@ -444,6 +444,7 @@ def _clean_up(world: World) -> None:
     # The blocks may call asyncio functions that need a running loop.
     asyncio._set_running_loop(loop)
     try:
+        loop.threads.end()
         for task, process in loop.buried:
             _close(task.get_coro(), process)
         loop.buried.clear()

@@ -326,6 +326,7 @@ class World:
         """
         if name in self.hosts:
             raise ValueError(f"a host named {name!r} already exists")
+        self.network.names.add(name)
         self.hosts[name] = Host(self, name, main, allow_failures)
         return self.hosts[name]
 

@@ -290,7 +290,7 @@ def test_runs_are_added_listed_shown_compared_and_forgotten(project):
         line.split()[0] for line in project.cli("evidence", "list").stdout.splitlines()
     )
     shown = project.cli("evidence", "show", first).stdout
-    assert 'always "it holds" [swarm]: true 60, false 0; in 60 trials: hit 60' in shown
+    assert 'always "it holds" [swarm]: true 60, false 0; hit in 60 of 60 trials' in shown
     done = project.cli("evidence", "diff", first, second)
     assert done.stdout == 'sometimes "it happens": true and false -> false\n'
     assert "no differences" in project.cli("evidence", "diff", first, first).stdout

@@ -67,7 +67,7 @@ def test_counts_are_shown_as_at_least(project):
     done = project.cli("ingest", "out.jsonl")
     assert done.returncode == 1
     shown = project.cli("report").stdout
-    assert "false ≥ 1 of ≥ 2" in shown
+    assert "false in ≥ 1 of ≥ 2" in shown
     assert "1 in Go" in " ".join(shown.split())
     assert "revision=-1" in shown
 

@@ -180,7 +180,7 @@ def test_a_load_that_is_too_small_is_no_success_but_hides_no_failure():
     history.notes.append(Note(1, "load", {"rate": 3.0, "needed": 50.0}))
     found = validate(history)
     assert found.status is Status.UNKNOWN
-    assert "3 operations a second" in found.named("load").reason
+    assert "3 operations per second" in found.named("load").reason
     history.hashes += [Hashed(9, 1, "m1", 4, -1, 1), Hashed(9, 1, "m2", 4, -1, 2)]
     assert validate(history).status is Status.FAILURE
 

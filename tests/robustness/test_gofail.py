@@ -58,7 +58,7 @@ def test_terms_of_the_grammar_pass_unchanged(text):
         ("off;", 4, "expected ->"),
         (" off", 1, "expected one of off"),
         ("panic(oops)", 7, "double-quoted string"),
-        ("return(1", 8, "and )"),
+        ("return(1", 8, "followed by )"),
         ("return(007)", 8, "integer"),
         (r'return("\n")', 8, "without escapes"),
         ("1*off->return(TRUE)", 15, "true, false"),

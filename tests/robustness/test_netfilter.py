@@ -338,7 +338,7 @@ def test_rules_are_removed_by_their_name_and_those_of_others_stay():
         ({"a": 5_001, "b": 5_001}, "two members share a user"),
         ({"a": 0}, "choose one between 1 and 65535"),
         ({"a": 65_536}, "choose one between 1 and 65535"),
-        (dict(zip("abcdefghijklmnopq", range(5_001, 5_018), strict=True)), "give at most 16"),
+        (dict(zip("abcdefghijklmnopq", range(5_001, 5_018), strict=True)), "use at most 16"),
     ],
 )
 def test_users_that_cannot_be_told_apart_are_an_error(uids, told):

@@ -4,6 +4,7 @@ The simulated network: streams are as asyncio's own.
 
 import asyncio
 import errno
+import socket
 
 import pytest
 from hypothesis import given, settings
@@ -212,9 +213,10 @@ def test_both_ends_agree_on_their_addresses():
 
     (near, far), sockets = play(scenario)
     assert near == far[::-1]
-    assert near[0][0] == "client"
-    assert near[1] == ("server", PORT)
-    assert sockets == [("server", PORT)]
+    # By the order of creation, after the scenario itself.
+    assert near[0][0] == "10.0.0.2"
+    assert near[1] == ("10.0.0.3", PORT)
+    assert sockets == [("10.0.0.3", PORT)]
 
 
 def test_a_server_without_a_port_gets_a_free_one():
@@ -408,7 +410,9 @@ def test_an_abort_does_not_get_through_a_partition():
 # -- connecting ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["server", "localhost", "nobody at all"])
+@pytest.mark.parametrize(
+    "name", ["server", "localhost", "10.0.0.2", "fd00::2", b"server"], ids=repr
+)
 def test_nobody_listening_refuses_the_connection(name):
     async def scenario(world):
         for host in ("server", "client"):
@@ -418,6 +422,26 @@ def test_nobody_listening_refuses_the_connection(name):
         return world.now
 
     assert play(scenario) < 0.1
+
+
+def test_a_name_that_no_host_has_cannot_be_resolved():
+    async def scenario(world):
+        for ask in (
+            greeting_from(booted(world, "client"), "nobody at all"),
+            world.loop.getaddrinfo("nobody at all", 80),
+        ):
+            with pytest.raises(socket.gaierror, match="no host is named 'nobody at all'"):
+                await ask
+
+    play(scenario)
+
+
+def test_an_address_that_no_host_has_does_not_answer():
+    async def scenario(world):
+        with pytest.raises(TimeoutError):
+            await greeting_from(booted(world, "client"), "10.9.9.9")
+
+    play(scenario)
 
 
 def test_a_host_that_is_down_refuses_the_connection():
@@ -568,13 +592,24 @@ def test_names_of_the_host_itself_mean_one_that_listens_when_it_does_not(name):
     assert play(scenario) == b"one"
 
 
-def test_a_name_server_would_say_the_name():
+def test_names_and_addresses_are_resolved_as_by_a_name_server():
     async def scenario(world):
         loop = asyncio.get_running_loop()
-        host = booted(world, "one")
-        return [(await host.run(loop.getaddrinfo(name, 80)))[0][4] for name in ("localhost", "two")]
+        for name in ("one", "two"):
+            booted(world, name)
+        found = await loop.getaddrinfo("two", "80", type=socket.SOCK_STREAM)
+        assert found == socket.getaddrinfo("two", 80, type=socket.SOCK_STREAM)
+        assert [(each[0], each[4]) for each in found] == [
+            (socket.AF_INET, ("10.0.0.3", 80)),
+            (socket.AF_INET6, ("fd00::3", 80, 0, 0)),
+        ]
+        assert await loop.getnameinfo(("10.0.0.3", 80)) == ("two", "80")
+        assert socket.gethostbyname("one") == "10.0.0.2"
+        assert socket.gethostbyname("localhost") == "127.0.0.1"
+        passive = socket.getaddrinfo(None, 80, socket.AF_INET, 0, 0, socket.AI_PASSIVE)
+        assert passive[0][4] == ("0.0.0.0", 80)
 
-    assert play(scenario) == [("one", 80), ("two", 80)]
+    play(scenario)
 
 
 # -- free ports ----------------------------------------------------------------------
@@ -606,7 +641,7 @@ def test_a_free_port_is_one_that_is_not_in_use(kind):
         else:
             await host.run(asyncio.start_server(lambda *_: None, port=PORT))
             _, writer = await connect(world, "server", host=host)
-            assert writer.get_extra_info("sockname") == ("server", first)
+            assert writer.get_extra_info("sockname") == ("10.0.0.2", first)
             world.network._ports -= 1
         return await ports_of(world, 2)
 
