@@ -561,8 +561,7 @@ class SimLoop(LoopNetwork):
         """Log the exception in *context*, which asyncio's own loop would write to stderr."""
         if self._running:
             text = f"{context.get('message')}: {context.get('exception')!r}"
-            # Addresses differ between processes; the log must not.
-            self.note(re.sub("0x[0-9a-f]{6,}", "0x...", text))
+            self.note(_ADDRESS.sub("0x...", text))
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Report the exception described by *context* to the trial and to the handler."""
@@ -602,11 +601,17 @@ def _hand_over(future: asyncio.Future[Any], done: object, error: BaseException |
         future.set_exception(error)
 
 
+_ADDRESS = re.compile("0x[0-9a-f]{6,}")
+
+
 def _described(handle: Handle) -> str:
     callback = handle._callback
     task = getattr(callback, "__self__", None)
     if isinstance(task, SimTask):
-        return f"run {task.get_name()} {_coroutine_name(task)}"
+        # Addresses differ between processes; the log must not.
+        name = task.get_name()
+        shown = _ADDRESS.sub("0x...", name) if "0x" in name else name
+        return f"run {shown} {_coroutine_name(task)}"
     return f"call {getattr(callback, '__qualname__', type(callback).__name__)}"
 
 

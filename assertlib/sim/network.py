@@ -421,7 +421,7 @@ class _Server(asyncio.AbstractServer):
         if self._is_serving:
             transport.begin(self._factory())
         else:
-            transport.abort()
+            transport.reset()
 
     def close(self) -> None:
         self._is_serving = False
@@ -706,11 +706,25 @@ class _Transport(asyncio.Transport):
         self.flush()
 
     def abort(self) -> None:
+        # After `close`, with everything sent, the end is on its way already.
+        if self._is_closing and not self._unsent:
+            return
+        # A kernel resets a connection that is closed with unread data, and else ends it.
+        if self._arrived:
+            self.reset()
+        else:
+            self.lose(None)
+            self._send_last(None)
+
+    def reset(self) -> None:
+        """End the connection at once, with an error for the peer."""
         self.lose(None)
-        peer = self.peer
-        # The reset travels like data, so that a partition holds it up as well.
-        if peer is not None and not peer.is_dead:
-            self._travel(ConnectionResetError("Connection reset by peer"))
+        self._send_last(ConnectionResetError("Connection reset by peer"))
+
+    def _send_last(self, what: Exception | None) -> None:
+        # It travels like data, so that a partition holds it up as well.
+        if self.peer is not None and not self.peer.is_dead:
+            self._travel(what)
 
     def lose(self, error: Exception | None) -> None:
         """End the connection at this end at once; *error* is None for a local abort."""

@@ -7,6 +7,7 @@ as it is raised.
 
 from __future__ import annotations
 
+import contextvars
 import os
 import sys
 import sysconfig
@@ -18,11 +19,13 @@ from itertools import takewhile
 from types import FrameType
 
 __all__ = [
+    "ORIGIN",
     "OURS",
     "STANDARD",
     "NotSimulatedError",
     "Refusal",
     "is_installed",
+    "origin",
     "overseen",
     "project_stack",
     "refused",
@@ -35,6 +38,9 @@ _INSTALLED = tuple(f"{os.sep}{each}{os.sep}" for each in ("site-packages", "dist
 """Directories of installed packages; Debian installs its own in the second one."""
 
 _LOOP = f"{__package__}.loop"
+
+ORIGIN: contextvars.ContextVar[str] = contextvars.ContextVar("assertlib.sim.origin")
+"""File and line that started the simulated thread that is running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,11 @@ def refused(what: str, why: str) -> NotSimulatedError:
     return error
 
 
+def origin() -> str:
+    """Return the innermost line of the project that led to the call, for the thread that it starts."""
+    return _places()[0]
+
+
 def _places() -> tuple[str, str]:
     """Return the innermost line of the project, and that of a library it called, if any."""
     frame: FrameType | None = sys._getframe(2)
@@ -130,7 +141,7 @@ def _places() -> tuple[str, str]:
         elif not name.startswith((OURS, "<frozen")):
             return place, library
         frame = frame.f_back
-    return library or standard or "?", ""
+    return library or standard or ORIGIN.get("?"), ""
 
 
 def is_installed(path: str) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 
 from .loop_network import LoopNetwork
 from .process import PROCESS
-from .refusal import refused
+from .refusal import ORIGIN, origin, refused
 
 __all__ = [
     "THREAD_TAKES",
@@ -68,6 +68,7 @@ class SimThread:
         # A context can be entered once at a time: the steps of the loop have another one.
         self.context = contextvars.copy_context()
         self._inside = self.context.copy()
+        self._inside.run(ORIGIN.set, origin())
         self.process = PROCESS.get(threads.loop.outside)
         self.is_over = False
         self._may_run = _allocate()

@@ -34,7 +34,6 @@ from os import urandom as entropy
 from pathlib import Path
 from random import Random, SystemRandom, randint
 from random import random as chance
-from threading import Thread
 from time import monotonic, perf_counter_ns
 from time import sleep as nap
 from time import time as now
@@ -212,8 +211,6 @@ OUTSIDE = [
     lambda: os.spawnlp(os.P_WAIT, "true", "true"),
     lambda: os.execv("/there/is/none", ["none"]),
     lambda: multiprocessing.Process(target=print).start(),
-    lambda: ThreadPoolExecutor(1).submit(print).result(),
-    lambda: (thread := Thread(target=print)).start() or thread.join(),
     lambda: queue.Queue().get(),
     lambda: queue.SimpleQueue().get(),
     lambda: threading.Event().wait(1),

@@ -218,7 +218,8 @@ def test_a_port_is_bound_once_and_free_again_after_closing():
 def test_the_end_of_a_stream_and_a_reset_reach_a_socket():
     async def scenario(world):
         async def shut(reader, writer):
-            (writer.close if await reader.read(1) == b"c" else writer.transport.abort)()
+            how = await reader.read(1)
+            (writer.close if how == b"c" else lambda: world.network.reset("server"))()
 
         async def call(how):
             loop = asyncio.get_running_loop()
