@@ -47,7 +47,7 @@ SANITIZED_ENVIRONMENT = env PYTHONPATH=$(CURDIR)/$(SANITIZED) PYTHONMALLOC=mallo
 CHECKS := $(addprefix check-, style types example layers catalog docs)
 
 .PHONY: help install services demo test test-long ci check $(CHECKS) sanitize format bench campaigns kills mutations \
-	simulations stepping stubs docs clean
+	simulations stepping programs stubs docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -82,7 +82,7 @@ demo: ## the example store under kill -9 and simulated, then a real etcd; two mi
 		|| { tail -n 20 .assertlib/install.log; exit 1; }
 	@$(BIN)/python examples/demo.py --seconds $(DEMO_SECONDS)
 
-test: install check ## all checks and the short form of all tests, with both twins; six minutes
+test: install programs check ## all checks and the short form of all tests, with both twins; six minutes
 	@rm -f $(SKIPPED)
 	@# Children of tests write no bytecode, and would compile the package each time.
 	@$(BIN)/python -m compileall -q assertlib examples/kvstore/kvstore
@@ -92,7 +92,7 @@ test: install check ## all checks and the short form of all tests, with both twi
 		--assertlib --assertlib-target kvstore
 	@if [ -s $(SKIPPED) ]; then echo "skipped:"; sort -u $(SKIPPED); fi
 
-test-long: install ## the long form of the tests, and those that have no short one; 20 minutes
+test-long: install programs ## the long form of the tests, and those that have no short one; 20 minutes
 	@$(BIN)/python -m compileall -q assertlib examples/kvstore/kvstore
 	$(SDK_TESTS) $(LONG)
 	ASSERTLIB_PURE=1 $(BIN)/python -m pytest $(WORKERS) $(LONG) $(FLOORS)
@@ -128,6 +128,14 @@ check-catalog:
 
 check-docs:
 	$(BIN)/assertlib docs --check
+
+programs: $(TOOLS)/programs/.installed ## programs of the package index, which tests simulate as they are
+
+# Apart from the environment, whose tests must not see the plugins that come with them.
+$(TOOLS)/programs/.installed: tests/sim/real_programs.txt
+	$(PYTHON) -m venv $(TOOLS)/programs
+	$(TOOLS)/programs/bin/python -m pip install --quiet -r tests/sim/real_programs.txt
+	touch $@
 
 stubs: $(TOOLS)/grpc/.installed ## the stubs of etcd's gRPC API, from its protocol files
 	$(TOOLS)/grpc/bin/python protocol/generate.py
