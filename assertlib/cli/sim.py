@@ -68,6 +68,7 @@ ScenarioArgument = Annotated[
 ]
 
 _SEEDS = 1000
+_CHECKS = 2
 _ENDLESS = 1 << 40
 """Number of seeds if a duration alone limits the exploration."""
 
@@ -112,6 +113,15 @@ def explore(
     stop: Annotated[
         bool, typer.Option("--exitfirst", "-x", help="Stop at the first failure.")
     ] = False,
+    checks: Annotated[
+        int,
+        typer.Option(
+            "--check-determinism",
+            min=0,
+            metavar="N",
+            help="Run the first N trials again in another process, and fail if they differ.",
+        ),
+    ] = _CHECKS,
     engine: Annotated[
         str,
         typer.Option(
@@ -123,7 +133,7 @@ def explore(
     """
     Run one trial per seed, and record tapes that replay the failures.
 
-    Exit code 1 if anything failed, 3 if no trial was completed or none evaluated an assertion of
+    Exit code 1 if anything failed or a trial is not deterministic, 3 if no trial was completed or none evaluated an assertion of
     the target.
 
     Example: assertlib sim explore kvstore.simulation:rounds --for 60s --jobs 2
@@ -140,6 +150,7 @@ def explore(
         guided,
         stops=lambda _: stop,
         path=project.path,
+        checks=checks,
     )
     return _Campaign(project, plan, _engine_named(engine)).run()
 
@@ -465,6 +476,7 @@ class _Campaign:
         try:
             with interruptible() as self._check_signals:
                 self._exploration.run()
+                self._exploration.check_determinism()
         except TargetError:
             # An empty run would be the newest one, which other commands take by default.
             shutil.rmtree(self._run_dir)
@@ -504,7 +516,11 @@ class _Campaign:
         explained = {result.message for result in summary.with_verdict(Verdict.VIOLATED)[:1]}
         for name, found in exploration.found.items():
             print(_failure(found, tokens[name], exploration.trials, is_explained=name in explained))
-        if exploration.found or summary.is_violated:
+        for difference in exploration.differences:
+            print("\n".join(["", *map(one_line, difference.lines())]))
+        if exploration.differences:
+            print(CAUSES)
+        if exploration.found or exploration.differences or summary.is_violated:
             return WRONG
         return OK if self._is_judged(summary) else NO_DATA
 

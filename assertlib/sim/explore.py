@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from ..recording.trials import GUIDED, SEED_RANDOM
 from .corpus import Corpus
+from .determinism import Difference, differences
 from .engine import Engine, LostWorkerError, Worker, unrecorded
 from .faults import faults_in_words
 from .replay import replay
@@ -47,6 +48,7 @@ class Plan:
         stops: Whether a failure ends the exploration.
         path: Directories to search first for modules.
         digests: Whether every trial keeps a log and reports its digest.
+        checks: Number of trials to run again in another process, to see whether they are the same.
         shrinks: Seconds spent on shrinking the tape of each failure; zero disables both replaying
             and shrinking.
     """
@@ -63,6 +65,7 @@ class Plan:
     path: tuple[str, ...] = ()
     digests: bool = False
     shrinks: float = _SHRINK_SECONDS
+    checks: int = 0
 
     @property
     def population(self) -> str:
@@ -149,6 +152,7 @@ class Exploration:
         found: Failures by name, without those outside the model.
         lost: Number of lost workers, each with at most the trial it was running.
         digests: Log digests by trial name, if requested.
+        differences: Trials that took another course when they were run again.
         curve: Pairs of trial number and number of states reached by then.
         stamp: The environment of the workers.
     """
@@ -163,6 +167,7 @@ class Exploration:
     found: dict[str, Found] = field(default_factory=dict)
     lost: int = 0
     digests: dict[str, str] = field(default_factory=dict)
+    differences: list[Difference] = field(default_factory=list)
     curve: list[tuple[int, int]] = field(default_factory=list)
     stamp: Stamp = field(default_factory=dict)
 
@@ -176,6 +181,8 @@ class Exploration:
         self._over = threading.Event()
         self._seeds = plan.mine()
         self._again: list[Job] = []
+        self._begun = 0
+        self._sampled: list[tuple[Job, str]] = []
         self._lost_with: set[str] = set()
         self._states: list[str] = []
         self._error: Exception | None = None
@@ -293,7 +300,9 @@ class Exploration:
 
     def _job(self, seed: int, name: str, choices: Sequence[int], sampler: str) -> Job:
         plan = self.plan
-        return Job(name, seed, tuple(choices), sampler, plan.population, digest=plan.digests)
+        self._begun += 1
+        digest = plan.digests or self._begun <= plan.checks
+        return Job(name, seed, tuple(choices), sampler, plan.population, digest=digest)
 
     # -- results ----------------------------------------------------------------------------
 
@@ -305,6 +314,7 @@ class Exploration:
             self.virtual += answer.seconds
             if answer.digest:
                 self.digests[job.name] = answer.digest
+                self._sampled.append((job, answer.digest))
             for name in self.corpus.learn(answer.choices, answer.features, answer.shown_at):
                 if name in answer.features:
                     self._report_new(name, number)
@@ -361,6 +371,19 @@ class Exploration:
                 self.report(f"FLAKY, not reproduced by its tape: {found.failure.name}")
         if not first.is_flaky:
             self.report(f"shrunk to {len(first.spec.choices):,} choices: {first.failure.name}")
+
+    def check_determinism(self) -> None:
+        """Run the first trials again in another process, and note which of them differ."""
+        plan = self.plan
+        sample = self._sampled[: plan.checks]
+        if not sample:
+            return
+        try:
+            found = differences(plan.target, plan.options, sample, plan.path)
+        except LostWorkerError as error:
+            self.report(f"cannot repeat a trial: {error}")
+            return
+        self.differences.extend(found)
 
     def witnesses(self) -> dict[str, TrialSpec]:
         """Return a trial with a short tape for each sometimes and reachable that was reached."""

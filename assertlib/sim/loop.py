@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import os
 import re
 import sys
 from asyncio import events
@@ -611,7 +612,7 @@ def _described(handle: Handle) -> str:
         # Addresses differ between processes; the log must not.
         name = task.get_name()
         shown = _ADDRESS.sub("0x...", name) if "0x" in name else name
-        return f"run {shown} {_coroutine_name(task)}"
+        return f"run {shown} {_coroutine_name(task)}{_place_of(task)}"
     return f"call {getattr(callback, '__qualname__', type(callback).__name__)}"
 
 
@@ -620,15 +621,26 @@ def _coroutine_name(task: asyncio.Task[Any]) -> str:
 
 
 def _where(task: asyncio.Task[Any]) -> str:
-    place = ""
-    # The innermost frame outside asyncio is the line of the project that waits.
+    place = _stands_at(task)
+    return f"{_coroutine_name(task)} at {place[0]}:{place[1]}" if place else _coroutine_name(task)
+
+
+def _place_of(task: asyncio.Task[Any]) -> str:
+    """The line where the task goes on, in a file without its directory: logs are compared."""
+    place = _stands_at(task)
+    return f" at {os.path.basename(place[0])}:{place[1]}" if place else ""
+
+
+def _stands_at(task: asyncio.Task[Any]) -> tuple[str, int] | None:
+    """File and line of the innermost frame outside asyncio, which is the one that waits."""
+    place = None
     coro: Any = task.get_coro()
     while coro is not None:
         frame = getattr(coro, "cr_frame", None)
         if frame is not None and "/asyncio/" not in frame.f_code.co_filename:
-            place = f" at {frame.f_code.co_filename}:{frame.f_lineno}"
+            place = frame.f_code.co_filename, frame.f_lineno
         coro = getattr(coro, "cr_await", None)
-    return f"{_coroutine_name(task)}{place}"
+    return place
 
 
 _every_task = asyncio.all_tasks

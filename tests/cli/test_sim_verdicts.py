@@ -65,6 +65,12 @@ async def forgetful(world):
     trials += 1
     always(trials != 7, "the seventh is well")
 
+async def counting(world):
+    global trials
+    trials += 1
+    await asyncio.sleep(trials)
+    always(True, "it is counted")
+
 async def several(world):
     async def main(host):
         raise ValueError("late")
@@ -263,3 +269,16 @@ def test_the_explanation_of_a_violation_has_no_other_token(store):
     )  # fmt: skip
     tokens = re.findall(r"sim replay (\S+)", report.stdout)
     assert set(tokens) <= {token}
+
+
+# -- determinism --------------------------------------------------------------------------------
+
+
+def test_an_exploration_of_trials_that_depend_on_each_other_fails_and_names_the_first_event(store):
+    done = sim(store, "explore", "store:counting", "--seeds", 3)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "NOT DETERMINISTIC: trial 'seed 0' took another course in another process" in done.stdout
+    assert " counting at store.py:" in done.stdout
+    assert "state that outlives a trial (module globals" in done.stdout
+    unchecked = sim(store, "explore", "store:counting", "--seeds", 3, "--check-determinism", 0)
+    assert unchecked.returncode == 0, unchecked.stdout + unchecked.stderr
