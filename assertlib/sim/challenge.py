@@ -44,7 +44,7 @@ __all__ = [
 
 _TRAILER = re.compile(r"^(Issue|Invariant): (.+)$", re.MULTILINE)
 _BEGIN, _END = "<!-- track record -->", "<!-- end of track record -->"
-_SHRINK_SECONDS = 10.0
+_SHRINK_BUDGET = 300
 _APART = 1_000_000
 """Distance between the first seeds of two repetitions, so that they share no trials."""
 
@@ -200,7 +200,7 @@ def challenge(
     # Random and guided attempts of one number share their seeds, so that only guidance differs.
     # Attempts do not shrink, since only the best catch is reproduced in the end.
     plans = [
-        replace(plan, guided=guided, first=number * _APART, stops=_is_catalogued, shrinks=0.0)
+        replace(plan, guided=guided, first=number * _APART, stops=_is_catalogued, shrinks=0)
         for guided in (False, True)
         for number in range(repeats)
     ]
@@ -211,7 +211,7 @@ def challenge(
         found = [each.found for each in attempts if each.found]
         best = min(found, key=lambda each: len(each.spec.choices), default=None)
         if best is not None:
-            best.spec, failed = reproduced(best.spec, _SHRINK_SECONDS, here[0].path)
+            best.spec, failed = reproduced(best.spec, _SHRINK_BUDGET, here[0].path)
             best.is_flaky = best.failure.name not in failed
     return Result(defect, attempts[:repeats], attempts[repeats:], best)
 

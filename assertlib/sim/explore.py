@@ -24,7 +24,10 @@ from .worker import Answer, Job, lost
 __all__ = ["Exploration", "Found", "Plan", "reproduced"]
 
 _MOST_LOST = 20
-_SHRINK_SECONDS = 20.0
+_SHRINK_BUDGET = 600
+"""Replays to shrink a failure with."""
+_LEAST_SECONDS = 1.0
+"""Time to shrink a failure when the time of the exploration is over, in real seconds."""
 _WARM_UP = 20
 """Random trials before guidance starts: until then the rarity of states is unknown."""
 _STILL_RANDOM = 0.3
@@ -49,8 +52,8 @@ class Plan:
         path: Directories to search first for modules.
         digests: Whether every trial keeps a log and reports its digest.
         checks: Number of trials to run again in another process, to see whether they are the same.
-        shrinks: Seconds spent on shrinking the tape of each failure; zero disables both replaying
-            and shrinking.
+        shrinks: Number of replays that shrink the tape of each failure; zero disables both
+            replaying and shrinking.
     """
 
     target: str
@@ -64,7 +67,7 @@ class Plan:
     stops: Callable[[Found], bool] = lambda _: False
     path: tuple[str, ...] = ()
     digests: bool = False
-    shrinks: float = _SHRINK_SECONDS
+    shrinks: int = _SHRINK_BUDGET
     checks: int = 0
 
     @property
@@ -100,18 +103,19 @@ class Found:
 
 
 def reproduced(
-    spec: TrialSpec, seconds: float, path: Sequence[str] = ()
+    spec: TrialSpec, budget: int, path: Sequence[str] = (), seconds: float = 0.0
 ) -> tuple[TrialSpec, frozenset[str]]:
     """
-    Replay a failure and shrink its tape as far as time allows.
+    Replay a failure and shrink its tape as far as the budget allows.
 
     Replays and shrinking attempts run in unrecorded workers, since they are not trials.  A fresh
     worker verifies that the shortest tape fails.
 
     Args:
         spec: The trial that failed, and the name of its failure.
-        seconds: Time for shrinking, in real seconds.
+        budget: Number of replays for shrinking.
         path: Directories to search first for modules.
+        seconds: Time for shrinking, in real seconds; zero for no limit.
 
     Returns:
         The spec with the shortest tape, and the names of the failures of *spec* itself.
@@ -119,7 +123,9 @@ def reproduced(
     Raises:
         LostWorkerError: A worker ended before its first trial.
     """
-    job = Job("shrinking", None, spec.choices, "shrink", shows=spec.shows, limit=seconds)
+    job = Job(
+        "shrinking", None, spec.choices, "shrink", shows=spec.shows, budget=budget, limit=seconds
+    )
     worker = unrecorded(spec.target, spec.options, path)
     try:
         answer = worker.do(job)
@@ -361,7 +367,9 @@ class Exploration:
         # The others mostly are consequences of the first failure: they keep the whole tape.
         first = new[0]
         try:
-            first.spec, failed = reproduced(first.spec, self.plan.shrinks, self.plan.path)
+            first.spec, failed = reproduced(
+                first.spec, self.plan.shrinks, self.plan.path, self._time_left()
+            )
         except LostWorkerError as error:
             self.report(f"cannot replay: {error}")
             return
@@ -371,6 +379,12 @@ class Exploration:
                 self.report(f"FLAKY, not reproduced by its tape: {found.failure.name}")
         if not first.is_flaky:
             self.report(f"shrunk to {len(first.spec.choices):,} choices: {first.failure.name}")
+
+    def _time_left(self) -> float:
+        """Real seconds for shrinking; zero for no limit."""
+        if self.plan.seconds is None:
+            return 0.0
+        return max(_LEAST_SECONDS, self.plan.seconds - self.elapsed)
 
     def check_determinism(self) -> None:
         """Run the first trials again in another process, and note which of them differ."""

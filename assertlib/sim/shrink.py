@@ -1,5 +1,7 @@
 """
-Shrink the tape of a failure: make it shorter and simpler while it still fails the same way.
+Shrink the tape of a failure: reach the failure in fewer steps, and with fewer and simpler choices.
+
+What a person has to read is the trace up to the failure, so that its length counts first.
 
 Sources: Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002;
 MacIver and Donaldson, "Test-Case Reduction via Test-Case Generation", ECOOP 2020, for reducing the
@@ -8,39 +10,44 @@ choices instead of the input, as Hypothesis does.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
 __all__ = ["shrink"]
 
-Fails = Callable[[Sequence[int]], "list[int] | None"]
+Fails = Callable[[Sequence[int]], "int | None"]
 """Replays a tape; see `shrink`."""
 
 
-def shrink(choices: list[int], fails: Fails, seconds: float) -> list[int]:
+def shrink(choices: list[int], fails: Fails, budget: int, seconds: float = math.inf) -> list[int]:
     """
-    Find a shorter or simpler tape that fails in the same way.
+    Find a tape that fails in the same way after fewer steps, or with fewer or simpler choices.
 
     Args:
         choices: The tape of the failure.
-        fails: Replays a tape, with the simplest choices behind its end; returns the choices that
-            the trial made if it fails in the same way, and None otherwise.
-        seconds: Time limit in real seconds.
+        fails: Replays a tape, with the simplest choices behind its end; returns the number of steps
+            until it fails in the same way, and None if it does not.
+        budget: The number of replays; the result depends on nothing else.
+        seconds: Real seconds after which shrinking stops even so.
 
     Returns:
         The best tape found; *choices* if that does not fail itself.
     """
-    return _Shrinking(choices, fails, time.monotonic() + seconds).run()
+    return _Shrinking(choices, fails, budget, time.monotonic() + seconds).run()
 
 
 class _Shrinking:
-    def __init__(self, choices: list[int], fails: Fails, deadline: float) -> None:
+    def __init__(self, choices: list[int], fails: Fails, budget: int, deadline: float) -> None:
         self._best = choices
+        self._cost: tuple[int, int, int, int] | None = None
         self._fails = fails
+        self._budget = budget
         self._deadline = deadline
+        self._tried: set[tuple[int, ...]] = set()
 
     def run(self) -> list[int]:
-        if self._fails(self._best) is None:
+        if not self._try(self._best):
             return self._best
         # Each pass may enable another one, so they are repeated until none improves the tape.
         before = None
@@ -53,16 +60,23 @@ class _Shrinking:
         return self._best
 
     def _is_late(self) -> bool:
-        return time.monotonic() > self._deadline
+        return self._budget <= 0 or time.monotonic() > self._deadline
 
     def _try(self, candidate: list[int]) -> bool:
         candidate = _trimmed(candidate)
-        # The cost decreases with every improvement, so shrinking ends.
-        if _cost(candidate) >= _cost(self._best) or self._is_late():
+        key = tuple(candidate)
+        if key in self._tried or self._is_late():
             return False
-        if self._fails(candidate) is None:
+        self._tried.add(key)
+        self._budget -= 1
+        steps = self._fails(candidate)
+        if steps is None:
             return False
-        self._best = candidate
+        # It decreases with every improvement, so shrinking ends.
+        cost = (steps, len(candidate), sum(map(bool, candidate)), sum(candidate))
+        if self._cost is not None and cost >= self._cost:
+            return False
+        self._best, self._cost = candidate, cost
         return True
 
     def _cut_off(self) -> None:
@@ -113,7 +127,3 @@ def _trimmed(choices: list[int]) -> list[int]:
     while end and not choices[end - 1]:
         end -= 1
     return choices[:end]
-
-
-def _cost(choices: list[int]) -> tuple[int, int, int]:
-    return len(choices), sum(map(bool, choices)), sum(choices)

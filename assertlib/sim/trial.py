@@ -144,7 +144,9 @@ class Outcome:
 class _Watcher:
     """Turns violations, refusals and unhandled exceptions into failures; keeps traced hits."""
 
-    def __init__(self, world: World, options: Options) -> None:
+    def __init__(self, world: World, options: Options, until: str) -> None:
+        self.is_over = False
+        self._until = until
         self.failures: list[Failure] = []
         self.hits: list[tuple[int, str]] = []
         self._world = world
@@ -218,6 +220,9 @@ class _Watcher:
         fault = max((when for when, _ in self._world.faults if when <= at), default=None)
         after = None if fault is None else at - fault
         self.failures.append(Failure(name, invariant, at, after, choices, text, out_of_model))
+        if name == self._until:
+            self.is_over = True
+            self._world.loop.stop()
         # Unretrieved exceptions are reported at the end only, and may be the cause of all others.
         # The tape orders what happens at the same virtual time.
         self.failures.sort(key=lambda failure: failure.choices)
@@ -234,6 +239,7 @@ def run_trial(
     sampler: str | None = None,
     keep_log: bool = False,
     keep_places: bool = False,
+    until: str = "",
 ) -> Outcome:
     """
     Run a scenario once; errors in the scenario become failures of the outcome.
@@ -248,6 +254,7 @@ def run_trial(
         sampler: As in `assertlib.trial`.
         keep_log: Whether to keep a log of all events.
         keep_places: Whether to record where on the tape each state was reached.
+        until: The name of a failure that ends the trial; empty for none.
 
     Raises:
         KeyboardInterrupt: The trial was interrupted.
@@ -268,7 +275,7 @@ def run_trial(
     ):
         world = loop.context.run(World, tape, loop, nemesis)
         shown.begin()
-        watcher = _Watcher(world, options)
+        watcher = _Watcher(world, options, until)
         loop.exceptions.on_unhandled = watcher.unhandled
         # In a copy, so that variables set by the scenario stay out of the loop's own context.
         with _subscribed(watcher), overseen(watcher.refusal):
@@ -299,7 +306,9 @@ def _play(scenario: Scenario, world: World, watcher: _Watcher, options: Options)
         raise
     # SystemExit and GeneratorExit of a scenario must fail the trial and not end its worker.
     except BaseException as error:
-        watcher.scenario_raised(error)
+        # The failure that was looked for ends the trial before the scenario has a result.
+        if not (watcher.is_over and isinstance(error, asyncio.InvalidStateError)):
+            watcher.scenario_raised(error)
     hosts = (host.process for host in world.hosts.values())
     world.loop.exceptions.end([world.loop.outside, *hosts])
 

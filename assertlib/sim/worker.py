@@ -11,6 +11,7 @@ import ctypes
 import faulthandler
 import gc
 import json
+import math
 import os
 import signal
 import sys
@@ -48,7 +49,8 @@ class Job:
             it if it reproduces the failure.
         population: The population that the trial samples; empty for none.
         shows: The failure to shrink.
-        limit: Time for shrinking, in real seconds.
+        budget: Number of replays for shrinking.
+        limit: Time for shrinking, in real seconds; zero for no limit.
         trace: Whether to return the log with assertion hits.
         digest: Whether to keep a log and return its digest.
     """
@@ -59,6 +61,7 @@ class Job:
     sampler: str = "seed-random"
     population: str = ""
     shows: str = ""
+    budget: int = 0
     limit: float = 0.0
     trace: bool = False
     digest: bool = False
@@ -165,16 +168,23 @@ class TrialRunner:
         # A candidate that takes far longer than the original failure is not simpler.
         options = replace(self._options, steps=2 * whole.steps + _SOME_STEPS)
 
-        def fails(choices: Sequence[int]) -> list[int] | None:
-            outcome = self._played(choices, options)
-            return outcome.choices if job.shows in _failed(outcome.failures) else None
+        def fails(choices: Sequence[int]) -> int | None:
+            # A watchdog for each trial: shrinking runs many of them.
+            faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
+            outcome = self._played(choices, options, until=job.shows)
+            return outcome.steps if job.shows in _failed(outcome.failures) else None
 
-        answer.choices = shrink(answer.choices, fails, job.limit)
+        answer.choices = shrink(answer.choices, fails, job.budget, job.limit or math.inf)
         return answer
 
-    def _played(self, choices: Sequence[int], options: Options) -> Outcome:
+    def _played(self, choices: Sequence[int], options: Options, until: str = "") -> Outcome:
         return run_trial(
-            self._scenario, Tape(None, choices), options, name="shrinking", sampler="set"
+            self._scenario,
+            Tape(None, choices),
+            options,
+            name="shrinking",
+            sampler="set",
+            until=until,
         )
 
 
@@ -215,8 +225,7 @@ def main() -> int:
         data = json.loads(line)
         job = Job(**{**data, "choices": tuple(data["choices"])})
         # A watchdog in C: it also ends a trial that holds the GIL, or blocks in a system call.
-        # Shrinking runs many trials in one job, for up to its limit.
-        faulthandler.dump_traceback_later(HANGS_AFTER + job.limit, exit=True)
+        faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
         answer = runner.do(job)
         faulthandler.cancel_dump_traceback_later()
         _send(answers, asdict(answer))

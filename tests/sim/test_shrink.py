@@ -2,9 +2,14 @@
 Shrinking: shorter, plainer, and still the same failure.
 """
 
+import asyncio
+import os
+from contextlib import suppress
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assertlib.sim import NotSimulatedError, Options, Tape, run_trial
 from assertlib.sim.shrink import shrink
 
 TAPES = st.lists(st.integers(0, 1 << 20), max_size=60)
@@ -17,9 +22,7 @@ def padded(choices, size):
 def shrinking(choices, fails):
     """What is left of *choices* under a predicate on tapes with zeros behind their end."""
     size = len(choices)
-    return shrink(
-        list(choices), lambda tape: list(tape) if fails(padded(tape, size)) else None, 5.0
-    )
+    return shrink(list(choices), lambda tape: 0 if fails(padded(tape, size)) else None, 20_000)
 
 
 @given(TAPES, st.integers(0, 1 << 20))
@@ -51,5 +54,47 @@ def test_what_always_fails_needs_no_choice(choices):
     assert shrinking(choices, lambda _: True) == []
 
 
-def test_without_time_nothing_changes():
-    assert shrink([5, 6, 7], list, 0.0) == [5, 6, 7]
+def test_without_a_budget_nothing_changes():
+    assert shrink([5, 6, 7], len, 0) == [5, 6, 7]
+    assert shrink([5, 6, 7], len, 100, seconds=-1.0) == [5, 6, 7]
+
+
+@given(TAPES, st.integers(0, 200))
+def test_no_more_replays_are_made_than_the_budget_allows_and_none_twice(choices, budget):
+    tried = []
+
+    def fails(tape):
+        tried.append(tuple(tape))
+        return sum(tape) if sum(tape) > 100 else None
+
+    left = shrink(list(choices), fails, budget)
+
+    assert len(tried) <= budget
+    assert len(set(tried)) == len(tried)
+    assert shrink(list(choices), fails, budget) == left
+
+
+def test_a_failure_after_fewer_steps_is_better_than_a_shorter_tape():
+    def steps(tape):
+        return {(): 100, (1,): 50, (1, 1): 2}.get(tuple(tape))
+
+    assert shrink([1, 1], steps, 100) == [1, 1]
+
+
+def test_a_trial_ends_at_the_failure_that_is_looked_for():
+    reached = []
+
+    async def scenario(world):
+        await asyncio.sleep(1)
+        with suppress(NotSimulatedError):
+            os.system("true")  # noqa: ASYNC221
+        reached.append("the step")
+        await asyncio.sleep(1)
+        reached.append("the end")
+
+    whole = run_trial(scenario, Tape(0), Options(), name="whole")
+    name = whole.failure.name
+    until = run_trial(scenario, Tape(0), Options(), name="until", until=name)
+    assert reached == ["the step", "the end", "the step"]
+    assert [each.name for each in until.failures] == [name]
+    assert until.steps < whole.steps
