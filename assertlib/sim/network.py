@@ -65,6 +65,8 @@ class Network:
         self._connections: dict[_Transport, None] = {}
         # Blocked directions, each with those who block it: cut while there is one.
         self._cut: dict[tuple[str, str], set[object]] = {}
+        # Those whose peer has ended behind a partition.
+        self._held_up: dict[_Transport, None] = {}
         self._ports = _FIRST_PORT - 1
 
     # -- faults -----------------------------------------------------------------------------
@@ -104,6 +106,9 @@ class Network:
         for transport in list(self._connections):
             transport.flush()
             transport.await_arrivals()
+        held_up, self._held_up = self._held_up, {}
+        for transport in held_up:
+            self._break(transport)
 
     def reset(self, host: str) -> int:
         """Reset all connections of *host* at both ends; return their number."""
@@ -125,8 +130,14 @@ class Network:
             transport.is_dead = True
             peer = transport.peer
             if peer is not None and not peer.is_dead:
-                error = ConnectionResetError("Connection reset by peer")
-                self._loop.at(self._loop.now + after, Handle(peer.lose, (error,), None))
+                self._loop.at(self._loop.now + after, Handle(self._break, (peer,), None))
+
+    def _break(self, transport: _Transport) -> None:
+        """Reset *transport*, whose peer has ended; a partition holds up the reset."""
+        if self.is_cut(transport.remote[0], transport.local[0]):
+            self._held_up[transport] = None
+        else:
+            transport.lose(ConnectionResetError("Connection reset by peer"))
 
     def close(self) -> None:
         """Mark all connections dead, so that none counts as left open."""

@@ -131,6 +131,21 @@ def test_when_a_peer_finds_out_is_up_to_the_tape():
     assert 0.45 < max(times) <= NOTICED_WITHIN
 
 
+def test_a_peer_behind_a_partition_finds_out_when_it_heals():
+    async def scenario(world):
+        near_reader, _, _, _, line = await lined(world)
+        line.cut()
+        line.server.kill()
+        reading = asyncio.ensure_future(near_reader.read())
+        await asyncio.sleep(10)
+        assert not reading.done()
+        world.network.heal()
+        with pytest.raises(ConnectionResetError):
+            await reading
+
+    play(scenario)
+
+
 def test_a_rebooted_host_has_its_ports_back_and_none_of_its_connections():
     async def scenario(world):
         host = world.host("server", listening("server"))
