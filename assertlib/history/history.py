@@ -117,6 +117,16 @@ def read_history(lines: Iterable[bytes], name: str) -> History:
     return _Assembly(History(header), name).of(records)
 
 
+def assembled(header: Header, records: Iterable[Record]) -> History:
+    """
+    Assemble a history from its *header* and *records*.
+
+    Raises:
+        HistoryError: Records contradict each other.
+    """
+    return _Assembly(History(header), "history").of(records)
+
+
 class _Assembly:
     def __init__(self, history: History, name: str) -> None:
         self._history = history
