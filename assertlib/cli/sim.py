@@ -27,6 +27,7 @@ from ..errors import NoDataError
 from ..evidence.gather import read_evidence
 from ..evidence.revision import find_revision, short
 from ..evidence.runs import describe_run, finish_run, new_run, runs_in_order, write_replays
+from ..evidence.statistics import interval
 from ..evidence.summary import Summary, summarise
 from ..evidence.text import counted, one_line
 from ..evidence.verdicts import Verdict
@@ -40,6 +41,7 @@ from ..sim.tape import Tape
 from ..sim.tapes import DIRECTORY, TrialSpec, find, stored_witness, write
 from ..sim.target import TargetError
 from ..sim.trial import Options
+from ..sim.why import Why, why
 from ..testing import caught
 from .common import (
     NO_DATA,
@@ -69,6 +71,8 @@ ScenarioArgument = Annotated[
 
 _SEEDS = 1000
 _CHECKS = 2
+_BAR = 30
+"""Characters of a bar that stands for certain failure."""
 _ENDLESS = 1 << 40
 """Number of seeds if a duration alone limits the exploration."""
 
@@ -206,6 +210,45 @@ def replay_token(
     for line in _verdict(done):
         print(one_line(line))
     return WRONG if done.is_wrong else OK
+
+
+@app.command("why")
+@command
+def why_token(
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="Token of a failure.")],
+    repeats: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Number of random continuations at each point."),
+    ] = 40,
+    duration: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="Time limit, such as 60s or 5m.")
+    ] = "60s",
+    target: TargetOption = None,
+) -> int:
+    """
+    Find the step at which a failure becomes likely.
+
+    Repeats the trial from prefixes of its tape with random continuations, and prints how often
+    they fail, with exact 95% intervals.  Look at the step at which the rate jumps.
+
+    Example: assertlib sim why t1-0123456789
+    """
+    project = _Project(None, target)
+    spec = permitted(project.config, _spec(project.config, token, None), project.path)
+    spec = replace(spec, options=replace(spec.options, assumes=project.assumes))
+    try:
+        found = why(
+            spec,
+            repeats=repeats,
+            seconds=seconds_of(duration),
+            path=project.path,
+            report=lambda line: print(f"assertlib: {line}", file=sys.stderr, flush=True),
+        )
+    except ValueError as error:
+        raise ConfigError(f"{token}: {error}") from None
+    for line in _explained(found):
+        print(one_line(line))
+    return OK
 
 
 @app.command("challenge")
@@ -572,6 +615,28 @@ def _summary_line(done: Replay) -> str:
         f"{answer.steps:,} steps, {len(answer.choices):,} choices, {answer.seconds:.3f} virtual"
         f" seconds, faults: {', '.join(answer.faults) or 'none'}, log {answer.digest[:16]}"
     )
+
+
+def _explained(found: Why) -> Iterator[str]:
+    """Lines with the curve of a failure, and the step at which it jumps."""
+    yield f"{found.failure}"
+    yield ""
+    yield "   choices  fails if the rest is random"
+    for point in found.points:
+        low, high = interval(point.failed, point.trials)
+        bar = "#" * round(_BAR * point.rate)
+        yield f"{point.choices:10,}  {point.rate:4.0%} ({low:.0%} to {high:.0%})".ljust(32) + bar
+    yield ""
+    if found.jump is None:
+        yield "The failure does not become likely at any step."
+        return
+    jump = found.jump
+    yield (
+        f"The failure becomes likely between choices {jump.before.choices:,} and"
+        f" {jump.after.choices:,}, in the step marked with >:"
+    )
+    for number, line in enumerate(jump.trace):
+        yield f"{'>' if number == jump.step else ' '} {line}"
 
 
 def _verdict(done: Replay) -> Iterator[str]:

@@ -54,6 +54,7 @@ class SimLoop(LoopNetwork):
         now: Seconds since the start of the trial.
         steps: Number of callbacks and task steps run so far.
         log: Events in order, as time, process and text; empty unless a log is kept.
+        made: The number of choices made by each event.
         network: The network of the world.
         deadline: The time at which the trial ends, even if tasks are still waiting.
         after_step: A call to make right after the current step.
@@ -85,6 +86,7 @@ class SimLoop(LoopNetwork):
         self.tape = tape
         self.keep_log = keep_log
         self.log: list[tuple[float, str, str]] = []
+        self.made: list[int] = []
         self.outside = Process("world")
         self.threads = Threads(self)
         self.names = Names()
@@ -123,6 +125,7 @@ class SimLoop(LoopNetwork):
         """Append *text* to the log, with the time and the calling process."""
         if self.keep_log:
             self.log.append((self.now, PROCESS.get(self.outside).name, text))
+            self.made.append(len(self.tape.values))
 
     # -- running ----------------------------------------------------------------------------
 
@@ -220,6 +223,7 @@ class SimLoop(LoopNetwork):
                 self._mark()
             if log is not None:
                 log((self.now, process.name, _described(handle)))
+                self.made.append(len(self.tape.values))
             callback = handle._callback
             if handle.lane:
                 # The handle belongs to the task, and its callback refers to the task: left in

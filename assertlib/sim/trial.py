@@ -109,6 +109,7 @@ class Outcome:
         steps: Number of steps run.
         seconds: Virtual seconds that passed.
         log: Events as time, process and text; empty unless a log is kept.
+        made: For each event, the number of choices made by then.
         hits: Assertion hits, as position in the log and text.
     """
 
@@ -120,6 +121,7 @@ class Outcome:
     steps: int
     seconds: float
     log: list[tuple[float, str, str]]
+    made: list[int]
     hits: list[tuple[int, str]]
 
     def lines(self) -> Iterator[str]:
@@ -282,9 +284,8 @@ def run_trial(
             loop.context.copy().run(_play, scenario, world, watcher, options)
             features = shown.look()
         # Everything is copied before the cleanup, which runs code and may make choices.
-        made = list(tape.values)
         outcome = Outcome(
-            made,
+            list(tape.values),
             watcher.failures,
             features,
             shown.at if keep_places else {},
@@ -292,6 +293,7 @@ def run_trial(
             loop.steps,
             loop.now,
             list(loop.log),
+            list(loop.made),
             watcher.hits,
         )
         _clean_up(world)

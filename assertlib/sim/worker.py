@@ -15,7 +15,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TextIO
@@ -49,6 +49,7 @@ class Job:
             it if it reproduces the failure.
         population: The population that the trial samples; empty for none.
         shows: The failure to shrink.
+        until: A failure that ends the trial; empty for none.
         budget: Number of replays for shrinking.
         limit: Time for shrinking, in real seconds; zero for no limit.
         trace: Whether to return the log with assertion hits.
@@ -61,6 +62,7 @@ class Job:
     sampler: str = "seed-random"
     population: str = ""
     shows: str = ""
+    until: str = ""
     budget: int = 0
     limit: float = 0.0
     trace: bool = False
@@ -69,7 +71,12 @@ class Job:
 
 @dataclass
 class Answer:
-    """The result of a job; see `Outcome`."""
+    """
+    The result of a job; see `Outcome`.
+
+    Attributes:
+        made: For each line of the trace, the number of choices made by then.
+    """
 
     choices: list[int]
     failures: list[Failure] = field(default_factory=list)
@@ -80,6 +87,7 @@ class Answer:
     seconds: float = 0.0
     digest: str = ""
     trace: list[str] = field(default_factory=list)
+    made: list[int] = field(default_factory=list)
 
     @property
     def failure(self) -> Failure | None:
@@ -146,7 +154,9 @@ class TrialRunner:
             sampler=job.sampler,
             keep_log=job.trace or job.digest,
             keep_places=job.sampler == GUIDED,
+            until=job.until,
         )
+        lines = list(traced(outcome)) if job.trace else []
         return Answer(
             outcome.choices,
             outcome.failures,
@@ -156,7 +166,8 @@ class TrialRunner:
             outcome.steps,
             outcome.seconds,
             outcome.digest() if job.digest else "",
-            traced(outcome) if job.trace else [],
+            [text for text, _ in lines],
+            [made for _, made in lines],
         )
 
     def _shrink(self, job: Job) -> Answer:
@@ -188,16 +199,20 @@ class TrialRunner:
         )
 
 
-def traced(outcome: Outcome) -> list[str]:
-    """Format the log of a trial, with assertion hits at their positions."""
-    lines = []
+def traced(outcome: Outcome) -> Iterator[tuple[str, int]]:
+    """
+    Format the log of a trial, with assertion hits at their positions.
+
+    Yields:
+        A line, and the number of choices made when it was logged.
+    """
     hits = list(outcome.hits)
-    for at, (time, process, text) in enumerate(outcome.log):
+    for at, ((time, process, text), made) in enumerate(zip(outcome.log, outcome.made, strict=True)):
         while hits and hits[0][0] <= at:
-            lines.append(f"{time:12.6f}  {'':10}  * {hits.pop(0)[1]}")
-        lines.append(f"{time:12.6f}  {process:10}  {text}")
-    lines += [f"{outcome.seconds:12.6f}  {'':10}  * {text}" for _, text in hits]
-    return lines
+            yield f"{time:12.6f}  {'':10}  * {hits.pop(0)[1]}", made
+        yield f"{time:12.6f}  {process:10}  {text}", made
+    for _, text in hits:
+        yield f"{outcome.seconds:12.6f}  {'':10}  * {text}", len(outcome.choices)
 
 
 def main() -> int:

@@ -282,3 +282,26 @@ def test_an_exploration_of_trials_that_depend_on_each_other_fails_and_names_the_
     assert "state that outlives a trial (module globals" in done.stdout
     unchecked = sim(store, "explore", "store:counting", "--seeds", 3, "--check-determinism", 0)
     assert unchecked.returncode == 0, unchecked.stdout + unchecked.stderr
+
+
+# -- why ----------------------------------------------------------------------------------------
+
+
+def test_why_draws_the_curve_and_marks_the_step(store):
+    sim(store, "explore", "store:several", "--seeds", 100)
+    token = replays(store)["it is neither one nor two"]
+    done = sim(store, "why", token, "--repeats", 20)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("it is neither one nor two\n")
+    assert re.search(r"^ +0  +\d+% \(\d+% to \d+%\)", done.stdout, re.MULTILINE)
+    assert "100% (83% to 100%)  ##############################" in done.stdout
+    assert re.search(r"^> .*several at store.py:", done.stdout, re.MULTILINE)
+    assert sim(store, "why", token, "--repeats", 20).stdout == done.stdout
+
+
+def test_why_needs_the_token_of_a_failure(store):
+    sim(store, "explore", "store:several", "--seeds", 100)
+    done = sim(store, "why", replays(store)["a five is thrown"])
+    assert done.returncode == 2
+    assert "the token is not that of a failure" in done.stderr
+    assert "Traceback" not in done.stderr

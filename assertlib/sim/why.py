@@ -1,0 +1,181 @@
+"""
+Find the step that makes a failure likely.
+
+The trial is repeated from prefixes of its tape, each with many random continuations.  Where the
+share of failing continuations jumps, the choices made there are those that matter: after them the
+failure is hard to avoid, before them it was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .engine import LostWorkerError, Worker, unrecorded
+from .tapes import TrialSpec
+from .worker import Job
+
+__all__ = ["Jump", "Point", "Why", "why"]
+
+_POINTS = 40
+"""Prefixes to try at most; bisection needs fewer unless several steps matter."""
+_BEFORE, _AFTER = 3, 6
+"""Lines of the trace to show around the jump."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """
+    The continuations of one prefix.
+
+    Attributes:
+        choices: The length of the prefix.
+        failed: The number of continuations with the failure.
+        trials: The number of continuations.
+    """
+
+    choices: int
+    failed: int
+    trials: int
+
+    @property
+    def rate(self) -> float:
+        """The share of continuations with the failure."""
+        return self.failed / self.trials
+
+
+@dataclass(frozen=True)
+class Jump:
+    """
+    The steepest rise between two prefixes.
+
+    Attributes:
+        before, after: The two prefixes.
+        trace: The lines of the trace around the step that made the choices between them.
+        step: The index of that step in these lines.
+    """
+
+    before: Point
+    after: Point
+    trace: tuple[str, ...]
+    step: int
+
+
+@dataclass(frozen=True)
+class Why:
+    """
+    The answer.
+
+    Attributes:
+        failure: The name of the failure.
+        points: The prefixes that were tried, by length.
+        jump: The steepest rise; None if the rate never rises.
+    """
+
+    failure: str
+    points: tuple[Point, ...]
+    jump: Jump | None
+
+
+def why(
+    spec: TrialSpec,
+    *,
+    repeats: int,
+    seconds: float,
+    path: Sequence[str] = (),
+    report: Callable[[str], None] = lambda _: None,
+) -> Why:
+    """
+    Find the step at which the failure of *spec* becomes likely.
+
+    Args:
+        spec: A trial that was kept for its failure.
+        repeats: The number of continuations of each prefix; equal numbers give equal results.
+        seconds: Real seconds after which no further prefix is tried.
+        path: Directories to search first for modules.
+        report: Receives a line for each prefix.
+
+    Raises:
+        ValueError: The trial was not kept for a failure, or does not fail any more.
+        TargetError: The scenario cannot be loaded.
+        LostWorkerError: A continuation ended its process.
+    """
+    if not (spec.fails and spec.shows):
+        raise ValueError("the token is not that of a failure")
+    worker = unrecorded(spec.target, spec.options, path)
+    try:
+        return _Search(spec, worker, repeats, time.monotonic() + seconds, report).run()
+    finally:
+        worker.close()
+
+
+class _Search:
+    def __init__(
+        self,
+        spec: TrialSpec,
+        worker: Worker,
+        repeats: int,
+        deadline: float,
+        report: Callable[[str], None],
+    ) -> None:
+        self._spec = spec
+        self._worker = worker
+        self._repeats = repeats
+        self._deadline = deadline
+        self._report = report
+        self._points: dict[int, Point] = {}
+
+    def run(self) -> Why:
+        spec = self._spec
+        job = Job("why", None, spec.choices, "set", until=spec.shows, trace=True)
+        answer = self._worker.do(job)
+        failure = next((each for each in answer.failures if each.name == spec.shows), None)
+        if failure is None:
+            raise ValueError(f"the trial does not fail any more: {spec.shows}")
+        # The choices that the trial has made, simplest ones behind the end of its tape included.
+        made = answer.choices[: failure.choices]
+        for length in (0, len(made)):
+            self._try(made, length)
+        while len(self._points) < _POINTS and time.monotonic() < self._deadline:
+            middle = self._steepest()
+            if middle is None:
+                break
+            self._try(made, middle)
+        points = tuple(self._points[each] for each in sorted(self._points))
+        return Why(spec.shows, points, self._jump(points, answer.trace, answer.made))
+
+    def _try(self, made: Sequence[int], length: int) -> None:
+        failed = 0
+        for seed in range(self._repeats):
+            job = Job(f"why {seed}", seed, tuple(made[:length]), "set", until=self._spec.shows)
+            try:
+                failed += self._spec.shows in self._worker.do(job).failed
+            except LostWorkerError as error:
+                raise LostWorkerError(f"a continuation of {length} choices: {error}") from None
+        point = self._points[length] = Point(length, failed, self._repeats)
+        self._report(f"{length:,} choices: fails in {point.failed} of {point.trials}")
+
+    def _steepest(self) -> int | None:
+        """The middle of the interval with the steepest rise that can still be divided."""
+        lengths = sorted(self._points)
+        wide = [
+            (self._points[after].rate - self._points[before].rate, before, after)
+            for before, after in pairwise(lengths)
+            if after - before > 1
+        ]
+        rise, before, after = max(wide, default=(0.0, 0, 0))
+        return (before + after) // 2 if rise > 0 else None
+
+    def _jump(
+        self, points: Sequence[Point], trace: Sequence[str], made: Sequence[int]
+    ) -> Jump | None:
+        # The first of several that are equally steep.
+        before, after = max(pairwise(points), key=lambda each: each[1].rate - each[0].rate)
+        if after.rate <= before.rate:
+            return None
+        # The line that was logged last before the first of these choices was made.
+        at = max((line for line, count in enumerate(made) if count <= before.choices), default=0)
+        first = max(0, at - _BEFORE)
+        return Jump(before, after, tuple(trace[first : at + _AFTER]), at - first)
