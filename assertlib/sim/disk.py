@@ -24,6 +24,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from .loop import SimLoop
+from .payload import shown
 from .process import DEAD, PROCESS
 from .threads import current
 
@@ -416,7 +417,8 @@ class SimDisk:
         Raises:
             OSError: The disk is full or failing; a prefix of *data* may have been written.
         """
-        self._call("write", f"{len(data)} B to {path}")
+        text = f"{shown(bytes(data))} to {path}" if self._loop.keep_log else ""
+        self._call("write", text)
         # The caller may reuse its buffer before the write becomes durable.
         data = bytes(data)
         faults = self.faults

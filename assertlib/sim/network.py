@@ -24,7 +24,9 @@ from .conditions import KERNEL_BUFFER, Conditions
 from .datagrams import Endpoint, Mailbox
 from .loop import SimLoop
 from .names import LOOPBACK, text_of
+from .payload import shown
 from .process import DEAD, PROCESS, Handle, Process
+from .receiving import ignore, receiver
 from .sockets import SimSocket
 from .transport_socket import TransportSocket
 
@@ -243,6 +245,7 @@ class Network:
             await asyncio.sleep(_NO_ANSWER_AFTER)
             raise TimeoutError(110, f"no answer from {name}:{port}")
         if server is None or server.process.state == DEAD or not server.is_serving():
+            self._loop.note(f"is refused by {name}:{port}")
             raise ConnectionRefusedError(111, f"nothing is listening on {name}:{port}")
         near = _Transport(self, process, local, server.address)
         far = _Transport(self, server.process, server.address, local)
@@ -374,8 +377,11 @@ class Network:
             to = (self._nearest(self._endpoints, sender[0], port), port)
         else:
             to = (self.names.name(host), port)
-        now = self._loop.time()
-        for delay in self._ways(sender[0], to[0]):
+        now, ways = self._loop.time(), self._ways(sender[0], to[0])
+        if self._loop.keep_log:
+            arrivals = ", ".join(f"{now + delay:.6f}" for delay in ways) or "never"
+            self._loop.note(f"sends {shown(data)} to {to[0]}:{to[1]}, to arrive at {arrivals}")
+        for delay in ways:
             self._loop.at(now + delay, Handle(self._hand, (to, data, sender), None))
 
     def _hand(self, to: tuple[str, int], data: bytes, sender: tuple[str, int]) -> None:
@@ -488,7 +494,7 @@ class _Transport(asyncio.Transport):
         self._network = network
         self._loop = network._loop
         self._protocol: Any = None
-        self.deliver: Callable[[Any], None] = _ignore
+        self.deliver: Callable[[Any], None] = ignore
         self._unsent: deque[bytes] = deque()
         self._unsent_bytes = 0
         # Bytes in transit or unread at the peer: what its kernel would have to buffer.
@@ -594,7 +600,9 @@ class _Transport(asyncio.Transport):
         if travelling and when < travelling[-1][0]:
             when = travelling[-1][0]
         if self._loop.keep_log:
-            what = f"{len(data)} bytes" if isinstance(data, bytes) else "the end"
+            what = (
+                shown(data) if isinstance(data, bytes) else "the end" if data is None else "a reset"
+            )
             host, port = self.remote
             self._loop.note(f"sends {what} to {host}:{port}, to arrive at {when:.6f}")
         travelling.append((when, data))
@@ -768,30 +776,7 @@ class _Transport(asyncio.Transport):
 
     def set_protocol(self, protocol: Any) -> None:
         self._protocol = protocol
-        self.deliver = _receiver(protocol)
+        self.deliver = receiver(protocol)
 
     def __repr__(self) -> str:
         return f"<connection {self.local} to {self.remote}>"
-
-
-def _receiver(protocol: Any) -> Callable[[Any], None]:
-    """How *protocol* receives data: as a whole, or through a buffer of its own."""
-    if not isinstance(protocol, asyncio.BufferedProtocol):
-        receive: Callable[[Any], None] = protocol.data_received
-        return receive
-
-    def fill(data: Any) -> None:
-        while data:
-            buffer = memoryview(protocol.get_buffer(len(data))).cast("B")
-            size = min(len(buffer), len(data))
-            if not size:
-                raise RuntimeError("get_buffer() returned an empty buffer")
-            buffer[:size] = data[:size]
-            protocol.buffer_updated(size)
-            data = data[size:]
-
-    return fill
-
-
-def _ignore(_: object) -> None:
-    """Receive nothing: there is no protocol yet."""
