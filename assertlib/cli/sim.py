@@ -55,6 +55,7 @@ from .common import (
 from .scenarios import permitted, search_path
 from .signals import Interrupted, interruptible
 from .terminal import print_report
+from .trace_filter import TraceFilter
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -179,6 +180,22 @@ def replay_token(
             "--trace", help="Print scheduling, messages, disk operations, faults and hits."
         ),
     ] = False,
+    only: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND,…",
+            help="Of the trace, only: steps, network, disk, hits, world. Implies --trace.",
+        ),
+    ] = "",
+    host: Annotated[
+        str, typer.Option(metavar="NAME", help="Of the trace, only this host. Implies --trace.")
+    ] = "",
+    begin: Annotated[
+        float | None,
+        typer.Option(
+            "--from", metavar="SECONDS", help="Of the trace, only from here on. Implies --trace."
+        ),
+    ] = None,
     whole: Annotated[
         bool, typer.Option("--whole", help="Run the original trial instead of the shrunk tape.")
     ] = False,
@@ -193,12 +210,14 @@ def replay_token(
 
     Example: assertlib sim replay --assertion "a slow watcher becomes a victim and catches up"
     """
+    shown = TraceFilter(only, host, begin)
+    trace = trace or shown.is_set
     project = _Project(None, target)
     spec = permitted(project.config, _spec(project.config, token, assertion), project.path)
     # A tape may be older than the catalog; what is out of model now depends on today's assumptions.
     spec = replace(spec, options=replace(spec.options, assumes=project.assumes))
     done = replay(spec.unshrunk() if whole else spec, trace=trace, path=project.path)
-    for line in done.answer.trace:
+    for line in filter(shown.matches, done.answer.trace):
         print(one_line(line))
     for difference in done.differences:
         print(one_line(f"assertlib: changed since it was recorded: {difference}"), file=sys.stderr)

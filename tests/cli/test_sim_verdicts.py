@@ -305,3 +305,30 @@ def test_why_needs_the_token_of_a_failure(store):
     assert done.returncode == 2
     assert "the token is not that of a failure" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# -- traces -------------------------------------------------------------------------------------
+
+
+def test_a_trace_can_be_filtered_by_kind_host_and_time(store):
+    seed = next(
+        number
+        for number in range(50)
+        if "boots" in sim(store, "replay", f"store:several@{number}", "--trace").stdout
+    )
+
+    def lines(*options):
+        done = sim(store, "replay", f"store:several@{seed}", *options)
+        return [line for line in done.stdout.splitlines() if re.match(r" +[0-9.]+  ", line)]
+
+    whole = lines("--trace")
+    assert all("  run " in each or "  call " in each for each in lines("--only", "steps"))
+    assert [each for each in whole if "  * " in each] == lines("--only", "hits")
+    (boot,) = lines("--only", "world")
+    assert "server boots" in boot
+    assert {each.split()[1] for each in lines("--host", "server", "--only", "steps")} == {"server"}
+    late = lines("--from", 0.5)
+    assert late == [each for each in whole if float(each.split()[0]) >= 0.5]
+    refused = sim(store, "replay", f"store:several@{seed}", "--only", "nothing")
+    assert refused.returncode == 2
+    assert "--only nothing: must be of steps, network, disk, hits, world" in refused.stderr
