@@ -36,9 +36,16 @@ ROOMS = {
     "recording": (["tests/recording", "tests/accelerator", "tests/invariants", *CALLS], [{}, PURE]),
     "_calls": ([*CALLS, "tests/recording"], [{}, PURE]),
     "evidence": (["tests/evidence", "tests/invariants", "tests/cli/test_gate.py"], [{}]),
-    "catalog": (["tests/catalog", "tests/scan"], [{}]),
+    "catalog": (
+        [
+            "tests/catalog",
+            "tests/scan",
+            *(f"tests/cli/test_{n}.py" for n in ("catalog", "check", "review")),
+        ],
+        [{}],
+    ),
     "history": (["tests/history", "tests/cli/test_history.py"], [{}]),
-    "sim": (["tests/sim"], [{}]),
+    "sim": (["tests/sim", "tests/cli/test_sim.py", "tests/cli/test_sim_verdicts.py"], [{}]),
 }
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+::.+?|\S+)(?: - .*)?$", re.MULTILINE)
 SWAPPED = {

@@ -171,7 +171,7 @@ def replay_token(
         str | None,
         typer.Option(
             metavar="MESSAGE",
-            help="Instead, replay the witness of this sometimes or reachable assertion.",
+            help="Replay the witness of this sometimes or reachable assertion instead of a token.",
         ),
     ] = None,
     trace: Annotated[
@@ -184,17 +184,13 @@ def replay_token(
         str,
         typer.Option(
             metavar="KIND,…",
-            help="Of the trace, only: steps, network, disk, hits, world. Implies --trace.",
+            help="Limit the trace to these kinds of lines: steps, network, disk, hits, world.",
         ),
     ] = "",
-    host: Annotated[
-        str, typer.Option(metavar="NAME", help="Of the trace, only this host. Implies --trace.")
-    ] = "",
+    host: Annotated[str, typer.Option(metavar="NAME", help="Limit the trace to this host.")] = "",
     begin: Annotated[
         float | None,
-        typer.Option(
-            "--from", metavar="SECONDS", help="Of the trace, only from here on. Implies --trace."
-        ),
+        typer.Option("--from", metavar="SECONDS", help="Start the trace at this time."),
     ] = None,
     whole: Annotated[
         bool, typer.Option("--whole", help="Run the original trial instead of the shrunk tape.")

@@ -40,7 +40,7 @@ class TraceFilter:
         self._begin = begin
         unknown = sorted(self._kinds - {*_KINDS, _OTHER})
         if unknown:
-            raise ConfigError(f"--only {unknown[0]}: must be of {', '.join([*_KINDS, _OTHER])}")
+            raise ConfigError(f"--only {unknown[0]}: must be one of {', '.join([*_KINDS, _OTHER])}")
 
     @property
     def is_set(self) -> bool:

@@ -357,7 +357,7 @@ def _watches(history: History, validation: Validation) -> None:
     for wrong in _each(validation.named("resumable")):
         RESUMABLE.always(
             wrong is None,
-            "a watch from a revision begins with the first event from there on",
+            "a watch begins with the first event at or after the revision it asks for",
             _details(wrong),
         )
     for wrong in _each(validation.named("is-create")):

@@ -50,7 +50,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "a watch is sent each event once": (WATCHES,),
     "a watch receives all events of a revision in one delivery": (WATCHES,),
     "no event comes after its bookmark": (WATCHES,),
-    "a watch from a revision begins with the first event from there on": (WATCHES,),
+    "a watch begins with the first event at or after the revision it asks for": (WATCHES,),
     "an event correctly reports whether it created its key": (WATCHES,),
     "a watch is sent every event": (WATCHES,),
     "an event names the pair it replaced": (WATCHES,),

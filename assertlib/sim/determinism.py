@@ -39,11 +39,11 @@ class Difference:
 
     def lines(self) -> list[str]:
         """Describe it, for a terminal."""
-        head = f"NOT DETERMINISTIC: trial {self.trial!r} took another course in another process"
+        head = f"NOT DETERMINISTIC: trial {self.trial!r} ran differently in another process"
         if not any(self.events):
             return [head]
         return [
-            f"{head}; after {self.number:,} equal events, the last step being",
+            f"{head}; the first {self.number:,} events were identical, and the last common step was",
             f"    {self.before}",
             "the first difference is",
             *(f"    {event}" for event in self.events),

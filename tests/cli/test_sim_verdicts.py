@@ -277,7 +277,7 @@ def test_the_explanation_of_a_violation_has_no_other_token(store):
 def test_an_exploration_of_trials_that_depend_on_each_other_fails_and_names_the_first_event(store):
     done = sim(store, "explore", "store:counting", "--seeds", 3)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "NOT DETERMINISTIC: trial 'seed 0' took another course in another process" in done.stdout
+    assert "NOT DETERMINISTIC: trial 'seed 0' ran differently in another process" in done.stdout
     assert " counting at store.py:" in done.stdout
     assert "state that outlives a trial (module globals" in done.stdout
     unchecked = sim(store, "explore", "store:counting", "--seeds", 3, "--check-determinism", 0)
@@ -331,4 +331,4 @@ def test_a_trace_can_be_filtered_by_kind_host_and_time(store):
     assert late == [each for each in whole if float(each.split()[0]) >= 0.5]
     refused = sim(store, "replay", f"store:several@{seed}", "--only", "nothing")
     assert refused.returncode == 2
-    assert "--only nothing: must be of steps, network, disk, hits, world" in refused.stderr
+    assert "--only nothing: must be one of steps, network, disk, hits, world" in refused.stderr

@@ -169,8 +169,8 @@ def half_a_line(run, _):
 
 
 FILES = {
-    "the file of lines is emptied": emptied,
-    "the file of lines is deleted": without(".jsonl"),
+    "the `.jsonl` file is emptied": emptied,
+    "the `.jsonl` file is deleted": without(".jsonl"),
     "the counters are deleted": without(".counts"),
     "the counters are truncated in their header": lambda _, counts: cut(20)(_, counts),
     "the counters are truncated between two slots": lambda _, counts: cut(64)(_, counts),

@@ -403,7 +403,7 @@ WAYS = {
             Path("store.py").write_text(text)
         """,
     ),
-    "its shard's file of lines is emptied": Way(
+    "its shard's `.jsonl` file is emptied": Way(
         "A shard that has only its counts left still counts.",
         """
         from pathlib import Path
@@ -416,7 +416,7 @@ WAYS = {
         """,
         in_test="because the session reads its own violations from memory",
     ),
-    "its shard's file of lines is deleted": Way(
+    "its shard's `.jsonl` file is deleted": Way(
         "A shard that has only its counts left still counts.",
         """
         from pathlib import Path

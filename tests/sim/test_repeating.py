@@ -72,6 +72,4 @@ def test_a_sample_of_one_is_compared_with_a_process_that_ran_nothing_else(tmp_pa
     known = [(job, "another digest") for job, _ in exploration._sampled[:1]]
     (found,) = differences("store:fine", Options(), known, (str(tmp_path),))
     assert found.events == ("", "")
-    assert found.lines() == [
-        "NOT DETERMINISTIC: trial 'seed 0' took another course in another process"
-    ]
+    assert found.lines() == ["NOT DETERMINISTIC: trial 'seed 0' ran differently in another process"]

@@ -125,3 +125,9 @@ def test_the_plainest_choice_is_zero():
     assert tape.between(3.0, 4.0) == 3.0
     assert not tape.chance(0.9)
     assert tape.pick("abc") == "a"
+
+
+@pytest.mark.parametrize("token", ["store:main", "store:main@", "store:main@x", "@", "store@1@y"])
+def test_what_is_no_token_is_said(token):
+    with pytest.raises(TokenError, match="is not a token"):
+        parse(token)
