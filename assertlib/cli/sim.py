@@ -91,6 +91,15 @@ def explore(
     duration: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="Duration, such as 60s, 5m or 1h.")
     ] = None,
+    quiet: Annotated[
+        int | None,
+        typer.Option(
+            "--until-quiet",
+            min=1,
+            metavar="N",
+            help="Stop after N trials in a row without a new state, bucket or extreme.",
+        ),
+    ] = None,
     first: Annotated[int, typer.Option("--first", metavar="N", help="First seed.")] = 0,
     shard: Annotated[
         str,
@@ -147,10 +156,11 @@ def explore(
     plan = Plan(
         project.scenario,
         project.options(faults, policy),
-        seeds or (_ENDLESS if duration else _SEEDS),
+        seeds or (_ENDLESS if duration or quiet else _SEEDS),
         first,
         _shard(shard),
         None if duration is None else seconds_of(duration),
+        quiet,
         jobs,
         guided,
         stops=lambda _: stop,

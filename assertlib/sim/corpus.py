@@ -70,6 +70,7 @@ class Corpus:
         witnesses: A short tape for each state.
         extremes: The best value of each extreme of a rich assertion, and its tape.
         trials: Number of trials.
+        newest: Number of the latest trial with a new state or extreme, from 1; 0 for none.
     """
 
     rng: random.Random
@@ -79,6 +80,7 @@ class Corpus:
     witnesses: dict[str, Tape] = field(default_factory=dict)
     extremes: dict[str, tuple[float, Entry]] = field(default_factory=dict)
     trials: int = 0
+    newest: int = 0
 
     def learn(
         self, choices: Sequence[int], features: Features, places: Mapping[str, int]
@@ -96,6 +98,7 @@ class Corpus:
             The states that this trial was the first to reach, sorted.
         """
         self.trials += 1
+        before = dict(self.extremes)
         tape = tuple(choices)
         begins = places.get(SET_UP, 0)
         if begins >= len(tape):
@@ -115,7 +118,10 @@ class Corpus:
         # Last, when a new set-up is credited with the states that it reached.
         if len(self.set_ups) > _MOST_SET_UPS:
             self._forget_half()
-        return sorted(name for name in features if self.seen[name] == 1)
+        found = sorted(name for name in features if self.seen[name] == 1)
+        if found or self.extremes != before:
+            self.newest = self.trials
+        return found
 
     def _forget_half(self) -> None:
         by_worth = sorted(self.set_ups.items(), key=lambda each: self._worth(each[1]))

@@ -46,6 +46,8 @@ class Plan:
         first: The first seed.
         part: Shard number, from 1, and number of shards; seeds are distributed round-robin.
         seconds: Real seconds after which no more trials start; None for no limit.
+        quiet: Trials without a new state, bucket or watermark after which the exploration ends;
+            None to go on.
         jobs: Number of workers.
         guided: Whether to build on trials that reached new states.
         stops: Whether a failure ends the exploration.
@@ -62,6 +64,7 @@ class Plan:
     first: int = 0
     part: tuple[int, int] = (1, 1)
     seconds: float | None = None
+    quiet: int | None = None
     jobs: int = 1
     guided: bool = False
     stops: Callable[[Found], bool] = lambda _: False
@@ -324,11 +327,18 @@ class Exploration:
             for name in self.corpus.learn(answer.choices, answer.features, answer.shown_at):
                 if name in answer.features:
                     self._report_new(name, number)
+            self._end_if_quiet()
         new = [each for each in answer.failures if self._is_new(job, answer, each, number)]
         # Outside the lock, since shrinking takes seconds; other workers go on meanwhile.  An answer
         # without steps stands for a lost worker, whose tape is unknown.
         if new and answer.steps and self.plan.shrinks:
             self._check([self.found[each.name] for each in new])
+
+    def _end_if_quiet(self) -> None:
+        quiet, corpus = self.plan.quiet, self.corpus
+        if quiet is not None and corpus.trials - corpus.newest >= quiet and not self._over.is_set():
+            self._over.set()
+            self.report(f"quiet: nothing new in {quiet:,} trials")
 
     def _report_new(self, name: str, number: int) -> None:
         # Guidance uses both outcomes of a condition; only the wanted one is a state to report.

@@ -332,3 +332,15 @@ def test_a_trace_can_be_filtered_by_kind_host_and_time(store):
     refused = sim(store, "replay", f"store:several@{seed}", "--only", "nothing")
     assert refused.returncode == 2
     assert "--only nothing: must be one of steps, network, disk, hits, world" in refused.stderr
+
+
+# -- until quiet --------------------------------------------------------------------------------
+
+
+def test_an_exploration_ends_by_itself_once_nothing_new_is_seen(store):
+    done = sim(store, "explore", "store:several", "--until-quiet", 60)
+    assert "quiet: nothing new in 60 trials" in done.stderr
+    (trials,) = re.findall(r"(\d+) random trials", done.stdout)
+    assert 60 < int(trials) < 1000
+    # It came to an end of its own: what it did not reach is missing.
+    assert "(partial)" not in done.stdout

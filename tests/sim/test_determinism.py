@@ -33,7 +33,7 @@ def environment(**more):
 
 def explored():
     """The digests of all trials, in two workers."""
-    plan = Plan(TARGET, OPTIONS, TRIALS, jobs=2, digests=True, shrinks=0.0)
+    plan = Plan(TARGET, OPTIONS, TRIALS, jobs=2, digests=True, shrinks=0)
     exploration = Exploration(plan, local(TARGET, OPTIONS, environment()))
     exploration.run()
     assert exploration.elapsed == exploration.elapsed, "once it is over, it takes no more time"
