@@ -28,6 +28,7 @@ from ..recording.settings import OFF
 from .faults import FAULTS
 from .fence import fenced
 from .futures import Unhandled
+from .log_records import logged
 from .loop import SimLoop
 from .machines import Machines
 from .nemesis import Nemesis
@@ -280,7 +281,7 @@ def run_trial(
         watcher = _Watcher(world, options, until)
         loop.exceptions.on_unhandled = watcher.unhandled
         # In a copy, so that variables set by the scenario stay out of the loop's own context.
-        with _subscribed(watcher), overseen(watcher.refusal):
+        with _subscribed(watcher), overseen(watcher.refusal), logged(loop):
             loop.context.copy().run(_play, scenario, world, watcher, options)
             features = shown.look()
         # Everything is copied before the cleanup, which runs code and may make choices.

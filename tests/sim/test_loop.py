@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import itertools
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from hypothesis import given, settings
 from ..forms import by_form
 from ..support import child_environment
 from .programs import ANY, ORDERED, Player, on_asyncio
-from .running import POLICIES, failure_of, outcome_of, result_of, results_of
+from .running import POLICIES, failure_of, lines_of, outcome_of, result_of, results_of
 from .waiting import HERE, every_policy, forever, turned, turns
 
 # -- the same as asyncio ------------------------------------------------------------------------
@@ -640,3 +641,19 @@ def test_a_failure_has_the_same_name_wherever_its_objects_lie():
     first, second = failure_of(scenario), failure_of(scenario)
     assert "is broken" in first.name
     assert first.name == second.name
+
+
+def test_log_records_are_in_the_log_of_a_trial_without_addresses():
+    async def scenario(world):
+        async def main(host):
+            logging.getLogger("store").warning("a\n%s %r", "slow disk", object())
+            logging.getLogger("store").debug("not shown")
+
+        host = world.host("server", main)
+        host.boot()
+        await host.ended()
+
+    first, second = (lines_of(outcome_of(scenario)) for _ in range(2))
+    assert first == second
+    assert "log: WARNING store: a slow disk <object object at 0x...>" in first
+    assert "_Notes" not in str(logging.getLogger().handlers)
