@@ -12,6 +12,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import contextvars
+import logging
 import queue
 import threading
 from collections import deque
@@ -160,6 +161,8 @@ class SimThread:
             NotSimulatedError: It would block the event loop.
         """
         me = current()
+        if self.is_over:
+            return
         if me is not None:
             self._joining.append(me)
             me.wait(lambda: self.is_over, seconds)
@@ -171,8 +174,10 @@ class SimThread:
         self._is_ending = True
         for _ in range(_MOST_UNWINDINGS):
             if self.is_over or not self._has_begun:
-                return
+                break
             self._switch()
+        # Nobody has to wait for what is left behind.
+        self.is_over = True
 
     def __repr__(self) -> str:
         return f"<SimThread of {self.process.name}>"
@@ -228,8 +233,14 @@ class Threads:
 
     def end(self) -> None:
         """Unwind all threads, at the end of the trial."""
-        for thread in list(self.running):
-            thread.end()
+        # An executor would report that its worker was ended.
+        level = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        try:
+            for thread in list(self.running):
+                thread.end()
+        finally:
+            logging.disable(level)
         self.running.clear()
 
 
@@ -308,12 +319,9 @@ def replacements(
         virtual: Combines a real function and its virtual one into one that calls the latter if the
             caller belongs to a trial.
     """
-    for name, real, function in (
-        ("start", threading.Thread.start, lambda thread: _start(threads(), thread)),
-        ("join", threading.Thread.join, _join),
-        ("is_alive", threading.Thread.is_alive, _is_alive),
-    ):
-        yield threading.Thread, name, real, virtual(real, function)
+    start = threading.Thread.start
+    mine = virtual(start, lambda thread: _start(threads(), thread))
+    yield threading.Thread, "start", start, mine
 
     def start_new_thread(function: Any, args: Any, kwargs: Any = None) -> int:
         return id(threads().start(lambda: function(*args, **(kwargs or {}))))
@@ -328,11 +336,8 @@ def replacements(
     yield queue, "SimpleQueue", queue.SimpleQueue, queue._PySimpleQueue  # type: ignore[attr-defined]
 
 
-_OWN = "_assertlib_thread"
-
-
 def _start(threads: Threads, thread: threading.Thread) -> None:
-    if thread._started.is_set() or hasattr(thread, _OWN):  # type: ignore[attr-defined]
+    if thread._started.is_set() or "join" in vars(thread):  # type: ignore[attr-defined]
         raise RuntimeError("threads can only be started once")
 
     def work() -> None:
@@ -345,16 +350,10 @@ def _start(threads: Threads, thread: threading.Thread) -> None:
         finally:
             del threading._active[ident]  # type: ignore[attr-defined]
 
-    setattr(thread, _OWN, threads.start(work))
+    mine = threads.start(work)
 
+    def join(timeout: float | None = None) -> None:
+        mine.join(-1.0 if timeout is None else max(0.0, timeout))
 
-def _join(thread: threading.Thread, timeout: float | None = None) -> None:
-    mine: SimThread | None = getattr(thread, _OWN, None)
-    if mine is None:
-        raise RuntimeError("cannot join thread before it is started")
-    mine.join(-1.0 if timeout is None else max(0.0, timeout))
-
-
-def _is_alive(thread: threading.Thread) -> bool:
-    mine: SimThread | None = getattr(thread, _OWN, None)
-    return mine is not None and not mine.is_over
+    # On the object itself, since executors join their threads when Python ends, after all trials.
+    vars(thread).update(join=join, is_alive=lambda: not mine.is_over)

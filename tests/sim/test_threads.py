@@ -222,3 +222,34 @@ def test_what_is_made_in_a_trial_works_afterwards():
     for each in (first, second):
         threading.Thread(target=each.put, args=(1,)).start()
         assert each.get(timeout=10) == 1
+
+
+def test_executors_and_threads_that_a_trial_leaves_are_over_when_python_ends(children):
+    def scenario():
+        import asyncio
+        import threading
+        from concurrent.futures import ThreadPoolExecutor
+
+        from assertlib.sim import Options, Tape, run_trial
+
+        kept = []
+
+        async def main(world):
+            pool, thread = ThreadPoolExecutor(2), threading.Thread(target=print)
+            kept.extend([pool, thread])
+            thread.start()
+            await asyncio.get_running_loop().run_in_executor(pool, int, "5")
+            waiting = threading.Thread(target=threading.Event().wait)
+            kept.append(waiting)
+            waiting.start()
+            await asyncio.sleep(1)
+
+        assert run_trial(main, Tape(0), Options(), name="trial").failure is None
+        for thread in kept[1:]:
+            thread.join()
+            assert not thread.is_alive()
+        return "done"
+
+    outcome = children.run(scenario)
+    assert outcome.value == "done"
+    assert outcome.err == ""
