@@ -656,10 +656,13 @@ def _explained(found: Why) -> Iterator[str]:
         yield "The failure does not become likely at any step."
         return
     jump = found.jump
-    yield (
-        f"The failure becomes likely between choices {jump.before.choices:,} and"
-        f" {jump.after.choices:,}, in the step marked with >:"
-    )
+    before = interval(jump.before.failed, jump.before.trials)
+    after = interval(jump.after.failed, jump.after.trials)
+    where = f"between choices {jump.before.choices:,} and {jump.after.choices:,}"
+    if after[0] > before[1]:
+        yield f"The failure becomes likely {where}, in the step marked with >:"
+    else:
+        yield f"No step stands out; the steepest rise, {where}, may be chance (--repeats N):"
     for number, line in enumerate(jump.trace):
         yield f"{'>' if number == jump.step else ' '} {line}"
 

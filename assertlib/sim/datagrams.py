@@ -148,6 +148,16 @@ class Endpoint(asyncio.DatagramTransport):
                 self._protocol.datagram_received, data, self._shown(sender), context=self._context
             )
 
+    def set_protocol(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def get_protocol(self) -> Any:
+        return self._protocol
+
+    def deliver(self, received: tuple[bytes, Address]) -> None:
+        """Pass a datagram and its sender, as programs see it, to the protocol at once."""
+        self._protocol.datagram_received(*received)
+
     def close(self) -> None:
         if not self._is_closing:
             self._is_closing = True

@@ -64,14 +64,14 @@ def differences(
 
     Raises:
         TargetError: The scenario cannot be loaded.
-        LostWorkerError: A trial ended its process.
+        LostWorkerError: A process ended while it loaded the scenario.
     """
     jobs = [replace(job, sampler="set", population="", digest=True) for job, _ in known]
     again = _digests(target, options, jobs[::-1], path)
     return [
         _first_difference(target, options, jobs, job, path)
         for job, digest in known
-        if again.get(job.name, digest) != digest
+        if again[job.name] != digest
     ]
 
 
@@ -79,10 +79,18 @@ def _digests(
     target: str, options: Options, jobs: Sequence[Job], path: Sequence[str]
 ) -> dict[str, str]:
     worker = unrecorded(target, options, path)
+    found = {}
     try:
-        return {job.name: worker.do(job).digest for job in jobs}
+        for job in jobs:
+            try:
+                found[job.name] = worker.do(job).digest
+            except LostWorkerError:
+                # It did not end its process the first time.
+                found[job.name] = ""
+                worker = unrecorded(target, options, path)
     finally:
         worker.close()
+    return found
 
 
 def _first_difference(

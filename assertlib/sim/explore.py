@@ -405,8 +405,9 @@ class Exploration:
         try:
             found = differences(plan.target, plan.options, sample, plan.path)
         except LostWorkerError as error:
+            # What could not be checked is no pass.
             self.report(f"cannot repeat a trial: {error}")
-            return
+            found = [Difference(job.name) for job, _ in sample]
         self.differences.extend(found)
 
     def witnesses(self) -> dict[str, TrialSpec]:

@@ -2,10 +2,10 @@
 The fence around a trial: the outside world is replaced by the simulated one, or refused.
 
 The wall clock and unseeded randomness would make two runs of one tape differ, so that functions of
-`machines` replace them, under every name that a module holds them by.  Real sockets, child
-processes and threads raise an error that names the place, as do real files written by a host, which
-would survive the power cuts of its world.  Sockets, processes and files are intercepted by an audit
-hook.
+`machines` replace them, under every name that a module holds them by, and those of `threads` and
+`sockets` replace real threads and sockets.  Child processes raise an error that names the place, as
+do real files written by a host, which would survive the power cuts of its world.  An audit hook
+intercepts them, and every real socket.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ class _Fence:
     def _is_other(self) -> bool:
         """Whether the caller is another thread than the trial's, or no trial is running."""
         # Objects and modules of a trial may keep a replacement and call it afterwards.
-        return not self.machines or _ident() not in self.machines[-1].threads.idents
+        # One read of the list: another thread may ask just as the trial ends.
+        running = self.machines[-1:]
+        return not running or _ident() not in running[0].threads.idents
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         # Runs for every audit event of the process, so the cheapest tests come first.

@@ -20,7 +20,6 @@ class _Transports(Protocol):
     """The network, as far as asyncio's own interface reaches it; see `Network`."""
 
     sockets: dict[int, Any]
-
     names: Names
 
     def reserve(self, holder: Any, address: Any) -> tuple[str, Any]: ...
@@ -89,10 +88,8 @@ class LoopNetwork(asyncio.AbstractEventLoop):
             The transport and the protocol.
         """
         _refuse(options, "create_connection")
-        sock = options.get("sock")
-        if sock is not None:
-            protocol = protocol_factory()
-            return sock.hand_over(protocol), protocol
+        if options.get("sock") is not None:
+            return _handed_over(options["sock"], protocol_factory, "create_connection")
         local = options.get("local_addr")
         place = (PROCESS.get(self.outside).name, local[1]) if local and local[1] else None
         return await self.network.connect(protocol_factory, host, port, place)
@@ -132,7 +129,7 @@ class LoopNetwork(asyncio.AbstractEventLoop):
         _refuse(options, "create_server")
         sock = options.get("sock")
         if sock is not None:
-            port = sock.bound_port()
+            port = _simulated(sock, "create_server").bound_port()
             # The server takes the place of a socket that listens already.
             if sock.server is not None:
                 sock.server.close()
@@ -188,10 +185,8 @@ class LoopNetwork(asyncio.AbstractEventLoop):
             The transport and the protocol.
         """
         _refuse(options, "create_datagram_endpoint")
-        sock = options.get("sock")
-        if sock is not None:
-            protocol = protocol_factory()
-            return sock.hand_over(protocol), protocol
+        if options.get("sock") is not None:
+            return _handed_over(options["sock"], protocol_factory, "create_datagram_endpoint")
         return self.network.endpoint(protocol_factory, local_addr, remote_addr)
 
     async def getaddrinfo(
@@ -224,38 +219,38 @@ class LoopNetwork(asyncio.AbstractEventLoop):
     # -- sockets ----------------------------------------------------------------------------
 
     async def sock_connect(self, sock: Any, address: Any) -> None:
-        await sock.connected(address)
+        await _simulated(sock, "sock_connect").connected(address)
 
     async def sock_accept(self, sock: Any) -> Any:
-        await sock.wait(lambda: sock.is_readable)
+        await _simulated(sock, "sock_accept").wait(lambda: sock.is_readable)
         return sock.accept()
 
     async def sock_recv(self, sock: Any, nbytes: int) -> bytes:
-        await sock.wait(lambda: sock.is_readable)
+        await _simulated(sock, "sock_recv").wait(lambda: sock.is_readable)
         return bytes(sock.recv(nbytes))
 
     async def sock_recv_into(self, sock: Any, buf: Any) -> int:
-        await sock.wait(lambda: sock.is_readable)
+        await _simulated(sock, "sock_recv_into").wait(lambda: sock.is_readable)
         return int(sock.recv_into(buf))
 
     async def sock_recvfrom(self, sock: Any, bufsize: int) -> Any:
-        await sock.wait(lambda: sock.is_readable)
+        await _simulated(sock, "sock_recvfrom").wait(lambda: sock.is_readable)
         return sock.recvfrom(bufsize)
 
     async def sock_recvfrom_into(self, sock: Any, buf: Any, nbytes: int = 0) -> Any:
         """Receive a datagram from *sock* into *buf*, at most *nbytes* if that is not zero."""
-        await sock.wait(lambda: sock.is_readable)
+        await _simulated(sock, "sock_recvfrom_into").wait(lambda: sock.is_readable)
         data, sender = sock.recvfrom(nbytes or len(buf))
         buf[: len(data)] = data
         return len(data), sender
 
     async def sock_sendall(self, sock: Any, data: Any) -> None:
-        sock.put(data)
+        _simulated(sock, "sock_sendall").put(data)
         await sock.wait(lambda: sock.is_writable)
 
     async def sock_sendto(self, sock: Any, data: Any, address: Any) -> int:
         """Send *data* from *sock* to *address*."""
-        return int(sock.sendto(data, address))
+        return int(_simulated(sock, "sock_sendto").sendto(data, address))
 
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
         """Call *callback* with *args* whenever *fd*, a simulated socket, can be read from."""
@@ -281,6 +276,20 @@ class LoopNetwork(asyncio.AbstractEventLoop):
         if found is None:
             raise refused(f"loop.{what}()", "reaches outside the simulator")
         return found
+
+
+def _simulated(sock: Any, what: str) -> Any:
+    """Return *sock*, which must be of the simulated network."""
+    if not hasattr(sock, "hand_over"):
+        raise refused(f"loop.{what}()", "uses a real socket; create it inside the trial")
+    return sock
+
+
+def _handed_over(sock: Any, factory: Callable[[], Any], what: str) -> tuple[Any, Any]:
+    """Connect the transport of *sock* to a new protocol; return both."""
+    _simulated(sock, what)
+    protocol = factory()
+    return sock.hand_over(protocol), protocol
 
 
 def _not_simulated(name: str) -> Callable[..., Any]:

@@ -31,4 +31,4 @@ def receiver(protocol: Any) -> Callable[[Any], None]:
 
 
 def ignore(_: object) -> None:
-    """Receive nothing: there is no protocol yet."""
+    """Discard data; stands in until a protocol is connected."""

@@ -70,6 +70,7 @@ class SimSocket(_real):
         self.server: Any = None
         self._received: deque[Any] = deque()
         self._is_ended = False
+        self._is_lost = False
         self._is_full = False
         self._error: Exception | None = None
         self._waiters: list[asyncio.Future[None]] = []
@@ -147,7 +148,7 @@ class SimSocket(_real):
         Return the address of the peer.
 
         Raises:
-            OSError: There is none.
+            OSError: The socket is not connected.
         """
         peer = None if self.transport is None else self.transport.get_extra_info("peername")
         if peer is None:
@@ -238,7 +239,7 @@ class SimSocket(_real):
             The number of bytes.
 
         Raises:
-            BlockingIOError: There is no room for it.
+            BlockingIOError: The send buffer is full.
         """
         self._check_blocking("send")
         self._check_sending()
@@ -426,6 +427,8 @@ class SimSocket(_real):
         Raises:
             OSError: The socket is not connected.
         """
+        if self._kind == socket.SOCK_DGRAM:
+            self._open_endpoint()
         if self.transport is None:
             raise _not_connected()
         transport = self.transport
@@ -433,7 +436,10 @@ class SimSocket(_real):
         protocol.connection_made(transport)
         while self._received:
             transport.deliver(self._received.popleft())
-        if self._is_ended and not protocol.eof_received():
+        # What has happened to the connection before must not be lost to the protocol.
+        if self._is_lost:
+            protocol.connection_lost(self._error)
+        elif self._is_ended and not protocol.eof_received():
             transport.close()
         return transport
 
@@ -510,7 +516,7 @@ class _Feed(asyncio.Protocol, asyncio.DatagramProtocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._owner._is_ended = True
+        self._owner._is_ended = self._owner._is_lost = True
         self._owner._error = exc
         self._owner.changed()
 

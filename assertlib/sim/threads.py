@@ -110,8 +110,8 @@ class SimThread:
             pass
         except BaseException as error:
             if not self._is_ending:
-                told = {"message": "exception in a thread", "exception": error}
-                self._inside.run(self._all.loop.call_exception_handler, told)
+                context = {"message": "exception in a thread", "exception": error}
+                self._inside.run(self._all.loop.call_exception_handler, context)
         finally:
             self.is_over = True
             for each in self._joining:
@@ -161,7 +161,7 @@ class SimThread:
             NotSimulatedError: It would block the event loop.
         """
         me = current()
-        if self.is_over:
+        if self.is_over or seconds == 0:
             return
         if me is not None:
             self._joining.append(me)
@@ -267,7 +267,7 @@ class SimLock:
         """
         if self._lock.acquire(False):
             return True
-        if not blocking:
+        if not blocking or timeout == 0:
             return False
         me = current()
         if me is None:

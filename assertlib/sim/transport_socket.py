@@ -38,7 +38,7 @@ class TransportSocket:
     def getpeername(self) -> tuple[Any, ...]:
         """
         Raises:
-            OSError: There is no peer.
+            OSError: It is not connected.
         """
         if self._remote is None:
             raise OSError(107, "Transport endpoint is not connected")

@@ -21,6 +21,7 @@ __all__ = ["Jump", "Point", "Why", "why"]
 
 _POINTS = 40
 """Prefixes to try at most; bisection needs fewer unless several steps matter."""
+_ENDS = 2
 _BEFORE, _AFTER = 3, 6
 """Lines of the trace to show around the jump."""
 
@@ -149,6 +150,9 @@ class _Search:
     def _try(self, made: Sequence[int], length: int) -> None:
         failed = 0
         for seed in range(self._repeats):
+            # The two ends are always tried in full; without them there is no answer.
+            if len(self._points) >= _ENDS and time.monotonic() > self._deadline:
+                return
             job = Job(f"why {seed}", seed, tuple(made[:length]), "set", until=self._spec.shows)
             try:
                 failed += self._spec.shows in self._worker.do(job).failed

@@ -13,11 +13,19 @@ from ..support import child_environment
 
 STORE = """
 import asyncio
+import os
 
 trials = 0
 
 async def fine(world):
     await asyncio.sleep(world.tape.between(1, 2))
+
+async def dying(world):
+    global trials
+    trials += 1
+    if trials == 2 and world.tape.values == [] and os.environ.get("ASSERTLIB_RUN_DIR") is None:
+        os._exit(3)
+    await asyncio.sleep(1)
 
 async def leaking(world):
     global trials
@@ -73,3 +81,9 @@ def test_a_sample_of_one_is_compared_with_a_process_that_ran_nothing_else(tmp_pa
     (found,) = differences("store:fine", Options(), known, (str(tmp_path),))
     assert found.events == ("", "")
     assert found.lines() == ["NOT DETERMINISTIC: trial 'seed 0' ran differently in another process"]
+
+
+def test_a_trial_that_ends_its_process_when_it_is_run_again_is_a_difference(tmp_path, explored):
+    known = [(job, digest) for job, digest in explored("fine", checks=2)._sampled]
+    found = differences("store:dying", Options(), known, (str(tmp_path),))
+    assert {each.trial for each in found} == {"seed 0", "seed 1"}

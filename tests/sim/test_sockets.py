@@ -294,3 +294,71 @@ def test_after_a_trial_sockets_are_real_even_for_modules_imported_during_it():
     for make in (socket.socket, kept[0]):
         with make() as real:
             assert real.fileno() < 10_000
+
+
+def test_a_bound_socket_may_become_an_endpoint_for_datagrams():
+    class Collecting(asyncio.DatagramProtocol):
+        def __init__(self):
+            self.got = asyncio.Queue()
+
+        def datagram_received(self, data, addr):
+            self.got.put_nowait((data, addr[0]))
+
+    async def scenario(world):
+        async def receive():
+            bound = opened(socket.SOCK_DGRAM)
+            bound.bind(("", PORT))
+            await asyncio.sleep(1)
+            # The first datagram has arrived before the protocol is there.
+            loop = asyncio.get_running_loop()
+            _, protocol = await loop.create_datagram_endpoint(Collecting, sock=bound)
+            return [await protocol.got.get() for _ in range(2)]
+
+        async def send():
+            mine = opened(socket.SOCK_DGRAM)
+            for data in (b"early", b"late"):
+                await asyncio.get_running_loop().sock_sendto(mine, data, ("server", PORT))
+                await asyncio.sleep(2)
+
+        server, client = booted(world, "server"), booted(world, "client")
+        receiving = server.run(receive())
+        await asyncio.sleep(0.1)
+        await client.run(send())
+        return await receiving
+
+    assert play(scenario) == [(b"early", "10.0.0.3"), (b"late", "10.0.0.3")]
+
+
+def test_a_protocol_learns_that_its_connection_was_lost_before():
+    async def scenario(world):
+        async def call():
+            talking = opened()
+            await asyncio.get_running_loop().sock_connect(talking, ("server", PORT))
+            world.network.reset("server")
+            await asyncio.sleep(1)
+            reader, _ = await asyncio.open_connection(sock=talking)
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+
+        server, client = booted(world, "server"), booted(world, "client")
+        await server.run(asyncio.start_server(lambda *_: None, port=PORT))
+        await client.run(call())
+
+    play(scenario)
+
+
+REAL = {
+    "recv": lambda loop: loop.sock_recv(object(), 1),
+    "connect": lambda loop: loop.sock_connect(object(), ("server", PORT)),
+    "connection": lambda loop: loop.create_connection(asyncio.Protocol, sock=object()),
+    "server": lambda loop: loop.create_server(asyncio.Protocol, sock=object()),
+}
+
+
+@pytest.mark.parametrize("use", REAL.values(), ids=REAL.keys())
+def test_a_real_socket_is_refused(use):
+    async def scenario(world):
+        with pytest.raises(NotSimulatedError):
+            await use(world.loop)
+
+    assert "uses a real socket" in outcome_of(scenario).failure.name

@@ -253,3 +253,16 @@ def test_executors_and_threads_that_a_trial_leaves_are_over_when_python_ends(chi
     outcome = children.run(scenario)
     assert outcome.value == "done"
     assert outcome.err == ""
+
+
+def test_a_poll_from_a_step_does_not_block():
+    async def scenario(world):
+        lock, event = threading.Lock(), threading.Event()
+        thread = threading.Thread(target=event.wait)
+        thread.start()
+        with lock:
+            polls = [lock.acquire(timeout=0), lock.acquire(False), event.wait(0), thread.join(0)]
+        event.set()
+        return polls
+
+    assert result_of(scenario) == [False, False, False, None]
