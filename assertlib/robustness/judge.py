@@ -145,11 +145,11 @@ def _states(history: History, validation: Validation) -> None:
         is_settled = operation.revision is not None or operation.outcome is Outcome.NOT_APPLIED
         if operation.id in unanswered and is_settled:
             WAS_APPLIED.sometimes(
-                operation.revision is not None, "a request without an answer was applied"
+                operation.revision is not None, "an unanswered request was applied"
             )
             WAS_NOT_APPLIED.sometimes(
                 operation.outcome is Outcome.NOT_APPLIED,
-                "a request without an answer was not applied",
+                "an unanswered request was not applied",
             )
         match operation.request, operation.response:
             case Txn(compares), Committed(_, succeeded) if compares:
@@ -180,7 +180,7 @@ def _wholly(history: History, replay: Replay) -> None:
                 put = {each.value for each in then if isinstance(each, Put)}
                 AMBIGUOUS.always(
                     put <= there or put.isdisjoint(there),
-                    "a transaction without an answer is applied completely or not at all",
+                    "an unanswered transaction is applied completely or not at all",
                     {"operation": str(operation)},
                 )
 
@@ -393,11 +393,9 @@ def _stream(stream: Stream, compacted: int, newest: int) -> None:
     AHEAD.sometimes(start > newest, "a client watches from a future revision")
     BOOKMARKABLE.sometimes(
         any(map(is_progress, deliveries)) and bool(events),
-        "a watch is sent events and progress",
+        "a watch is sent events and progress notifications",
     )
-    RELIABLE.sometimes(
-        bool(events) and 0 < start < newest, "a watch catches up with what it missed"
-    )
+    RELIABLE.sometimes(bool(events) and 0 < start < newest, "a watch catches up on what it missed")
     ATOMIC.sometimes(
         any(
             len({event.kv.mod_revision for event in each.events}) < len(each.events)
@@ -410,6 +408,6 @@ def _stream(stream: Stream, compacted: int, newest: int) -> None:
         cancelled = any(each.cancelled and each.compacted > start for each in deliveries)
         CANCELS.always(
             cancelled and not events,
-            "a watch from before the compaction is cancelled, and the reason is given",
+            "a watch from below the compacted revision is cancelled, and the reason is given",
         )
     CANCELS.sometimes(0 < start < compacted, "a watch starts before the compacted revision")

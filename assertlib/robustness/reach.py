@@ -31,8 +31,8 @@ REVISIONS = "a model with revisions"
 _NEEDS: dict[str, tuple[str, ...]] = {
     "no two acknowledged writes create the same revision": (REVISIONS,),
     # Without them, no read shows whether a request took effect.
-    "a request without an answer was applied": (REVISIONS,),
-    "a request without an answer was not applied": (REVISIONS,),
+    "an unanswered request was applied": (REVISIONS,),
+    "an unanswered request was not applied": (REVISIONS,),
     "an acknowledged write is present once members have caught up": (REVISIONS,),
     "a member's revision never goes backwards between rounds": (REVISIONS,),
     "members at the same revision have the same hash": (REVISIONS,),
@@ -40,7 +40,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "a stale read misses a write that had returned": (STALE,),
     "a condition of a transaction fails": (CONDITIONS,),
     "of several writes conditional on the same revision of a key, only one succeeds": (CONDITIONS,),
-    "a transaction without an answer is applied completely or not at all": (MULTI_KEY,),
+    "an unanswered transaction is applied completely or not at all": (MULTI_KEY,),
     "a lease with keys expires on its own": (LEASES,),
     "a put with a nonexistent lease is rejected": (UNKNOWN_LEASES,),
     "a rejected put leaves no trace": (UNKNOWN_LEASES,),
@@ -56,12 +56,12 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "an event names the pair it replaced": (WATCHES,),
     "no event is older than the watch's start": (WATCHES,),
     "a client watches from a future revision": (WATCHES,),
-    "a watch catches up with what it missed": (WATCHES,),
-    "a watch is sent events and progress": (PROGRESS,),
+    "a watch catches up on what it missed": (WATCHES,),
+    "a watch is sent events and progress notifications": (PROGRESS,),
     "a revision contains several events": (WATCHES, MULTI_KEY),
     "a watch starts where history was compacted": (WATCHES, COMPACTION),
     "a watch starts before the compacted revision": (WATCHES, COMPACTION),
-    "a watch from before the compaction is cancelled, and the reason is given": (
+    "a watch from below the compacted revision is cancelled, and the reason is given": (
         WATCHES,
         COMPACTION,
     ),
@@ -78,8 +78,8 @@ _FAULTS: dict[str, tuple[str, ...]] = {
     "a member is cut off while clients talk to it": ("partition", "isolate"),
     "members serve clients again after a fault": ANY,
     "the leader changes": ANY,
-    "a request without an answer was applied": ANY,
-    "a request without an answer was not applied": ANY,
+    "an unanswered request was applied": ANY,
+    "an unanswered request was not applied": ANY,
     **{bucket_message("a fault is injected", name): (name,) for name in FAULTS},
 }
 

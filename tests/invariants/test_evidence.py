@@ -83,7 +83,7 @@ def test_what_nothing_hit_has_a_row(tmp_path):
         {site.message for site in info.scan} <= rows.keys(), "every scanned assertion has a row"
     )
     assert ZERO.sometimes(
-        rows["a huge value"] == ("unreached", 0, 0), "an assertion that nothing hit is judged"
+        rows["a huge value"] == ("unreached", 0, 0), "an assertion that was never hit is judged"
     )
 
 

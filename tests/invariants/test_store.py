@@ -37,8 +37,10 @@ def test_parts_of_a_run_in_any_order_and_again(parts):
         for names in [*parts, set(NAMES)]:
             store.add(part(sorted(names)))
         told, expected = list(store.results(["r"])), list(whole.results(["r"]))
-    STORED.always(told == expected, "parts of a run end as the whole", {"parts": repr(parts)})
-    STORED.sometimes(len(parts) > 2, "a run comes in three parts or more")
+    STORED.always(
+        told == expected, "the parts of a run add up to the whole", {"parts": repr(parts)}
+    )
+    STORED.sometimes(len(parts) > 2, "a run comes in three or more parts")
 
 
 @settings(max_examples=30)

@@ -64,7 +64,7 @@ def test_limits_drop_records_and_no_counts(seed, tmp_path):
     hits, (shard,) = run(LIMITED, tmp_path, seed, most)
     counted = sum(shard.true) + sum(shard.false)
     (lines,) = tmp_path.glob("*.jsonl")
-    LIMITS.always(counted == int(hits), "every hit is counted behind a limit", {"seed": seed})
+    LIMITS.always(counted == int(hits), "every hit is counted beyond a limit", {"seed": seed})
     LIMITS.always(os.path.getsize(lines) <= most, "a shard is no larger than its limit")
     LIMITS.sometimes(shard.dropped_records > 0, "a limit drops a record")
 

@@ -30,7 +30,7 @@ def test_the_example_store_gives_no_cause_for_alarm(tmp_path):
     assert violated(done.stdout) == set(), done.stdout
     assert done.returncode == 0, done.stdout + done.stderr
     # What the store's own processes asserted is in the same report.
-    assert '"a request without an answer was' in done.stdout
+    assert '"an unanswered request was' in done.stdout
     assert "wal.written-before-applied" not in done.stdout.partition("UNREACHED")[0]
     assert (campaign_of(tmp_path) / "history.jsonl").exists()
 

@@ -60,8 +60,8 @@ def test_a_store_of_registers_has_no_watches():
     found = reach.out_of_reach(header(model="kv", traffic="registers"))
     assert found["a watch is sent every event"] == "watches"
     assert found["members at the same revision have the same hash"] == reach.REVISIONS
-    assert found["a request without an answer was applied"] == reach.REVISIONS
-    assert found["a request without an answer was not applied"] == reach.REVISIONS
+    assert found["an unanswered request was applied"] == reach.REVISIONS
+    assert found["an unanswered request was not applied"] == reach.REVISIONS
 
 
 def test_traffic_that_is_unknown_excludes_nothing():

@@ -55,7 +55,7 @@ NO_RETRY = Invariant("kv.no-silent-retry")
 AMBIGUOUS = Invariant("kv.ambiguous-all-or-nothing")
 
 _sent_once = NO_RETRY.declare_always("an answer belongs to a request that is waiting for one")
-_unknown = AMBIGUOUS.declare_sometimes("a mutation stays without an answer")
+_unknown = AMBIGUOUS.declare_sometimes("a mutation remains unanswered")
 
 A = TypeVar("A")
 

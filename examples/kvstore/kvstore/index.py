@@ -15,7 +15,9 @@ VERSION = Invariant("kv.version-counts-generation")
 KEEPS_LIVE = Invariant("kv.compaction-keeps-live")
 AT_TOMBSTONE = Invariant("kv.compaction-keeps-live#compacts-tombstone")
 
-_added_behind = HISTORY.declare_always("a version is only added behind the newest one of its key")
+_added_after = HISTORY.declare_always(
+    "a version is only ever added after the newest one of its key"
+)
 _create_le_mod = CREATE_BEFORE_MOD.declare_always(
     "create revision is at most mod revision and constant in a generation"
 )
@@ -115,7 +117,7 @@ def _outlives(kv: KeyValue, compacted: int) -> bool:
 
 
 def _check_successor(previous: KeyValue, kv: KeyValue) -> None:
-    _added_behind(kv.mod_revision > previous.mod_revision, lambda: {"old": previous, "new": kv})
+    _added_after(kv.mod_revision > previous.mod_revision, lambda: {"old": previous, "new": kv})
     if kv.is_tombstone:
         return
     reborn = previous.is_tombstone

@@ -14,11 +14,13 @@ __all__ = ["Lessor"]
 NO_EARLY_EXPIRY = Invariant("lease.no-early-expiry")
 UNNOTICED = Invariant("lease.no-early-expiry#unnoticed")
 
-_not_early = NO_EARLY_EXPIRY.declare_always("a due lease has had its ttl since its last renewal")
+_not_early = NO_EARLY_EXPIRY.declare_always(
+    "the full TTL of a due lease has passed since its last renewal"
+)
 _not_saved = NO_EARLY_EXPIRY.declare_always(
     "a lease expires only after its full TTL has passed since its last answered keepalive"
 )
-_stale = NO_EARLY_EXPIRY.declare_sometimes("a keepalive has outdated an earlier deadline")
+_stale = NO_EARLY_EXPIRY.declare_sometimes("a keepalive has superseded an earlier deadline")
 _just_saved = UNNOTICED.declare_sometimes(
     "a keepalive arrives after the TTL has expired but before anyone has noticed"
 )
@@ -93,7 +95,7 @@ class Lessor:
     def _check(self, lease: int, now: float) -> None:
         over = now - self._deadline(lease)
         NO_EARLY_EXPIRY.sometimes_greater_than(
-            over, 0.0, "a lease has lived longer than its ttl when its end is decided"
+            over, 0.0, "a lease has lived longer than its TTL when its expiry is decided"
         )
         _not_early(over >= -_ROUNDING, lambda: self._lived(lease, now))
 

@@ -51,7 +51,7 @@ def write(storage: disk.Disk, directory: str, state: State) -> str:
     payload = _CODEC.encode(Snapshot(state.image(), state.digest()))
     temporary = f"{directory}/{_TEMPORARY}"
     SNAPSHOT_EXISTS.sometimes(
-        storage.exists(temporary), "a snapshot is begun where a crash has left one unfinished"
+        storage.exists(temporary), "a snapshot starts where a crash has left one unfinished"
     )
     name = f"{_PREFIX}{state.applied_index:016x}.json"
     file = storage.open(temporary)
@@ -89,7 +89,9 @@ def load(storage: disk.Disk, directory: str, marker: Marker) -> State:
         state.applied_index, marker.index, "a restored state is not older than its marker"
     )
     COMPACT_LE_CURRENT.always_less_than_or_equal_to(
-        state.compacted, state.revision, "a restored state is compacted at most up to its revision"
+        state.compacted,
+        state.revision,
+        "the compacted revision of a restored state is at most its revision",
     )
     return state
 

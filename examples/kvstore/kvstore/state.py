@@ -67,7 +67,9 @@ DELETE_MOD = Invariant("watch.delete-modrev")
 _next_index = APPLIED.declare_always("each applied index is one above the last")
 _forward = REVISION.declare_always("a change has a higher revision than every recorded one")
 _newest_goes = REVISION.declare_sometimes("the newest revision, a deletion, is compacted")
-_one_revision = ONE_REVISION.declare_always("a command moves the revision by one iff it changed")
+_one_revision = ONE_REVISION.declare_always(
+    "a command raises the revision by one iff it changed a key"
+)
 _mod_is_revision = MOD_REVISION.declare_always("changed keys carry the revision of the change")
 _keys_once = NO_DUPLICATE.declare_always("a revision changes each key once")
 _not_future = FUTURE.declare_always("an answered read is not from the future")
@@ -285,7 +287,7 @@ class State:
         self._finish(change)
         COMPARE.always(
             self._compare(txn.compares, before) == succeeded,
-            "the branch that ran is the one that the state before it decides",
+            "the branch that ran is the one that the state before it selects",
             lambda: {"compares": txn.compares, "before": before, "succeeded": succeeded},
         )
         TXN_ATOMIC.always(
@@ -380,7 +382,7 @@ class State:
             lambda: {"lease": revoke.lease, "left": self._keys_on(revoke.lease)},
         )
         TWO_KEYS.sometimes(
-            revoke.expired and len(keys) >= 2, "a lease expires with two keys or more"
+            revoke.expired and len(keys) >= 2, "a lease with two or more keys expires"
         )
         return RevokeResult(self.revision, tuple(keys))
 
@@ -392,7 +394,7 @@ class State:
         kv = self._index.version_at(key, revision)
         DELETE_MOD.always(
             kv is not None and kv.mod_revision == revision,
-            "the history has exactly the version written at the revision",
+            "the history contains exactly the version that was written at the event's revision",
             lambda: {"key": key, "revision": revision, "found": kv},
         )
         assert kv is not None

@@ -39,7 +39,7 @@ _applied_after_write = WRITTEN.declare_always(
 _read_is_durable = NO_DIRTY_READ.declare_always("a read sees only what a power cut would spare")
 _busy_end = EXPIRY.declare_sometimes("a lease's expiry is decided while commands wait for the log")
 _late_put = EXPIRY.declare_sometimes(
-    "a lease's expiry is decided before a put attached to it has been logged"
+    "a lease's expiry is decided before a put that attaches a key to it has been logged"
 )
 _group = FSYNC.declare_sometimes("several writes share one fsync")
 

@@ -179,7 +179,7 @@ class _Trial:
                 "lease": any(not held.keys for held in self._history.held),
                 "watch": any(not log.is_cancelled for log in self._history.watches),
             },
-            "a kill meets a write, a swap, a new lease and a watch at once",
+            "a kill hits a write, a swap, a new lease and a watch at the same time",
         )
 
     async def _first_write(self) -> None:

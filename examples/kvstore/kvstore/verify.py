@@ -52,13 +52,13 @@ UNKNOWN_LEASE = Invariant("lease.unknown-lease-rejected")
 _survives = DURABLE.declare_always("an acknowledged write is in the history after a crash")
 _mod_as_told = MOD_REVISION.declare_always("a write is found at the revision its answer named")
 _once = NO_RETRY.declare_always("a value that was sent once is put at one revision")
-_wholly = AMBIGUOUS.declare_always("a write without an answer is there wholly or not at all")
+_wholly = AMBIGUOUS.declare_always("an unanswered write is present in full or not at all")
 _applied = WAS_APPLIED.declare_sometimes("a request lost in a crash was applied")
 _not_applied = WAS_NOT_APPLIED.declare_sometimes("a request lost in a crash was not applied")
 _read_stays = NO_DIRTY_READ.declare_always("what a read returned is in the history after a crash")
 _same_again = HISTORY.declare_always("a read of the past gives the same answer after a crash")
-_one_history = HISTORY.declare_always("all watches tell the same history")
-_together = EXPIRY.declare_always("the keys of a lease go in one revision")
+_one_history = HISTORY.declare_always("all watches report the same history")
+_together = EXPIRY.declare_always("the keys of a lease are deleted in one revision")
 _in_time = NO_EARLY_EXPIRY.declare_always("a client sees a lease expire only after its TTL")
 
 RESUMED_WATCHES = 6
@@ -130,10 +130,10 @@ class Verifier:
         newest = self._history.newest
         held = REVISION.always(
             status.revision >= newest,
-            "no restart takes the revision below one that a client was told",
+            "no restart takes the revision below one that was reported to a client",
             lambda: {"told": newest, "status": status},
         )
-        self._require(held, f"revision {status.revision} after a client was told {newest}")
+        self._require(held, f"revision {status.revision} after {newest} was reported to a client")
         held = DETERMINISTIC.always(
             status.applied_index != offline.applied_index or status.digest == offline.digest,
             "two processes replay one log to one state",
@@ -174,7 +174,7 @@ class Verifier:
             resumed = await self._collect(client, WatchLog(spec, resumes=log))
             RESUMABLE.sometimes(
                 bool(log.events() and resumed.events()),
-                "a watch broken off by a crash goes on with what it had not seen",
+                "a watch interrupted by a crash resumes with what it had not seen",
             )
             self._enter(resumed)
             self._history.watches.append(resumed)
@@ -223,7 +223,7 @@ class Verifier:
         for (key, expected), swaps in winners.items():
             held = CAS.always(
                 len(swaps) == 1,
-                "of all swaps that expect one version at most one succeeds",
+                "of all swaps that expect the same version, at most one succeeds",
                 lambda key=key, swaps=swaps: {"key": key, "swaps": swaps},
             )
             self._require(held, f"{len(swaps)} swaps of {key} at {expected}")
@@ -273,16 +273,16 @@ class Verifier:
         far = Range(everything, status.revision + 1_000_000)
         held = FUTURE.always(
             await _is_refused(client, (far,), FutureRevisionError),
-            "a read beyond the newest revision is an error, inside a transaction too",
+            "a read beyond the newest revision is an error, even inside a transaction",
         )
         self._require(held, "a read of the future was answered")
         if status.compacted > 1:
             gone = Range(everything, status.compacted - 1)
             held = COMPACTED.always(
                 await _is_refused(client, (Put("probe/gone", "x"), gone), CompactedError),
-                "a read below the compaction is an error, inside a transaction too",
+                "a read below the compacted revision is an error, even inside a transaction",
             )
-            self._require(held, "a read below the compaction was answered")
+            self._require(held, "a read below the compacted revision was answered")
         held = NO_DUPLICATE.always(
             await _is_refused(
                 client, (Put("probe/twice", "a"), Put("probe/twice", "b")), DuplicateKeyError
@@ -296,7 +296,7 @@ class Verifier:
                 (Put("probe/free", "a"), Put("probe/bound", "b", NO_LEASE)),
                 LeaseNotFoundError,
             ),
-            "a put with an unknown lease leaves no trace, of its whole transaction",
+            "neither a put with an unknown lease nor the rest of its transaction leaves a trace",
         )
         self._require(held, "an unknown lease was accepted")
 
@@ -310,7 +310,7 @@ class Verifier:
         left = (await client.range(KeyRange("probe/moved"))).count
         held = SINGLE_LEASE.always(
             (survived, left) == (1, 0),
-            "a key ends with the last lease it was put on and with no other",
+            "a key is deleted with the last lease it was attached to and with no other",
             lambda: {"after_old": survived, "after_new": left},
         )
         self._require(held, f"a moved key: {survived} after the old lease, {left} after the new")

@@ -106,7 +106,7 @@ def _judge_bookmarks(log: WatchLog, ledger: Ledger, first: int) -> bool:
             holds &= _expected(log.spec, ledger, first, bookmark) <= delivered
     return BOOKMARKABLE.always(
         holds,
-        "a bookmark stands behind every change up to it and before all others",
+        "a bookmark comes after every change up to it and before all others",
         lambda: {"spec": log.spec, "last": bookmark},
     )
 
@@ -159,7 +159,7 @@ def _judge_past(event: Event, ledger: Ledger, whole_from: int) -> bool:
             PREV_KV.always_if(
                 event.prev is not None,
                 lambda: event.prev == old,
-                "a previous pair is what the change before left",
+                "a previous pair is what the preceding change left",
                 lambda: {"event": event, "before": before},
             ),
         )
@@ -173,7 +173,7 @@ def _judge_resumption(broken: WatchLog, log: WatchLog, ledger: Ledger) -> bool:
     expected = _expected(log.spec, ledger, first, last)
     return RESUMABLE.always(
         len(changes) == len(set(changes)) and set(changes) == expected,
-        "a resumed watch goes on without gap or repetition",
+        "a resumed watch continues without gaps or repetition",
         lambda: {"spec": log.spec, "missing": sorted(expected - set(changes))[:5]},
     )
 

@@ -31,7 +31,9 @@ CRC = Invariant("wal.crc-checked")
 _crc_holds = CRC.declare_always("the checksum of a record holds before its contents are used")
 _read_in_order = CONTIGUOUS.declare_always("entries read from the log go up by one")
 _written_in_order = CONTIGUOUS.declare_always("entries appended to the log go up by one")
-_name_is_durable = DIR_ENTRY.declare_always("an acknowledged record lies in a file of durable name")
+_name_is_durable = DIR_ENTRY.declare_always(
+    "an acknowledged record is in a file whose name is durable"
+)
 
 _TEMPORARY = "recovered.tmp"
 _HEADER = struct.Struct(">II")
@@ -236,7 +238,7 @@ def _rewrite(storage: disk.Disk, directory: str, path: str, intact: bytes) -> di
     storage.rename(temporary, path)
     TORN.always(
         file.written == file.synced == size,
-        "a recovered log ends behind its last intact record and is durable up to there",
+        "a recovered log ends right after its last intact record and is durable up to that point",
         lambda: {"written": file.written, "synced": file.synced, "intact": size},
     )
     return file

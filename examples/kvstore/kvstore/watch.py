@@ -158,7 +158,8 @@ class WatchHub:
         self._watchers[watcher.watch] = watcher
         AHEAD.sometimes(spec.start > newest + 1, "a watch starts in the future")
         AT_COMPACTION.sometimes(
-            0 < spec.start == self._state.compacted, "a watch opens exactly at the compaction"
+            0 < spec.start == self._state.compacted,
+            "a watch opens exactly at the compacted revision",
         )
         _from_past(self._state.compacted <= watcher.start <= newest)
         self.serve(watcher)
@@ -225,7 +226,9 @@ class WatchHub:
 
     def _cancel_compacted(self, watcher: Watcher) -> None:
         COMPACTED.sometimes(watcher.is_victim, "compaction passes a victim, which is cancelled")
-        COMPACTED.sometimes(not watcher.is_victim, "a watch below the compaction is cancelled")
+        COMPACTED.sometimes(
+            not watcher.is_victim, "a watch below the compacted revision is cancelled"
+        )
         del self._watchers[watcher.watch]
         compacted = self._state.compacted
         watcher.push(WatchResponse(watcher.watch, self._state.revision, (), True, compacted))

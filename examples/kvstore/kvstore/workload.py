@@ -31,7 +31,7 @@ TXN_ATOMIC = Invariant("txn.atomic")
 CAS = Invariant("txn.single-cas-winner")
 CAS_LOST = Invariant("txn.single-cas-winner#lost")
 
-_session_forward = REVISION.declare_always("revisions never go back within a session")
+_session_forward = REVISION.declare_always("revisions never go backwards within a session")
 _swap_lost = CAS_LOST.declare_sometimes("a swap loses to a competitor")
 
 FREE_KEYS = tuple(f"k{number}" for number in range(12))
