@@ -415,7 +415,7 @@ def main() -> None:
     tell_footprint()
     with tempfile.TemporaryDirectory() as directory:
         added = import_cost(directory)
-    spread = f"{min(added):.1f}-{max(added):.1f}"
+    spread = f"{min(added):.1f} to {max(added):.1f}"
     median = statistics.median(added)
     print(f"\n`import assertlib` adds {median:.1f} ({spread}) ms to `python -c pass`.")
 

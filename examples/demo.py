@@ -1,5 +1,5 @@
 """
-Shows what assertlib finds, in three acts: ``make demo``.
+Shows what assertlib finds, in three parts: ``make demo``.
 
 The whole output of each command goes to a log, which is named at the end.
 """
@@ -49,7 +49,7 @@ def run(log: TextIO, *command: object) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def act(number: int, title: str, does: str) -> None:
+def part(number: int, title: str, does: str) -> None:
     print(f"\n{number}. {title}\n   {does}\n", flush=True)
 
 
@@ -75,7 +75,7 @@ def totals(report: str) -> list[str]:
 
 def kills(log: TextIO, seconds: int) -> int:
     does = "a store is killed under load and asked for what it acknowledged."
-    act(1, "kill -9", f"For {seconds} s, {does}")
+    part(1, "kill -9", f"For {seconds} s, {does}")
     torture = (sys.executable, "-m", "kvstore.torture", "--seconds", seconds)
     code, printed = run(log, ASSERTLIB, "run", "--full", "--target", "kvstore", "--", *torture)
     show(printed.splitlines()[-1:])
@@ -95,7 +95,7 @@ def kills(log: TextIO, seconds: int) -> int:
 
 def simulation(log: TextIO, seconds: int) -> int:
     does = "the same store in a simulated world; each seed is a trial."
-    act(2, "simulation", f"For {seconds} s, {does}")
+    part(2, "simulation", f"For {seconds} s, {does}")
     code, report = run(log, ASSERTLIB, "sim", "explore", "--for", f"{seconds}s", "--jobs", "2")
     show([*re.findall(r"^\d+ random trials?", report, re.MULTILINE)[:1], *totals(report)])
     _, trace = run(log, ASSERTLIB, "sim", "replay", "--trace", "--assertion", WITNESS)
@@ -127,7 +127,7 @@ def event(line: str, faults: dict[str, str]) -> str:
 
 def etcd(log: TextIO, seconds: int) -> int:
     does = "a cluster is killed; etcd-io/etcd#13766 makes it diverge."
-    act(3, "etcd 3.5.1", f"For {seconds} s at most, {does}")
+    part(3, "etcd 3.5.1", f"For {seconds} s at most, {does}")
     options = ("--faults", "kill", "--traffic", "range-compare", "--for", f"{seconds}s")
     code, printed = run(log, ASSERTLIB, "robustness", "etcd", *options)
     timelines = sorted((ROOT / ".assertlib" / "runs").glob("*/campaign/timeline.html"))
@@ -148,7 +148,7 @@ def etcd(log: TextIO, seconds: int) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=20, help="Seconds of each act.")
+    parser.add_argument("--seconds", type=int, default=20, help="Seconds of each part.")
     seconds = parser.parse_args().seconds
     LOG.parent.mkdir(exist_ok=True)
     began = time.monotonic()
@@ -158,13 +158,13 @@ def main() -> int:
         etcd(log, 2 * seconds)
     log_file = LOG.relative_to(ROOT)
     print(
-        f"\nThree acts in {time.monotonic() - began:.0f} s; all of their output is in {log_file}."
+        f"\nThree parts in {time.monotonic() - began:.0f} s; all of their output is in {log_file}."
     )
     print("To open:")
     show(
         [
-            ".assertlib/report.html      the report of act 1",
-            ".assertlib/timeline.html    act 3: what clients saw, and where it contradicts",
+            ".assertlib/report.html      the report of part 1",
+            ".assertlib/timeline.html    part 3: what clients saw, and where it contradicts",
             "docs/invariants/index.md    the invariants behind all of this",
         ]
     )

@@ -83,7 +83,7 @@ class InvariantViolation(AssertionError):  # noqa: N818 (the name of the contrac
     A violated assertion, raised in mode ``raise`` after it was recorded.
 
     Under pytest it is raised only in the thread that runs the test; a violation in another thread
-    is recorded and fails the test at its end.
+    is recorded and fails the test when it ends.
 
     Attributes:
         message: Name of the assertion.

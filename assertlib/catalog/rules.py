@@ -232,11 +232,11 @@ RULES = _rules(
         "AL121",
         _ERROR,
         "A message is not in Unicode normal form C (NFC)",
-        "Unicode can write é as one character, or as e followed by a combining accent.  Both look"
-        " alike but are different messages: evidence, reviews and the baseline of one are not found"
+        "Unicode can write é as one character, or as e followed by a combining accent.  The two"
+        " look alike but are different messages: evidence, reviews and the baseline of one are not found"
         " under the other.  NFC is the form that keyboards produce."
         "  To keep evidence recorded under the other form, run `assertlib catalog rename OLD NEW`.",
-        "write it in NFC, as most editors can",
+        "write it in NFC, which most editors can do",
         'always(ok, "cafe\\u0301 is open")',
         'always(ok, "caf\\u00e9 is open")',
     ),
@@ -371,8 +371,8 @@ RULES = _rules(
         "AL401",
         _WARNING,
         "An active invariant has no source or no `debug` text",
-        "Where the knowledge came from and where to start debugging are what gets lost when a"
-        " maintainer leaves.",
+        "What gets lost when a maintainer leaves is where the knowledge came from and where to start"
+        " debugging.",
         "add [[…source]] and `debug`",
         '[fsync-before-ack]\nstatement = "…"',
         '[[fsync-before-ack.source]]\nref = "…"',

@@ -20,7 +20,7 @@ def describe(stats: Iterable[IngestStats]) -> Iterator[str]:
         if file.events:
             events = counted(file.events.total(), "user event")
             parts.append(f"{events} ({_events(file)})")
-        known = ", ".join(parts) or "none of them understood"
+        known = ", ".join(parts) or "none of them recognized"
         languages = f" ({', '.join(file.languages)})" if file.languages else ""
         yield one_line(f"{file.path}{languages}: {counted(file.total, 'record')}: {known}")
         yield from (f"  {line}" for line in problems(file))

@@ -53,7 +53,7 @@ class FaultInterval:
 
     Attributes:
         end: Time of the end; None if the fault did not end.
-        effect: Size of the measured effect; a fault without effect is not evidence.
+        effect: Size of the measured effect; a fault that has no effect is not evidence.
         measured: The quantity that was counted, or why there was no effect.
     """
 

@@ -48,7 +48,7 @@ def _next_trial(summary: Summary) -> Iterator[str]:
         missing = sum(not each.trials_true for each in states)
         if missing and chance:
             yield (
-                f"{counted(missing, 'state')} of {len(states)} were not seen; about"
+                f"{missing:,} of {counted(len(states), 'state')} not seen; about"
                 f" {percent(chance)} of further trials will reach a state that no trial has"
                 " reached yet."
             )

@@ -180,8 +180,8 @@ class Failpoints:
         # Without counters, gofail takes the whole path for the name of a failpoint it lacks.
         if answer.status == http.client.NOT_FOUND and name in self.names():
             raise GofailError(
-                f"cannot count {name} at {self.address}: the program was built with a gofail"
-                " that does not count; build it with 0.2.0 or later"
+                f"cannot count {name} at {self.address}: the program was built with a"
+                " version of gofail that does not count hits; build it with 0.2.0 or later"
             )
         raise self._refused("count", name, answer)
 

@@ -104,7 +104,7 @@ def why(
         LostWorkerError: A continuation ended its process.
     """
     if not (spec.fails and spec.shows):
-        raise ValueError("the token is not that of a failure")
+        raise ValueError("the token does not identify a failure")
     worker = unrecorded(spec.target, spec.options, path)
     try:
         return _Search(spec, worker, repeats, time.monotonic() + seconds, report).run()

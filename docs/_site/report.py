@@ -1,7 +1,7 @@
 """
 Puts a real report into the docs: ``python docs/_site/report.py``.
 
-The first act of the demo is run again; what `assertlib report` then prints in a terminal of 80
+The first part of the demo is run again; what `assertlib report` then prints in a terminal of 80
 columns replaces the block in ``read-the-report.md``.
 """
 

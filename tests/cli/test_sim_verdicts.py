@@ -303,7 +303,7 @@ def test_why_needs_the_token_of_a_failure(store):
     sim(store, "explore", "store:several", "--seeds", 100)
     done = sim(store, "why", replays(store)["a five is thrown"])
     assert done.returncode == 2
-    assert "the token is not that of a failure" in done.stderr
+    assert "the token does not identify a failure" in done.stderr
     assert "Traceback" not in done.stderr
 
 

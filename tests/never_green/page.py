@@ -48,7 +48,7 @@ ELSEWHERE = {
 
 CAMPAIGNS = {
     "a partition that an adapter bypasses": (
-        "A fault without effect is not evidence.", "robustness run", "3",
+        "A fault that has no effect is not evidence.", "robustness run", "3",
         "robustness/test_effects.py", "an_adapter_that_ignores_peer_address_is_not_judged",
     ),
     "a server with a session of its own": (

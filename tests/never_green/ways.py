@@ -90,7 +90,7 @@ WAYS = {
         """,
     ),
     "in a daemon that closed all descriptors": Way(
-        "A daemon that closes all descriptors still counts; its records may be missing.",
+        "A daemon that closes all descriptors still counts its hits; its records may be missing.",
         """
         store.put(1)
         child = os.fork()
@@ -316,7 +316,7 @@ WAYS = {
         """,
     ),
     "the limit on bytes is reached": Way(
-        "A full shard still counts.",
+        "A full shard still counts hits.",
         """
         from assertlib import configure
         configure(max_shard_bytes=65536)
@@ -404,7 +404,7 @@ WAYS = {
         """,
     ),
     "its shard's `.jsonl` file is emptied": Way(
-        "A shard that has only its counts left still counts.",
+        "A shard of which only the counts are left is still evidence.",
         """
         from pathlib import Path
         try:
@@ -417,7 +417,7 @@ WAYS = {
         in_test="because the session reads its own violations from memory",
     ),
     "its shard's `.jsonl` file is deleted": Way(
-        "A shard that has only its counts left still counts.",
+        "A shard of which only the counts are left is still evidence.",
         """
         from pathlib import Path
         try:

@@ -79,7 +79,7 @@ def test_without_time_only_the_ends_are_tried(asked):
 
 def test_a_trial_that_was_not_kept_for_a_failure_has_no_answer():
     spec = TrialSpec("store:lottery", Options(), 1, (), {}, "a state")
-    with pytest.raises(ValueError, match="not that of a failure"):
+    with pytest.raises(ValueError, match="does not identify a failure"):
         why(spec, repeats=1, seconds=1.0)
 
 
