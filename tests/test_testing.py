@@ -15,6 +15,7 @@ def project(tmp_path):
 
 
 HEAD = """
+from contextlib import suppress
 import store
 from assertlib import always
 from assertlib.testing import caught, expect_violation
@@ -308,3 +309,14 @@ def test_a_violation_is_seen_while_another_thread_loads_sinks(project):
         ASSERTLIB_SINKS="sinks.slow",
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_violation_may_be_expected_by_a_block_around_that_of_another_assertion(project):
+    body = """
+with expect_violation("a revision is positive"):
+    with suppress(AssertionError), expect_violation("another assertion"):
+        store.put(-1)
+"""
+    done = ran(project, body, ASSERTLIB="record")
+    assert done.returncode == 0, done.stdout
+    assert row(project)["false"] == 0

@@ -151,20 +151,21 @@ class _RunTally:
             if name is None:
                 continue
             result = results[_key(name)]
-            # Only the named assertion is expected to fail; others in the trial are violated.
-            if self._expected(broken.effective) != name.message:
+            # Only the named assertions are expected to fail; others in the trial are violated.
+            if not self._is_expected(broken.effective, name.message):
                 result.broken.append(broken)
                 continue
             result.false -= broken.times
             result.expected += broken.times
             self._on_purpose[broken.effective or ""] |= 1 << number
 
-    def _expected(self, trial: str | None) -> str | None:
-        """The current message of the assertion that *trial* violates on purpose; None if none."""
-        for facts in self._evidence.around((self._run, trial)):
-            if facts.trial.sampler == EXPECTS_VIOLATION:
-                return self._now(facts.trial.population or "")
-        return None
+    def _is_expected(self, trial: str | None, message: str) -> bool:
+        """Whether *trial*, or one around it, violates the assertion *message* on purpose."""
+        return any(
+            facts.trial.sampler == EXPECTS_VIOLATION
+            and self._now(facts.trial.population or "") == message
+            for facts in self._evidence.around((self._run, trial))
+        )
 
     def _add_trials(
         self, numbers: dict[Key, list[int]], results: dict[Key, AssertionResult]
@@ -190,7 +191,7 @@ class _RunTally:
                 if result is None or self._known(SlotRecord(hit.kind, 0, hit.message)) is None:
                     continue
                 effective = self._evidence.trial_of(self._run, shard, hit.trial)
-                if self._expected(effective) != result.message:
+                if not self._is_expected(effective, result.message):
                     result.violations.append(Violation(self._run, shard, effective, hit))
 
     def _note_foreign(self, results: dict[Key, AssertionResult]) -> None:

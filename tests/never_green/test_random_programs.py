@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from assertlib import Invariant
@@ -88,6 +88,7 @@ def judged(project, steps, pure):
     print_blob=True,
 )
 @given(steps=PROGRAMS, pure=st.sampled_from(["0", "1"]))
+@example([("expect", "direct", [("expect", "other", [("hit", "direct", False)])])], "0")
 def test_a_violation_in_the_model_is_never_green(project, steps, pure):
     expected = set(violations(steps))
     event("violated" if expected else "not violated")
