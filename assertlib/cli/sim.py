@@ -194,7 +194,8 @@ def replay_token(
         str,
         typer.Option(
             metavar="KIND,…",
-            help="Limit the trace to these kinds of lines: steps, network, disk, hits, world.",
+            help="Limit the trace to these kinds of lines: steps, network, disk, hits, world;"
+            " or loop, which is left out otherwise.",
         ),
     ] = "",
     host: Annotated[str, typer.Option(metavar="NAME", help="Limit the trace to this host.")] = "",
@@ -223,7 +224,7 @@ def replay_token(
     # A tape may be older than the catalog; what is out of model now depends on today's assumptions.
     spec = replace(spec, options=replace(spec.options, assumes=project.assumes))
     done = replay(spec.unshrunk() if whole else spec, trace=trace, path=project.path)
-    for line in filter(shown.matches, done.answer.trace):
+    for line in shown.select(done.answer.trace):
         print(one_line(line))
     for difference in done.differences:
         print(one_line(f"assertlib: changed since it was recorded: {difference}"), file=sys.stderr)

@@ -159,7 +159,7 @@ class _RunTally:
             result.expected += broken.times
             self._on_purpose[broken.effective or ""] |= 1 << number
 
-    def _is_expected(self, trial: str | None, message: str) -> bool:
+    def _is_expected(self, trial: str | None, message: str | None) -> bool:
         """Whether *trial*, or one around it, violates the assertion *message* on purpose."""
         return any(
             facts.trial.sampler == EXPECTS_VIOLATION

@@ -203,7 +203,7 @@ class SimDisk:
         self._no_directory(path)
         inode = self._inode(path)
         self._maybe_fail("read-error", self.faults.read_fails, path)
-        if inode.data and self._tape.chance(self.faults.rot):
+        if inode.data and self._tape.strikes("bit-rot", self.faults.rot):
             self._rot(path, inode)
         return bytes(inode.data)
 
@@ -426,7 +426,7 @@ class SimDisk:
             ("disk-full", errno.ENOSPC, faults.full),
             ("write-error", errno.EIO, faults.write_fails),
         ):
-            if probability and self._tape.chance(probability):
+            if probability and self._tape.strikes(name, probability):
                 part = data[: self._tape.choose(len(data) + 1)]
                 inode.pending.append((len(inode.data), part))
                 inode.data += part
@@ -443,8 +443,8 @@ class SimDisk:
         """
         self._call("sync", path)
         faults = self.faults
-        if faults.sync_fails and self._tape.chance(faults.sync_fails):
-            if self._tape.chance(faults.forgets):
+        if faults.sync_fails and self._tape.strikes("fsync-error", faults.sync_fails):
+            if self._tape.strikes("fsync-error", faults.forgets):
                 inode.forget()
                 self._fail("fsync-forgets", errno.EIO, path)
             self._fail("fsync-error", errno.EIO, path)
@@ -461,7 +461,7 @@ class SimDisk:
         """Occupy the process for the duration of a sync; return False if the sync lies."""
         faults = self.faults
         took = faults.sync_takes
-        if faults.slow and self._tape.chance(faults.slow):
+        if faults.slow and self._tape.strikes("slow-fsync", faults.slow):
             took = (took[1], faults.slow_takes)
             self._injected("slow-fsync", ())
         # A sync blocks its thread, or the event loop of its process, while other hosts go on.
@@ -471,7 +471,7 @@ class SimDisk:
             thread.sleep(seconds)
         else:
             PROCESS.get().busy_until = self._loop.time() + seconds
-        if faults.sync_lies and self._tape.chance(faults.sync_lies):
+        if faults.sync_lies and self._tape.strikes("fsync-lies", faults.sync_lies):
             self._injected("fsync-lies", ("fsync-honest",))
             return False
         return True
@@ -498,7 +498,7 @@ class SimDisk:
             inode.data += zeros
 
     def _maybe_fail(self, name: str, probability: float, path: str) -> None:
-        if probability and self._tape.chance(probability):
+        if probability and self._tape.strikes(name, probability):
             self._fail(name, errno.EIO, path)
 
     def _fail(self, name: str, code: int, path: str) -> None:
@@ -554,7 +554,7 @@ class SimDisk:
         if process is not None and process.state == DEAD:
             raise PoweredOffError
         self._note(what, text)
-        if self.faults.cut and self._tape.chance(self.faults.cut):
+        if self.faults.cut and self._tape.strikes("power-cut", self.faults.cut):
             self._cut()
 
     def _note(self, what: str, text: str) -> None:

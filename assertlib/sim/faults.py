@@ -48,6 +48,10 @@ def _pause(world: World, host: Host) -> Callable[[], None]:
     return host.pause_until_released()
 
 
+def _stalling(world: World, host: Host, intensity: float) -> None:
+    host.stall(0.1 * intensity)
+
+
 def _partition(world: World, host: Host) -> Callable[[], None]:
     world.injected("partition", ())
     others = [other for other in world.hosts if other != host.name]
@@ -120,6 +124,7 @@ FAULTS: dict[str, Fault] = {
         Fault("power-cut", "crash a host; unsynced writes and names are kept, lost or torn", strike=_crash, prepare=_disk("cut", 0.03)),
         Fault("kill", "kill the process of a host; written data stays", strike=_kill),
         Fault("pause", "suspend a host for up to a second", strike=_pause, seconds=(0.05, 1.0)),
+        Fault("stall", "hold up a task at an await for up to two seconds", prepare=_stalling),
         Fault("partition", "isolate a host from all others", strike=_partition, seconds=(0.05, 1.0)),
         Fault("one-way", "drop all traffic from a host, or all traffic to it", strike=_one_way, seconds=(0.05, 1.0)),
         Fault("reset", "reset all connections of a host", strike=_reset),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import linecache
 import os
 import re
 import sys
@@ -27,7 +28,7 @@ from .loop_network import LoopNetwork
 from .names import Names
 from .policy import Fifo, Policy
 from .process import DEAD, PAUSED, PROCESS, RUNNING, Handle, Process, nothing
-from .refusal import refused
+from .refusal import OURS, refused
 from .tape import Tape
 from .threads import THREAD_TAKES, ThreadEndedError, Threads
 
@@ -217,6 +218,8 @@ class SimLoop(LoopNetwork):
             # RUNNING is 0, so this is one test for paused, dead and busy processes.
             if process.state or process.busy_until > self.now:
                 self._defer(process, handle)
+                continue
+            if process.stall is not None and process.stall(handle):
                 continue
             self.steps += 1
             if self.steps > self._next_mark:
@@ -607,6 +610,12 @@ def _hand_over(future: asyncio.Future[Any], done: object, error: BaseException |
 
 
 _ADDRESS = re.compile("0x[0-9a-f]{6,}")
+_INTERNAL = ("asyncio.", "assertlib.sim.")
+"""Beginnings of the names of modules whose callbacks explain nothing about the program."""
+_BELOW = (os.path.dirname(asyncio.__file__) + os.sep, OURS)
+"""Directories of code that waits on behalf of the program."""
+_MOST = 60
+"""Characters of a source line in the log."""
 
 
 def _described(handle: Handle) -> str:
@@ -617,11 +626,13 @@ def _described(handle: Handle) -> str:
         name = task.get_name()
         shown = _ADDRESS.sub("0x...", name) if "0x" in name else name
         return f"run {shown} {_coroutine_name(task)}{_place_of(task)}"
-    return f"call {getattr(callback, '__qualname__', type(callback).__name__)}"
+    name = getattr(callback, "__qualname__", type(callback).__name__)
+    is_internal = str(getattr(callback, "__module__", "")).startswith(_INTERNAL)
+    return f"{'loop:' if is_internal else 'call'} {name}"
 
 
 def _coroutine_name(task: asyncio.Task[Any]) -> str:
-    return getattr(task.get_coro(), "__qualname__", "")
+    return getattr(task.get_coro(), "__qualname__", "").replace("<locals>.", "")
 
 
 def _where(task: asyncio.Task[Any]) -> str:
@@ -632,16 +643,19 @@ def _where(task: asyncio.Task[Any]) -> str:
 def _place_of(task: asyncio.Task[Any]) -> str:
     """The line where the task goes on, in a file without its directory: logs are compared."""
     place = _stands_at(task)
-    return f" at {os.path.basename(place[0])}:{place[1]}" if place else ""
+    if place is None:
+        return ""
+    source = linecache.getline(*place).strip()
+    return f" at {os.path.basename(place[0])}:{place[1]}{': ' if source else ''}{source[:_MOST]}"
 
 
 def _stands_at(task: asyncio.Task[Any]) -> tuple[str, int] | None:
-    """File and line of the innermost frame outside asyncio, which is the one that waits."""
+    """File and line of the innermost frame of the program, which is the one that waits."""
     place = None
     coro: Any = task.get_coro()
     while coro is not None:
         frame = getattr(coro, "cr_frame", None)
-        if frame is not None and "/asyncio/" not in frame.f_code.co_filename:
+        if frame is not None and not frame.f_code.co_filename.startswith(_BELOW):
             place = frame.f_code.co_filename, frame.f_lineno
         coro = getattr(coro, "cr_await", None)
     return place

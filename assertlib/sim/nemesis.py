@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container, Sequence
+from hashlib import blake2b
 
 from .faults import Fault
 from .world import Host, World
@@ -17,6 +18,8 @@ __all__ = ["Nemesis"]
 
 _SHORTEST = 0.001
 """Shortest time between two faults, in seconds."""
+_STRIKES = 1 << 10
+"""Bound of the choice of a strike; zero stands for none."""
 
 
 class Nemesis:
@@ -33,9 +36,19 @@ class Nemesis:
         # Mostly about a third of the faults, occasionally all, and occasionally none: faults mask
         # each other, and some bugs need none.  See the source at the head of the module.
         often = (0.0, 0.15, 0.35, 0.35, 0.6, 1.0)[tape.choose(6)] if allowed else 0.0
-        self.mix = tuple(fault for fault in allowed if tape.chance(often))
-        self._intensities = {fault.name: tape.between(0.1, 1.0) for fault in self.mix}
+        drawn = {fault: self._intensity(fault, often) for fault in allowed}
+        self.mix = tuple(fault for fault, intensity in drawn.items() if intensity)
+        self._intensities = {fault.name: intensity for fault, intensity in drawn.items()}
         self._pause = tape.between(0.05, 0.8)
+
+    def _intensity(self, fault: Fault, often: float) -> float:
+        """Draw the intensity of *fault*; zero, with a probability of 1 - *often*, to do without."""
+        tape = self._world.tape
+        # One choice for each fault, in the mix or not: one that shrinking removes must not shift
+        # the choices after it.
+        tape.switches[len(tape.values)] = fault.name
+        drawn = tape.between(0.0, 1.0)
+        return 0.1 + 0.9 * (drawn - 1.0 + often) / often if drawn > 1.0 - often else 0.0
 
     def prepare(self, host: Host, only: Container[str] | None) -> None:
         """Arm the faults of the mix on *host*, limited to those named in *only*, if given."""
@@ -51,20 +64,35 @@ class Nemesis:
         tape = self._world.tape
         strikes = [fault for fault in self._mixed(only) if fault.strike is not None]
         while strikes:
-            await asyncio.sleep(tape.between(_SHORTEST, 2 * self._pause))
-            fault = tape.pick(strikes)
+            # Zero is the longest wait, and then no fault, so that shrinking removes faults.
+            await asyncio.sleep(tape.between(2 * self._pause, _SHORTEST))
+            fault, lasts = self._drawn(strikes), tape.between(0.0, 1.0)
             # A crashed host stays down until the scenario boots it; faults go on afterwards.
-            if not host.is_up or fault.strike is None:
+            if fault is None or not host.is_up or fault.strike is None:
                 continue
+            begin = len(tape.values)
             end = fault.strike(self._world, host)
+            tape.label(fault.name, begin)
             if end is not None:
+                shortest, longest = fault.seconds
                 try:
-                    await asyncio.sleep(tape.between(*fault.seconds))
+                    await asyncio.sleep(shortest + lasts * (longest - shortest))
                 except asyncio.CancelledError:
                     # Faults last no longer than their injection.
                     end()
                     raise
                 end()
+
+    def _drawn(self, strikes: Sequence[Fault]) -> Fault | None:
+        """Choose one of *strikes*, or rarely none."""
+        tape = self._world.tape
+        at, which = len(tape.values), tape.choose(_STRIKES)
+        if not which:
+            return None
+        # By the highest hash instead of an index: without one of the others, the same fault strikes.
+        drawn = max(strikes, key=lambda fault: blake2b(f"{which} {fault.name}".encode()).digest())
+        tape.switches[at] = drawn.name
+        return drawn
 
     def stop_faults(self) -> None:
         """Heal the network, mend all disks and resume all hosts."""
@@ -73,4 +101,5 @@ class Nemesis:
         network.conditions = network.usual
         for host in self._world.hosts.values():
             host.resume()
+            host.stall(0.0)
             host.disk.faults.end()

@@ -300,7 +300,7 @@ class Network:
         delay = self._tape.between(*now.latency)
         # Bounded, since a loss of 1.0 would retransmit forever.
         for _ in range(_MOST_RETRIES if now.loss else 0):
-            if not self._tape.chance(now.loss):
+            if not self._tape.strikes("loss", now.loss):
                 break
             delay += now.retransmit
         return delay
@@ -391,12 +391,15 @@ class Network:
 
     def _ways(self, sender: str, receiver: str) -> tuple[float, ...]:
         now = self.conditions
-        if (sender, receiver) in self._cut or (now.loss and self._tape.chance(now.loss)):
+        if (sender, receiver) in self._cut or (now.loss and self._tape.strikes("loss", now.loss)):
             return ()
         way = self._tape.between(*now.latency)
         # The duplicate has its own latency, so it may also arrive first, or much later.
-        if now.duplication and self._tape.chance(now.duplication):
-            return way, self._tape.between(*now.latency)
+        if now.duplication and self._tape.strikes("duplication", now.duplication):
+            begin = len(self._tape.values)
+            ways = way, self._tape.between(*now.latency)
+            self._tape.label("duplication", begin)
+            return ways
         return (way,)
 
 
@@ -566,9 +569,16 @@ class _Transport(asyncio.Transport):
                 self._unsent_bytes -= len(data)
                 self._at_peer += len(data)
                 fragmentation = network.conditions.fragmentation
-                if fragmentation and len(data) > 1 and network._tape.chance(fragmentation):
-                    at = 1 + network._tape.choose(len(data) - 1)
+                tape = network._tape
+                if (
+                    fragmentation
+                    and len(data) > 1
+                    and tape.strikes("narrow-network", fragmentation)
+                ):
+                    begin = len(tape.values)
+                    at = 1 + tape.choose(len(data) - 1)
                     self._travel(data[:at])
+                    tape.label("narrow-network", begin)
                     data = data[at:]
                 self._travel(data)
             else:

@@ -35,13 +35,15 @@ class Process:
         busy_until: Time until which a blocking call occupies it, in virtual seconds.
         paused_by: Those who have paused it; it runs again when none is left.
         paused_at: Time of the latest pause, in virtual seconds.
+        stall: Called with each of its steps, to hold it up; returns whether it has.  None for no
+            call.
         parked: Callbacks deferred while it is paused.
         tasks: Its unfinished tasks.
     """
 
     __slots__ = (
-        "allowed", "busy_until", "host", "name", "parked", "paused_at", "paused_by", "state",
-        "tasks",
+        "allowed", "busy_until", "host", "name", "parked", "paused_at", "paused_by", "stall",
+        "state", "tasks",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +58,7 @@ class Process:
         self.state = RUNNING
         self.busy_until = self.paused_at = 0.0
         self.paused_by: set[object] = set()
+        self.stall: Callable[[Handle], bool] | None = None
         self.parked: list[Handle] = []
         # A dict as an ordered set: tasks are ended in the order of their creation.
         self.tasks: dict[asyncio.Task[Any], None] = {}

@@ -55,7 +55,7 @@ class Replay:
 
 def replay(spec: TrialSpec, *, trace: bool = True, path: Sequence[str] = ()) -> Replay:
     """
-    Run a trial again, without recording it.
+    Run a trial again, up to the failure that it was kept for, without recording it.
 
     Args:
         spec: The trial.
@@ -66,7 +66,9 @@ def replay(spec: TrialSpec, *, trace: bool = True, path: Sequence[str] = ()) -> 
         TargetError: The scenario cannot be loaded.
         LostWorkerError: The process ended while it loaded the scenario.
     """
-    job = Job("replay", spec.seed, spec.choices, "set", trace=trace, digest=True)
+    # What happens after the failure explains nothing.
+    until = spec.shows if spec.fails else ""
+    job = Job("replay", spec.seed, spec.choices, "set", until=until, trace=trace, digest=True)
     worker = unrecorded(spec.target, spec.options, path)
     try:
         answer = worker.do(job)

@@ -12,11 +12,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
-__all__ = ["shrink"]
+__all__ = ["Reached", "shrink"]
 
-Fails = Callable[[Sequence[int]], "int | None"]
+_LARGEST = (1 << 20) - 1
+"""The largest choice below any bound that is a power of two, after the reduction modulo it."""
+
+
+class Reached(NamedTuple):
+    """
+    A replay that fails as it should.
+
+    Attributes:
+        steps: The number of steps until the failure.
+        labels: By the position of a choice that exists because of a fault, the name of the fault.
+        switches: By the position of a choice that switches a fault on, unless it is zero, its name.
+    """
+
+    steps: int
+    labels: Mapping[int, str] = {}
+    switches: Mapping[int, str] = {}
+
+
+Fails = Callable[[Sequence[int]], "Reached | None"]
 """Replays a tape; see `shrink`."""
 
 
@@ -26,8 +46,8 @@ def shrink(choices: list[int], fails: Fails, budget: int, seconds: float = math.
 
     Args:
         choices: The tape of the failure.
-        fails: Replays a tape, with the simplest choices behind its end; returns the number of steps
-            until it fails in the same way, and None if it does not.
+        fails: Replays a tape, with the simplest choices behind its end; returns how it fails in the
+            same way, and None if it does not.
         budget: The number of replays; the result depends on nothing else.
         seconds: Real seconds after which shrinking stops even so.
 
@@ -44,6 +64,7 @@ class _Shrinking:
         self._fails = fails
         self._budget = budget
         self._deadline = deadline
+        self._reached = Reached(0)
         self._tried: set[tuple[int, ...]] = set()
 
     def run(self) -> list[int]:
@@ -53,9 +74,11 @@ class _Shrinking:
         before = None
         while before != self._best and not self._is_late():
             before = self._best
+            self._drop_faults()
             self._cut_off()
-            self._take_out()
             self._flatten()
+            self._take_out()
+            self._raise()
             self._lower()
         return self._best
 
@@ -69,15 +92,28 @@ class _Shrinking:
             return False
         self._tried.add(key)
         self._budget -= 1
-        steps = self._fails(candidate)
-        if steps is None:
+        reached = self._fails(candidate)
+        if reached is None:
             return False
         # It decreases with every improvement, so shrinking ends.
-        cost = (steps, len(candidate), sum(map(bool, candidate)), sum(candidate))
+        cost = (reached.steps, len(candidate), sum(map(bool, candidate)), sum(candidate))
         if self._cost is not None and cost >= self._cost:
             return False
-        self._best, self._cost = candidate, cost
+        self._best, self._cost, self._reached = candidate, cost, reached
         return True
+
+    def _drop_faults(self) -> None:
+        """Do without all faults, or without each of them."""
+        names = list(dict.fromkeys(self._reached.switches.values()))
+        for dropped in [names, *([name] for name in names)]:
+            labels, switches = self._reached.labels, self._reached.switches
+            self._try(
+                [
+                    0 if switches.get(at) in dropped else choice
+                    for at, choice in enumerate(self._best)
+                    if labels.get(at) not in dropped
+                ]
+            )
 
     def _cut_off(self) -> None:
         """Find a short prefix that still fails, by bisection."""
@@ -110,6 +146,14 @@ class _Shrinking:
             return choices[:begin] + [0] * len(choices[begin:end]) + choices[end:]
 
         self._chunks(flat)
+
+    def _raise(self) -> None:
+        """Make choices as large as possible: one long wait is shorter to read than many brief ones."""
+        self._chunks(
+            lambda choices, begin, end: (
+                choices[:begin] + [_LARGEST] * len(choices[begin:end]) + choices[end:]
+            )
+        )
 
     def _lower(self) -> None:
         # Large divisors first: most choices may be zero, or nearly so.

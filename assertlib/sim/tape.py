@@ -25,9 +25,11 @@ class Tape:
 
     Attributes:
         values: The choices made so far.
+        labels: By the position of a choice that exists because of a fault, the name of the fault.
+        switches: By the position of a choice that switches a fault on, unless it is zero, its name.
     """
 
-    __slots__ = ("_given", "_random", "_words", "values")
+    __slots__ = ("_given", "_random", "_words", "labels", "switches", "values")
 
     def __init__(self, seed: int | None, given: Sequence[int] = ()) -> None:
         """
@@ -40,6 +42,8 @@ class Tape:
         self._random: Callable[[], float] = _plainest if seed is None else dice.random
         self._words = dice.getrandbits
         self.values: list[int] = []
+        self.labels: dict[int, str] = {}
+        self.switches: dict[int, str] = {}
 
     def choose(self, bound: int) -> int:
         """Choose an integer from 0 to *bound* - 1."""
@@ -58,6 +62,18 @@ class Tape:
             return False
         # High numbers count as True, since zero must be the simplest outcome.
         return probability >= 1.0 or self.choose(_FINE) >= _FINE * (1.0 - probability)
+
+    def strikes(self, fault: str, probability: float) -> bool:
+        """Return True with *probability*, as `chance` does; the choice belongs to *fault*."""
+        begin = len(self.values)
+        decided = self.chance(probability)
+        self.label(fault, begin)
+        return decided
+
+    def label(self, fault: str, begin: int) -> None:
+        """Mark the choices from position *begin* on as made because of *fault*."""
+        for at in range(begin, len(self.values)):
+            self.labels.setdefault(at, fault)
 
     def between(self, low: float, high: float) -> float:
         """Choose a number from *low* up to, but not including, *high*."""

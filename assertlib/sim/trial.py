@@ -112,6 +112,7 @@ class Outcome:
         log: Events as time, process and text; empty unless a log is kept.
         made: For each event, the number of choices made by then.
         hits: Assertion hits, as position in the log and text.
+        labels, switches: The choices that depend on faults; see `Tape`.
     """
 
     choices: list[int]
@@ -124,6 +125,8 @@ class Outcome:
     log: list[tuple[float, str, str]]
     made: list[int]
     hits: list[tuple[int, str]]
+    labels: dict[int, str]
+    switches: dict[int, str]
 
     def lines(self) -> Iterator[str]:
         """Iterate over the lines of the log, which are the same for a tape in every process."""
@@ -296,6 +299,8 @@ def run_trial(
             list(loop.log),
             list(loop.made),
             watcher.hits,
+            dict(tape.labels),
+            dict(tape.switches),
         )
         _clean_up(world)
     return outcome

@@ -22,7 +22,7 @@ from typing import Any, TextIO
 
 from .. import lifecycle
 from ..recording.trials import GUIDED
-from .shrink import shrink
+from .shrink import Reached, shrink
 from .tape import Tape
 from .target import Stamp, TargetError, load, stamp
 from .trial import Failure, Features, Options, Outcome, Scenario, run_trial
@@ -179,11 +179,13 @@ class TrialRunner:
         # A candidate that takes far longer than the original failure is not simpler.
         options = replace(self._options, steps=2 * whole.steps + _SOME_STEPS)
 
-        def fails(choices: Sequence[int]) -> int | None:
+        def fails(choices: Sequence[int]) -> Reached | None:
             # A watchdog for each trial: shrinking runs many of them.
             faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
             outcome = self._played(choices, options, until=job.shows)
-            return outcome.steps if job.shows in _failed(outcome.failures) else None
+            if job.shows not in _failed(outcome.failures):
+                return None
+            return Reached(outcome.steps, outcome.labels, outcome.switches)
 
         answer.choices = shrink(answer.choices, fails, job.budget, job.limit or math.inf)
         return answer

@@ -27,7 +27,7 @@ from .futures import SimFuture
 from .loop import SimLoop
 from .machines import EPOCH
 from .network import Network
-from .process import DEAD, PAUSED, PROCESS, RUNNING, Process
+from .process import DEAD, PAUSED, PROCESS, RUNNING, Handle, Process
 from .tape import Tape
 
 __all__ = ["Host", "World"]
@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 _NOTICED_WITHIN = 0.5
 """Longest time until peers of a host that went down notice it, in seconds."""
+_LONGEST_STALL = 2.0
+"""Longest duration of a stall, in seconds."""
 
 
 class Host:
@@ -60,6 +62,8 @@ class Host:
         self.name = name
         self.boots = 0
         self.skew = 0.0
+        self._stalls = 0.0
+        self._stalled: set[Handle] = set()
         self._world = world
         self._loop = world.loop
         self._main = main
@@ -72,7 +76,9 @@ class Host:
         self.disk = SimDisk(world.loop, world.tape, world.injected, self._crash_in_a_call)
 
     def _new_process(self) -> Process:
-        return Process(self.name, self._allowed, self)
+        process = Process(self.name, self._allowed, self)
+        process.stall = self._maybe_stall if self._stalls else None
+        return process
 
     @property
     def is_up(self) -> bool:
@@ -200,6 +206,33 @@ class Host:
         if self.process.state == PAUSED:
             self._loop.note(f"{self.name} resumes")
             self._loop.resume(self.process)
+
+    def stall(self, probability: float) -> None:
+        """
+        Hold up each step of the host's tasks with *probability*, for up to two seconds.
+
+        To the task, the call that it awaits takes longer; the other tasks go on meanwhile.
+        """
+        self._stalls = probability
+        self.process.stall = self._maybe_stall if probability else None
+
+    def _maybe_stall(self, handle: Handle) -> bool:
+        tape = self._world.tape
+        if handle in self._stalled:
+            self._stalled.remove(handle)
+            return False
+        # Plain callbacks keep their order.
+        if not handle.lane or not tape.strikes("stall", self._stalls):
+            return False
+        self._stalled.add(handle)
+        begin = len(tape.values)
+        self._world.injected("stall", ())
+        # Cubed, since nothing is known about the times that matter: stalls of milliseconds should
+        # occur as well as those of seconds.
+        seconds = _LONGEST_STALL * tape.between(0.0, 1.0) ** 3
+        tape.label("stall", begin)
+        self._loop.at(self._loop.now + seconds, handle)
+        return True
 
     def clock(self) -> float:
         """Return the host's monotonic clock in seconds, which starts at zero at each boot."""

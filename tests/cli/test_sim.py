@@ -256,7 +256,7 @@ def test_a_trial_that_always_ends_its_process_is_a_failure(bank):
     (bank / "bank.py").write_text(
         BANK.replace("scenario(world):", "scenario(world):\n    import os; os._exit(7)")
     )
-    done = sim(bank, "explore", "--seeds", "1")
+    done = sim(bank, "explore", "--seeds", "1", "--first", "1")
     assert done.returncode == 1, done.stderr
     assert "a trial terminates its process, or hangs" in done.stdout
 
@@ -351,7 +351,7 @@ def gate(directory, *arguments):
 def test_a_new_state_that_no_run_shows_passes_the_gate_with_a_witness_that_still_replays(bank):
     state = '    sometimes(accounts["a"] < 0, "an account is overdrawn")\n'
     (bank / "bank.py").write_text(BANK.replace(state, ""))
-    sim(bank, "explore", "--seeds", "1")
+    sim(bank, "explore", "--seeds", "1", "--first", "1")
     assert gate(bank, "--update").returncode == 0
     (bank / "bank.py").write_text(BANK)
     sim(bank, "explore", "--seeds", "60")
@@ -361,7 +361,7 @@ def test_a_new_state_that_no_run_shows_passes_the_gate_with_a_witness_that_still
         if json.loads(path.read_text())["shows"] == "an account is overdrawn"
     ]
     kept = tape.read_bytes()
-    sim(bank, "explore", "--seeds", "1")
+    sim(bank, "explore", "--seeds", "1", "--first", "1")
     done = gate(bank)
     assert done.returncode == 1
     assert 'never true yet: "an account is overdrawn"' in done.stdout
@@ -369,7 +369,7 @@ def test_a_new_state_that_no_run_shows_passes_the_gate_with_a_witness_that_still
     (bank / "witnesses" / tape.name).write_bytes(kept)
     assert gate(bank).returncode == 0, gate(bank).stdout
     (bank / "bank.py").write_text(BANK.replace("choose(50)", "choose(5)"))
-    sim(bank, "explore", "--seeds", "1")
+    sim(bank, "explore", "--seeds", "1", "--first", "1")
     done = gate(bank)
     assert done.returncode == 1
     assert "its witness no longer reaches it" in done.stdout

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assertlib.sim import NotSimulatedError, Options, Tape, run_trial
-from assertlib.sim.shrink import shrink
+from assertlib.sim.shrink import Reached, shrink
 
 TAPES = st.lists(st.integers(0, 1 << 20), max_size=60)
 
@@ -22,7 +22,9 @@ def padded(choices, size):
 def shrinking(choices, fails):
     """What is left of *choices* under a predicate on tapes with zeros behind their end."""
     size = len(choices)
-    return shrink(list(choices), lambda tape: 0 if fails(padded(tape, size)) else None, 20_000)
+    return shrink(
+        list(choices), lambda tape: Reached(0) if fails(padded(tape, size)) else None, 20_000
+    )
 
 
 @given(TAPES, st.integers(0, 1 << 20))
@@ -65,7 +67,7 @@ def test_no_more_replays_are_made_than_the_budget_allows_and_none_twice(choices,
 
     def fails(tape):
         tried.append(tuple(tape))
-        return sum(tape) if sum(tape) > 100 else None
+        return Reached(sum(tape)) if sum(tape) > 100 else None
 
     left = shrink(list(choices), fails, budget)
 
@@ -75,10 +77,25 @@ def test_no_more_replays_are_made_than_the_budget_allows_and_none_twice(choices,
 
 
 def test_a_failure_after_fewer_steps_is_better_than_a_shorter_tape():
-    def steps(tape):
-        return {(): 100, (1,): 50, (1, 1): 2}.get(tuple(tape))
+    steps = {(): 100, (1,): 50, (1, 1): 2}
 
-    assert shrink([1, 1], steps, 100) == [1, 1]
+    def fails(tape):
+        return Reached(steps[tuple(tape)]) if tuple(tape) in steps else None
+
+    assert shrink([1, 1], fails, 100) == [1, 1]
+
+
+def test_a_fault_that_the_failure_does_not_need_is_removed_with_all_that_it_decides():
+    def fails(tape):
+        # Three faults, of which the first draws two more numbers; the store draws the last one.
+        first, _, third = (*tape, 0, 0, 0)[:3]
+        labels = {3: "first", 4: "first"} if first else {}
+        at = 3 + len(labels)
+        left = (*tape, *[0] * 6)[at]
+        switches = {0: "first", 1: "second", 2: "third"}
+        return Reached(7, labels, switches) if third and left == 77 else None
+
+    assert shrink([5, 6, 7, 8, 9, 77], fails, 8) == [0, 0, 7, 77]
 
 
 def test_a_trial_ends_at_the_failure_that_is_looked_for():
