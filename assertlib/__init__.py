@@ -8,6 +8,7 @@ from . import lifecycle
 from ._calls.comparisons import Rich as _Rich
 from ._calls.derived import always_if, sometimes_both, sometimes_each, within
 from ._calls.invariant import Invariant
+from ._calls.liveness import eventually
 from ._calls.primitives import (
     InvariantViolation,
     always,
@@ -47,6 +48,7 @@ __all__ = [
     "always_or_unreachable",
     "always_some",
     "configure",
+    "eventually",
     "lifecycle",
     "mode",
     "reachable",

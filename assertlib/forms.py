@@ -320,6 +320,11 @@ class Derived:
         parameters=("value",),
         about="a value takes each of the expected values at least once in a run",
     )
+    eventually = Form(
+        Part(ALWAYS, _same, ("condition",)),
+        parameters=("condition",),
+        about="a condition becomes true in time once faults have stopped",
+    )
     within = Form(
         Part(ALWAYS, _same, ("seconds",)),
         parameters=("seconds",),

@@ -16,11 +16,11 @@ from ..model import (
     UNREACHABLE,
 )
 from ..recording import fast_path
-from . import comparisons, derived, primitives
+from . import comparisons, derived, liveness, primitives
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Mapping
 
     from .primitives import BoundCondition, BoundPoint, Condition, Details
 
@@ -118,6 +118,34 @@ class Invariant(forms.Plain, forms.Rich):
             Whether *value* is one of the expected values.
         """
         return derived.sometimes_each(value, message, details, expected=expected, invariant=self.id)
+
+    def eventually(
+        self,
+        condition: Callable[[], object],
+        message: str,
+        details: Details | None = None,
+        *,
+        after_faults_stop: float,
+    ) -> Coroutine[object, object, bool]:
+        """
+        Assert that *condition* becomes true in time once faults have stopped.
+
+        Args:
+            condition: A function without arguments, which may be a coroutine function.
+            message: The name of the assertion: a string literal used only at this call site.
+            details: As for `always`; the time limit and the last error are added to them.
+            after_faults_stop: Time limit in seconds.
+
+        Returns:
+            A coroutine that returns whether the condition became true in time; see `eventually`.
+        """
+        return liveness.eventually(
+            condition,
+            message,
+            details,
+            after_faults_stop=after_faults_stop,
+            invariant=self.id,
+        )
 
     def within(
         self,

@@ -59,6 +59,7 @@ class SimLoop(LoopNetwork):
         network: The network of the world.
         deadline: The time at which the trial ends, even if tasks are still waiting.
         after_step: A call to make right after the current step.
+        stop_faults: Ends all injected faults.
         exceptions: The registry of unretrieved exceptions.
         outside: The process of code outside all hosts, such as the scenario.
         buried: Unfinished tasks with their dead processes, kept until the trial is over.
@@ -93,6 +94,7 @@ class SimLoop(LoopNetwork):
         self.names = Names()
         self.names.add(self.outside.name)
         self.after_step: Callable[[], None] | None = None
+        self.stop_faults: Callable[[], None] = nothing
         self.buried: list[tuple[asyncio.Task[Any], Process]] = []
         self.exceptions = Exceptions(self)
         self._policy = policy

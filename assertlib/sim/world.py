@@ -329,6 +329,8 @@ class World:
         self.breaks: set[str] = set()
         self._kinds: set[str] = set()
         self._nemesis = nemesis(self)
+        self._injections: list[asyncio.Task[None]] = []
+        loop.stop_faults = self.stop_faults
 
     @property
     def now(self) -> float:
@@ -393,8 +395,8 @@ class World:
         """
         Inject faults of this trial's mix into *host* from now on.
 
-        Crashes, pauses and partitions continue until the returned task is cancelled; faults armed
-        in the disk or the network stay until `stop_faults`.  Crashes and kills leave the host down:
+        Crashes, pauses and partitions continue until the returned task is cancelled or until
+        `stop_faults`, which also ends the faults armed in the disk or the network.  Crashes and kills leave the host down:
         the caller has to boot it again.
 
         Args:
@@ -407,10 +409,15 @@ class World:
         allowed = None if only is None else frozenset(only)
         self._nemesis.prepare(host, allowed)
         work = self._nemesis.work(host, allowed)
-        return self.loop.create_task(work, name=f"nemesis of {host.name}")
+        task = self.loop.create_task(work, name=f"nemesis of {host.name}")
+        self._injections.append(task)
+        return task
 
     def stop_faults(self) -> None:
-        """Heal the network, mend all disks and resume all hosts."""
+        """Stop injecting faults, heal the network, mend all disks and resume all hosts."""
+        for task in self._injections:
+            task.cancel()
+        self._injections.clear()
         self._nemesis.stop_faults()
 
     @property
