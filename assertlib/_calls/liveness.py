@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from .._capture.capture import Caller
+    from .._capture.caller import Caller
     from .primitives import Details
 
 primitives.internal(__file__)

@@ -6,29 +6,24 @@ silence until it is healed, and a reset as an error.  Datagrams and mailbox mess
 duplicated and reordered.  Hosts are addressed by name.  ``127.0.0.1``, ``localhost``, ``0.0.0.0``
 and an empty name denote the host itself for a server; for a client they denote the own host or, if
 nothing listens there, any host that listens on the port.
-
-The module is over 500 lines because transports and network share the state of each connection.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import socket
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from .conditions import KERNEL_BUFFER, Conditions
+from .conditions import Conditions
 from .datagrams import Endpoint, Mailbox
 from .loop import SimLoop
 from .names import LOOPBACK, text_of
 from .payload import shown
 from .process import DEAD, PROCESS, Handle, Process
-from .receiving import ignore, receiver
 from .sockets import SimSocket
-from .transport_socket import TransportSocket
+from .streams import Server, Transport
 
 if TYPE_CHECKING:
     from .tape import Tape
@@ -39,7 +34,7 @@ _MOST_RETRIES = 20
 _FIRST_PORT, _LAST_PORT = 32769, 60999
 """The ports that are handed out, about those of Linux."""
 _NO_ANSWER_AFTER = 1.0
-"""Seconds until a connection attempt through a partition times out."""
+"""Seconds until a connection attempt without an answer times out."""
 
 
 class Network:
@@ -49,27 +44,31 @@ class Network:
     Attributes:
         usual: Conditions without faults; a scenario may change them at its start.
         conditions: Current conditions.
+        loop, tape: Those of the trial.
+        blocked: Blocked directions, as sender and receiver, each with those who block it.
         names: The names and addresses of all hosts.
         sockets: The open sockets that programs have created, by descriptor.
     """
 
     def __init__(self, loop: SimLoop, tape: Tape) -> None:
         self.usual = self.conditions = Conditions()
-        self._loop = loop
-        self._tape = tape
+        self.loop = loop
+        self.tape = tape
         self.names = loop.names
         self.sockets: dict[int, SimSocket] = {}
         self._reserved: dict[tuple[str, Any], SimSocket] = {}
-        self._listeners: dict[tuple[str, Any], _Server] = {}
+        self._listeners: dict[tuple[str, Any], Server] = {}
         self._endpoints: dict[tuple[str, int], Endpoint] = {}
         self._mailboxes: dict[tuple[str, int], Mailbox] = {}
         # Both ends of each connection, in the order of creation, in which faults visit them.
-        self._connections: dict[_Transport, None] = {}
-        # Blocked directions, each with those who block it: cut while there is one.
-        self._cut: dict[tuple[str, str], set[object]] = {}
+        self._connections: dict[Transport, None] = {}
+        self.blocked: dict[tuple[str, str], set[object]] = {}
         # Those whose peer has ended behind a partition.
-        self._held_up: dict[_Transport, None] = {}
+        self._held_up: dict[Transport, None] = {}
         self._ports = _FIRST_PORT - 1
+        # Hosts without power, and the ends of connections that were lost with it.
+        self._off: set[str] = set()
+        self._lost: dict[Transport, None] = {}
 
     # -- faults -----------------------------------------------------------------------------
 
@@ -89,23 +88,23 @@ class Network:
 
     def _hold(self, ways: Iterable[tuple[str, str]], holder: object) -> None:
         for way in ways:
-            self._cut.setdefault(way, set()).add(holder)
+            self.blocked.setdefault(way, set()).add(holder)
 
     def _release(self, holder: object) -> None:
-        held = [way for way, holders in self._cut.items() if holder in holders]
+        held = [way for way, holders in self.blocked.items() if holder in holders]
         for way in held:
-            self._cut[way].discard(holder)
-        if free := [way for way in held if not self._cut[way]]:
+            self.blocked[way].discard(holder)
+        if free := [way for way in held if not self.blocked[way]]:
             self.heal(free)
 
     def heal(self, ways: Iterable[tuple[str, str]] | None = None) -> None:
         """Unblock all directions, or *ways*, for all who block them; buffered data is sent."""
-        if self._cut:
-            self._loop.note("the network heals")
-        for way in list(self._cut) if ways is None else list(ways):
-            self._cut.pop(way, None)
+        if self.blocked:
+            self.loop.note("the network heals")
+        for way in list(self.blocked) if ways is None else list(ways):
+            self.blocked.pop(way, None)
         # Unsent data waits at its writer, and data in transit at its reader.
-        for transport in list(self._connections):
+        for transport in [*self._connections, *self._lost]:
             transport.flush()
             transport.await_arrivals()
         held_up, self._held_up = self._held_up, {}
@@ -122,19 +121,45 @@ class Network:
 
     def forget(self, process: Process, after: float) -> None:
         """Free the ports of *process*, which ended; its peers are reset *after* so many seconds."""
+        for transport in self._remove(process):
+            peer = transport.peer
+            if peer is not None and not peer.is_dead:
+                self.loop.at(self.loop.now + after, Handle(self._break, (peer,), None))
+
+    def lose(self, process: Process) -> None:
+        """Free the ports of *process*, whose host lost power; its peers receive nothing."""
+        self._off.add(process.name)
+        for transport in self._remove(process):
+            if transport.peer is not None and not transport.peer.is_dead:
+                self._lost[transport] = None
+                transport.leave_half_open()
+
+    def power_on(self, host: str) -> None:
+        """Let *host* answer again: it resets connections that it does not know."""
+        self._off.discard(host)
+
+    def is_off(self, host: str) -> bool:
+        """Whether *host* has lost power and not booted since."""
+        return host in self._off
+
+    def end_lost(self, transport: Transport) -> None:
+        """Remove an end of a connection that was lost with the power, as its peer has noticed."""
+        self._lost.pop(transport, None)
+
+    def _remove(self, process: Process) -> list[Transport]:
+        """Free the ports of *process*, and return the ends of its connections."""
         for table in (self._listeners, self._endpoints, self._mailboxes):
             for address in [at for at, each in table.items() if each.process is process]:
                 del table[address]
         for owned in [each for each in self.sockets.values() if each.process is process]:
             owned.forget()
-        for transport in [each for each in self._connections if each.process is process]:
+        ends = [each for each in self._connections if each.process is process]
+        for transport in ends:
             self._connections.pop(transport, None)
             transport.is_dead = True
-            peer = transport.peer
-            if peer is not None and not peer.is_dead:
-                self._loop.at(self._loop.now + after, Handle(self._break, (peer,), None))
+        return ends
 
-    def _break(self, transport: _Transport) -> None:
+    def _break(self, transport: Transport) -> None:
         """Reset *transport*, whose peer has ended; a partition holds up the reset."""
         if self.is_cut(transport.remote[0], transport.local[0]):
             self._held_up[transport] = None
@@ -156,7 +181,7 @@ class Network:
 
     def is_cut(self, sender: str, receiver: str) -> bool:
         """Whether traffic from *sender* to *receiver* is blocked."""
-        return (sender, receiver) in self._cut
+        return (sender, receiver) in self.blocked
 
     # -- streams ----------------------------------------------------------------------------
 
@@ -168,7 +193,7 @@ class Network:
         *,
         is_serving: bool = True,
         listening: SimSocket | None = None,
-    ) -> _Server:
+    ) -> Server:
         """
         Listen on *port* of the calling host, a number, a path, or None for a free one; *host* is
         ignored.  *factory* creates a protocol per connection; if not *is_serving*, connections are
@@ -177,13 +202,13 @@ class Network:
         process = PROCESS.get()
         address = (process.name, _number(port) or self._free_port(process.name))
         _refuse_second(self._listeners, address)
-        server = _Server(self, process, address, factory, is_serving=is_serving)
+        server = Server(self, process, address, factory, is_serving=is_serving)
         if listening is not None:
             listening.server, server.sockets = server, (listening,)
         self._listeners[address] = server
         return server
 
-    def unlisten(self, server: _Server) -> None:
+    def unlisten(self, server: Server) -> None:
         """Stop accepting connections."""
         if self._listeners.get(server.address) is server:
             del self._listeners[server.address]
@@ -214,7 +239,7 @@ class Network:
         """Return the address that programs see for a host, or its address, and a port."""
         name, port = place[:2]
         if name in LOOPBACK:
-            name = PROCESS.get(self._loop.outside).name
+            name = PROCESS.get(self.loop.outside).name
         return (self.names.address(name), port) if isinstance(port, int) else port
 
     async def connect(
@@ -241,25 +266,30 @@ class Network:
         server = self._listeners.get((name, port))
         # A handshake needs both directions.
         is_unknown = not self.names.has(name)
-        if is_unknown or self.is_cut(local[0], name) or self.is_cut(name, local[0]):
+        if (
+            is_unknown
+            or self.is_off(name)
+            or self.is_cut(local[0], name)
+            or self.is_cut(name, local[0])
+        ):
             await asyncio.sleep(_NO_ANSWER_AFTER)
             raise TimeoutError(110, f"no answer from {name}:{port}")
         if server is None or server.process.state == DEAD or not server.is_serving():
-            self._loop.note(f"is refused by {name}:{port}")
+            self.loop.note(f"is refused by {name}:{port}")
             raise ConnectionRefusedError(111, f"nothing is listening on {name}:{port}")
-        near = _Transport(self, process, local, server.address)
-        far = _Transport(self, server.process, server.address, local)
+        near = Transport(self, process, local, server.address)
+        far = Transport(self, server.process, server.address, local)
         near.peer, far.peer = far, near
         self._connections[near] = self._connections[far] = None
         protocol = factory()
         # The client's end is open before the server accepts, as with the backlog of a kernel: a
         # paused server accepts once it is resumed, since `accept` runs in its process.
         near.begin(protocol)
-        self._loop.call_soon(server.accept, far, context=server.context)
-        self._loop.note(f"connects to {name}:{port}")
+        self.loop.call_soon(server.accept, far, context=server.context)
+        self.loop.note(f"connects to {name}:{port}")
         return near, protocol
 
-    def drop(self, transport: _Transport) -> None:
+    def drop(self, transport: Transport) -> None:
         """Remove a closed connection."""
         self._connections.pop(transport, None)
 
@@ -297,10 +327,10 @@ class Network:
     def delay(self) -> float:
         """Return the delay of a message in seconds, including retransmissions."""
         now = self.conditions
-        delay = self._tape.between(*now.latency)
+        delay = self.tape.between(*now.latency)
         # Bounded, since a loss of 1.0 would retransmit forever.
         for _ in range(_MOST_RETRIES if now.loss else 0):
-            if not self._tape.strikes("loss", now.loss):
+            if not self.tape.strikes("loss", now.loss):
                 break
             delay += now.retransmit
         return delay
@@ -323,7 +353,7 @@ class Network:
         if remote is not None:
             self._resolve(process.name, remote[0], None)
         endpoint = Endpoint(
-            self._loop, process, address, remote, self.send, self.address_of, self._unbind
+            self.loop, process, address, remote, self.send, self.address_of, self._unbind
         )
         self._endpoints[address] = endpoint
         protocol = factory()
@@ -340,21 +370,21 @@ class Network:
         """Create a mailbox of the calling host, addressed as (host, *port*)."""
         process = PROCESS.get()
         _refuse_second(self._mailboxes, (process.name, port))
-        box = Mailbox(self._loop, process, (process.name, port), self.post)
+        box = Mailbox(self.loop, process, (process.name, port), self.post)
         self._mailboxes[box.address] = box
         return box
 
     def post(self, sender: tuple[str, int], to: tuple[str, int], message: object) -> None:
         """Send *message* from *sender* to mailbox *to*; it may be lost, duplicated or overtaken."""
-        loop, conditions = self._loop, self.conditions
+        loop, conditions = self.loop, self.conditions
         now = loop.time()
         if to[0] in LOOPBACK:
             to = (self._nearest(self._mailboxes, sender[0], to[1]), to[1])
         # Without faults, `_ways` would only draw the latency: the choices are the same either way.
-        if self._cut or conditions.loss or conditions.duplication:
+        if self.blocked or conditions.loss or conditions.duplication:
             ways = self._ways(sender[0], to[0])
         else:
-            ways = (self._tape.between(*conditions.latency),)
+            ways = (self.tape.between(*conditions.latency),)
         if loop.keep_log:
             arrivals = ", ".join(f"{now + delay:.6f}" for delay in ways) or "never"
             loop.note(
@@ -367,7 +397,7 @@ class Network:
     def _put(self, to: tuple[str, int], message: object, sender: tuple[str, int]) -> None:
         box = self._mailboxes.get(to)
         # A partition also drops messages that are on their way.
-        if box is not None and (sender[0], to[0]) not in self._cut:
+        if box is not None and (sender[0], to[0]) not in self.blocked:
             box.put((message, sender))
 
     def send(self, sender: tuple[str, int], to: Any, data: bytes) -> None:
@@ -377,12 +407,12 @@ class Network:
             to = (self._nearest(self._endpoints, sender[0], port), port)
         else:
             to = (self.names.name(host), port)
-        now, ways = self._loop.time(), self._ways(sender[0], to[0])
-        if self._loop.keep_log:
+        now, ways = self.loop.time(), self._ways(sender[0], to[0])
+        if self.loop.keep_log:
             arrivals = ", ".join(f"{now + delay:.6f}" for delay in ways) or "never"
-            self._loop.note(f"sends {shown(data)} to {to[0]}:{to[1]}, to arrive at {arrivals}")
+            self.loop.note(f"sends {shown(data)} to {to[0]}:{to[1]}, to arrive at {arrivals}")
         for delay in ways:
-            self._loop.at(now + delay, Handle(self._hand, (to, data, sender), None))
+            self.loop.at(now + delay, Handle(self._hand, (to, data, sender), None))
 
     def _hand(self, to: tuple[str, int], data: bytes, sender: tuple[str, int]) -> None:
         endpoint = self._endpoints.get(to)
@@ -391,14 +421,14 @@ class Network:
 
     def _ways(self, sender: str, receiver: str) -> tuple[float, ...]:
         now = self.conditions
-        if (sender, receiver) in self._cut or (now.loss and self._tape.strikes("loss", now.loss)):
+        if (sender, receiver) in self.blocked or (now.loss and self.tape.strikes("loss", now.loss)):
             return ()
-        way = self._tape.between(*now.latency)
+        way = self.tape.between(*now.latency)
         # The duplicate has its own latency, so it may also arrive first, or much later.
-        if now.duplication and self._tape.strikes("duplication", now.duplication):
-            begin = len(self._tape.values)
-            ways = way, self._tape.between(*now.latency)
-            self._tape.label("duplication", begin)
+        if now.duplication and self.tape.strikes("duplication", now.duplication):
+            begin = len(self.tape.values)
+            ways = way, self.tape.between(*now.latency)
+            self.tape.label("duplication", begin)
             return ways
         return (way,)
 
@@ -411,382 +441,3 @@ def _number(port: Any) -> Any:
 def _refuse_second(table: Mapping[tuple[str, Any], object], address: tuple[str, Any]) -> None:
     if address in table:
         raise OSError(98, f"Address already in use: {address}")
-
-
-class _Server(asyncio.AbstractServer):
-    """A listening port."""
-
-    def __init__(
-        self,
-        network: Network,
-        process: Process,
-        address: tuple[str, int],
-        factory: Callable[[], Any],
-        *,
-        is_serving: bool,
-    ) -> None:
-        self.process = process
-        self.address = address
-        self.context = contextvars.copy_context()
-        shown = network.address_of(address)
-        number = network._loop.next_number()
-        self.sockets: tuple[Any, ...] = (TransportSocket(socket.SOCK_STREAM, shown, None, number),)
-        self._network = network
-        self._factory = factory
-        self._is_serving = is_serving
-        self._forever: asyncio.Future[None] | None = None
-
-    def accept(self, transport: _Transport) -> None:
-        """Begin the server's end of a connection, or reset it if the server has closed."""
-        if self._is_serving:
-            transport.begin(self._factory())
-        else:
-            transport.reset()
-
-    def close(self) -> None:
-        self._is_serving = False
-        self.sockets = ()
-        self._network.unlisten(self)
-        if self._forever is not None:
-            self._forever.cancel()
-
-    def is_serving(self) -> bool:
-        return self._is_serving
-
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        return self._network._loop
-
-    async def start_serving(self) -> None:
-        """Accept connections, unless the server is closed."""
-        self._is_serving = bool(self.sockets)
-
-    async def serve_forever(self) -> None:
-        if not self.sockets:
-            raise RuntimeError(f"server {self!r} is closed")
-        await self.start_serving()
-        self._forever = self._network._loop.create_future()
-        try:
-            await self._forever
-        finally:
-            self._forever = None
-            self.close()
-
-    async def wait_closed(self) -> None:
-        """Return at once: Python 3.11 does not wait for connections either."""
-
-
-class _Transport(asyncio.Transport):
-    """
-    One end of a connection.
-
-    Written data waits in ``_unsent`` while the link is cut or the peer's buffer is full, travels in
-    the peer's ``_travelling``, and waits in its ``_arrived`` while its protocol has paused reading.
-    The stream ends with an empty entry in the first and None in the others; errors are resets.
-    """
-
-    def __init__(
-        self, network: Network, process: Process, local: tuple[str, int], remote: tuple[str, int]
-    ) -> None:
-        super().__init__()
-        self.process = process
-        self.local = local
-        self.remote = remote
-        self.peer: _Transport | None = None
-        self.is_dead = False
-        self._number = network._loop.next_number()
-        self._network = network
-        self._loop = network._loop
-        self._protocol: Any = None
-        self.deliver: Callable[[Any], None] = ignore
-        self._unsent: deque[bytes] = deque()
-        self._unsent_bytes = 0
-        # Bytes in transit or unread at the peer: what its kernel would have to buffer.
-        self._at_peer = 0
-        self._travelling: deque[tuple[float, bytes | Exception | None]] = deque()
-        self._is_awaited = False
-        self._arrived: deque[bytes | Exception | None] = deque()
-        self._is_paused = False
-        self._is_closing = False
-        self._is_ended = False
-        self._is_loss_reported = False
-        self._has_reset = False
-        self._error: Exception | None = None
-        self._is_writing_paused = False
-        self._high = network.conditions.high_water
-        # One handle for all arrivals, since only one is scheduled at a time; None until `begin`.
-        self._arrival: Handle | None = None
-
-    def __hash__(self) -> int:
-        return self._number
-
-    def begin(self, protocol: Any) -> None:
-        """Connect this end to *protocol*; called by the process that owns the end."""
-        self.set_protocol(protocol)
-        self._arrival = Handle(self._arrive, (), contextvars.copy_context())
-        protocol.connection_made(self)
-        # Reset before it was accepted: the protocol must see both the beginning and the end.
-        if self.is_dead:
-            self._is_closing = True
-            self._report_lost(self._error)
-        self.await_arrivals()
-
-    # -- sending ----------------------------------------------------------------------------
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._is_ended and not self._is_closing:
-            raise RuntimeError("Cannot call write() after write_eof()")
-        if self._is_closing or self.is_dead or self.process.state == DEAD or not data:
-            return
-        network = self._network
-        conditions = network.conditions
-        # Nothing waits, is cut or is fragmented: `flush` would send the data as it is.
-        if (
-            self._at_peer < conditions.buffer
-            and self.peer is not None
-            and not (self._unsent or network._cut or conditions.fragmentation)
-        ):
-            self._at_peer += len(data)
-            self._travel(data if type(data) is bytes else bytes(data))
-            return
-        self._unsent.append(bytes(data))
-        self._unsent_bytes += len(data)
-        self.flush()
-        if self._unsent_bytes > self._high and not self._is_writing_paused:
-            self._is_writing_paused = True
-            self._protocol.pause_writing()
-
-    def flush(self) -> None:
-        """Send unsent data as far as the link and the peer's buffer allow."""
-        peer = self.peer
-        network = self._network
-        if peer is None or (network._cut and (self.local[0], self.remote[0]) in network._cut):
-            return
-        unsent, room = self._unsent, network.conditions.buffer
-        # Whole writes are sent, so the last one may exceed the buffer.
-        while unsent and self._at_peer < room:
-            data = unsent.popleft()
-            if data:
-                self._unsent_bytes -= len(data)
-                self._at_peer += len(data)
-                fragmentation = network.conditions.fragmentation
-                tape = network._tape
-                if (
-                    fragmentation
-                    and len(data) > 1
-                    and tape.strikes("narrow-network", fragmentation)
-                ):
-                    begin = len(tape.values)
-                    at = 1 + tape.choose(len(data) - 1)
-                    self._travel(data[:at])
-                    tape.label("narrow-network", begin)
-                    data = data[at:]
-                self._travel(data)
-            else:
-                self._travel(None)
-        # Closing completes when everything is sent; the peer may still be reading.
-        if self._is_closing and not unsent:
-            network.drop(self)
-            self._report_lost(None)
-
-    def _report_lost(self, error: Exception | None) -> None:
-        if not self._is_loss_reported:
-            self._is_loss_reported = True
-            self._loop.call_soon(self._protocol.connection_lost, error, context=self._context())
-
-    def _travel(self, data: bytes | Exception | None) -> None:
-        network, when = self._network, self._loop.now
-        # A process that a sync blocks sends only afterwards.
-        when = max(when, self.process.busy_until)
-        conditions = network.conditions
-        if conditions.loss:
-            when += network.delay()
-        else:
-            low, high = conditions.latency
-            when += network._tape.between(low, high)
-        peer = self.peer
-        assert peer is not None
-        travelling = peer._travelling
-        # A stream never reorders: a short latency waits for the longer one before it.
-        if travelling and when < travelling[-1][0]:
-            when = travelling[-1][0]
-        if self._loop.keep_log:
-            what = (
-                shown(data) if isinstance(data, bytes) else "the end" if data is None else "a reset"
-            )
-            host, port = self.remote
-            self._loop.note(f"sends {what} to {host}:{port}, to arrive at {when:.6f}")
-        travelling.append((when, data))
-        if not peer._is_awaited:
-            peer.await_arrivals()
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def write_eof(self) -> None:
-        if not (self._is_closing or self.is_dead or self._is_ended):
-            self._is_ended = True
-            self._unsent.append(b"")
-            self.flush()
-
-    def get_write_buffer_size(self) -> int:
-        return self._unsent_bytes
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._high // 4, self._high
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self._high = KERNEL_BUFFER if high is None else high
-
-    # -- receiving --------------------------------------------------------------------------
-
-    def await_arrivals(self) -> None:
-        """Schedule the next arrival, if data is in transit and none is scheduled."""
-        if self._travelling and not self._is_awaited and self._arrival is not None:
-            self._is_awaited = True
-            self._loop.at(max(self._travelling[0][0], self._loop.now), self._arrival)
-
-    def _arrive(self) -> None:
-        """Receive what has arrived; several pieces at once are delivered as one."""
-        self._is_awaited = False
-        travelling, now = self._travelling, self._loop.now
-        if self.is_dead:
-            travelling.clear()
-            return
-        arrived, peer, network = self._arrived, self.peer, self._network
-        # The data stays in transit until the network heals and schedules the arrival again.
-        if network._cut and (self.remote[0], self.local[0]) in network._cut:
-            return
-        if (
-            len(travelling) == 1
-            and type(data := travelling[0][1]) is bytes
-            and peer is not None
-            and not (arrived or self._is_paused or self._is_closing)
-            and not (peer._unsent or peer._is_writing_paused)
-        ):
-            # The common case: a single piece, with nothing buffered or paused at either end.
-            travelling.clear()
-            self.deliver(data)
-            peer._at_peer -= len(data)
-            return
-        while travelling and travelling[0][0] <= now:
-            arrived.append(travelling.popleft()[1])
-        if not self._is_paused:
-            self._hand_over()
-        self.await_arrivals()
-
-    def _hand_over(self) -> None:
-        arrived = self._arrived
-        while arrived and not self._is_paused and not self.is_dead:
-            data = arrived.popleft()
-            if data is None:
-                self._take_end()
-                continue
-            if isinstance(data, Exception):
-                self.lose(data)
-                continue
-            while arrived and type(arrived[0]) is bytes:
-                data += arrived.popleft()  # type: ignore[operator]
-            peer = self.peer
-            if not self._is_closing:
-                self.deliver(data)
-            # Data for a closed end is answered by a reset, as in TCP, but not before its own data
-            # is sent.
-            elif not self._unsent and not self._has_reset and peer is not None:
-                self._has_reset = True
-                self._travel(ConnectionResetError("Connection reset by peer"))
-            if peer is not None and not peer.is_dead:
-                peer._at_peer -= len(data)
-                if peer._unsent or peer._is_writing_paused:
-                    # As a callback of the peer's process: a paused host sends nothing.
-                    self._loop.call_soon(peer._make_room, context=peer._context())
-
-    def _make_room(self) -> None:
-        self.flush()
-        # A quarter of the high-water mark is asyncio's default for the low one.
-        if self._is_writing_paused and self._unsent_bytes <= self._high // 4:
-            self._is_writing_paused = False
-            self._protocol.resume_writing()
-
-    def _take_end(self) -> None:
-        if self._is_closing or not self._protocol.eof_received():
-            self.close()
-
-    def pause_reading(self) -> None:
-        self._is_paused = True
-
-    def resume_reading(self) -> None:
-        if self._is_paused:
-            self._is_paused = False
-            # Deferred, since a protocol may resume reading within `data_received`.
-            self._loop.call_soon(self._hand_over)
-
-    def is_reading(self) -> bool:
-        return not self._is_paused and not self._is_closing
-
-    # -- the end ----------------------------------------------------------------------------
-
-    def close(self) -> None:
-        if self._is_closing or self.is_dead:
-            return
-        self._is_closing = True
-        if not self._is_ended:
-            self._is_ended = True
-            self._unsent.append(b"")
-        self.flush()
-
-    def abort(self) -> None:
-        # After `close`, with everything sent, the end is on its way already.
-        if self._is_closing and not self._unsent:
-            return
-        # A kernel resets a connection that is closed with unread data, and else ends it.
-        if self._arrived:
-            self.reset()
-        else:
-            self.lose(None)
-            self._send_last(None)
-
-    def reset(self) -> None:
-        """End the connection at once, with an error for the peer."""
-        self.lose(None)
-        self._send_last(ConnectionResetError("Connection reset by peer"))
-
-    def _send_last(self, what: Exception | None) -> None:
-        # It travels like data, so that a partition holds it up as well.
-        if self.peer is not None and not self.peer.is_dead:
-            self._travel(what)
-
-    def lose(self, error: Exception | None) -> None:
-        """End the connection at this end at once; *error* is None for a local abort."""
-        self._network.drop(self)
-        if self.is_dead:
-            return
-        self.is_dead = True
-        # Without a protocol yet, `begin` reports the error.
-        if self._arrival is None:
-            self._error = error
-            return
-        self._is_closing = True
-        self._report_lost(error)
-
-    def is_closing(self) -> bool:
-        return self._is_closing or self.is_dead
-
-    def _context(self) -> Any:
-        assert self._arrival is not None
-        return self._arrival._context
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        own, peer = map(self._network.address_of, (self.local, self.remote))
-        if name == "socket":
-            return TransportSocket(socket.SOCK_STREAM, own, peer, self._number)
-        return {"peername": peer, "sockname": own}.get(name, default)
-
-    def get_protocol(self) -> Any:
-        return self._protocol
-
-    def set_protocol(self, protocol: Any) -> None:
-        self._protocol = protocol
-        self.deliver = receiver(protocol)
-
-    def __repr__(self) -> str:
-        return f"<connection {self.local} to {self.remote}>"

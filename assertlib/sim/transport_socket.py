@@ -30,7 +30,7 @@ class TransportSocket:
         self._local = local
         self._remote = remote
         self._number = number
-        self._options: dict[tuple[int, int], Any] = {}
+        self.options: dict[tuple[int, int], Any] = {}
 
     def getsockname(self) -> tuple[Any, ...]:
         return self._local
@@ -45,12 +45,12 @@ class TransportSocket:
         return self._remote
 
     def setsockopt(self, level: int, option: int, value: Any = None, *_: Any) -> None:
-        """Remember *value* for *option* of *level*; it has no effect on the network."""
-        self._options[level, option] = value
+        """Set *option* of *level* to *value*; of all options only keepalive has an effect."""
+        self.options[level, option] = value
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
         """Return *option* of *level*, as *size* bytes if that is not zero."""
-        value = self._options.get((level, option), 0)
+        value = self.options.get((level, option), 0)
         return (
             value if not size or isinstance(value, bytes) else int(value).to_bytes(size, "little")
         )

@@ -35,7 +35,7 @@ __all__ = ["Host", "World"]
 T = TypeVar("T")
 
 _NOTICED_WITHIN = 0.5
-"""Longest time until peers of a host that went down notice it, in seconds."""
+"""Longest time until peers of a process that ended notice it, in seconds."""
 _LONGEST_STALL = 2.0
 """Longest duration of a stall, in seconds."""
 
@@ -98,6 +98,7 @@ class Host:
         self._booted = self._loop.time()
         self.process = self._new_process()
         self._loop.note(f"{self.name} boots")
+        self._world.network.power_on(self.name)
         self._over = over = self._loop.create_future()
         # An exception of this life is reported even if nobody awaits the future, and may be
         # retrieved after the host is down.
@@ -135,11 +136,17 @@ class Host:
         return None if self._over is None else await asyncio.shield(self._over)
 
     def crash(self) -> None:
-        """Cut the power: no ``finally``, no flush; the tape decides about unsynced data."""
+        """
+        Cut the power: no ``finally``, no flush; the tape decides about unsynced data.
+
+        Its peers receive nothing: they notice by a timeout, by keepalive, or when they send to the
+        host after it has booted again, which then resets the connection.
+        """
         if self.is_up:
             self._world.injected("power-cut", ())
             # The process ends first, so that none of its code can use the disk after the cut.
             self._end()
+            self._world.network.lose(self.process)
             self.disk.cut_power()
 
     def _crash_in_a_call(self) -> None:
@@ -161,12 +168,17 @@ class Host:
         """End the process as ``kill -9`` does; written data stays."""
         if self.is_up:
             self._world.injected("kill", ())
-            self._end()
+            self._exit()
 
     def stop(self) -> None:
         """End the process as if by itself; written data stays, and no fault is recorded."""
         if self.is_up:
-            self._end()
+            self._exit()
+
+    def _exit(self) -> None:
+        self._end()
+        after = self._world.tape.between(0.0, _NOTICED_WITHIN)
+        self._world.network.forget(self.process, after)
 
     def _end(self) -> None:
         self._loop.note(f"{self.name} is down")
@@ -174,8 +186,6 @@ class Host:
         # The main function never returns now, so its waiters are released.
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
-        after = self._world.tape.between(0.0, _NOTICED_WITHIN)
-        self._world.network.forget(self.process, after)
 
     def pause(self) -> None:
         """Suspend the host until `resume`, while time goes on."""

@@ -443,12 +443,28 @@ def test_an_address_that_no_host_has_does_not_answer():
     play(scenario)
 
 
-def test_a_host_that_is_down_refuses_the_connection():
+def test_a_host_without_power_does_not_answer():
+    async def scenario(world):
+        host = booted(world, "server", listening("server"))
+        await asyncio.sleep(0.1)
+        host.crash()
+        begin = world.now
+        with pytest.raises(TimeoutError):
+            await connect(world, "server")
+        assert world.now > begin + 0.9
+        host.boot()
+        await asyncio.sleep(0.1)
+        assert await greeting_from(host, "server") == b"hello"
+
+    play(scenario)
+
+
+def test_a_host_whose_process_has_ended_refuses_the_connection():
     async def scenario(world):
         host = booted(world, "server", listening("server"))
         await asyncio.sleep(0.1)
         assert await greeting_from(host, "server") == b"hello"
-        host.crash()
+        host.kill()
         await connect(world, "server")
 
     with pytest.raises(AssertionError, match="ConnectionRefusedError"):

@@ -6,6 +6,7 @@ and decides; the client never sends the request again by itself.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
@@ -58,6 +59,9 @@ _sent_once = NO_RETRY.declare_always("an answer belongs to a request that is wai
 _unknown = AMBIGUOUS.declare_sometimes("a mutation remains unanswered")
 
 A = TypeVar("A")
+
+_KEEPALIVE = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3}
+"""Seconds until a probe of a silent server, seconds between probes, and probes."""
 
 
 class Watch:
@@ -113,12 +117,18 @@ class Client:
     @classmethod
     async def connect(cls, port: int, host: str = "127.0.0.1") -> "Client":
         """
-        Connect to a server.
+        Connect to a server; a server that disappears is noticed within a few seconds.
 
         Raises:
             OSError: Nobody answers there.
         """
-        return cls(*await asyncio.open_connection(host, port))
+        reader, writer = await asyncio.open_connection(host, port)
+        link = writer.get_extra_info("socket")
+        # A server that lost power sends nothing, and a watch may never send anything to it.
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE.items():
+            link.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        return cls(reader, writer)
 
     async def put(self, key: str, value: str, lease: int = 0, prev_kv: bool = False) -> PutResult:
         """Write *key*."""
