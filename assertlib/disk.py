@@ -15,7 +15,7 @@ __all__ = ["Disk", "File", "RealDisk"]
 
 
 class File(Protocol):
-    """A file that is appended to, synced and truncated."""
+    """A file that is read, written, synced and truncated."""
 
     @property
     def written(self) -> int:
@@ -28,6 +28,24 @@ class File(Protocol):
     def append(self, data: bytes) -> None:
         """
         Write all of *data* at the end.
+
+        Raises:
+            OSError: The disk is full or broken; part of *data* may be written.
+        """
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """
+        Read up to *size* bytes at *offset*; fewer at the end of the file.
+
+        Raises:
+            OSError: The disk is broken.
+        """
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """
+        Write all of *data* at *offset*; a gap before it is filled with zeros.
+
+        Bytes in the place of synced ones are not synced, and neither are those behind them.
 
         Raises:
             OSError: The disk is full or broken; part of *data* may be written.
@@ -85,10 +103,13 @@ class Disk(Protocol):
 
 
 class _RealFile:
-    """An append-only descriptor with its written and synced sizes."""
+    """A descriptor with its written and synced sizes."""
 
     def __init__(self, path: str) -> None:
+        self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        # Linux appends whatever is written to a descriptor that appends, at any offset.
+        self._direct = -1
         self.written = os.fstat(self._fd).st_size
         # Whoever wrote the present bytes may not have synced them.
         self.synced = 0
@@ -99,6 +120,24 @@ class _RealFile:
         while rest:
             count = os.write(self._fd, rest)
             self.written += count
+            rest = rest[count:]
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return os.pread(self._fd, size, offset)
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        if self._direct < 0:
+            # By descriptor, since the path may name another file by now.
+            path = f"/proc/self/fd/{self._fd}"
+            self._direct = os.open(
+                path if os.path.exists(path) else self._path, os.O_WRONLY | os.O_CLOEXEC
+            )
+        self.synced = min(self.synced, offset)
+        rest = memoryview(data)
+        while rest:
+            count = os.pwrite(self._direct, rest, offset)
+            offset += count
+            self.written = max(self.written, offset)
             rest = rest[count:]
 
     def sync(self) -> None:
@@ -116,6 +155,8 @@ class _RealFile:
 
     def close(self) -> None:
         os.close(self._fd)
+        if self._direct >= 0:
+            os.close(self._direct)
 
 
 class RealDisk:

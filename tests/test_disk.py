@@ -240,3 +240,40 @@ def test_the_current_directory_has_several_names(disk, place, monkeypatch):
     assert disk.unsynced_names(".") == {"log"}
     disk.sync_directory(".")
     assert disk.unsynced_names(place) == set()
+
+
+def test_reads_and_writes_at_an_offset_go_there_and_appends_to_the_end(disk, place):
+    file = disk.open(at(place, "log"))
+    file.append(b"0123456789")
+    file.write_at(3, b"xyz")
+    file.append(b"end")
+    file.write_at(15, b"far")
+    assert disk.read(at(place, "log")) == b"012xyz6789end\0\0far"
+    assert file.read_at(2, 3) == b"2xy"
+    assert file.read_at(16, 100) == b"ar"
+    assert file.read_at(100, 1) == b""
+    assert file.written == 18
+    file.close()
+
+
+def test_a_write_at_an_offset_makes_what_is_behind_it_unsynced(disk, place):
+    file = disk.open(at(place, "log"))
+    file.append(b"0123456789")
+    file.sync()
+    file.write_at(3, b"x")
+    assert (file.written, file.synced) == (10, 3)
+    file.sync()
+    assert file.synced == 10
+    file.close()
+
+
+def test_a_write_at_an_offset_follows_a_file_that_was_renamed(disk, place):
+    file = disk.open(at(place, "log"))
+    file.append(b"0123456789")
+    disk.rename(at(place, "log"), at(place, "old"))
+    other = disk.open(at(place, "log"))
+    file.write_at(0, b"x")
+    assert disk.read(at(place, "old")) == b"x123456789"
+    assert disk.read(at(place, "log")) == b""
+    file.close()
+    other.close()

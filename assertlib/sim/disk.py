@@ -84,7 +84,7 @@ class DiskFaults:
         self.sync_lies = self.slow = self.rot = self.cut = 0.0
 
 
-class _Inode:
+class Inode:
     """
     Contents of a file.
 
@@ -97,11 +97,15 @@ class _Inode:
             the file at the offset.  A power cut keeps, loses or tears each of them.
         lost_from: Offset of the first byte that a failed sync has dropped and marked clean, so that
             no later sync writes it; None if no data was dropped.
+        number: Its number on the disk.
+        modified: The time of the last change, in virtual seconds.
     """
 
-    __slots__ = ("data", "durable", "lost_from", "pending")
+    __slots__ = ("data", "durable", "lost_from", "modified", "number", "pending")
 
-    def __init__(self, data: bytes = b"") -> None:
+    def __init__(self, data: bytes = b"", number: int = 0) -> None:
+        self.number = number
+        self.modified = 0.0
         self.data = bytearray(data)
         self.durable = bytes(data)
         self.pending: list[tuple[int, bytes | None]] = []
@@ -138,12 +142,12 @@ class _Directory:
     __slots__ = ("durable", "names", "touched")
 
     def __init__(self) -> None:
-        self.names: dict[str, _Inode] = {}
-        self.durable: dict[str, _Inode] = {}
+        self.names: dict[str, Inode] = {}
+        self.durable: dict[str, Inode] = {}
         self.touched: set[str] = set()
 
 
-_Change = tuple[tuple[_Directory, str, _Inode | None], ...]
+_Change = tuple[tuple[_Directory, str, Inode | None], ...]
 """
 Names that are bound to other files, or removed if None, in one atomic change.
 
@@ -192,16 +196,34 @@ class SimDisk:
         directory, name = self._place(path)
         self._no_directory(path)
         inode = directory.names.get(name)
-        if inode is None:
-            self._call("create", path)
-            inode = _Inode()
-            self._change_names((directory, name, inode))
-        return SimFile(self, path, inode)
+        return SimFile(self, path, self.create(path) if inode is None else inode)
+
+    def create(self, path: str) -> Inode:
+        """Create the file *path*, which must not exist, and return it."""
+        directory, name = self._place(path)
+        self._call("create", path)
+        inode = Inode(number=self._loop.next_number())
+        inode.modified = self._loop.now
+        self._change_names((directory, name, inode))
+        return inode
+
+    def find(self, path: str) -> Inode | None:
+        """Return the file at *path*; None if there is none."""
+        parent, name = posixpath.split(_absolute(path))
+        found = self._directories.get(parent)
+        return None if found is None else found.names.get(name)
+
+    def is_directory(self, path: str) -> bool:
+        """Whether *path* is a directory."""
+        return _absolute(path) in self._directories
 
     def read(self, path: str) -> bytes:
         """Return the whole content of *path*."""
         self._no_directory(path)
-        inode = self._inode(path)
+        return self.content(path, self._inode(path))
+
+    def content(self, path: str, inode: Inode) -> bytes:
+        """Read all of *inode*; *path* is its name in errors."""
         self._maybe_fail("read-error", self.faults.read_fails, path)
         if inode.data and self._tape.strikes("bit-rot", self.faults.rot):
             self._rot(path, inode)
@@ -244,13 +266,29 @@ class SimDisk:
             parent, name = posixpath.split(made)
             self._directories[parent].touched.add(name)
 
+    def remove_directory(self, path: str) -> None:
+        """
+        Remove the empty directory *path*; like its creation, this is durable at once.
+
+        Raises:
+            OSError: It does not exist, is not empty, or is a file.
+        """
+        path = _absolute(path)
+        self._directory(path)
+        if self.list(path):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
+        self._call("remove directory", path)
+        del self._directories[path]
+        parent, name = posixpath.split(path)
+        self._directories[parent].touched.add(name)
+
     def rename(self, source: str, target: str) -> None:
         """Move *source* over *target* atomically."""
         if _absolute(source) in self._directories:
             self._move_directory(_absolute(source), _absolute(target))
             return
-        self._no_directory(target)
         inode = self._inode(source)
+        self._no_directory(target)
         (old, name), (new, other) = self._place(source), self._place(target)
         self._call("rename", f"{source} to {target}")
         self._change_names((old, name, None), (new, other, inode))
@@ -312,14 +350,14 @@ class SimDisk:
             self._note("power cut", "loses everything that was not synced")
         # Names first: a file whose name is lost is gone with its contents and needs no choices.
         self._cut_names(fate)
-        inodes: dict[int, _Inode] = {}
+        inodes: dict[int, Inode] = {}
         for directory in self._directories.values():
             for inode in directory.names.values():
                 inodes[id(inode)] = inode
         for inode in inodes.values():
             self._cut_contents(inode, fate)
 
-    def _change_names(self, *change: tuple[_Directory, str, _Inode | None]) -> None:
+    def _change_names(self, *change: tuple[_Directory, str, Inode | None]) -> None:
         self._pending.append(change)
         for directory, name, inode in change:
             directory.touched.add(name)
@@ -363,7 +401,7 @@ class SimDisk:
             directory.names = dict(directory.durable)
             directory.touched.clear()
 
-    def _cut_contents(self, inode: _Inode, fate: int) -> None:
+    def _cut_contents(self, inode: Inode, fate: int) -> None:
         data = bytearray(inode.durable)
         # Replayed in order, each write independently: a later write may survive an earlier one, and
         # the gap between them reads as zeros.
@@ -399,26 +437,32 @@ class SimDisk:
         for path, directory in self._directories.items():
             other = twin._directories[path] = _Directory()
             for name, inode in directory.names.items():
-                other.names[name] = _Inode(bytes(inode.data))
+                other.names[name] = Inode(bytes(inode.data))
             other.durable = dict(other.names)
         return twin
 
     # -- writing and syncing, for files -----------------------------------------------------
 
-    def write(self, path: str, inode: _Inode, data: bytes) -> None:
+    def write(self, path: str, inode: Inode, data: bytes, at: int | None = None) -> None:
         """
-        Append data to a file.
+        Write data into a file.
 
         Args:
             path: Name of the file, for the log and errors.
-            inode: The contents to append to.
-            data: The bytes to append.
+            inode: The contents to change.
+            data: The bytes to write.
+            at: The offset to write them at; None for the end.
 
         Raises:
             OSError: The disk is full or failing; a prefix of *data* may have been written.
         """
-        text = f"{shown(bytes(data))} to {path}" if self._loop.keep_log else ""
-        self._call("write", text)
+        if self._loop.keep_log:
+            place = "" if at is None or at == len(inode.data) else f" at {at}"
+            self._call("write", f"{shown(bytes(data))} to {path}{place}")
+        else:
+            self._call("write", "")
+        offset = len(inode.data) if at is None else at
+        inode.modified = self._loop.now
         # The caller may reuse its buffer before the write becomes durable.
         data = bytes(data)
         faults = self.faults
@@ -428,13 +472,13 @@ class SimDisk:
         ):
             if probability and self._tape.strikes(name, probability):
                 part = data[: self._tape.choose(len(data) + 1)]
-                inode.pending.append((len(inode.data), part))
-                inode.data += part
+                inode.pending.append((offset, part))
+                _change(inode.data, offset, part)
                 self._fail(name, code, path)
-        inode.pending.append((len(inode.data), data))
-        inode.data += data
+        inode.pending.append((offset, data))
+        _change(inode.data, offset, data)
 
-    def sync(self, path: str, inode: _Inode) -> None:
+    def sync(self, path: str, inode: Inode) -> None:
         """
         Make the contents of *inode* durable; *path* is its name in the log and in errors.
 
@@ -476,7 +520,7 @@ class SimDisk:
             return False
         return True
 
-    def cut(self, path: str, inode: _Inode, size: int) -> None:
+    def cut(self, path: str, inode: Inode, size: int) -> None:
         """
         Truncate a file, or extend it with zeros.
 
@@ -486,6 +530,7 @@ class SimDisk:
             size: New size in bytes.
         """
         self._call("truncate", f"{path} to {size} bytes")
+        inode.modified = self._loop.now
         if size < len(inode.data):
             inode.pending.append((size, None))
             del inode.data[size:]
@@ -505,7 +550,7 @@ class SimDisk:
         self._injected(name, ())
         raise OSError(code, os.strerror(code), path)
 
-    def _rot(self, path: str, inode: _Inode) -> None:
+    def _rot(self, path: str, inode: Inode) -> None:
         at = self._tape.choose(len(inode.data))
         bit = 1 << self._tape.choose(8)
         inode.data[at] ^= bit
@@ -528,11 +573,17 @@ class SimDisk:
     def _directory(self, path: str) -> _Directory:
         found = self._directories.get(path)
         if found is None:
-            parent, name = posixpath.split(path)
-            if parent in self._directories and name in self._directories[parent].names:
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+            code = errno.ENOTDIR if self._is_below_file(path) else errno.ENOENT
+            raise OSError(code, os.strerror(code), path)
         return found
+
+    def _is_below_file(self, path: str) -> bool:
+        """Whether *path*, or a directory that it should be in, is a file."""
+        while path not in self._directories:
+            if self.find(path) is not None:
+                return True
+            path = posixpath.dirname(path)
+        return False
 
     def _place(self, path: str) -> tuple[_Directory, str]:
         parent, name = posixpath.split(_absolute(path))
@@ -542,7 +593,7 @@ class SimDisk:
         if _absolute(path) in self._directories:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
 
-    def _inode(self, path: str) -> _Inode:
+    def _inode(self, path: str) -> Inode:
         directory, name = self._place(path)
         if name not in directory.names:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
@@ -565,7 +616,7 @@ class SimDisk:
 class SimFile:
     """An open file of a `SimDisk`; see `assertlib.disk.File`."""
 
-    def __init__(self, disk: SimDisk, path: str, inode: _Inode) -> None:
+    def __init__(self, disk: SimDisk, path: str, inode: Inode) -> None:
         self._disk = disk
         self._path = path
         self._inode = inode
@@ -581,6 +632,17 @@ class SimFile:
         """Append all of *data*."""
         self._check()
         self._disk.write(self._path, self._inode, data)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Read up to *size* bytes at *offset*."""
+        self._check()
+        return self._disk.content(self._path, self._inode)[offset : offset + size]
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Write all of *data* at *offset*; a gap before it is filled with zeros."""
+        self._check()
+        self._disk.write(self._path, self._inode, data, offset)
+        self.synced = min(self.synced, offset)
 
     def sync(self) -> None:
         """Make everything written so far durable."""
@@ -614,7 +676,7 @@ def _names_in(change: _Change) -> set[tuple[int, str]]:
     return {(id(directory), name) for directory, name, _ in change}
 
 
-def _set(names: dict[str, _Inode], name: str, inode: _Inode | None) -> None:
+def _set(names: dict[str, Inode], name: str, inode: Inode | None) -> None:
     if inode is None:
         names.pop(name, None)
     else:

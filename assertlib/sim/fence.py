@@ -2,10 +2,10 @@
 The fence around a trial: the outside world is replaced by the simulated one, or refused.
 
 The wall clock and unseeded randomness would make two runs of one tape differ, so that functions of
-`machines` replace them, under every name that a module holds them by, and those of `threads` and
-`sockets` replace real threads and sockets.  Child processes raise an error that names the place, as
-do real files written by a host, which would survive the power cuts of its world.  An audit hook
-intercepts them, and every real socket.
+`machines` replace them, under every name that a module holds them by, and those of `threads`,
+`sockets` and `files` replace real threads, sockets and files.  Child processes raise an error that
+names the place, as do real files that a host writes past these functions, which would survive the
+power cuts of its world.  An audit hook intercepts them, and every real socket.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ import asyncio
 import copyreg
 import datetime as dt
 import os
-import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import get_ident as _ident
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 from .._calls.derived import within
-from . import threads
+from . import files, threads
+from .files import Files, is_no_file, is_simulated
 from .machines import Machines, datetime_of, replacements
 from .process import PROCESS
 from .refusal import OURS, STANDARD, is_installed, refused
@@ -45,14 +46,17 @@ _EVENTS = {
 
 _WRITES = (
     "writes a real file, which a simulated power cut does not affect;"
-    " write through assertlib.disk and pass Host.disk to the store"
+    " write through open(), os or assertlib.disk, which use the disk of the host"
 )
 _TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _MAY_WRITE = (
-    "assertlib.recording", "assertlib.telemetry", "coverage", "importlib", "logging", "_pytest",
+    "assertlib._capture", "assertlib.recording", "assertlib.telemetry", "coverage", "importlib",
+    "inspect", "linecache", "logging", "_pytest", "traceback",
 )  # fmt: skip
-"""Packages that may write files: records, logs and compiled modules are no data of the store."""
+"""Packages that use real files: source, records, logs and compiled modules are no state of a store."""
 
+_REPLACED_IN = (__file__, files.__file__)
+"""Modules whose functions stand for real ones."""
 
 _Alias = tuple[object, str, object, object]
 """Owner, attribute, value during a trial, and value otherwise."""
@@ -72,6 +76,7 @@ class _Fence:
 
     def __init__(self) -> None:
         self.machines: list[Machines] = []
+        self._files: list[Files] = []
         self._aliases: list[_Alias] = []
         self._put: list[_Alias] = []
         self._seen: dict[str, ModuleType] = {}
@@ -89,6 +94,10 @@ class _Fence:
         mine = datetime_of(lambda: None if self._is_other() else self.machines[-1])
         yield dt, "datetime", dt.datetime, mine
         yield from threads.replacements(lambda: self.machines[-1].threads, self._virtual)
+        yield from files.replacements(lambda: self._files[-1], self._virtual, _is_store)
+        # Names of temporary files would go on where those of the previous trial ended.
+        tempfile.gettempdir()
+        yield tempfile, "_name_sequence", None, None
         yield asyncio, "as_completed", asyncio.as_completed, _as_completed(asyncio.as_completed)
 
     # -- replacements -----------------------------------------------------------------------
@@ -112,6 +121,8 @@ class _Fence:
             return
         if event in _EVENTS:
             raise refused(event, _EVENTS[event])
+        if event == "mmap.__new__" and is_simulated(args[0]):
+            raise refused("mmap", "maps a file of the simulated disk, which has no pages; read it")
         if event in _FILE_EVENTS and _is_in_host() and _writes_file(event, args):
             raise refused(event, _WRITES)
 
@@ -153,10 +164,11 @@ class _Fence:
                 by_name = {key: guards.get(id(each), each) for key, each in named.items()}
                 self._aliases.append((value, "__kwdefaults__", by_name, named))
 
-    def install(self, machines: Machines) -> None:
-        """Replace the functions, unless a trial is already running, and use *machines*."""
+    def install(self, machines: Machines, opened: Files) -> None:
+        """Replace the functions, unless a trial is already running; use *machines* and *opened*."""
         if not self.machines:
             self._replace()
+        self._files.append(opened)
         self.machines.append(machines)
 
     def _replace(self) -> None:
@@ -172,6 +184,7 @@ class _Fence:
     def uninstall(self) -> None:
         """Restore everything that `install` changed, at the end of the outermost trial."""
         self.machines.pop()
+        self._files.pop()
         if self.machines:
             return
         copyreg.dispatch_table.pop(self.real_datetime, None)
@@ -205,6 +218,12 @@ def _is_in_host() -> bool:
     return process is not None and process.is_host
 
 
+def _is_store() -> bool:
+    """Whether the caller of a replaced function is the code of a host, or a library of it."""
+    # Two frames belong to the replaced function.
+    return _is_in_host() and not _may_write(sys._getframe(3))
+
+
 def _may_write(frame: FrameType | None) -> bool:
     """Whether the write comes from a package that may, directly or through the standard library."""
     # The first frame outside the standard library decides: a store does not get permission from
@@ -214,7 +233,10 @@ def _may_write(frame: FrameType | None) -> bool:
         if any(module == each or module.startswith(f"{each}.") for each in _MAY_WRITE):
             return True
         name = frame.f_code.co_filename
-        if is_installed(name) or not name.startswith((STANDARD, "<frozen")):
+        # A replaced function calls the real one for those who may.
+        if name not in _REPLACED_IN and (
+            is_installed(name) or not name.startswith((STANDARD, "<frozen"))
+        ):
             return False
         frame = frame.f_back
     return False
@@ -227,15 +249,7 @@ def _writes_file(event: str, args: tuple[Any, ...]) -> bool:
 
 def _opens_to_write(path: object, mode: str | None, flags: int) -> bool:
     writes = flags & _TO_WRITE or any(letter in (mode or "") for letter in "wax+")
-    return bool(writes) and not _is_no_file(path)
-
-
-def _is_no_file(path: Any) -> bool:
-    """Whether *path*, or a descriptor, is a character device, a pipe or a socket."""
-    with suppress(OSError, ValueError, TypeError):
-        mode = os.stat(path).st_mode
-        return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-    return False
+    return bool(writes) and not is_no_file(path)
 
 
 def _opens_database(database: object) -> bool:
@@ -266,17 +280,18 @@ _fence: _Fence | None = None
 
 
 @contextmanager
-def fenced(machines: Machines) -> Iterator[None]:
+def fenced(machines: Machines, opened: Files) -> Iterator[None]:
     """
     Replace the outside world in the block; blocks may be nested.
 
     Args:
         machines: Clocks, entropy and identities for the block.
+        opened: The files of the hosts.
     """
     global _fence
     if _fence is None:
         _fence = _Fence()
-    _fence.install(machines)
+    _fence.install(machines, opened)
     try:
         yield
     finally:

@@ -15,12 +15,16 @@ __all__ = ["DEAD", "PAUSED", "PROCESS", "RUNNING", "Handle", "Process", "nothing
 RUNNING, PAUSED, DEAD = 0, 1, 2
 
 
-class Skewed(Protocol):
+class Machine(Protocol):
     """A host, as far as its processes need it."""
 
     @property
     def skew(self) -> float:
         """The error of its wall clock, in seconds."""
+
+    @property
+    def disk(self) -> Any:
+        """Its disk."""
 
 
 class Process:
@@ -50,7 +54,7 @@ class Process:
         self,
         name: str,
         allowed: tuple[type[BaseException], ...] = (),
-        host: Skewed | None = None,
+        host: Machine | None = None,
     ) -> None:
         self.name = name
         self.allowed = allowed

@@ -112,6 +112,12 @@ class Server(asyncio.AbstractServer):
         self._is_serving = bool(self.sockets)
 
     async def serve_forever(self) -> None:
+        """
+        Accept connections until the task is cancelled or the server is closed.
+
+        Raises:
+            RuntimeError: The server is closed.
+        """
         if not self.sockets:
             raise RuntimeError(f"server {self!r} is closed")
         await self.start_serving()
@@ -187,6 +193,12 @@ class Transport(asyncio.Transport):
     # -- sending ----------------------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        """
+        Send *data*, or keep it while the link is cut or the peer's buffer is full.
+
+        Raises:
+            RuntimeError: The end of the stream has been written.
+        """
         if self._is_ended and not self._is_closing:
             raise RuntimeError("Cannot call write() after write_eof()")
         if self._is_closing or self.is_dead or self.process.state == DEAD or not data:

@@ -27,6 +27,7 @@ from ..recording.recorder import recorder
 from ..recording.settings import OFF
 from .faults import FAULTS
 from .fence import fenced
+from .files import Files
 from .futures import Unhandled
 from .log_records import logged
 from .loop import SimLoop
@@ -433,7 +434,8 @@ def _isolated(tape: Tape, loop: SimLoop) -> Iterator[None]:
     gc.disable()
     choices.decided_by(tape.word)
     try:
-        with fenced(Machines(loop.time, tape.word, loop.outside, loop.names, loop.threads)):
+        machines = Machines(loop.time, tape.word, loop.outside, loop.names, loop.threads)
+        with fenced(machines, Files(loop.outside, loop.next_number)):
             yield
     finally:
         choices.decided_by(None)

@@ -375,6 +375,7 @@ async def aiofiles_(world):
     h = world.host("server", serve)
     h.boot()
     await h.ended()
+    assert h.disk.read("/data.txt") == b"hello"
 
 
 async def tenacity_(world):

@@ -45,6 +45,7 @@ from assertlib import within
 from assertlib.random import AntithesisRandom, get_random, random_choice
 from assertlib.sim import NotSimulatedError, Options, Tape, run_trial
 from assertlib.sim.fence import fenced
+from assertlib.sim.files import Files
 from assertlib.sim.machines import Machines
 from assertlib.sim.names import Names
 from assertlib.sim.process import Process
@@ -635,8 +636,9 @@ def test_a_fence_within_a_fence_stands_until_the_outer_one_falls():
     def machines(elapsed):
         return Machines(lambda: elapsed, lambda: 7, Process("outside"), Names(), Threads(None))
 
-    with fenced(machines(1.0)):
-        with fenced(machines(2.0)):
+    files = Files(Process("outside"), lambda: 1)
+    with fenced(machines(1.0), files):
+        with fenced(machines(2.0), files):
             assert time.monotonic() == 2.0
         assert time.monotonic() == 1.0
     assert changed() == []

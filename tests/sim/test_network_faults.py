@@ -90,9 +90,7 @@ async def talk(reader, writer):
 
 @settings(max_examples=by_form(20, 100))
 @given(st.sampled_from(["kill", "stop"]), st.floats(0.02, 0.2), tapes)
-def test_the_peer_of_a_process_that_ends_finds_out_in_time_and_hears_nothing_more(
-    end, when, tape
-):
+def test_the_peer_of_a_process_that_ends_finds_out_in_time_and_hears_nothing_more(end, when, tape):
     async def scenario(world):
         async def main(host):
             await asyncio.start_server(talk, port=PORT)

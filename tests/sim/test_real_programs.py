@@ -14,8 +14,6 @@ from .real_programs import PROGRAMS
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".tools" / "programs" / "bin" / "python"
 SEEDS = by_form(4, 100)
-REFUSED = {"aiofiles": "open writes a real file"}
-"""What is not simulated yet, and why."""
 
 
 def trials(name, seeds):
@@ -40,8 +38,5 @@ def trials(name, seeds):
 def test_a_program_runs_as_it_is_and_the_same_in_every_process(name):
     first = trials(name, range(SEEDS))
     assert set(first) == set(range(SEEDS))
-    if name in REFUSED:
-        assert all(REFUSED[name] in failed for _, failed in first.values())
-        return
     assert {failed for _, failed in first.values()} == {""}
     assert trials(name, reversed(range(SEEDS))) == first

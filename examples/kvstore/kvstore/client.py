@@ -52,6 +52,9 @@ from .wire import (
 
 __all__ = ["Client", "Watch"]
 
+_KEEPALIVE = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3}
+"""Seconds until a probe of a silent server, seconds between probes, and probes."""
+
 NO_RETRY = Invariant("kv.no-silent-retry")
 AMBIGUOUS = Invariant("kv.ambiguous-all-or-nothing")
 
@@ -59,9 +62,6 @@ _sent_once = NO_RETRY.declare_always("an answer belongs to a request that is wai
 _unknown = AMBIGUOUS.declare_sometimes("a mutation remains unanswered")
 
 A = TypeVar("A")
-
-_KEEPALIVE = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3}
-"""Seconds until a probe of a silent server, seconds between probes, and probes."""
 
 
 class Watch:
