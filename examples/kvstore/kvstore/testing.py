@@ -100,6 +100,15 @@ class FragileFile:
         if fatal:
             self._owner.cut_power()
 
+    def read_at(self, offset: int, size: int) -> bytes:
+        return self._inner.read_at(offset, size)
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        fatal = self._owner.step()
+        self._inner.write_at(offset, data[: len(data) // 2] if fatal else data)
+        if fatal:
+            self._owner.cut_power()
+
     def sync(self) -> None:
         if self._owner.step():
             self._owner.cut_power()
