@@ -227,7 +227,10 @@ class SimDisk:
         self._maybe_fail("read-error", self.faults.read_fails, path)
         if inode.data and self._tape.strikes("bit-rot", self.faults.rot):
             self._rot(path, inode)
-        return bytes(inode.data)
+        data = bytes(inode.data)
+        if self._loop.keep_log:
+            self._note("read", f"{path}: {shown(data)}")
+        return data
 
     def exists(self, path: str) -> bool:
         """Whether a file or directory exists at *path*."""

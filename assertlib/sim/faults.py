@@ -53,7 +53,7 @@ def _stalling(world: World, host: Host, intensity: float) -> None:
 
 
 def _partition(world: World, host: Host) -> Callable[[], None]:
-    world.injected("partition", ())
+    world.injected("partition", (), host.name)
     others = [other for other in world.hosts if other != host.name]
     return world.network.cut_until_released(
         [*((host.name, other) for other in others), *((other, host.name) for other in others)]
@@ -61,10 +61,10 @@ def _partition(world: World, host: Host) -> Callable[[], None]:
 
 
 def _one_way(world: World, host: Host) -> Callable[[], None]:
-    world.injected("one-way", ())
     # Asymmetric partitions break protocols that take a received heartbeat as proof of a link in
     # both directions.
     inwards = world.tape.choose(2)
+    world.injected("one-way", (), f"traffic {'to' if inwards else 'from'} {host.name}")
     others = [other for other in world.hosts if other != host.name]
     return world.network.cut_until_released(
         (other, host.name) if inwards else (host.name, other) for other in others
@@ -74,11 +74,11 @@ def _one_way(world: World, host: Host) -> Callable[[], None]:
 def _reset(world: World, host: Host) -> None:
     # Without a connection nothing is reset, and a fault without an effect is no evidence.
     if world.network.reset(host.name):
-        world.injected("reset", ())
+        world.injected("reset", (), host.name)
 
 
 def _skew(world: World, host: Host) -> None:
-    world.injected("clock-skew", ("clock-synchronised",))
+    world.injected("clock-skew", ("clock-synchronised",), host.name)
     host.skew += world.tape.between(-60.0, 60.0)
 
 

@@ -592,10 +592,32 @@ class SimLoop(LoopNetwork):
     # -- the interface of asyncio: signals -------------------------------------------------
 
     def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:  # type: ignore[override]
-        """Ignore *sig*, *callback* and *args*: a trial has no signals; hosts crash and pause."""
+        """
+        Handle a signal to the calling host; see `Host.signal`.
+
+        Args:
+            sig: Its number.
+            callback: The function to call.
+            args: Its arguments.
+        """
+        handle = Handle(callback, args, contextvars.copy_context())
+        PROCESS.get(self.outside).signals[sig] = handle
 
     def remove_signal_handler(self, sig: int) -> bool:
-        return False
+        return PROCESS.get(self.outside).signals.pop(sig, None) is not None
+
+    def task_of(self, handle: Handle) -> str:
+        """Return the name of the task whose next step is *handle*."""
+        task: Any = getattr(handle._callback, "__self__", None)
+        return _ADDRESS.sub("0x...", task.get_name())
+
+    def deliver(self, process: Process, sig: int) -> bool:
+        """Call the handler that *process* has for the signal *sig*; return False without one."""
+        handler = process.signals.get(sig)
+        if handler is None:
+            return False
+        self.call_soon(handler._callback, *handler._args, context=handler._context)
+        return True
 
     def __repr__(self) -> str:
         return f"<SimLoop at {self.now:.6f} s, step {self.steps}>"
@@ -627,40 +649,39 @@ def _described(handle: Handle) -> str:
         # Addresses differ between processes; the log must not.
         name = task.get_name()
         shown = _ADDRESS.sub("0x...", name) if "0x" in name else name
-        return f"run {shown} {_coroutine_name(task)}{_place_of(task)}"
+        return f"run {shown} {_place_of(task)}"
     name = getattr(callback, "__qualname__", type(callback).__name__)
     is_internal = str(getattr(callback, "__module__", "")).startswith(_INTERNAL)
     return f"{'loop:' if is_internal else 'call'} {name}"
 
 
-def _coroutine_name(task: asyncio.Task[Any]) -> str:
-    return getattr(task.get_coro(), "__qualname__", "").replace("<locals>.", "")
-
-
 def _where(task: asyncio.Task[Any]) -> str:
-    place = _stands_at(task)
-    return f"{_coroutine_name(task)} at {place[0]}:{place[1]}" if place else _coroutine_name(task)
+    name, place = _stands_at(task)
+    return f"{name} at {place[0]}:{place[1]}" if place else name
 
 
 def _place_of(task: asyncio.Task[Any]) -> str:
     """The line where the task goes on, in a file without its directory: logs are compared."""
-    place = _stands_at(task)
+    name, place = _stands_at(task)
     if place is None:
-        return ""
+        return name
     source = linecache.getline(*place).strip()
-    return f" at {os.path.basename(place[0])}:{place[1]}{': ' if source else ''}{source[:_MOST]}"
+    return (
+        f"{name} at {os.path.basename(place[0])}:{place[1]}{': ' if source else ''}{source[:_MOST]}"
+    )
 
 
-def _stands_at(task: asyncio.Task[Any]) -> tuple[str, int] | None:
-    """File and line of the innermost frame of the program, which is the one that waits."""
+def _stands_at(task: asyncio.Task[Any]) -> tuple[str, tuple[str, int] | None]:
+    """The innermost coroutine of the program, which is the one that waits, with file and line."""
     place = None
     coro: Any = task.get_coro()
+    name = getattr(coro, "__qualname__", "")
     while coro is not None:
         frame = getattr(coro, "cr_frame", None)
         if frame is not None and not frame.f_code.co_filename.startswith(_BELOW):
-            place = frame.f_code.co_filename, frame.f_lineno
+            name, place = coro.__qualname__, (frame.f_code.co_filename, frame.f_lineno)
         coro = getattr(coro, "cr_await", None)
-    return place
+    return name.replace("<locals>.", ""), place
 
 
 _every_task = asyncio.all_tasks

@@ -43,11 +43,12 @@ class Process:
             call.
         parked: Callbacks deferred while it is paused.
         tasks: Its unfinished tasks.
+        signals: The handlers of signals, by number.
     """
 
     __slots__ = (
-        "allowed", "busy_until", "host", "name", "parked", "paused_at", "paused_by", "stall",
-        "state", "tasks",
+        "allowed", "busy_until", "host", "name", "parked", "paused_at", "paused_by", "signals",
+        "stall", "state", "tasks",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +65,7 @@ class Process:
         self.paused_by: set[object] = set()
         self.stall: Callable[[Handle], bool] | None = None
         self.parked: list[Handle] = []
+        self.signals: dict[int, Handle] = {}
         # A dict as an ordered set: tasks are ended in the order of their creation.
         self.tasks: dict[asyncio.Task[Any], None] = {}
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import signal
 from collections.abc import Callable, Container, Coroutine, Iterable
 from typing import Any, Protocol, TypeVar
 
@@ -36,6 +37,8 @@ T = TypeVar("T")
 
 _NOTICED_WITHIN = 0.5
 """Longest time until peers of a process that ended notice it, in seconds."""
+_IGNORED = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
+"""Signals that do not end a process without a handler."""
 _LONGEST_STALL = 2.0
 """Longest duration of a stall, in seconds."""
 
@@ -73,7 +76,12 @@ class Host:
         self.process.state = DEAD
         self._booted = 0.0
         self._over: SimFuture[object] | None = None
-        self.disk = SimDisk(world.loop, world.tape, world.injected, self._crash_in_a_call)
+        self.disk = SimDisk(
+            world.loop,
+            world.tape,
+            lambda fault, breaks: world.injected(fault, breaks, f"the disk of {name}"),
+            self._crash_in_a_call,
+        )
 
     def _new_process(self) -> Process:
         process = Process(self.name, self._allowed, self)
@@ -143,7 +151,7 @@ class Host:
         host after it has booted again, which then resets the connection.
         """
         if self.is_up:
-            self._world.injected("power-cut", ())
+            self._world.injected("power-cut", (), self.name)
             # The process ends first, so that none of its code can use the disk after the cut.
             self._end()
             self._world.network.lose(self.process)
@@ -167,7 +175,7 @@ class Host:
     def kill(self) -> None:
         """End the process as ``kill -9`` does; written data stays."""
         if self.is_up:
-            self._world.injected("kill", ())
+            self._world.injected("kill", (), self.name)
             self._exit()
 
     def stop(self) -> None:
@@ -187,6 +195,24 @@ class Host:
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
 
+    def signal(self, number: int) -> None:
+        """
+        Send a signal to the process, such as ``signal.SIGTERM``.
+
+        The handler that it has set by ``loop.add_signal_handler`` runs soon.  Without one, the
+        signal ends the process, if it does so by default.
+
+        Args:
+            number: The number of the signal.
+        """
+        if not self.is_up:
+            return
+        self._loop.note(f"{self.name} receives {signal.Signals(number).name}")
+        if number == signal.SIGKILL:
+            self.kill()
+        elif not self._loop.deliver(self.process, number) and number not in _IGNORED:
+            self.stop()
+
     def pause(self) -> None:
         """Suspend the host until `resume`, while time goes on."""
         self._hold(self)
@@ -200,7 +226,7 @@ class Host:
     def _hold(self, holder: object) -> Process:
         process = self.process
         if process.state == RUNNING:
-            self._world.injected("pause", ())
+            self._world.injected("pause", (), self.name)
             self._loop.pause(process)
         process.paused_by.add(holder)
         return process
@@ -236,11 +262,11 @@ class Host:
             return False
         self._stalled.add(handle)
         begin = len(tape.values)
-        self._world.injected("stall", ())
         # Cubed, since nothing is known about the times that matter: stalls of milliseconds should
         # occur as well as those of seconds.
         seconds = _LONGEST_STALL * tape.between(0.0, 1.0) ** 3
         tape.label("stall", begin)
+        self._world.injected("stall", (), f"{self._loop.task_of(handle)} for {seconds:.3f} s")
         self._loop.at(self._loop.now + seconds, handle)
         return True
 
@@ -375,15 +401,16 @@ class World:
         self.hosts[name] = Host(self, name, main, allow_failures)
         return self.hosts[name]
 
-    def injected(self, name: str, breaks: tuple[str, ...]) -> None:
+    def injected(self, name: str, breaks: tuple[str, ...], what: str = "") -> None:
         """
         Record that fault *name* has taken effect.
 
         Args:
             name: The name of the fault.
             breaks: The assumptions it breaks, in the terms of the catalog's ``assumes``.
+            what: What it affects, for the log.
         """
-        self.loop.note(f"fault: {name}")
+        self.loop.note(f"fault: {name}{' of ' if what else ''}{what}")
         self.faults.append((self.loop.now, name))
         # Only the first fault of a kind is written to the run: it stays active for the rest of the
         # trial, and a violation after it is out of model.

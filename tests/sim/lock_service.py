@@ -1,7 +1,7 @@
 """
 A lock service with leases and five planted bugs, each of which has a scenario of its own.
 
-The server keeps holder, token and end of the lease in a file, which it replaces before it answers.
+The server keeps holder, token and end of the lease in a log, which it syncs before it answers.
 Clients acquire the lock, renew their lease and release it.  ``sound`` is the service without a bug.
 """
 
@@ -20,23 +20,22 @@ class Server:
     def __init__(self, host, bug):
         self.host, self.bug, self.changing = host, bug, asyncio.Lock()
         self.owner, self.token, self.expires = "-", 0, 0.0
-        if host.disk.exists("lease"):
-            owner, token, expires = host.disk.read("lease").decode().split()
+        lines = host.disk.read("log").split(b"\n") if host.disk.exists("log") else []
+        # A line that a power cut has torn lacks its end.
+        for owner, token, expires, _ in [each.split() for each in lines if each.endswith(b".")][
+            -1:
+        ]:
             self.token = int(token)
             if bug != "leases-lost-at-restart":
-                self.owner, self.expires = owner, float(expires)
+                self.owner, self.expires = owner.decode(), float(expires)
+        self.log = host.disk.open("log")
+        host.disk.sync_directory("/")
 
     async def persist(self):
-        disk = self.host.disk
         try:
-            if disk.exists("new"):
-                disk.remove("new")
-            file = disk.open("new")
-            file.append(f"{self.owner} {self.token} {self.expires}".encode())
-            file.sync()
-            disk.rename("new", "lease")
+            self.log.append(f"\n{self.owner} {self.token} {self.expires} .".encode())
             if self.bug != "unsynced-token":
-                disk.sync_directory("/")
+                self.log.sync()
         except OSError:
             self.host.stop()
         await asyncio.sleep(ROUND_TRIP)

@@ -4,6 +4,7 @@ Hosts that boot and crash, and their clocks.
 
 import asyncio
 import errno
+import signal
 
 import pytest
 
@@ -354,3 +355,70 @@ def test_a_wall_clock_goes_on_through_boots_and_may_be_wrong():
         assert world.now == pytest.approx(10)
 
     play(scenario)
+
+
+# -- signals ------------------------------------------------------------------------------
+
+
+def test_a_signal_runs_the_handler_of_its_process_and_no_other():
+    async def scenario(world):
+        received = []
+
+        async def main(host):
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGTERM, received.append, (host.name, host.boots)
+            )
+            await asyncio.Event().wait()
+
+        one, other = world.host("one", main), world.host("other", main)
+        one.boot()
+        other.boot()
+        await asyncio.sleep(0.1)
+        one.signal(signal.SIGTERM)
+        assert received == []
+        await asyncio.sleep(0.1)
+        assert one.is_up
+        # The handlers of a process end with it.
+        one.kill()
+        one.signal(signal.SIGTERM)
+        one.boot()
+        one.signal(signal.SIGTERM)
+        await asyncio.sleep(0.1)
+        return received, one.is_up, other.is_up
+
+    assert play(scenario) == ([("one", 1)], False, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "is_up"),
+    [
+        (signal.SIGTERM, False),
+        (signal.SIGINT, False),
+        (signal.SIGKILL, False),
+        (signal.SIGCHLD, True),
+    ],
+)
+def test_a_signal_without_a_handler_does_what_it_does_by_default(number, is_up):
+    async def scenario(world):
+        host = booted(world, "store")
+        host.signal(number)
+        return host.is_up
+
+    assert play(scenario) == is_up
+
+
+def test_a_handler_that_was_removed_is_not_called():
+    async def scenario(world):
+        async def main(host):
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, lambda: None)
+            assert loop.remove_signal_handler(signal.SIGHUP)
+            assert not loop.remove_signal_handler(signal.SIGHUP)
+
+        host = world.host("store", main)
+        host.boot()
+        await host.ended()
+        host.signal(signal.SIGHUP)
+        return host.is_up
+
+    assert play(scenario) is False
