@@ -39,13 +39,17 @@ CALLS = {
     "always_if": "(True, lambda: True, 'm', {'n': 1})",
     "sometimes_both": "(True, 'm', {'n': 1})",
     "sometimes_each": "('a', 'm', {'n': 1}, expected=('a', 'b'))",
+    "eventually": "(lambda: True, 'm', {'n': 1}, after_faults_stop=3600)",
     "within": "(3600, 'm', {'n': 1}).__enter__().__exit__(None, None, None)",
 }
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_an_invariant_has_each_primitive_and_gives_it_its_id(children, name):
-    script = "from assertlib import *\nprint(repr({}{}))"
+    script = (
+        "import asyncio\nfrom assertlib import *\ngiven = {}{}\n"
+        "print(repr(asyncio.run(given) if asyncio.iscoroutine(given) else given))"
+    )
     plain = children.run(script.format(name, CALLS[name]))
     plain_shard = plain.shard
     children.run_dir = children.directory / "by invariant"

@@ -46,7 +46,8 @@ def _clauses_dropped(before: ast.expr, after: ast.expr) -> str:
     # A strict subset: if a clause was also added, the conditions cannot be ordered.
     if not new.keys() < old.keys():
         return ""
-    return f"{_listed(old, new)} was dropped"
+    listed = _listed(old, new)
+    return f"{listed} {'were' if len(old) - len(new) > 1 else 'was'} dropped"
 
 
 def _and_to_or(before: ast.expr, after: ast.expr) -> str:
@@ -58,7 +59,8 @@ def _alternatives_added(before: ast.expr, after: ast.expr) -> str:
     old, new = _parts(before, ast.Or), _parts(after, ast.Or)
     if not old.keys() < new.keys():
         return ""
-    return f"{_listed(new, old)} alone is now sufficient"
+    either = "any of " if len(new) - len(old) > 1 else ""
+    return f"{either}{_listed(new, old)} alone is now sufficient"
 
 
 def _looser_comparison(before: ast.expr, after: ast.expr) -> str:

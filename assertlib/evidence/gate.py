@@ -334,10 +334,12 @@ class _Judging:
         for message in sorted(self._names):
             result = self._results.get(message)
             if result is None:
-                removed = "it was removed" if self._updates else "--update removes it"
                 text = (
-                    f"it is in the baseline, but no longer in the source; {removed}, and"
-                    " `assertlib catalog rename` keeps its evidence under a new name"
+                    "it is no longer in the source, so it was removed from the baseline; if it was"
+                    " renamed, `assertlib catalog rename` keeps its evidence"
+                    if self._updates
+                    else "it is in the baseline, but no longer in the source; if it was renamed,"
+                    " `assertlib catalog rename` keeps its evidence; otherwise, --update removes it"
                 )
                 yield GateItem(GateOutcome.LEFT, Triage.NEW, message, "", text)
                 continue

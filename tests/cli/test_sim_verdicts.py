@@ -23,6 +23,7 @@ scenario = "store:several"
 STORE = """
 import asyncio
 import os
+import sqlite3
 from assertlib import always, sometimes
 
 async def swallowing(host):
@@ -37,8 +38,7 @@ async def refused(world):
     always(True, "it went well")
 
 async def writing(host):
-    with open("log", "ab") as file:
-        file.write(b"record")
+    sqlite3.connect("log").close()
 
 async def bypassing(world):
     server = world.host("server", writing)
@@ -132,13 +132,13 @@ def endings(done):
     [
         (
             "refused",
-            "NotSimulatedError: store.py:8: os.system starts a process",
+            "NotSimulatedError: store.py:9: os.system starts a process",
             "make it a host of the world",
         ),
         (
             "bypassing",
-            "NotSimulatedError: store.py:18: open writes a real file",
-            "write through assertlib.disk and pass Host.disk to the store",
+            "NotSimulatedError: store.py:19: sqlite3.connect writes a real file",
+            "write through open(), os or assertlib.disk, which use the disk of the host",
         ),
         ("dead", "KeyError in dying on server: 'key'", "Traceback (most recent call last):"),
     ],
@@ -331,7 +331,9 @@ def test_a_trace_can_be_filtered_by_kind_host_and_time(store):
     assert late == [each for each in whole if float(each.split()[0]) >= 0.5]
     refused = sim(store, "replay", f"store:several@{seed}", "--only", "nothing")
     assert refused.returncode == 2
-    assert "--only nothing: must be one of steps, network, disk, hits, world" in refused.stderr
+    assert (
+        "--only nothing: must be one of loop, steps, network, disk, hits, world" in refused.stderr
+    )
 
 
 # -- until quiet --------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ EXPLORE = "sim explore scenario:main --seeds 3 --faults none"
 REPLAY = "sim replay scenario:main@0"
 
 _SIMULATED = """
-import asyncio, os, time
+import asyncio, io, os, time
 import store
 
 """
@@ -120,7 +120,7 @@ async def main(world):
 async def serve(host):
     store.put(1)
     try:
-        open("real.log", "w").close()
+        io.FileIO("real.log", "w").close()
     except BaseException:
         pass
 
