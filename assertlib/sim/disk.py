@@ -47,6 +47,19 @@ class PoweredOffError(asyncio.CancelledError):
     """
 
 
+class ShortWriteError(OSError):
+    """
+    A write that failed after it had stored a part of its data.
+
+    Attributes:
+        written: The number of bytes stored.
+    """
+
+    def __init__(self, code: int, path: str, written: int) -> None:
+        super().__init__(code, os.strerror(code), path)
+        self.written = written
+
+
 class DiskFaults:
     """
     Timing and faults of a disk; faults are probabilities per call.
@@ -161,6 +174,8 @@ class SimDisk:
 
     Attributes:
         faults: Timing and faults; may be changed at any time.
+        removed: Paths that were removed or renamed, and do not exist just because the real machine
+            has them.
     """
 
     def __init__(
@@ -186,6 +201,7 @@ class SimDisk:
         # Directories are keyed by absolute path and durable as soon as they are created; only the
         # names of files have a history.
         self._directories: dict[str, _Directory] = {"/": _Directory()}
+        self.removed: set[str] = set()
         # Changes of all directories in one order, since a rename may concern two of them.
         self._pending: list[_Change] = []
 
@@ -281,6 +297,7 @@ class SimDisk:
         if self.list(path):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
         self._call("remove directory", path)
+        self.removed.add(path)
         del self._directories[path]
         parent, name = posixpath.split(path)
         self._directories[parent].touched.add(name)
@@ -294,6 +311,7 @@ class SimDisk:
         self._no_directory(target)
         (old, name), (new, other) = self._place(source), self._place(target)
         self._call("rename", f"{source} to {target}")
+        self.removed.add(_absolute(source))
         self._change_names((old, name, None), (new, other, inode))
 
     def _move_directory(self, source: str, target: str) -> None:
@@ -308,6 +326,7 @@ class SimDisk:
         if code:
             raise OSError(code, os.strerror(code), target)
         self._call("rename", f"{source} to {target}")
+        self.removed.add(_absolute(source))
         for path in [each for each in self._directories if f"{each}/".startswith(f"{source}/")]:
             self._directories[target + path[len(source) :]] = self._directories.pop(path)
         old.touched.add(name)
@@ -319,6 +338,7 @@ class SimDisk:
         self._inode(path)
         directory, name = self._place(path)
         self._call("remove", path)
+        self.removed.add(_absolute(path))
         self._change_names((directory, name, None))
 
     def sync_directory(self, path: str) -> None:
@@ -477,7 +497,8 @@ class SimDisk:
                 part = data[: self._tape.choose(len(data) + 1)]
                 inode.pending.append((offset, part))
                 _change(inode.data, offset, part)
-                self._fail(name, code, path)
+                self._injected(name, ())
+                raise ShortWriteError(code, path, len(part))
         inode.pending.append((offset, data))
         _change(inode.data, offset, data)
 
@@ -503,6 +524,13 @@ class SimDisk:
                 _change(data, offset, written)
             inode.durable = bytes(data)
             inode.pending.clear()
+            # Data that was dropped may have been written again since.
+            if inode.lost_from is not None:
+                pairs = zip(inode.data, inode.durable, strict=False)
+                differs = (at for at, (one, other) in enumerate(pairs) if one != other)
+                same = min(len(inode.data), len(inode.durable))
+                first = next(differs, same)
+                inode.lost_from = None if inode.data == inode.durable else first
 
     def _sync(self, path: str) -> bool:
         """Occupy the process for the duration of a sync; return False if the sync lies."""

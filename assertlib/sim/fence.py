@@ -17,16 +17,16 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import get_ident as _ident
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 from .._calls.derived import within
-from . import files, threads
+from . import file_calls, threads
 from .files import Files, is_no_file, is_simulated
 from .machines import Machines, datetime_of, replacements
-from .process import PROCESS
+from .process import calling
 from .refusal import OURS, STANDARD, is_installed, refused
 
 __all__ = ["REPLACED", "fenced"]
@@ -48,6 +48,7 @@ _WRITES = (
     "writes a real file, which a simulated power cut does not affect;"
     " write through open(), os or assertlib.disk, which use the disk of the host"
 )
+_PAST = "opens a real file past the disk of the host; open it with open() or os.open()"
 _TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _MAY_WRITE = (
     "assertlib._capture", "assertlib.recording", "assertlib.telemetry", "coverage", "importlib",
@@ -55,7 +56,7 @@ _MAY_WRITE = (
 )  # fmt: skip
 """Packages that use real files: source, records, logs and compiled modules are no state of a store."""
 
-_REPLACED_IN = (__file__, files.__file__)
+_REPLACED_IN = (__file__, file_calls.__file__)
 """Modules whose functions stand for real ones."""
 
 _Alias = tuple[object, str, object, object]
@@ -94,10 +95,12 @@ class _Fence:
         mine = datetime_of(lambda: None if self._is_other() else self.machines[-1])
         yield dt, "datetime", dt.datetime, mine
         yield from threads.replacements(lambda: self.machines[-1].threads, self._virtual)
-        yield from files.replacements(lambda: self._files[-1], self._virtual, _is_store)
+        yield from file_calls.replacements(lambda: self._files[-1], self._virtual, _is_store)
         # Names of temporary files would go on where those of the previous trial ended.
         tempfile.gettempdir()
         yield tempfile, "_name_sequence", None, None
+        if hasattr(tempfile, "_O_TMPFILE_WORKS"):
+            yield tempfile, "_O_TMPFILE_WORKS", tempfile._O_TMPFILE_WORKS, False
         yield asyncio, "as_completed", asyncio.as_completed, _as_completed(asyncio.as_completed)
 
     # -- replacements -----------------------------------------------------------------------
@@ -125,6 +128,14 @@ class _Fence:
             raise refused("mmap", "maps a file of the simulated disk, which has no pages; read it")
         if event in _FILE_EVENTS and _is_in_host() and _writes_file(event, args):
             raise refused(event, _WRITES)
+        if event == "open" and _is_in_host() and self._gets_past(args[0]):
+            raise refused(event, _PAST)
+
+    def _gets_past(self, path: object) -> bool:
+        """Whether the file opened is on the disk of the host, or would be."""
+        if not isinstance(path, str | bytes | os.PathLike) or _may_write(sys._getframe(2)):
+            return False
+        return not self._files[-1].is_real(path)
 
     # -- installation -----------------------------------------------------------------------
 
@@ -156,6 +167,12 @@ class _Fence:
             guard = staticmethod(guards[id(real)]) if in_class else guards[id(real)]  # type: ignore[arg-type]
             self._aliases.append((owner, name, guard, value))
         elif isinstance(value, FunctionType):
+            # A wrapper holds the function that it wraps in a cell.
+            for cell in value.__closure__ or ():
+                with suppress(ValueError):
+                    if id(cell.cell_contents) in guards:
+                        held = cell.cell_contents
+                        self._aliases.append((cell, "cell_contents", guards[id(held)], held))
             defaults, named = value.__defaults__ or (), value.__kwdefaults__ or {}
             if any(id(each) in guards for each in defaults):
                 guarded = tuple(guards.get(id(each), each) for each in defaults)
@@ -214,7 +231,7 @@ def _held(owner: object, name: str) -> object:
 
 def _is_in_host() -> bool:
     """Whether the running code belongs to a host; a scenario may write real files."""
-    process = PROCESS.get(None)
+    process = calling()
     return process is not None and process.is_host
 
 
@@ -243,7 +260,7 @@ def _may_write(frame: FrameType | None) -> bool:
 
 
 def _writes_file(event: str, args: tuple[Any, ...]) -> bool:
-    """Whether the audit *event* is a forbidden write to a real file."""
+    """Whether the audit *event* is forbidden: a write to a real file, or an open past the disk."""
     return _FILE_EVENTS[event](*args) and not _may_write(sys._getframe(2))
 
 
@@ -264,7 +281,21 @@ _FILE_EVENTS: dict[str, Callable[..., bool]] = {
     "open": _opens_to_write,
     "sqlite3.connect": _opens_database,
     **dict.fromkeys(
-        ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink"),
+        (
+            "os.rename",
+            "os.remove",
+            "os.mkdir",
+            "os.rmdir",
+            "os.truncate",
+            "os.link",
+            "os.symlink",
+            "os.chmod",
+            "os.chown",
+            "os.utime",
+            "os.setxattr",
+            "os.removexattr",
+            "os.chdir",
+        ),
         lambda *_: True,
     ),
 }

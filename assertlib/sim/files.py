@@ -6,15 +6,12 @@ is on its `SimDisk`, so that a power cut can lose it.  A directory of the real m
 disk as well, but is empty there.  The code and the data that a program is installed with can be
 read: they are no state of the store.
 
-The module is over 500 lines because it presents one table of descriptors under the many names of
-`os`.
+The module is over 500 lines because `os` has many functions for one table of descriptors.
 """
 
 from __future__ import annotations
 
-import builtins
 import errno
-import fcntl
 import io
 import os
 import stat
@@ -22,14 +19,14 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, Self
 
-from .machines import EPOCH, Replacement
-from .process import PROCESS, Process
+from .machines import EPOCH
+from .process import Process, calling
 
-__all__ = ["Files", "is_no_file", "is_simulated", "replacements"]
+__all__ = ["WRITES", "Files", "is_no_file", "is_simulated"]
 
 _FIRST = 1 << 20
 """The first descriptor, above those of real files and of simulated sockets."""
-_WRITES = os.O_WRONLY | os.O_RDWR
+WRITES = os.O_WRONLY | os.O_RDWR
 _BLOCK = 4096
 
 _real_stat = os.stat
@@ -50,6 +47,8 @@ class _Inode(Protocol):
 
 class _Disk(Protocol):
     """The disk of a host, as far as its files need it; see `SimDisk`."""
+
+    removed: set[str]
 
     def find(self, path: str) -> _Inode | None: ...
     def create(self, path: str) -> _Inode: ...
@@ -91,12 +90,17 @@ class Files:
         self._outside = outside
         self._next_number = next_number
         self._open: dict[int, _Open] = {}
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def _process(self) -> Process:
+        return calling() or self._outside
 
     # -- which files ------------------------------------------------------------------------
 
     @property
     def _disk(self) -> _Disk:
-        host = PROCESS.get(self._outside).host
+        host = self._process.host
         assert host is not None
         disk: _Disk = host.disk
         return disk
@@ -106,7 +110,8 @@ class Files:
         if isinstance(path, int):
             return not is_simulated(path)
         path = _text(path)
-        if self._disk.exists(path) and not self._is_empty_directory(path):
+        is_there = self._disk.exists(path) and not self._is_empty_directory(path)
+        if is_there or path in self._disk.removed:
             return False
         if path.startswith((*_INSTALLED, *_imported())):
             return True
@@ -122,13 +127,14 @@ class Files:
             return self._at(path).path
         text = _text(path)
         for directory in (text, os.path.dirname(text)):
-            if not self._disk.exists(directory) and _is_directory(directory):
+            is_there = self._disk.exists(directory) or directory in self._disk.removed
+            if not is_there and _is_directory(directory):
                 self._disk.make_directory(directory)
         return text
 
     def _at(self, descriptor: int) -> _Open:
         found = self._open.get(descriptor)
-        if found is None or found.process is not PROCESS.get(self._outside):
+        if found is None or found.process is not self._process:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return found
 
@@ -140,7 +146,7 @@ class Files:
 
     def _writable(self, descriptor: int, code: int = errno.EBADF) -> tuple[_Open, _Inode]:
         file = self._at(descriptor)
-        if not file.flags & _WRITES or file.inode is None:
+        if not file.flags & WRITES or file.inode is None:
             raise OSError(code, os.strerror(code), file.path)
         return file, file.inode
 
@@ -165,7 +171,7 @@ class Files:
         if flags & os.O_CREAT and flags & os.O_EXCL and disk.exists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
         if disk.is_directory(path):
-            if flags & (_WRITES | os.O_CREAT):
+            if flags & (WRITES | os.O_CREAT):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
             return self._opened(path, None, flags)
         inode = disk.find(path)
@@ -181,7 +187,7 @@ class Files:
 
     def _opened(self, path: str, inode: _Inode | None, flags: int) -> int:
         descriptor = _FIRST + self._next_number()
-        self._open[descriptor] = _Open(PROCESS.get(self._outside), path, inode, flags)
+        self._open[descriptor] = _Open(self._process, path, inode, flags)
         return descriptor
 
     def close(self, descriptor: int) -> None:
@@ -210,6 +216,7 @@ class Files:
         file, inode = self._file_at(descriptor)
         if file.flags & os.O_WRONLY:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), file.path)
+        _check_positive(size, offset)
         return self._disk.content(file.path, inode)[offset : offset + size]
 
     def write(self, descriptor: int, data: Any) -> int:
@@ -237,10 +244,18 @@ class Files:
             OSError: It is not open for writing, or the disk fails.
         """
         file, inode = self._writable(descriptor)
+        _check_positive(offset)
         offset = len(inode.data) if file.flags & os.O_APPEND else offset
         taken = bytes(data)
         if taken:
-            self._disk.write(file.path, inode, taken, offset)
+            try:
+                self._disk.write(file.path, inode, taken, offset)
+            except OSError as error:
+                # Like a kernel: the error comes with the next write, if it still persists.
+                written: int = getattr(error, "written", 0)
+                if written:
+                    return written
+                raise
             if file.flags & (os.O_SYNC | os.O_DSYNC):
                 self._disk.sync(file.path, inode)
         return len(taken)
@@ -265,10 +280,10 @@ class Files:
             OSError: It would be negative.
         """
         file, inode = self._file_at(descriptor)
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: file.position, os.SEEK_END: len(inode.data)}[how]
-        if base + position < 0:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        file.position = base + position
+        bases = {os.SEEK_SET: 0, os.SEEK_CUR: file.position, os.SEEK_END: len(inode.data)}
+        place = bases.get(how, -1 - abs(position)) + position
+        _check_positive(place)
+        file.position = place
         return file.position
 
     def fsync(self, descriptor: Any) -> None:
@@ -283,6 +298,7 @@ class Files:
     def ftruncate(self, descriptor: int, size: int) -> None:
         """Truncate the file of *descriptor* to *size* bytes."""
         file, inode = self._writable(descriptor, errno.EINVAL)
+        _check_positive(size)
         self._disk.cut(file.path, inode, size)
 
     def posix_fallocate(self, descriptor: int, offset: int, size: int) -> None:
@@ -327,7 +343,7 @@ class Files:
 
     def _status(self, path: str, inode: _Inode | None) -> os.stat_result:
         kind = stat.S_IFDIR | 0o755 if inode is None else stat.S_IFREG | 0o644
-        number = _number_of(path) if inode is None else inode.number
+        number = self._number_of(path) if inode is None else inode.number
         size = _BLOCK if inode is None else len(inode.data)
         when = EPOCH + (0.0 if inode is None else inode.modified)
         short = (
@@ -352,6 +368,11 @@ class Files:
             },
         )  # fmt: skip
 
+    def _number_of(self, directory: str) -> int:
+        if directory not in self._numbers:
+            self._numbers[directory] = self._next_number()
+        return self._numbers[directory]
+
     def access(self, path: Any, mode: int, **_: Any) -> bool:
         """Whether *path* exists; all *mode* s are allowed."""
         path = self._place(path)
@@ -371,6 +392,7 @@ class Files:
         inode = self._disk.find(path)
         if inode is None:
             raise self._missing(path)
+        _check_positive(size)
         self._disk.cut(path, inode, size)
 
     def listdir(self, path: Any = ".") -> list[Any]:
@@ -405,9 +427,9 @@ class Files:
         """Remove the empty directory *path*."""
         self._disk.remove_directory(self._place(path))
 
-    def rename(self, source: Any, target: Any, **_: Any) -> None:
-        """Move *source* over *target*."""
-        self._disk.rename(self._place(source), self._place(target))
+    def rename(self, src: Any, dst: Any) -> None:
+        """Move *src* over *dst*."""
+        self._disk.rename(self._place(src), self._place(dst))
 
     def remove(self, path: Any) -> None:
         """Remove the file *path*."""
@@ -415,7 +437,24 @@ class Files:
 
     def unchanged(self, path: Any, *_: Any, **__: Any) -> None:
         """Check that *path* exists; the disk keeps neither its owner nor its permissions."""
-        self.stat(path)
+        if isinstance(path, int) or not self.is_real(path):
+            self.stat(path)
+
+    def nothing(self, *_: Any, **__: Any) -> None:
+        """Have no effect: what the call would change is not simulated."""
+
+    def unsupported(self, *_: Any, **__: Any) -> int:
+        """
+        Fail as on a file system without the call, which callers are prepared for.
+
+        Raises:
+            OSError: Always.
+        """
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    def no_attributes(self, *_: Any, **__: Any) -> list[str]:
+        """Return no extended attributes."""
+        return []
 
     # -- files as Python's own objects --------------------------------------------------------
 
@@ -514,7 +553,7 @@ class _RawFile(io.RawIOBase):
         return not self._flags & os.O_WRONLY
 
     def writable(self) -> bool:
-        return bool(self._flags & _WRITES)
+        return bool(self._flags & WRITES)
 
     def seekable(self) -> bool:
         return True
@@ -614,86 +653,18 @@ class _Entry:
         return f"<DirEntry {self.name!r}>"
 
 
-def replacements(
-    current: Callable[[], Files],
-    virtual: Callable[[Any, Any], Any],
-    is_in_host: Callable[[], bool],
-) -> Iterator[Replacement]:
-    """
-    Yield the functions that stand for those of real files during a trial.
-
-    Args:
-        current: Returns the files of the running trial.
-        virtual: Combines a real function and its virtual one into one that calls the latter if the
-            caller belongs to a trial.
-        is_in_host: Whether the calling code belongs to a host, and not to a package that may write
-            real files.
-    """
-
-    def replaced(
-        owner: Any, name: str, function: Callable[..., Any], decides: Callable[..., bool]
-    ) -> Replacement:
-        real = getattr(owner, name)
-
-        def called(*args: Any, dir_fd: int | None = None, **named: Any) -> Any:
-            if not is_in_host():
-                return (
-                    real(*args, **named) if dir_fd is None else real(*args, dir_fd=dir_fd, **named)
-                )
-            if dir_fd is not None and is_simulated(dir_fd):
-                args = (current().below(dir_fd, args[0]), *args[1:])
-            if decides(*args, **named):
-                return real(*args, **named)
-            return function(current(), *args, **named)
-
-        return Replacement(owner, name, real, virtual(real, called))
-
-    def of_descriptor(descriptor: Any, *_: Any, **__: Any) -> bool:
-        number = getattr(descriptor, "fileno", None)
-        return not is_simulated(number() if number else descriptor)
-
-    def read_from(path: Any = ".", *_: Any, **__: Any) -> bool:
-        return current().is_real(path)
-
-    def opened(path: Any, mode: Any = "r", *_: Any, **__: Any) -> bool:
-        writes = set(mode) & set("wax+") if isinstance(mode, str) else mode & ~os.O_CLOEXEC
-        if isinstance(path, int):
-            return not is_simulated(path)
-        return is_no_file(path) or (not writes and current().is_real(path))
-
-    def written_to(path: Any, *_: Any, **__: Any) -> bool:
-        return isinstance(path, int) and not is_simulated(path)
-
-    for owner in (builtins, io):
-        yield replaced(owner, "open", Files.open_file, opened)
-    for name in ("close", "read", "pread", "write", "pwrite", "writev", "lseek", "fsync", "ftruncate",
-                 "fstat", "posix_fallocate"):  # fmt: skip
-        if hasattr(os, name):
-            yield replaced(os, name, getattr(Files, name), of_descriptor)
-    if hasattr(os, "fdatasync"):
-        yield replaced(os, "fdatasync", Files.fsync, of_descriptor)
-    yield replaced(os, "open", Files.open, opened)
-    for name in ("stat", "listdir", "scandir", "access"):
-        yield replaced(os, name, getattr(Files, name), read_from)
-    yield replaced(os, "lstat", Files.stat, read_from)
-    for name in ("truncate", "mkdir", "rmdir", "rename", "remove"):
-        yield replaced(os, name, getattr(Files, name), written_to)
-    yield replaced(os, "replace", Files.rename, written_to)
-    yield replaced(os, "unlink", Files.remove, written_to)
-    for name in ("chmod", "chown", "utime"):
-        yield replaced(os, name, Files.unchanged, read_from)
-    # A host has one process, which never waits for its own locks.
-    for name in ("flock", "lockf"):
-        yield replaced(fcntl, name, lambda *_: None, of_descriptor)
-
-
-def _number_of(path: str) -> int:
-    """A number for the directory *path*, the same in each process."""
-    return int.from_bytes(path.encode("utf-8", "surrogateescape")[-6:], "big") + 1
+def _check_positive(*numbers: int) -> None:
+    if min(numbers) < 0:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
 def _text(path: Any) -> str:
-    return os.path.abspath(os.fsdecode(path))
+    text = os.fsdecode(path)
+    if not text:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), text)
+    if "\0" in text:
+        raise ValueError("embedded null byte")
+    return os.path.abspath(text)
 
 
 def _is_directory(path: str) -> bool:

@@ -27,7 +27,7 @@ from .futures import Exceptions, SimFuture, SimTask, cancel_outside, end_task
 from .loop_network import LoopNetwork
 from .names import Names
 from .policy import Fifo, Policy
-from .process import DEAD, PAUSED, PROCESS, RUNNING, Handle, Process, nothing
+from .process import DEAD, PAUSED, PROCESS, RUNNING, STEP, Handle, Process, nothing
 from .refusal import OURS, refused
 from .tape import Tape
 from .threads import THREAD_TAKES, ThreadEndedError, Threads
@@ -166,6 +166,7 @@ class SimLoop(LoopNetwork):
             self._run()
         finally:
             events._set_running_loop(None)
+            STEP.process = None
             self._running = False
             sys.set_asyncgen_hooks(*hooks)
 
@@ -173,7 +174,7 @@ class SimLoop(LoopNetwork):
         # Every step of every trial passes through this loop, so it is one function with attributes
         # bound to locals; benchmarks/sim.py measures its speed.
         ready, callbacks, timers = self._ready, self._callbacks, self._timers
-        pick, pop = self._policy.pick, heapq.heappop
+        pick, pop, step = self._policy.pick, heapq.heappop, STEP
         log = self.log.append if self.keep_log else None
         while not self._stopping:
             if self.after_step is not None:
@@ -229,6 +230,7 @@ class SimLoop(LoopNetwork):
             if log is not None:
                 log((self.now, process.name, _described(handle)))
                 self.made.append(len(self.tape.values))
+            step.process = process
             callback = handle._callback
             if handle.lane:
                 # The handle belongs to the task, and its callback refers to the task: left in
@@ -250,8 +252,10 @@ class SimLoop(LoopNetwork):
 
     def _mark(self) -> None:
         if self.steps > self._max_steps:
+            # The number is not part of the first line either: shrinking has a limit of its own.
             raise DeadlockError(
-                f"still running after {self._max_steps:,} steps\nand {self.now:.3f} virtual seconds"
+                f"still running at the limit of steps\nafter {self._max_steps:,} steps"
+                f" and {self.now:.3f} virtual seconds"
             )
         if self._on_mark is not None and self.now:
             self._on_mark()

@@ -104,8 +104,9 @@ class Network:
         for way in list(self.blocked) if ways is None else list(ways):
             self.blocked.pop(way, None)
         # Unsent data waits at its writer, and data in transit at its reader.
-        for transport in [*self._connections, *self._lost]:
+        for transport in list(self._connections):
             transport.flush()
+        for transport in [*self._connections, *self._lost]:
             transport.await_arrivals()
         held_up, self._held_up = self._held_up, {}
         for transport in held_up:

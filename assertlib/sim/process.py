@@ -9,7 +9,17 @@ import contextvars
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["DEAD", "PAUSED", "PROCESS", "RUNNING", "Handle", "Process", "nothing"]
+__all__ = [
+    "DEAD",
+    "PAUSED",
+    "PROCESS",
+    "RUNNING",
+    "STEP",
+    "Handle",
+    "Process",
+    "calling",
+    "nothing",
+]
 
 # RUNNING is 0, so that the loop tests for the other two states at once.
 RUNNING, PAUSED, DEAD = 0, 1, 2
@@ -85,6 +95,20 @@ class Process:
 
 PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("assertlib.sim.process")
 """The process whose code is running; callbacks and tasks inherit it with their context."""
+
+
+class _Step:
+    """The step that the loop is running; an object, since a global would have to be looked up."""
+
+    process: Process | None = None
+
+
+STEP = _Step()
+
+
+def calling() -> Process | None:
+    """Return the calling process, also for code in a context of its own; None outside trials."""
+    return PROCESS.get(None) or STEP.process
 
 
 class Handle:

@@ -467,6 +467,11 @@ class SimSocket(_real):
             self.transport.close()
         self._network.release(self)
 
+    def share_options(self) -> None:
+        """Let the connection have the options that are set, now and later."""
+        if self.type == socket.SOCK_STREAM and self.transport is not None:
+            self.transport.options = self._options
+
     def forget(self) -> None:
         """Close it without a word to its peer, as its process has ended."""
         self._is_closed = True
@@ -501,6 +506,7 @@ class _Feed(asyncio.Protocol, asyncio.DatagramProtocol):
 
     def connection_made(self, transport: Any) -> None:
         self._owner.transport = transport
+        self._owner.share_options()
         self._owner.changed()
         self._on_made()
 

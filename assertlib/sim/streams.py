@@ -174,7 +174,7 @@ class Transport(asyncio.Transport):
         self._arrival: Handle | None = None
         # Without power, seconds until what was sent to it is sent again.
         self._again = _FIRST_RETRY
-        self._options: dict[tuple[int, int], Any] = {}
+        self.options: dict[tuple[int, int], Any] = {}
 
     def __hash__(self) -> int:
         return self._number
@@ -397,10 +397,12 @@ class Transport(asyncio.Transport):
         self._arrival = Handle(self._reach_nobody, (), None)
         self._is_awaited = False
         self._arrived.clear()
+        self._unsent.clear()
+        self._unsent_bytes = 0
         self.await_arrivals()
         peer = self.peer
-        if peer is not None and peer._options.get((socket.SOL_SOCKET, socket.SO_KEEPALIVE)):
-            idle, pause, count = (peer._options.get(each, usual) for each, usual in _KEEPALIVE)
+        if peer is not None and peer.options.get((socket.SOL_SOCKET, socket.SO_KEEPALIVE)):
+            idle, pause, count = (peer.options.get(each, usual) for each, usual in _KEEPALIVE)
             self._loop.at(self._loop.now + idle, Handle(self._probe, (pause, count), None))
 
     def _reach_nobody(self) -> None:
@@ -424,6 +426,10 @@ class Transport(asyncio.Transport):
     def _probe(self, pause: float, left: int) -> None:
         """Receive a keepalive probe of the peer, which sends *left* more of them."""
         if self._is_noticed() or self._answers():
+            return
+        # Linux sends no probes while data is unconfirmed: that is sent again instead.
+        if self._travelling:
+            self._loop.at(self._loop.now + pause, Handle(self._probe, (pause, left), None))
             return
         if left <= 0:
             assert self.peer is not None
@@ -504,7 +510,7 @@ class Transport(asyncio.Transport):
         own, peer = map(self._network.address_of, (self.local, self.remote))
         if name == "socket":
             shown = TransportSocket(socket.SOCK_STREAM, own, peer, self._number)
-            shown.options = self._options
+            shown.options = self.options
             return shown
         return {"peername": peer, "sockname": own}.get(name, default)
 

@@ -284,26 +284,29 @@ def run_trial(
         shown.begin()
         watcher = _Watcher(world, options, until)
         loop.exceptions.on_unhandled = watcher.unhandled
-        # In a copy, so that variables set by the scenario stay out of the loop's own context.
-        with _subscribed(watcher), overseen(watcher.refusal), logged(loop):
-            loop.context.copy().run(_play, scenario, world, watcher, options)
-            features = shown.look()
-        # Everything is copied before the cleanup, which runs code and may make choices.
-        outcome = Outcome(
-            list(tape.values),
-            watcher.failures,
-            features,
-            shown.at if keep_places else {},
-            list(world.faults),
-            loop.steps,
-            loop.now,
-            list(loop.log),
-            list(loop.made),
-            watcher.hits,
-            dict(tape.labels),
-            dict(tape.switches),
-        )
-        _clean_up(world)
+        try:
+            # In a copy, so that variables set by the scenario stay out of the loop's own context.
+            with _subscribed(watcher), overseen(watcher.refusal), logged(loop):
+                loop.context.copy().run(_play, scenario, world, watcher, options)
+                features = shown.look()
+            # Everything is copied before the cleanup, which runs code and may make choices.
+            outcome = Outcome(
+                list(tape.values),
+                watcher.failures,
+                features,
+                shown.at if keep_places else {},
+                list(world.faults),
+                loop.steps,
+                loop.now,
+                list(loop.log),
+                list(loop.made),
+                watcher.hits,
+                dict(tape.labels),
+                dict(tape.switches),
+            )
+        finally:
+            # Also of an interrupted trial, or its blocks would run after it, on the real machine.
+            _clean_up(world)
     return outcome
 
 

@@ -37,8 +37,10 @@ T = TypeVar("T")
 
 _NOTICED_WITHIN = 0.5
 """Longest time until peers of a process that ended notice it, in seconds."""
-_IGNORED = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
-"""Signals that do not end a process without a handler."""
+_IGNORED = (
+    signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT, signal.SIGPIPE, signal.SIGXFSZ,
+)  # fmt: skip
+"""Signals that do not end a process without a handler; Python ignores the last two."""
 _LONGEST_STALL = 2.0
 """Longest duration of a stall, in seconds."""
 
@@ -210,6 +212,10 @@ class Host:
         self._loop.note(f"{self.name} receives {signal.Signals(number).name}")
         if number == signal.SIGKILL:
             self.kill()
+        elif number == signal.SIGSTOP:
+            self.pause()
+        elif number == signal.SIGCONT and self.process.state == PAUSED:
+            self.resume()
         elif not self._loop.deliver(self.process, number) and number not in _IGNORED:
             self.stop()
 

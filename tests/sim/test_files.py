@@ -9,6 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -261,3 +262,128 @@ def test_the_real_disk_of_a_host_is_its_own():
         return await booted(world, main).ended()
 
     assert play(scenario) == (b"2xx56", 10, b"012xx56789")
+
+
+def result_on_host(function):
+    """What *function* returns on a host, in a trial that must not fail."""
+
+    async def main(host):
+        return function(host)
+
+    async def scenario(world):
+        return await booted(world, main).ended()
+
+    return play(scenario)
+
+
+def test_arguments_may_be_passed_by_name():
+    def function(host):
+        fd = os.open("/file", os.O_RDWR | os.O_CREAT, mode=0o600)
+        os.fsync(fd=fd)
+        os.close(fd=fd)
+        os.rename(src="/file", dst="/moved")
+        with open(file="/moved", mode="w", encoding="utf-8") as file:
+            file.write("text")
+        return os.listdir(path="/")
+
+    assert result_on_host(function) == ["moved"]
+
+
+def test_paths_may_be_relative_to_an_open_directory():
+    def function(host):
+        os.mkdir("/one")
+        Path("/one/a").write_text("text")
+        fd = os.open("/one", os.O_RDONLY)
+        os.rename("a", "b", src_dir_fd=fd, dst_dir_fd=fd)
+        return os.stat("b", dir_fd=fd).st_size, os.listdir(fd)
+
+    assert result_on_host(function) == (4, ["b"])
+
+
+def test_trees_are_copied_and_moved_as_on_a_real_disk():
+    def function(host):
+        for name in ("/one/segment", "/two/segment"):
+            os.makedirs(name)
+        assert not os.path.samefile("/one/segment", "/two/segment")
+        Path("/one/segment/a").write_text("a")
+        shutil.copytree("/one", "/three")
+        shutil.copy2("/one/segment/a", "/b")
+        shutil.move("/one/segment", "/two/segment")
+        return sorted(map(str, Path("/").rglob("*")))
+
+    assert result_on_host(function) == [
+        "/b", "/one", "/three", "/three/segment", "/three/segment/a", "/two", "/two/segment",
+        "/two/segment/segment", "/two/segment/segment/a",
+    ]  # fmt: skip
+
+
+def test_a_real_directory_that_a_host_removes_is_gone_for_it(tmp_path):
+    def function(host):
+        assert tmp_path.is_dir()
+        shutil.rmtree(tmp_path)
+        is_there = tmp_path.exists()
+        tmp_path.mkdir()
+        return is_there, tmp_path.is_dir()
+
+    assert result_on_host(function) == (False, True)
+    assert tmp_path.is_dir()
+
+
+def test_a_write_that_fails_half_way_returns_what_it_has_written():
+    def function(host):
+        host.disk.faults.full = 0.5
+        fd = os.open("/file", os.O_WRONLY | os.O_CREAT)
+        left = b"abcdef"
+        while left:
+            try:
+                left = left[os.write(fd, left) :]
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+        return host.disk.read("/file")
+
+    async def scenario(world):
+        async def main(host):
+            return function(host)
+
+        return await booted(world, main).ended()
+
+    assert outcomes(scenario, 40) == {b"abcdef"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda fd: os.pwrite(fd, b"x", -1),
+        lambda fd: os.pread(fd, 1, -1),
+        lambda fd: os.lseek(fd, 0, 99),
+        lambda fd: os.ftruncate(fd, -1),
+    ],
+    ids=["pwrite", "pread", "lseek", "ftruncate"],
+)
+def test_invalid_numbers_are_refused_as_by_a_kernel(call):
+    def function(host):
+        fd = os.open("/file", os.O_RDWR | os.O_CREAT)
+        with pytest.raises(OSError) as caught:
+            call(fd)
+        return caught.value.errno
+
+    assert result_on_host(function) == errno.EINVAL
+
+
+def test_data_that_a_failed_sync_dropped_is_synced_once_it_is_written_again():
+    def function(host):
+        file = host.disk.open("/file")
+        file.append(b"abcd")
+        file.sync()
+        file.write_at(0, b"XXXX")
+        host.disk.faults.sync_fails = host.disk.faults.forgets = 1.0
+        with pytest.raises(OSError):
+            file.sync()
+        host.disk.faults.end()
+        file.sync()
+        before = file.synced
+        file.write_at(0, b"XXXX")
+        file.sync()
+        return before, file.synced
+
+    assert result_on_host(function) == (0, 4)

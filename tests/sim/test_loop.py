@@ -555,7 +555,8 @@ def test_a_program_that_never_ends_runs_into_the_limit_of_steps(policy):
         await asyncio.gather(turned(lambda: False), turned(lambda: False))
 
     failure = failure_of(scenario, policy=policy, steps=500)
-    assert "still running after 500 steps" in failure.name
+    assert "still running at the limit of steps" in failure.name
+    assert "after 500 steps" in failure.text
 
 
 def test_callbacks_that_never_end_run_into_the_limit_of_steps():
@@ -566,7 +567,7 @@ def test_callbacks_that_never_end_run_into_the_limit_of_steps():
         again()
         await forever()
 
-    assert "still running after 500 steps" in failure_of(scenario, steps=500).name
+    assert "still running at the limit of steps" in failure_of(scenario, steps=500).name
 
 
 # -- names and numbers --------------------------------------------------------------------------

@@ -203,6 +203,61 @@ def test_keepalive_notices_a_power_cut(is_up_again):
     assert play(scenario) == (10 if is_up_again else 25)
 
 
+def test_data_that_a_host_could_not_send_is_lost_with_its_power():
+    async def scenario(world):
+        near_reader, _, _, far, line = await lined(world)
+        line.cut()
+        far.write(b"acknowledged")
+        line.server.crash()
+        world.network.heal()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(near_reader.read(20), 100)
+
+    play(scenario)
+
+
+def test_keepalive_does_not_probe_while_data_is_unconfirmed():
+    async def scenario(world):
+        near_reader, near, _, _, line = await lined(world)
+        link = near.get_extra_info("socket")
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+        line.server.crash()
+        near.write(b"request")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(near_reader.read(), 100)
+        return "waited"
+
+    assert play(scenario) == "waited"
+
+
+def test_keepalive_of_a_socket_that_the_program_has_made_counts():
+    async def scenario(world):
+        async def main(host):
+            own = socket.socket()
+            own.setblocking(False)
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(own, ("server", PORT))
+            server.crash()
+            begin = loop.time()
+            with pytest.raises(OSError):
+                await loop.sock_recv(own, 10)
+            return round(loop.time() - begin)
+
+        server = booted(world, "server", listening(""))
+        await asyncio.sleep(0.1)
+        client = world.host("client", main)
+        client.boot()
+        return await client.ended()
+
+    assert play(scenario) == 8
+
+
 def test_the_reset_of_a_rebooted_host_does_not_cross_a_partition():
     async def scenario(world):
         near_reader, near, _, _, line = await lined(world)

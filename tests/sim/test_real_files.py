@@ -5,18 +5,22 @@ the world would touch it.
 # ruff: noqa: ASYNC240, SIM115
 
 import asyncio
+import contextvars
 import dbm.dumb
 import io
 import mmap
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
+import types
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from assertlib import lifecycle
 from assertlib.disk import RealDisk
 
 from .running import outcome_of, result_of
@@ -263,3 +267,102 @@ def test_logs_records_and_compiled_modules_are_not_the_stores(children):
     outcome = children.run(scenario, env={"PYTHONDONTWRITEBYTECODE": ""})
     assert outcome.value == ([], ["it works\n"] * 2, 1)
     assert any(shard.hits for shard in children.shards)
+
+
+def test_permissions_and_times_of_installed_files_stay_as_they_are(here, monkeypatch):
+    monkeypatch.syspath_prepend(str(here))
+    before = os.stat("file")
+
+    async def main(host):
+        os.chmod("file", 0o600)
+        os.utime("file")
+        Path("file").touch()
+        os.chown("file", 2, 2)
+
+    async def scenario(world):
+        host = world.host("store", main)
+        host.boot()
+        await host.ended()
+        return True
+
+    assert result_of(scenario)
+    after = os.stat("file")
+    assert (after.st_mode, after.st_mtime_ns, after.st_uid) == (
+        before.st_mode,
+        before.st_mtime_ns,
+        before.st_uid,
+    )
+
+
+def test_code_in_a_context_of_its_own_is_still_the_hosts(here):
+    async def main(host):
+        contextvars.Context().run(Path("new").write_text, "new")
+        return host.disk.read(str(here / "new"))
+
+    async def scenario(world):
+        host = world.host("store", main)
+        host.boot()
+        return await host.ended()
+
+    assert result_of(scenario) == b"new"
+    assert not Path("new").exists()
+
+
+def test_functions_that_wrap_those_of_os_reach_the_disk_as_well(here):
+    def wrapped(function):
+        return lambda *args: function(*args)
+
+    module = types.ModuleType("wrapping")
+    module.listed, module.made = wrapped(os.listdir), wrapped(os.mkdir)
+    sys.modules["wrapping"] = module
+
+    async def main(host):
+        module.made("new")
+        return module.listed(".")
+
+    async def scenario(world):
+        host = world.host("store", main)
+        host.boot()
+        return await host.ended()
+
+    try:
+        assert result_of(scenario) == ["new"]
+    finally:
+        del sys.modules["wrapping"]
+    assert not Path("new").exists()
+
+
+def test_an_interrupted_trial_leaves_no_file_and_the_mode_as_it_was(here):
+    async def main(host):
+        try:
+            await asyncio.sleep(100)
+        finally:
+            Path("new").write_text("new")
+
+    async def interrupted(world):
+        world.host("store", main).boot()
+        await asyncio.sleep(1)
+        raise KeyboardInterrupt
+
+    mode = lifecycle.mode()
+    with pytest.raises(KeyboardInterrupt):
+        outcome_of(interrupted)
+    assert not Path("new").exists()
+    assert lifecycle.mode() == mode
+
+
+REFUSED_FOR_ALL = [
+    lambda: os.mkfifo("new"),
+    lambda: os.mknod("new"),
+    lambda: os.chdir("directory"),
+    lambda: io.FileIO("file").read(),
+    lambda: os.dup(os.open("new", os.O_RDWR | os.O_CREAT)),
+]
+
+
+@pytest.mark.parametrize("function", named(REFUSED_FOR_ALL))
+def test_what_is_not_simulated_fails_the_trial(here, function):
+    before = contents(here)
+    failures = outcome_in_host(function).failures
+    assert [each.name.split(":")[0] for each in failures] == ["NotSimulatedError"]
+    assert contents(here) == before

@@ -422,3 +422,26 @@ def test_a_handler_that_was_removed_is_not_called():
         return host.is_up
 
     assert play(scenario) is False
+
+
+def test_a_host_can_be_stopped_and_continued_by_signals():
+    async def scenario(world):
+        ticks = []
+
+        async def main(host):
+            while True:
+                await asyncio.sleep(0.1)
+                ticks.append(world.now)
+
+        host = world.host("store", main)
+        host.boot()
+        await asyncio.sleep(1)
+        host.signal(signal.SIGSTOP)
+        before = len(ticks)
+        await asyncio.sleep(1)
+        stopped = len(ticks) - before
+        host.signal(signal.SIGCONT)
+        await asyncio.sleep(1)
+        return before > 0, stopped, len(ticks) > before
+
+    assert play(scenario) == (True, 0, True)
