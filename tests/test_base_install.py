@@ -320,9 +320,12 @@ def test_the_installed_package_is_typed_and_brings_its_data(installed):
 @pytest.mark.parametrize("name", CALLS)
 def test_every_primitive_works_and_records_in_the_bare_environment(installed, children, name):
     script = f"""
+        import asyncio
         from assertlib import *
         assert "site-packages" in __import__("assertlib").__file__
-        {name}{CALLS[name]}
+        given = {name}{CALLS[name]}
+        if asyncio.iscoroutine(given):
+            asyncio.run(given)
     """
     process = run_installed(installed, children, script)
     assert process.returncode == 0, process.stderr
