@@ -26,6 +26,10 @@ __all__ = ["Server", "Transport"]
 
 _FIRST_RETRY, _LAST_RETRY = 0.2, 120.0
 """Seconds until data without an answer is sent again, as in Linux."""
+_LAST_TRY = 924.6
+"""Seconds after which data without an answer is given up, as in Linux with its 15 retries."""
+_USER_TIMEOUT = (socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", 18))
+"""The option for another time, in milliseconds."""
 _KEEPALIVE = (
     ((socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", 4)), 7200.0),
     ((socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", 5)), 75.0),
@@ -174,6 +178,8 @@ class Transport(asyncio.Transport):
         self._arrival: Handle | None = None
         # Without power, seconds until what was sent to it is sent again.
         self._again = _FIRST_RETRY
+        # The time at which its peer gives up sending again; None before it has begun to.
+        self._gives_up: float | None = None
         self.options: dict[tuple[int, int], Any] = {}
 
     def __hash__(self) -> int:
@@ -408,19 +414,19 @@ class Transport(asyncio.Transport):
     def _reach_nobody(self) -> None:
         """Answer what the peer has sent: by nothing, or by a reset once the host is up again."""
         self._is_awaited = False
-        network = self._network
-        if (
-            not self._travelling
-            or self._is_noticed()
-            or (self.remote[0], self.local[0]) in network.blocked
-        ):
+        if not self._travelling or self._is_noticed() or self._answers():
             return
-        if self._answers():
+        assert self._arrival is not None
+        assert self.peer is not None
+        now = self._loop.now
+        if self._gives_up is None:
+            self._gives_up = now + (self.peer.options.get(_USER_TIMEOUT, 0) / 1000 or _LAST_TRY)
+        if now >= self._gives_up:
+            self.peer.lose(TimeoutError(110, "Connection timed out"))
             return
         # TCP sends again after a time that doubles.
         self._is_awaited = True
-        assert self._arrival is not None
-        self._loop.at(self._loop.now + self._again, self._arrival)
+        self._loop.at(min(now + self._again, self._gives_up), self._arrival)
         self._again = min(2 * self._again, _LAST_RETRY)
 
     def _probe(self, pause: float, left: int) -> None:

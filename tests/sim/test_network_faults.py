@@ -27,6 +27,7 @@ from .lines import (
     named_hosts,
 )
 from .playing import faults_in, outcomes, play, tapes, until
+from .running import result_of as play_for_long
 
 # -- partitions ----------------------------------------------------------------------
 
@@ -230,6 +231,23 @@ def test_keepalive_does_not_probe_while_data_is_unconfirmed():
         return "waited"
 
     assert play(scenario) == "waited"
+
+
+@pytest.mark.parametrize("milliseconds", [0, 3000])
+def test_data_that_nothing_confirms_is_given_up_in_the_end(milliseconds):
+    async def scenario(world):
+        near_reader, near, _, _, line = await lined(world)
+        link = near.get_extra_info("socket")
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        line.server.crash()
+        begin = world.now
+        near.write(b"request")
+        with pytest.raises(TimeoutError):
+            await near_reader.read()
+        return round(world.now - begin)
+
+    seconds = milliseconds // 1000 or 925
+    assert {play_for_long(scenario)} == {seconds}
 
 
 def test_keepalive_of_a_socket_that_the_program_has_made_counts():

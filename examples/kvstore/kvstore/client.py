@@ -52,8 +52,16 @@ from .wire import (
 
 __all__ = ["Client", "Watch"]
 
-_KEEPALIVE = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3}
-"""Seconds until a probe of a silent server, seconds between probes, and probes."""
+_KEEPALIVE = {
+    "TCP_KEEPIDLE": 1,
+    "TCP_KEEPINTVL": 1,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 3000,
+}
+"""
+Seconds until a probe of a silent server, seconds between probes, and probes; milliseconds until
+requests that nothing confirms are given up.
+"""
 
 NO_RETRY = Invariant("kv.no-silent-retry")
 AMBIGUOUS = Invariant("kv.ambiguous-all-or-nothing")
@@ -127,7 +135,9 @@ class Client:
         # A server that lost power sends nothing, and a watch may never send anything to it.
         link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _KEEPALIVE.items():
-            link.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+            # Not every system has all of them.
+            if hasattr(socket, option):
+                link.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         return cls(reader, writer)
 
     async def put(self, key: str, value: str, lease: int = 0, prev_kv: bool = False) -> PutResult:
