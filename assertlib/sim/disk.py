@@ -307,9 +307,10 @@ class SimDisk:
         if _absolute(source) in self._directories:
             self._move_directory(_absolute(source), _absolute(target))
             return
+        # Both directories are looked up before the file, as by a kernel.
+        (old, name), (new, other) = self._place(source), self._place(target)
         inode = self._inode(source)
         self._no_directory(target)
-        (old, name), (new, other) = self._place(source), self._place(target)
         self._call("rename", f"{source} to {target}")
         self.removed.add(_absolute(source))
         self._change_names((old, name, None), (new, other, inode))

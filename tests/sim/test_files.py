@@ -74,6 +74,8 @@ class Player:
                 noted.append((name, getattr(self, f"_{name}")(*arguments)))
             except OSError as error:
                 noted.append((name, errno.errorcode[error.errno]))
+            except UnicodeDecodeError as error:
+                noted.append((name, error.reason))
         self._close()
         return noted, self._tree()
 
