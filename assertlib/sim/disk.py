@@ -174,6 +174,7 @@ class SimDisk:
 
     Attributes:
         faults: Timing and faults; may be changed at any time.
+        mirrored: Directories that exist because the real machine has them.
         removed: Paths that were removed or renamed, and do not exist just because the real machine
             has them.
     """
@@ -201,6 +202,7 @@ class SimDisk:
         # Directories are keyed by absolute path and durable as soon as they are created; only the
         # names of files have a history.
         self._directories: dict[str, _Directory] = {"/": _Directory()}
+        self.mirrored: set[str] = set()
         self.removed: set[str] = set()
         # Changes of all directories in one order, since a rename may concern two of them.
         self._pending: list[_Change] = []
@@ -480,12 +482,10 @@ class SimDisk:
         Raises:
             OSError: The disk is full or failing; a prefix of *data* may have been written.
         """
-        if self._loop.keep_log:
-            place = "" if at is None or at == len(inode.data) else f" at {at}"
-            self._call("write", f"{shown(bytes(data))} to {path}{place}")
-        else:
-            self._call("write", "")
         offset = len(inode.data) if at is None else at
+        place = "" if offset == len(inode.data) else f" at {offset}"
+        text = f"{shown(bytes(data))} to {path}{place}" if self._loop.keep_log else ""
+        self._call("write", text)
         inode.modified = self._loop.now
         # The caller may reuse its buffer before the write becomes durable.
         data = bytes(data)

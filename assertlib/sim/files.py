@@ -48,6 +48,7 @@ class _Inode(Protocol):
 class _Disk(Protocol):
     """The disk of a host, as far as its files need it; see `SimDisk`."""
 
+    mirrored: set[str]
     removed: set[str]
 
     def find(self, path: str) -> _Inode | None: ...
@@ -110,16 +111,13 @@ class Files:
         if isinstance(path, int):
             return not is_simulated(path)
         path = _text(path)
-        is_there = self._disk.exists(path) and not self._is_empty_directory(path)
-        if is_there or path in self._disk.removed:
+        disk = self._disk
+        is_mirrored = path in disk.mirrored and not disk.list(path)
+        if path in disk.removed or (disk.exists(path) and not is_mirrored):
             return False
         if path.startswith((*_INSTALLED, *_imported())):
             return True
         return is_no_file(path)
-
-    def _is_empty_directory(self, path: str) -> bool:
-        """Whether *path* exists only because it exists on the real machine."""
-        return self._disk.is_directory(path) and not self._disk.list(path)
 
     def _place(self, path: Any) -> str:
         """Return *path* as text, with the directory that holds it made if it really exists."""
@@ -129,8 +127,16 @@ class Files:
         for directory in (text, os.path.dirname(text)):
             is_there = self._disk.exists(directory) or directory in self._disk.removed
             if not is_there and _is_directory(directory):
-                self._disk.make_directory(directory)
+                self._mirror(directory)
         return text
+
+    def _mirror(self, directory: str) -> None:
+        """Make *directory*, which really exists, and those that it is in."""
+        missing = directory
+        while not self._disk.exists(missing):
+            self._disk.mirrored.add(missing)
+            missing = os.path.dirname(missing)
+        self._disk.make_directory(directory)
 
     def _at(self, descriptor: int) -> _Open:
         found = self._open.get(descriptor)

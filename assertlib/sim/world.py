@@ -439,8 +439,8 @@ class World:
         Inject faults of this trial's mix into *host* from now on.
 
         Crashes, pauses and partitions continue until the returned task is cancelled or until
-        `stop_faults`, which also ends the faults armed in the disk or the network.  Crashes and kills leave the host down:
-        the caller has to boot it again.
+        `stop_faults`, which also ends the faults armed in the disk or the network.  Crashes and
+        kills leave the host down: the caller has to boot it again.
 
         Args:
             host: The host to inject into.

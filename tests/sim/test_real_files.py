@@ -366,3 +366,20 @@ def test_what_is_not_simulated_fails_the_trial(here, function):
     failures = outcome_in_host(function).failures
     assert [each.name.split(":")[0] for each in failures] == ["NotSimulatedError"]
     assert contents(here) == before
+
+
+def test_an_empty_directory_that_a_host_has_made_is_its_own(here, monkeypatch):
+    # The directory that modules are imported from, as for most stores in development.
+    monkeypatch.syspath_prepend(str(here))
+
+    async def main(host):
+        os.makedirs("data")
+        return os.path.isdir("data"), os.listdir("data"), sorted(os.listdir("."))
+
+    async def scenario(world):
+        host = world.host("store", main)
+        host.boot()
+        return await host.ended()
+
+    assert result_of(scenario) == (True, [], ["data"])
+    assert not Path("data").exists()
