@@ -9,9 +9,10 @@ import os
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
-from .names import Names
+from .names import Names, text_of
 from .process import PROCESS, Process
 from .refusal import refused
+from .tls import app_transport, secured
 
 __all__ = ["LoopNetwork"]
 
@@ -82,17 +83,52 @@ class LoopNetwork(asyncio.AbstractEventLoop):
             host: Name or address of the host; see `names`.
             port: Port on the host.
             options: Options of asyncio: ``sock`` is a connected socket, ``local_addr`` the address
-                to connect from, ``ssl`` is refused, others have no effect.
+                to connect from, ``ssl`` and its timeouts have their usual effect, others none.
 
         Returns:
             The transport and the protocol.
+
+        Raises:
+            ValueError: With ``ssl``, neither *host* nor ``server_hostname`` is given.
         """
-        _refuse(options, "create_connection")
+        if not options.get("ssl"):
+            return await self._plain_connection(protocol_factory, host, port, options)
+        hostname = options.get("server_hostname", text_of(host) if host else None)
+        if hostname is None:
+            raise ValueError("You must set server_hostname when using ssl without a host")
+        return await self._secure_connection(
+            protocol_factory, host, port, options, hostname=hostname
+        )
+
+    async def _plain_connection(
+        self, factory: Callable[[], Any], host: Any, port: Any, options: dict[str, Any]
+    ) -> Any:
         if options.get("sock") is not None:
-            return _handed_over(options["sock"], protocol_factory, "create_connection")
+            return _handed_over(options["sock"], factory, "create_connection")
         local = options.get("local_addr")
         place = (PROCESS.get(self.outside).name, local[1]) if local and local[1] else None
-        return await self.network.connect(protocol_factory, host, port, place)
+        return await self.network.connect(factory, host, port, place)
+
+    async def _secure_connection(
+        self,
+        factory: Callable[[], Any],
+        host: Any,
+        port: Any,
+        options: dict[str, Any],
+        *,
+        hostname: str | None,
+        is_server: bool = False,
+    ) -> Any:
+        protocol, done = factory(), self.create_future()
+        secure = secured(self, protocol, options, done, hostname=hostname, is_server=is_server)
+        shown = app_transport(secure)
+        transport, _ = await self._plain_connection(lambda: secure, host, port, options)
+        try:
+            await done
+        except BaseException:
+            transport.close()
+            raise
+        return shown, protocol
 
     async def connect_accepted_socket(
         self, protocol_factory: Any, sock: Any, **options: Any
@@ -108,7 +144,12 @@ class LoopNetwork(asyncio.AbstractEventLoop):
         Returns:
             The transport and the protocol.
         """
-        return await self.create_connection(protocol_factory, sock=sock, **options)
+        options["sock"] = sock
+        if options.get("ssl"):
+            return await self._secure_connection(
+                protocol_factory, None, None, options, hostname=None, is_server=True
+            )
+        return await self._plain_connection(protocol_factory, None, None, options)
 
     async def create_server(
         self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
@@ -126,7 +167,12 @@ class LoopNetwork(asyncio.AbstractEventLoop):
         Returns:
             The server.
         """
-        _refuse(options, "create_server")
+        factory = protocol_factory
+        if options.get("ssl"):
+
+            def factory() -> Any:
+                return secured(self, protocol_factory(), options, is_server=True)
+
         sock = options.get("sock")
         if sock is not None:
             port = _simulated(sock, "create_server").bound_port()
@@ -134,7 +180,7 @@ class LoopNetwork(asyncio.AbstractEventLoop):
             if sock.server is not None:
                 sock.server.close()
         serves = options.get("start_serving", True)
-        return self.network.listen(protocol_factory, host, port, is_serving=serves, listening=sock)
+        return self.network.listen(factory, host, port, is_serving=serves, listening=sock)
 
     async def create_unix_connection(
         self, protocol_factory: Any, path: Any = None, **options: Any
@@ -184,10 +230,55 @@ class LoopNetwork(asyncio.AbstractEventLoop):
         Returns:
             The transport and the protocol.
         """
-        _refuse(options, "create_datagram_endpoint")
         if options.get("sock") is not None:
             return _handed_over(options["sock"], protocol_factory, "create_datagram_endpoint")
         return self.network.endpoint(protocol_factory, local_addr, remote_addr)
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: Any,
+        sslcontext: Any,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        **timeouts: Any,
+    ) -> Any:
+        """
+        Encrypt a connection from now on.
+
+        Args:
+            transport: Its transport.
+            protocol: Its protocol.
+            sslcontext: The context.
+            server_side: Whether it is the server's end.
+            server_hostname: The name that the certificate of the server must have; None for any.
+            timeouts: ``ssl_handshake_timeout`` and ``ssl_shutdown_timeout``.
+
+        Returns:
+            The transport that encrypts.
+        """
+        done, options = self.create_future(), {"ssl": sslcontext, **timeouts}
+        secure = secured(
+            self, protocol, options, done,
+            hostname=server_hostname, is_server=server_side, is_connected=True,
+        )  # fmt: skip
+        shown = app_transport(secure)
+        # Nothing is received before the handshake has begun.
+        transport.pause_reading()
+        transport.set_protocol(secure)
+        steps = (
+            self.call_soon(secure.connection_made, transport),
+            self.call_soon(transport.resume_reading),
+        )
+        try:
+            await done
+        except BaseException:
+            transport.close()
+            for step in steps:
+                step.cancel()
+            raise
+        return shown
 
     async def getaddrinfo(
         self,
@@ -302,11 +393,6 @@ def _not_simulated(name: str) -> Callable[..., Any]:
 # The inherited methods raise NotImplementedError, which names no place in the project.
 for _name in (
     "subprocess_exec", "subprocess_shell", "connect_read_pipe", "connect_write_pipe",
-    "sock_sendfile", "sendfile", "start_tls",
+    "sock_sendfile", "sendfile",
 ):  # fmt: skip
     setattr(LoopNetwork, _name, _not_simulated(_name))
-
-
-def _refuse(options: dict[str, Any], what: str) -> None:
-    if options.get("ssl"):
-        raise refused(f"{what}(ssl=...)", "is not simulated")

@@ -170,7 +170,7 @@ class Network:
     def close(self) -> None:
         """Mark all connections dead, so that none counts as left open."""
         for transport in self._connections:
-            transport.is_dead = True
+            transport.abandon()
         self._connections.clear()
 
     def worsen(self) -> Conditions:

@@ -19,7 +19,8 @@ from .loop import SimLoop
 from .payload import shown
 from .process import DEAD, Handle, Process
 from .receiving import ignore, receiver
-from .tape import Tape
+from .tape import FINE, Tape
+from .tls import abandon, is_tls
 from .transport_socket import TransportSocket
 
 __all__ = ["Server", "Transport"]
@@ -181,6 +182,7 @@ class Transport(asyncio.Transport):
         # The time at which its peer gives up sending again; None before it has begun to.
         self._gives_up: float | None = None
         self.options: dict[tuple[int, int], Any] = {}
+        self._is_secure = False
 
     def __hash__(self) -> int:
         return self._number
@@ -248,7 +250,11 @@ class Transport(asyncio.Transport):
                     and tape.strikes("narrow-network", fragmentation)
                 ):
                     begin = len(tape.values)
-                    at = 1 + tape.choose(len(data) - 1)
+                    # The size of a TLS record may vary, so the choice does not depend on it.
+                    if self._is_secure:
+                        at = 1 + tape.choose(FINE) * (len(data) - 1) // FINE
+                    else:
+                        at = 1 + tape.choose(len(data) - 1)
                     self._travel(data[:at])
                     tape.label("narrow-network", begin)
                     data = data[at:]
@@ -282,14 +288,18 @@ class Transport(asyncio.Transport):
         if travelling and when < travelling[-1][0]:
             when = travelling[-1][0]
         if self._loop.keep_log:
-            what = (
-                shown(data) if isinstance(data, bytes) else "the end" if data is None else "a reset"
-            )
             host, port = self.remote
-            self._loop.note(f"sends {what} to {host}:{port}, to arrive at {when:.6f}")
+            self._loop.note(f"sends {self._shown(data)} to {host}:{port}, to arrive at {when:.6f}")
         travelling.append((when, data))
         if not peer._is_awaited:
             peer.await_arrivals()
+
+    def _shown(self, data: bytes | Exception | None) -> str:
+        if data is None:
+            return "the end"
+        if isinstance(data, Exception):
+            return "a reset"
+        return "TLS records" if self._is_secure else shown(data)
 
     def can_write_eof(self) -> bool:
         return True
@@ -482,6 +492,16 @@ class Transport(asyncio.Transport):
             self.lose(None)
             self._send_last(None)
 
+    def _force_close(self, error: Exception | None) -> None:
+        """End the connection at once, as asyncio's TLS does after an error."""
+        self.lose(error)
+        self._send_last(None)
+
+    def abandon(self) -> None:
+        """Mark the connection dead at the end of the trial, so that it does not count as open."""
+        self.is_dead = True
+        abandon(self._protocol)
+
     def reset(self) -> None:
         """End the connection at once, with an error for the peer."""
         self.lose(None)
@@ -525,6 +545,7 @@ class Transport(asyncio.Transport):
 
     def set_protocol(self, protocol: Any) -> None:
         self._protocol = protocol
+        self._is_secure = is_tls(protocol)
         self.deliver = receiver(protocol)
 
     def __repr__(self) -> str:

@@ -15,8 +15,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_FINE = 1 << 20
-_HALF = 1 << 32
+FINE = 1 << 20
+HALF = 1 << 32
 
 
 class Tape:
@@ -61,7 +61,7 @@ class Tape:
         if probability <= 0.0:
             return False
         # High numbers count as True, since zero must be the simplest outcome.
-        return probability >= 1.0 or self.choose(_FINE) >= _FINE * (1.0 - probability)
+        return probability >= 1.0 or self.choose(FINE) >= FINE * (1.0 - probability)
 
     def strikes(self, fault: str, probability: float) -> bool:
         """Return True with *probability*, as `chance` does; the choice belongs to *fault*."""
@@ -80,9 +80,9 @@ class Tape:
         # A copy of `choose`, which saves a call: every message draws its latency here.
         values, given = self.values, self._given
         at = len(values)
-        value = given[at] % _FINE if at < len(given) else int(self._random() * _FINE)
+        value = given[at] % FINE if at < len(given) else int(self._random() * FINE)
         values.append(value)
-        return low + (high - low) * (value / _FINE)
+        return low + (high - low) * (value / FINE)
 
     def pick(self, things: Sequence[T]) -> T:
         """Choose one of *things*, of which the first is the simplest."""
@@ -96,8 +96,8 @@ class Tape:
         """
         # A program that draws words until they differ would never end with a constant.
         at, given = len(self.values), self._given
-        high = given[at] % _HALF if at < len(given) else self._words(32)
-        low = given[at + 1] % _HALF if at + 1 < len(given) else self._words(32)
+        high = given[at] % HALF if at < len(given) else self._words(32)
+        low = given[at + 1] % HALF if at + 1 < len(given) else self._words(32)
         self.values += (high, low)
         return high << 32 | low
 
