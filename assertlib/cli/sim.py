@@ -653,6 +653,9 @@ def _explained(found: Why) -> Iterator[str]:
         bar = "#" * round(_BAR * point.rate)
         yield f"{point.choices:10,}  {point.rate:4.0%} ({low:.0%} to {high:.0%})".ljust(32) + bar
     yield ""
+    if found.drawn.choices and found.points[0] is not found.drawn:
+        faults = f" with {', '.join(found.faults)}" if found.faults else ""
+        yield f"Policy and faults{faults} are drawn before the first step, at {found.drawn.choices:,}."
     if found.jump is None:
         yield "The failure does not become likely at any step."
         return
@@ -661,11 +664,12 @@ def _explained(found: Why) -> Iterator[str]:
     after = interval(jump.after.failed, jump.after.trials)
     where = f"between choices {jump.before.choices:,} and {jump.after.choices:,}"
     if after[0] > before[1]:
-        yield f"The failure becomes likely {where}, in the step marked with >:"
+        yield f"The failure becomes likely {where}, in the lines marked with >:"
     else:
         yield f"No step stands out; the steepest rise, {where}, may be chance (--repeats N):"
+    first, last = jump.marked
     for number, line in enumerate(jump.trace):
-        yield f"{'>' if number == jump.step else ' '} {line}"
+        yield f"{'>' if first <= number <= last else ' '} {line}"
 
 
 def _verdict(done: Replay) -> Iterator[str]:

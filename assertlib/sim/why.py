@@ -21,7 +21,8 @@ __all__ = ["Jump", "Point", "Why", "why"]
 
 _POINTS = 40
 """Prefixes to try at most; bisection needs fewer unless several steps matter."""
-_ENDS = 2
+_ENDS = 3
+"""Prefixes to try in any case: none, up to the first step, and up to the failure."""
 _BEFORE, _AFTER = 3, 6
 """Lines of the trace to show around the jump."""
 
@@ -54,14 +55,14 @@ class Jump:
 
     Attributes:
         before, after: The two prefixes.
-        trace: The lines of the trace around the step that made the choices between them.
-        step: The index of that step in these lines.
+        trace: The lines of the trace around the choices between them.
+        marked: The indices of the first and the last line between which they were made.
     """
 
     before: Point
     after: Point
     trace: tuple[str, ...]
-    step: int
+    marked: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,15 @@ class Why:
     Attributes:
         failure: The name of the failure.
         points: The prefixes that were tried, by length.
-        jump: The steepest rise; None if the rate never rises.
+        drawn: The prefix that ends before the first step: scheduling policy and mix of faults.
+        faults: The faults that were injected until the failure.
+        jump: The steepest rise from the first step on; None if the rate never rises.
     """
 
     failure: str
     points: tuple[Point, ...]
+    drawn: Point
+    faults: tuple[str, ...]
     jump: Jump | None
 
 
@@ -137,20 +142,24 @@ class _Search:
             raise ValueError(f"the trial does not fail any more: {spec.shows}")
         # The choices that the trial has made, simplest ones behind the end of its tape included.
         made = answer.choices[: failure.choices]
-        for length in (0, len(made)):
+        # What is drawn before the first step explains no step: the rise begins there.
+        drawn = min(answer.made[0] if answer.made else 0, len(made))
+        for length in dict.fromkeys((0, drawn, len(made))):
             self._try(made, length)
         while len(self._points) < _POINTS and time.monotonic() < self._deadline:
-            middle = self._steepest()
+            middle = self._steepest(drawn)
             if middle is None:
                 break
             self._try(made, middle)
         points = tuple(self._points[each] for each in sorted(self._points))
-        return Why(spec.shows, points, self._jump(points, answer.trace, answer.made))
+        steps = [point for point in points if point.choices >= drawn]
+        jump = _jump(steps, answer.trace, answer.made)
+        return Why(spec.shows, points, steps[0], tuple(answer.faults), jump)
 
     def _try(self, made: Sequence[int], length: int) -> None:
         failed = 0
         for seed in range(self._repeats):
-            # The two ends are always tried in full; without them there is no answer.
+            # The ends are always tried in full; without them there is no answer.
             if len(self._points) >= _ENDS and time.monotonic() > self._deadline:
                 return
             job = Job(f"why {seed}", seed, tuple(made[:length]), "set", until=self._spec.shows)
@@ -161,9 +170,9 @@ class _Search:
         point = self._points[length] = Point(length, failed, self._repeats)
         self._report(f"{length:,} choices: fails in {point.failed} of {point.trials}")
 
-    def _steepest(self) -> int | None:
+    def _steepest(self, drawn: int) -> int | None:
         """The middle of the interval with the steepest rise that can still be divided."""
-        lengths = sorted(self._points)
+        lengths = sorted(each for each in self._points if each >= drawn)
         wide = [
             (self._points[after].rate - self._points[before].rate, before, after)
             for before, after in pairwise(lengths)
@@ -172,14 +181,17 @@ class _Search:
         rise, before, after = max(wide, default=(0.0, 0, 0))
         return (before + after) // 2 if rise > 0 else None
 
-    def _jump(
-        self, points: Sequence[Point], trace: Sequence[str], made: Sequence[int]
-    ) -> Jump | None:
-        # The first of several that are equally steep.
-        before, after = max(pairwise(points), key=lambda each: each[1].rate - each[0].rate)
-        if after.rate <= before.rate:
-            return None
-        # The line that was logged last before the first of these choices was made.
-        at = max((line for line, count in enumerate(made) if count <= before.choices), default=0)
-        first = max(0, at - _BEFORE)
-        return Jump(before, after, tuple(trace[first : at + _AFTER]), at - first)
+
+def _jump(points: Sequence[Point], trace: Sequence[str], made: Sequence[int]) -> Jump | None:
+    # The first of several that are equally steep.
+    rises = list(pairwise(points))
+    if not rises:
+        return None
+    before, after = max(rises, key=lambda each: each[1].rate - each[0].rate)
+    if after.rate <= before.rate:
+        return None
+    # A choice may be logged by the step that makes it, or only show in the line after it.
+    first = max((line for line, count in enumerate(made) if count <= before.choices), default=0)
+    last = next((line for line, count in enumerate(made) if count >= after.choices), first)
+    begin = max(0, first - _BEFORE)
+    return Jump(before, after, tuple(trace[begin : last + _AFTER]), (first - begin, last - begin))

@@ -62,8 +62,8 @@ def test_the_step_whose_choice_decides_is_named_and_the_answer_is_the_same_again
     assert found.jump.before.rate < 0.2
     assert found.jump.after.rate > 0.7
     assert found.jump.after.choices == found.jump.before.choices + 1
-    assert "lottery at store.py:" in found.jump.trace[found.jump.step]
-    assert any("the ticket is drawn" in line for line in found.jump.trace[found.jump.step :])
+    assert "lottery at store.py:" in found.jump.trace[found.jump.marked[0]]
+    assert any("the ticket is drawn" in line for line in found.jump.trace[found.jump.marked[0] :])
     assert asked("lottery") == found
 
 
@@ -73,8 +73,8 @@ def test_a_failure_that_nothing_avoids_has_no_jump(asked):
     assert {each.rate for each in found.points} == {1.0}
 
 
-def test_without_time_only_the_ends_are_tried(asked):
-    assert len(asked("lottery", seconds=-1.0).points) == 2
+def test_without_time_only_the_ends_and_the_first_step_are_tried(asked):
+    assert len(asked("lottery", seconds=-1.0).points) == 3
 
 
 def test_a_trial_that_was_not_kept_for_a_failure_has_no_answer():
