@@ -24,7 +24,7 @@ from .worker import Answer, Job, lost
 __all__ = ["Exploration", "Found", "Plan", "reproduced"]
 
 _MOST_LOST = 20
-_SHRINK_BUDGET = 1500
+_SHRINK_BUDGET = 5000
 """Replays to shrink a failure with."""
 _LEAST_SECONDS = 1.0
 """Time to shrink a failure when the time of the exploration is over, in real seconds."""

@@ -11,14 +11,26 @@ choices instead of the input, as Hypothesis does.
 from __future__ import annotations
 
 import math
+import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+from .sources import Choice
 
 __all__ = ["Reached", "shrink"]
 
 _LARGEST = (1 << 20) - 1
 """The largest choice below any bound that is a power of two, after the reduction modulo it."""
+
+_COARSE = 8
+"""Size of the smallest chunks that are taken out before single choices are looked at."""
+_RESTARTS = 500
+"""Other trials to look at before this one is shrunk."""
+_PATIENCE = 10
+"""Random changes for each choice, all without success, after which no more are tried."""
+
+Choices = Sequence[Choice]
 
 
 class Reached(NamedTuple):
@@ -26,81 +38,91 @@ class Reached(NamedTuple):
     A replay that fails as it should.
 
     Attributes:
-        steps: The number of steps until the failure.
+        choices: The choices until the failure.
+        steps: The number of steps until then.
         labels: By the position of a choice that exists because of a fault, the name of the fault.
         switches: By the position of a choice that switches a fault on, unless it is zero, its name.
     """
 
+    choices: Choices
     steps: int
     labels: Mapping[int, str] = {}
     switches: Mapping[int, str] = {}
 
 
-Fails = Callable[[Sequence[int]], "Reached | None"]
-"""Replays a tape; see `shrink`."""
+Fails = Callable[[Choices, int, int | None], "Reached | None"]
+"""Replays choices by source, up to a number of steps, and goes on with a seed; see `shrink`."""
 
 
-def shrink(choices: list[int], fails: Fails, budget: int, seconds: float = math.inf) -> list[int]:
+def shrink(whole: Reached, fails: Fails, budget: int, seconds: float = math.inf) -> list[int]:
     """
     Find a tape that fails in the same way after fewer steps, or with fewer or simpler choices.
 
     Args:
-        choices: The tape of the failure.
-        fails: Replays a tape, with the simplest choices behind its end; returns how it fails in the
-            same way, and None if it does not.
+        whole: The failure.
+        fails: Replays choices by source, up to a number of steps.  Choices behind their end come from
+            a seed; without one they are the simplest ones.  Returns how the trial fails in the same
+            way, and None if it does not.
         budget: The number of replays; the result depends on nothing else.
         seconds: Real seconds after which shrinking stops even so.
 
     Returns:
-        The best tape found; *choices* if that does not fail itself.
+        The best tape found.
     """
-    return _Shrinking(choices, fails, budget, time.monotonic() + seconds).run()
+    return _Shrinking(whole, fails, budget, time.monotonic() + seconds).run()
 
 
 class _Shrinking:
-    def __init__(self, choices: list[int], fails: Fails, budget: int, deadline: float) -> None:
-        self._best = choices
-        self._cost: tuple[int, int, int, int] | None = None
+    def __init__(self, whole: Reached, fails: Fails, budget: int, deadline: float) -> None:
         self._fails = fails
         self._budget = budget
         self._deadline = deadline
-        self._reached = Reached(0)
-        self._tried: set[tuple[int, ...]] = set()
+        self._tried: set[tuple[tuple[Choice, ...], int | None]] = set()
+        self._dice = random.Random(1)
+        self._take(whole)
+
+    def _take(self, reached: Reached) -> None:
+        self._reached = reached
+        self._best = _trimmed(reached.choices)
+        self._cost = _cost(reached)
 
     def run(self) -> list[int]:
-        if not self._try(self._best):
-            return self._best
-        # Each pass may enable another one, so they are repeated until none improves the tape.
+        # The coarse passes first: what they leave is replayed faster.
+        self._restart()
+        self._repeat(self._drop_faults, self._cut_off, self._take_out_much, self._resample)
+        self._repeat(self._drop_faults, self._simplify, self._raise, self._lower)
+        return [choice.value for choice in self._best]
+
+    def _repeat(self, *passes: Callable[[], None]) -> None:
+        """Run *passes* until none of them improves the tape: each may enable another one."""
         before = None
         while before != self._best and not self._is_late():
             before = self._best
-            self._drop_faults()
-            self._cut_off()
-            self._flatten()
-            self._take_out()
-            self._raise()
-            self._lower()
-        return self._best
+            for each in passes:
+                each()
 
     def _is_late(self) -> bool:
         return self._budget <= 0 or time.monotonic() > self._deadline
 
-    def _try(self, candidate: list[int]) -> bool:
-        candidate = _trimmed(candidate)
-        key = tuple(candidate)
-        if key in self._tried or self._is_late():
+    def _try(self, candidate: Choices, seed: int | None = None) -> bool:
+        key = tuple(_trimmed(candidate) if seed is None else candidate)
+        if (key, seed) in self._tried or self._is_late():
             return False
-        self._tried.add(key)
+        self._tried.add((key, seed))
         self._budget -= 1
-        reached = self._fails(candidate)
-        if reached is None:
+        reached = self._fails(key, self._reached.steps, seed)
+        # The cost decreases with every improvement, so shrinking ends.
+        if reached is None or _cost(reached) >= self._cost:
             return False
-        # It decreases with every improvement, so shrinking ends.
-        cost = (reached.steps, len(candidate), sum(map(bool, candidate)), sum(candidate))
-        if self._cost is not None and cost >= self._cost:
-            return False
-        self._best, self._cost, self._reached = candidate, cost, reached
+        self._take(reached)
         return True
+
+    def _restart(self) -> None:
+        """Look for another trial that fails sooner, from the beginning or from a prefix."""
+        # The first failure that was found is seldom the one that is easiest to shrink.
+        for seed in range(min(_RESTARTS, self._reached.steps, self._budget // 8)):
+            kept = self._dice.randrange(len(self._best) + 1) if seed % 2 else 0
+            self._try(self._best[:kept], seed)
 
     def _drop_faults(self) -> None:
         """Do without all faults, or without each of them."""
@@ -109,7 +131,7 @@ class _Shrinking:
             labels, switches = self._reached.labels, self._reached.switches
             self._try(
                 [
-                    0 if switches.get(at) in dropped else choice
+                    choice._replace(value=0) if switches.get(at) in dropped else choice
                     for at, choice in enumerate(self._best)
                     if labels.get(at) not in dropped
                 ]
@@ -127,47 +149,94 @@ class _Shrinking:
             else:
                 low = middle + 1
 
-    def _chunks(self, change: Callable[[list[int], int, int], list[int]]) -> None:
-        # Large chunks first: most choices are irrelevant, and each replay is expensive.  After a
-        # success the same position holds other choices, so it is tried again.
-        size = max(1, len(self._best) // 2)
-        while size:
-            at = 0
-            while at < len(self._best) and not self._is_late():
-                if not self._try(change(self._best, at, at + size)):
-                    at += size
+    def _take_out_much(self) -> None:
+        self._simplify(_COARSE)
+
+    def _simplify(self, least: int = 1) -> None:
+        """Take out or flatten chunks of choices: of all, of those of an owner, or of a place."""
+        # Large chunks first: most choices are irrelevant, and each replay is expensive.
+        size = len(self._best)
+        while size >= least:
+            for group in self._groups():
+                self._simplify_group(group, size)
             size //= 2
 
-    def _take_out(self) -> None:
-        self._chunks(lambda choices, begin, end: choices[:begin] + choices[end:])
+    def _groups(self) -> Iterator[Choice | None]:
+        """Yield a member of each group, with an empty place for an owner; None for all choices."""
+        yield None
+        yield from dict.fromkeys(choice._replace(value=0, place="") for choice in self._best)
+        yield from dict.fromkeys(choice._replace(value=0) for choice in self._best)
 
-    def _flatten(self) -> None:
-        def flat(choices: list[int], begin: int, end: int) -> list[int]:
-            return choices[:begin] + [0] * len(choices[begin:end]) + choices[end:]
+    def _simplify_group(self, group: Choice | None, size: int) -> None:
+        at = 0
+        while not self._is_late():
+            members = [at for at, choice in enumerate(self._best) if _is_in(choice, group)]
+            chunk = frozenset(members[at : at + size])
+            if not chunk:
+                return
+            # After a success the same position holds other choices, so it is tried again.
+            if not self._try([each for at, each in enumerate(self._best) if at not in chunk]):
+                self._try(self._with(chunk, 0))
+                at += size
 
-        self._chunks(flat)
+    def _with(self, chunk: Collection[int], value: int) -> list[Choice]:
+        """Return the best tape with *value* at the positions in *chunk*."""
+        return [
+            each._replace(value=value) if at in chunk else each
+            for at, each in enumerate(self._best)
+        ]
 
     def _raise(self) -> None:
         """Make choices as large as possible: one long wait is shorter to read than many brief ones."""
-        self._chunks(
-            lambda choices, begin, end: (
-                choices[:begin] + [_LARGEST] * len(choices[begin:end]) + choices[end:]
+        for at in range(len(self._best)):
+            self._try(self._with({at}, _LARGEST))
+
+    def _resample(self) -> None:
+        """Leave out some choices and draw others anew, until that no longer helps."""
+        # What has to coincide no longer does once a choice is missing; another value of a second
+        # choice can restore it.
+        dice, failed = self._dice, 0
+        while failed < _PATIENCE * len(self._best) and not self._is_late():
+            group = dice.choice([*self._groups()])
+            members = [at for at, choice in enumerate(self._best) if _is_in(choice, group)]
+            begin, size = dice.randrange(len(members)), int(len(members) ** dice.random())
+            missing = frozenset(members[begin : begin + size])
+            often = dice.choice((0.0, 0.05, 0.2, 0.5))
+            is_better = self._try(
+                [
+                    self._drawn(each) if dice.random() < often else each
+                    for at, each in enumerate(self._best)
+                    if at not in missing
+                ]
             )
-        )
+            failed = 0 if is_better else failed + 1
+
+    def _drawn(self, choice: Choice) -> Choice:
+        """Draw another value for *choice*: mostly a similar one."""
+        dice = self._dice
+        near = int(choice.value * dice.uniform(0.5, 1.5))
+        return choice._replace(value=dice.choice((near, near, dice.randrange(_LARGEST), 0)))
 
     def _lower(self) -> None:
         # Large divisors first: most choices may be zero, or nearly so.
         for at in range(len(self._best)):
             for divisor in (1 << 16, 256, 16, 2):
-                if at < len(self._best) and self._best[at]:
-                    lower = list(self._best)
-                    lower[at] //= divisor
-                    self._try(lower)
+                if at < len(self._best) and (value := self._best[at].value):
+                    self._try(self._with({at}, value // divisor))
 
 
-def _trimmed(choices: list[int]) -> list[int]:
+def _is_in(choice: Choice, group: Choice | None) -> bool:
+    return group is None or (choice.owner == group.owner and group.place in ("", choice.place))
+
+
+def _cost(reached: Reached) -> tuple[int, int, int, int]:
+    values = [choice.value for choice in _trimmed(reached.choices)]
+    return reached.steps, len(values), sum(map(bool, values)), sum(values)
+
+
+def _trimmed(choices: Choices) -> list[Choice]:
     """Remove the zeros at the end, which a replay adds anyway."""
     end = len(choices)
-    while end and not choices[end - 1]:
+    while end and not choices[end - 1].value:
         end -= 1
-    return choices[:end]
+    return list(choices[:end])

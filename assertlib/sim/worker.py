@@ -23,6 +23,7 @@ from typing import Any, TextIO
 from .. import lifecycle
 from ..recording.trials import GUIDED
 from .shrink import Reached, shrink
+from .sources import Choice, SourcedTape
 from .tape import Tape
 from .target import Stamp, TargetError, load, stamp
 from .trial import Failure, Features, Options, Outcome, Scenario, run_trial
@@ -31,8 +32,6 @@ __all__ = ["Answer", "Job", "TrialRunner", "lost", "main"]
 
 HANGS_AFTER = 60.0
 """Real seconds after which a trial counts as hanging and its process is ended."""
-_SOME_STEPS = 1000
-"""Steps that a shrunk trial may take beyond twice those of the original, which may be short."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -171,33 +170,35 @@ class TrialRunner:
         )
 
     def _shrink(self, job: Job) -> Answer:
-        whole = self._played(job.choices, self._options)
+        given = [Choice(value) for value in job.choices]
+        whole = self._played(SourcedTape(None, given, is_sourced=False), self._options)
         answer = Answer(list(job.choices), whole.failures)
         # The caller treats a tape that does not reproduce its failure as flaky.
         if job.shows not in answer.failed:
             return answer
-        # A candidate that takes far longer than the original failure is not simpler.
-        options = replace(self._options, steps=2 * whole.steps + _SOME_STEPS)
 
-        def fails(choices: Sequence[int]) -> Reached | None:
+        def fails(
+            choices: Sequence[Choice], steps: int, seed: int | None, *, is_sourced: bool = True
+        ) -> Reached | None:
             # A watchdog for each trial: shrinking runs many of them.
             faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
-            outcome = self._played(choices, options, until=job.shows)
+            tape = SourcedTape(seed, choices, is_sourced=is_sourced)
+            # A candidate that takes longer than the best one is no better.
+            options = replace(self._options, steps=steps)
+            outcome = self._played(tape, options, until=job.shows)
             if job.shows not in _failed(outcome.failures):
                 return None
-            return Reached(outcome.steps, outcome.labels, outcome.switches)
+            made = tape.choices[: len(outcome.choices)]
+            return Reached(made, outcome.steps, outcome.labels, outcome.switches)
 
-        answer.choices = shrink(answer.choices, fails, job.budget, job.limit or math.inf)
+        first = fails(given, whole.steps, None, is_sourced=False)
+        if first is not None:
+            answer.choices = shrink(first, fails, job.budget, job.limit or math.inf)
         return answer
 
-    def _played(self, choices: Sequence[int], options: Options, until: str = "") -> Outcome:
+    def _played(self, tape: Tape, options: Options, until: str = "") -> Outcome:
         return run_trial(
-            self._scenario,
-            Tape(None, choices),
-            options,
-            name="shrinking",
-            sampler="set",
-            until=until,
+            self._scenario, tape, options, name="shrinking", sampler="set", until=until
         )
 
 
