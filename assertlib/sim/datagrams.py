@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import errno
+import os
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +21,9 @@ __all__ = ["Endpoint", "Mailbox"]
 
 Address = tuple[str, int]
 """Host and port."""
+
+_LARGEST = 65507
+"""Bytes of the largest datagram over IPv4: 65,535 without the headers of IP and UDP; RFC 768."""
 
 
 class Mailbox:
@@ -128,12 +133,29 @@ class Endpoint(asyncio.DatagramTransport):
         """
         Send *data* to *addr*, a host and a port, or to the default destination.
 
+        A datagram that is too large is reported to the protocol, as in asyncio.
+
         Raises:
+            ValueError: There is neither an address nor a default destination.
+        """
+        try:
+            self.send(data, addr)
+        except OSError as error:
+            self._protocol.error_received(error)
+
+    def send(self, data: Any, addr: Any = None) -> None:
+        """
+        Send *data* as `sendto` does.
+
+        Raises:
+            OSError: It is too large for a datagram.
             ValueError: There is neither an address nor a default destination.
         """
         to = addr or self._remote
         if to is None:
             raise ValueError("a datagram needs an address")
+        if len(data) > _LARGEST:
+            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
         if not self._is_closing and self.process.state != DEAD:
             self._send(self.address, to, bytes(data))
 

@@ -137,13 +137,17 @@ class SimTask(asyncio.Task[T]):
         name: str | None,
         context: contextvars.Context | None,
         process: Process,
+        *,
+        is_eager: bool = False,
     ) -> None:
         self.number = number
         self.process = process
         self.step = Handle(nothing, (), None)
         self.step.lane = number
-        # The base class schedules the first step, which needs the attributes above.
-        super().__init__(coro, loop=loop, name=name or f"task-{number}", context=context)
+        # Before Python 3.12 there is no such argument.
+        options: Any = {"eager_start": True} if is_eager else {}
+        # The base class schedules or runs the first step, which needs the attributes above.
+        super().__init__(coro, loop=loop, name=name or f"task-{number}", context=context, **options)
 
     def __hash__(self) -> int:
         return self.number

@@ -62,17 +62,20 @@ def _shown(text: str) -> str:
 
 @contextmanager
 def logged(loop: SimLoop) -> Iterator[None]:
-    """Put log records and printed lines into the log of *loop* during the block, if it keeps one."""
-    if not loop.keep_log:
-        yield
-        return
-    notes = _Notes(loop)
+    """
+    Put log records and printed lines into the log of *loop* during the block, if it keeps one.
+
+    What the store configures at the root logger is undone at the end.
+    """
     root = logging.getLogger()
-    root.addHandler(notes)
+    level, handlers = root.level, root.handlers[:]
     streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (_Printed(stream, loop) for stream in streams)
+    if loop.keep_log:
+        root.addHandler(_Notes(loop))
+        sys.stdout, sys.stderr = (_Printed(stream, loop) for stream in streams)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = streams
-        root.removeHandler(notes)
+        root.handlers[:] = handlers
+        root.setLevel(level)

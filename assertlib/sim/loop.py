@@ -114,6 +114,8 @@ class SimLoop(LoopNetwork):
         self._timers: list[tuple[float, int, Handle]] = []
         self._stopping = False
         self._generators: dict[int, Process] = {}
+        # Those whose tasks begin at once.
+        self._eager: set[Process] = set()
         self.deadline = float("inf")
         self._running = False
         self._closed = False
@@ -448,7 +450,8 @@ class SimLoop(LoopNetwork):
         process = (
             PROCESS.get(self.outside) if context is None else context.get(PROCESS, self.outside)
         )
-        task = SimTask(self._numbers, coro, self, name, context, process)
+        is_eager = process in self._eager and self._running
+        task = SimTask(self._numbers, coro, self, name, context, process, is_eager=is_eager)
         process.tasks[task] = None
         task.add_done_callback(end_task)
         return task
@@ -520,18 +523,26 @@ class SimLoop(LoopNetwork):
 
     def set_task_factory(self, factory: Any) -> None:
         """
-        Accept None as *factory*, which is the default.
+        Set how the calling process creates tasks.
+
+        Args:
+            factory: `asyncio.eager_task_factory`, or None for the default.
 
         Raises:
-            NotSimulatedError: It is a factory; tasks need the scheduling and hashes of `SimTask`.
+            NotSimulatedError: Another factory; tasks need the scheduling and hashes of `SimTask`.
         """
-        if factory is not None:
+        process = PROCESS.get(self.outside)
+        if factory is None:
+            self._eager.discard(process)
+        elif factory is _EAGER_FACTORY:
+            self._eager.add(process)
+        else:
             raise refused(
                 "loop.set_task_factory()", "is not simulated; the loop creates its own kind of task"
             )
 
-    def get_task_factory(self) -> None:
-        return None
+    def get_task_factory(self) -> Any:
+        return _EAGER_FACTORY if PROCESS.get(self.outside) in self._eager else None
 
     def get_debug(self) -> bool:
         return False
@@ -637,6 +648,8 @@ def _hand_over(future: asyncio.Future[Any], done: object, error: BaseException |
         future.set_exception(error)
 
 
+_EAGER_FACTORY = getattr(asyncio, "eager_task_factory", object())
+"""The only factory that can be set; it exists since Python 3.12."""
 _ADDRESS = re.compile("0x[0-9a-f]{6,}")
 _INTERNAL = ("asyncio.", "assertlib.sim.")
 """Beginnings of the names of modules whose callbacks explain nothing about the program."""

@@ -29,6 +29,19 @@ def text_of(host: Any) -> str | None:
     return bytes(host).decode("idna") if isinstance(host, (bytes, bytearray)) else host
 
 
+def _port_of(port: Any) -> int:
+    """Return the number of a port, which may be the name of a service."""
+    text = port.decode() if isinstance(port, bytes) else str(port or 0)
+    if text.isdigit():
+        return int(text)
+    try:
+        return socket.getservbyname(text)
+    except OSError:
+        raise socket.gaierror(
+            socket.EAI_SERVICE, f"Servname not supported for ai_socktype: {text!r}"
+        ) from None
+
+
 class Names:
     """The names of all hosts of a world."""
 
@@ -87,21 +100,22 @@ class Names:
 
         Args:
             host: A name or an address; None for the calling host.
-            port: A number, its text, or None.
+            port: A number, its text, the name of a service, or None.
             family: ``AF_INET``, ``AF_INET6``, or 0 for both.
             type: ``SOCK_STREAM``, ``SOCK_DGRAM``, or 0 for both.
             flags: Only ``AI_PASSIVE`` has an effect.
 
         Raises:
-            socket.gaierror: No host has that name.
+            socket.gaierror: No host has that name, or no service.
         """
+        number = _port_of(port)
         found: list[Info] = []
         for is_v6 in (False, True):
             kind = socket.AF_INET6 if is_v6 else socket.AF_INET
             address = self._shown(text_of(host), is_v6=is_v6, flags=flags)
             if family not in (0, kind) or address is None:
                 continue
-            place = (address, int(port or 0), 0, 0) if is_v6 else (address, int(port or 0))
+            place = (address, number, 0, 0) if is_v6 else (address, number)
             found += [(kind, each, _TYPES[each], "", place) for each in _TYPES if type in (0, each)]
         if not found:
             raise socket.gaierror(socket.EAI_NONAME, f"no address of {host!r} in that family")

@@ -33,6 +33,8 @@ __all__ = ["Network"]
 _MOST_RETRIES = 20
 _FIRST_PORT, _LAST_PORT = 32769, 60999
 """The ports that are handed out, about those of Linux."""
+_MTU = 1472
+"""Bytes of a datagram that Ethernet carries in one piece: 1,500 without the headers."""
 _NO_ANSWER_AFTER = 1.0
 """Seconds until a connection attempt without an answer times out."""
 
@@ -408,7 +410,7 @@ class Network:
             to = (self._nearest(self._endpoints, sender[0], port), port)
         else:
             to = (self.names.name(host), port)
-        now, ways = self.loop.time(), self._ways(sender[0], to[0])
+        now, ways = self.loop.time(), self._ways(sender[0], to[0], len(data))
         if self.loop.keep_log:
             arrivals = ", ".join(f"{now + delay:.6f}" for delay in ways) or "never"
             self.loop.note(f"sends {shown(data)} to {to[0]}:{to[1]}, to arrive at {arrivals}")
@@ -420,9 +422,14 @@ class Network:
         if endpoint is not None and not self.is_cut(sender[0], to[0]):
             endpoint.receive(data, sender)
 
-    def _ways(self, sender: str, receiver: str) -> tuple[float, ...]:
+    def _ways(self, sender: str, receiver: str, size: int = 0) -> tuple[float, ...]:
+        """Return the delays of the copies that arrive of a message of *size* bytes."""
         now = self.conditions
-        if (sender, receiver) in self.blocked or (now.loss and self.tape.strikes("loss", now.loss)):
+        if (sender, receiver) in self.blocked:
+            return ()
+        # A large datagram travels in fragments; if one is lost, so is all of it.
+        fragments = max(1, -(-size // _MTU))
+        if now.loss and self.tape.strikes("loss", 1 - (1 - now.loss) ** fragments):
             return ()
         way = self.tape.between(*now.latency)
         # The duplicate has its own latency, so it may also arrive first, or much later.

@@ -253,7 +253,7 @@ class SimSocket(_real):
 
     def sendto(self, data: Any, *rest: Any) -> int:
         self._open_endpoint()
-        self.transport.sendto(bytes(data), rest[-1])
+        self.transport.send(bytes(data), rest[-1])
         return len(data)
 
     def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
@@ -262,7 +262,7 @@ class SimSocket(_real):
         if self._kind == socket.SOCK_STREAM:
             return self.send(data)
         self._open_endpoint()
-        self.transport.sendto(data, address)
+        self.transport.send(data, address)
         return len(data)
 
     def put(self, data: Any) -> None:
@@ -271,7 +271,7 @@ class SimSocket(_real):
         if self._kind == socket.SOCK_STREAM:
             self.transport.write(bytes(data))
         else:
-            self.transport.sendto(bytes(data))
+            self.transport.send(bytes(data))
 
     def _check_sending(self) -> None:
         if self._error is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
@@ -90,14 +91,40 @@ class Server(asyncio.AbstractServer):
         self._network = network
         self._factory = factory
         self._is_serving = is_serving
+        # The ends of its connections that are still open.
+        self._open: dict[Transport, None] = {}
+        self._closed: list[asyncio.Future[None]] = []
         self._forever: asyncio.Future[None] | None = None
 
     def accept(self, transport: Transport) -> None:
         """Begin the server's end of a connection, or reset it if the server has closed."""
         if self._is_serving:
+            self._open[transport] = None
+            transport.on_lost = self._forget
             transport.begin(self._factory())
         else:
             transport.reset()
+
+    def _forget(self, transport: Transport) -> None:
+        self._open.pop(transport, None)
+        self._wake()
+
+    def _wake(self) -> None:
+        if not (self._open or self.sockets):
+            for waiter in self._closed:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._closed.clear()
+
+    def close_clients(self) -> None:
+        """Close all connections that the server has accepted."""
+        for transport in list(self._open):
+            transport.close()
+
+    def abort_clients(self) -> None:
+        """Close all connections that the server has accepted at once; unsent data is lost."""
+        for transport in list(self._open):
+            transport.abort()
 
     def close(self) -> None:
         self._is_serving = False
@@ -105,6 +132,7 @@ class Server(asyncio.AbstractServer):
         self._network.unlisten(self)
         if self._forever is not None:
             self._forever.cancel()
+        self._wake()
 
     def is_serving(self) -> bool:
         return self._is_serving
@@ -134,7 +162,11 @@ class Server(asyncio.AbstractServer):
             self.close()
 
     async def wait_closed(self) -> None:
-        """Return at once: Python 3.11 does not wait for connections either."""
+        """Wait until the server and, since Python 3.12, all its connections are closed."""
+        if sys.version_info >= (3, 12) and (self._open or self.sockets):
+            waiter = self._network.loop.create_future()
+            self._closed.append(waiter)
+            await waiter
 
 
 class Transport(asyncio.Transport):
@@ -182,6 +214,7 @@ class Transport(asyncio.Transport):
         # The time at which its peer gives up sending again; None before it has begun to.
         self._gives_up: float | None = None
         self.options: dict[tuple[int, int], Any] = {}
+        self.on_lost: Callable[[Transport], None] = ignore
         self._is_secure = False
 
     def __hash__(self) -> int:
@@ -269,6 +302,7 @@ class Transport(asyncio.Transport):
     def _report_lost(self, error: Exception | None) -> None:
         if not self._is_loss_reported:
             self._is_loss_reported = True
+            self.on_lost(self)
             self._loop.call_soon(self._protocol.connection_lost, error, context=self._context())
 
     def _travel(self, data: bytes | Exception | None) -> None:

@@ -49,7 +49,7 @@ def secured(
         loop,
         protocol,
         ssl.create_default_context() if context is True else context,
-        done,
+        done,  # type: ignore[arg-type]
         is_server,
         hostname,
         not is_connected,
@@ -59,7 +59,7 @@ def secured(
 
 def app_transport(secure: SSLProtocol) -> Any:
     """Return the transport that *secure* offers to its protocol."""
-    return secure._app_transport  # type: ignore[attr-defined]
+    return secure._app_transport
 
 
 def is_tls(protocol: object) -> bool:
