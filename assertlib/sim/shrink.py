@@ -202,12 +202,15 @@ class _Shrinking:
             begin, size = dice.randrange(len(members)), int(len(members) ** dice.random())
             missing = frozenset(members[begin : begin + size])
             often = dice.choice((0.0, 0.05, 0.2, 0.5))
+            # What is missing at the end is drawn anew, or is as simple as can be.
+            seed = dice.choice((None, dice.randrange(_LARGEST)))
             is_better = self._try(
                 [
                     self._drawn(each) if dice.random() < often else each
                     for at, each in enumerate(self._best)
                     if at not in missing
-                ]
+                ],
+                seed,
             )
             failed = 0 if is_better else failed + 1
 
