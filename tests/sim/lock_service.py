@@ -6,6 +6,7 @@ Clients acquire the lock, renew their lease and release it.  ``sound`` is the se
 """
 
 import asyncio
+import contextlib
 
 from assertlib import always
 
@@ -22,9 +23,8 @@ class Server:
         self.owner, self.token, self.expires = "-", 0, 0.0
         lines = host.disk.read("log").split(b"\n") if host.disk.exists("log") else []
         # A line that a power cut has torn lacks its end.
-        for owner, token, expires, _ in [each.split() for each in lines if each.endswith(b".")][
-            -1:
-        ]:
+        whole = [each.split() for each in lines if each.endswith(b".")]
+        for owner, token, expires, _ in whole[-1:]:
             self.token = int(token)
             if bug != "leases-lost-at-restart":
                 self.owner, self.expires = owner.decode(), float(expires)
@@ -73,11 +73,9 @@ class Server:
 
     async def answer(self, request):
         verb, client, *token = request.split()
-        call = getattr(self, verb)
-        if self.bug in ("check-then-act", "renewal-window"):
-            return await call(client, *map(int, token))
-        async with self.changing:
-            return await call(client, *map(int, token))
+        is_racy = self.bug in ("check-then-act", "renewal-window")
+        async with contextlib.nullcontext() if is_racy else self.changing:
+            return await getattr(self, verb)(client, *map(int, token))
 
     async def serve(self, reader, writer):
         while line := await reader.readline():
@@ -157,14 +155,11 @@ def scenario_of(bug):
             async with await asyncio.start_server(service.serve, port=7) as server:
                 await server.serve_forever()
 
-        server, leases = (
-            world.host("server", main, allow_failures=(ConnectionError,)),
-            Leases(world),
-        )
+        server = world.host("server", main, allow_failures=(ConnectionError,))
+        leases, work = Leases(world), []
         keeper = asyncio.create_task(keep_up(server))
         await asyncio.sleep(0)
         faults = [world.inject_faults(server)]
-        work = []
         for name in ("ann", "bob"):
             host = world.host(name)
             host.boot()
@@ -183,6 +178,4 @@ BUGS = (
     "renewal-window",
 )  # fmt: skip
 sound = scenario_of("")
-check_then_act, foreign_release, leases_lost_at_restart, unsynced_token, renewal_window = map(
-    scenario_of, BUGS
-)
+globals().update((bug.replace("-", "_"), scenario_of(bug)) for bug in BUGS)
