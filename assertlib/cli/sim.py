@@ -32,6 +32,7 @@ from ..evidence.summary import Summary, summarise
 from ..evidence.text import counted, one_line
 from ..evidence.verdicts import Verdict
 from ..sim.challenge import Defect, Result, challenge, read_defects, read_page, table
+from ..sim.diagram import diagram
 from ..sim.engine import Engine, local
 from ..sim.explore import Exploration, Found, Plan
 from ..sim.faults import FAULTS, faults_named
@@ -56,6 +57,11 @@ from .scenarios import permitted, search_path
 from .signals import Interrupted, interruptible
 from .terminal import print_report
 from .trace_filter import TraceFilter
+
+HtmlOption = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Also write the trace as an HTML page."),
+]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -203,6 +209,7 @@ def replay_token(
         float | None,
         typer.Option("--from", metavar="SECONDS", help="Start the trace at this time."),
     ] = None,
+    html: HtmlOption = None,
     whole: Annotated[
         bool, typer.Option("--whole", help="Run the original trial instead of the shrunk tape.")
     ] = False,
@@ -223,8 +230,9 @@ def replay_token(
     spec = permitted(project.config, _spec(project.config, token, assertion), project.path)
     # A tape may be older than the catalog; what is out of model now depends on today's assumptions.
     spec = replace(spec, options=replace(spec.options, assumes=project.assumes))
-    done = replay(spec.unshrunk() if whole else spec, trace=trace, path=project.path)
-    for line in shown.select(done.answer.trace):
+    trace_wanted = trace or html is not None
+    done = replay(spec.unshrunk() if whole else spec, trace=trace_wanted, path=project.path)
+    for line in shown.select(done.answer.trace if trace else ()):
         print(one_line(line))
     for difference in done.differences:
         print(one_line(f"assertlib: changed since it was recorded: {difference}"), file=sys.stderr)
@@ -235,6 +243,8 @@ def replay_token(
     print(_summary_line(done))
     for line in _verdict(done):
         print(one_line(line))
+    if html is not None:
+        _write_page(html, diagram(done.answer.trace, spec.shows or token or "trial"))
     return WRONG if done.is_wrong else OK
 
 
@@ -249,6 +259,7 @@ def why_token(
     duration: Annotated[
         str, typer.Option("--for", metavar="TIME", help="Time limit, such as 60s or 5m.")
     ] = "60s",
+    html: HtmlOption = None,
     target: TargetOption = None,
 ) -> int:
     """
@@ -274,7 +285,14 @@ def why_token(
         raise ConfigError(f"{token}: {error}") from None
     for line in _explained(found):
         print(one_line(line))
+    if html is not None:
+        _write_page(html, diagram(found.trace, found.failure, found))
     return OK
+
+
+def _write_page(path: Path, page: str) -> None:
+    path.write_text(page, encoding="utf-8")
+    print(one_line(f"assertlib: the trace as a page is in {path}"), file=sys.stderr)
 
 
 @app.command("challenge")

@@ -4,23 +4,12 @@ The lines of a trace that somebody wants to see.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from ..catalog.config import ConfigError
+from ..sim.trace_lines import KINDS, LOOP, STEPS, TraceLine, parsed
 
 __all__ = ["TraceFilter"]
-
-_LINE = re.compile(r" *([0-9.]+)  (.{10,}?)  (.*)", re.DOTALL)
-_LOOP = "loop"
-_KINDS = {
-    _LOOP: ("loop: ", "run nemesis of "),
-    "steps": ("run ", "call "),
-    "network": ("sends ", "connects ", "is refused ", "the network "),
-    "disk": ("disk: ",),
-    "hits": ("* ",),
-}
-_OTHER = "world"
 
 
 class TraceFilter:
@@ -41,9 +30,9 @@ class TraceFilter:
         self._kinds = frozenset(filter(None, map(str.strip, only.split(","))))
         self._host = host
         self._begin = begin
-        unknown = sorted(self._kinds - {*_KINDS, _OTHER})
+        unknown = sorted(self._kinds.difference(KINDS))
         if unknown:
-            raise ConfigError(f"--only {unknown[0]}: must be one of {', '.join([*_KINDS, _OTHER])}")
+            raise ConfigError(f"--only {unknown[0]}: must be one of {', '.join(KINDS)}")
 
     @property
     def is_set(self) -> bool:
@@ -54,40 +43,31 @@ class TraceFilter:
         """Iterate over the selected ones of *lines*, without the idle steps of a task that polls."""
         idle: dict[str, set[str]] = {}
         for at, line in enumerate(lines):
-            if not self._matches(line):
+            found = parsed(line)
+            if found is not None and not self._matches(found):
                 continue
-            found = _LINE.fullmatch(line)
-            if found is None or not found[3].startswith("run "):
+            if found is None or not found.text.startswith("run "):
                 yield line
                 continue
-            task = f"{found[2]} {found[3].split()[1]}"
+            task = f"{found.host} {found.text.split()[1]}"
             # What a step does follows it in the log.
             is_idle = at + 1 == len(lines) or _is_step(lines[at + 1])
             known = idle.setdefault(task, set())
             if not is_idle:
                 known.clear()
-            if found[3] not in known:
+            if found.text not in known:
                 yield line
-            known.add(found[3])
+            known.add(found.text)
 
-    def _matches(self, line: str) -> bool:
-        found = _LINE.fullmatch(line)
-        if found is None:
-            return True
-        time, host, text = found.groups()
-        if self._begin is not None and float(time) < self._begin:
+    def _matches(self, line: TraceLine) -> bool:
+        if self._begin is not None and line.time < self._begin:
             return False
         # A hit has no host.
-        if self._host and host.strip() not in (self._host, ""):
+        if self._host and line.host not in (self._host, ""):
             return False
-        kind = _kind(text)
-        return kind in self._kinds if self._kinds else kind != _LOOP
+        return line.kind in self._kinds if self._kinds else line.kind != LOOP
 
 
 def _is_step(line: str) -> bool:
-    found = _LINE.fullmatch(line)
-    return found is not None and _kind(found[3]) in (_LOOP, "steps")
-
-
-def _kind(text: str) -> str:
-    return next((kind for kind, begins in _KINDS.items() if text.startswith(begins)), _OTHER)
+    found = parsed(line)
+    return found is not None and found.kind in (LOOP, STEPS)

@@ -8,6 +8,7 @@ failure is hard to avoid, before them it was not.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _POINTS = 40
 """Prefixes to try at most; bisection needs fewer unless several steps matter."""
 _ENDS = 3
 """Prefixes to try in any case: none, up to the first step, and up to the failure."""
+_BEGIN = re.compile(r" *[0-9.]+  .{10,}?  (run|call|loop:|fault:) ")
+"""Lines of a trace with which a step or a fault begins."""
 _BEFORE, _AFTER = 3, 6
 """Lines of the trace to show around the jump."""
 
@@ -56,13 +59,19 @@ class Jump:
     Attributes:
         before, after: The two prefixes.
         trace: The lines of the trace around the choices between them.
-        marked: The indices of the first and the last line between which they were made.
+        lines: The first and the last line of the whole trace between which they were made.
     """
 
     before: Point
     after: Point
     trace: tuple[str, ...]
-    marked: tuple[int, int]
+    lines: tuple[int, int]
+
+    @property
+    def marked(self) -> tuple[int, int]:
+        """The indices of these two lines in `trace`."""
+        first, last = self.lines
+        return min(first, _BEFORE), min(first, _BEFORE) + last - first
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,8 @@ class Why:
         drawn: The prefix that ends before the first step: scheduling policy and mix of faults.
         faults: The faults that were injected until the failure.
         jump: The steepest rise from the first step on; None if the rate never rises.
+        trace: The lines of the trace until the failure.
+        made: For each of these lines, the number of choices made by then.
     """
 
     failure: str
@@ -83,6 +94,8 @@ class Why:
     drawn: Point
     faults: tuple[str, ...]
     jump: Jump | None
+    trace: tuple[str, ...]
+    made: tuple[int, ...]
 
 
 def why(
@@ -154,7 +167,10 @@ class _Search:
         points = tuple(self._points[each] for each in sorted(self._points))
         steps = [point for point in points if point.choices >= drawn]
         jump = _jump(steps, answer.trace, answer.made)
-        return Why(spec.shows, points, steps[0], tuple(answer.faults), jump)
+        return Why(
+            spec.shows, points, steps[0], tuple(answer.faults), jump,
+            tuple(answer.trace), tuple(answer.made),
+        )  # fmt: skip
 
     def _try(self, made: Sequence[int], length: int) -> None:
         failed = 0
@@ -192,6 +208,8 @@ def _jump(points: Sequence[Point], trace: Sequence[str], made: Sequence[int]) ->
         return None
     # A choice may be logged by the step that makes it, or only show in the line after it.
     first = max((line for line, count in enumerate(made) if count <= before.choices), default=0)
+    while first and not _BEGIN.match(trace[first]):
+        first -= 1
     last = next((line for line, count in enumerate(made) if count >= after.choices), first)
     begin = max(0, first - _BEFORE)
-    return Jump(before, after, tuple(trace[begin : last + _AFTER]), (first - begin, last - begin))
+    return Jump(before, after, tuple(trace[begin : last + _AFTER]), (first, last))

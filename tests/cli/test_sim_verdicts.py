@@ -299,6 +299,18 @@ def test_why_draws_the_curve_and_marks_the_step(store):
     assert sim(store, "why", token, "--repeats", 20).stdout == done.stdout
 
 
+def test_why_and_replay_write_the_trace_as_a_page(store):
+    sim(store, "explore", "store:several", "--seeds", 100)
+    token = replays(store)["it is neither one nor two"]
+    for command in (["why", token, "--repeats", 5], ["replay", token]):
+        page = store / f"{command[0]}.html"
+        done = sim(store, *command, "--html", page)
+        assert f"the trace as a page is in {page}" in done.stderr
+        assert "it is neither one nor two" in page.read_text()
+        # The page does not replace what is printed, and adds nothing to it.
+        assert done.stdout == sim(store, *command).stdout
+
+
 def test_why_needs_the_token_of_a_failure(store):
     sim(store, "explore", "store:several", "--seeds", 100)
     done = sim(store, "why", replays(store)["a five is thrown"])
