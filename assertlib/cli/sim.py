@@ -41,6 +41,7 @@ from ..sim.replay import CAUSES, Replay, replay
 from ..sim.tape import Tape
 from ..sim.tapes import DIRECTORY, TrialSpec, find, stored_witness, write
 from ..sim.target import TargetError
+from ..sim.trace_lines import LOOP, parsed
 from ..sim.trial import Options
 from ..sim.why import Why, why
 from ..testing import caught
@@ -673,7 +674,7 @@ def _explained(found: Why) -> Iterator[str]:
     yield ""
     if found.drawn.choices and found.points[0] is not found.drawn:
         faults = f" with {', '.join(found.faults)}" if found.faults else ""
-        yield f"Policy and faults{faults} are drawn before the first step, at {found.drawn.choices:,}."
+        yield f"Before the first step of a host, at {found.drawn.choices:,}, the trial is set up{faults}."
     if found.jump is None:
         yield "The failure does not become likely at any step."
         return
@@ -687,7 +688,10 @@ def _explained(found: Why) -> Iterator[str]:
         yield f"No step stands out; the steepest rise, {where}, may be chance (--repeats N):"
     first, last = jump.marked
     for number, line in enumerate(jump.trace):
-        yield f"{'>' if first <= number <= last else ' '} {line}"
+        event, is_marked = parsed(line), first <= number <= last
+        # The event loop explains nothing about the program.
+        if is_marked or event is None or event.kind != LOOP:
+            yield f"{'>' if is_marked else ' '} {line}"
 
 
 def _verdict(done: Replay) -> Iterator[str]:

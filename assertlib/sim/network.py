@@ -20,6 +20,7 @@ from .conditions import Conditions
 from .datagrams import Endpoint, Mailbox
 from .loop import SimLoop
 from .names import LOOPBACK, text_of
+from .pace import Pace
 from .payload import shown
 from .process import DEAD, PROCESS, Handle, Process
 from .sockets import SimSocket
@@ -47,6 +48,7 @@ class Network:
         usual: Conditions without faults; a scenario may change them at its start.
         conditions: Current conditions.
         loop, tape: Those of the trial.
+        pace: Draws latencies.
         blocked: Blocked directions, as sender and receiver, each with those who block it.
         names: The names and addresses of all hosts.
         sockets: The open sockets that programs have created, by descriptor.
@@ -56,6 +58,7 @@ class Network:
         self.usual = self.conditions = Conditions()
         self.loop = loop
         self.tape = tape
+        self.pace = Pace(tape)
         self.names = loop.names
         self.sockets: dict[int, SimSocket] = {}
         self._reserved: dict[tuple[str, Any], SimSocket] = {}
@@ -265,7 +268,7 @@ class Network:
         port = _number(port)
         name = self._resolve(process.name, host, port)
         local = local or (process.name, self._free_port(process.name))
-        await asyncio.sleep(self.delay())
+        await asyncio.sleep(self.delay((local[0], name)))
         server = self._listeners.get((name, port))
         # A handshake needs both directions.
         is_unknown = not self.names.has(name)
@@ -327,10 +330,10 @@ class Network:
             or any(each.local == address for each in self._connections)
         )
 
-    def delay(self) -> float:
-        """Return the delay of a message in seconds, including retransmissions."""
+    def delay(self, link: tuple[str, str]) -> float:
+        """Return the delay of a message over *link* in seconds, including retransmissions."""
         now = self.conditions
-        delay = self.tape.between(*now.latency)
+        delay = self.pace.latency(*now.latency, link)
         # Bounded, since a loss of 1.0 would retransmit forever.
         for _ in range(_MOST_RETRIES if now.loss else 0):
             if not self.tape.strikes("loss", now.loss):
@@ -387,7 +390,7 @@ class Network:
         if self.blocked or conditions.loss or conditions.duplication:
             ways = self._ways(sender[0], to[0])
         else:
-            ways = (self.tape.between(*conditions.latency),)
+            ways = (self.pace.latency(*conditions.latency, (sender[0], to[0])),)
         if loop.keep_log:
             arrivals = ", ".join(f"{now + delay:.6f}" for delay in ways) or "never"
             loop.note(
@@ -431,11 +434,11 @@ class Network:
         fragments = max(1, -(-size // _MTU))
         if now.loss and self.tape.strikes("loss", 1 - (1 - now.loss) ** fragments):
             return ()
-        way = self.tape.between(*now.latency)
+        way = self.pace.latency(*now.latency, (sender, receiver))
         # The duplicate has its own latency, so it may also arrive first, or much later.
         if now.duplication and self.tape.strikes("duplication", now.duplication):
             begin = len(self.tape.values)
-            ways = way, self.tape.between(*now.latency)
+            ways = way, self.pace.latency(*now.latency, (sender, receiver))
             self.tape.label("duplication", begin)
             return ways
         return (way,)

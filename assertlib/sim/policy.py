@@ -16,7 +16,7 @@ from .tape import Tape
 if TYPE_CHECKING:
     from .process import Handle
 
-__all__ = ["SWARM", "Policy", "policy_named"]
+__all__ = ["SWARM", "Policy", "drawn_step", "policy_named"]
 
 SWARM = "swarm"
 
@@ -69,7 +69,7 @@ class Pct:
         self._tape = tape
         self._steps = 0
         self._priorities: dict[int, int] = {}
-        self._changes = {_step(tape) for _ in range(depth - 1)}
+        self._changes = {drawn_step(tape) for _ in range(depth - 1)}
 
     def pick(self, ready: list[Handle], callbacks: int) -> int:
         self._steps += 1
@@ -88,7 +88,7 @@ class Pct:
         return best
 
 
-def _step(tape: Tape) -> int:
+def drawn_step(tape: Tape) -> int:
     """Draw a step, uniformly on a logarithmic scale."""
     # The length of a trial is unknown in advance; short and long ones should be hit alike.
     power = 1 << tape.choose(_LONGEST)

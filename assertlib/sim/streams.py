@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from .conditions import KERNEL_BUFFER, Conditions
 from .loop import SimLoop
+from .pace import Pace
 from .payload import shown
 from .process import DEAD, Handle, Process
 from .receiving import ignore, receiver
@@ -46,6 +47,7 @@ class Links(Protocol):
     loop: SimLoop
     tape: Tape
     conditions: Conditions
+    pace: Pace
 
     @property
     def blocked(self) -> Collection[tuple[str, str]]:
@@ -54,8 +56,8 @@ class Links(Protocol):
     def is_off(self, host: str) -> bool:
         """Whether *host* has lost power and not booted since."""
 
-    def delay(self) -> float:
-        """Return the delay of a message in seconds, including retransmissions."""
+    def delay(self, link: tuple[str, str]) -> float:
+        """Return the delay of a message over *link* in seconds, including retransmissions."""
 
     def address_of(self, place: tuple[Any, Any]) -> Any:
         """Return the address that programs see for a host and a port."""
@@ -311,10 +313,12 @@ class Transport(asyncio.Transport):
         when = max(when, self.process.busy_until)
         conditions = network.conditions
         if conditions.loss:
-            when += network.delay()
-        else:
+            when += network.delay((self.local[0], self.remote[0]))
+        elif network.pace.is_each:
             low, high = conditions.latency
             when += network.tape.between(low, high)
+        else:
+            when += network.pace.latency(*conditions.latency, (self.local[0], self.remote[0]))
         peer = self.peer
         assert peer is not None
         travelling = peer._travelling

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["KINDS", "LOOP", "OTHER", "STEPS", "TraceLine", "parsed"]
+__all__ = ["KINDS", "LOOP", "OTHER", "OUTSIDE", "STEPS", "TraceLine", "parsed"]
 
 _LINE = re.compile(r" *([0-9.]+)  (.{10,}?)  (.*)", re.DOTALL)
 LOOP, STEPS, OTHER = "loop", "steps", "world"
@@ -18,6 +18,8 @@ _BEGINS = {
     "disk": ("disk: ",),
     "hits": ("* ",),
 }
+OUTSIDE = "world"
+"""Stands for a host in the lines of code outside all hosts."""
 KINDS = (*_BEGINS, OTHER)
 """Kinds of events; `LOOP` are those of the event loop, which explain nothing about the program."""
 

@@ -16,6 +16,7 @@ from itertools import pairwise
 
 from .engine import LostWorkerError, Worker, unrecorded
 from .tapes import TrialSpec
+from .trace_lines import OUTSIDE, STEPS, parsed
 from .worker import Job
 
 __all__ = ["Jump", "Point", "Why", "why"]
@@ -82,7 +83,8 @@ class Why:
     Attributes:
         failure: The name of the failure.
         points: The prefixes that were tried, by length.
-        drawn: The prefix that ends before the first step: scheduling policy and mix of faults.
+        drawn: The prefix that ends before the first step of a host: policy, mix of faults, and what
+            the scenario draws to set itself up.
         faults: The faults that were injected until the failure.
         jump: The steepest rise from the first step on; None if the rate never rises.
         trace: The lines of the trace until the failure.
@@ -155,8 +157,7 @@ class _Search:
             raise ValueError(f"the trial does not fail any more: {spec.shows}")
         # The choices that the trial has made, simplest ones behind the end of its tape included.
         made = answer.choices[: failure.choices]
-        # What is drawn before the first step explains no step: the rise begins there.
-        drawn = min(answer.made[0] if answer.made else 0, len(made))
+        drawn = min(_set_up(answer.trace, answer.made), len(made))
         for length in dict.fromkeys((0, drawn, len(made))):
             self._try(made, length)
         while len(self._points) < _POINTS and time.monotonic() < self._deadline:
@@ -196,6 +197,16 @@ class _Search:
         ]
         rise, before, after = max(wide, default=(0.0, 0, 0))
         return (before + after) // 2 if rise > 0 else None
+
+
+def _set_up(trace: Sequence[str], made: Sequence[int]) -> int:
+    """Return the number of choices made before the first step of a host."""
+    # They explain no step: the rise begins after them.
+    for line, count in zip(trace, made, strict=True):
+        event = parsed(line)
+        if event is not None and event.kind == STEPS and event.host != OUTSIDE:
+            return count
+    return made[0] if made else 0
 
 
 def _jump(points: Sequence[Point], trace: Sequence[str], made: Sequence[int]) -> Jump | None:

@@ -138,8 +138,8 @@ def played(choices, *, is_sourced=True):
 
 
 def test_a_choice_that_is_left_out_shifts_none_of_another_task():
-    # The first number is the pause between faults, of which there are none.
-    numbers = [Choice(value) for value in (0, 2, 2, 10, 1, 20, 2, 30, 3)]
+    # The first two numbers are the kind of latencies, and the pause between faults.
+    numbers = [Choice(value) for value in (0, 0, 2, 2, 10, 1, 20, 2, 30, 3)]
     sums, choices = played(numbers, is_sourced=False)
     assert sums == {"ann": 60, "bob": 6}
 
