@@ -62,6 +62,47 @@ STORE = "from assertlib import always\ndef put(n):\n    always(n >= 0, 'not nega
 TEST = "import store\n" + "\n".join(
     f"def test_{number}():\n    for n in range({HITS}): store.put(n)" for number in range(TESTS)
 )
+SIMULATION = """
+import asyncio, time
+from assertlib.sim import Options, Tape, run_trial
+TRIPS = 10_000
+async def serve():
+    async def handle(reader, writer):
+        while line := await reader.readline():
+            writer.write(line)
+        writer.close()
+    return await asyncio.start_server(handle, port=7)
+async def call():
+    reader, writer = await asyncio.open_connection("server", 7)
+    for _ in range(TRIPS):
+        writer.write(b"line\\n")
+        await reader.readline()
+    writer.close()
+async def echo(world):
+    server, client = world.host("server"), world.host("client")
+    server.boot()
+    client.boot()
+    await server.run(serve())
+    await client.run(call())
+async def mail(world):
+    a, b = world.host("a"), world.host("b")
+    a.boot()
+    b.boot()
+    async def play(host, other, begins):
+        box = host.mailbox(1)
+        for number in range(TRIPS):
+            if number or begins:
+                box.send((other, 1), number)
+            await box.receive()
+        box.send((other, 1), number)
+    last = b.run(play(b, "a", False))
+    await asyncio.wait([a.run(play(a, "b", True)), last])
+for each in (echo, mail):
+    begin = time.process_time()
+    # The simplest choices, which are the same at any commit.
+    assert not run_trial(each, Tape(None), Options("random"), name="x").failures
+    print(each.__name__, (time.process_time() - begin) / 2 / TRIPS * 1e9)
+"""
 CONFIG = '[tool.assertlib.targets.store]\nsource = ["store.py"]\ncatalog = []\n'
 CLI = (
     "import sys; from assertlib.cli.entry import main; sys.argv[0] = 'assertlib'; sys.exit(main())"
@@ -93,6 +134,13 @@ def hot_path(checkout: Path, pure: str) -> dict[str, float]:
         _, printed = cpu([sys.executable, "-c", HOT], Path(run), environment(checkout, **more))
     name = "pure" if pure == "1" else "accelerated"
     return {f"{name} {row.split()[0]}, ns": float(row.split()[1]) for row in printed.splitlines()}
+
+
+def simulation(checkout: Path) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as root:
+        _, printed = cpu([sys.executable, "-c", SIMULATION], Path(root), environment(checkout))
+    rows = (row.split() for row in printed.splitlines())
+    return {f"simulated {name}, ns a message": float(value) for name, value in rows}
 
 
 def plugin_of(checkout: Path) -> str:
@@ -170,6 +218,7 @@ def main() -> None:
     print(f"{'':34} {'before':>10} {'now':>10}   ratio   (least to most, {options.pairs} pairs)")
     for pure in ("0", "1"):
         compare(options.pairs, partial(hot_path, HERE, pure), partial(hot_path, before, pure))
+    compare(options.pairs, partial(simulation, HERE), partial(simulation, before))
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         for was in (before, HERE):

@@ -387,10 +387,11 @@ class Network:
         if to[0] in LOOPBACK:
             to = (self._nearest(self._mailboxes, sender[0], to[1]), to[1])
         # Without faults, `_ways` would only draw the latency: the choices are the same either way.
-        if self.blocked or conditions.loss or conditions.duplication:
-            ways = self._ways(sender[0], to[0])
+        is_plain = not (self.blocked or conditions.loss or conditions.duplication)
+        if is_plain and self.pace.is_each:
+            ways: tuple[float, ...] = (self.tape.between(*conditions.latency),)
         else:
-            ways = (self.pace.latency(*conditions.latency, (sender[0], to[0])),)
+            ways = self._ways(sender[0], to[0])
         if loop.keep_log:
             arrivals = ", ".join(f"{now + delay:.6f}" for delay in ways) or "never"
             loop.note(
