@@ -44,7 +44,7 @@ __all__ = [
 
 _TRAILER = re.compile(r"^(Issue|Invariant): (.+)$", re.MULTILINE)
 _BEGIN, _END = "<!-- track record -->", "<!-- end of track record -->"
-_SHRINK_BUDGET = 300
+_SHRINK_BUDGET = 1000
 _APART = 1_000_000
 """Distance between the first seeds of two repetitions, so that they share no trials."""
 
