@@ -546,7 +546,9 @@ class SimDisk:
         if thread is not None:
             thread.sleep(seconds)
         else:
-            PROCESS.get().busy_until = self._loop.time() + seconds
+            process = PROCESS.get()
+            process.busy_since = self._loop.now
+            process.busy_until = self._loop.time() + seconds
         if faults.sync_lies and self._tape.strikes("fsync-lies", faults.sync_lies):
             self._injected("fsync-lies", ("fsync-honest",))
             return False

@@ -202,9 +202,14 @@ class Exceptions:
 
     def excuse(self, process: Process) -> None:
         """Excuse exceptions that *process*, which ends now, had no time to retrieve."""
-        # A paused process could not run since the pause.  An exception of the very same moment is
-        # excused, too, unless the scenario could still retrieve it.
-        moment = process.paused_at if process.state == PAUSED else self._loop.now
+        # A paused process could not run since the pause, and one that blocks in a call not since its
+        # step began.  An exception of the very same moment is excused, too, unless the scenario
+        # could still retrieve it.
+        moment = self._loop.now
+        if process.busy_until > moment:
+            moment = process.busy_since
+        if process.state == PAUSED:
+            moment = min(moment, process.paused_at)
         for future in self._unretrieved():
             raised = future.raised
             is_late = raised.at > moment or (raised.at == moment and not _is_main(future))

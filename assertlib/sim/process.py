@@ -46,7 +46,8 @@ class Process:
         state: `RUNNING`, `PAUSED` or `DEAD`.
         allowed: Exceptions that may remain unhandled.
         host: The host whose life it is; None for code outside all hosts.
-        busy_until: Time until which a blocking call occupies it, in virtual seconds.
+        busy_since, busy_until: Time during which blocking calls of one step occupy it, in virtual
+            seconds.
         paused_by: Those who have paused it; it runs again when none is left.
         paused_at: Time of the latest pause, in virtual seconds.
         stall: Called with each of its steps, to hold it up; returns whether it has.  None for no
@@ -57,7 +58,7 @@ class Process:
     """
 
     __slots__ = (
-        "allowed", "busy_until", "host", "name", "parked", "paused_at", "paused_by", "signals",
+        "allowed", "busy_since", "busy_until", "host", "name", "parked", "paused_at", "paused_by", "signals",
         "stall", "state", "tasks",
     )  # fmt: skip
 
@@ -71,7 +72,7 @@ class Process:
         self.allowed = allowed
         self.host = host
         self.state = RUNNING
-        self.busy_until = self.paused_at = 0.0
+        self.busy_since = self.busy_until = self.paused_at = 0.0
         self.paused_by: set[object] = set()
         self.stall: Callable[[Handle], bool] | None = None
         self.parked: list[Handle] = []

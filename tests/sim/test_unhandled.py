@@ -459,6 +459,31 @@ def test_a_host_that_is_paused_could_not_look():
 # -- several ------------------------------------------------------------------------------------
 
 
+@ENDS
+def test_a_host_that_is_blocked_by_a_sync_could_not_look(end):
+    async def main(host):
+        log = host.disk.open("/log")
+        host.disk.faults.sync_takes = (1.0, 1.0)
+        await asyncio.sleep(0.1)
+        # The first sync ends before the host does; the second one lasts longer.
+        log.sync()
+        answer = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda future: future.exception())
+        answer.set_exception(BrokenError("on purpose"))
+        del answer
+        log.sync()
+        await asyncio.sleep(10)
+
+    async def scenario(world):
+        host = world.host("server", main)
+        host.boot()
+        await asyncio.sleep(1.5)
+        getattr(host, end)()
+        await asyncio.sleep(3)
+
+    assert not outcome_of(scenario).failures
+
+
 def test_the_cause_comes_before_what_follows_from_it():
     async def scenario(world):
         world.host("server", broken).boot()
