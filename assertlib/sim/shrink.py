@@ -25,6 +25,8 @@ _LARGEST = (1 << 20) - 1
 
 _COARSE = 8
 """Size of the smallest chunks that are taken out before single choices are looked at."""
+_STEPS = 5_000_000
+"""Steps of all replays together, each counted with as many as it may take: some minutes."""
 _RESTARTS = 500
 """Other trials to look at before this one is shrunk."""
 _PATIENCE = 10
@@ -63,7 +65,7 @@ def shrink(whole: Reached, fails: Fails, budget: int, seconds: float = math.inf)
         fails: Replays choices by source, up to a number of steps.  Choices behind their end come from
             a seed; without one they are the simplest ones.  Returns how the trial fails in the same
             way, and None if it does not.
-        budget: The number of replays; the result depends on nothing else.
+        budget: The number of replays, fewer if they are long; the result depends on nothing else.
         seconds: Real seconds after which shrinking stops even so.
 
     Returns:
@@ -76,6 +78,7 @@ class _Shrinking:
     def __init__(self, whole: Reached, fails: Fails, budget: int, deadline: float) -> None:
         self._fails = fails
         self._budget = budget
+        self._steps_left = _STEPS
         self._deadline = deadline
         self._tried: set[tuple[tuple[Choice, ...], int | None]] = set()
         self._dice = random.Random(1)
@@ -102,7 +105,7 @@ class _Shrinking:
                 each()
 
     def _is_late(self) -> bool:
-        return self._budget <= 0 or time.monotonic() > self._deadline
+        return min(self._budget, self._steps_left) <= 0 or time.monotonic() > self._deadline
 
     def _try(self, candidate: Choices, seed: int | None = None) -> bool:
         key = tuple(_trimmed(candidate) if seed is None else candidate)
@@ -110,6 +113,7 @@ class _Shrinking:
             return False
         self._tried.add((key, seed))
         self._budget -= 1
+        self._steps_left -= self._reached.steps
         reached = self._fails(key, self._reached.steps, seed)
         # The cost decreases with every improvement, so shrinking ends.
         if reached is None or _cost(reached) >= self._cost:
