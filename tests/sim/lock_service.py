@@ -10,8 +10,7 @@ import contextlib
 
 from assertlib import always
 
-TTL = 1.0
-PATIENCE = 0.5
+TTL, PATIENCE = 1.0, 0.5
 CLIENT_FAULTS = ("pause", "stall", "partition", "one-way", "reset")
 ROUND_TRIP = 0.002
 """Seconds that the server waits for its replica, which confirms each change."""
@@ -22,7 +21,7 @@ class Server:
         self.host, self.bug, self.changing = host, bug, asyncio.Lock()
         self.owner, self.token, self.expires = "-", 0, 0.0
         lines = host.disk.read("log").split(b"\n") if host.disk.exists("log") else []
-        # A line that a power cut has torn lacks its end.
+        # A torn line lacks its end, and spoils no other: each begins and ends with a newline.
         whole = [each.split() for each in lines if each.endswith(b".")]
         for owner, token, expires, _ in whole[-1:]:
             self.token = int(token)
@@ -33,7 +32,7 @@ class Server:
 
     async def persist(self):
         try:
-            self.log.append(f"\n{self.owner} {self.token} {self.expires} .".encode())
+            self.log.append(f"\n{self.owner} {self.token} {self.expires} .\n".encode())
             if self.bug != "unsynced-token":
                 self.log.sync()
         except OSError:
