@@ -308,9 +308,12 @@ class Transport(asyncio.Transport):
             self._loop.call_soon(self._protocol.connection_lost, error, context=self._context())
 
     def _travel(self, data: bytes | Exception | None) -> None:
-        network, when = self._network, self._loop.now
+        # Each message passes here: no calls that a comparison can replace.  See benchmarks/sim.py.
+        network, loop = self._network, self._loop
+        when, busy_until = loop.now, self.process.busy_until
         # A process that a sync blocks sends only afterwards.
-        when = max(when, self.process.busy_until)
+        if busy_until > when:  # noqa: PLR1730 a call of max() takes longer
+            when = busy_until
         conditions = network.conditions
         if conditions.loss:
             when += network.delay((self.local[0], self.remote[0]))
@@ -325,9 +328,9 @@ class Transport(asyncio.Transport):
         # A stream never reorders: a short latency waits for the longer one before it.
         if travelling and when < travelling[-1][0]:
             when = travelling[-1][0]
-        if self._loop.keep_log:
+        if loop.keep_log:
             host, port = self.remote
-            self._loop.note(f"sends {self._shown(data)} to {host}:{port}, to arrive at {when:.6f}")
+            loop.note(f"sends {self._shown(data)} to {host}:{port}, to arrive at {when:.6f}")
         travelling.append((when, data))
         if not peer._is_awaited:
             peer.await_arrivals()
