@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
-from .names import Names, text_of
+from .names import Names, port_of, text_of
 from .process import PROCESS, Process
 from .refusal import refused
 from .tls import app_transport, secured
@@ -90,15 +90,29 @@ class LoopNetwork(asyncio.AbstractEventLoop):
 
         Raises:
             ValueError: With ``ssl``, neither *host* nor ``server_hostname`` is given.
+            socket.gaierror: No service has the name that *port* is.
         """
+        if options.get("sock") is None:
+            port = port_of(port)
+        return await self._connection(protocol_factory, host, port, options, text_of(host) or None)
+
+    async def _connection(
+        self,
+        factory: Callable[[], Any],
+        host: Any,
+        port: Any,
+        options: dict[str, Any],
+        name: str | None,
+    ) -> Any:
+        """Connect to *port* of *host*, whose certificate has *name* unless an option differs."""
         if not options.get("ssl"):
-            return await self._plain_connection(protocol_factory, host, port, options)
-        hostname = options.get("server_hostname", text_of(host) if host else None)
+            return await self._plain_connection(factory, host, port, options)
+        # An empty name is one that is not verified, as in asyncio.
+        given = options.get("server_hostname")
+        hostname = name if given is None else given
         if hostname is None:
             raise ValueError("You must set server_hostname when using ssl without a host")
-        return await self._secure_connection(
-            protocol_factory, host, port, options, hostname=hostname
-        )
+        return await self._secure_connection(factory, host, port, options, hostname=hostname)
 
     async def _plain_connection(
         self, factory: Callable[[], Any], host: Any, port: Any, options: dict[str, Any]
@@ -197,7 +211,7 @@ class LoopNetwork(asyncio.AbstractEventLoop):
             The transport and the protocol.
         """
         own = PROCESS.get(self.outside).name
-        return await self.create_connection(protocol_factory, own, os.fsdecode(path), **options)
+        return await self._connection(protocol_factory, own, os.fsdecode(path), options, None)
 
     async def create_unix_server(
         self, protocol_factory: Any, path: Any = None, **options: Any

@@ -11,7 +11,7 @@ import ipaddress
 import socket
 from typing import Any
 
-__all__ = ["LOOPBACK", "Names", "text_of"]
+__all__ = ["LOOPBACK", "Names", "port_of", "text_of"]
 
 LOOPBACK = frozenset((None, "", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1"))  # noqa: S104
 """What denotes the calling host itself."""
@@ -29,8 +29,16 @@ def text_of(host: Any) -> str | None:
     return bytes(host).decode("idna") if isinstance(host, (bytes, bytearray)) else host
 
 
-def _port_of(port: Any) -> int:
-    """Return the number of a port, which may be the name of a service."""
+def port_of(port: Any) -> int:
+    """
+    Return the number of a port.
+
+    Args:
+        port: A number, its text, the name of a service, or None for 0.
+
+    Raises:
+        socket.gaierror: No service has that name.
+    """
     text = port.decode() if isinstance(port, bytes) else str(port or 0)
     if text.isdigit():
         return int(text)
@@ -108,7 +116,7 @@ class Names:
         Raises:
             socket.gaierror: No host has that name, or no service.
         """
-        number = _port_of(port)
+        number = port_of(port)
         found: list[Info] = []
         for is_v6 in (False, True):
             kind = socket.AF_INET6 if is_v6 else socket.AF_INET

@@ -2,13 +2,13 @@
 TLS over simulated streams, by asyncio's own implementation.
 
 Handshakes and records depend on entropy that OpenSSL draws itself, so that their bytes differ from
-run to run.  Logs name them without bytes and sizes, and no choice depends on them.
+run to run.  Logs mention them without bytes and sizes, and no choice depends on them, except that the
+size of a record decides whether it still fits into a buffer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Mapping
 from typing import Any
@@ -48,7 +48,7 @@ def secured(
     return SSLProtocol(
         loop,
         protocol,
-        ssl.create_default_context() if context is True else context,
+        None if context is True else context,  # type: ignore[arg-type]
         done,  # type: ignore[arg-type]
         is_server,
         hostname,

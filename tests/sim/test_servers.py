@@ -145,11 +145,16 @@ def test_a_service_is_resolved_to_its_port():
             found = socket.getaddrinfo("client", "http", type=socket.SOCK_STREAM)
             with pytest.raises(socket.gaierror, match="Servname"):
                 socket.getaddrinfo("client", "no-such-service")
-            return {place[1] for *_, place in found}
+            server = await asyncio.start_server(lambda _, writer: writer.close(), port=80)
+            reader, writer = await asyncio.open_connection("client", "http")
+            ended = await reader.read()
+            writer.close()
+            server.close()
+            return {place[1] for *_, place in found}, ended
 
         return await client.run(main())
 
-    assert play(scenario) == {80}
+    assert play(scenario) == ({80}, b"")
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")

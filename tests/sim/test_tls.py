@@ -85,28 +85,31 @@ def test_equal_tapes_make_equal_trials_although_the_bytes_differ(contexts, fault
         assert not first.failures, f"seed {seed}"
 
 
-def test_a_certificate_of_another_name_is_refused(contexts):
+def test_a_name_of_none_is_that_of_the_host_and_an_empty_one_is_not_verified(contexts):
     server, client = contexts
-
-    async def refused(seen):
-        with pytest.raises(ssl.SSLCertVerificationError, match=r"mismatch|not valid for"):
-            await asyncio.open_connection("server", 7, ssl=client, server_hostname="other")
-        seen.append("refused")
-
-    outcome, seen = played(refused, {"ssl": server})
-    assert not outcome.failures
-    assert seen == ["refused"]
+    unverified = ssl.create_default_context()
+    unverified.check_hostname = False
+    unverified.verify_mode = ssl.CERT_NONE
+    for context, name in ((client, None), (unverified, "")):
+        outcome, seen = played(trips(context, server_hostname=name), {"ssl": server})
+        assert not outcome.failures
+        assert len(seen) == 4
 
 
-def test_a_server_nobody_vouches_for_is_refused(contexts):
-    server, _ = contexts
+@pytest.mark.parametrize("refused", ["another name", "an unknown authority"])
+def test_a_certificate_that_does_not_vouch_for_the_server_is_refused(contexts, refused):
+    server, trusting = contexts
+    options = {
+        "another name": {"ssl": trusting, "server_hostname": "other"},
+        "an unknown authority": {"ssl": True},
+    }[refused]
 
-    async def refused(seen):
+    async def client(seen):
         with pytest.raises(ssl.SSLCertVerificationError):
-            await asyncio.open_connection("server", 7, ssl=True)
+            await asyncio.open_connection("server", 7, **options)
         seen.append("refused")
 
-    outcome, seen = played(refused, {"ssl": server})
+    outcome, seen = played(client, {"ssl": server})
     assert not outcome.failures
     assert seen == ["refused"]
 
@@ -171,8 +174,11 @@ def test_tls_without_a_name_to_verify_is_an_error_as_in_asyncio(contexts):
     _, client = contexts
 
     async def nameless(seen):
+        loop = asyncio.get_running_loop()
         with pytest.raises(ValueError, match="server_hostname"):
-            await asyncio.get_running_loop().create_connection(asyncio.Protocol, ssl=client)
+            await loop.create_connection(asyncio.Protocol, ssl=client)
+        with pytest.raises(ValueError, match="server_hostname"):
+            await loop.create_unix_connection(asyncio.Protocol, "/run/store", ssl=client)
         seen.append("refused")
 
     outcome, seen = played(nameless)
