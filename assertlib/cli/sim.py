@@ -81,6 +81,8 @@ _SEEDS = 1000
 _CHECKS = 2
 _BAR = 30
 """Characters of a bar that stands for certain failure."""
+_BEFORE, _AFTER = 3, 6
+"""Lines of the trace to show around the steepest rise."""
 _ENDLESS = 1 << 40
 """Number of seeds if a duration alone limits the exploration."""
 
@@ -231,8 +233,8 @@ def replay_token(
     spec = permitted(project.config, _spec(project.config, token, assertion), project.path)
     # A tape may be older than the catalog; what is out of model now depends on today's assumptions.
     spec = replace(spec, options=replace(spec.options, assumes=project.assumes))
-    trace_wanted = trace or html is not None
-    done = replay(spec.unshrunk() if whole else spec, trace=trace_wanted, path=project.path)
+    is_traced = trace or html is not None
+    done = replay(spec.unshrunk() if whole else spec, trace=is_traced, path=project.path)
     for line in shown.select(done.answer.trace if trace else ()):
         print(one_line(line))
     for difference in done.differences:
@@ -672,11 +674,12 @@ def _explained(found: Why) -> Iterator[str]:
         bar = "#" * round(_BAR * point.rate)
         yield f"{point.choices:10,}  {point.rate:4.0%} ({low:.0%} to {high:.0%})".ljust(32) + bar
     yield ""
-    if found.drawn.choices and found.points[0] is not found.drawn:
-        faults = f" with {', '.join(found.faults)}" if found.faults else ""
-        yield f"Before the first step of a host, at {found.drawn.choices:,}, the trial is set up{faults}."
+    if found.drawn.choices:
+        yield f"The first {found.drawn.choices:,} choices set up the trial."
+    if found.faults:
+        yield f"Faults injected until the failure: {', '.join(found.faults)}."
     if found.jump is None:
-        yield "The failure does not become likely at any step."
+        yield "No step makes the failure more likely."
         return
     jump = found.jump
     before = interval(jump.before.failed, jump.before.trials)
@@ -686,8 +689,9 @@ def _explained(found: Why) -> Iterator[str]:
         yield f"The failure becomes likely {where}, in the lines marked with >:"
     else:
         yield f"No step stands out; the steepest rise, {where}, may be chance (--repeats N):"
-    first, last = jump.marked
-    for number, line in enumerate(jump.trace):
+    first, last = jump.lines
+    begin = max(0, first - _BEFORE)
+    for number, line in enumerate(found.trace[begin : last + _AFTER], begin):
         event, is_marked = parsed(line), first <= number <= last
         # The event loop explains nothing about the program.
         if is_marked or event is None or event.kind != LOOP:

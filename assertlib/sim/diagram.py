@@ -6,9 +6,9 @@ The page is self-contained, and shows all texts as text.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .._text import html_page
@@ -19,8 +19,6 @@ __all__ = ["diagram"]
 
 _MOST = 5_000
 """Lines shown; of a longer trace, the last ones, which end with the failure."""
-_SENT = re.compile(r"sends (?:.*) to (.+):(?:[^:]+), to arrive at ([0-9., ]+)", re.DOTALL)
-_CONNECTS = re.compile(r"connects to (.+):(?:[^:]+)")
 
 
 class Arrow(NamedTuple):
@@ -66,32 +64,26 @@ def _line(text: str) -> TraceLine:
     return parsed(text) or TraceLine(0.0, "", text)
 
 
-def _arrows(lines: Sequence[TraceLine]) -> Iterable[Arrow]:
-    """Yield the messages whose arrival is among *lines*."""
-    rows: dict[str, list[int]] = {}
+def _arrows(lines: Sequence[TraceLine]) -> Iterator[Arrow]:
+    """
+    Yield the messages that a step of the receiver follows at the time of their arrival.
+
+    A message that is lost, held up by a partition, or sent to a host that is paused or down has none.
+    """
+    rows: dict[tuple[str, float], list[int]] = defaultdict(list)
     for row, line in enumerate(lines):
         if line.host and line.kind != LOOP:
-            rows.setdefault(line.host, []).append(row)
+            rows[line.host, line.time].append(row)
     for row, line in enumerate(lines):
-        sent, connects = _SENT.fullmatch(line.text), _CONNECTS.fullmatch(line.text)
-        if sent is not None:
-            for time in sent[2].split(", "):
-                yield from _arrow(lines, rows.get(sent[1], ()), row, float(time))
-        elif connects is not None:
-            yield from _arrow(lines, rows.get(connects[1], ()), row, line.time)
+        receiver, times = line.arrivals()
+        for time in times:
+            later = rows.get((receiver, time), ())
+            at = bisect_right(later, row)
+            if at < len(later):
+                yield Arrow(row, later[at])
 
 
-def _arrow(
-    lines: Sequence[TraceLine], rows: Sequence[int], begin: int, time: float
-) -> Iterable[Arrow]:
-    """Yield the arrow from row *begin* to the first of the receiver's *rows* from *time* on."""
-    later = rows[bisect_right(rows, begin) :]
-    end = next((row for row in later if lines[row].time >= time), None)
-    if end is not None:
-        yield Arrow(begin, end)
-
-
-def _rates(points: Sequence[Point], made: Sequence[int]) -> Iterable[tuple[int, int, int]]:
+def _rates(points: Sequence[Point], made: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     """Yield row, failed and all continuations of each prefix, at the first line after it."""
     for point in points:
         row = next((row for row, count in enumerate(made) if count >= point.choices), None)
@@ -103,4 +95,4 @@ def _marked(found: Why | None, first: int) -> list[int]:
     if found is None or found.jump is None:
         return []
     begin, end = found.jump.lines
-    return [begin - first, end - first]
+    return [begin - first, end - first] if end >= first else []

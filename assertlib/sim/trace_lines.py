@@ -18,6 +18,8 @@ _BEGINS = {
     "disk": ("disk: ",),
     "hits": ("* ",),
 }
+_SENT = re.compile(r"sends (?:.*) to (.+):(?:[^:]+), to arrive at ([0-9., ]+)", re.DOTALL)
+_CONNECTS = re.compile(r"connects to (.+):(?:[^:]+)")
 OUTSIDE = "world"
 """Stands for a host in the lines of code outside all hosts."""
 KINDS = (*_BEGINS, OTHER)
@@ -43,6 +45,19 @@ class TraceLine(NamedTuple):
         """One of `KINDS`."""
         begins = _BEGINS.items()
         return next((kind for kind, each in begins if self.text.startswith(each)), OTHER)
+
+    @property
+    def begins(self) -> bool:
+        """Whether a step or a fault begins with it, to which the following lines belong."""
+        return self.text.startswith(("run ", "call ", "loop: ", "fault: "))
+
+    def arrivals(self) -> tuple[str, tuple[float, ...]]:
+        """Return the receiver of the message that it reports, and the times of arrival, if any."""
+        sent = _SENT.fullmatch(self.text)
+        if sent is not None:
+            return sent[1], tuple(map(float, sent[2].split(", ")))
+        connects = _CONNECTS.fullmatch(self.text)
+        return ("", ()) if connects is None else (connects[1], (self.time,))
 
 
 def parsed(line: str) -> TraceLine | None:

@@ -8,7 +8,6 @@ failure is hard to avoid, before them it was not.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from itertools import pairwise
 
 from .engine import LostWorkerError, Worker, unrecorded
 from .tapes import TrialSpec
-from .trace_lines import OUTSIDE, STEPS, parsed
+from .trace_lines import OUTSIDE, STEPS, TraceLine, parsed
 from .worker import Job
 
 __all__ = ["Jump", "Point", "Why", "why"]
@@ -25,10 +24,6 @@ _POINTS = 40
 """Prefixes to try at most; bisection needs fewer unless several steps matter."""
 _ENDS = 3
 """Prefixes to try in any case: none, up to the first step, and up to the failure."""
-_BEGIN = re.compile(r" *[0-9.]+  .{10,}?  (run|call|loop:|fault:) ")
-"""Lines of a trace with which a step or a fault begins."""
-_BEFORE, _AFTER = 3, 6
-"""Lines of the trace to show around the jump."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +54,12 @@ class Jump:
 
     Attributes:
         before, after: The two prefixes.
-        trace: The lines of the trace around the choices between them.
-        lines: The first and the last line of the whole trace between which they were made.
+        lines: The first and the last line of the trace between which the choices were made.
     """
 
     before: Point
     after: Point
-    trace: tuple[str, ...]
     lines: tuple[int, int]
-
-    @property
-    def marked(self) -> tuple[int, int]:
-        """The indices of these two lines in `trace`."""
-        first, last = self.lines
-        return min(first, _BEFORE), min(first, _BEFORE) + last - first
 
 
 @dataclass(frozen=True)
@@ -157,7 +144,8 @@ class _Search:
             raise ValueError(f"the trial does not fail any more: {spec.shows}")
         # The choices that the trial has made, simplest ones behind the end of its tape included.
         made = answer.choices[: failure.choices]
-        drawn = min(_set_up(answer.trace, answer.made), len(made))
+        trace = tuple(parsed(line) for line in answer.trace)
+        drawn = min(_set_up(trace, answer.made), len(made))
         for length in dict.fromkeys((0, drawn, len(made))):
             self._try(made, length)
         while len(self._points) < _POINTS and time.monotonic() < self._deadline:
@@ -167,7 +155,7 @@ class _Search:
             self._try(made, middle)
         points = tuple(self._points[each] for each in sorted(self._points))
         steps = [point for point in points if point.choices >= drawn]
-        jump = _jump(steps, answer.trace, answer.made)
+        jump = _jump(steps, trace, answer.made)
         return Why(
             spec.shows, points, steps[0], tuple(answer.faults), jump,
             tuple(answer.trace), tuple(answer.made),
@@ -176,7 +164,7 @@ class _Search:
     def _try(self, made: Sequence[int], length: int) -> None:
         failed = 0
         for seed in range(self._repeats):
-            # The ends are always tried in full; without them there is no answer.
+            # The answer needs the ends, which are always tried in full.
             if len(self._points) >= _ENDS and time.monotonic() > self._deadline:
                 return
             job = Job(f"why {seed}", seed, tuple(made[:length]), "set", until=self._spec.shows)
@@ -199,17 +187,18 @@ class _Search:
         return (before + after) // 2 if rise > 0 else None
 
 
-def _set_up(trace: Sequence[str], made: Sequence[int]) -> int:
+def _set_up(trace: Sequence[TraceLine | None], made: Sequence[int]) -> int:
     """Return the number of choices made before the first step of a host."""
-    # They explain no step: the rise begins after them.
-    for line, count in zip(trace, made, strict=True):
-        event = parsed(line)
+    # No step made them, so the rise begins after them.
+    for event, count in zip(trace, made, strict=True):
         if event is not None and event.kind == STEPS and event.host != OUTSIDE:
             return count
     return made[0] if made else 0
 
 
-def _jump(points: Sequence[Point], trace: Sequence[str], made: Sequence[int]) -> Jump | None:
+def _jump(
+    points: Sequence[Point], trace: Sequence[TraceLine | None], made: Sequence[int]
+) -> Jump | None:
     # The first of several that are equally steep.
     rises = list(pairwise(points))
     if not rises:
@@ -219,8 +208,7 @@ def _jump(points: Sequence[Point], trace: Sequence[str], made: Sequence[int]) ->
         return None
     # A choice may be logged by the step that makes it, or only show in the line after it.
     first = max((line for line, count in enumerate(made) if count <= before.choices), default=0)
-    while first and not _BEGIN.match(trace[first]):
+    while first and not ((event := trace[first]) and event.begins):
         first -= 1
     last = next((line for line, count in enumerate(made) if count >= after.choices), first)
-    begin = max(0, first - _BEFORE)
-    return Jump(before, after, tuple(trace[begin : last + _AFTER]), (first, last))
+    return Jump(before, after, (first, last))

@@ -62,8 +62,8 @@ def test_the_step_whose_choice_decides_is_named_and_the_answer_is_the_same_again
     assert found.jump.before.rate < 0.2
     assert found.jump.after.rate > 0.7
     assert found.jump.after.choices == found.jump.before.choices + 1
-    assert "lottery at store.py:" in found.jump.trace[found.jump.marked[0]]
-    assert any("the ticket is drawn" in line for line in found.jump.trace[found.jump.marked[0] :])
+    assert "lottery at store.py:" in found.trace[found.jump.lines[0]]
+    assert any("the ticket is drawn" in line for line in found.trace[found.jump.lines[0] :])
     assert asked("lottery") == found
 
 
