@@ -376,6 +376,7 @@ class Exploration:
         """Replay the trial that revealed the *new* failures; shrink the tape of the first."""
         # The others mostly are consequences of the first failure: they keep the whole tape.
         first = new[0]
+        self.report(f"shrinking, with at most {self.plan.shrinks:,} replays: {first.failure.name}")
         try:
             first.spec, failed = reproduced(
                 first.spec, self.plan.shrinks, self.plan.path, self._time_left()
