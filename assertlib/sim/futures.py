@@ -144,7 +144,7 @@ class SimTask(asyncio.Task[T]):
         self.process = process
         self.step = Handle(nothing, (), None)
         self.step.lane = number
-        # Before Python 3.12 there is no such argument.
+        # Python 3.12 introduced the argument.
         options: Any = {"eager_start": True} if is_eager else {}
         # The base class schedules or runs the first step, which needs the attributes above.
         super().__init__(coro, loop=loop, name=name or f"task-{number}", context=context, **options)

@@ -3,7 +3,7 @@ How messages share the range of latencies: each by chance, ranked by link, or at
 
 Latencies that are drawn for each message rarely keep one link slow for long, and hardly ever let two
 messages arrive at once.  Ranks are PCT for messages: every link has a random priority, and after a
-random number of messages the link that sends drops below all others.  Source: Burckhardt,
+random number of messages the link that sends becomes the slowest.  Source: Burckhardt,
 Kothari, Musuvathi, Nagarakatte, "A Randomized Scheduler with Probabilistic Guarantees of Finding
 Bugs", ASPLOS 2010.
 """
@@ -18,7 +18,7 @@ __all__ = ["Pace"]
 _EACH, _RANKED, _LEVELS = "each", "ranked", "levels"
 _KINDS = (_EACH, _EACH, _RANKED, _LEVELS)
 _CHANGES = 2
-"""Number of times that a link drops below all others."""
+"""Number of times that a link becomes the slowest."""
 _FEW = 3
 """Number of levels."""
 _LOWEST = 1.0 - 1.0 / FINE

@@ -62,7 +62,7 @@ def shrink(whole: Reached, fails: Fails, budget: int, seconds: float = math.inf)
 
     Args:
         whole: The failure.
-        fails: Replays choices by source, up to a number of steps.  Choices behind their end come from
+        fails: Replays choices by source, up to a number of steps.  Choices after their end come from
             a seed; without one they are the simplest ones.  Returns how the trial fails in the same
             way, and None if it does not.
         budget: The number of replays, fewer if they are long; the result depends on nothing else.

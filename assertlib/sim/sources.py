@@ -53,7 +53,7 @@ class SourcedTape(Tape):
     def __init__(self, seed: int | None, given: Sequence[Choice], *, is_sourced: bool) -> None:
         """
         Args:
-            seed: Seed of the choices behind *given*; None for the simplest choices.
+            seed: Seed of the choices after *given*; None for the simplest choices.
             given: The first choices.
             is_sourced: Whether each source takes only its own; otherwise they are taken in order.
         """

@@ -183,7 +183,7 @@ class TrialRunner:
             # A watchdog for each trial: shrinking runs many of them.
             faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
             tape = SourcedTape(seed, choices, is_sourced=is_sourced)
-            # A candidate that takes longer than the best one is no better.
+            # A candidate that takes longer than the best one cannot replace it.
             options = replace(self._options, steps=steps)
             outcome = self._played(tape, options, until=job.shows)
             if job.shows not in _failed(outcome.failures):

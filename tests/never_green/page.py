@@ -28,7 +28,7 @@ ELSEWHERE = {
         "robustness run": "its processes record as they do under `run`, and any violation makes the"
         " campaign a failure (`tests/robustness/test_effects.py`)",
         "robustness validate": _NO_RUN,
-        "sim explore": "a trial is one thread of a worker that records as it does under `run`",
+        "sim explore": "a trial is a single thread of a worker process, which records exactly as a process under `run` does",
         "sim replay": "the command records nothing",
         "sim challenge": "an uncaught seeded defect is already red",
         "check": "the command runs nothing",
@@ -80,7 +80,7 @@ CAMPAIGNS = {
         "robustness validate", "3", "cli/test_robustness.py", "a_broken_test_is_never_a_pass",
     ),
     "a seeded defect that nothing catches": (
-        "A challenge that is not met fails.", "sim challenge", "red",
+        "A challenge fails if a seeded defect is not caught.", "sim challenge", "red",
         "sim/test_challenge.py", "a_defect_that_nothing_catches_fails",
     ),
 }  # fmt: skip
