@@ -24,6 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the target of pyproject.toml that the session is judged against",
     )
     group.addoption(
+        "--assertlib-context",
+        action="store_true",
+        help="record which functions each test runs, for `assertlib context`; implies --assertlib",
+    )
+    group.addoption(
         "--sim-inline",
         action="store_true",
         help="run simulated trials in this process, for a debugger",
@@ -33,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Start to record if ``--assertlib`` is given."""
-    if not config.getoption("--assertlib"):
+    if not (config.getoption("--assertlib") or config.getoption("--assertlib-context")):
         return
     try:
         from assertlib.pytest_plugin.session import start

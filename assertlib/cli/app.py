@@ -42,6 +42,7 @@ _COMMANDS = {
     "report": "report",
     "gate": "gate",
     "docs": "docs",
+    "context": "context",
     "debug": "debug",
     "catalog": "catalog",
     "evidence": "evidence",

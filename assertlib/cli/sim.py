@@ -22,6 +22,7 @@ import typer
 from .. import lifecycle
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
+from ..catalog.defects import Defect, read_defects
 from ..catalog.loader import Catalog, load
 from ..errors import NoDataError
 from ..evidence.gather import read_evidence
@@ -31,7 +32,7 @@ from ..evidence.statistics import interval
 from ..evidence.summary import Summary, summarise
 from ..evidence.text import counted, one_line
 from ..evidence.verdicts import Verdict
-from ..sim.challenge import Defect, Result, challenge, read_defects, read_page, table
+from ..sim.challenge import Result, challenge, read_page, table
 from ..sim.diagram import diagram
 from ..sim.engine import Engine, local
 from ..sim.explore import Exploration, Found, Plan

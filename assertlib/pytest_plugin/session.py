@@ -54,6 +54,7 @@ from ..recording.settings import (
     RUN_DIR_ENV,
 )
 from ..report.content import content_of
+from .passages import Passages
 
 _TRIAL = pytest.StashKey[str]()
 _DESELECTED = "assertlib_deselected"
@@ -114,6 +115,8 @@ def start(config: pytest.Config) -> Session:
     recorder.configure(mode=mode, run_dir=run_dir)
     if mode is not None:
         recorder.raise_only_here()
+    if config.getoption("--assertlib-context"):
+        config.pluginmanager.register(Passages(project.root, run_dir), "assertlib-passages")
     return Session(config, checked, run_dir, owns_run=not given)
 
 

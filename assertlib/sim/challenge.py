@@ -1,14 +1,6 @@
 """
 Verify the assertions with seeded defects: each is planted in a copy and must be caught.
 
-A seeded defect is a patch, ``NAME.patch``, that begins with a one-sentence description and
-trailers:
-
-    A write is acknowledged before its log record is synced.
-
-    Issue: etcd-io/etcd#14370
-    Invariant: wal.fsync-before-ack
-
 The directory of the patches is inside the directory that they apply to.
 """
 
@@ -26,7 +18,8 @@ from pathlib import Path
 
 from .._text.utf8 import EncodingError
 from ..catalog import git
-from ..catalog.files import files_in, read_text
+from ..catalog.defects import Defect
+from ..catalog.files import read_text
 from ..errors import UsageError
 from .engine import unrecorded
 from .explore import Exploration, Found, Plan, reproduced
@@ -34,15 +27,12 @@ from .explore import Exploration, Found, Plan, reproduced
 __all__ = [
     "Attempt",
     "ChallengeError",
-    "Defect",
     "Result",
     "challenge",
-    "read_defects",
     "read_record",
     "table",
 ]
 
-_TRAILER = re.compile(r"^(Issue|Invariant): (.+)$", re.MULTILINE)
 _BEGIN, _END = "<!-- track record -->", "<!-- end of track record -->"
 _SHRINK_BUDGET = 1000
 _APART = 1_000_000
@@ -50,25 +40,7 @@ _APART = 1_000_000
 
 
 class ChallengeError(UsageError):
-    """A patch cannot be read or applied; the message names it and the reason."""
-
-
-@dataclass(frozen=True)
-class Defect:
-    """
-    A seeded defect.
-
-    Attributes:
-        about: Its effect on the store.
-        issue: The issue it is modelled on.
-        invariant: The invariant it is meant to violate.
-    """
-
-    name: str
-    path: Path
-    about: str
-    issue: str
-    invariant: str
+    """A patch cannot be applied, or a table written; the message names the file and the reason."""
 
 
 @dataclass(frozen=True)
@@ -114,35 +86,6 @@ class Result:
         # A catch that its own tape does not reproduce may owe nothing to the defect.
         is_sure = self.best is not None and not self.best.is_flaky
         return is_sure and all(each.found for each in (*self.random, *self.guided))
-
-
-def read_defects(directory: Path, names: Sequence[str] = ()) -> list[Defect]:
-    """
-    Read the defects in *directory*, or only those called *names*.
-
-    Raises:
-        ChallengeError: There are no defects, a name is unknown, or a patch lacks its description or
-            a trailer.
-    """
-    paths = files_in(directory, ".patch")
-    unknown = set(names) - {path.stem for path in paths}
-    if unknown or not paths:
-        missing = ", ".join(sorted(unknown)) or "*.patch"
-        raise ChallengeError(f"{directory}: {missing} not found")
-    return [_read(path) for path in paths if not names or path.stem in names]
-
-
-def _read(path: Path) -> Defect:
-    # The trailers are searched above the first hunk only: the patched lines may contain similar
-    # text.
-    head, found, _ = _text(path).partition("\n--- ")
-    trailers = dict(_TRAILER.findall(head))
-    about = " ".join(head.split("\n\n", 1)[0].split())
-    if not found or not about or set(trailers) != {"Issue", "Invariant"}:
-        raise ChallengeError(
-            f"{path}: begin with a sentence, a blank line, and the trailers `Issue:` and `Invariant:`"
-        )
-    return Defect(path.stem, path, about, trailers["Issue"], trailers["Invariant"])
 
 
 def _text(path: Path) -> str:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from assertlib._text.utf8 import EncodingError, decoded, unmarked
 from assertlib.catalog.check import check
 from assertlib.catalog.config import ConfigError, Target, find_config
+from assertlib.catalog.defects import read_defects
 from assertlib.catalog.drafts import add_draft
 from assertlib.catalog.files import read_as_is, read_text
 from assertlib.catalog.history import history
@@ -27,7 +28,7 @@ from assertlib.catalog.scan import scan_target
 from assertlib.docgen.pages import differing_pages, foreign_pages, render_pages, write_pages
 from assertlib.errors import AssertlibError
 from assertlib.evidence.baseline import read_baseline
-from assertlib.sim.challenge import read_defects, read_record
+from assertlib.sim.challenge import read_record
 
 from ..forms import sampled
 from .writing import GOOD, HEAD, line_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assertlib.sim.challenge import ChallengeError, read_defects
+from assertlib.catalog.defects import DefectError, read_defects
 
 from ..support import child_environment
 
@@ -127,5 +127,5 @@ def test_every_seeded_defect_applies_and_says_what_it_is_modelled_on(store):
 
 
 def test_a_directory_without_defects_is_an_error(tmp_path):
-    with pytest.raises(ChallengeError, match=r"\*.patch not found"):
+    with pytest.raises(DefectError, match=r"\*.patch not found"):
         read_defects(tmp_path)
