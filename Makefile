@@ -57,7 +57,7 @@ install: $(VENV)/.installed ## the virtual environment, with all that developmen
 $(VENV)/.installed: pyproject.toml assertlib/_speed.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[tools,etcd,fuse,otel,polyglot,postgres,ray]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[tools,etcd,fuse,import,mcp,otel,polyglot,postgres,ray]' --group dev
 	touch $@
 
 # What is not on the package index; without it some tests skip, and say so.

@@ -4,8 +4,11 @@ Writes drafts of invariants into catalog files, for people to complete.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 
 from .._text.utf8 import EncodingError
@@ -15,9 +18,23 @@ from .files import in_line_ends_of, read_as_is, write_whole
 from .model import Invariant
 
 _ID = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)\.([a-z0-9]+(?:-[a-z0-9]+)*)\Z")
+_NAME_WORDS = 5
+_NAME_CHARACTERS = 60
+# Words that a person would leave out of a name.
+_FILLERS = frozenset(
+    re.findall(
+        r"\S+",
+        """
+        a an the is are be been was were of to in on at by for from with and or that this it its
+        has have had must shall should will would may can any all each every when if as than then
+        which who whose there their they we our you your does do did so such only
+        """,
+    )
+)
 _RESERVED = ("schema", "assertion", "renames")
 # The first line makes editors that support Taplo's directives validate the file.
-_HEADER = "#:schema ./schema.json\nschema = 1\n"
+HEADER = "#:schema ./schema.json\nschema = 1\n"
+"""The beginning of a catalog file."""
 
 
 _TITLE = "What must hold, in one line"
@@ -64,10 +81,10 @@ def add_draft(
     path = root / f"{area}.toml"
     # Text is appended instead of written from data, which would lose comments and layout.
     try:
-        before = read_as_is(path) or _HEADER
+        before = read_as_is(path) or HEADER
     except EncodingError as error:
         raise DraftError(f"{path}: {error}") from None
-    drafted = f"{before.rstrip()}\n\n{_draft(name, title, statement, ref, note)}"
+    drafted = f"{before.rstrip()}\n\n{draft(name, title, statement, ref, note)}"
     after = in_line_ends_of(before, drafted)
     # A second table of the same name is invalid TOML, so this also protects existing entries.
     if not is_toml(before) or not is_toml(after):
@@ -77,21 +94,62 @@ def add_draft(
     return path
 
 
-def _draft(name: str, title: str, statement: str, ref: str, note: str) -> str:
-    return f"""\
-[{name}]
-title = {_text(title or _TITLE)}
-kind = "safety"
-status = "draft" # "active" once an assertion names it
-statement = {_text(statement or _STATEMENT)}
-why = {_text(_WHY)}
-debug = {_text(_DEBUG)}
-expects = ["always"]
-owners = []
-[[{name}.source]]
-ref = {_text(ref or REF)}
-note = {_text(note)}
-"""
+def draft(
+    name: str,
+    title: str,
+    statement: str,
+    ref: str,
+    note: str = "",
+    *,
+    why: str = "",
+    external_id: str = "",
+    digest: str = "",
+) -> str:
+    """
+    Return the table of a draft.
+
+    Args:
+        name: Name of the table.
+        title, statement, ref, why: Its texts; empty for a placeholder.
+        note: A note on the source; may be empty.
+        external_id: Its id elsewhere; empty for none.
+        digest: Digest of the imported text; empty for a draft that was not imported.
+    """
+    lines = [
+        f"[{name}]",
+        f"title = {_text(title or _TITLE)}",
+        *([f"external_id = {_text(external_id)}"] if external_id else []),
+        'kind = "safety"',
+        'status = "draft" # "active" once an assertion names it',
+        f"statement = {_text(statement or _STATEMENT)}",
+        f"why = {_text(why or _WHY)}",
+        f"debug = {_text(_DEBUG)}",
+        'expects = ["always"]',
+        "owners = []",
+        f"[[{name}.source]]",
+        f"ref = {_text(ref or REF)}",
+        *([f"note = {_text(note)}"] if note or not digest else []),
+        *([f"digest = {_text(digest)}"] if digest else []),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def name_for(text: str, taken: Collection[str]) -> str:
+    """
+    Return a kebab-case name for a statement: its first telling words.
+
+    Args:
+        text: A title or statement.
+        taken: Names that are in use.
+    """
+    # Accents are dropped; text in other scripts leaves no letters.
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    words = re.findall(r"[a-z0-9]+", plain.replace("'", ""))
+    telling = [word for word in words if word not in _FILLERS] or words
+    name = "-".join(telling[:_NAME_WORDS])[:_NAME_CHARACTERS].strip("-") or "rule"
+    name = f"{name}-rule" if name in _RESERVED else name
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken)
 
 
 def placeholders(invariant: Invariant) -> list[str]:

@@ -21,6 +21,7 @@ from .positions import Position, nearest, positions
 from .pydantic_messages import in_words_of_toml
 from .renames import FILE as RENAMES
 from .renames import Renames, read_renames
+from .rules import RULES
 from .toml import parse_toml
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
@@ -100,6 +101,12 @@ class Catalog:
         is_unread = self.is_missing or identifier in self.broken or area in self.broken_areas
         return is_unread or identifier in self.entries
 
+    def find(self, name: str) -> Entry | None:
+        """Return the entry with the id *name*, or else with that id elsewhere."""
+        found = self.entries.get(name)
+        entries = self.entries.values()
+        return found or next((e for e in entries if name and e.invariant.external_id == name), None)
+
     def assigned_to(self, identifier: str, scanned: Collection[str]) -> list[str]:
         """Return the messages assigned to invariant *identifier* that are not among *scanned*."""
         return sorted(
@@ -151,11 +158,25 @@ def load(roots: list[Path], base: Path, without: Collection[str] = ()) -> Catalo
         _load_root(catalog, root, base)
     # References may lead from one root to another, so all are read before any is checked.
     _check_references(catalog)
+    _check_external_ids(catalog)
     # Entries that are left out stay in the catalog: code and other entries may still name them.
     for entry in list(catalog.entries.values()):
         if not set(entry.invariant.requires).isdisjoint(without):
             catalog.entries[entry.id] = replace(entry, is_left_out=True)
     return catalog
+
+
+def _check_external_ids(catalog: Catalog) -> None:
+    first: dict[str, Entry] = {}
+    for entry in catalog.entries.values():
+        other = first.setdefault(entry.invariant.external_id, entry)
+        if entry.invariant.external_id and other is not entry:
+            text = (
+                f"{entry.id}: external_id {entry.invariant.external_id!r} is also that of"
+                f" {other.id}, at {other.file}:{other.line}"
+            )
+            remedy = RULES["AL123"].remedy
+            catalog.findings.append(Finding(entry.file, entry.line, 1, "AL123", text, remedy))
 
 
 def _load_root(catalog: Catalog, root: Path, base: Path) -> None:

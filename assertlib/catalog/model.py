@@ -44,6 +44,11 @@ class Source(_Entry):
     """Document, paper, code or issue, by its exact name."""
     note: str = ""
     """The relevant part of it."""
+    digest: str = ""
+    """
+    Digest of the text that `assertlib catalog import` took from it; an entry whose text has another
+    one was edited since, and is not overwritten.
+    """
 
 
 class Incident(_Entry):
@@ -111,6 +116,10 @@ class Invariant(_Entry):
 
     title: Prose
     """The invariant in one line."""
+    external_id: Annotated[
+        str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9._~/#-]*)?$")
+    ] = ""
+    """Its id in another document or tool, such as ``INV-3`` or ``SYS.1``; unique in the catalog."""
     kind: Literal["safety", "liveness"]
     """Safety: something bad never happens.  Liveness: something good eventually happens."""
     status: Literal["draft", "active", "retired"]

@@ -252,6 +252,15 @@ RULES = _rules(
         'always(a, "log is sorted")\nsometimes(b, "log gets sorted")',
     ),
     Rule(
+        "AL123",
+        _ERROR,
+        "Two invariants have the same id elsewhere",
+        "Readers of the other document or tool could not tell which one is meant.",
+        "correct one `external_id`, or merge the two invariants",
+        '[first]\nexternal_id = "INV-3"\n[second]\nexternal_id = "INV-3"',
+        '[first]\nexternal_id = "INV-3"\n[second]\nexternal_id = "INV-4"',
+    ),
+    Rule(
         "AL201",
         _ERROR,
         "No assertion names an active invariant",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -15,11 +15,10 @@ from ..catalog.check import Checked
 from ..catalog.config import Config
 from ..catalog.drafts import add_draft
 from ..catalog.findings import did_you_mean
-from ..catalog.loader import load
+from ..catalog.loader import Entry, load
 from ..catalog.model import file_schema
 from ..catalog.renames import add_rename
 from ..catalog.review import rename as rename_link
-from ..catalog.wire import declarations
 from ..docgen.pages import sites_of
 from ..evidence.runs import all_runs
 from ..evidence.text import one_line
@@ -31,15 +30,17 @@ from .common import (
     check_readable,
     command,
     configuration,
-    put,
     sharing_targets,
 )
+from .interchange import export, import_files
 from .review import review
 
 app = typer.Typer(
     no_args_is_help=True, help="Inspect the catalog and keep it in step with the code."
 )
 app.command("review")(review)
+app.command("import")(import_files)
+app.command("export")(export)
 
 
 @app.command("schema")
@@ -59,22 +60,66 @@ def schema_text() -> str:
     return json.dumps(file_schema(), indent=2, sort_keys=True) + "\n"
 
 
+class ListFormat(StrEnum):
+    """Available formats of a list."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 @app.command("list")
 @command
-def list_invariants(target: TargetOption = None, project: ProjectOption = None) -> int:
+def list_invariants(
+    format: Annotated[
+        ListFormat, typer.Option("--format", "-f", help="Output format.")
+    ] = ListFormat.TEXT,
+    target: TargetOption = None,
+    project: ProjectOption = None,
+) -> int:
     """
     List invariants: id, status, number of assertions, title.
+
+    JSON has the assertions of each invariant as well, with file, line and reviewed state.
 
     Example: assertlib catalog list
     """
     checked = check_readable(configuration(project), target)
     entries = sorted(checked.catalog.entries.values(), key=lambda each: each.id)
+    if format is ListFormat.JSON:
+        print(json.dumps({"invariants": [_linked(each, checked) for each in entries]}, indent=2))
+        return OK
     width = max((len(entry.id) for entry in entries), default=0)
     for entry in entries:
         count = len(sites_of(entry, checked.scan.sites))
         row = f"{entry.id:<{width}} {entry.invariant.status:<8} {count:>3}  {entry.invariant.title}"
         print(one_line(row))
     return OK
+
+
+def _linked(entry: Entry, checked: Checked) -> dict[str, object]:
+    """An invariant with its assertions, as plain data."""
+    known = entry.invariant
+    suspect = {each.message for each in checked.suspects if each.entry.id == entry.id}
+    return {
+        "id": entry.id,
+        "external_id": known.external_id,
+        "title": known.title,
+        "status": known.status,
+        "file": entry.file,
+        "line": entry.line,
+        "assertions": [
+            {
+                "message": site.message,
+                "kind": site.kind.name,
+                "cites": site.invariant,
+                "file": site.file,
+                "line": site.line,
+                "function": site.qualname,
+                "suspect": site.message in suspect,
+            }
+            for site in sites_of(entry, checked.scan.sites)
+        ],
+    }
 
 
 @app.command("new")
@@ -160,33 +205,6 @@ def _names_before(config: Config, checked: Checked) -> set[str]:
     return names
 
 
-@app.command("export")
-@command
-def export(
-    antithesis: Annotated[
-        bool, typer.Option("--antithesis", help="Write declarations in the Antithesis wire format.")
-    ] = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Output file; - for stdout.")
-    ] = None,
-    target: TargetOption = None,
-    project: ProjectOption = None,
-) -> int:
-    """
-    Export the assertions in the source for other tools.
-
-    Point ANTITHESIS_ASSERTION_CATALOG at the file, and Antithesis SDKs will also declare assertions
-    that are never reached.
-
-    Example: assertlib catalog export --antithesis -o assertion_catalog.json
-    """
-    if not antithesis:
-        return _usage("choose an output format: --antithesis")
-    checked = check_readable(configuration(project), target)
-    put("".join(declarations(checked.scan.sites)), output)
-    return OK
-
-
 def _usage(text: str) -> int:
     print(f"assertlib: {text}", file=sys.stderr)
     return USAGE
@@ -195,7 +213,9 @@ def _usage(text: str) -> int:
 @app.command("show")
 @command
 def show(
-    id: Annotated[str, typer.Argument(help="Invariant id, e.g. wal.fsync-before-ack.")],
+    id: Annotated[
+        str, typer.Argument(help="Invariant id, e.g. wal.fsync-before-ack, or its external id.")
+    ],
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
@@ -207,7 +227,7 @@ def show(
     from ..docgen.pages import page_name, render_pages
 
     checked, *others = sharing_targets(configuration(project), target)
-    entry = checked.catalog.entries.get(id)
+    entry = checked.catalog.find(id)
     if entry is None:
         hint = (
             did_you_mean(id, checked.catalog.entries) or "`assertlib catalog list` lists them all"

@@ -14,6 +14,7 @@ ASSERTLIB = Path(sys.executable).parent / "assertlib"
 CONFIG = """\
 [tool.assertlib.targets.store]
 source = ["store"]
+defects = "defects"
 """
 CATALOG = """\
 schema = 1
@@ -104,24 +105,7 @@ class Server:
     def push(self, last, number):
         ORDER.always(last < number, "replies are in order")
 '''
-DEFECT = """\
-A record is acknowledged before it is synced.
-
-Issue: etcd-io/etcd#14370
-Invariant: wal.synced-before-ack
-
---- a/store/log.py
-+++ b/store/log.py
-@@ -17,7 +17,7 @@
-         self.records.append(record)
- 
-     def sync(self):
--        self.durable = len(self.records)
-+        self.durable = len(self.records) + 1
- 
- 
- def reply(log, number):
-"""
+DEFECT = Path(__file__).with_name("early-ack.patch").read_text(encoding="utf-8")
 
 
 class Project:
@@ -134,6 +118,7 @@ class Project:
         self.write("store/__init__.py", "")
         self.write("store/log.py", LOG)
         self.write("store/server.py", SERVER)
+        self.write("defects/early-ack.patch", DEFECT)
 
     def write(self, name: str, text: str) -> Path:
         path = self.root / name
@@ -145,11 +130,6 @@ class Project:
         text = (self.root / name).read_text(encoding="utf-8")
         assert old in text
         self.write(name, text.replace(old, new))
-
-    def plant(self) -> None:
-        """Add a seeded defect."""
-        self.write("defects/early-ack.patch", DEFECT)
-        self.write("pyproject.toml", CONFIG + 'defects = "defects"\n')
 
     def run(
         self, *arguments: str, code: int = 0, stdin: str | bytes = b"", cwd: Path | None = None

@@ -48,7 +48,6 @@ def test_the_same_functions_are_found_once_the_change_is_applied(project):
 
 
 def test_a_seeded_defect_in_the_same_function_counts_with_its_incident(project):
-    project.plant()
     found = _found(project, "--symbol", "Log.sync")
     first = found["invariants"][0]
     assert first["id"] == "wal.synced-before-ack"
@@ -78,7 +77,6 @@ def test_the_uncommitted_changes_are_the_default(project):
 
 
 def test_text_names_the_invariant_with_what_a_reviewer_asks_for(project):
-    project.plant()
     text = project.run("context", "--symbol", "Log.sync").stdout
     for part in (
         "1. wal.synced-before-ack  A write is synced before its ack",

@@ -1,0 +1,3 @@
+module example.org/silt
+
+go 1.21

@@ -1,0 +1,232 @@
+"""`assertlib catalog import`: handwritten lists, and requirements of other tools, become drafts."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assertlib.catalog.drafts import name_for
+from assertlib.catalog.imports.anchors import dangling
+from assertlib.catalog.imports.formats import read_document
+from assertlib.catalog.imports.items import Anchor
+from assertlib.catalog.imports.markdown import read_markdown
+from assertlib.catalog.toml import parse_toml
+
+from .project import Project
+
+DOCUMENTS = Path(__file__).parent / "documents"
+ROOT = DOCUMENTS / "project"
+NAMES = sorted(path.stem for path in (DOCUMENTS / "expected").glob("*.json"))
+
+
+def _document(name):
+    (path,) = [each for each in DOCUMENTS.glob(f"{name}*") if each.name[0].isdigit()]
+    expected = json.loads((DOCUMENTS / "expected" / f"{name}.json").read_text())
+    return path, expected
+
+
+def _words(text):
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def _same(item, expected):
+    one, other = _words(item.statement), _words(expected["statement"])
+    return (
+        item.external_id in (expected["external_id"], "") or not expected["external_id"]
+    ) and len(one & other) > 0.7 * len(one | other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_statements_of_each_style_are_found_and_nothing_else(name):
+    path, expected = _document(name)
+    found = read_document(path, ROOT).items
+    assert [item.statement for item in found] == [
+        item.statement
+        for item, each in zip(found, expected["items"], strict=False)
+        if _same(item, each)
+    ]
+    assert len(found) == len(expected["items"])
+    assert [item.external_id for item in found] == [
+        each["external_id"] for each in expected["items"]
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dangling_pointers_are_found_and_sound_ones_are_not(name):
+    path, expected = _document(name)
+    anchors = read_document(path, ROOT).anchors
+    assert {each.text for each in anchors} == {each["text"] for each in expected["anchors"]}
+    found = {each.anchor.text for each in dangling(anchors, ROOT / "docs" / path.name, ROOT)}
+    assert found == {each["text"] for each in expected["anchors"] if not each["exists"]}
+
+
+def test_all_documents_become_drafts_once_and_the_catalog_stays_valid(tmp_path):
+    project = Project(tmp_path)
+    shutil.copytree(
+        DOCUMENTS, tmp_path / "docs", ignore=shutil.ignore_patterns("expected", "project")
+    )
+    paths = sorted(str(path) for path in (tmp_path / "docs").glob("[0-9]*"))
+    count = sum(len(_document(name)[1]["items"]) for name in NAMES)
+    project.run("catalog", "import", *paths)
+    listed = json.loads(project.run("catalog", "list", "--format", "json").stdout)["invariants"]
+    drafts = [each for each in listed if each["id"].startswith("imported.")]
+    assert len(drafts) == count
+    project.run("check")
+    before = (tmp_path / "catalog/imported.toml").read_text()
+    again = project.run("catalog", "import", *paths).stdout
+    assert "new draft" not in again
+    assert (tmp_path / "catalog/imported.toml").read_text() == before
+
+
+LIST = """\
+# Invariants
+
+## INV-1: Acks follow syncs
+
+An ack is sent after the sync.
+
+## INV-2: No gaps
+
+Numbers have no gaps.
+"""
+
+
+@pytest.fixture(name="project")
+def _project(tmp_path):
+    project = Project(tmp_path)
+    project.write("docs/list.md", LIST)
+    project.run("catalog", "import", "docs/list.md", "--area", "log")
+    return project
+
+
+def _entries(project):
+    return parse_toml((project.root / "catalog/log.toml").read_text())
+
+
+def test_a_draft_names_the_line_it_was_made_of_and_can_be_found_by_its_id(project):
+    entry = _entries(project)["acks-follow-syncs"]
+    assert entry["external_id"] == "INV-1"
+    assert entry["status"] == "draft"
+    assert entry["source"][0]["ref"] == "docs/list.md:3"
+    assert "log.acks-follow-syncs" in project.run("catalog", "show", "INV-1").stdout
+
+
+def test_a_changed_statement_updates_its_entry_and_only_that(project):
+    other = _entries(project)["no-gaps"]
+    project.change("docs/list.md", "after the sync", "only after the sync of its record")
+    project.change("catalog/log.toml", "schema = 1\n", "schema = 1\n# a comment\n")
+    project.run("catalog", "import", "docs/list.md", "--area", "log")
+    entries = _entries(project)
+    assert entries["acks-follow-syncs"]["statement"].endswith("of its record.")
+    assert entries["no-gaps"] == other
+    assert "# a comment\n" in (project.root / "catalog/log.toml").read_text()
+
+
+def test_an_edited_entry_is_never_overwritten(project):
+    project.change("catalog/log.toml", "Numbers have no gaps.", "Numbers rise by one.")
+    project.change("docs/list.md", "Numbers have no gaps.", "Numbers have no gaps at all.")
+    text = project.run("catalog", "import", "docs/list.md", "--area", "log").stdout
+    assert "log.no-gaps: edited here and changed in docs/list.md; kept" in text
+    assert _entries(project)["no-gaps"]["statement"] == "Numbers rise by one."
+
+
+def test_a_moved_statement_gets_its_new_line_and_a_removed_one_is_reported(project):
+    project.change(
+        "docs/list.md", "## INV-1: Acks follow syncs\n\nAn ack is sent after the sync.\n\n", ""
+    )
+    text = project.run("catalog", "import", "docs/list.md", "--area", "log").stdout
+    assert "log.acks-follow-syncs: no longer in docs/list.md; kept" in text
+    assert _entries(project)["no-gaps"]["source"][0]["ref"] == "docs/list.md:3"
+
+
+def test_an_id_that_means_something_else_in_another_document_is_qualified(project):
+    project.write("docs/other.md", "## INV-1: Colours\n\nLamps are green at night.\n")
+    text = project.run("catalog", "import", "docs/other.md", "--area", "log").stdout
+    assert "INV-1 is also the external id of log.acks-follow-syncs" in text
+    assert _entries(project)["colours"]["external_id"] == "other/INV-1"
+    project.run("check")
+
+
+def test_two_entries_with_one_external_id_are_a_finding(project):
+    project.change("catalog/log.toml", 'external_id = "INV-2"', 'external_id = "INV-1"')
+    assert "AL123" in project.run("check", code=1).stdout
+
+
+def test_a_dry_run_writes_nothing(project):
+    before = (project.root / "catalog/log.toml").read_text()
+    project.write("docs/new.md", LIST.replace("INV-", "NEW-"))
+    assert "dry run" in project.run("catalog", "import", "--dry-run", "docs/new.md").stdout
+    assert (project.root / "catalog/log.toml").read_text() == before
+    assert not (project.root / "catalog/imported.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code", "problem"),
+    [
+        ("a.md", "Just prose about nothing.\n", 3, "no invariant found"),
+        ("a.docx", "x", 2, "unknown format"),
+        ("a.json", "{", 2, "not JSON"),
+        ("a.json", "[]", 2, "no `versions`"),
+        ("a.yml", "a: [", 2, "not YAML"),
+        ("a.yml", "a: 1", 2, "not an item of Doorstop"),
+        ("a.reqif", "<x/>", 2, "not ReqIF"),
+        ("a.reqif", '<!DOCTYPE x [<!ENTITY a "b">]><x/>', 2, "DOCTYPE"),
+        ("a.rst", "Title\n=====\n", 3, "no invariant found"),
+        ("a.sdoc", "[DOCUMENT]\nTITLE: x\n", 3, "no invariant found"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_one_clear_line(tmp_path, name, text, code, problem):
+    project = Project(tmp_path)
+    project.write(name, text)
+    done = project.run("catalog", "import", name, code=code)
+    assert problem in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_missing_file_is_one_clear_line(tmp_path):
+    done = Project(tmp_path).run("catalog", "import", "nothing.md", code=2)
+    assert "nothing.md: No such file or directory" in done.stderr
+
+
+_PIECES = st.sampled_from(
+    ["# Invariants\n", "## INV-1: x\n", "- ", "* **A**: b.\n", "| id | rule |\n|--|--|\n", "| A-1 | b |\n",
+     "1. It holds.\n", "```\n", "<!--", "-->", "Why: z\n", "`a/b.py:3`", "MUST ", "~~", "[x](../y.go#L1)",
+     "\n\n", "  ", "> ", "---\n", "**INV_1 (a).** b c\n", "\0", "é", "Enforced in: "]
+)  # fmt: skip
+
+
+@given(st.lists(_PIECES, max_size=40))
+def test_any_markdown_is_read_with_places_inside_it(pieces):
+    text = "".join(pieces)
+    document = read_markdown(text)
+    lines = text.count("\n") + 1
+    for item in document.items:
+        assert item.statement.strip()
+        assert 1 <= item.line <= lines
+    for anchor in document.anchors:
+        assert 1 <= anchor.line <= lines + 1
+
+
+@given(st.text(max_size=80), st.sets(st.text(max_size=10), max_size=5))
+def test_a_name_is_new_and_kebab_case(text, taken):
+    name = name_for(text, taken)
+    assert name not in taken
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+
+
+def test_a_symbol_is_found_where_it_is_defined_in_any_language(tmp_path):
+    project = Project(tmp_path)
+    project.write("a.go", "func (s *Store) Apply(x int) error {\n}\n")
+    project.write("a.rs", "pub fn replay_log() {}\n")
+    project.write("a.cc", "TEST(Log, KeepsOrder) {\n}\n")
+    project.write("a.ts", "export const limitOf = 3\n")
+    project.write("a.py", "Called(1)\n")
+    names = ["Store.Apply", "replay_log", "KeepsOrder", "limitOf", "Called", "Log.sync"]
+    found = dangling([Anchor(name, 1, "symbol") for name in names], tmp_path / "x.md", tmp_path)
+    assert [each.anchor.text for each in found] == ["Called"]
