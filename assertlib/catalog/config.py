@@ -4,6 +4,7 @@ The table ``[tool.assertlib]`` of pyproject.toml: the targets that runs are judg
 
 from __future__ import annotations
 
+import re
 from os.path import normpath
 from pathlib import Path
 
@@ -75,11 +76,41 @@ def source_path(root: Path, name: str) -> Path:
     return root / name
 
 
+class KnowledgeSettings(BaseModel):
+    """What counts as knowledge of an invariant: ``[tool.assertlib.knowledge]``."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True
+    )
+
+    active_days: float = Field(default=180, alias="active-days", gt=0)
+    """Days after a person's last commit or review in which the person counts as active."""
+    half_life_days: float = Field(default=730, alias="half-life-days", gt=0)
+    """Days after which a contribution counts half."""
+    threshold: float = Field(default=0.1, ge=0, le=1)
+    """Share of all that can be known of an invariant from which a person knows it."""
+    bots: tuple[str, ...] = Field(default=(), strict=False)
+    """Regular expressions for names and addresses that are no persons, besides the known ones."""
+    check: bool = False
+    """Whether `assertlib check` warns about invariants that nobody active knows (AL601, AL602)."""
+
+    @field_validator("bots")
+    @classmethod
+    def _are_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+        return patterns
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     default_target: str | None = Field(default=None, alias="default-target")
     targets: dict[str, Target] = Field(default_factory=dict)
+    knowledge: KnowledgeSettings = Field(default_factory=KnowledgeSettings)
 
 
 class Config:
@@ -91,12 +122,14 @@ class Config:
         file: The pyproject.toml; None if none has the table.
         targets: The targets by name, in the order of the file.
         default_target: Name of the target that commands use by default; None without targets.
+        knowledge: What counts as knowledge of an invariant.
     """
 
     def __init__(self, root: Path, file: Path | None, table: _Table) -> None:
         self.root = root
         self.file = file
         self.targets = table.targets
+        self.knowledge = table.knowledge
         # Without an explicit default, the first target in the file.
         self.default_target = table.default_target or next(iter(table.targets), None)
 
@@ -234,4 +267,8 @@ def _described(file: Path, text: str, error: ValidationError) -> str:
 
 
 def _valid_keys(where: tuple[str | int, ...]) -> list[str]:
-    return list(Target.model_fields) if len(where) > 1 else ["default-target", "targets"]
+    if where[0] == "knowledge" and len(where) > 1:
+        return [field.alias or name for name, field in KnowledgeSettings.model_fields.items()]
+    if len(where) > 1:
+        return list(Target.model_fields)
+    return ["default-target", "targets", "knowledge"]

@@ -35,11 +35,14 @@ _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
 }
 _WITHIN = 60
-"""Timeout of git in seconds."""
+"""Timeout of git in seconds, where the caller sets none."""
 
 
 def run(
-    directory: Path, *arguments: str, environment: Mapping[str, str] | None = None
+    directory: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    within: int = _WITHIN,
 ) -> subprocess.CompletedProcess[bytes]:
     """
     Run git and return its result, whatever the exit code.
@@ -48,9 +51,10 @@ def run(
         directory: Working directory of git.
         arguments: The subcommand and its arguments.
         environment: Variables in addition to those of this process.
+        within: Timeout in seconds.
 
     Raises:
-        TimeoutError: Git takes longer than a minute.
+        TimeoutError: Git takes longer than *within*.
         OSError: Git cannot be started.
     """
     try:
@@ -60,11 +64,11 @@ def run(
             env={**os.environ, **_ENVIRONMENT, **(environment or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_WITHIN,
+            timeout=within,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        reason = f"git {arguments[0]} took longer than {_WITHIN} s"
+        reason = f"git {arguments[0]} took longer than {within} s"
         raise TimeoutError(errno.ETIMEDOUT, reason) from None
 
 

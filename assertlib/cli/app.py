@@ -43,6 +43,8 @@ _COMMANDS = {
     "gate": "gate",
     "docs": "docs",
     "context": "context",
+    "knowledge": "knowledge",
+    "handover": "handover",
     "debug": "debug",
     "catalog": "catalog",
     "evidence": "evidence",

@@ -56,6 +56,26 @@ def passages_of(index: Index, places: Collection[Place]) -> Mapping[Place, dict[
     return {}
 
 
+def tests_by_message(index: Index) -> Mapping[str, list[str]]:
+    """
+    Return the tests that hit each assertion, by message, as node ids of pytest.
+
+    The newest run counts that recorded tests; empty without one.
+    """
+    for path in reversed(runs_in_order(index.config)):
+        with suppress(UnreadableRunError, OSError):
+            tests = _tests(index.config.root, path, sorted(path.glob(f"{_PREFIX}*.json")))
+            found: dict[str, list[str]] = defaultdict(list)
+            names = list(tests.messages)
+            for test, hits in sorted(tests.hit.items()):
+                if "::" in test:
+                    for at in hits:
+                        found[names[at]].append(test)
+            if found:
+                return found
+    return {}
+
+
 def _tests(root: Path, run: Path, files: list[Path]) -> _Tests:
     key, name = digest(state_of(run)), f"passages-{digest([str(run)])}"
     known = kept(root, name, key)
@@ -85,7 +105,7 @@ def _read(run: Path, files: list[Path]) -> _Tests:
     hit: dict[str, set[int]] = defaultdict(set)
     for test, row in record.trials.items():
         # Examples of Hypothesis are trials inside their test.
-        inner = row.parent if row.parent in tests.ran else test
+        inner = row.parent if "::" in row.parent else test
         hit[inner].update(numbers[at] for at in numbers_in(row.hit))
     tests.hit = {test: sorted(found) for test, found in hit.items()}
     return tests

@@ -1,0 +1,45 @@
+"""
+``assertlib handover``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import UsageError
+from ..knowledge.handover import handover as written
+from ..knowledge.history import Repository
+from ..knowledge.status import people_named
+from ..knowledge.survey import Question, survey
+from .common import OK, ProjectOption, TargetOption, command, configuration, put
+from .knowledge import target_names
+
+
+@command
+def handover(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The person, as git knows them.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Output file; - for stdout.")
+    ] = None,
+    target: TargetOption = None,
+    project: ProjectOption = None,
+) -> int:
+    """
+    Write a list for somebody's last weeks in a project, in Markdown.
+
+    It names the invariants that nobody else knows, with their open questions and incidents and a
+    person to pair with, and code of theirs whose promises are not written down.
+
+    Example: assertlib handover "Ann Smith" -o handover.md
+    """
+    config = configuration(project)
+    found = survey(config, target_names(config, target), Question())
+    names, problems = people_named([name], found.last)
+    if problems:
+        raise UsageError(problems[0])
+    repository = Repository(config.root, bots=config.knowledge.bots)
+    put(written(config, found, names[0], repository), output)
+    return OK

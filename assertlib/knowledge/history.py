@@ -1,0 +1,312 @@
+"""
+Reads the history of a project from git: commits, people, and who wrote which line.
+
+Blame follows lines through changes of white space, moves and renames (``-w -M -C``).  Its result
+depends on the history and the content of a file only, so it is kept; after a commit, files that it
+did not change keep theirs, and after a rewritten history none does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from ..catalog import git
+from ..errors import NoDataError, UsageError
+from .cache import digest, keep, kept
+
+_FIELDS = 8
+_TRAILERS = ("Co-authored-by", "Reviewed-by", "Acked-by")
+_FORMAT = "%H%x00%aN%x00%aE%x00%at%x00%P" + "".join(
+    f"%x00%(trailers:key={key},valueonly,unfold,separator=%x1f)" for key in _TRAILERS
+)
+_PERSON = re.compile(r"\s*(?P<name>.*?)\s*<(?P<email>[^<>]*)>\s*\Z")
+_BLAMED = re.compile(rb"^([0-9a-f]{40,64}) \d+ (\d+)", re.MULTILINE)
+_ZERO = re.compile(r"0+\Z")
+_BOTS = re.compile(
+    r"\[bot\]|\bbot\b|^bot-|-bot$|\b(?:dependabot|renovate|github-actions|greenkeeper|snyk|mergify|bors"
+    r"|pre-commit-ci|copybara|codecov|semantic-release)\b",
+    re.IGNORECASE,
+)
+# Programs that write code; a person who commits it answers for it.
+_TOOLS = re.compile(
+    r"\b(?:claude|copilot|cursor(?:agent)?|devin|codex|gemini|aider|chatgpt|openai|anthropic|windsurf"
+    r"|sweep|coderabbit)\b",
+    re.IGNORECASE,
+)
+_BLAME = ("blame", "-w", "-M", "-C", "--porcelain")
+_LONGEST = 600
+"""Seconds that one blame may take."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """
+    A commit.
+
+    Attributes:
+        authors: The people who wrote it, co-authors included; empty if a program did.
+        reviewers: The people who reviewed it, by its trailers.
+        time: Time of its authorship, in seconds since 1970.
+    """
+
+    authors: tuple[str, ...]
+    reviewers: tuple[str, ...]
+    time: int
+
+
+@dataclass
+class Blame:
+    """
+    Who wrote the lines of a file.
+
+    Attributes:
+        commits: The commit of each line, in order; empty for a line that is not committed.
+        reason: Why nothing is known; empty if something is.
+    """
+
+    commits: list[str] = field(default_factory=list)
+    reason: str = ""
+
+
+class Repository:
+    """
+    The history of one repository up to a commit.
+
+    Args:
+        root: A directory in it.
+        commit: The last commit that counts; None for the one that is checked out, with the
+            changes of the work tree.
+        bots: Patterns of names and addresses that belong to no person, besides the known ones.
+
+    Raises:
+        UsageError: *root* is in no repository, or git cannot be run.
+        NoDataError: The repository has no commits.
+    """
+
+    def __init__(self, root: Path, commit: str | None = None, bots: Iterable[str] = ()) -> None:
+        top = _line(root, "rev-parse", "--show-toplevel")
+        if top is None:
+            raise UsageError(f"{root}: not in a git repository, so its history is unknown")
+        self.top = Path(top)
+        head = git.commit_named(root, commit or "HEAD")
+        if head is None:
+            raise NoDataError(f"{self.top}: the repository has no commits yet")
+        self.head = head
+        self.is_work_tree = commit is None
+        self.is_shallow = _line(root, "rev-parse", "--is-shallow-repository") == "true"
+        self.was_rewritten = False
+        self._bots = re.compile("|".join(bots), re.IGNORECASE) if tuple(bots) else None
+
+    @cached_property
+    def commits(self) -> dict[str, Commit]:
+        """All commits up to the last one, by full name."""
+        arguments = ("-z", "--use-mailmap", f"--format={_FORMAT}", self.head, "--")
+        printed = _lengthy(self.top, "log", *arguments).decode("utf-8", "surrogateescape")
+        parts = printed.split("\0")
+        rows = [parts[at : at + _FIELDS] for at in range(0, len(parts) - _FIELDS + 1, _FIELDS)]
+        named = {text for row in rows for cell in row[5:] for text in cell.split("\x1f") if text}
+        mapped = self._mapped(named)
+        return {
+            row[0]: Commit(
+                tuple(self._people([f"{row[1]} <{row[2]}>", *self._listed(row[5], mapped)])),
+                tuple(self._people([*self._listed(row[6], mapped), *self._listed(row[7], mapped)])),
+                int(row[3]) if row[3].lstrip("-").isdecimal() else 0,
+            )
+            for row in rows
+        }
+
+    @cached_property
+    def first_commits(self) -> frozenset[str]:
+        """The commits at which a shallow history begins; what was before them is unknown."""
+        if not self.is_shallow:
+            return frozenset()
+        path = _line(self.top, "rev-parse", "--git-path", "shallow")
+        try:
+            text = (self.top / (path or "")).read_text(encoding="ascii")
+        except (OSError, ValueError):
+            return frozenset()
+        return frozenset(text.split())
+
+    def _listed(self, cell: str, mapped: dict[str, str]) -> list[str]:
+        return [mapped.get(text, text) for text in cell.split("\x1f") if text]
+
+    def _mapped(self, texts: set[str]) -> dict[str, str]:
+        """The people of trailers under the names that .mailmap gives them."""
+        known = sorted(text for text in texts if _PERSON.match(text) and "\n" not in text)
+        if not known or not (self.top / ".mailmap").is_file():
+            return {}
+        data = "\n".join(known).encode("utf-8", "surrogateescape") + b"\n"
+        done = subprocess.run(
+            ["git", "check-mailmap", "--stdin"],
+            cwd=self.top,
+            input=data,
+            capture_output=True,
+            check=False,
+        )
+        lines = done.stdout.decode("utf-8", "surrogateescape").splitlines()
+        return dict(zip(known, lines, strict=True)) if len(lines) == len(known) else {}
+
+    def _people(self, texts: Iterable[str]) -> Iterator[str]:
+        """The persons among *texts*, each once, by name; bots and tools are left out."""
+        seen: set[str] = set()
+        for text in texts:
+            found = _PERSON.match(text)
+            name = " ".join((found["name"] if found else text).split())
+            email = found["email"] if found else ""
+            name = name or email
+            if name and name not in seen and not self._is_program(name, email):
+                seen.add(name)
+                yield name
+
+    def _is_program(self, name: str, email: str) -> bool:
+        for text in (name, email):
+            if _BOTS.search(text) or (self._bots is not None and self._bots.search(text)):
+                return True
+        return (
+            _TOOLS.search(name) is not None or _TOOLS.search(email.rpartition("@")[2]) is not None
+        )
+
+    def blames(self, files: Iterable[Path]) -> dict[Path, Blame]:
+        """
+        Return who wrote the lines of each file.
+
+        Args:
+            files: Files in the repository, by their path in the work tree.
+        """
+        wanted = sorted(set(files))
+        name = f"blame-{digest([str(self.top), '' if self.is_work_tree else self.head])}"
+        known = self._kept(name)
+        states = {path: self._state(path) for path in wanted}
+        found: dict[Path, Blame] = {}
+        rest: list[Path] = []
+        for path in wanted:
+            kept_state = known.get(self._shown(path))
+            if kept_state is not None and kept_state[0] == states[path]:
+                found[path] = Blame(_expanded(kept_state[1]))
+            else:
+                rest.append(path)
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            found.update(zip(rest, pool.map(self._blame, rest), strict=True))
+        data = {
+            self._shown(path): [states[path], _packed(blame.commits)]
+            for path, blame in found.items()
+            if not blame.reason
+        }
+        if rest:
+            # Files of other calls stay: each command asks for its own.
+            value = {"head": self.head, "files": {**known, **data}}
+            keep(self.top, name, "1", value)
+        return found
+
+    def _kept(self, name: str) -> dict[str, list[object]]:
+        """The kept blames that still hold: file, state and runs of lines."""
+        data = kept(self.top, name, "1")
+        try:
+            head, files = str(data["head"]), dict(data["files"])
+        except (TypeError, KeyError, ValueError):
+            return {}
+        if head == self.head:
+            return files
+        done = git.run(self.top, "merge-base", "--is-ancestor", head, self.head)
+        if done.returncode:
+            # A rebase, or a branch: commits of the kept blames may not be in this history.
+            self.was_rewritten = True
+            return {}
+        listed = git.output(self.top, "diff", "--name-only", "-z", "--no-renames", head, self.head)
+        changed = set((listed or b"").decode("utf-8", "surrogateescape").split("\0"))
+        return {file: state for file, state in files.items() if file not in changed}
+
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self.top).as_posix() if path.is_relative_to(self.top) else str(path)
+
+    def _state(self, path: Path) -> str:
+        if not self.is_work_tree:
+            return self.head
+        try:
+            return digest([path.read_bytes().decode("latin-1")])
+        except OSError:
+            return ""
+
+    def _blame(self, path: Path) -> Blame:
+        revision = () if self.is_work_tree else (self.head,)
+        try:
+            printed = _lengthy(self.top, *_BLAME, *revision, "--", self._shown(path))
+        except UsageError as error:
+            return Blame(reason=str(error))
+        lines: dict[int, str] = {}
+        for found in _BLAMED.finditer(printed):
+            commit = found[1].decode()
+            lines[int(found[2])] = "" if _ZERO.match(commit) else commit
+        return Blame([lines.get(at, "") for at in range(1, max(lines, default=0) + 1)])
+
+
+def _packed(commits: list[str]) -> list[list[object]]:
+    """Runs of lines of one commit, each with its length."""
+    runs: list[list[object]] = []
+    for commit in commits:
+        if runs and runs[-1][0] == commit:
+            runs[-1][1] = int(str(runs[-1][1])) + 1
+        else:
+            runs.append([commit, 1])
+    return runs
+
+
+def _expanded(runs: object) -> list[str]:
+    commits: list[str] = []
+    for commit, count in runs if isinstance(runs, list) else ():
+        commits += [str(commit)] * int(count)
+    return commits
+
+
+def commit_before(root: Path, date: str) -> str | None:
+    """Return the last commit of the current branch that is not after *date*; None for none."""
+    # Midnight belongs to the next day.
+    return _line(root, "rev-list", "-1", f"--before={date}T23:59:59", "HEAD", "--") or None
+
+
+def extracted(root: Path, commit: str, directory: Path) -> None:
+    """
+    Write the files below *root* as they were at a commit.
+
+    Args:
+        root: Directory of the project.
+        commit: Full name of the commit.
+        directory: Where to write them.
+
+    Raises:
+        UsageError: The project did not exist at that commit.
+    """
+    import io
+    import tarfile
+
+    prefix = _line(root, "rev-parse", "--show-prefix") or ""
+    # From the top: a directory that is not tracked has no archive of its own.
+    top = Path(_line(root, "rev-parse", "--show-toplevel") or root)
+    data = _lengthy(top, "archive", "--format=tar", f"{commit}:{prefix}" if prefix else commit)
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        # The filter keeps names and links of a hostile history inside the directory.
+        archive.extractall(directory, filter="data")
+
+
+def _line(root: Path, *arguments: str) -> str | None:
+    printed = git.output(root, *arguments)
+    return None if printed is None else printed.decode("utf-8", "surrogateescape").strip()
+
+
+def _lengthy(root: Path, *arguments: str) -> bytes:
+    """What git prints; unlike `git.output`, it may take minutes in a large history."""
+    try:
+        done = git.run(root, *arguments, within=_LONGEST)
+    except OSError as error:
+        raise UsageError(f"git {arguments[0]}: {error.strerror}") from None
+    if done.returncode:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it failed"]
+        raise UsageError(f"git {arguments[0]}: {lines[0].removeprefix('fatal: ')}")
+    return done.stdout
