@@ -267,7 +267,7 @@ def _described(file: Path, text: str, error: ValidationError) -> str:
 
 
 def _valid_keys(where: tuple[str | int, ...]) -> list[str]:
-    if where[0] == "knowledge" and len(where) > 1:
+    if len(where) > 1 and where[0] == "knowledge":
         return [field.alias or name for name, field in KnowledgeSettings.model_fields.items()]
     if len(where) > 1:
         return list(Target.model_fields)

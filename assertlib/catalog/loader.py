@@ -159,11 +159,19 @@ def load(roots: list[Path], base: Path, without: Collection[str] = ()) -> Catalo
     # References may lead from one root to another, so all are read before any is checked.
     _check_references(catalog)
     _check_external_ids(catalog)
+    return leaving_out(catalog, without)
+
+
+def leaving_out(catalog: Catalog, without: Collection[str]) -> Catalog:
+    """Return *catalog* for a target that lacks the features *without*."""
     # Entries that are left out stay in the catalog: code and other entries may still name them.
-    for entry in list(catalog.entries.values()):
-        if not set(entry.invariant.requires).isdisjoint(without):
-            catalog.entries[entry.id] = replace(entry, is_left_out=True)
-    return catalog
+    entries = {
+        entry.id: entry
+        if set(entry.invariant.requires).isdisjoint(without)
+        else replace(entry, is_left_out=True)
+        for entry in catalog.entries.values()
+    }
+    return replace(catalog, entries=entries)
 
 
 def _check_external_ids(catalog: Catalog) -> None:

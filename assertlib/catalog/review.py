@@ -82,8 +82,11 @@ Links = Annotated[tuple[Link, ...], BeforeValidator(_as_several), Field(strict=F
 
 class Reviewed(BaseModel):
     """
-    An invariant as it was when its assertions were reviewed; the reason justifies the last change
-    of its statement.
+    An invariant as it was when its assertions were reviewed.
+
+    Attributes:
+        reason: Justifies the last change of its statement.
+        code: The result of the last review of the code around its assertions.
     """
 
     model_config = _STRICT
@@ -91,6 +94,7 @@ class Reviewed(BaseModel):
     revision: Annotated[int, Field(ge=1)]
     promise: str
     reason: str = ""
+    code: str = ""
     links: dict[str, Links] = Field(default_factory=dict)
 
 
@@ -445,8 +449,22 @@ def acknowledge(
     if known is not None:
         # A reason justifies one change, so it survives reviews of anything else.
         is_as_before = (known.revision, known.promise) == (now.revision, now.promise)
-        now = now.model_copy(update={"reason": known.reason if is_as_before else reason})
+        kept = {"reason": known.reason if is_as_before else reason, "code": known.code}
+        now = now.model_copy(update=kept)
     lock.reviewed[entry.id] = now
+
+
+def acknowledge_code(lock: Lock, identifier: str, reason: str) -> None:
+    """
+    Record that the code around the assertions of an invariant was read.
+
+    Args:
+        lock: The lock to change; it is not written.
+        identifier: Id of an invariant that the lock contains.
+        reason: The result of reading it.
+    """
+    known = lock.reviewed[identifier]
+    lock.reviewed[identifier] = known.model_copy(update={"code": reason})
 
 
 def _acknowledged(before: tuple[Link, ...], now: Link, reason: str) -> Link:

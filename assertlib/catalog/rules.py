@@ -405,4 +405,37 @@ RULES = _rules(
         'why = "What breaks, and for whom, if it does not hold."',
         'why = "Callers act on the acknowledgement."',
     ),
+    Rule(
+        "AL601",
+        _WARNING,
+        "No active person knows an active invariant",
+        "Nobody who contributed to its statement, its assertions or the code around them is active in the"
+        " repository, so nobody can tell a reviewer whether a change keeps it."
+        "  Checked if `[tool.assertlib.knowledge]` has `check = true`.",
+        "let somebody read it, its code and its tests, and record that with"
+        " `assertlib catalog review ID --code --reason ...`",
+        "# written by people who left two years ago",
+        "# reviewed by somebody who is here",
+    ),
+    Rule(
+        "AL602",
+        _WARNING,
+        "Nothing reproduces a confirmed incident",
+        "The bug can come back unnoticed: no seeded defect and no test of this project breaks the invariant in"
+        " the same way.  Checked if `[tool.assertlib.knowledge]` has `check = true`.",
+        "write a seeded defect or a test, and name it in `reproduce`",
+        'ref = "etcd-io/etcd#14370"',
+        'ref = "etcd-io/etcd#14370"\nreproduce = ["ack-before-wal"]',
+    ),
+    Rule(
+        "AL603",
+        _ERROR,
+        "Code that enforces an invariant changes without a review",
+        "Assertions still hold the words of the promise, but the code around them is no longer the code that"
+        " was reviewed.  Checked by `assertlib check --diff` only.",
+        "read the promise and the change, and record it with"
+        " `assertlib catalog review ID --code --reason ...`",
+        "def sync(self):   # changed, and review.lock is not",
+        'assertlib catalog review wal.fsync-before-ack --code --reason "sync is only renamed"',
+    ),
 )

@@ -23,6 +23,7 @@ from ..report.findings import (
     read_known,
     write_known,
 )
+from .changes import patch_of
 from .common import (
     OK,
     WRONG,
@@ -52,6 +53,15 @@ def check(
             "--update", help="Create the file of known findings, or drop fixed findings from it."
         ),
     ] = False,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff",
+            metavar="RANGE",
+            help="Also require a review of promises whose enforcing code this change touches:"
+            " commits as in `git diff`, a file with a diff, or - for stdin.",
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
     format: Annotated[
         FindingFormat, typer.Option("--format", "-f", help="Output format.")
@@ -76,8 +86,14 @@ def check(
     config = configuration(project)
     # Without any target, `config.target` raises the error that explains how to add one.
     names = [config.target(target)[0]] if target or not config.targets else list(config.targets)
+    targets = [check_target(config, *config.target(name)) for name in names]
+    if diff or config.knowledge.check:
+        # Imported here: only these findings need the history.
+        from ..knowledge.findings import add_findings
+
+        add_findings(config, targets, patch_of(config, diff) if diff else None)
     checks = checks_of(
-        (check_target(config, *config.target(name)) for name in names),
+        targets,
         strict=strict,
         below=place_in_repository(config.root),
         place=place_from_here(config),

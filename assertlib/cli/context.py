@@ -12,10 +12,8 @@ from typing import Annotated
 
 import typer
 
-from .._text.inputs import read_named
-from ..catalog.config import Config, ConfigError
+from ..catalog.config import ConfigError
 from ..errors import UsageError
-from ..knowledge.changes import difference
 from ..knowledge.context import Context, context_of
 from ..knowledge.context_text import AGENTS, DEFAULT_WORDS, as_markdown, as_text
 from ..knowledge.index import (
@@ -28,10 +26,10 @@ from ..knowledge.index import (
 from ..knowledge.levels import last_evidence
 from ..knowledge.passages import passages_of
 from ..knowledge.relevance import Touched
+from .changes import patch_of
 from .common import OK, ProjectOption, TargetOption, command, configuration, put
 
 _PLACE = re.compile(r"(?P<file>.+?):(?P<first>\d+)(?:-(?P<last>\d+))?")
-_STDIN = "-"
 
 
 class ContextFormat(StrEnum):
@@ -100,7 +98,7 @@ def context(
     else:
         if diff and staged:
             raise ConfigError("--diff and --staged exclude each other")
-        touched = touched_by_patch(index, _patch(config, diff, staged=staged))
+        touched = touched_by_patch(index, patch_of(config, diff, staged=staged))
     for finding in index.findings:
         if finding.code == "AL109":
             print(f"assertlib: {finding}", file=sys.stderr)
@@ -115,16 +113,6 @@ def _rendered(found: Context, format: ContextFormat, words: int) -> str:
 
         return json.dumps(found.as_dict(), indent=2, ensure_ascii=False) + "\n"
     return as_text(found, words) if format is ContextFormat.TEXT else as_markdown(found, words)
-
-
-def _patch(config: Config, diff: str | None, *, staged: bool) -> str:
-    """The text of the diff that the options name."""
-    if diff == _STDIN:
-        return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
-    path = Path(diff) if diff else None
-    if path is not None and path.is_file():
-        return read_named(path).decode("utf-8", "surrogateescape")
-    return difference(config.root, diff, staged=staged)
 
 
 def _places(index: Index, places: list[str], symbols: list[str]) -> Touched:

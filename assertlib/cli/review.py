@@ -17,6 +17,7 @@ from ..catalog.review import (
     Lock,
     Suspect,
     acknowledge,
+    acknowledge_code,
     add_new,
     forget,
     links_of,
@@ -50,6 +51,10 @@ def review(
     new: Annotated[
         bool, typer.Option("--new", help="Accept all links that have never been reviewed.")
     ] = False,
+    code: Annotated[
+        bool,
+        typer.Option("--code", help="Record that changed code around the assertions was read."),
+    ] = False,
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
@@ -58,6 +63,7 @@ def review(
 
     Without ids, shows all of them; exit code 1 if there are any.  With ids and --reason, records
     the current state of both ends in review.lock; commit that file.  The first review creates it.
+    --code records a review of code whose assertions are unchanged, for `assertlib check --diff`.
 
     Example: assertlib catalog review wal.fsync-before-ack --reason "index == synced is on disk too"
     """
@@ -82,6 +88,8 @@ def review(
         return _usage("--reason is empty; justify the change")
     if reason and not ids:
         return _usage("--reason requires invariant ids; changes cannot be acknowledged in bulk")
+    if code:
+        return _review_code(lock, ids or [], reason)
     if new:
         return _accept_new(lock, sharing, [each for each in ids or entries if each in entries])
     if ids and reason and not lock.exists:
@@ -181,6 +189,20 @@ def _acknowledge(
         print(f"{lock.shown}: {', '.join(entries)} acknowledged; commit it")
     if lost:
         print(f"{lock.shown}: {', '.join(lost)} removed; give the reason in the commit as well")
+    return OK
+
+
+def _review_code(lock: Lock, ids: list[str], reason: str | None) -> int:
+    if not ids or not reason:
+        return _usage("--code requires invariant ids and --reason")
+    unknown = [each for each in ids if each not in lock.reviewed]
+    if unknown:
+        hint = f"assertlib catalog review {unknown[0]} --reason ..."
+        return _usage(f"{unknown[0]} has never been reviewed; begin with `{hint}`")
+    for each in ids:
+        acknowledge_code(lock, each, reason)
+    lock.write()
+    print(f"{lock.shown}: code of {', '.join(ids)} reviewed; commit it")
     return OK
 
 

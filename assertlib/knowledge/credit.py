@@ -106,7 +106,7 @@ def parts_of(index: Index, tests: Mapping[str, Iterable[str]]) -> dict[str, list
     for lock in sorted(
         {f"{Path(entry.file).parent.as_posix()}/{LOCK}" for entry in index.entries.values()}
     ):
-        for identifier, first, last in _reviewed(index, lock):
+        for identifier, first, last in reviewed_lines(index, lock):
             found[identifier].append(Part(REVIEW, lock, first, last))
     return {identifier: list(dict.fromkeys(parts)) for identifier, parts in found.items()}
 
@@ -164,8 +164,8 @@ def _test_parts(index: Index, test: str) -> Iterator[Part]:
             yield Part(TEST, file, function.first, function.last)
 
 
-def _reviewed(index: Index, lock: str) -> Iterator[tuple[str, int, int]]:
-    """The lines of each invariant in a review lock."""
+def reviewed_lines(index: Index, lock: str) -> Iterator[tuple[str, int, int]]:
+    """Yield each invariant in a review lock, with its first and last line."""
     lines = index.lines(lock)
     if not lines:
         return

@@ -1,7 +1,8 @@
 """
 Reads the history of a project from git: commits, people, and who wrote which line.
 
-Blame follows lines through changes of white space, moves and renames (``-w -M -C``).  Its result
+Blame follows lines through changes of white space, moves and renames (``-w -M -C``); see
+`Repository._read` for how that is affordable in a long history.  Its result
 depends on the history and the content of a file only, so it is kept; after a commit, files that it
 did not change keep theirs, and after a rewritten history none does.
 """
@@ -10,9 +11,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -40,9 +44,13 @@ _TOOLS = re.compile(
     r"|sweep|coderabbit)\b",
     re.IGNORECASE,
 )
-_BLAME = ("blame", "-w", "-M", "-C", "--porcelain")
+_BLAME = ("blame", "-w", "-M", "--porcelain")
 _LONGEST = 600
 """Seconds that one blame may take."""
+_MANY = 16
+"""Files from which preparing the history costs less than it saves."""
+_MOVED = 3
+"""Lines that a commit removes from another file before lines may have moved from there."""
 
 
 @dataclass(frozen=True)
@@ -192,8 +200,7 @@ class Repository:
                 found[path] = Blame(_expanded(kept_state[1]))
             else:
                 rest.append(path)
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            found.update(zip(rest, pool.map(self._blame, rest), strict=True))
+        found.update(self._read(rest))
         data = {
             self._shown(path): [states[path], _packed(blame.commits)]
             for path, blame in found.items()
@@ -234,10 +241,23 @@ class Repository:
         except OSError:
             return ""
 
-    def _blame(self, path: Path) -> Blame:
+    def _read(self, files: list[Path]) -> dict[Path, Blame]:
+        with self._prepared(len(files)) as place, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            found = dict(
+                zip(files, pool.map(lambda path: self._blame(place, path), files), strict=True)
+            )
+            # Looking for lines that were moved from other files takes ten times as long, so it
+            # is left to files with a commit that removed lines elsewhere.
+            moving = self._moving({name for blame in found.values() for name in blame.commits})
+            again = [path for path, blame in found.items() if moving & set(blame.commits)]
+            thorough = pool.map(lambda path: self._blame(place, path, "-C"), again)
+            found.update(zip(again, thorough, strict=True))
+        return found
+
+    def _blame(self, place: tuple[str, ...], path: Path, *more: str) -> Blame:
         revision = () if self.is_work_tree else (self.head,)
         try:
-            printed = _lengthy(self.top, *_BLAME, *revision, "--", self._shown(path))
+            printed = _lengthy(self.top, *place, *_BLAME, *more, *revision, "--", self._shown(path))
         except UsageError as error:
             return Blame(reason=str(error))
         lines: dict[int, str] = {}
@@ -245,6 +265,63 @@ class Repository:
             commit = found[1].decode()
             lines[int(found[2])] = "" if _ZERO.match(commit) else commit
         return Blame([lines.get(at, "") for at in range(1, max(lines, default=0) + 1)])
+
+    def _moving(self, commits: set[str]) -> set[str]:
+        """Those of *commits* that add lines to one file and remove lines from another."""
+        names = sorted(commits - {""})
+        if not names:
+            return set()
+        arguments = ("log", "--no-walk=unsorted", "--stdin", "--numstat", "--no-renames", "-m")
+        done = subprocess.run(
+            ["git", *arguments, "--format=%x00%H"],
+            cwd=self.top,
+            input="\n".join(names).encode(),
+            capture_output=True,
+            check=False,
+        )
+        found: set[str] = set()
+        for record in done.stdout.split(b"\0")[1:]:
+            name, *rows = record.split(b"\n")
+            removed = [int(row.split(b"\t")[1]) for row in rows if row[:1].isdigit()]
+            if len(removed) > 1 and max(removed) >= _MOVED:
+                found.add(name.decode())
+        return found
+
+    @contextmanager
+    def _prepared(self, count: int) -> Iterator[tuple[str, ...]]:
+        """
+        Options that let git skip commits which did not change a file.
+
+        They name a temporary directory that borrows all objects and adds an index of the changed
+        paths of each commit, which the user's repository may lack and is not written to.
+        """
+        if count < _MANY:
+            yield ()
+            return
+        with tempfile.TemporaryDirectory(prefix="assertlib-history-") as directory:
+            objects = _line(
+                self.top, "rev-parse", "--path-format=absolute", "--git-path", "objects"
+            )
+            shallow = self.top / (_line(self.top, "rev-parse", "--git-path", "shallow") or "")
+            made = git.run(self.top, "init", "--quiet", "--bare", "--template=", directory)
+            if made.returncode or objects is None:
+                yield ()
+                return
+            place = Path(directory)
+            (place / "objects" / "info").mkdir(parents=True, exist_ok=True)
+            (place / "objects/info/alternates").write_text(f"{objects}\n", encoding="utf-8")
+            (place / "HEAD").write_text(f"{self.head}\n", encoding="ascii")
+            if shallow.is_file():
+                shutil.copyfile(shallow, place / "shallow")
+            options = (f"--git-dir={directory}", f"--work-tree={self.top}")
+            subprocess.run(
+                ["git", *options, "commit-graph", "write", "--stdin-commits", "--changed-paths"],
+                cwd=self.top,
+                input=f"{self.head}\n".encode(),
+                capture_output=True,
+                check=False,
+            )
+            yield options
 
 
 def _packed(commits: list[str]) -> list[list[object]]:
@@ -305,8 +382,9 @@ def _lengthy(root: Path, *arguments: str) -> bytes:
     try:
         done = git.run(root, *arguments, within=_LONGEST)
     except OSError as error:
-        raise UsageError(f"git {arguments[0]}: {error.strerror}") from None
+        raise UsageError(f"git: {error.strerror}") from None
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it failed"]
-        raise UsageError(f"git {arguments[0]}: {lines[0].removeprefix('fatal: ')}")
+        command = next(each for each in arguments if not each.startswith("--"))
+        raise UsageError(f"git {command}: {lines[0].removeprefix('fatal: ')}")
     return done.stdout

@@ -22,7 +22,7 @@ from .._text.utf8 import EncodingError, decoded
 from ..catalog.config import Config, Target
 from ..catalog.defects import DefectError, read_defects
 from ..catalog.findings import Finding
-from ..catalog.loader import Catalog, Entry, load
+from ..catalog.loader import Catalog, Entry, leaving_out, load
 from ..catalog.scan import scan_target
 from ..catalog.scan.tree import shown_from, source_file, source_files
 from ..model import Site, site_from_dict
@@ -135,8 +135,13 @@ def read_index(config: Config, names: Iterable[str]) -> Index:
     """
     index = Index(config, dict(config.target(name) for name in names))
     seen: set[tuple[str, int, int, str]] = set()
+    # Targets often share a catalog, and parsing it takes longer than all else.
+    loaded: dict[tuple[Path, ...], Catalog] = {}
     for name, target in index.targets.items():
-        catalog = load(config.catalog_roots(target), config.root, target.without)
+        roots = tuple(config.catalog_roots(target))
+        if roots not in loaded:
+            loaded[roots] = load([*roots], config.root)
+        catalog = leaving_out(loaded[roots], target.without)
         index.catalogs[name] = catalog
         for entry in catalog.entries.values():
             index.entries.setdefault(entry.id, entry)

@@ -297,3 +297,15 @@ def test_a_list_of_all_is_complete_in_markdown(history):
     for name in ("wal.synced-before-ack", "wal.index-contiguous", "wal.clients-see-order"):
         assert f"| {name} | at risk |" in text
     assert "What this cannot show" in text
+
+
+def test_a_function_moved_to_another_file_keeps_its_author(history):
+    history.commit("Ann", "2026-01-01")
+    head, reply = LOG.split("\n\n\ndef reply")
+    first = head.partition("\n\n\nclass")[0]
+    history.write("store/log.py", head + "\n")
+    history.write("store/reply.py", f"{first}\n\n\ndef reply{reply}")
+    history.commit("Bob", "2026-05-01", "Move")
+    row = history.status(as_of="2026-05-02")
+    assert row["active"][0] == "Ann"
+    assert "Ann" in row["reasons"][0]

@@ -1,0 +1,24 @@
+"""
+The changes that options of the command line name.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from .._text.inputs import read_named
+from ..catalog.config import Config
+from ..knowledge.changes import difference
+
+_STDIN = "-"
+
+
+def patch_of(config: Config, diff: str | None, *, staged: bool = False) -> str:
+    """The text of the diff that the options name."""
+    if diff == _STDIN:
+        return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    path = Path(diff) if diff else None
+    if path is not None and path.is_file():
+        return read_named(path).decode("utf-8", "surrogateescape")
+    return difference(config.root, diff, staged=staged)

@@ -1,0 +1,68 @@
+"""`assertlib check`: reviews that a change requires, and what nobody knows any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from .test_survey import History
+
+
+@pytest.fixture(name="history")
+def _history(tmp_path):
+    history = History(tmp_path)
+    history.git("init", "-q")
+    history.run("catalog", "review", "--new")
+    history.commit("Ann", "2026-05-01")
+    return history
+
+
+CHANGE = ("self.records.append(record)", "self.records += [record]")
+
+
+def test_changed_code_around_an_assertion_needs_a_review(history):
+    history.change("store/log.py", *CHANGE)
+    history.run("check")
+    text = history.run("check", "--diff", "HEAD", code=1).stdout
+    assert "AL603 wal.index-contiguous: code that enforces it changes without a review" in text
+    assert "Log.append (store/log.py)" in text
+    assert "wal.synced-before-ack" not in text
+
+
+def test_a_review_of_the_code_in_the_same_change_satisfies_it(history):
+    history.change("store/log.py", *CHANGE)
+    reason = ["--code", "--reason", "appending is the same"]
+    done = history.run("catalog", "review", "wal.index-contiguous", *reason)
+    assert "code of wal.index-contiguous reviewed; commit it" in done.stdout
+    history.run("check", "--diff", "HEAD")
+    history.commit("Ann", "2026-05-02")
+    history.run("check", "--diff", "HEAD~1..HEAD")
+    # The review of one change is none of the next.
+    history.change("store/log.py", "+= [record]", "+= (record,)")
+    history.run("check", "--diff", "HEAD", code=1)
+
+
+def test_the_review_of_another_invariant_does_not_count(history):
+    history.change("store/log.py", *CHANGE)
+    history.run("catalog", "review", "wal.clients-see-order", "--code", "--reason", "read")
+    assert "AL603 wal.index-contiguous" in history.run("check", "--diff", "HEAD", code=1).stdout
+
+
+def test_a_review_of_code_needs_ids_and_a_reason(history):
+    assert "requires" in history.run("catalog", "review", "--code", code=2).stderr
+    problem = history.run("catalog", "review", "wal.gone", "--code", "--reason", "x", code=2).stderr
+    assert "unknown invariant 'wal.gone'" in problem
+
+
+def test_lost_knowledge_and_unreproduced_incidents_are_warnings_on_request(history):
+    history.change("catalog/wal.toml", 'reproduce = ["early-ack"]\n', "")
+    assert "AL60" not in history.run("check").stdout
+    history.configure("check = true\nactive-days = 0.001")
+    text = history.run("check").stdout
+    assert "AL601 wal.synced-before-ack: nobody who contributed to it is active" in text
+    assert "AL602 wal.synced-before-ack: nothing reproduces the incident" in text
+    history.run("check", "--strict", code=1)
+
+
+def test_a_wrong_setting_is_named_with_its_line(history):
+    history.configure("active-dayz = 3")
+    assert "did you mean 'active-days'?" in history.run("check", code=2).stderr
