@@ -45,6 +45,7 @@ _COMMANDS = {
     "context": "context",
     "knowledge": "knowledge",
     "handover": "handover",
+    "mcp": "mcp",
     "debug": "debug",
     "catalog": "catalog",
     "evidence": "evidence",

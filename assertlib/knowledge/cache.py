@@ -5,8 +5,9 @@ Results that are kept in ``.assertlib/cache``, since computing them takes longer
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,18 @@ import orjson
 from ..catalog.files import ignore_all, write_whole
 from ..recording.session import VERSION
 
+_read_only = ContextVar("read_only", default=False)
 DIRECTORY = Path(".assertlib", "cache")
+
+
+@contextmanager
+def read_only() -> Iterator[None]:
+    """Keep nothing inside the block."""
+    token = _read_only.set(True)
+    try:
+        yield
+    finally:
+        _read_only.reset(token)
 
 
 def kept(root: Path, name: str, key: str) -> Any:
@@ -50,6 +62,8 @@ def keep(root: Path, name: str, key: str, value: object) -> None:
         key: What it was computed from.
         value: Plain data.
     """
+    if _read_only.get():
+        return
     place = root / DIRECTORY / f"{name}.json"
     with suppress(OSError, TypeError, ValueError):
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,3 @@
+"""
+A read-only server for coding agents, by the Model Context Protocol.
+"""
