@@ -1,5 +1,8 @@
 """
-The table ``[tool.assertlib]`` of pyproject.toml: the targets that runs are judged against.
+The configuration of a project: the targets that runs are judged against.
+
+It is the table ``[tool.assertlib]`` of pyproject.toml, or all of ``assertlib.toml`` in a project
+that is not in Python.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from .pydantic_messages import in_words_of_toml
 from .toml import parse_toml
 
 FILE = "pyproject.toml"
+OWN_FILE = "assertlib.toml"
+"""The file of a project that has no pyproject.toml; it holds the same keys, without a prefix."""
 TABLE = ("tool", "assertlib")
 # Marks what ships with assertlib, which is installed in a different place on each machine.
 _PACKAGED = "assertlib:"
@@ -203,19 +208,22 @@ def find_config(start: Path) -> Config:
         start: The search begins here and goes up to the root of the file system.
 
     Returns:
-        The configuration of the nearest pyproject.toml with a ``[tool.assertlib]`` table; an empty
-        one if there is none.
+        The configuration of the nearest pyproject.toml with a ``[tool.assertlib]`` table, or
+        assertlib.toml; an empty one if there is none.
 
     Raises:
-        ConfigError: The file cannot be read, or its table is not valid.
+        ConfigError: The file cannot be read, its content is not valid, or a directory has both.
     """
     for directory in (start, *start.parents):
-        file = directory / FILE
-        if file.is_file():
-            # None without the table: in a monorepo, each package may have a pyproject.toml.
-            config = _read(file)
+        file, own = directory / FILE, directory / OWN_FILE
+        # None without the table: in a monorepo, each package may have a pyproject.toml.
+        config = _read(file) if file.is_file() else None
+        if own.is_file():
             if config is not None:
-                return config
+                raise ConfigError(f"{own}: {FILE} beside it has [tool.assertlib] as well; keep one")
+            return _read_own(own)
+        if config is not None:
+            return config
     return Config(start, None, _Table())
 
 
@@ -229,32 +237,49 @@ def is_toml(text: str) -> bool:
 
 
 def _read(file: Path) -> Config | None:
-    try:
-        text = read_text(file)
-        data = parse_toml(text)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{file}: {error}") from error
+    text, data = _parsed(file)
     # The rest of the file belongs to other tools, so nothing about it is an error here.
     tool = data.get("tool", {})
     if not isinstance(tool, dict) or "assertlib" not in tool:
         return None
+    return _validated(file, text, tool["assertlib"], TABLE)
+
+
+def _read_own(file: Path) -> Config:
+    text, data = _parsed(file)
+    if "tool" in data:
+        raise ConfigError(
+            f"{file}: write the keys without the prefix tool.assertlib, as [targets.NAME]"
+        )
+    return _validated(file, text, data, ())
+
+
+def _parsed(file: Path) -> tuple[str, dict[str, object]]:
     try:
-        table = _Table.model_validate(tool["assertlib"])
+        text = read_text(file)
+        return text, parse_toml(text)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def _validated(file: Path, text: str, data: object, prefix: tuple[str, ...]) -> Config:
+    try:
+        table = _Table.model_validate(data)
     # The text of a ValidationError is in terms of Python, so it is replaced.
     except ValidationError as error:
-        raise ConfigError(_described(file, text, error)) from None
+        raise ConfigError(_described(file, text, error, prefix)) from None
     return Config(file.parent, file, table)
 
 
-def _described(file: Path, text: str, error: ValidationError) -> str:
+def _described(file: Path, text: str, error: ValidationError, prefix: tuple[str, ...]) -> str:
     lines = []
     places = positions(text)
     for problem in error.errors():
-        where = (*TABLE, *problem["loc"])
+        where = (*prefix, *problem["loc"])
         line, column = nearest(places, where)
-        key = str(where[-1])
+        key = str(where[-1]) if where else ""
         hint = did_you_mean(key, _valid_keys(problem["loc"]))
         # Only an unknown key can be a misspelled one; a wrong value is described by pydantic.
         if problem["type"] == "extra_forbidden":

@@ -194,7 +194,7 @@ def _load_root(catalog: Catalog, root: Path, base: Path) -> None:
         catalog.findings.append(
             Finding(
                 shown, 0, 0, "AL105", "no such catalog directory",
-                "create it, for example with `assertlib init`, or fix `catalog` in pyproject.toml",
+                "create it, for example with `assertlib init`, or fix `catalog` in the configuration",
             )
         )  # fmt: skip
         return

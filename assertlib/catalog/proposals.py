@@ -1,20 +1,27 @@
 """
 Collects what a project already states about itself: `assert` statements, and comments and
-docstrings about what must hold.
+docstrings about what must hold; in Python, Go and Rust.
+
+Tests are left out, and so are asserts that only check arguments.  What stands in a file that many
+others use comes first.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import io
 import re
 import tokenize
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from .._text.inputs import read_named
 from .config import Target
+from .drafts import name_for
 from .recursion_limit import deep_recursion
 from .scan import source_files
 
@@ -27,10 +34,21 @@ _NARROWS = re.compile(r"isinstance\(.*\)\Z|.* is not None\Z", re.DOTALL)
 """Asserts that only narrow a type for a type checker."""
 _ABOVE = 4
 """Lines above an assert in which comments belong to it."""
-_WORDS = 6
-"""Words of a statement that make up the name of its draft."""
-_LIMIT = 200
-"""Characters of a statement or condition."""
+_LIMIT = 400
+"""Characters of a statement or condition; a statement ends with a whole sentence."""
+_TESTS = re.compile(
+    r"(?:^|/)(?:tests?|testing|testdata|benches|benchmarks|examples?)/|(?:^|/)(?:test_|conftest)"
+)
+_TEST_FILE = re.compile(r"_test\.(?:go|py|rs)$|(?:^|/)tests?\.rs$")
+_FOREIGN_COMMENT = re.compile(r"\s*(?:///?!?|\*)\s?(.*)")
+_FOREIGN_ASSERT = re.compile(
+    r"\b(?:debug_)?assert!\s*\(\s*(?P<condition>[^,;]+?)\s*(?:,\s*\"(?P<message>[^\"]*)\".*)?\)\s*;"
+)
+_FOREIGN_FUNCTION = re.compile(
+    r"\s*(?:pub(?:\([^)]*\))?\s+)?(?:async\s+)?(?:func|fn)\s+(?:\([^)]*\)\s*)?(\w+)"
+)
+_BUILTINS = frozenset(dir(builtins))
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Documented = ast.Module | _Named
 
@@ -56,31 +74,106 @@ class Proposal:
 
 
 def proposals(root: Path, target: Target) -> list[Proposal]:
-    """Collect proposals from *target* under *root*, by file and line; none for unreadable files."""
-    found: list[Proposal] = []
-    names: set[str] = set()
+    """Collect proposals from *target* under *root*, central files first; none for unreadable ones."""
+    sources: dict[str, bytes] = {}
     for path in sorted(set(source_files(root, target, []))):
         shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-        for claim, condition, qualname in _readable(path):
+        if not _is_test(shown):
+            # Proposals are a help for beginners; `assertlib check` reports files that it cannot read.
+            with suppress(OSError):
+                sources[shown] = read_named(path)
+    ranks = _uses(sources)
+    found: list[Proposal] = []
+    names: set[str] = set()
+    for file in sorted(sources, key=lambda file: (-ranks[file], file)):
+        for claim, condition, qualname in _readable(file, sources[file]):
             statement = claim or f"`{condition}`"
-            name = _unique(_slug(claim or condition), names)
-            found.append(Proposal(name, statement, condition, shown, qualname))
+            name = name_for(claim or condition, names)
+            names.add(name)
+            found.append(Proposal(name, statement, condition, file, qualname))
     return found
 
 
-def _readable(path: Path) -> list[tuple[str, str, str]]:
+def _is_test(file: str) -> bool:
+    return _TESTS.search(file) is not None or _TEST_FILE.search(file) is not None
+
+
+def _uses(sources: dict[str, bytes]) -> dict[str, int]:
+    """The number of files that mention the module that each file is."""
+    words = {file: set(re.findall(rb"\w+", data)) for file, data in sources.items()}
+    spread = Counter(word for found in words.values() for word in found)
+    # A package is named by its directory, in Go each file is.
+    names = {
+        file: (
+            file.rpartition("/")[0].rpartition("/")[2] if _is_package(file) else PurePath(file).stem
+        )
+        for file in sources
+    }
+    return {
+        file: spread[name.encode()] - (name.encode() in words[file]) for file, name in names.items()
+    }
+
+
+def _is_package(file: str) -> bool:
+    return file.endswith((".go", "/__init__.py", "/mod.rs", "/lib.rs"))
+
+
+def _readable(file: str, data: bytes) -> list[tuple[str, str, str]]:
+    if not file.endswith(".py"):
+        return list(_foreign_claims(data.decode("utf-8", "replace")))
     try:
         with deep_recursion():
-            return list(_claims(read_named(path)))
-    # Proposals are a help for beginners; `assertlib check` reports files that it cannot read.
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+            return list(_claims(data))
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
         return []
+
+
+def _foreign_claims(text: str) -> Iterator[tuple[str, str, str]]:
+    """Comment, condition and function of each claim in Go or Rust, which are read line by line."""
+    block: list[str] = []
+    function = "<module>"
+    for line in [*text.split("\n"), ""]:
+        comment = _FOREIGN_COMMENT.fullmatch(line)
+        if comment is not None:
+            block.append(comment[1])
+            continue
+        named = _FOREIGN_FUNCTION.match(line)
+        function = named[1] if named else function
+        claims = [each for each in _split(" ".join(block)) if _CLAIM_ALONE.search(each)]
+        block = []
+        asserted = _FOREIGN_ASSERT.search(line)
+        if asserted is not None:
+            claim = " ".join(claims) or asserted["message"] or ""
+            yield _bounded(claim), _bounded(asserted["condition"]), function
+            continue
+        for claim in claims:
+            if not _TASK.match(claim):
+                yield _bounded(_LABEL.sub("", claim)), "", function
+
+
+def _bounded(text: str) -> str:
+    """*text* up to the last whole sentence within the limit."""
+    text = " ".join(text.split())
+    if len(text) <= _LIMIT:
+        return text
+    sentences = _split(text)
+    kept = sentences[0]
+    for each in sentences[1:]:
+        if len(kept) + len(each) >= _LIMIT:
+            break
+        kept += f" {each}"
+    return kept if len(kept) <= _LIMIT else kept[: _LIMIT - 1].rsplit(" ", 1)[0] + "…"
+
+
+def _split(text: str) -> list[str]:
+    return [each for each in re.split(r"(?<=[.!?])\s+", " ".join(text.split())) if each]
 
 
 def _claims(data: bytes) -> Iterator[tuple[str, str, str]]:
     """Comment or sentence, condition and function of each claim, in order of lines."""
     tree = ast.parse(data)
     nodes = [(tree, "<module>"), *_named(tree, "<module>")]
+    functions = [each for each, _ in nodes if isinstance(each, _Function)]
     comments, alone = _comments(data)
     taken: set[int] = set()
     found: list[tuple[int, str, str, str]] = []
@@ -93,7 +186,7 @@ def _claims(data: bytes) -> Iterator[tuple[str, str, str]]:
         claim = " ".join(comments[line] for line in lines)
         claim = claim if _CLAIM.search(claim) else _message(node)
         condition = " ".join(ast.unparse(node.test).split())
-        if claim or not _NARROWS.match(condition):
+        if claim or not (_NARROWS.match(condition) or _checks_arguments(node, functions)):
             # These comments belong to the assert, and must not be proposed a second time.
             taken.update(lines)
             found.append((node.lineno, claim, condition, qualname))
@@ -105,7 +198,18 @@ def _claims(data: bytes) -> Iterator[tuple[str, str, str]]:
         if isinstance(node, _Documented) and node.body:
             found.extend((node.body[0].lineno, claim, "", qualname) for claim in _sentences(node))
     for _, claim, condition, qualname in sorted(found):
-        yield _LABEL.sub("", claim)[:_LIMIT], condition[:_LIMIT], qualname
+        yield _bounded(_LABEL.sub("", claim)), _bounded(condition), qualname
+
+
+def _checks_arguments(node: ast.Assert, functions: list[_Function]) -> bool:
+    """Whether an assert without words reads only arguments of its function."""
+    around = [each for each in functions if each.lineno <= node.lineno <= (each.end_lineno or 0)]
+    if not around:
+        return False
+    arguments = max(around, key=lambda each: each.lineno).args
+    names = {each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+    read = {each.id for each in ast.walk(node.test) if isinstance(each, ast.Name)}
+    return "self" not in read and bool(read) and read <= names | _BUILTINS
 
 
 def _message(node: ast.Assert) -> str:
@@ -149,7 +253,7 @@ def _near(node: ast.Assert, comments: dict[int, str], alone: set[int]) -> list[i
 def _sentences(node: _Documented) -> Iterator[str]:
     """The sentences of a docstring about what must hold."""
     for paragraph in re.split(r"\n\s*\n", ast.get_docstring(node) or ""):
-        for sentence in re.split(r"(?<=[.!?])\s+", " ".join(paragraph.split())):
+        for sentence in _split(paragraph):
             if _CLAIM_ALONE.search(sentence):
                 yield sentence
 
@@ -171,19 +275,3 @@ def _function_at(node: ast.AST, line: int, qualname: str = "<module>") -> str:
 
 def _inside(node: _Named, qualname: str) -> str:
     return node.name if qualname == "<module>" else f"{qualname}.{node.name}"
-
-
-def _slug(text: str) -> str:
-    # A single word makes a poor name, and text in other scripts leaves none.
-    words = re.findall(r"[a-z0-9]+", text.lower())
-    return "-".join(words[:_WORDS]) if len(words) > 1 else f"it-holds-{''.join(words)}".rstrip("-")
-
-
-def _unique(name: str, names: set[str]) -> str:
-    # Statements may begin with the same words, and a second table of one name is not TOML.
-    chosen, number = name, 1
-    while chosen in names:
-        number += 1
-        chosen = f"{name}-{number}"
-    names.add(chosen)
-    return chosen

@@ -133,7 +133,7 @@ RULES = _rules(
         _ERROR,
         "A source path of the target does not exist",
         "Assertions under it would be missed.",
-        "fix the target's `source` in pyproject.toml",
+        "fix the target's `source` in the configuration",
         'source = ["srv"]',
         'source = ["src"]',
     ),

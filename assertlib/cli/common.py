@@ -32,7 +32,7 @@ P = ParamSpec("P")
 
 TargetOption = Annotated[
     str | None,
-    typer.Option("--target", "-t", metavar="NAME", help="Target in pyproject.toml."),
+    typer.Option("--target", "-t", metavar="NAME", help="Target of the configuration."),
 ]
 
 
@@ -133,7 +133,9 @@ def configuration(project: Path | None) -> Config:
     # The configuration of a project around it is not meant, since the user named a directory.
     if config.file is None or config.root != root:
         hint = f"create one with `assertlib init {shlex.quote(str(project))}`"
-        raise ConfigError(f"--project {project}: no pyproject.toml with [tool.assertlib]; {hint}")
+        raise ConfigError(
+            f"--project {project}: no pyproject.toml with [tool.assertlib], and no assertlib.toml; {hint}"
+        )
     return config
 
 

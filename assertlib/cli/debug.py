@@ -81,7 +81,10 @@ def _version(package: str) -> str:
 
 
 def _configuration(config: Config) -> Iterator[tuple[str, object]]:
-    yield "configuration", config.file or "none: no pyproject.toml with [tool.assertlib] here"
+    yield (
+        "configuration",
+        config.file or "none: no pyproject.toml with [tool.assertlib] or assertlib.toml here",
+    )
     for name, target in config.targets.items():
         marker = " (default)" if name == config.default_target else ""
         yield f"target {name}{marker}", f"source {', '.join(target.source)}"

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..catalog.config import FILE, Target, find_config, is_toml
+from ..catalog.config import FILE, OWN_FILE, Target, find_config, is_toml
 from ..catalog.drafts import REF, add_draft
 from ..catalog.files import in_line_ends_of, read_as_is, write_whole
 from ..catalog.proposals import proposals
@@ -53,7 +53,7 @@ _TITLE = 90
 _NOT_STORES = ("setup.py", "conftest.py", "test_", "noxfile.py")
 
 _TABLE = """
-[tool.assertlib.targets.store]
+[{prefix}targets.store]
 source = [{source}]
 catalog = ["catalog"]
 """
@@ -66,11 +66,16 @@ def init(
         list[str] | None,
         typer.Option(help="Source directory; default: the packages found."),
     ] = None,
+    most: Annotated[
+        int, typer.Option("--most", metavar="N", min=0, help="Largest number of drafts.")
+    ] = _MOST,
 ) -> int:
     """
     Create a catalog and configuration without overwriting anything.
 
-    Drafts invariants from the asserts, comments and docstrings in the project.
+    Drafts invariants from the asserts, comments and docstrings in Python, Go and Rust source,
+    those in central files first.  Without a pyproject.toml, a project in Go or Rust gets an
+    assertlib.toml.
     Next, name an invariant in an assertion and run `assertlib check`.
 
     Example: assertlib init --source src/mystore
@@ -82,19 +87,19 @@ def init(
     sources = source or _packages(root)
     if not sources:
         remedy = "name the source directory with --source DIR"
-        text = f"assertlib: no Python package or module in {root}; {remedy}"
+        text = f"assertlib: no Python, Go or Rust source in {root}; {remedy}"
         print(one_line(text), file=sys.stderr)
         return USAGE
     _write(root / "catalog" / "store.toml", _CATALOG)
     _write(root / "catalog" / "schema.json", schema_text())
     if not _configure(root, sources):
         return USAGE
-    _propose(root, sources)
+    _propose(root, sources, most)
     print("next: name an invariant in an assertion, then run `assertlib check`")
     return OK
 
 
-def _propose(root: Path, sources: list[str]) -> None:
+def _propose(root: Path, sources: list[str], most: int) -> None:
     """Draft invariants from existing asserts, comments and docstrings."""
     path = root / "catalog" / f"{_FOUND}.toml"
     # Drafts that were renamed or deleted in a review must not reappear.
@@ -102,7 +107,7 @@ def _propose(root: Path, sources: list[str]) -> None:
         print(one_line(f"kept {path}"))
         return
     found = proposals(root, Target(source=tuple(sources)))
-    for each in found[:_MOST]:
+    for each in found[:most]:
         add_draft(
             path.parent,
             f"{_FOUND}.{each.name}",
@@ -112,8 +117,8 @@ def _propose(root: Path, sources: list[str]) -> None:
             f"assert {each.condition}" if each.condition else "a comment or docstring",
         )
     if found:
-        more = f", {len(found) - _MOST} more omitted" if len(found) > _MOST else ""
-        shown = counted(min(len(found), _MOST), "draft")
+        more = f", {len(found) - most} more omitted (--most)" if len(found) > most else ""
+        shown = counted(min(len(found), most), "draft")
         text = f"{shown} from asserts, comments and docstrings{more}; review each"
         print(one_line(f"wrote {path}: {text}"))
 
@@ -128,9 +133,12 @@ def _packages(root: Path) -> list[str]:
     if (root / "src").is_dir():
         return ["src"]
     packages = sorted(path.parent.name for path in root.glob("*/__init__.py"))
-    return packages or sorted(
+    modules = sorted(
         path.name for path in root.glob("*.py") if not path.name.startswith(_NOT_STORES)
     )
+    # A module of Go and a workspace of Rust have their sources anywhere below them.
+    is_foreign = (root / "go.mod").exists() or (root / "Cargo.toml").exists()
+    return packages or modules or (["."] if is_foreign else [])
 
 
 def _write(path: Path, text: str) -> None:
@@ -146,12 +154,16 @@ def _write(path: Path, text: str) -> None:
 
 
 def _configure(root: Path, sources: list[str]) -> bool:
-    path = root / FILE
     # The configuration of a project around this one does not count.
-    if path.exists() and find_config(root).file == path:
-        print(one_line(f"kept [tool.assertlib] in {path}"))
+    present = find_config(root).file
+    if present is not None and present.parent == root:
+        print(one_line(f"kept the configuration in {present}"))
         return True
-    table = _TABLE.format(source=", ".join(json.dumps(name) for name in sources))
+    is_foreign = (root / "go.mod").exists() or (root / "Cargo.toml").exists()
+    path = root / (OWN_FILE if is_foreign and not (root / FILE).exists() else FILE)
+    prefix = "" if path.name == OWN_FILE else "tool.assertlib."
+    listed = ", ".join(json.dumps(name) for name in sources)
+    table = _TABLE.format(prefix=prefix, source=listed)
     before = read_as_is(path)
     after = before + in_line_ends_of(before, table if before else table.lstrip())
     # A table cannot be added to one that is written inline, as in ``tool = {}``.
@@ -160,5 +172,5 @@ def _configure(root: Path, sources: list[str]) -> bool:
         print(table)
         return False
     write_whole(path, after)
-    print(one_line(f"added [tool.assertlib] to {path}"))
+    print(one_line(f"added a target to {path}"))
     return True

@@ -455,7 +455,7 @@ class _Project:
         name, target = self.config.target(self._target)
         if not target.defects:
             raise ConfigError(
-                f"no seeded defects: set `defects` of target {name!r} in pyproject.toml"
+                f"no seeded defects: set `defects` of target {name!r} in the configuration"
             )
         return self.config.root / target.defects
 

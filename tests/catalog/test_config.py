@@ -180,3 +180,46 @@ def test_no_file_ends_in_a_traceback(tmp_path_factory, text):
         configured(tmp_path_factory.mktemp("any"), text).target()
     except ConfigError as error:
         assert "pyproject.toml" in str(error)
+
+
+OWN = """\
+default-target = "store"
+
+[targets.store]
+source = ["server"]
+"""
+
+
+def test_a_project_without_pyproject_has_a_file_of_its_own(tmp_path):
+    (tmp_path / "assertlib.toml").write_text(OWN)
+    (tmp_path / "server/inner").mkdir(parents=True)
+    config = find_config(tmp_path / "server/inner")
+    assert config.file == tmp_path / "assertlib.toml"
+    assert config.target()[1].source == ("server",)
+
+
+def test_a_pyproject_without_the_table_does_not_hide_it(tmp_path):
+    (tmp_path / "assertlib.toml").write_text(OWN)
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert find_config(tmp_path).file == tmp_path / "assertlib.toml"
+
+
+def test_two_configurations_in_one_directory_are_refused(tmp_path):
+    (tmp_path / "assertlib.toml").write_text(OWN)
+    problem = refused(tmp_path, GOOD)
+    assert "assertlib.toml: pyproject.toml beside it has [tool.assertlib] as well" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[tool.assertlib.targets.a]\nsource = []\n", "without the prefix tool.assertlib"),
+        ("[targets.a]\nsourze = []\n", "assertlib.toml:2:1: unknown key 'sourze'"),
+        ("targetz = 1\n", "did you mean 'targets'?"),
+    ],
+)
+def test_a_mistake_in_it_is_named_with_its_place(tmp_path, text, problem):
+    (tmp_path / "assertlib.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        find_config(tmp_path)
+    assert problem in str(caught.value)

@@ -69,7 +69,7 @@ def _old(tmp_path):
 
 def test_asserts_and_comments_are_proposed_as_drafts(old):
     done = old.run("init")
-    assert "7 drafts from asserts, comments and docstrings" in done.stdout
+    assert "6 drafts from asserts, comments and docstrings" in done.stdout
     found = tomllib.loads((old.root / "catalog/found.toml").read_text(encoding="utf-8"))
     told = {
         name: (entry["statement"], entry["source"][0]["ref"], entry["source"][0]["note"])
@@ -78,29 +78,28 @@ def test_asserts_and_comments_are_proposed_as_drafts(old):
     }
     file = "store/__init__.py"
     assert told == {
-        "the-log-must-be-synced-before": (
+        "log-synced-before-index-touched": (
             "The log must be synced before the index is touched.",
             f"{file}, put",
             "assert log.synced >= log.written",
         ),
-        "never-none-readers-take-none-for": (
+        "never-none-readers-take-none": (
             "never None: readers take None for a tombstone",
             f"{file}, put",
             "assert value is not None",
         ),
-        "len-key-255": ("`len(key) < 255`", f"{file}, put", "assert len(key) < 255"),
-        "a-key-is-never-empty": ("a key is never empty", f"{file}, put", "assert key"),
-        "the-crc-must-cover-the-kind": (
+        "key-never-empty": ("a key is never empty", f"{file}, put", "assert key"),
+        "crc-cover-kind-not-value": (
             "The crc must cover the kind, not only the value.",
             f"{file}, put",
             "a comment or docstring",
         ),
-        "a-segment-begins-where-the-one": (
+        "segment-begins-where-one-before": (
             "a segment begins where the one before it ends",
             f"{file}, Log.roll",
             "a comment or docstring",
         ),
-        "what-is-written-must-never-be": (
+        "what-written-never-rewritten": (
             "What is written must never be rewritten.",
             f"{file}, Log",
             "a comment or docstring",
@@ -108,6 +107,54 @@ def test_asserts_and_comments_are_proposed_as_drafts(old):
     }
     assert {entry["status"] for entry in found.values() if isinstance(entry, dict)} == {"draft"}
     assert "AL105" not in old.run("check").stdout
+
+
+def test_tests_and_checks_of_arguments_are_no_proposals(old):
+    old.write("store/tests/test_log.py", "# a log must be empty at first\nassert 1 == 1\n")
+    old.write("store/test_more.py", "# a key must be short\n")
+    old.run("init")
+    text = (old.root / "catalog/found.toml").read_text(encoding="utf-8")
+    for part in ("empty at first", "must be short", "len(key)", "isinstance"):
+        assert part not in text
+
+
+def test_central_files_come_first_and_most_limits_the_drafts(old):
+    old.write("store/leaf.py", "from . import core\n# a leaf must be green\n")
+    old.write("store/other.py", "from . import core\n# another must be blue\n")
+    old.write("store/core.py", "# the core must be solid\n")
+    done = old.run("init", "--most", "1")
+    assert "1 draft from asserts, comments and docstrings, 8 more omitted (--most)" in done.stdout
+    found = tomllib.loads((old.root / "catalog/found.toml").read_text(encoding="utf-8"))
+    assert found["core-solid"]["source"][0]["ref"] == "store/core.py, <module>"
+
+
+def test_a_long_statement_ends_with_a_whole_sentence(old):
+    text = "The log must be synced. " + "It is long and goes on for ever and ever. " * 20
+    old.write("store/long.py", f"# {text}\n")
+    old.run("init")
+    found = tomllib.loads((old.root / "catalog/found.toml").read_text(encoding="utf-8"))
+    (entry,) = [each for each in found.values() if "It is long" in str(each)]
+    assert entry["statement"].endswith("for ever and ever.")
+    assert len(entry["statement"]) <= 400
+
+
+def test_go_and_rust_are_read_and_get_a_configuration_of_their_own(tmp_path):
+    project = Project.__new__(Project)
+    project.root = tmp_path
+    project.write("go.mod", "module store\n")
+    project.write(
+        "wal/log.go", "package wal\n\n// Sync must end before the ack.\nfunc Sync() {\n}\n"
+    )
+    project.write("wal/log_test.go", "// a test must be short\n")
+    project.write("rs/lib.rs", 'fn roll() {\n    assert!(a < b, "segments never overlap");\n}\n')
+    done = project.run("init")
+    assert "added a target to" in done.stdout and "assertlib.toml" in done.stdout
+    assert not (tmp_path / "pyproject.toml").exists()
+    found = tomllib.loads((tmp_path / "catalog/found.toml").read_text(encoding="utf-8"))
+    assert found["sync-end-before-ack"]["source"][0]["ref"] == "wal/log.go, Sync"
+    assert found["segments-never-overlap"]["source"][0]["note"] == "assert a < b"
+    assert len([each for each in found if each != "schema"]) == 2
+    assert "AL105" not in project.run("check").stdout
 
 
 def test_proposals_never_overwrite(old):

@@ -168,7 +168,7 @@ def test_the_configuration_of_a_project_around_it_is_left_alone(tmp_path):
 def test_without_a_package_nothing_is_written(tmp_path):
     done = run(tmp_path, "init")
     assert done.returncode == 2
-    assert "no Python package" in done.stderr
+    assert "no Python, Go or Rust source" in done.stderr
     assert "--source DIR" in done.stderr
     assert contents(tmp_path) == {}
 
