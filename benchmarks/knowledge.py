@@ -1,10 +1,10 @@
 """
 What `assertlib context`, `assertlib knowledge` and `assertlib catalog import` cost and find:
-``python -m benchmarks.knowledge [context|tree|history|import]``.
+``python -m benchmarks.knowledge [context|tree|history|import|trend]``.
 
 *context* ranks the invariants for each seeded defect of the example store, with all records and
 without the defect's own.  *tree* times it on a generated tree, *history* times `knowledge` on a
-generated repository, *import* times a long list.
+generated repository, *import* times a long list, *trend* draws docs/knowledge.svg.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from assertlib.catalog.imports.markdown import read_markdown
 from assertlib.knowledge.context import context_of
 from assertlib.knowledge.context_text import as_text
 from assertlib.knowledge.index import read_index, touched_by_patch
+from assertlib.knowledge.status import Status
+from assertlib.knowledge.survey import trend
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFECTS = ROOT / "examples/kvstore/defects"
@@ -119,6 +121,43 @@ def time_import(characters: int) -> None:
     print(f"reading {len(text):,} characters with {count} invariants: {_spread(times)}")
 
 
+_COLOURS = {
+    Status.LOST: "#b3261e", Status.AT_RISK: "#e07b00", Status.FADING: "#c9a400",
+    Status.ALIVE: "#2e8b57", Status.UNKNOWN: "#9aa3ad",
+}  # fmt: skip
+
+
+def draw_trend(path: Path) -> None:
+    """Draw the invariants of this repository by status at ten days of its history."""
+    config = find_config(ROOT)
+    points = trend(config, list(config.targets), 10)
+    for day, counts in points:
+        print(day, " ".join(f"{count} {status}" for status, count in counts.items() if count))
+    most = max(sum(counts.values()) for _, counts in points)
+    attributes = 'viewBox="0 0 720 220" font-family="sans-serif" font-size="10"'
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {attributes}>']
+    parts.append('<rect width="720" height="220" fill="#fff"/>')
+    for number, (day, counts) in enumerate(points):
+        top = 180.0
+        for status in Status:
+            size = 160 * counts[status] / most
+            top -= size
+            if size:
+                parts.append(
+                    f'<rect x="{number * 70 + 14}" y="{top:.1f}" width="56" height="{size:.1f}"'
+                    f' fill="{_COLOURS[status]}"><title>{day}: {counts[status]} {status}</title></rect>'
+                )
+        total = sum(counts.values())
+        parts.append(f'<text x="{number * 70 + 14}" y="{top - 4:.1f}" fill="#333">{total}</text>')
+        parts.append(f'<text x="{number * 70 + 14}" y="196" fill="#333">{day}</text>')
+    for number, status in enumerate(Status):
+        parts.append(
+            f'<rect x="{number * 110 + 14}" y="204" width="9" height="9" fill="{_COLOURS[status]}"/>'
+            f'<text x="{number * 110 + 27}" y="212" fill="#333">{status}</text>'
+        )
+    path.write_text("\n".join([*parts, "</svg>", ""]), encoding="utf-8")
+
+
 def _measured(call: Callable[[], object]) -> float:
     begin = time.perf_counter()
     call()
@@ -211,7 +250,7 @@ def _write_history(root: Path, commits: int) -> None:
 def main() -> None:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", help="context, tree, history, import; default: all")
+    parser.add_argument("parts", nargs="*", help="default: all but trend")
     parser.add_argument("--commits", type=int, default=20_000)
     parser.add_argument("--files", type=int, default=5_000)
     arguments = parser.parse_args()
@@ -225,6 +264,8 @@ def main() -> None:
         time_history(arguments.commits, 300)
     if "import" in wanted:
         time_import(88_000)
+    if "trend" in wanted:
+        draw_trend(ROOT / "docs/knowledge.svg")
 
 
 if __name__ == "__main__":

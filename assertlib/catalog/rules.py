@@ -255,7 +255,7 @@ RULES = _rules(
         "AL123",
         _ERROR,
         "Two invariants have the same id elsewhere",
-        "Readers of the other document or tool could not tell which one is meant.",
+        "The id would be ambiguous in the other document or tool.",
         "correct one `external_id`, or merge the two invariants",
         '[first]\nexternal_id = "INV-3"\n[second]\nexternal_id = "INV-3"',
         '[first]\nexternal_id = "INV-3"\n[second]\nexternal_id = "INV-4"',
@@ -410,7 +410,7 @@ RULES = _rules(
         _WARNING,
         "No active person knows an active invariant",
         "Nobody who contributed to its statement, its assertions or the code around them is active in the"
-        " repository, so nobody can tell a reviewer whether a change keeps it."
+        " repository, so a reviewer has nobody to ask whether a change keeps it."
         "  Checked if `[tool.assertlib.knowledge]` has `check = true`.",
         "let somebody read it, its code and its tests, and record that with"
         " `assertlib catalog review ID --code --reason ...`",

@@ -15,7 +15,14 @@ _STDIN = "-"
 
 
 def patch_of(config: Config, diff: str | None, *, staged: bool = False) -> str:
-    """The text of the diff that the options name."""
+    """
+    Return the text of the diff that the options name.
+
+    Args:
+        config: The configuration of the project.
+        diff: Commits, a file, or ``-`` for stdin; None for all uncommitted changes.
+        staged: Whether only the changes in git's index are meant.
+    """
     if diff == _STDIN:
         return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     path = Path(diff) if diff else None

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,9 @@ import typer
 from ..catalog.config import Config
 from ..catalog.history import history
 from ..docgen.pages import Live, differing_pages, foreign_pages, render_pages, write_pages
+from ..errors import AssertlibError
 from ..evidence.text import counted, one_line
+from ..knowledge.survey import Question, survey
 from ..sim.challenge import read_record
 from .common import (
     OK,
@@ -70,7 +73,11 @@ def docs(
         print(one_line(text), file=sys.stderr)
         return USAGE
     output = output or config.root / "docs" / "invariants"
-    pages = render_pages(checked, others, _live(config, checked.name) if live else None)
+    pages = render_pages(
+        checked,
+        others,
+        _live(config, [checked.name, *(each.name for each in others)]) if live else None,
+    )
     if check:
         stale = differing_pages(pages, output)
         for name in stale:
@@ -89,9 +96,24 @@ def docs(
     return OK
 
 
-def _live(config: Config, name: str) -> Live:
-    own = config.own_catalog(config.target(name)[1])
+def _live(config: Config, names: Sequence[str]) -> Live:
+    own = config.own_catalog(config.target(names[0])[1])
     return Live(
         history(config.root, [own] if own else []),
         read_record(config.root / "docs" / "track-record.md"),
+        _knowledge(config, names),
     )
+
+
+def _knowledge(config: Config, names: Sequence[str]) -> dict[str, tuple[str, Sequence[str]]]:
+    """Who knows each invariant; empty without a history."""
+    # Names of people stay out of published pages, and with them the reasons that give some.
+    try:
+        found = survey(config, names, Question())
+    except AssertlibError:
+        return {}
+    return {each.entry.id: (str(each.status), [_people(len(each.knowers))]) for each in found.known}
+
+
+def _people(count: int) -> str:
+    return f"{counted(count, 'active person knows', 'active people know')} it"

@@ -41,10 +41,12 @@ class Live:
     Attributes:
         history: Changes of each invariant, by id, newest first.
         reproduced: The commit at which each seeded defect was last caught.
+        knowledge: Who still knows each invariant, by id: the status and the reasons.
     """
 
     history: Mapping[str, Sequence[Change]] = field(default_factory=dict)
     reproduced: Mapping[str, str] = field(default_factory=dict)
+    knowledge: Mapping[str, tuple[str, Sequence[str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,11 @@ def render_pages(
     # The name of the index cannot clash with a page, since every id contains a dot.
     rendered = {page.name: template.render(page=page, live=live) for page in pages}
     rendered[INDEX] = environment.get_template("index.md.jinja").render(
-        target=checked.name, areas=_areas(pages), pages=pages, incidents=_incidents(pages)
+        target=checked.name,
+        areas=_areas(pages),
+        pages=pages,
+        incidents=_incidents(pages),
+        live=live,
     )
     return rendered
 

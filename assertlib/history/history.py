@@ -73,7 +73,7 @@ class History:
 
     Attributes:
         operations: The operations in the order of their call records, which is authoritative
-            within a client if time stamps are equal.
+            within a client if timestamps are equal.
         found: The changes of revisions as read from the store, by revision.
         shown_by: The member that each of them was read from, by revision.
         overlaps: Pairs of ids of operations of one client in which, by the order of lines, the

@@ -2,7 +2,7 @@
 Partitions that must be judged jointly.
 
 A history is linearizable if each of its partitions is, provided that "returned before the other
-was called" is an interval order (Herlihy and Wing 1990, theorem 1).  With equal time stamps it is
+was called" is an interval order (Herlihy and Wing 1990, theorem 1).  With equal timestamps it is
 not: if two clients each call at the stamp of their previous return, both keep their own order
 while everything else overlaps.  The orders of two partitions can then contradict each other.
 """
@@ -62,7 +62,7 @@ def contradicting(
 
 def _by_time(operations: Sequence[Operation]) -> dict[Hashable, set[Hashable]]:
     """
-    Build the graph of predecessors that follow from time stamps.
+    Build the graph of predecessors that follow from timestamps.
 
     Each stamp has a node between the operations that returned by then and those called later, so
     that the number of edges is linear.

@@ -59,14 +59,14 @@ class Operation:
 
 def predecessors(operations: Iterable[Operation]) -> dict[int, Operation]:
     """
-    Find operations that were called at the time stamp of their client's previous return.
+    Find operations that were called at the timestamp of their client's previous return.
 
     Args:
         operations: All operations; those of one client in the order of its calls.
 
     Returns:
         The previous answered operation, by the id of the later one.  Operations that are ordered
-        by their time stamps alone are left out.
+        by their timestamps alone are left out.
     """
     last: dict[ClientId, Operation] = {}
     found: dict[int, Operation] = {}

@@ -120,7 +120,8 @@ def _table_lines(index: Index, entry: Entry) -> tuple[int, int]:
     for at in range(entry.line, len(lines)):
         if re.match(r"\s*\[", lines[at]) and not own.match(lines[at]) and _is_header(lines[at]):
             break
-        last = at + 1
+        # Empty lines before the next entry belong to neither.
+        last = at + 1 if lines[at].strip() else last
     return entry.line, last
 
 
@@ -176,7 +177,8 @@ def reviewed_lines(index: Index, lock: str) -> Iterator[tuple[str, int, int]]:
     )
     ends = [*(line for line, _ in starts[1:]), len(lines) + 1]
     for (line, identifier), end in zip(starts, ends, strict=True):
-        yield identifier, line, end - 1
+        filled = [at for at in range(line, end) if lines[at - 1].strip()]
+        yield identifier, line, max(filled, default=line)
 
 
 def ledgers(

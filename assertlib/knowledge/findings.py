@@ -14,8 +14,10 @@ from ..catalog.review import LOCK
 from ..catalog.rules import RULES
 from ..model import invariant_and_clause
 from .credit import reviewed_lines
+from .facts import Place
 from .index import Index, read_index, touched_by_patch
 from .patch import locate, read_patch
+from .relevance import Program, Touched, identifiers
 from .survey import Question, survey
 from .survey_text import warnings_of
 
@@ -72,10 +74,8 @@ def _unreviewed(index: Index, patch: str) -> Iterator[tuple[Entry, Finding]]:
     touched = touched_by_patch(index, patch)
     reviewed = _reviews_in(index, patch)
     changed: dict[str, list[str]] = {}
-    for site in index.sites:
-        if (site.file, site.qualname) in touched.functions and site.invariant:
-            identifier = invariant_and_clause(site.invariant)[0]
-            changed.setdefault(identifier, []).append(f"{site.qualname} ({site.file})")
+    for identifier, place in _enforcing(index, touched):
+        changed.setdefault(identifier, []).append(f"{place[1]} ({place[0]})")
     for identifier, functions in sorted(changed.items()):
         entry = index.entries.get(identifier)
         if entry is None or identifier in reviewed or entry.invariant.status == "retired":
@@ -84,6 +84,25 @@ def _unreviewed(index: Index, patch: str) -> Iterator[tuple[Entry, Finding]]:
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         text = f"code that enforces it changes without a review: {', '.join(names[:_SHOWN])}{more}"
         yield _at(entry, "AL603", text)
+
+
+def _enforcing(index: Index, touched: Touched) -> Iterator[tuple[str, Place]]:
+    """
+    Yield the changed functions that enforce an invariant.
+
+    These are the functions with its assertions, and those of the same file whose changed lines
+    name what such an assertion reads and what the function writes.
+    """
+    program = Program(index.asserting(), index.sites, index.entries)
+    words = set(identifiers(touched.text))
+    for place in touched.functions:
+        function = program.functions.get(place)
+        written = (function.writes & words) if function is not None else frozenset()
+        for site in program.all_sites():
+            identifier = invariant_and_clause(site.invariant or "")[0]
+            reads = site.file == place[0] and bool(written & program.reads(site))
+            if reads or (site.file, site.qualname) == place:
+                yield identifier, place
 
 
 def _reviews_in(index: Index, patch: str) -> set[str]:

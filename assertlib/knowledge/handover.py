@@ -31,7 +31,8 @@ def handover(config: Config, survey: Survey, name: str, repository: Repository) 
         name: The person, as the history names them.
         repository: The history.
     """
-    after = {each.entry.id: each for each in without(survey, [name], config).known}
+    survey, rest = without(survey, name, config)
+    after = {each.entry.id: each for each in rest.known}
     mine = [each for each in survey.known if name in (*each.knowers, *each.fading)]
     alone = [each for each in mine if after[each.entry.id].status is Status.LOST]
     thin = [

@@ -86,7 +86,10 @@ class Index:
         """Return the lines of *file*; none if it cannot be read."""
         if file not in self._texts:
             try:
-                text = decoded(read_named(source_file(self.config.root, file)))
+                root = self.config.root
+                # Only source may ship with assertlib; any other file is the project's own.
+                path = source_file(root, file) if file in self.files else root / file
+                text = decoded(read_named(path))
             except (OSError, EncodingError):
                 text = ""
             self._texts[file] = text.replace("\r\n", "\n").split("\n") if text else []

@@ -92,7 +92,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     A cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for row in rows:
         for cells in _lines(row):

@@ -153,7 +153,7 @@ def _hunk(found: re.Match[str], lines: Sequence[str], at: int) -> tuple[Hunk, in
 
 
 def _path(text: str, prefix: str) -> str | None:
-    # A tab separates the time stamp that diff prints.
+    # A tab separates the timestamp that diff prints.
     name = _unquoted(text.removesuffix("\r").partition("\t")[0])
     return None if name == _NOWHERE else name.removeprefix(prefix)
 

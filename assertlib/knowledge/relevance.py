@@ -9,6 +9,7 @@ seeded defects of the example store, each ranked without its own record
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -299,7 +300,7 @@ def _inside(program: Program, touched: Touched) -> _Reasons:
 
 def _conditions(program: Program, touched: Touched) -> _Reasons:
     """Assertions elsewhere whose conditions read what the change writes or defines."""
-    lines_names = set(_identifiers(touched.text))
+    lines_names = set(identifiers(touched.text))
     for place in touched.functions:
         function = program.functions.get(place)
         if function is None:
@@ -325,7 +326,7 @@ def _conditions(program: Program, touched: Touched) -> _Reasons:
 
 def _calls(program: Program, touched: Touched) -> _Reasons:
     """Assertions in functions that the changed lines call, and in callers of changed functions."""
-    called = set(_identifiers(touched.text))
+    called = set(identifiers(touched.text))
     for name in called:
         functions = [each for each in program.named.get(name, ()) if each.name != MODULE]
         for function in functions:
@@ -426,8 +427,7 @@ def _words(program: Program, touched: Touched) -> _Reasons:
 _SOURCES = (_inside, _conditions, _calls, _passed, _defects, _citations, _places, _words)
 
 
-def _identifiers(lines: Iterable[str]) -> Iterator[str]:
-    import re
-
+def identifiers(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the names in lines of code; those in comments of Python are left out."""
     for line in lines:
         yield from re.findall(r"[^\W\d]\w*", line.partition("#")[0])

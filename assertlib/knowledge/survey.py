@@ -5,7 +5,6 @@ A survey of a project: who still knows its invariants, now or at an earlier date
 from __future__ import annotations
 
 import tempfile
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -179,21 +178,25 @@ def _notes(repository: Repository, question: Question) -> Iterator[str]:
         yield f"Contributions before {question.since} are left out."
 
 
-def without(survey_: Survey, names: Sequence[str], config: Config) -> Survey:
-    """Return the same survey with more people gone."""
-    departed = [*survey_.departed, *names]
+def without(survey_: Survey, name: str, config: Config) -> tuple[Survey, Survey]:
+    """
+    Return the same survey with a person who is active, and without that person.
+
+    Args:
+        survey_: The survey.
+        name: The person.
+        config: The configuration of the project.
+    """
     evidence = {
         each.entry.id: Evidence(each.level, "", None) for each in survey_.known if each.level
     }
-    known = judge(
-        survey_.ledgers.values(), survey_.last, survey_.now, config.knowledge, evidence, departed
-    )
-    return replace(survey_, known=known, departed=departed)
+    # Somebody who hands over is there, however long ago the last commit was.
+    last = {**survey_.last, name: survey_.now}
 
+    def judged(departed: Sequence[str]) -> Survey:
+        known = judge(
+            survey_.ledgers.values(), last, survey_.now, config.knowledge, evidence, departed
+        )
+        return replace(survey_, known=known, departed=departed)
 
-def areas_of(ledgers_: Mapping[str, Ledger]) -> dict[str, list[Ledger]]:
-    """Group contributions by area."""
-    found: dict[str, list[Ledger]] = defaultdict(list)
-    for ledger in ledgers_.values():
-        found[ledger.entry.area].append(ledger)
-    return dict(found)
+    return judged([]), judged([name])

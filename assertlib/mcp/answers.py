@@ -116,7 +116,7 @@ class Answers:
         wanted = set(words_of(query))
         entries = self.entries()
         texts = {name: _texts(entry) for name, entry in entries.items()}
-        # A word that few invariants have tells more than one that most have.
+        # A word in few invariants is more specific than one in most.
         rare = {
             word: math.log(1 + len(texts) / (1 + sum(word in both[1] for both in texts.values())))
             for word in wanted

@@ -23,7 +23,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import typer
 from pydantic import BaseModel
 
-from assertlib.catalog.config import Target
+from assertlib.catalog.config import KnowledgeSettings, Target
 from assertlib.catalog.model import Incident, Invariant, Source, State
 from assertlib.catalog.rules import RULES, Rule
 from assertlib.cli.app import app_with
@@ -139,7 +139,7 @@ def configuration_page() -> str:
     lines = [
         "# Configuration",
         "",
-        "In `pyproject.toml`, the nearest one above the working directory that has the table.",
+        "In `pyproject.toml`, the nearest one above the working directory that has the table, or in `assertlib.toml`, with the same keys and without the prefix `tool.assertlib`.",
         "",
         "| key of `[tool.assertlib]` | meaning |",
         "|---|---|",
@@ -150,6 +150,11 @@ def configuration_page() -> str:
         "One table `[tool.assertlib.targets.NAME]` for each thing that runs are judged against.",
         "",
         *_fields(Target),
+        "## Knowledge",
+        "",
+        "The table `[tool.assertlib.knowledge]`: what counts as knowledge of an invariant.",
+        "",
+        *_fields(KnowledgeSettings),
         "## An invariant",
         "",
         "One table `[name]` of `catalog/area.toml` for the invariant `area.name`; `assertlib catalog schema` prints the schema for editors.",
