@@ -76,7 +76,9 @@ _NOT_IDS = (
 _WORDS = "Invariant|INVARIANT|Rule|RULE|Property|Guarantee|Requirement|Axiom|Law|Promise"
 ID = (
     rf"(?!(?:{'|'.join(_NOT_IDS)})[-_. ]?\d)"
-    rf"(?:(?:{_WORDS})[ #-]{{1,2}}\d+(?:\.\d+)*[a-z]?"
+    # Names of invariants in specifications need no number.
+    r"(?:(?:INV|Inv)(?:[-_][A-Za-z0-9]+)+"
+    rf"|(?:{_WORDS})[ #-]{{1,2}}\d+(?:\.\d+)*[a-z]?"
     r"|[A-Z][A-Za-z]{0,11}(?:[-_.][A-Z][A-Z0-9]*)*[-_.]?\d+(?:\.\d+)*[a-z]?)"
 )
 """A handwritten id, such as INV-3, WAL_2, I1, SYS-LOG-12 or Rule 7."""

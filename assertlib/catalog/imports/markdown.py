@@ -14,26 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
 from .items import ID, Anchor, Document, Item, anchor_in, one_paragraph
+from .markdown_blocks import CODE, LEAD, RULE, TESTS, WHY, Block, Section, Text, sections_of
 
-_LEAD = re.compile(
-    rf"\[?(?P<id>{ID})(?=[\s:.)(\]—–-]|\Z)[\s:.)\]—–-]*(?:\((?P<name>[^()]*)\)[\s:.—–-]*)?"
-)
+_APART = ("code", "tests", "other")
+"""Labels of paragraphs that are neither the statement nor its reason."""
 _TRACE = re.compile(r"\A`?(?P<id>[a-z]+~[\w.-]+~\d+)`?\Z")
-_ELSEWHERE = re.compile(
-    r"\b(?:how (?:do|to)|getting started|change ?log|history|contribut\w+|adding|legend|glossary|faq"
-    r"|questions?|notes?|references?|bibliography|see also|to ?do|not (?:an? )?(?:invariants?|rules?)"
-    r"|non-?(?:goals?|invariants?)|background|introduction|appendix|platforms?|consequences|options"
-    r"|alternatives|context|status|confirmation|more information|terms|terminology|acknowledge?ments"
-    r"|thanks|merci|house ?keeping|table of contents|contents|scope|license|process|workflow"
-    r"|credits|about|maintain\w*|conventions?|links?)\b",
-    re.IGNORECASE,
-)
 _TOPIC = re.compile(
     r"invariant|guarantee|promise|requirement|propert(?:y|ies)|must hold|rules?\b|contract|correctness"
     r"|axiom",
@@ -49,21 +36,22 @@ _WHY_COLUMN = re.compile(r"why|reason|rationale", re.IGNORECASE)
 _PLACE_COLUMN = re.compile(
     r"enforc|where|code|source|implement|location|file|check|guard|test|verif|cover", re.IGNORECASE
 )
-_WHY = r"why(?: it matters)?|rationale|reason(?:ing)?|motivation|because"
-_CODE = (
-    r"enforced(?: in| by| at)?|enforcement|implemented(?: in| by)?|implementation|code|source|sources"
-    r"|where|checked(?: in| by)?|guarded by|location|files?|see(?: also)?|asserted (?:in|by)|anchor"
-)
-_TESTS = r"tested by|tests?|verified by|covered by|test(?:ed)? in"
 _OTHER = r"covers|needs|depends|comments?|notes?|remarks?|status|owner|since|history|tags|links?"
 _FIELD = re.compile(
-    rf"(?:(?P<why>{_WHY})|(?P<code>{_CODE})|(?P<tests>{_TESTS})|(?P<other>{_OTHER}))"
+    rf"(?:(?P<why>{WHY})|(?P<code>{CODE})|(?P<tests>{TESTS})|(?P<other>{_OTHER}))"
     r"(?:\s*:\s*|(?<=\b(?:by|in))\s+(?=`))",
     re.IGNORECASE,
 )
+_RULE_HEADING = re.compile(rf"{RULE}\s*:?\s*\Z", re.IGNORECASE)
+_FIELD_HEADING = re.compile(
+    rf"(?:{WHY}|{CODE}|{TESTS}|what (?:this|it) prevents|state transitions?|examples?)\s*:?\s*\Z",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"\A(?:section\s+)?(?:\d+|[A-Z])(?:\.\d+)*[.)]?\s+", re.IGNORECASE)
+_TAGS = re.compile(r"(?:\s*\[[A-Za-z ]{1,12}\])+\s*\Z")
 # Inside a paragraph, only after the end of a sentence, or where the words leave no doubt.
 _INLINE_FIELD = re.compile(
-    rf"(?:(?<=[.!?)])\s+(?:(?P<why>{_WHY})|(?P<code>{_CODE})|(?P<tests>{_TESTS}))\s*:\s*"
+    rf"(?:(?<=[.!?)])\s+(?:(?P<why>{WHY})|(?P<code>{CODE})|(?P<tests>{TESTS}))\s*:\s*"
     r"|(?<=[.!?)])\s+(?:Checked|Enforced|Tested|Verified|Implemented|Asserted) (?:by|in)\s+)",
     re.IGNORECASE,
 )
@@ -71,52 +59,10 @@ _NORMATIVE = re.compile(r"\b(?:MUST|SHALL|SHOULD|REQUIRED)\b")
 _BOILERPLATE = re.compile(r"RFC ?2119|key ?words|interpreted as described", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*\"“])")
 _DECISION = re.compile(r"\bdecision\b|\bADR\b", re.IGNORECASE)
-_FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+_FEW_IDS = 0.1
+"""Share of the list items of a document from which it counts as one with ids."""
 _MOST_IDS = 0.5
 """Share of the items of a list that must have a form for the list to have it."""
-
-
-@dataclass
-class _Text:
-    """
-    Inline text.
-
-    Attributes:
-        plain: The text without markup, with its line breaks.
-        bold: The bold text that it begins with; empty for none.
-        codes: Code spans and link targets, each with its line.
-        struck: Whether it is struck through.
-    """
-
-    plain: str
-    line: int
-    bold: str = ""
-    codes: list[tuple[str, int]] = field(default_factory=list)
-    struck: bool = False
-
-
-@dataclass
-class _Block:
-    """A heading, paragraph, list or table, with what it contains."""
-
-    kind: str
-    line: int
-    text: _Text = field(default_factory=lambda: _Text("", 0))
-    level: int = 0
-    items: list[list[_Block]] = field(default_factory=list)
-    rows: list[list[_Text]] = field(default_factory=list)
-
-
-@dataclass
-class _Section:
-    """A heading and what follows it, up to the next heading."""
-
-    title: _Text
-    level: int
-    blocks: list[_Block] = field(default_factory=list)
-    is_elsewhere: bool = False
-    parents: tuple[str, ...] = ()
-    has_children: bool = False
 
 
 def read_markdown(text: str) -> Document:
@@ -126,122 +72,7 @@ def read_markdown(text: str) -> Document:
     Args:
         text: Its content; line ends and a byte order mark are normalised.
     """
-    front = _FRONT.match(text)
-    # As many empty lines, so that places stay right.
-    text = "\n" * front[0].count("\n") + text[front.end() :] if front else text
-    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    sections = _sections(_blocks(iter(parser.parse(text))))
-    return _Reader(sections).read()
-
-
-# -- the structure of the document ------------------------------------------------------------------
-
-
-def _blocks(tokens: Iterator[Token]) -> list[_Block]:
-    """The blocks up to the end of the surrounding one."""
-    found: list[_Block] = []
-    for token in tokens:
-        line = token.map[0] + 1 if token.map else 0
-        if token.type.endswith("_close"):
-            break
-        if token.type == "heading_open":
-            found.append(_Block("heading", line, _inline(next(tokens), line), int(token.tag[1:])))
-            next(tokens)
-        elif token.type == "paragraph_open":
-            found.append(_Block("paragraph", line, _inline(next(tokens), line)))
-            next(tokens)
-        elif token.type in ("bullet_list_open", "ordered_list_open"):
-            kind = "bullets" if token.type.startswith("bullet") else "numbers"
-            found.append(_Block(kind, line, items=_list_items(tokens)))
-        elif token.type in ("fence", "code_block"):
-            found.append(_Block("code", line))
-        elif token.type == "table_open":
-            found.append(_Block("table", line, rows=_rows(tokens)))
-        elif token.type.endswith("_open"):
-            # A quotation, whose content is no statement of the document.
-            _blocks(tokens)
-    return found
-
-
-def _list_items(tokens: Iterator[Token]) -> list[list[_Block]]:
-    items = []
-    for token in tokens:
-        if token.type.endswith("list_close"):
-            break
-        if token.type == "list_item_open":
-            items.append(_blocks(tokens))
-    return items
-
-
-def _rows(tokens: Iterator[Token]) -> list[list[_Text]]:
-    rows: list[list[_Text]] = []
-    line = 0
-    for token in tokens:
-        if token.type == "table_close":
-            break
-        if token.type == "tr_open":
-            line = token.map[0] + 1 if token.map else line
-            rows.append([])
-        elif token.type == "inline":
-            rows[-1].append(_inline(token, line))
-    return rows
-
-
-def _inline(token: Token, line: int) -> _Text:
-    found = _Text("", line)
-    parts: list[str] = []
-    bold: list[str] | None = None
-    struck = 0
-    total = 0
-    for child in token.children or []:
-        here = (
-            line + "".join(parts).count("\n") if child.type in ("code_inline", "link_open") else 0
-        )
-        if child.type == "strong_open" and not "".join(parts).strip(" []x"):
-            bold = []
-        elif child.type == "strong_close" and bold is not None and not found.bold:
-            found.bold = "".join(bold)
-            bold = None
-        elif child.type in ("s_open", "s_close"):
-            struck += 1 if child.type == "s_open" else -1
-        elif child.type == "link_open":
-            found.codes.append((str(child.attrs.get("href", "")), here))
-        elif child.type == "code_inline":
-            found.codes.append((child.content, here))
-        piece = "\n" if child.type in ("softbreak", "hardbreak") else child.content
-        if child.type in ("text", "code_inline", "softbreak", "hardbreak"):
-            total += len(piece) if struck else 0
-            parts.append(f"`{piece}`" if child.type == "code_inline" else piece)
-            if bold is not None:
-                bold.append(piece)
-    found.plain = "".join(parts)
-    found.struck = total > len(found.plain) / 4
-    return found
-
-
-def _sections(blocks: Iterable[_Block]) -> list[_Section]:
-    sections = [_Section(_Text("", 1), 0)]
-    path: list[_Section] = sections[:]
-    for block in blocks:
-        if block.kind != "heading":
-            sections[-1].blocks.append(block)
-            continue
-        while path[-1].level >= block.level:
-            path.pop()
-        section = _Section(block.text, block.level)
-        section.parents = tuple(each.title.plain for each in path[1:])
-        plain = block.text.plain
-        is_statement = _LEAD.match(plain) is not None
-        section.is_elsewhere = path[-1].is_elsewhere or (
-            (_ELSEWHERE.search(plain) is not None or plain.rstrip().endswith("?"))
-            and not is_statement
-            # The title of the document, or a heading that is about invariants after all.
-            and len(path) > 1
-        )
-        path[-1].has_children = True
-        path.append(section)
-        sections.append(section)
-    return sections
+    return _Reader(sections_of(text)).read()
 
 
 # -- which of it are statements ---------------------------------------------------------------------
@@ -250,7 +81,7 @@ def _sections(blocks: Iterable[_Block]) -> list[_Section]:
 class _Reader:
     """Collects the statements and the anchors of a document."""
 
-    def __init__(self, sections: list[_Section]) -> None:
+    def __init__(self, sections: list[Section]) -> None:
         self._sections = sections
         self._document = Document()
         titles = " ".join(each.title.plain for each in sections)
@@ -260,9 +91,14 @@ class _Reader:
         )
         self._is_topical = _TOPIC.search(titles) is not None
         lists = [b for each in sections if not each.is_elsewhere for b in each.blocks]
-        self._has_ids = any(_LEAD.match(each.title.plain) for each in sections) or any(
-            _leads(b) for b in lists if b.kind in ("bullets", "numbers")
-        )
+        count = sum(LEAD.match(each.title.plain) is not None for each in sections)
+        total = 0
+        for block in lists:
+            texts = [inner[0].text for inner in block.items if inner] or [block.text]
+            count += sum(_has_id(each) for each in texts)
+            total += len(block.items)
+        # A few are more likely the names of something.
+        self._has_ids = count > 1 and count >= _FEW_IDS * total
         self._has_fields = [
             each for each in sections if not each.is_elsewhere and _fields_in(each.blocks)
         ]
@@ -295,21 +131,27 @@ class _Reader:
                         self._take_list_item(section, inner)
                 self._take_anchors(section, is_used=True)
 
-    def _add(self, item: Item, section: _Section) -> None:
+    def _add(self, item: Item, section: Section) -> None:
         item.statement = one_paragraph(item.statement)
         # The section of a rule under a heading of its own is the one around it.
+        item.title = _TAGS.sub("", item.title).strip(" .") if item.title else ""
         names = (*section.parents, section.title.plain)
         item.section = names[-1] if item.title != section.title.plain else "".join(names[-2:-1])
         if item.statement or item.title:
             item.statement = item.statement or item.title
             self._document.items.append(item)
 
-    def _take_section(self, section: _Section) -> None:
+    def _take_section(self, section: Section) -> None:
         if self._is_decision:
             self._take_decision(section)
             return
-        lead = _LEAD.match(section.title.plain)
+        lead = LEAD.match(section.title.plain)
         trace = _trace_of(section)
+        if section.level > 1 and _FIELD_HEADING.match(section.title.plain):
+            return
+        if section.level > 1 and _RULE_HEADING.match(section.title.plain):
+            self._take_rule_heading(section)
+            return
         if section.level and (lead or trace or self._is_field_heading(section)):
             self._take_heading(section, lead, trace)
             return
@@ -321,7 +163,19 @@ class _Reader:
             elif block.kind in ("bullets", "numbers"):
                 self._take_list(section, block)
 
-    def _is_field_heading(self, section: _Section) -> bool:
+    def _take_rule_heading(self, section: Section) -> None:
+        """Take the content of a heading such as "Invariant", which belongs to the one above it."""
+        title = _NUMBER.sub("", "".join(section.parents[-1:]))
+        texts = [b.text for b in section.blocks if b.kind == "paragraph"]
+        lists = [b for b in section.blocks if b.kind in ("bullets", "numbers")]
+        if texts:
+            statement = " ".join(_stripped(text)[0] for text in texts)
+            self._add(Item(statement, texts[0].line, "", title), section)
+        for block in lists if not texts else ():
+            for inner in block.items:
+                self._take_list_item(section, inner)
+
+    def _is_field_heading(self, section: Section) -> bool:
         """Whether a heading without an id names a rule: one with fields, below the title."""
         first = next((b for b in section.blocks if b.kind == "paragraph"), None)
         return (
@@ -331,20 +185,23 @@ class _Reader:
             and first is not None
             and bool(_stripped(first.text)[0])
             and not any(_is_rule_list(b) for b in section.blocks)
+            and not any(b.text.label == "rule" for b in section.blocks)
         )
 
     def _take_heading(
-        self, section: _Section, lead: re.Match[str] | None, trace: re.Match[str] | None
+        self, section: Section, lead: re.Match[str] | None, trace: re.Match[str] | None
     ) -> None:
         title = section.title.plain
         identifier = ""
         if lead is not None:
             identifier, title = lead["id"], title[lead.end() :] or lead["name"] or ""
-        if trace is not None:
+        elif trace is not None:
             identifier = trace["id"]
+        else:
+            title = _NUMBER.sub("", title)
         statements: list[str] = []
         whys: list[str] = []
-        later: list[_Block] = []
+        later: list[Block] = []
         is_over = False
         for block in section.blocks:
             if block.kind != "paragraph":
@@ -363,20 +220,26 @@ class _Reader:
                 continue
             if _is_parenthesis(block.text.plain):
                 continue
-            if is_over and not _FIELD.match(block.text.plain):
+            label = block.text.label
+            if (is_over and not label and not _FIELD.match(block.text.plain)) or label in _APART:
+                continue
+            if label in ("rule", "why"):
+                text, why, _ = _stripped(block.text, skip=len(block.text.bold))
+                (statements if label == "rule" else whys).append(text.lstrip(" :."))
+                is_over = is_over or label == "why"
                 continue
             text, why, is_open = _stripped(block.text)
             statements += [text] if text else []
             whys += [why] if why else []
             if is_open:
                 break
-        item = Item(" ".join(statements), section.title.line, identifier, title.strip(" :.—–-"))
+        item = Item(" ".join(statements), section.title.line, identifier, title.strip(" ·:.—–-"))
         item.why = one_paragraph(" ".join(whys))
         self._add(item, section)
         for block in later:
             self._take_list(section, block)
 
-    def _take_decision(self, section: _Section) -> None:
+    def _take_decision(self, section: Section) -> None:
         if not re.search(r"(?i)\bdecision( outcome)?\Z", section.title.plain.strip()):
             return
         lists = [b for b in section.blocks if b.kind in ("bullets", "numbers")]
@@ -386,28 +249,33 @@ class _Reader:
         if not lists:
             text = " ".join(_stripped(b.text)[0] for b in section.blocks if b.kind == "paragraph")
             title = self._sections[1].title if len(self._sections) > 1 else section.title
-            lead = _LEAD.match(title.plain)
+            lead = LEAD.match(title.plain)
             name = title.plain[lead.end() :] if lead else title.plain
             self._add(Item(text, section.title.line, lead["id"] if lead else "", name), section)
 
-    def _take_paragraph(self, section: _Section, block: _Block) -> None:
+    def _take_paragraph(self, section: Section, block: Block) -> None:
         text = block.text
-        lead = _LEAD.match(text.bold)
+        if text.label == "rule":
+            statement, why, _ = _stripped(text, skip=len(text.bold))
+            title = _NUMBER.sub("", section.title.plain) if section.level > 1 else ""
+            self._add(Item(statement.lstrip(" :."), text.line, "", title, why), section)
+            return
+        lead = LEAD.match(text.bold)
         if lead is not None and text.plain.startswith(text.bold):
             statement, why, _ = _stripped(text, skip=len(text.bold))
-            name = (lead["name"] or text.bold[lead.end() :]).strip(" :.—–-")
-            self._add(Item(statement.lstrip(" :.—–-"), text.line, lead["id"], name, why), section)
+            name = (lead["name"] or text.bold[lead.end() :]).strip(" ·:.—–-")
+            self._add(Item(statement.lstrip(" ·:.—–-"), text.line, lead["id"], name, why), section)
             return
-        plain_lead = _LEAD.match(text.plain)
+        plain_lead = LEAD.match(text.plain)
         if plain_lead is not None and re.match(
-            r"[:—–-]|\s[—–-]", text.plain[len(plain_lead["id"]) :]
+            r"[:·—–-]|\s[·—–-]", text.plain[len(plain_lead["id"]) :]
         ):
             statement, why, _ = _stripped(text, skip=plain_lead.end())
             self._add(Item(statement, text.line, plain_lead["id"], "", why), section)
             return
         self._take_normative(section, text)
 
-    def _take_normative(self, section: _Section, text: _Text) -> None:
+    def _take_normative(self, section: Section, text: Text) -> None:
         offset = 0
         for sentence in _SENTENCE.split(text.plain):
             line = text.line + text.plain[:offset].count("\n")
@@ -417,13 +285,15 @@ class _Reader:
             if _NORMATIVE.search(words) and not _BOILERPLATE.search(sentence):
                 self._add(Item(sentence, line), section)
 
-    def _take_table(self, section: _Section, block: _Block) -> None:
+    def _take_table(self, section: Section, block: Block) -> None:
         header, *rows = block.rows
         names = [each.plain.strip() for each in header]
         ids = [at for at, name in enumerate(names) if _ID_COLUMN.match(name)]
         columns = [at for at, name in enumerate(names) if _STATEMENT_COLUMN.search(name)]
         # A column of ids counts if it holds some.
-        ids = [at for at in ids if any(_is_id(row[at].plain) for row in rows if at < len(row))]
+        ids = [
+            at for at in ids if any(_has_cell_id(row[at].plain) for row in rows if at < len(row))
+        ]
         if not columns:
             columns = [at for at in range(len(names)) if at not in ids][:1] if ids else []
         if not columns:
@@ -438,18 +308,23 @@ class _Reader:
                 continue
             item = Item(cells[columns[0]], row[0].line if row else block.line)
             item.external_id = cells[ids[0]].strip("`*[] ") if ids else ""
-            item.title = cells[titles[0]] if titles and titles[0] != columns[0] else ""
+            lead = LEAD.match(item.external_id)
+            if lead is not None and lead.end() < len(item.external_id):
+                item.title = item.external_id[lead.end() :]
+                item.external_id = lead["id"]
+            if titles and titles[0] != columns[0]:
+                item.title = cells[titles[0]]
             item.why = cells[whys[0]] if whys else ""
             if item.statement.strip("-– "):
                 self._add(item, section)
 
-    def _take_list(self, section: _Section, block: _Block) -> None:
+    def _take_list(self, section: Section, block: Block) -> None:
         texts = [inner[0].text for inner in block.items if inner and inner[0].kind == "paragraph"]
         if not texts:
             return
         if _leads(block):
             for inner in block.items:
-                if inner and _LEAD.match(_unchecked(inner[0].text.plain)):
+                if inner and LEAD.match(_unchecked(inner[0].text.plain)):
                     self._take_list_item(section, inner)
             return
         if _share(texts, lambda each: bool(each.bold) and _is_named(each)) >= _MOST_IDS:
@@ -466,7 +341,7 @@ class _Reader:
                 if inner and inner[0].kind == "paragraph":
                     self._take_normative(section, inner[0].text)
 
-    def _is_plain_rule_list(self, block: _Block, texts: Sequence[_Text]) -> bool:
+    def _is_plain_rule_list(self, block: Block, texts: Sequence[Text]) -> bool:
         """Whether a list without ids and names holds rules."""
         if not self._is_topical or _share(texts, _is_link) >= _MOST_IDS:
             return False
@@ -476,23 +351,23 @@ class _Reader:
             return False
         return _share(texts, _is_sentence) >= _MOST_IDS
 
-    def _take_list_item(self, section: _Section, inner: list[_Block]) -> None:
+    def _take_list_item(self, section: Section, inner: list[Block]) -> None:
         if not inner or inner[0].kind != "paragraph" or inner[0].text.struck:
             return
         text = inner[0].text
         plain = _unchecked(text.plain)
         start = len(text.plain) - len(plain)
         item = Item("", text.line)
-        lead = _LEAD.match(plain)
+        lead = LEAD.match(plain)
         if lead is not None:
             item.external_id, start = lead["id"], start + lead.end()
-            bold = text.bold[len(lead["id"]) :].strip(" :.—–-")
+            bold = text.bold[len(lead["id"]) :].strip(" ·:.—–-")
             if bold and text.plain[start:].startswith(bold):
                 item.title, start = bold, start + len(bold)
         elif text.bold and _is_named(text) and plain.startswith(text.bold):
-            item.title, start = text.bold.strip(" :.—–-"), start + len(text.bold)
+            item.title, start = text.bold.strip(" ·:.—–-"), start + len(text.bold)
         item.statement, item.why, _ = _stripped(text, skip=start)
-        item.statement = item.statement.lstrip(" :.—–-)")
+        item.statement = item.statement.lstrip(" ·:.—–-)")
         for block in inner[1:]:
             if block.kind == "paragraph":
                 item.statement += f" {_stripped(block.text)[0]}"
@@ -502,7 +377,7 @@ class _Reader:
 
     # -- pointers into the code ----------------------------------------------------------------------
 
-    def _take_anchors(self, section: _Section, *, is_used: bool) -> None:
+    def _take_anchors(self, section: Section, *, is_used: bool) -> None:
         # Pointers of a decision are in the section about how it is confirmed.
         confirms = "confirmation" in section.title.plain.lower()
         if not is_used and not (confirms and self._is_decision):
@@ -511,32 +386,38 @@ class _Reader:
         self._document.anchors += sorted(found, key=lambda each: each.line)
 
 
-def _anchors_in(blocks: Iterable[_Block], *, is_named: bool = False) -> Iterator[Anchor]:
+def _anchors_in(
+    blocks: Iterable[Block], *, is_named: bool = False, tests: bool = False
+) -> Iterator[Anchor]:
+    label = ""
     for block in blocks:
         if block.kind == "paragraph":
-            yield from _anchors_of(block.text, is_named=is_named)
+            label = block.text.label
+            named = is_named or label in ("code", "tests")
+            yield from _anchors_of(block.text, is_named=named, tests=tests or label == "tests")
         elif block.kind == "table":
             names = [each.plain for each in block.rows[0]]
             for row in block.rows[1:]:
                 for name, cell in zip(names, row, strict=False):
                     is_place = _PLACE_COLUMN.search(name) is not None
-                    tests = re.search(r"(?i)test|verif|cover", name) is not None
-                    yield from _cell_anchors(cell, is_place=is_place, tests=tests)
+                    are_tests = re.search(r"(?i)test|verif|cover", name) is not None
+                    yield from _cell_anchors(cell, is_place=is_place, tests=are_tests)
+        # A list may follow a label that has a paragraph of its own.
         for inner in block.items:
-            yield from _anchors_in(inner, is_named=is_named)
+            named = is_named or label in ("code", "tests")
+            yield from _anchors_in(inner, is_named=named, tests=tests or label == "tests")
 
 
-def _cell_anchors(cell: _Text, *, is_place: bool, tests: bool) -> Iterator[Anchor]:
-    codes = cell.codes
-    if is_place and not codes:
-        codes = [(each, cell.line) for each in re.split(r"[,;\s]+", cell.plain) if each.strip("-–")]
-    for code, line in codes:
+def _cell_anchors(cell: Text, *, is_place: bool, tests: bool) -> Iterator[Anchor]:
+    for code, line in cell.codes:
         anchor = anchor_in(code, line, is_named=is_place, tests=tests)
         if anchor is not None:
             yield anchor
+    for word in re.split(r"[,;\s]+", cell.plain) if is_place and not cell.codes else ():
+        yield from _plain_anchor(word, cell.line, tests=tests)
 
 
-def _anchors_of(text: _Text, *, is_named: bool) -> list[Anchor]:
+def _anchors_of(text: Text, *, is_named: bool, tests: bool = False) -> list[Anchor]:
     """The pointers in a paragraph; those after "Enforced by:" and the like may be symbols."""
     if text.struck:
         return []
@@ -547,7 +428,8 @@ def _anchors_of(text: _Text, *, is_named: bool) -> list[Anchor]:
         at = text.plain.find(f"`{code}`", position)
         position = at + 1 if at >= 0 else position
         label = next((kind for begin, end, kind in spans if begin <= at < end), "")
-        anchor = anchor_in(code, line, is_named=is_named or bool(label), tests=label == "tests")
+        are_tests = tests or label == "tests"
+        anchor = anchor_in(code, line, is_named=is_named or bool(label), tests=are_tests)
         if anchor is not None:
             found.append(anchor)
     for begin, end, kind in spans:
@@ -556,15 +438,16 @@ def _anchors_of(text: _Text, *, is_named: bool) -> list[Anchor]:
         if "`" not in plain:
             line = text.line + text.plain[:begin].count("\n")
             for word in re.split(r"[,;\s]+", plain):
-                anchor = anchor_in(word.strip("().[]"), line, is_named=True, tests=kind == "tests")
-                # A word of a sentence is no symbol: "see the design".
-                is_name = anchor is not None and (
-                    anchor.kind != "symbol"
-                    or bool(re.search(r"[._:]|[a-z][A-Z]", word.strip(".,")))
-                )
-                if anchor is not None and is_name:
-                    found.append(anchor)
+                found += _plain_anchor(word, line, tests=kind == "tests")
     return found
+
+
+def _plain_anchor(word: str, line: int, *, tests: bool) -> Iterator[Anchor]:
+    """The pointer that a word without markup is; a word of a sentence is none."""
+    anchor = anchor_in(word.strip("().[]"), line, is_named=True, tests=tests)
+    is_name = re.search(r"[._:]|[a-z][A-Z]", word.strip(".,:")) is not None
+    if anchor is not None and (anchor.kind == "file" or is_name):
+        yield anchor
 
 
 def _labels(plain: str) -> Iterator[tuple[int, int, str]]:
@@ -597,7 +480,7 @@ def _kind(found: re.Match[str]) -> str:
     return next((kind for kind, text in found.groupdict().items() if text), "")
 
 
-def _stripped(text: _Text, skip: int = 0) -> tuple[str, str, bool]:
+def _stripped(text: Text, skip: int = 0) -> tuple[str, str, bool]:
     """
     Split a paragraph into the statement and the reason; pointers into the code are left out.
 
@@ -624,11 +507,12 @@ def _stripped(text: _Text, skip: int = 0) -> tuple[str, str, bool]:
         joined = joined[: cut.start()]
     # "(`tests/test_log.py::test_x`)" at the end points at the code.
     joined = re.sub(r"\s*\((?:\s*`[^`]*`\s*,?)+\)\s*\Z", "", joined)
+    joined = re.sub(r"\s+[—–-]+\s*(?:`[^`]*`[\s,;]*(?:and\s+)?)+\.?\s*\Z", "", joined)
     joined = re.sub(r",?\s*see\s*\Z", "", joined)
     return joined.strip(), one_paragraph(" ".join(why)), is_open
 
 
-def _fields_in(blocks: Iterable[_Block]) -> bool:
+def _fields_in(blocks: Iterable[Block]) -> bool:
     for block in blocks:
         if block.kind == "paragraph":
             for line in block.text.plain.split("\n"):
@@ -640,7 +524,7 @@ def _fields_in(blocks: Iterable[_Block]) -> bool:
     return False
 
 
-def _fields_below(block: _Block) -> Iterator[str]:
+def _fields_below(block: Block) -> Iterator[str]:
     """The reasons in the lines or items below a list item."""
     paragraphs = [block, *(inner[0] for inner in block.items if inner)]
     for each in paragraphs:
@@ -650,7 +534,7 @@ def _fields_below(block: _Block) -> Iterator[str]:
                 yield why
 
 
-def _trace_of(section: _Section) -> re.Match[str] | None:
+def _trace_of(section: Section) -> re.Match[str] | None:
     first = next((b for b in section.blocks if b.kind == "paragraph"), None)
     return None if first is None else _TRACE.match(first.text.plain.split("\n")[0].strip())
 
@@ -660,48 +544,52 @@ def _unchecked(plain: str) -> str:
     return re.sub(r"\A\[[ xX]\]\s*", "", plain)
 
 
-def _leads(block: _Block) -> bool:
+def _leads(block: Block) -> bool:
     texts = [inner[0].text for inner in block.items if inner and inner[0].kind == "paragraph"]
     return _share(texts, _has_id) >= _MOST_IDS
 
 
-def _has_id(text: _Text) -> bool:
+def _has_id(text: Text) -> bool:
     plain = _unchecked(text.plain)
-    lead = _LEAD.match(plain)
+    lead = LEAD.match(plain)
     if lead is None:
         return False
     # The name of a product begins like an id; a separator or bold type makes it one.
     rest = plain[len(lead["id"]) :]
-    return text.bold.startswith(lead["id"]) or re.match(r"[:.)]|\s[—–-]|\s*\(", rest) is not None
+    return text.bold.startswith(lead["id"]) or re.match(r"[:.)]|\s[·—–-]|\s*\(", rest) is not None
 
 
 def _is_id(text: str) -> bool:
     return re.fullmatch(rf"[`*\[]*(?:{ID}|\d+(?:\.\d+)*)[`*\]]*", text.strip()) is not None
 
 
-def _is_named(text: _Text) -> bool:
+def _has_cell_id(text: str) -> bool:
+    return _is_id(text) or LEAD.match(text.strip("`*[] ")) is not None
+
+
+def _is_named(text: Text) -> bool:
     """Whether a list item begins with a bold name, followed by a colon, dash or full stop."""
     plain = _unchecked(text.plain)
     if not plain.startswith(text.bold):
         return False
     rest = plain[len(text.bold) :]
-    return text.bold.rstrip().endswith((":", ".")) or re.match(r"\s*[:.—–-]", rest) is not None
+    return text.bold.rstrip().endswith((":", ".")) or re.match(r"\s*[·:.—–-]", rest) is not None
 
 
-def _is_link(text: _Text) -> bool:
+def _is_link(text: Text) -> bool:
     return len(text.codes) == 1 and text.codes[0][0].startswith("#")
 
 
-def _is_sentence(text: _Text) -> bool:
+def _is_sentence(text: Text) -> bool:
     plain = _unchecked(text.plain).rstrip()
     return len(plain.split()) > 3 and re.search(r"[.!)]\Z|\.\s", plain) is not None
 
 
-def _is_rule_list(block: _Block) -> bool:
+def _is_rule_list(block: Block) -> bool:
     return block.kind in ("bullets", "numbers") and _leads(block)
 
 
-def _first_texts(block: _Block) -> list[str]:
+def _first_texts(block: Block) -> list[str]:
     return [_stripped(inner[0].text)[0] for inner in block.items if inner]
 
 
@@ -709,6 +597,6 @@ def _is_parenthesis(plain: str) -> bool:
     return plain.startswith("(") and plain.rstrip().endswith(")")
 
 
-def _share(texts: Sequence[_Text], holds: Callable[[_Text], object]) -> float:
+def _share(texts: Sequence[Text], holds: Callable[[Text], object]) -> float:
     count = sum(bool(holds(each)) for each in texts)
     return count / len(texts) if texts else 0.0
