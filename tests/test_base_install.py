@@ -408,3 +408,30 @@ def test_without_a_compiler_it_installs_and_counts_in_python(installed_without_c
         "pure Python (the accelerator was not built: was there no C compiler when assertlib was installed?)\n"
     )
     assert counts_of(read_shards(str(children.run_dir))) == {"claim": (2, 0)}
+
+
+@pytest.mark.parametrize(
+    ("blocked", "extra", "arguments"),
+    [
+        ("mcp", "mcp", ["mcp"]),
+        ("yaml", "import", ["catalog", "import", "REQ1.yml"]),
+        ("reqif", "import", ["catalog", "import", "a.reqif"]),
+    ],
+)
+def test_a_command_names_the_extra_that_it_lacks_in_one_line(children, blocked, extra, arguments):
+    root = children.directory
+    (root / "assertlib.toml").write_text('[targets.a]\nsource = ["a"]\n')
+    (root / "REQ1.yml").write_text("text: It holds.\n")
+    (root / "a.reqif").write_text("<REQ-IF/>\n")
+    script = COMMAND.replace('"check"', ", ".join(map(repr, arguments)))
+    process = subprocess.run(
+        [sys.executable, children.write(without((blocked,), script))],
+        env=child_environment(),
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 2
+    (line,) = process.stderr.strip().splitlines()
+    assert f"pip install 'assertlib-sdk[{extra}]'" in line
