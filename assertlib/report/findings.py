@@ -21,6 +21,7 @@ from ..catalog.files import read_text, write_whole
 from ..catalog.findings import UNREAD_CATALOG, UNREAD_SOURCE, Finding
 from ..catalog.rules import RULES
 from ..evidence.text import counted, one_line
+from ..model import Site
 from ..recording.session import VERSION
 
 SCHEMA = 1
@@ -65,6 +66,17 @@ class Checks:
     def errors(self) -> list[Finding]:
         """The findings that fail the check."""
         return [each for each in self.findings if self.level(each) == "error"]
+
+    def linked(self) -> list[Site]:
+        """The assertions that name an invariant, each once, in order of their places."""
+        # Targets may share sources.
+        found = {
+            (site.file, site.line, site.column, site.message): site
+            for checked in self.targets
+            for site in checked.scan.sites
+            if site.invariant
+        }
+        return [found[key] for key in sorted(found)]
 
     def numbered(self) -> Iterator[tuple[Finding, str]]:
         """Each finding with a unique fingerprint, since some formats drop duplicates."""
@@ -190,6 +202,17 @@ def in_json(checks: Checks) -> str:
                     "invariants": len(checked.catalog.entries),
                 }
                 for checked in checks.targets
+            ],
+            "links": [
+                {
+                    "invariant": site.invariant,
+                    "assertion": site.message,
+                    "kind": site.kind.name,
+                    "file": posixpath.join(checks.place, site.file),
+                    "line": site.line,
+                    "function": site.qualname,
+                }
+                for site in checks.linked()
             ],
             "findings": [
                 {

@@ -56,3 +56,12 @@ def test_reqif_can_be_imported_again(project, tmp_path):
 
 def test_a_format_has_to_be_chosen(project):
     assert "choose an output format" in project.run("catalog", "export", code=2).stderr
+
+
+def test_check_lists_the_links_between_catalog_and_code(project):
+    links = json.loads(project.run("check", "--format", "json").stdout)["links"]
+    assert [(each["invariant"], each["file"], each["line"]) for each in links] == [
+        ("wal.index-contiguous", "store/log.py", 15),
+        ("wal.synced-before-ack", "store/log.py", 23),
+        ("wal.clients-see-order", "store/server.py", 14),
+    ]
