@@ -43,6 +43,7 @@ def run(
     *arguments: str,
     environment: Mapping[str, str] | None = None,
     within: int = _WITHIN,
+    data: bytes = b"",
 ) -> subprocess.CompletedProcess[bytes]:
     """
     Run git and return its result, whatever the exit code.
@@ -52,6 +53,7 @@ def run(
         arguments: The subcommand and its arguments.
         environment: Variables in addition to those of this process.
         within: Timeout in seconds.
+        data: Standard input of git.
 
     Raises:
         TimeoutError: Git takes longer than *within*.
@@ -62,7 +64,7 @@ def run(
             ["git", *_SETTINGS, *arguments],
             cwd=directory,
             env={**os.environ, **_ENVIRONMENT, **(environment or {})},
-            stdin=subprocess.DEVNULL,
+            input=data,
             capture_output=True,
             timeout=within,
             check=False,

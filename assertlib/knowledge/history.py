@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -151,13 +150,7 @@ class Repository:
         if not known or not (self.top / ".mailmap").is_file():
             return {}
         data = "\n".join(known).encode("utf-8", "surrogateescape") + b"\n"
-        done = subprocess.run(
-            ["git", "check-mailmap", "--stdin"],
-            cwd=self.top,
-            input=data,
-            capture_output=True,
-            check=False,
-        )
+        done = git.run(self.top, "check-mailmap", "--stdin", data=data)
         lines = done.stdout.decode("utf-8", "surrogateescape").splitlines()
         return dict(zip(known, lines, strict=True)) if len(lines) == len(known) else {}
 
@@ -272,13 +265,8 @@ class Repository:
         if not names:
             return set()
         arguments = ("log", "--no-walk=unsorted", "--stdin", "--numstat", "--no-renames", "-m")
-        done = subprocess.run(
-            ["git", *arguments, "--format=%x00%H"],
-            cwd=self.top,
-            input="\n".join(names).encode(),
-            capture_output=True,
-            check=False,
-        )
+        data = "\n".join(names).encode()
+        done = git.run(self.top, *arguments, "--format=%x00%H", data=data, within=_LONGEST)
         found: set[str] = set()
         for record in done.stdout.split(b"\0")[1:]:
             name, *rows = record.split(b"\n")
@@ -314,13 +302,10 @@ class Repository:
             if shallow.is_file():
                 shutil.copyfile(shallow, place / "shallow")
             options = (f"--git-dir={directory}", f"--work-tree={self.top}")
-            subprocess.run(
-                ["git", *options, "commit-graph", "write", "--stdin-commits", "--changed-paths"],
-                cwd=self.top,
-                input=f"{self.head}\n".encode(),
-                capture_output=True,
-                check=False,
-            )
+            command = ("commit-graph", "write", "--stdin-commits", "--changed-paths")
+            head = f"{self.head}\n".encode()
+            # Without the index, blame is slower and its result the same.
+            git.run(self.top, *options, *command, data=head, within=_LONGEST)
             yield options
 
 

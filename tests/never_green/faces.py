@@ -181,8 +181,8 @@ HISTORIES = {
         + _returned(2, 30, '{"answer": "value", "value": null}'),
         shows="get x",
     ),
-    "a stale read at the same time stamp": history(
-        "Equal time stamps are legal, and the order in the file decides within a client.",
+    "a stale read with the same timestamp": history(
+        "Equal timestamps are legal, and the order in the file decides within a client.",
         _HEADER
         + _PUT
         + _returned(1, 10, _DONE)
@@ -233,8 +233,8 @@ SOURCES = {
         {"check": RED, "check --strict": RED},
         "store.py",
     ),
-    "an invariant that is in no catalog": Case(
-        "An assertion that names no invariant of the catalog is an error.",
+    "an invariant that is not in any catalog": Case(
+        "An assertion that cites an invariant missing from the catalog is an error.",
         {"store.py": 'from assertlib import always\nalways(1 < 2, "m", invariant="kv.promisse")\n'},
         {"check": RED, "check --strict": RED},
         "kv.promisse",

@@ -56,11 +56,11 @@ CAMPAIGNS = {
         "robustness/test_effects.py", "a_server_with_a_session_of_its_own_is_paused_and_killed",
     ),
     "a campaign too short for its faults": (
-        "A kind of fault that never came up is not judged.", "robustness run", "3",
+        "A kind of fault that was never injected is not judged.", "robustness run", "3",
         "robustness/test_effects.py", "a_campaign_too_short_for_all_its_faults",
     ),
     "a disk that vanished under a campaign": (
-        "A failure of the harness is not the store's, and not a pass.", "robustness run", "3",
+        "A harness failure is neither blamed on the store nor counted as a pass.", "robustness run", "3",
         "robustness/test_effects.py", "a_disk_that_is_unmounted_from_outside",
     ),
     "a member that violates an assertion of its own": (

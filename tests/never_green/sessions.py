@@ -175,7 +175,7 @@ SESSIONS = {
         """,
     ),
     "freezegun, for the whole session": Session(
-        "A frozen clock hides nothing.",
+        "A frozen clock cannot hide a violation.",
         """
         import freezegun
         freezer = freezegun.freeze_time("2099-01-01")
@@ -184,7 +184,7 @@ SESSIONS = {
         + SERVER.replace("\n", "\n        "),
     ),
     "pyfakefs": Session(
-        "A fake file system hides nothing and changes no outcome.",
+        "A fake file system cannot hide a violation and changes no outcome.",
         """
         import store
         def test_fake(fs):

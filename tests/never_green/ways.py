@@ -34,7 +34,7 @@ _ENDS = "because the case would end the test session itself"
 WAYS = {
     "a violation and nothing else": Way("A violation is reported.", "store.put(-1)"),
     "a violation that is swallowed": Way(
-        "An `except` around an assertion hides nothing.",
+        "An `except` around an assertion cannot hide a violation.",
         """
         try:
             store.put(-1)
@@ -51,7 +51,7 @@ WAYS = {
         """,
     ),
     "in a pool whose results are dropped": Way(
-        "A dropped future hides nothing.",
+        "A dropped future cannot hide a violation.",
         """
         from concurrent.futures import ThreadPoolExecutor
         with ThreadPoolExecutor(2) as pool:
@@ -59,7 +59,7 @@ WAYS = {
         """,
     ),
     "in an asyncio task that is dropped": Way(
-        "A task that is dropped hides nothing.",
+        "A task that is dropped cannot hide a violation.",
         """
         import asyncio
         async def violate():
@@ -219,7 +219,7 @@ WAYS = {
         """,
     ),
     "a fault follows within the same millisecond": Way(
-        "Equal time stamps do not excuse a violation.",
+        "Equal timestamps do not excuse a violation.",
         """
         real = time.time_ns
         time.time_ns = lambda: real() // 10**6 * 10**6
@@ -315,7 +315,7 @@ WAYS = {
         store.put(-1)
         """,
     ),
-    "the limit on bytes is reached": Way(
+    "the byte limit is reached": Way(
         "A full shard still counts hits.",
         """
         from assertlib import configure

@@ -367,6 +367,8 @@ def test_missed_states_precede_the_invariants_and_lead_to_them(opened):
     order = page.locator("main > section").evaluate_all("all => all.map((each) => each.id)")
     assert order.index("violations") < order.index("missed") < len(order) - 1
     missed.first.locator("a").click()
+    # The page opens the entry when the browser reports the new address, which takes a moment.
+    page.locator("details.entry[open]").wait_for(state="attached")
     assert page.locator("details.entry[open]").count() == 1
 
 
