@@ -430,10 +430,10 @@ RULES = _rules(
     Rule(
         "AL603",
         _ERROR,
-        "Code that enforces an invariant changes without a review",
+        "Code that enforces an invariant has changed without a review",
         "Assertions still hold the words of the promise, but the code around them is no longer the code that"
         " was reviewed.  Checked by `assertlib check --diff` only.",
-        "read the promise and the change, and record it with"
+        "compare the change with the promise, then record your review with"
         " `assertlib catalog review ID --code --reason ...`",
         "def sync(self):   # changed, and review.lock is not",
         'assertlib catalog review wal.fsync-before-ack --code --reason "sync is only renamed"',

@@ -58,8 +58,8 @@ def check(
         typer.Option(
             "--diff",
             metavar="RANGE",
-            help="Also require a review of promises whose enforcing code this change touches:"
-            " commits as in `git diff`, a file with a diff, or - for stdin.",
+            help="Also require a review of each promise if this change touches the code that enforces it:"
+            " commits as in `git diff`, a file that contains a diff, or - for stdin.",
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,

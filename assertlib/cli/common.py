@@ -32,7 +32,7 @@ P = ParamSpec("P")
 
 TargetOption = Annotated[
     str | None,
-    typer.Option("--target", "-t", metavar="NAME", help="Target of the configuration."),
+    typer.Option("--target", "-t", metavar="NAME", help="Name of a configured target."),
 ]
 
 

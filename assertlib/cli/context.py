@@ -55,14 +55,14 @@ def context(
         typer.Option(
             "--diff",
             metavar="RANGE",
-            help="Commits as in `git diff`, such as main..HEAD; a file with a diff; - for stdin.",
+            help="Commits as in `git diff`, such as main..HEAD; a file that contains a diff; or - for stdin.",
         ),
     ] = None,
     staged: Annotated[
         bool, typer.Option("--staged", help="The changes that `git commit` would record.")
     ] = False,
     words: Annotated[
-        int, typer.Option("--words", metavar="N", min=1, help="Largest number of words.")
+        int, typer.Option("--words", metavar="N", min=1, help="Maximum number of words.")
     ] = DEFAULT_WORDS,
     format: Annotated[
         ContextFormat, typer.Option("--format", "-f", help="Output format.")
@@ -79,8 +79,8 @@ def context(
     """
     Show the invariants that a change, or code about to be changed, may break.
 
-    The most relevant come first, each with the reasons for its place.  Without a place, the
-    uncommitted changes are meant.  Nothing is imported or run.  --words limits text and Markdown;
+    The most relevant come first, each with the reasons why it is listed.  Without arguments, reads
+    the uncommitted changes.  Nothing is imported or run.  --words limits text and Markdown;
     JSON is complete.
 
     Example: assertlib context --diff main..HEAD --format markdown

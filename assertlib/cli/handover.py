@@ -20,7 +20,9 @@ from .knowledge import target_names
 
 @command
 def handover(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The person, as git knows them.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The person's name, as it appears in git.")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Output file; - for stdout.")
     ] = None,
@@ -28,10 +30,10 @@ def handover(
     project: ProjectOption = None,
 ) -> int:
     """
-    Write a list for somebody's last weeks in a project, in Markdown.
+    Write a handover checklist for someone who is leaving a project, in Markdown.
 
     It names the invariants that nobody else knows, with their open questions and incidents and a
-    person to pair with, and code of theirs whose promises are not written down.
+    person to pair with, and code they wrote whose promises are not written down.
 
     Example: assertlib handover "Ann Smith" -o handover.md
     """

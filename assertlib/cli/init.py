@@ -67,14 +67,14 @@ def init(
         typer.Option(help="Source directory; default: the packages found."),
     ] = None,
     most: Annotated[
-        int, typer.Option("--most", metavar="N", min=0, help="Largest number of drafts.")
+        int, typer.Option("--most", metavar="N", min=0, help="Maximum number of drafts.")
     ] = _MOST,
 ) -> int:
     """
     Create a catalog and configuration without overwriting anything.
 
     Drafts invariants from the asserts, comments and docstrings in Python, Go and Rust source,
-    those in central files first.  Without a pyproject.toml, a project in Go or Rust gets an
+    starting with the files that most other files use.  Without a pyproject.toml, a project in Go or Rust gets an
     assertlib.toml.
     Next, name an invariant in an assertion and run `assertlib check`.
 

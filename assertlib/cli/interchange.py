@@ -43,11 +43,11 @@ def import_files(
     project: ProjectOption = None,
 ) -> int:
     """
-    Import handwritten lists of invariants, and requirements of other tools, as drafts.
+    Import handwritten lists of invariants, and requirements from other tools, as drafts.
 
-    Each draft names the line that it was made of.  A later import of the same file updates the
-    entries that nobody has edited since.  Pointers to files, symbols and tests that do not exist
-    are reported.  Exit code 3 if no invariant is found.
+    Each draft records the line it came from.  A later import of the same file updates the
+    entries that nobody has edited since.  References to files, symbols and tests that do not
+    exist are reported.  Exit code 3 if no invariant is found.
 
     Example: assertlib catalog import docs/invariants.md --area wal
     """
@@ -72,7 +72,7 @@ def import_files(
             print(one_line(line))
         for each in dangling(document.anchors, path.absolute(), config.root):
             place = f"{shown}:{each.anchor.line}"
-            print(one_line(f"{place}: dangling pointer {each.anchor.text}: {each.reason}"))
+            print(one_line(f"{place}: dangling reference {each.anchor.text}: {each.reason}"))
     if not total:
         names = ", ".join(map(str, files))
         raise NoDataError(f"{names}: no invariant found; see `assertlib catalog import --help`")
@@ -127,8 +127,8 @@ def export(
     """
     Export the invariants with their assertions and evidence, or the assertions alone.
 
-    With --format, a trace matrix: each invariant and clause with its assertions, their places, and
-    the level in the newest run.  With --antithesis, point ANTITHESIS_ASSERTION_CATALOG at the file,
+    --format writes a traceability matrix: each invariant and clause with its assertions, their
+    locations, and the level in the newest run.  With --antithesis, point ANTITHESIS_ASSERTION_CATALOG at the file,
     and Antithesis SDKs will also declare assertions that are never reached.
 
     Example: assertlib catalog export --format csv -o matrix.csv

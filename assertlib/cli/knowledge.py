@@ -32,18 +32,25 @@ class KnowledgeFormat(StrEnum):
 def knowledge(
     departure: Annotated[
         list[str] | None,
-        typer.Option("--departure", metavar="NAME", help="Judge as if this person had left."),
+        typer.Option(
+            "--departure", metavar="NAME", help="Show the result as if this person had left."
+        ),
     ] = None,
     as_of: Annotated[
         str | None,
-        typer.Option("--as-of", metavar="DATE", help="Judge an earlier day: 2026-03-31."),
+        typer.Option(
+            "--as-of", metavar="DATE", help="Show the state on an earlier day, such as 2026-03-31."
+        ),
     ] = None,
     since: Annotated[
         str | None,
         typer.Option("--since", metavar="DATE", help="Leave out contributions before this day."),
     ] = None,
     points: Annotated[
-        int, typer.Option("--trend", metavar="N", min=0, help="Number of earlier days to compare.")
+        int,
+        typer.Option(
+            "--trend", metavar="N", min=0, help="Number of earlier dates to compare with."
+        ),
     ] = 0,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List all invariants.")] = False,
     format: Annotated[
@@ -58,8 +65,8 @@ def knowledge(
     """
     Show which invariants are still known to somebody, from git history and evidence.
 
-    Per invariant: alive (two active people know it), fading (known to several, long ago), at risk
-    (one active person) or lost.  The most urgent come first.  It is about promises, not about
+    Each invariant is alive (two active people know it), fading (several active people
+    contributed, but long ago), at risk (one active person) or lost.  The most urgent come first.  It is about promises, not about
     people: git shows who wrote and reviewed lines, not who understands them.
 
     Example: assertlib knowledge --departure "Ann Smith"

@@ -11,10 +11,11 @@ from .common import OK, ProjectOption, TargetOption, command, configuration
 @command
 def mcp(target: TargetOption = None, project: ProjectOption = None) -> int:
     """
-    Serve the invariants to coding agents, by the Model Context Protocol on stdin and stdout.
+    Serve the invariants to coding agents over the Model Context Protocol, on stdin and stdout.
 
-    Read-only: tools for the context of code or of a diff, an invariant, a search, the newest
-    violation and the gaps of the newest run, and a resource for each invariant.
+    Read-only.  Its tools show the invariants at stake in code or a diff, show or search for
+    invariants, explain the newest violation, and list the gaps in the newest run.  Each invariant is
+    also a resource.
 
     Example: assertlib mcp --project path/to/store
     """

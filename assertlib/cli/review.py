@@ -53,16 +53,19 @@ def review(
     ] = False,
     code: Annotated[
         bool,
-        typer.Option("--code", help="Record that changed code around the assertions was read."),
+        typer.Option(
+            "--code", help="Record that the changed code around the assertions was reviewed."
+        ),
     ] = False,
     target: TargetOption = None,
     project: ProjectOption = None,
 ) -> int:
     """
-    Show links that have changed since they were reviewed; acknowledge them by id.
+    Show assertions and invariants that have changed since their last review together; acknowledge
+    them by id.
 
     Without ids, shows all of them; exit code 1 if there are any.  With ids and --reason, records
-    the current state of both ends in review.lock; commit that file.  The first review creates it.
+    the current state of both in review.lock; commit that file.  The first review creates it.
     --code records a review of code whose assertions are unchanged, for `assertlib check --diff`.
 
     Example: assertlib catalog review wal.fsync-before-ack --reason "index == synced is on disk too"

@@ -29,7 +29,7 @@ def as_text(context: Context, words: int = DEFAULT_WORDS) -> str:
 
     Args:
         context: What is at stake.
-        words: Largest number of words, except that the first invariant is always complete.
+        words: Maximum number of words, except that the first invariant is always complete.
     """
     lines = [*_warnings(context)]
     full, named = _split(context.items, words)
@@ -58,7 +58,7 @@ def as_markdown(context: Context, words: int = DEFAULT_WORDS) -> str:
 
     Args:
         context: What is at stake.
-        words: Largest number of words, except that the first invariant is always complete.
+        words: Maximum number of words, except that the first invariant is always complete.
     """
     lines = [MARK, "### Invariants at stake", ""]
     lines += [f"> {in_markdown(text)}" for text in _warnings(context)]
@@ -128,7 +128,7 @@ def _parts(item: Item) -> Iterator[tuple[str, str]]:
     if known.status == "draft":
         yield "status", "draft, not enforced yet"
     yield "why", " ".join(known.why.split())
-    yield "here because", _listed([reason.text for reason in relevant.reasons])
+    yield "listed because", _listed([reason.text for reason in relevant.reasons])
     if relevant.sites:
         places = [
             f"{site.origin!r} in {site.qualname} ({site.file}:{site.line})"

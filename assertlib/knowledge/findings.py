@@ -82,7 +82,9 @@ def _unreviewed(index: Index, patch: str) -> Iterator[tuple[Entry, Finding]]:
             continue
         names = list(dict.fromkeys(functions))
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        text = f"code that enforces it changes without a review: {', '.join(names[:_SHOWN])}{more}"
+        text = (
+            f"code that enforces it has changed without a review: {', '.join(names[:_SHOWN])}{more}"
+        )
         yield _at(entry, "AL603", text)
 
 

@@ -46,8 +46,10 @@ def handover(config: Config, survey: Survey, name: str, repository: Repository) 
             "Nothing in the catalog depends on this person alone, as far as git can show.",
             "",
         ]
-    lines += list(_promises(survey, alone, "Promises that only you know", name))
-    lines += list(_promises(survey, thin, "Promises that you and one other person know", name))
+    lines += list(_promises(survey, alone, "Promises that only you know about", name))
+    lines += list(
+        _promises(survey, thin, "Promises that you and one other person know about", name)
+    )
     lines += list(_unwritten(config, survey, name, repository))
     lines += [
         "## How to use this",
@@ -70,7 +72,7 @@ def _promises(survey: Survey, known: Sequence[Known], heading: str, name: str) -
         yield f"- [ ] **{each.entry.id}**: {in_markdown(invariant.title)}"
         yield f"  - evidence: {each.level or 'no run'}"
         partner = _partner(survey, each, name)
-        yield f"  - pair with: {in_markdown(partner) if partner else 'nobody active knows this area'}"
+        yield f"  - pair with: {in_markdown(partner) if partner else 'nobody, no active contributor knows this area'}"
         for question in invariant.open_questions:
             yield f"  - open question: {in_markdown(question)}"
         for incident in invariant.incident:

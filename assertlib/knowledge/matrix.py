@@ -1,5 +1,5 @@
 """
-The trace matrix: each invariant with its clauses, assertions, places and evidence, for other tools.
+The traceability matrix: each invariant with its clauses, assertions, places and evidence, for other tools.
 """
 
 from __future__ import annotations

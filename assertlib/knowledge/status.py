@@ -216,7 +216,7 @@ def _reasons(
         )
     elif status is Status.AT_RISK:
         (name,) = (*knowers, *fading)
-        found.append(f"only {name} is active: {_did(name, ledger, now)}")
+        found.append(f"only {name} is still active: contributed {_did(name, ledger, now)}")
     elif status is Status.LOST and former:
         found.append("nobody who contributed to it is active")
     elif status is Status.LOST:
@@ -233,15 +233,15 @@ def _did(name: str, ledger: Ledger, now: int) -> str:
     )
     roles = list(dict.fromkeys(_WORDS[each.role] for each in credits))
     newest = max(each.time for each in credits)
-    return f"{', '.join(roles[:3])}, last {_ago(now - newest)}"
+    return f"{', '.join(roles[:3])}, most recently {_ago(now - newest)}"
 
 
 def _absence(
     name: str, ledger: Ledger, last: Mapping[str, int], now: int, departed: Collection[str]
 ) -> str:
-    did = _did(name, ledger, now).rpartition(", last")[0]
+    did = _did(name, ledger, now).rpartition(", most recently")[0]
     if name in departed:
-        return f"{name} ({did}) would leave"
+        return f"contributor lost: {name} ({did})"
     return f"{name} ({did}) was last active {_day(last.get(name, 0))}"
 
 

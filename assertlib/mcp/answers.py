@@ -67,7 +67,7 @@ class Answers:
             place: A source file of the project, or lines of it, as ``store/wal.py:10-40``.
             symbol: A function, method or class.
             diff: A unified diff.
-            words: Largest number of words.
+            words: Maximum number of words.
 
         Raises:
             UsageError: Nothing or something outside the project is asked for.
@@ -110,7 +110,7 @@ class Answers:
 
         Args:
             query: The words.
-            limit: Largest number of invariants.
+            limit: Maximum number of invariants.
         """
         _bounded(query, "query")
         wanted = set(words_of(query))
@@ -155,7 +155,7 @@ class Answers:
         Return what the newest run did not exercise.
 
         Args:
-            limit: Largest number of invariants.
+            limit: Maximum number of invariants.
         """
         summary, _ = self._newest()
         rows = [

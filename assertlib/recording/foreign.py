@@ -53,7 +53,7 @@ _DIAGNOSTICS = ("antithesis_error", "antithesis_warning")
 
 MOST_ASSERTIONS = 100_000
 _MOST_NAMES = 1_000
-"""Largest number of names that are counted individually; others are counted together."""
+"""Maximum number of names that are counted individually; others are counted together."""
 
 MANY = "(others)"
 

@@ -415,7 +415,7 @@ def _larger(left: Sequence[int], right: Sequence[int]) -> list[int]:
 
 
 MOST_NESTED = 1_000
-"""Largest number of open trials; real ones nest a few levels deep."""
+"""Maximum number of open trials; real ones nest a few levels deep."""
 
 
 def _wrong(wanted: str, value: object) -> TypeError:

@@ -82,7 +82,7 @@ def test_text_names_the_invariant_with_what_a_reviewer_asks_for(project):
         "1. wal.synced-before-ack  A write is synced before its ack",
         "An acknowledged record is on disk.",
         "why: Callers act on the acknowledgement.",
-        "here because: the seeded defect early-ack breaks it in Log.sync",
+        "listed because: the seeded defect early-ack breaks it in Log.sync",
         "enforced by: 'an acknowledged record is on disk' in reply (store/log.py:",
         "incidents: etcd-io/etcd#14370 (An ack overtook its sync)",
         "owners: storage",

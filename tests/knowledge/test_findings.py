@@ -23,7 +23,7 @@ def test_changed_code_around_an_assertion_needs_a_review(history):
     history.change("store/log.py", *CHANGE)
     history.run("check")
     text = history.run("check", "--diff", "HEAD", code=1).stdout
-    assert "AL603 wal.index-contiguous: code that enforces it changes without a review" in text
+    assert "AL603 wal.index-contiguous: code that enforces it has changed without a review" in text
     assert "Log.append (store/log.py)" in text
     assert "wal.synced-before-ack" not in text
 

@@ -54,7 +54,7 @@ def _problem(anchor: Anchor, document: Path, tree: _Tree) -> str:
         return _file_problem(anchor.text, document, tree)
     name = re.split(r"\.|::|#|->", anchor.text.removesuffix("()").removesuffix("!").lstrip("*"))[-1]
     thing = "test" if anchor.kind == "test" else "definition"
-    return "" if tree.defines(name) else f"no {thing} of this name in the project"
+    return "" if tree.defines(name) else f"the project has no {thing} with this name"
 
 
 def _file_problem(text: str, document: Path, tree: _Tree) -> str:
