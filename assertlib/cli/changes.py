@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .._text.inputs import read_named
 from ..catalog.config import Config
+from ..errors import UsageError
 from ..knowledge.changes import difference
 
 _STDIN = "-"
@@ -23,9 +24,14 @@ def patch_of(config: Config, diff: str | None, *, staged: bool = False) -> str:
         diff: Commits, a file, or ``-`` for stdin; None for all uncommitted changes.
         staged: Whether only the changes in git's index are meant.
     """
+    if diff is not None and not diff.strip():
+        raise UsageError("--diff is empty; name commits, as in main..HEAD")
     if diff == _STDIN:
         return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     path = Path(diff) if diff else None
+    if path is not None and path.is_fifo():
+        # What a shell passes for <(git diff).
+        return path.read_bytes().decode("utf-8", "surrogateescape")
     if path is not None and path.is_file():
         return read_named(path).decode("utf-8", "surrogateescape")
     return difference(config.root, diff, staged=staged)

@@ -87,11 +87,11 @@ def check(
     # Without any target, `config.target` raises the error that explains how to add one.
     names = [config.target(target)[0]] if target or not config.targets else list(config.targets)
     targets = [check_target(config, *config.target(name)) for name in names]
-    if diff or config.knowledge.check:
+    if diff is not None or config.knowledge.check:
         # Imported here: only these findings need the history.
         from ..knowledge.findings import add_findings
 
-        add_findings(config, targets, patch_of(config, diff) if diff else None)
+        add_findings(config, targets, patch_of(config, diff) if diff is not None else None)
     checks = checks_of(
         targets,
         strict=strict,

@@ -92,11 +92,11 @@ def context(
     names = [config.target(target)[0]] if target or not config.targets else list(config.targets)
     index = read_index(config, names)
     if places or symbol:
-        if diff or staged:
+        if diff is not None or staged:
             raise ConfigError("name places, or a change with --diff or --staged, not both")
         touched = _places(index, places or [], symbol or [])
     else:
-        if diff and staged:
+        if diff is not None and staged:
             raise ConfigError("--diff and --staged exclude each other")
         touched = touched_by_patch(index, patch_of(config, diff, staged=staged))
     for finding in index.findings:

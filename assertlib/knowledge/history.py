@@ -18,9 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..catalog import git
+from ..catalog.scan.sources import LANGUAGES
 from ..errors import NoDataError, UsageError
 from .cache import digest, keep, kept
 
@@ -33,17 +34,21 @@ _PERSON = re.compile(r"\s*(?P<name>.*?)\s*<(?P<email>[^<>]*)>\s*\Z")
 _BLAMED = re.compile(rb"^([0-9a-f]{40,64}) \d+ (\d+)", re.MULTILINE)
 _ZERO = re.compile(r"0+\Z")
 _BOTS = re.compile(
-    r"\[bot\]|\bbot\b|^bot-|-bot$|\b(?:dependabot|renovate|github-actions|greenkeeper|snyk|mergify|bors"
+    r"\[bot\]|\bbot\b|^bot-|-bot$|^(?:dependabot|renovate|github-actions|greenkeeper|snyk|mergify|bors"
     r"|pre-commit-ci|copybara|codecov|semantic-release)\b",
     re.IGNORECASE,
 )
-# Programs that write code; a person who commits it answers for it.
+# Addresses of programs that write code; a person who commits it answers for it.  Their names are
+# no proof: Claude and Devin are people as well.
 _TOOLS = re.compile(
-    r"\b(?:claude|copilot|cursor(?:agent)?|devin|codex|gemini|aider|chatgpt|openai|anthropic|windsurf"
-    r"|sweep|coderabbit)\b",
+    r"noreply@(?:anthropic|openai)\.com|cursoragent@cursor\.com|aider@aider\.chat"
+    r"|(?:\d+\+)?(?:copilot|claude|codex|gemini-code-assist|google-labs-jules|devin-ai-integration)"
+    r"(?:\[bot\])?@users\.noreply\.github\.com",
     re.IGNORECASE,
 )
 _BLAME = ("blame", "-w", "-M", "--porcelain")
+_READ = frozenset([*LANGUAGES, ".toml", ".lock", ".patch"])
+"""Suffixes of the files that a survey reads."""
 _LONGEST = 600
 """Seconds that one blame may take."""
 _MANY = 16
@@ -167,12 +172,11 @@ class Repository:
                 yield name
 
     def _is_program(self, name: str, email: str) -> bool:
-        for text in (name, email):
-            if _BOTS.search(text) or (self._bots is not None and self._bots.search(text)):
-                return True
-        return (
-            _TOOLS.search(name) is not None or _TOOLS.search(email.rpartition("@")[2]) is not None
-        )
+        # The host of an address says where somebody works: jane@snyk.io is a person.
+        local = email.rpartition("@")[0]
+        if _BOTS.search(name) or _BOTS.search(local) or _TOOLS.fullmatch(email):
+            return True
+        return self._bots is not None and any(self._bots.search(each) for each in (name, email))
 
     def blames(self, files: Iterable[Path]) -> dict[Path, Blame]:
         """
@@ -219,7 +223,9 @@ class Repository:
             # A rebase, or a branch: commits of the kept blames may not be in this history.
             self.was_rewritten = True
             return {}
-        listed = git.output(self.top, "diff", "--name-only", "-z", "--no-renames", head, self.head)
+        # Not a diff: a file that was deleted and added again is the same and has another history.
+        arguments = ("log", "-m", "--name-only", "-z", "--no-renames", "--format=")
+        listed = git.output(self.top, *arguments, f"{head}..{self.head}", "--")
         changed = set((listed or b"").decode("utf-8", "surrogateescape").split("\0"))
         return {file: state for file, state in files.items() if file not in changed}
 
@@ -291,7 +297,9 @@ class Repository:
                 self.top, "rev-parse", "--path-format=absolute", "--git-path", "objects"
             )
             shallow = self.top / (_line(self.top, "rev-parse", "--git-path", "shallow") or "")
-            made = git.run(self.top, "init", "--quiet", "--bare", "--template=", directory)
+            kind = _line(self.top, "rev-parse", "--show-object-format") or "sha1"
+            options = ("--quiet", "--bare", "--template=", f"--object-format={kind}")
+            made = git.run(self.top, "init", *options, directory)
             if made.returncode or objects is None:
                 yield ()
                 return
@@ -301,12 +309,12 @@ class Repository:
             (place / "HEAD").write_text(f"{self.head}\n", encoding="ascii")
             if shallow.is_file():
                 shutil.copyfile(shallow, place / "shallow")
-            options = (f"--git-dir={directory}", f"--work-tree={self.top}")
+            place_options = (f"--git-dir={directory}", f"--work-tree={self.top}")
             command = ("commit-graph", "write", "--stdin-commits", "--changed-paths")
             head = f"{self.head}\n".encode()
             # Without the index, blame is slower and its result the same.
-            git.run(self.top, *options, *command, data=head, within=_LONGEST)
-            yield options
+            git.run(self.top, *place_options, *command, data=head, within=_LONGEST)
+            yield place_options
 
 
 def _packed(commits: list[str]) -> list[list[object]]:
@@ -335,7 +343,10 @@ def commit_before(root: Path, date: str) -> str | None:
 
 def extracted(root: Path, commit: str, directory: Path) -> None:
     """
-    Write the files below *root* as they were at a commit.
+    Write what a survey reads below *root* as it was at a commit: source, catalogs and patches.
+
+    Not by `git archive`, which leaves out what ``.gitattributes`` excludes from releases.  Links
+    are left out, since they may lead out of the directory.
 
     Args:
         root: Directory of the project.
@@ -343,29 +354,44 @@ def extracted(root: Path, commit: str, directory: Path) -> None:
         directory: Where to write them.
 
     Raises:
-        UsageError: The project did not exist at that commit.
+        UsageError: The commit cannot be read.
     """
-    import io
-    import tarfile
-
     prefix = _line(root, "rev-parse", "--show-prefix") or ""
-    # From the top: a directory that is not tracked has no archive of its own.
     top = Path(_line(root, "rev-parse", "--show-toplevel") or root)
-    data = _lengthy(top, "archive", "--format=tar", f"{commit}:{prefix}" if prefix else commit)
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        # The filter keeps names and links of a hostile history inside the directory.
-        archive.extractall(directory, filter="data")
+    listed = _lengthy(top, "ls-tree", "-r", "-z", "--full-tree", commit)
+    wanted: list[tuple[str, str]] = []
+    for row in listed.decode("utf-8", "surrogateescape").split("\0"):
+        mode, _, rest = row.partition(" ")
+        identity, _, path = rest.partition("\t")
+        is_read = mode.startswith("100") and PurePosixPath(path).suffix in _READ
+        if is_read and path.startswith(prefix) and ".." not in path.split("/"):
+            wanted.append((identity.rpartition(" ")[2], path.removeprefix(prefix)))
+    data = "".join(f"{identity}\n" for identity, _ in wanted).encode()
+    printed = _lengthy(top, "cat-file", "--batch", data=data)
+    at = 0
+    for _, path in wanted:
+        end = printed.index(b"\n", at)
+        if printed[at:end].endswith(b" missing"):
+            raise UsageError(
+                f"{path} at {commit[:10]}: the object is missing in this partial clone"
+            )
+        size = int(printed[at:end].rpartition(b" ")[2])
+        target = directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(printed[end + 1 : end + 1 + size])
+        at = end + 2 + size
 
 
 def _line(root: Path, *arguments: str) -> str | None:
     printed = git.output(root, *arguments)
-    return None if printed is None else printed.decode("utf-8", "surrogateescape").strip()
+    # Only the line end: a directory may have a name that ends with a space.
+    return None if printed is None else printed.decode("utf-8", "surrogateescape").rstrip("\n")
 
 
-def _lengthy(root: Path, *arguments: str) -> bytes:
+def _lengthy(root: Path, *arguments: str, data: bytes = b"") -> bytes:
     """What git prints; unlike `git.output`, it may take minutes in a large history."""
     try:
-        done = git.run(root, *arguments, within=_LONGEST)
+        done = git.run(root, *arguments, within=_LONGEST, data=data)
     except OSError as error:
         raise UsageError(f"git: {error.strerror}") from None
     if done.returncode:

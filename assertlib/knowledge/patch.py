@@ -4,6 +4,7 @@ Unified diffs: the files and lines that a change touches, and where these lines 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -58,14 +59,14 @@ class Hunk:
         found: set[int] = set()
         count = len(self.side(mark))
         at = 0
-        for each, _ in self.lines:
-            if each in (" ", mark):
-                if each == mark:
-                    found.add(at)
-                at += 1
-            elif at not in found:
-                # The other side changed something between two lines of this side.
+        for is_changed, group in itertools.groupby(self.lines, key=lambda line: line[0] != " "):
+            here = sum(each in (" ", mark) for each, _ in group)
+            if is_changed and here:
+                found.update(range(at, at + here))
+            elif is_changed:
+                # The other side has lines between two lines of this side.
                 found.update(line for line in (at - 1, at) if 0 <= line < count)
+            at += here
         return sorted(found)
 
 

@@ -156,6 +156,7 @@ def test_a_damaged_index_is_made_again(project):
         (["--diff", "no..where"], "git diff no..where:"),
         (["--diff", "--output=x"], "git diff --output=x:"),
         (["--staged", "--diff", "HEAD"], "exclude each other"),
+        (["--diff", ""], "--diff is empty"),
         (["/etc/hosts"], "outside the project"),
     ],
 )

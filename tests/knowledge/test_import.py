@@ -136,6 +136,29 @@ def test_an_edited_entry_is_never_overwritten(project):
     assert _entries(project)["no-gaps"]["statement"] == "Numbers rise by one."
 
 
+def test_a_reason_that_a_person_wrote_is_never_overwritten(project):
+    placeholder = _entries(project)["no-gaps"]["why"]
+    project.change("catalog/log.toml", f'why = "{placeholder}"\ndebug', 'why = "Mine."\ndebug')
+    mine = [name for name, each in _entries(project).items() if "Mine." in str(each)]
+    project.change("docs/list.md", "after the sync.\n", "after the sync.\n\nWhy: Theirs.\n")
+    project.change("docs/list.md", "have no gaps.\n", "have no gaps.\n\nWhy: Theirs.\n")
+    text = project.run("catalog", "import", "docs/list.md", "--area", "log").stdout
+    assert mine
+    for name in mine:
+        assert _entries(project)[name]["why"] == "Mine."
+        assert f"log.{name}: edited here and changed" in text
+
+
+@pytest.mark.parametrize("given", ["REQ 1", "A2\\n[evil]", "_abc", "é", "##", "x" * 300])
+def test_any_id_becomes_an_external_id_that_the_catalog_accepts(tmp_path, given):
+    project = Project(tmp_path)
+    need = {"id": "K", "type": "req", "title": "T", "content": "It holds for ever."}
+    data = {"current_version": "1", "versions": {"1": {"needs": {"K": need}}}}
+    project.write("needs.json", json.dumps(data).replace('"id": "K"', f'"id": "{given}"'))
+    project.run("catalog", "import", "needs.json")
+    project.run("check")
+
+
 def test_a_moved_statement_gets_its_new_line_and_a_removed_one_is_reported(project):
     project.change(
         "docs/list.md", "## INV-1: Acks follow syncs\n\nAn ack is sent after the sync.\n\n", ""
@@ -173,6 +196,12 @@ def test_a_dry_run_writes_nothing(project):
         ("a.docx", "x", 2, "unknown format"),
         ("a.json", "{", 2, "not JSON"),
         ("a.json", "[]", 2, "no `versions`"),
+        (
+            "a.json",
+            '{"current_version": [], "versions": {"1": {"needs": {}}}}',
+            3,
+            "no invariant found",
+        ),
         ("a.yml", "a: [", 2, "not YAML"),
         ("a.yml", "a: 1", 2, "not an item of Doorstop"),
         ("a.reqif", "<x/>", 2, "not ReqIF"),
@@ -186,6 +215,15 @@ def test_a_file_that_cannot_be_imported_is_one_clear_line(tmp_path, name, text, 
     project.write(name, text)
     done = project.run("catalog", "import", name, code=code)
     assert problem in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_item_of_a_directory_that_cannot_be_read_is_one_clear_line(tmp_path):
+    project = Project(tmp_path)
+    (tmp_path / "reqs").mkdir()
+    (tmp_path / "reqs/R1.yml").write_bytes(b"text: caf\xe9\n")
+    done = project.run("catalog", "import", "reqs", code=2)
+    assert "UTF-8" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -119,3 +119,12 @@ def test_hostile_text_is_a_diff_or_is_refused(text):
     for change in changes:
         for hunk in change.hunks:
             locate(hunk, text.split("\n"))
+
+
+def test_a_changed_line_does_not_touch_its_neighbours():
+    before = ["def a():", "    return 1", "def b(x):", "    return 2"]
+    (change,) = read_patch(_diff(before, [*before[:2], "def b(x, y):", before[3]]))
+    for tree in (before, [*before[:2], "def b(x, y):", before[3]]):
+        place = locate(change.hunks[0], tree)
+        assert place is not None
+        assert place.lines == (3,)

@@ -309,3 +309,41 @@ def test_a_function_moved_to_another_file_keeps_its_author(history):
     row = history.status(as_of="2026-05-02")
     assert row["active"][0] == "Ann"
     assert "Ann" in row["reasons"][0]
+
+
+def test_people_are_no_programs_because_of_their_names_or_employers(history):
+    history.commit("Claude Dupont", "2026-05-01")
+    assert history.status()["active"] == ["Claude Dupont"]
+    history.change("store/log.py", "number < log.durable", "number <= log.durable - 1")
+    history.commit("Jane", "2026-05-02", email="jane@snyk.io")
+    assert history.status()["status"] == "alive"
+
+
+def test_an_earlier_day_has_all_files_of_its_commit(history):
+    history.write(".gitattributes", "catalog export-ignore\nstore/log.py export-ignore\n")
+    (history.root / "outside").symlink_to("/etc/passwd")
+    history.commit("Ann", "2026-05-01")
+    assert history.status()["status"] == "at risk"
+
+
+def test_a_file_that_was_deleted_and_added_again_has_a_new_author(history):
+    history.keep_everybody_active()
+    history.commit("Ann", "2026-05-01")
+    server = {"as_of": None, "identifier": "wal.clients-see-order"}
+    assert history.status(**server)["active"] == ["Ann"]
+    text = (history.root / "store/server.py").read_text()
+    (history.root / "store/server.py").unlink()
+    history.commit("Ann", "2026-05-02")
+    history.write("store/server.py", text)
+    history.commit("Bob", "2026-05-03")
+    assert history.status(**server)["status"] == "alive"
+
+
+def test_a_repository_with_the_other_hash_is_read(tmp_path):
+    history = History(tmp_path)
+    history.git("init", "-q", "--object-format=sha256")
+    for number in range(20):
+        history.write(f"store/more_{number}.py", (history.root / "store/server.py").read_text()
+                      .replace("replies are in order", f"replies {number} are in order"))  # fmt: skip
+    history.commit("Ann", "2026-05-01")
+    assert {row["status"] for row in history.ask()["invariants"]} == {"at risk"}

@@ -38,22 +38,26 @@ def read_document(path: Path, root: Path) -> Document:
     Raises:
         ImportedFileError: The file cannot be read, or is in no known format.
     """
-    if path.is_dir():
-        return _read_doorstop(path, root)
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        known = ", ".join(_READERS)
-        raise ImportedFileError(f"{path}: unknown format; known suffixes are {known}")
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ImportedFileError(f"{path}: larger than {_MOST_BYTES:,} bytes; split it")
-        return reader(path, read_text(path))
+        return _read(path, root)
     except OSError as error:
         raise ImportedFileError(f"{path}: {error.strerror}") from None
     except EncodingError as error:
         raise ImportedFileError(f"{path}: {error}") from None
     except RecursionError:
         raise ImportedFileError(f"{path}: nested too deeply") from None
+
+
+def _read(path: Path, root: Path) -> Document:
+    if path.is_dir():
+        return _read_doorstop(path, root)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        known = ", ".join(_READERS)
+        raise ImportedFileError(f"{path}: unknown format; known suffixes are {known}")
+    if path.stat().st_size > _MOST_BYTES:
+        raise ImportedFileError(f"{path}: larger than {_MOST_BYTES:,} bytes; split it")
+    return reader(path, read_text(path))
 
 
 # -- StrictDoc -------------------------------------------------------------------------------------
@@ -218,7 +222,7 @@ def _read_needs(path: Path, text: str) -> Document:
     versions = data.get("versions") if isinstance(data, dict) else None
     if not isinstance(versions, dict) or not versions:
         raise ImportedFileError(f"{path}: not the needs.json of sphinx-needs: no `versions`")
-    current = versions.get(data.get("current_version"), list(versions.values())[-1])
+    current = versions.get(str(data.get("current_version")), list(versions.values())[-1])
     needs = current.get("needs") if isinstance(current, dict) else None
     if not isinstance(needs, dict):
         raise ImportedFileError(f"{path}: the current version has no `needs`")

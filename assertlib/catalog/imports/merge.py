@@ -10,13 +10,14 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..._text.utf8 import EncodingError
 from ..config import is_toml
-from ..drafts import HEADER, draft, name_for
+from ..drafts import HEADER, draft, name_for, placeholders
 from ..files import in_line_ends_of, read_as_is, write_whole
 from ..loader import Catalog, Entry
 from ..model import Source
@@ -163,8 +164,17 @@ def _draft_of(item: Item, file: str) -> _Draft:
     title = one_paragraph(item.title) or _shortened(item.statement)
     place = f"{item.file or file}:{item.line}"
     return _Draft(
-        title, one_paragraph(item.statement), one_paragraph(item.why), item.external_id, place
+        title,
+        one_paragraph(item.statement),
+        one_paragraph(item.why),
+        _external_id(item.external_id),
+        place,
     )
+
+
+def _external_id(text: str) -> str:
+    """*text* as an external id, which has neither spaces nor control characters."""
+    return re.sub(r"[^A-Za-z0-9._~/#-]+", "-", text.strip()).lstrip("._~/#-").rstrip("-")
 
 
 def _shortened(text: str) -> str:
@@ -240,8 +250,8 @@ def _change(each: _Draft, entry: Entry, source: int, outcome: Outcome) -> list[_
         moved = recorded.ref != each.ref
         return [_Change(entry, each, source, text=False)] if moved else []
     # A placeholder stands where the document gave no reason.
-    here = {_digest(known.title, known.statement, why) for why in (known.why, "")}
-    if recorded.digest not in here:
+    why = "" if "why" in placeholders(known) else known.why
+    if recorded.digest != _digest(known.title, known.statement, why):
         outcome.kept.append(entry.id)
         return []
     outcome.updated.append(entry.id)
