@@ -63,7 +63,7 @@ def run(
         return subprocess.run(
             ["git", *_SETTINGS, *arguments],
             cwd=directory,
-            env={**os.environ, **_ENVIRONMENT, **(environment or {})},
+            env={**_inherited(), **_ENVIRONMENT, **(environment or {})},
             input=data,
             capture_output=True,
             timeout=within,
@@ -72,6 +72,12 @@ def run(
     except subprocess.TimeoutExpired:
         reason = f"git {arguments[0]} took longer than {within} s"
         raise TimeoutError(errno.ETIMEDOUT, reason) from None
+
+
+def _inherited() -> dict[str, str]:
+    # Set in a hook, these would make another directory than the working directory the repository.
+    places = ("GIT_DIR", "GIT_WORK_TREE", "GIT_PREFIX")
+    return {name: value for name, value in os.environ.items() if name not in places}
 
 
 def output(directory: Path, *arguments: str) -> bytes | None:

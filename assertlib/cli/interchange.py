@@ -81,7 +81,7 @@ def import_files(
 
 def _from_root(path: Path, config: Config) -> str:
     place, root = path.resolve(), config.root.resolve()
-    return place.relative_to(root).as_posix() if place.is_relative_to(root) else str(path)
+    return place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
 
 
 def _report(file: str, outcome: Outcome, *, dry: bool) -> list[str]:

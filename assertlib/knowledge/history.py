@@ -49,6 +49,8 @@ _TOOLS = re.compile(
 _BLAME = ("blame", "-w", "-M", "--porcelain")
 _READ = frozenset([*LANGUAGES, ".toml", ".lock", ".patch"])
 """Suffixes of the files that a survey reads."""
+_LATEST = 253_402_300_799
+"""The last second of the year 9999."""
 _LONGEST = 600
 """Seconds that one blame may take."""
 _MANY = 16
@@ -129,7 +131,7 @@ class Repository:
             row[0]: Commit(
                 tuple(self._people([f"{row[1]} <{row[2]}>", *self._listed(row[5], mapped)])),
                 tuple(self._people([*self._listed(row[6], mapped), *self._listed(row[7], mapped)])),
-                int(row[3]) if row[3].lstrip("-").isdecimal() else 0,
+                _time(row[3]),
             )
             for row in rows
         }
@@ -214,6 +216,9 @@ class Repository:
         data = kept(self.top, name, "1")
         try:
             head, files = str(data["head"]), dict(data["files"])
+            for state, runs in files.values():
+                _expanded(runs)
+                str(state)
         except (TypeError, KeyError, ValueError):
             return {}
         if head == self.head:
@@ -315,6 +320,11 @@ class Repository:
             # Without the index, blame is slower and its result the same.
             git.run(self.top, *place_options, *command, data=head, within=_LONGEST)
             yield place_options
+
+
+def _time(text: str) -> int:
+    """Seconds since 1970 within the years that a date can have; broken tools write others."""
+    return min(max(int(text), 0), _LATEST) if text.isdecimal() else 0
 
 
 def _packed(commits: list[str]) -> list[list[object]]:

@@ -172,8 +172,43 @@ def test_an_id_that_means_something_else_in_another_document_is_qualified(projec
     project.write("docs/other.md", "## INV-1: Colours\n\nLamps are green at night.\n")
     text = project.run("catalog", "import", "docs/other.md", "--area", "log").stdout
     assert "INV-1 is also the external id of log.acks-follow-syncs" in text
-    assert _entries(project)["colours"]["external_id"] == "other/INV-1"
+    assert _entries(project)["colours"]["external_id"] == "docs/other/INV-1"
     project.run("check")
+
+
+def test_one_id_in_several_documents_is_qualified_by_their_paths(project):
+    summary = (
+        "\n## Summary\n\n| ID | Statement |\n|---|---|\n| INV-1 | No two clients hold one lock. |\n"
+    )
+    project.write("b/inv.md", f"### INV-1: Locks\n\nNo two clients hold one lock.\n{summary}")
+    project.write("c/inv.md", "### INV-1: Zebra\n\nZebras shall keep their stripes.\n")
+    for _ in range(2):
+        project.run("catalog", "import", "b/inv.md", "c/inv.md", "--area", "log")
+    found = {
+        name: each["external_id"] for name, each in _entries(project).items() if name != "schema"
+    }
+    assert found["locks"] == "b/inv/INV-1"
+    assert found["zebra"] == "c/inv/INV-1"
+    assert len(found) == 4
+    project.run("check")
+
+
+def test_an_id_that_a_statement_gets_later_is_recorded(project):
+    project.write("docs/more.md", "# Invariants\n\n### Locks\n\nNo two clients hold one lock.\n")
+    project.run("catalog", "import", "docs/more.md", "--area", "log")
+    project.change("docs/more.md", "### Locks", "### INV-9: Locks")
+    project.run("catalog", "import", "docs/more.md", "--area", "log")
+    assert _entries(project)["locks"]["external_id"] == "INV-9"
+    assert "log.locks" in project.run("catalog", "show", "INV-9").stdout
+
+
+def test_a_document_outside_the_project_is_one_document_however_it_is_named(project):
+    outside = project.root.parent / "outside.md"
+    outside.write_text("# Invariants\n\n### OUT-1: Locks\n\nNo two clients hold one lock.\n")
+    project.run("catalog", "import", "../outside.md", "--area", "log")
+    for name, cwd in ((str(outside), None), ("../../outside.md", project.root / "store")):
+        done = project.run("catalog", "import", name, "--area", "log", cwd=cwd)
+        assert "1 unchanged" in done.stdout
 
 
 def test_two_entries_with_one_external_id_are_a_finding(project):
@@ -204,6 +239,7 @@ def test_a_dry_run_writes_nothing(project):
         ),
         ("a.yml", "a: [", 2, "not YAML"),
         ("a.yml", "a: 1", 2, "not an item of Doorstop"),
+        ("a.yml", "text: [[a]]", 2, "whose `text` is a string"),
         ("a.reqif", "<x/>", 2, "not ReqIF"),
         ("a.reqif", '<!DOCTYPE x [<!ENTITY a "b">]><x/>', 2, "DOCTYPE"),
         ("a.rst", "Title\n=====\n", 3, "no invariant found"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -347,3 +348,26 @@ def test_a_repository_with_the_other_hash_is_read(tmp_path):
                       .replace("replies are in order", f"replies {number} are in order"))  # fmt: skip
     history.commit("Ann", "2026-05-01")
     assert {row["status"] for row in history.ask()["invariants"]} == {"at risk"}
+
+
+def test_a_commit_from_the_year_34000_is_read(history):
+    history.commit("Ann", "2026-05-01")
+    text = history.git("cat-file", "commit", "HEAD")
+    data = re.sub(r"> \d+ ", "> 1000000000000 ", text)
+    made = subprocess.run(
+        ["git", "hash-object", "-t", "commit", "-w", "--stdin", "--literally"],
+        cwd=history.root, input=data.encode(), capture_output=True, check=True,
+    )  # fmt: skip
+    history.git("update-ref", "HEAD", made.stdout.decode().strip())
+    assert history.status("--trend", "2", as_of=None)["status"] == "at risk"
+
+
+def test_damaged_results_are_computed_again(history):
+    history.keep_everybody_active()
+    history.commit("Ann", "2026-05-01")
+    before = history.ask(as_of=None)
+    for path in (history.root / ".assertlib/cache").glob("*.json"):
+        data = json.loads(path.read_text())
+        data["value"] = {"head": data["value"].get("head"), "files": {"store/log.py": 5}}
+        path.write_text(json.dumps(data))
+    assert history.ask(as_of=None) == before

@@ -194,19 +194,22 @@ def _read_doorstop(directory: Path, root: Path) -> Document:
 
 def _read_doorstop_item(path: Path, text: str) -> Document:
     data = _yaml(path, text)
-    if not isinstance(data, dict) or "text" not in data:
-        raise ImportedFileError(f"{path}: not an item of Doorstop, which has a key `text`")
+    # Anything but a string may be a nest of aliases, which expands to more than memory holds.
+    if not isinstance(data, dict) or not isinstance(data.get("text"), str):
+        raise ImportedFileError(f"{path}: not an item of Doorstop, whose `text` is a string")
     if data.get("active", True) is False or data.get("normative", True) is False:
         return Document()
     line = next((at for at, each in enumerate(text.split("\n"), 1) if each.startswith("text:")), 1)
-    item = Item(one_paragraph(str(data["text"] or "")), line, path.stem)
-    item.title = one_paragraph(str(data.get("header") or ""))
+    item = Item(one_paragraph(data["text"]), line, path.stem)
+    header = data.get("header")
+    item.title = one_paragraph(header) if isinstance(header, str) else ""
     document = Document([item] if item.statement else [])
     references = data.get("references") or []
     named = [each for each in references if isinstance(each, dict)]
     places = [each.get(key) for each in named for key in ("path", "keyword")]
     for place in [data.get("ref"), *places]:
-        anchor = anchor_in(str(place), line, is_named=True) if place else None
+        is_text = isinstance(place, str) and bool(place)
+        anchor = anchor_in(str(place), line, is_named=True) if is_text else None
         document.anchors += [anchor] if anchor else []
     return document
 

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..._text.utf8 import EncodingError
 from ..config import is_toml
@@ -69,7 +69,7 @@ class _Draft:
 
 @dataclass(frozen=True)
 class _Change:
-    """New values of an entry; None where its text stays."""
+    """New values of an entry: the line, the id if it has none yet, and the *text* if that changed."""
 
     entry: Entry
     draft: _Draft
@@ -138,17 +138,19 @@ def _distinct(
     kept: list[_Draft] = []
     for each in drafts:
         name = each.external_id
-        if name in elsewhere:
-            statement, other = elsewhere[name]
-            outcome.elsewhere.append((name, other))
-            if _alike(each.statement, statement):
-                continue
-            each = replace(each, external_id=f"{name_for(Path(file).stem, ())}/{name}")
-        elif name in here:
-            # A summary repeats an id; a second statement under it has no id of its own.
+        # A summary repeats an id; a second statement under it has no id of its own.
+        if name in here:
             if _alike(each.statement, here[name]):
                 continue
             each = replace(each, external_id="")
+        elif name in elsewhere:
+            statement, other = elsewhere[name]
+            outcome.elsewhere.append((name, other))
+            here[name] = each.statement
+            if _alike(each.statement, statement):
+                continue
+            place = _external_id(str(PurePosixPath(file).with_suffix("")))
+            each = replace(each, external_id=f"{place}/{name}")
         elif name:
             here[name] = each.statement
         kept.append(each)
@@ -247,7 +249,7 @@ def _change(each: _Draft, entry: Entry, source: int, outcome: Outcome) -> list[_
     recorded = known.source[source]
     if recorded.digest == each.digest:
         outcome.unchanged.append(entry.id)
-        moved = recorded.ref != each.ref
+        moved = recorded.ref != each.ref or _is_named_now(each, entry)
         return [_Change(entry, each, source, text=False)] if moved else []
     # A placeholder stands where the document gave no reason.
     why = "" if "why" in placeholders(known) else known.why
@@ -256,6 +258,10 @@ def _change(each: _Draft, entry: Entry, source: int, outcome: Outcome) -> list[_
         return []
     outcome.updated.append(entry.id)
     return [_Change(entry, each, source, text=True)]
+
+
+def _is_named_now(each: _Draft, entry: Entry) -> bool:
+    return bool(each.external_id) and not entry.invariant.external_id
 
 
 def _write(
@@ -292,6 +298,8 @@ def _changed(text: str, changes: list[_Change]) -> str:
         table = document[change.entry.id.partition(".")[2]]
         source = table["source"][change.source]
         source["ref"] = change.draft.ref
+        if _is_named_now(change.draft, change.entry):
+            table["external_id"] = change.draft.external_id
         if change.text:
             source["digest"] = change.draft.digest
             table["title"] = change.draft.title
