@@ -17,6 +17,8 @@ from .config import is_toml
 from .files import in_line_ends_of, read_as_is, write_whole
 from .model import Invariant
 
+AREA = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+"""The name of an area, which is that of its file."""
 _ID = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)\.([a-z0-9]+(?:-[a-z0-9]+)*)\Z")
 _NAME_WORDS = 5
 _NAME_CHARACTERS = 60

@@ -23,6 +23,9 @@ def patch_of(config: Config, diff: str | None, *, staged: bool = False) -> str:
         config: The configuration of the project.
         diff: Commits, a file, or ``-`` for stdin; None for all uncommitted changes.
         staged: Whether only the changes in git's index are meant.
+
+    Raises:
+        UsageError: *diff* is empty, or names commits that do not exist.
     """
     if diff is not None and not diff.strip():
         raise UsageError("--diff is empty; name commits, as in main..HEAD")

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ..catalog.config import Config
+from ..catalog.drafts import AREA
 from ..catalog.imports.anchors import dangling
 from ..catalog.imports.formats import read_document
 from ..catalog.imports.merge import Outcome, merge
@@ -51,6 +52,10 @@ def import_files(
 
     Example: assertlib catalog import docs/invariants.md --area wal
     """
+    if not AREA.fullmatch(area):
+        raise UsageError(
+            f"--area {area}: not the name of an area; use lowercase letters, digits, hyphens"
+        )
     config = configuration(project)
     _, found = config.target(target)
     own = config.own_catalog(found)
@@ -71,7 +76,7 @@ def import_files(
         for line in _report(shown, outcome, dry=dry):
             print(one_line(line))
         for each in dangling(document.anchors, path.absolute(), config.root):
-            place = f"{shown}:{each.anchor.line}"
+            place = f"{each.anchor.file or shown}:{each.anchor.line}"
             print(one_line(f"{place}: dangling reference {each.anchor.text}: {each.reason}"))
     if not total:
         names = ", ".join(map(str, files))

@@ -6,17 +6,20 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 from ..catalog import git
 from ..catalog.config import SHIPPED, Config
 from ..catalog.scan.tree import source_file
+from ..errors import AssertlibError
 from ..evidence.address import ENVIRONMENT
 from ..evidence.combine import Evidence
 from ..evidence.revision import is_dirty
 from ..evidence.store import DEFAULT
 from ..evidence.summary import Summary
 from ..evidence.trial_index import trials_by_assertion
+from ..knowledge.survey import Question, survey
 from ..recording.trials import SEED_RANDOM
 from ..report.html_format import ReportContext
 from .evidence import open_store
@@ -50,7 +53,16 @@ def report_context(
         reached=trials_by_assertion(evidence, summary.renamed, _TRIALS),
         sources=_sources(config, summary),
         before={each.message: each.verdict.value for each in before.assertions} if before else {},
+        knowledge=_knowledge(config, summary.target),
     )
+
+
+def _knowledge(config: Config, target: str) -> dict[str, str]:
+    # A project without a history, or in one that cannot be read, has no such section.
+    with suppress(AssertlibError):
+        found = survey(config, [target], Question())
+        return {each.entry.id: str(each.status) for each in found.known}
+    return {}
 
 
 def _trends(config: Config, summary: Summary) -> dict[str, list[float]]:

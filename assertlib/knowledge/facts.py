@@ -26,7 +26,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 # Methods of the standard containers that change the container.
-_MUTATORS = _words(
+MUTATORS = _words(
     """
     append extend insert remove pop popleft clear add discard update setdefault appendleft sort
     reverse popitem
@@ -88,21 +88,21 @@ class Function:
         return self.file, self.qualname
 
 
-def functions_of(file: str, text: str) -> list[Function]:
+def functions_of(file: str, data: bytes) -> list[Function]:
     """
     Return the functions of a Python file, and one for its top-level code.
 
     Args:
         file: Path from the root of the project.
-        text: Its content.
+        data: Its content.
 
     Returns:
-        An empty list if the text cannot be parsed.
+        An empty list if the content cannot be parsed.
     """
     try:
         with deep_recursion():
-            tree = ast.parse(text)
-            return list(_functions(file, tree, text.split("\n")))
+            tree = ast.parse(data)
+            return list(_functions(file, tree, data.decode("utf-8", "replace").split("\n")))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
 
@@ -191,7 +191,7 @@ class _Names(ast.NodeVisitor):
     def _take_call(self, node: ast.Call) -> None:
         name = last_name(node.func)
         self.calls.add(name)
-        if name in _MUTATORS and isinstance(node.func, ast.Attribute):
+        if name in MUTATORS and isinstance(node.func, ast.Attribute):
             self.writes.add(last_name(node.func.value))
 
     def _take_assignment(

@@ -76,6 +76,12 @@ def _unreviewed(index: Index, patch: str) -> Iterator[tuple[Entry, Finding]]:
     changed: dict[str, list[str]] = {}
     for identifier, place in _enforcing(index, touched):
         changed.setdefault(identifier, []).append(f"{place[1]} ({place[0]})")
+    # Lines that cannot be placed may be in any function of their file.
+    files = {place.rpartition(":")[0] for place in touched.unplaced}
+    for site in index.sites:
+        if site.file in files and site.invariant:
+            identifier = invariant_and_clause(site.invariant)[0]
+            changed.setdefault(identifier, []).append(f"somewhere in {site.file}")
     for identifier, functions in sorted(changed.items()):
         entry = index.entries.get(identifier)
         if entry is None or identifier in reviewed or entry.invariant.status == "retired":

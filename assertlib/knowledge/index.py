@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .._text.inputs import read_named
-from .._text.utf8 import EncodingError, decoded
+from .._text.utf8 import EncodingError, unmarked
 from ..catalog.config import Config, Target
 from ..catalog.defects import DefectError, read_defects
 from ..catalog.findings import Finding
@@ -79,7 +79,9 @@ class Index:
         """Return the functions of *file*; none if it is not Python, or cannot be read."""
         if file not in self._functions:
             text = "\n".join(self.lines(file)) if file.endswith(".py") else ""
-            self._functions[file] = functions_of(file, text) if text else []
+            # As bytes, so that the parser heeds a coding declaration.
+            data = text.encode("utf-8", "surrogateescape")
+            self._functions[file] = functions_of(file, data) if text else []
         return self._functions[file]
 
     def lines(self, file: str) -> list[str]:
@@ -89,7 +91,8 @@ class Index:
                 root = self.config.root
                 # Only source may ship with assertlib; any other file is the project's own.
                 path = source_file(root, file) if file in self.files else root / file
-                text = decoded(read_named(path))
+                # A diff is decoded alike, whatever the encoding of the file is.
+                text = unmarked(read_named(path)).decode("utf-8", "surrogateescape")
             except (OSError, EncodingError):
                 text = ""
             self._texts[file] = text.replace("\r\n", "\n").split("\n") if text else []

@@ -13,6 +13,7 @@ from ..errors import UsageError
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)")
 _HEADER = re.compile(r'diff --git (?:"?a/(?P<old>.+?)"?) (?:"?b/(?P<new>.+?)"?)$')
+_COMBINED = re.compile(r"^diff --(?:cc|combined) ", re.MULTILINE)
 _ESCAPE = re.compile(r"\\([abfnrtv\"\\]|[0-7]{3})")
 _ESCAPED = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, '"': 34, "\\": 92}
 _NOWHERE = "/dev/null"
@@ -98,6 +99,10 @@ def read_patch(text: str) -> list[FileChange]:
     Raises:
         PatchError: The text has content, and none of it is a change of a file.
     """
+    if _COMBINED.search(text):
+        raise PatchError(
+            "a combined diff of a merge; pass a diff against one parent, as MERGE~1..MERGE"
+        )
     changes = list(_changes(text.split("\n")))
     if not changes and text.strip():
         raise PatchError("not a unified diff; pass the output of `git diff`")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from ..catalog.loader import Entry
 from ..model import Site, invariant_and_clause
-from .facts import MODULE, Function, Place, names_in_text, words_of
+from .facts import MODULE, MUTATORS, Function, Place, names_in_text, words_of
 
 # What a reason adds to the score of an invariant.
 _CHANGED_ASSERTION = 12.0
@@ -337,9 +337,10 @@ def _calls(program: Program, touched: Touched) -> _Reasons:
                 yield site.invariant or "", Reason("call", text, _CALLEE / len(functions))
     for place in touched.functions:
         name = place[1].rpartition(".")[2]
-        if place[1] == MODULE or len(program.named.get(name, ())) > _NEAR:
+        # The methods of containers are called everywhere, and seldom mean this function.
+        if place[1] == MODULE or name in MUTATORS or len(program.named.get(name, ())) > _NEAR:
             continue
-        callers = program.callers.get(name, ())
+        callers = [each for each in program.callers.get(name, ()) if each.place != place]
         for function in callers:
             for site in program.sites_in(function.place):
                 text = f"{function.qualname} calls {place[1]} and asserts {site.origin!r}"

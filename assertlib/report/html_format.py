@@ -26,12 +26,14 @@ class ReportContext:
         reached: Some of the trials that hit the assertion.
         sources: Source lines around the assertion.
         before: Its verdict in the runs to compare with.
+        knowledge: Whether people still know each invariant, by id: ``alive``, ``at risk`` and so on.
     """
 
     trends: Mapping[str, Sequence[float]] = field(default_factory=dict)
     reached: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     before: Mapping[str, str] = field(default_factory=dict)
+    knowledge: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(summary: Summary, context: ReportContext | None = None) -> str:
@@ -51,6 +53,7 @@ def render(summary: Summary, context: ReportContext | None = None) -> str:
         "reached": context.reached,
         "sources": context.sources,
         "before": context.before,
+        "knowledge": context.knowledge,
     }
     return html_page.render(__package__, "report.html", content)
 

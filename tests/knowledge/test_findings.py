@@ -66,3 +66,24 @@ def test_lost_knowledge_and_unreproduced_incidents_are_warnings_on_request(histo
 def test_a_wrong_setting_is_named_with_its_line(history):
     history.configure("active-dayz = 3")
     assert "did you mean 'active-days'?" in history.run("check", code=2).stderr
+
+
+def test_lines_that_cannot_be_placed_need_a_review_of_their_whole_file(history):
+    diff = "--- a/store/log.py\n+++ b/store/log.py\n@@ -1,2 +1,2 @@\n nothing\n-of\n+this\n"
+    text = history.run("check", "--diff", "-", stdin=diff, code=1).stdout
+    assert "wal.index-contiguous: code that enforces it has changed" in text
+    assert "somewhere in store/log.py" in text
+
+
+def test_a_change_of_a_file_in_another_encoding_is_placed(history):
+    path = history.root / "store/server.py"
+    path.write_bytes(b"# -*- coding: latin-1 -*-\n# caf\xe9\n" + path.read_bytes())
+    history.commit("Ann", "2026-05-02")
+    path.write_bytes(path.read_bytes().replace(b"return number + 1", b"return number + 2  # \xe9"))
+    assert "Server.answer" in history.run("context").stdout
+
+
+def test_a_combined_diff_of_a_merge_is_refused(history):
+    diff = "diff --cc store/log.py\nindex 1,2..3\n--- a/store/log.py\n+++ b/store/log.py\n"
+    assert "combined diff" in history.run("check", "--diff", "-", stdin=diff, code=2).stderr
+    assert "--diff is empty" in history.run("check", "--diff", "", code=2).stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -252,6 +253,69 @@ def test_a_file_that_cannot_be_imported_is_one_clear_line(tmp_path, name, text, 
     done = project.run("catalog", "import", name, code=code)
     assert problem in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("area", ["../../evil", "A b", "", "a.b"])
+def test_a_name_that_is_no_area_is_refused_before_anything_is_written(tmp_path, area):
+    project = Project(tmp_path / "project")
+    project.write("list.md", LIST)
+    before = sorted(tmp_path.rglob("*"))
+    done = project.run("catalog", "import", "list.md", "--area", area, code=2)
+    assert "not the name of an area" in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+RST = """\
+.. needtable::
+   :types: req
+
+.. req:: One
+   of two lines
+   :id: R_1
+   :links: A,
+     B
+
+   The one must hold.
+
+   .. req:: Nested
+      :id: R_2
+
+      The nested one must hold.
+
+..
+   .. req:: Comment
+      :id: R_3
+
+      No.
+"""
+
+
+def test_directives_may_nest_and_their_options_go_on(tmp_path):
+    path = tmp_path / "a.rst"
+    path.write_text(RST)
+    items = read_document(path, tmp_path).items
+    assert [(each.external_id, each.title, each.statement) for each in items] == [
+        ("R_1", "One of two lines", "The one must hold."),
+        ("R_2", "Nested", "The nested one must hold."),
+    ]
+
+
+def test_pipes_and_long_gaps_do_not_hold_up_the_search_for_symbols(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "gaps.py").write_text("\n" * 60_000 + "# Foo\n" + "\n" * 60_000 + "Foo")
+    found = dangling([Anchor("Foo", 1, "symbol")], tmp_path / "x.md", tmp_path)
+    assert [each.anchor.text for each in found] == ["Foo"]
+
+
+def test_of_two_equal_statements_the_one_that_changed_is_updated(project):
+    text = "# Invariants\n\n### Reads\n\nIt is locked first.\n\n### Writes\n\nIt is locked first.\n"
+    project.write("docs/two.md", text)
+    project.run("catalog", "import", "docs/two.md", "--area", "log")
+    project.write("docs/two.md", text.replace("first.", "first of all.", 1))
+    project.run("catalog", "import", "docs/two.md", "--area", "log")
+    entries = _entries(project)
+    assert entries["reads"]["statement"] == "It is locked first of all."
+    assert entries["writes"]["statement"] == "It is locked first."
 
 
 def test_an_item_of_a_directory_that_cannot_be_read_is_one_clear_line(tmp_path):

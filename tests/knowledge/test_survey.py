@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -371,3 +372,35 @@ def test_damaged_results_are_computed_again(history):
         data["value"] = {"head": data["value"].get("head"), "files": {"store/log.py": 5}}
         path.write_text(json.dumps(data))
     assert history.ask(as_of=None) == before
+
+
+def test_the_history_of_a_submodule_is_not_read_and_the_report_says_so(history, tmp_path):
+    other = Project(tmp_path / "other")
+    other.git("init", "-q")
+    other.git("add", ".")
+    other.git("commit", "-qm", "Begin")
+    history.git(
+        "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other.root), "inner"
+    )
+    history.change("pyproject.toml", '["store"]', '["store", "inner/store/server.py"]')
+    history.change("store/server.py", '"replies are in order"', '"all replies are in order"')
+    history.commit("Ann", "2026-05-01")
+    history.keep_everybody_active()
+    row = history.status(as_of=None, identifier="wal.clients-see-order")
+    assert "inner/store/server.py: in a submodule, whose history is not read" in row["reasons"]
+
+
+def test_the_report_and_the_pages_show_who_knows(history):
+    history.keep_everybody_active()
+    history.commit("Ann", "2026-05-01")
+    history.run("docs", "--live", "--output", "pages")
+    text = (history.root / "pages/wal.synced-before-ack.md").read_text()
+    assert "Status at risk: 1 active person knows it." in text
+    assert "| active | at risk | 1 |" in (history.root / "pages/index.md").read_text()
+    history.write(
+        "ok.py",
+        "from store.log import Log, reply\nlog = Log()\nlog.append(0)\nlog.sync()\nreply(log, 0)\n",
+    )
+    history.run("run", "--", sys.executable, "-c", "import sys; sys.path.insert(0, '.'); import ok")
+    page = history.run("report", "--format", "html").stdout
+    assert '"wal.synced-before-ack":"at risk"' in page

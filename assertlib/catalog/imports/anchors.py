@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,7 +123,9 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        state = path.stat()
+        # Reading a pipe or a device would not end.
+        if not stat.S_ISREG(state.st_mode) or state.st_size > _MOST_BYTES:
             return []
         data = path.read_bytes()
     except OSError:
@@ -139,6 +142,6 @@ def _defined(name: str, text: str) -> bool:
         rf"\b{_DEFINES}\s+(?:\([^()\n]*\)\s*)?(?:[\w:]+(?:\.|::))?{word}\b"
         rf"|^[\w:<>*&~,\t ]+[\s*&]{word}\s*\([^;\n]*\)?[^;\n]*\{{?\s*$"
         rf"|\b(?:TEST|TEST_F|TEST_P|it|test|describe|context)\s*\(\s*(?:\w+\s*,\s*)?[\"'`]?{word}\b"
-        rf"|^\s*(?:self\.|pub\s+|export\s+|public\s+|private\s+)*{word}\s*(?::=|=(?!=)|:)"
+        rf"|^[ \t]*(?:self\.|pub |export |public |private )*{word}[ \t]*(?::=|=(?!=)|:)"
     )
     return re.search(pattern, text, re.MULTILINE) is not None

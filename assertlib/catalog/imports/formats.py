@@ -7,9 +7,11 @@ ReqIF are read by libraries of the extra ``import``.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,20 @@ _MOST_BYTES = 20_000_000
 _NOT_STATEMENTS = frozenset(
     ["TEXT", "DOCUMENT", "SECTION", "GRAMMAR", "FREETEXT", "DOCUMENT_FROM_FILE", "COMPOSITE"]
 )
-_NEED_TYPES = ("req", "need", "spec", "invariant", "rule", "constraint", "guarantee", "property")
+# Exactly: `needtable` and its like are directives that list needs.
+_NEED_TYPES = frozenset(
+    [
+        "req",
+        "requirement",
+        "need",
+        "spec",
+        "invariant",
+        "rule",
+        "constraint",
+        "guarantee",
+        "property",
+    ]
+)
 _PLACES = ("implemented_in", "implementation", "enforced_by", "code", "source", "file", "location")
 _TESTS = ("tested_by", "test", "tests", "verified_by")
 
@@ -184,7 +199,8 @@ def _read_doorstop(directory: Path, root: Path) -> Document:
             )
             level = _yaml(path, read_text(path)).get("level", 0)
             numbers = tuple(int(part) for part in re.findall(r"\d+", str(level)))
-            found.append((numbers, item, document.anchors))
+            anchors = [replace(each, file=item.file) for each in document.anchors]
+            found.append((numbers, item, anchors))
     found.sort(key=lambda each: (each[0], each[1].external_id))
     merged = Document([item for _, item, _ in found])
     for _, _, anchors in found:
@@ -256,7 +272,7 @@ def _keys(text: str) -> Iterator[re.Match[str]]:
 
 
 def _is_needed(kind: str) -> bool:
-    return kind.lower().startswith(_NEED_TYPES)
+    return kind.lower() in _NEED_TYPES
 
 
 def _need_anchors(need: Mapping[str, Any], line: int) -> Iterator[Anchor]:
@@ -273,7 +289,7 @@ def _need_anchors(need: Mapping[str, Any], line: int) -> Iterator[Anchor]:
                 yield anchor
 
 
-_DIRECTIVE = re.compile(r"(?P<indent>\s*)\.\.(?:\s+(?P<name>[\w-]+)::\s*(?P<title>.*))?")
+_DIRECTIVE = re.compile(r"(?P<indent>\s*)\.\.(?:\s+(?P<name>[\w-]+)::\s*(?P<title>.*)|\s.*|\Z)")
 _OPTION = re.compile(r"\s+:(?P<name>[\w-]+):\s*(?P<value>.*)")
 
 
@@ -294,9 +310,9 @@ def _read_rst(path: Path, text: str) -> Document:
         end = _block_end(lines, at, len(found["indent"]))
         if found["name"] and _is_needed(found["name"]):
             _take_directive(document, lines[at:end], at + 1, found["title"], section)
-        # The content of comments and code blocks is skipped; notes may hold requirements.
+        # The content of comments and code blocks is skipped; others may hold requirements.
         is_opaque = not found["name"] or found["name"].startswith(("code", "literal", "parsed"))
-        at = end if is_opaque or (found["name"] and _is_needed(found["name"])) else at + 1
+        at = end if is_opaque else at + 1
     return document
 
 
@@ -315,11 +331,21 @@ def _take_directive(
     document: Document, lines: list[str], start: int, title: str, section: str
 ) -> None:
     options: dict[str, str] = {}
-    body = 1
-    while body < len(lines) and (option := _OPTION.match(lines[body])) is not None:
-        options[option["name"]] = option["value"].strip()
+    body, name = 1, ""
+    # A title and an option may go on on the next line, up to an empty one.
+    while body < len(lines) and lines[body].strip():
+        option = _OPTION.match(lines[body])
+        if option is not None:
+            name = option["name"]
+            options[name] = option["value"].strip()
+        elif name:
+            options[name] += f" {lines[body].strip()}"
+        else:
+            title = f"{title} {lines[body].strip()}"
         body += 1
-    statement = one_paragraph("\n".join(lines[body:])) or title
+    # Needs inside this one are statements of their own.
+    own = itertools.takewhile(lambda line: not _DIRECTIVE.fullmatch(line), lines[body:])
+    statement = one_paragraph("\n".join(own)) or title
     item = Item(statement, start, options.get("id", ""), title.strip(), section=section)
     item.why = options.get("rationale", "")
     document.items.append(item)

@@ -23,11 +23,13 @@ class Anchor:
         text: The pointer as it is written.
         line: Its line in the document, from 1.
         kind: ``file``, ``symbol`` or ``test``.
+        file: The file that holds it, if a document consists of several; from the project's root.
     """
 
     text: str
     line: int
     kind: str
+    file: str = ""
 
 
 @dataclass

@@ -159,7 +159,8 @@ def _distinct(
 
 def _alike(one: str, other: str) -> bool:
     matcher = difflib.SequenceMatcher(None, one_paragraph(one), one_paragraph(other))
-    return matcher.real_quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
+    bounds = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
+    return all(bound() >= _ALIKE for bound in bounds)
 
 
 def _draft_of(item: Item, file: str) -> _Draft:
@@ -211,11 +212,20 @@ def _matched(
         for at, each in enumerate(drafts):
             if found[at] is not None:
                 continue
-            pair = next((pair for pair in rest if same(each, *pair)), None)
+            pairs = (pair for pair in rest if same(each, *pair))
+            # Of several that are alike, the one whose line is nearest.
+            pair = min(pairs, key=lambda pair: _distance(each, *pair), default=None)
             if pair is not None:
                 found[at] = pair
                 rest.remove(pair)
     return found
+
+
+def _distance(each: _Draft, entry: Entry, source: int) -> int:
+    places = (each.ref, entry.invariant.source[source].ref)
+    lines = [place.rpartition(":")[2] for place in places]
+    # A person may have rewritten the reference.
+    return abs(int(lines[0]) - int(lines[1])) if lines[1].isdecimal() else 0
 
 
 def _has_same_id(each: _Draft, entry: Entry, source: int) -> bool:
@@ -236,7 +246,8 @@ def _is_alike(each: _Draft, entry: Entry, source: int) -> bool:
     matcher = difflib.SequenceMatcher(
         None, each.statement, one_paragraph(entry.invariant.statement)
     )
-    return matcher.real_quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
+    bounds = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
+    return all(bound() >= _ALIKE for bound in bounds)
 
 
 def _may_be(each: _Draft, entry: Entry) -> bool:
