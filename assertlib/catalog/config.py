@@ -151,8 +151,11 @@ class Config:
         wanted = name or self.default_target
         if wanted is None:
             place = FILE if self.file is None else self.file
+            prefix = (
+                "" if self.file is not None and self.file.name == OWN_FILE else "tool.assertlib."
+            )
             raise ConfigError(
-                f"{place}: no target is configured; add [tool.assertlib.targets.NAME] with"
+                f"{place}: no target is configured; add [{prefix}targets.NAME] with"
                 " `source`, for example with `assertlib init`"
             )
         # The project's own target comes first, so that shipped names can be taken over.

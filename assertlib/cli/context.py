@@ -14,6 +14,7 @@ import typer
 
 from ..catalog.config import ConfigError
 from ..errors import UsageError
+from ..knowledge.changes import untracked
 from ..knowledge.context import Context, context_of
 from ..knowledge.context_text import AGENTS, DEFAULT_WORDS, as_markdown, as_text
 from ..knowledge.index import (
@@ -99,6 +100,10 @@ def context(
         if diff is not None and staged:
             raise ConfigError("--diff and --staged exclude each other")
         touched = touched_by_patch(index, patch_of(config, diff, staged=staged))
+        if diff is None and not staged:
+            # New files are changes as well, which a diff leaves out until they are added.
+            for file in sorted(index.files.keys() & set(untracked(config.root))):
+                touched.add(touched_by_lines(index, file, 1, len(index.lines(file))))
     for finding in index.findings:
         if finding.code == "AL109":
             print(f"assertlib: {finding}", file=sys.stderr)

@@ -96,12 +96,14 @@ def _report(file: str, outcome: Outcome, *, dry: bool) -> list[str]:
         (outcome.unchanged, "unchanged", "unchanged"),
     ]
     text = ", ".join(f"{counted(len(ids), one, more)}" for ids, one, more in counts if ids)
-    lines = [f"{file}: {text or 'no invariant'}{' (dry run, nothing written)' if dry else ''}"]
+    nothing = "nothing new" if outcome.kept or outcome.gone or outcome.elsewhere else "no invariant"
+    lines = [f"{file}: {text or nothing}{' (dry run, nothing written)' if dry else ''}"]
     lines += [f"  + {each}" for each in outcome.added[:_SHOWN]]
     if len(outcome.added) > _SHOWN:
         lines.append(f"  and {len(outcome.added) - _SHOWN} more")
     lines += [f"  {each}: edited here and changed in {file}; kept" for each in outcome.kept]
     lines += [f"  {each}: no longer in {file}; kept" for each in outcome.gone]
+    lines += [f"  {name} is in {file} several times" for name in dict.fromkeys(outcome.repeated)]
     lines += [f"  {name} is also the external id of {other}" for name, other in outcome.elsewhere]
     return lines
 

@@ -202,6 +202,9 @@ def _review_code(lock: Lock, ids: list[str], reason: str | None) -> int:
     if unknown:
         hint = f"assertlib catalog review {unknown[0]} --reason ..."
         return _usage(f"{unknown[0]} has never been reviewed; begin with `{hint}`")
+    same = [each for each in ids if lock.reviewed[each].code == reason]
+    if same:
+        return _usage(f"the last review of {same[0]} gave the same reason; describe this change")
     for each in ids:
         acknowledge_code(lock, each, reason)
     lock.write()

@@ -17,6 +17,12 @@ _DIFF = (
 )  # fmt: skip
 
 
+def untracked(root: Path) -> list[str]:
+    """Return the files under *root* that git does not track and does not ignore."""
+    listed = git.output(root, "ls-files", "-z", "--others", "--exclude-standard")
+    return [name for name in (listed or b"").decode("utf-8", "surrogateescape").split("\0") if name]
+
+
 def difference(root: Path, commits: str | None, *, staged: bool = False) -> str:
     """
     Return the diff of files under a directory, with paths relative to it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..catalog.recursion_limit import deep_recursion
@@ -16,7 +16,10 @@ Place = tuple[str, str]
 """File, from the root of the project, and qualified name of a function."""
 MODULE = "<module>"
 """The name of the top-level code of a file."""
-_CITED = re.compile(r"\b[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*\b")
+_ASSIGNED = re.compile(
+    r"\.(\w+)(?:\[[^\]]*\])?\s*(?:[-+*/%&|^@]|//|\*\*|<<|>>)?=(?!=)|\bdel\s+[\w.]*\.(\w+)"
+)
+CITED = re.compile(r"\b[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*\b")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -152,7 +155,7 @@ def _function(
         frozenset(names.writes - _COMMON),
         frozenset(names.calls - _COMMON),
         {name: frozenset(found - _COMMON) for name, found in names.sources.items()},
-        frozenset(_CITED.findall("\n".join(lines))),
+        frozenset(CITED.findall("\n".join(lines))),
     )
 
 
@@ -210,6 +213,11 @@ class _Names(ast.NodeVisitor):
         for node in ast.walk(target):
             if isinstance(node, ast.Name):
                 self.sources.setdefault(node.id, set()).update(found)
+
+
+def assigned_in(lines: Iterable[str]) -> set[str]:
+    """Return the attributes that lines of code assign or delete, found without parsing them."""
+    return {one or other for line in lines for one, other in _ASSIGNED.findall(line)}
 
 
 def last_name(node: ast.expr) -> str:

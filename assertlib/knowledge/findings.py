@@ -4,7 +4,9 @@ Findings of `assertlib check` that need the history of the project, or a change.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 
 from ..catalog.check import Checked
 from ..catalog.config import Config
@@ -16,11 +18,12 @@ from ..model import invariant_and_clause
 from .credit import reviewed_lines
 from .facts import Place
 from .index import Index, read_index, touched_by_patch
-from .patch import locate, read_patch
-from .relevance import Program, Touched, identifiers
+from .patch import Hunk, locate, read_patch
+from .relevance import Program, Touched
 from .survey import Question, survey
 from .survey_text import warnings_of
 
+_RESULT = re.compile(r"\s*(?:code|reason) = (?!\"\"\s*$)")
 _SHOWN = 3
 
 
@@ -99,30 +102,42 @@ def _enforcing(index: Index, touched: Touched) -> Iterator[tuple[str, Place]]:
     Yield the changed functions that enforce an invariant.
 
     These are the functions with its assertions, and those of the same file whose changed lines
-    name what such an assertion reads and what the function writes.
+    assign what such an assertion reads, before the change or after it.
     """
     program = Program(index.asserting(), index.sites, index.entries)
-    words = set(identifiers(touched.text))
-    for place in touched.functions:
-        function = program.functions.get(place)
-        written = (function.writes & words) if function is not None else frozenset()
-        for site in program.all_sites():
-            identifier = invariant_and_clause(site.invariant or "")[0]
-            reads = site.file == place[0] and bool(written & program.reads(site))
-            if reads or (site.file, site.qualname) == place:
-                yield identifier, place
+    for site in program.all_sites():
+        identifier = invariant_and_clause(site.invariant or "")[0]
+        here = (site.file, site.qualname)
+        if here in touched.functions:
+            yield identifier, here
+        # Also what the lines wrote before the change: removing a write breaks the promise as well.
+        if touched.written.get(site.file, set()) & program.reads(site):
+            places = [place for place in touched.functions if place[0] == site.file]
+            yield from ((identifier, place) for place in places or [(site.file, "deleted code")])
 
 
 def _reviews_in(index: Index, patch: str) -> set[str]:
     """The invariants whose part of a review lock the change edits."""
     found: set[str] = set()
+    locks = {f"{PurePosixPath(entry.file).parent}/{LOCK}" for entry in index.entries.values()}
     for change in read_patch(patch):
-        for path in change.paths:
-            if path.rpartition("/")[2] != LOCK:
-                continue
+        for path in locks.intersection(change.paths):
             spans = list(reviewed_lines(index, path))
             for hunk in change.hunks:
-                place = locate(hunk, index.lines(path))
-                for line in place.lines if place is not None else ():
+                for line in _reviews_at(hunk, index.lines(path)):
                     found.update(name for name, first, last in spans if first <= line <= last)
     return found
+
+
+def _reviews_at(hunk: Hunk, text: list[str]) -> Iterator[int]:
+    """The lines of a review lock at which a hunk adds or changes the result of a review."""
+    place = locate(hunk, text)
+    added = [bool(_RESULT.match(line)) for mark, line in hunk.lines if mark == "+"]
+    if place is None or not any(added):
+        return
+    if not place.is_applied:
+        yield from place.lines
+        return
+    # Deleting a result, or another edit of the section, is no review.
+    lines = (line for line in place.lines if _RESULT.match(text[line - 1]))
+    yield from lines

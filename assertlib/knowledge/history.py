@@ -34,14 +34,14 @@ _PERSON = re.compile(r"\s*(?P<name>.*?)\s*<(?P<email>[^<>]*)>\s*\Z")
 _BLAMED = re.compile(rb"^([0-9a-f]{40,64}) \d+ (\d+)", re.MULTILINE)
 _ZERO = re.compile(r"0+\Z")
 _BOTS = re.compile(
-    r"\[bot\]|\bbot\b|^bot-|-bot$|^(?:dependabot|renovate|github-actions|greenkeeper|snyk|mergify|bors"
-    r"|pre-commit-ci|copybara|codecov|semantic-release)\b",
+    r"\[bot\]|[-_]bot$|^bot[-_]|^bot$|^(?:dependabot|renovate|github-actions|greenkeeper|snyk|mergify|bors"
+    r"|pre-commit-ci|copybara|codecov|semantic-release)(?:[-_ ]?bot)?$",
     re.IGNORECASE,
 )
 # Addresses of programs that write code; a person who commits it answers for it.  Their names are
 # no proof: Claude and Devin are people as well.
 _TOOLS = re.compile(
-    r"noreply@(?:anthropic|openai)\.com|cursoragent@cursor\.com|aider@aider\.chat"
+    r"noreply@(?:anthropic|openai)\.com|copilot@github\.com|cursoragent@cursor\.com|aider@aider\.chat"
     r"|(?:\d+\+)?(?:copilot|claude|codex|gemini-code-assist|google-labs-jules|devin-ai-integration)"
     r"(?:\[bot\])?@users\.noreply\.github\.com",
     re.IGNORECASE,
@@ -105,10 +105,7 @@ class Repository:
     """
 
     def __init__(self, root: Path, commit: str | None = None, bots: Iterable[str] = ()) -> None:
-        top = _line(root, "rev-parse", "--show-toplevel")
-        if top is None:
-            raise UsageError(f"{root}: not in a git repository, so its history is unknown")
-        self.top = Path(top)
+        self.top = _top(root)
         head = git.commit_named(root, commit or "HEAD")
         if head is None:
             raise NoDataError(f"{self.top}: the repository has no commits yet")
@@ -345,10 +342,25 @@ def _expanded(runs: object) -> list[str]:
     return commits
 
 
+def _top(root: Path) -> Path:
+    try:
+        done = git.run(root, "rev-parse", "--show-toplevel")
+    except OSError as error:
+        raise UsageError(f"git cannot be run: {error.strerror}") from None
+    if not done.returncode:
+        return Path(done.stdout.decode("utf-8", "surrogateescape").rstrip("\n"))
+    reason = (done.stderr.decode("utf-8", "replace").strip().splitlines() or [""])[0]
+    if "not a git repository" in reason:
+        raise UsageError(f"{root}: not in a git repository, so its history is unknown")
+    # Such as a repository of another user, which git does not trust.
+    raise UsageError(f"{root}: git: {reason.removeprefix('fatal: ')}")
+
+
 def commit_before(root: Path, date: str) -> str | None:
-    """Return the last commit of the current branch that is not after *date*; None for none."""
-    # Midnight belongs to the next day.
-    return _line(root, "rev-list", "-1", f"--before={date}T23:59:59", "HEAD", "--") or None
+    """Return the last commit of the current branch that is not after *date*, in UTC; None for none."""
+    # Of a merge only the branch itself: what was merged later was not in it yet.
+    arguments = ("rev-list", "-1", "--first-parent", f"--before={date}T23:59:59+0000", "HEAD", "--")
+    return _line(root, *arguments) or None
 
 
 def extracted(root: Path, commit: str, directory: Path) -> None:

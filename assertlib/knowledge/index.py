@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .._text.inputs import read_named
@@ -24,14 +24,17 @@ from ..catalog.defects import DefectError, read_defects
 from ..catalog.findings import Finding
 from ..catalog.loader import Catalog, Entry, leaving_out, load
 from ..catalog.scan import scan_target
+from ..catalog.scan.sources import LANGUAGES
 from ..catalog.scan.tree import shown_from, source_file, source_files
 from ..model import Site, site_from_dict
 from .cache import digest, keep, kept
-from .facts import Function, functions_of
-from .patch import locate, read_patch
+from .facts import Function, assigned_in, functions_of
+from .patch import FileChange, Hunk, locate, read_patch
 from .relevance import Defect, Touched
 
 _FORMAT = 1
+_NEAR = 30
+"""Lines around an assertion that stand for its function where functions are not known."""
 _RACY = 2_000_000_000
 """Nanoseconds before the index was made within which a time of modification proves nothing."""
 
@@ -102,6 +105,11 @@ class Index:
         """Return the innermost function that contains a line; None outside of Python."""
         around = [each for each in self.functions(file) if each.first <= line <= each.last]
         return max(around, key=lambda each: (each.first, -each.last), default=None)
+
+    def functions_near(self, file: str, line: int) -> list[str]:
+        """Return the names of functions with an assertion near a line, in any language."""
+        near = [site for site in self.sites if site.file == file and abs(site.line - line) <= _NEAR]
+        return list(dict.fromkeys(site.qualname for site in near))
 
     def asserting(self) -> Iterator[Function]:
         """Yield the functions of all files that hold an assertion."""
@@ -287,17 +295,37 @@ def touched_by_patch(index: Index, text: str) -> Touched:
     for change in read_patch(text):
         file = _in_tree(index, change.paths)
         touched.files.append(file or change.paths[0])
+        if file is None and _was_source(index, change):
+            # A deleted file: what it asserted and wrote is in the removed lines.
+            _take_text(touched, change.paths[0], change.hunks)
         lines = index.lines(file) if file else []
         # Text outside the targets, such as documentation, says nothing about the store.
         hunks = change.hunks if file in index.files else []
+        _take_text(touched, file or "", hunks)
         for hunk in hunks:
-            touched.text += hunk.changed
             place = locate(hunk, lines)
             if place is not None and file:
                 _touch(index, touched, file, place.lines)
             elif file and not _touch_section(index, touched, file, hunk.section):
                 touched.unplaced.append(f"{file}:{hunk.new}")
     return touched
+
+
+def _take_text(touched: Touched, file: str, hunks: Iterable[Hunk]) -> None:
+    for hunk in hunks:
+        touched.text += hunk.changed
+        touched.written.setdefault(file, set()).update(assigned_in(hunk.changed))
+
+
+def _was_source(index: Index, change: FileChange) -> bool:
+    """Whether a file that is gone belonged to the source of a target."""
+    paths = [path for path in change.paths if PurePosixPath(path).suffix in LANGUAGES]
+    return change.new is None and any(
+        source in (".", path) or path.startswith(f"{source.rstrip('/')}/")
+        for path in paths
+        for target in index.targets.values()
+        for source in target.source
+    )
 
 
 def touched_by_lines(index: Index, file: str, first: int, last: int) -> Touched:
@@ -325,9 +353,9 @@ def touched_by_symbol(index: Index, name: str) -> Touched:
         name: The name, with or without the classes around it.
     """
     touched = Touched()
-    marks = [line for line in (name.rpartition(".")[2],) if line]
-    for file in sorted(index.files):
-        if not file.endswith(".py") or not any(marks[0] in line for line in index.lines(file)):
+    last = name.rpartition(".")[2]
+    for file in sorted(index.files) if last else ():
+        if not file.endswith(".py") or not any(last in line for line in index.lines(file)):
             continue
         for function in index.functions(file):
             qualname = f".{function.qualname}"
@@ -343,11 +371,23 @@ def touched_by_symbol(index: Index, name: str) -> Touched:
 def _touch(index: Index, touched: Touched, file: str, lines: Iterable[int]) -> None:
     text = index.lines(file)
     filled = [line for line in lines if line <= len(text) and text[line - 1].strip()]
-    # An empty line beside a change may separate two functions and belongs to neither.
-    for line in filled or lines:
+    # An empty line beside a change may separate two functions and belongs to neither; one in place
+    # of a line stands for the lines around it.
+    for line in filled or _around(lines, text):
         function = index.function_at(file, line)
-        place = (file, function.qualname if function else "")
-        touched.functions.setdefault(place, set()).add(line)
+        names = [function.qualname] if function else index.functions_near(file, line) or [""]
+        for name in names:
+            touched.functions.setdefault((file, name), set()).add(line)
+
+
+def _around(lines: Iterable[int], text: Sequence[str]) -> list[int]:
+    """The nearest filled lines above and below empty ones."""
+    found: set[int] = set()
+    for line in lines:
+        above = next((at for at in range(min(line, len(text)), 0, -1) if text[at - 1].strip()), 0)
+        below = next((at for at in range(line, len(text) + 1) if text[at - 1].strip()), 0)
+        found.update({above, below} - {0})
+    return sorted(found)
 
 
 def _touch_section(index: Index, touched: Touched, file: str, section: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ _ATTRIBUTES = {
     "level": "level",
     "assertions": "assertions",
 }
+
+
+_IN_XML = re.compile("[\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -226,4 +230,4 @@ def _spec_object(objects: ET.Element, row: Row, now: str) -> None:
 
 def _in_xml(text: str) -> str:
     # XML 1.0 has no form for control characters.
-    return "".join(each for each in text if each in "\n\t" or ord(each) >= 0x20)
+    return "".join(each for each in text if each in "\n\t" or _IN_XML.match(each))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from ..catalog.loader import Entry
 from ..model import Site, invariant_and_clause
-from .facts import MODULE, MUTATORS, Function, Place, names_in_text, words_of
+from .facts import CITED, MODULE, MUTATORS, Function, Place, names_in_text, words_of
 
 # What a reason adds to the score of an invariant.
 _CHANGED_ASSERTION = 12.0
@@ -119,6 +119,7 @@ class Touched:
     Attributes:
         functions: The changed functions, each with its changed lines in the tree.
         text: The changed lines of all files, removed and added ones.
+        written: For each file, the attributes that its changed lines assign, before or after.
         files: The changed files, as the tree names them.
         unplaced: Places of changed lines that the tree holds neither before nor after the change.
         defects: Names of seeded defects that are the change itself and prove nothing about it.
@@ -126,6 +127,7 @@ class Touched:
 
     functions: dict[Place, set[int]] = field(default_factory=dict)
     text: list[str] = field(default_factory=list)
+    written: dict[str, set[str]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     unplaced: list[str] = field(default_factory=list)
     defects: set[str] = field(default_factory=set)
@@ -135,6 +137,8 @@ class Touched:
         for place, lines in other.functions.items():
             self.functions.setdefault(place, set()).update(lines)
         self.text += other.text
+        for file, names in other.written.items():
+            self.written.setdefault(file, set()).update(names)
         self.files = list(dict.fromkeys([*self.files, *other.files]))
         self.unplaced += other.unplaced
 
@@ -324,6 +328,15 @@ def _conditions(program: Program, touched: Touched) -> _Reasons:
                 )
 
 
+def _written(program: Program, touched: Touched) -> _Reasons:
+    """Assertions whose conditions read what the changed lines assign, or assigned before."""
+    names = set().union(*touched.written.values()) if touched.written else set()
+    for site in program.all_sites() if names else ():
+        for name in sorted(names & program.reads(site)):
+            text = f"the condition of {site.origin!r} reads {name}, which the changed lines write"
+            yield site.invariant or "", Reason("condition", text, _CONDITION * program.share(name))
+
+
 def _calls(program: Program, touched: Touched) -> _Reasons:
     """Assertions in functions that the changed lines call, and in callers of changed functions."""
     called = set(identifiers(touched.text))
@@ -390,6 +403,12 @@ def _citations(program: Program, touched: Touched) -> _Reasons:
             yield identifier, Reason("citation", text, weight)
 
 
+def _cited_lines(program: Program, touched: Touched) -> _Reasons:
+    """Invariants that the changed lines name, such as those of a file that was deleted."""
+    for identifier in sorted(set(CITED.findall("\n".join(touched.text))) & program.entries.keys()):
+        yield identifier, Reason("citation", "the changed lines cite it", _CITED)
+
+
 def _places(program: Program, touched: Touched) -> _Reasons:
     """Assertions in the class or file of the changed functions."""
     owners = {(file, name.rpartition(".")[0]) for file, name in touched.functions if "." in name}
@@ -425,7 +444,18 @@ def _words(program: Program, touched: Touched) -> _Reasons:
             yield identifier, Reason("words", text, _WORDS * min(score, 1.0))
 
 
-_SOURCES = (_inside, _conditions, _calls, _passed, _defects, _citations, _places, _words)
+_SOURCES = (
+    _inside,
+    _conditions,
+    _written,
+    _calls,
+    _passed,
+    _defects,
+    _citations,
+    _cited_lines,
+    _places,
+    _words,
+)
 
 
 def identifiers(lines: Iterable[str]) -> Iterator[str]:

@@ -271,7 +271,8 @@ def people_named(wanted: Iterable[str], known: Iterable[str]) -> tuple[list[str]
     found: list[str] = []
     problems: list[str] = []
     for text in wanted:
-        exact = [name for name in names if name.casefold() == text.casefold()]
+        exact = [name for name in names if name == text]
+        exact = exact or [name for name in names if name.casefold() == text.casefold()]
         parts = [name for name in names if text.casefold() in name.casefold()]
         matches = exact or parts
         if len(matches) == 1:

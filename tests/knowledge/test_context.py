@@ -153,6 +153,8 @@ def test_a_damaged_index_is_made_again(project):
         (["store/log.py:9-3"], "lines are counted from 1"),
         (["store/log.py:9999"], "the file has"),
         (["--symbol", "Nothing"], "no function or class of this name"),
+        (["--symbol", ""], "no function or class of this name"),
+        (["--symbol", "Log."], "no function or class of this name"),
         (["--diff", "no..where"], "git diff no..where:"),
         (["--diff", "--output=x"], "git diff --output=x:"),
         (["--staged", "--diff", "HEAD"], "exclude each other"),
@@ -184,3 +186,16 @@ def test_the_section_for_agents_says_how_to_ask(project):
     text = project.run("context", "--agents").stdout
     assert "assertlib context --diff" in text
     assert len(text.split()) < 120
+
+
+def test_a_deleted_file_and_a_new_one_are_changes(project):
+    project.git("init", "-q")
+    project.git("add", ".")
+    project.git("commit", "-qm", "Begin")
+    (project.root / "store/log.py").unlink()
+    first = _found(project)["invariants"][:2]
+    assert {each["id"] for each in first} == {"wal.synced-before-ack", "wal.index-contiguous"}
+    project.git("checkout", "store/log.py")
+    text = "from assertlib import always\n\n\ndef new(x):\n    always(x, 'x', invariant='wal.clients-see-order')\n"
+    project.write("store/new.py", text)
+    assert _found(project)["invariants"][0]["id"] == "wal.clients-see-order"

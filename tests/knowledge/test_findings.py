@@ -87,3 +87,64 @@ def test_a_combined_diff_of_a_merge_is_refused(history):
     diff = "diff --cc store/log.py\nindex 1,2..3\n--- a/store/log.py\n+++ b/store/log.py\n"
     assert "combined diff" in history.run("check", "--diff", "-", stdin=diff, code=2).stderr
     assert "--diff is empty" in history.run("check", "--diff", "", code=2).stderr
+
+
+def test_removing_what_an_assertion_reads_needs_a_review(history):
+    history.change("store/log.py", "self.durable = len(self.records)", "pass")
+    text = history.run("check", "--diff", "HEAD", code=1).stdout
+    assert "AL603 wal.synced-before-ack" in text
+    first = history.run("context").stdout.splitlines()[2]
+    assert first.startswith("1. wal.synced-before-ack")
+
+
+def test_only_a_new_result_in_the_own_lock_is_a_review(history):
+    history.run("catalog", "review", "wal.index-contiguous", "--code", "--reason", "ok")
+    history.commit("Ann", "2026-05-02")
+    lock = history.root / "catalog/review.lock"
+    history.change("store/log.py", *CHANGE)
+    before = lock.read_text()
+    lock.write_text(before.replace('code = "ok"\n', ""))
+    history.run("check", "--diff", "HEAD", code=1)
+    lock.write_text(before.replace("targets = [", "targets  = ["))
+    history.run("check", "--diff", "HEAD", code=1)
+    lock.write_text(before)
+    problem = history.run(
+        "catalog", "review", "wal.index-contiguous", "--code", "--reason", "ok", code=2
+    )
+    assert "gave the same reason" in problem.stderr
+
+
+GO = """\
+package store
+
+import "github.com/antithesishq/antithesis-sdk-go/assert"
+
+func Sync(a int) {
+\tassert.Always(a > 0, "a is positive", nil)
+}
+"""
+
+
+def test_code_in_go_needs_a_review_too(history):
+    pytest.importorskip("tree_sitter_go", reason="the extra polyglot is not installed")
+    history.write("store/a.go", GO)
+    link = '\n[[assertion]]\nmessage = "a is positive"\ninvariant = "wal.index-contiguous"\n'
+    history.write("catalog/wal.toml", (history.root / "catalog/wal.toml").read_text() + link)
+    history.run("catalog", "review", "--new")
+    history.commit("Ann", "2026-05-02")
+    history.change("store/a.go", "func Sync(a int)", "func Sync(a, b int)")
+    assert "AL603 wal.index-contiguous" in history.run("check", "--diff", "HEAD", code=1).stdout
+
+
+def test_a_line_that_becomes_empty_was_in_its_function(history):
+    history.change("store/log.py", "        self.records.append(record)\n", "\n")
+    assert "AL603 wal.index-contiguous" in history.run("check", "--diff", "HEAD", code=1).stdout
+
+
+def test_an_empty_result_is_no_review(history):
+    history.change("store/log.py", *CHANGE)
+    lock = history.root / "catalog/review.lock"
+    head = '[reviewed."wal.index-contiguous"]\n'
+    assert head in lock.read_text()
+    lock.write_text(lock.read_text().replace(head, f'{head}code = ""\n'))
+    history.run("check", "--diff", "HEAD", code=1)

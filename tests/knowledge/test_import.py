@@ -368,3 +368,41 @@ def test_a_symbol_is_found_where_it_is_defined_in_any_language(tmp_path):
     names = ["Store.Apply", "replay_log", "KeepsOrder", "limitOf", "Called", "Log.sync"]
     found = dangling([Anchor(name, 1, "symbol") for name in names], tmp_path / "x.md", tmp_path)
     assert [each.anchor.text for each in found] == ["Called"]
+
+
+def test_statements_below_others_and_under_one_id_are_kept(tmp_path):
+    text = """# Invariants
+
+- INV-30: The outer must hold
+  - INV-31: The inner must hold.
+
+### INV-42: Sub
+
+It must hold.
+
+| INV | rule |
+|---|---|
+| INV-43 | The table must hold |
+
+### INV-50: A
+
+A committed entry is never lost by the leader.
+
+### INV-50: B
+
+A committed entry is never lost by the follower.
+"""
+    project = Project(tmp_path)
+    project.write("list.md", text)
+    done = project.run("catalog", "import", "list.md")
+    assert "INV-50 is in list.md several times" in done.stdout
+    found = parse_toml((tmp_path / "catalog/imported.toml").read_text())
+    ids = sorted(each["external_id"] for name, each in found.items() if name != "schema")
+    assert ids == ["INV-30", "INV-31", "INV-42", "INV-43", "INV-50", "INV-50#2"]
+
+
+def test_comparisons_survive_reqif(project):
+    project.change("catalog/log.toml", "Numbers have no gaps.", "a <= b and b >= 0 at any time.")
+    project.run("catalog", "export", "--format", "reqif", "--output", "out.reqif")
+    items = read_document(project.root / "out.reqif", project.root).items
+    assert any(each.statement.startswith("a <= b and b >= 0 at any time.") for each in items)

@@ -317,7 +317,7 @@ def test_people_are_no_programs_because_of_their_names_or_employers(history):
     history.commit("Claude Dupont", "2026-05-01")
     assert history.status()["active"] == ["Claude Dupont"]
     history.change("store/log.py", "number < log.durable", "number <= log.durable - 1")
-    history.commit("Jane", "2026-05-02", email="jane@snyk.io")
+    history.commit("Abby Bot", "2026-05-02", email="abby@snyk.io")
     assert history.status()["status"] == "alive"
 
 
@@ -404,3 +404,32 @@ def test_the_report_and_the_pages_show_who_knows(history):
     history.run("run", "--", sys.executable, "-c", "import sys; sys.path.insert(0, '.'); import ok")
     page = history.run("report", "--format", "html").stdout
     assert '"wal.synced-before-ack":"at risk"' in page
+
+
+def test_an_earlier_day_is_that_of_the_branch_and_of_utc(history):
+    history.commit("Ann", "2026-05-01")
+    history.git("checkout", "-q", "-b", "side")
+    history.change("catalog/wal.toml", 'status = "active"', 'status = "draft"')
+    history.commit("Bob", "2026-05-03")
+    history.git("checkout", "-q", "main")
+    history.write("README.md", "x\n")
+    history.commit("Ann", "2026-05-02")
+    date = "2026-05-10T12:00:00+0000"
+    history.git(
+        "merge",
+        "-q",
+        "--no-ff",
+        "-m",
+        "Merge",
+        "side",
+        GIT_COMMITTER_DATE=date,
+        GIT_AUTHOR_DATE=date,
+    )
+    assert len(history.ask(as_of="2026-05-04")["invariants"]) == 3
+
+
+def test_two_people_whose_names_differ_in_case_are_two(history):
+    history.commit("Ann", "2026-05-01")
+    history.write("README.md", "x\n")
+    history.commit("ann", "2026-05-02")
+    assert history.status("--departure", "Ann")["status"] == "lost"

@@ -405,7 +405,7 @@ def _reqif_item(found: Any, names: Mapping[str, str], text: str) -> Item | None:
     if found is None:
         return None
     values = [
-        (names.get(each.definition_ref, each.definition_ref), _plain(each.value))
+        (names.get(each.definition_ref, each.definition_ref), _value(each))
         for each in found.attributes
         if isinstance(each.value, str)
     ]
@@ -420,6 +420,12 @@ def _reqif_item(found: Any, names: Mapping[str, str], text: str) -> Item | None:
 
 def _first(values: list[tuple[str, str]], pattern: re.Pattern[str]) -> str:
     return next((value for name, value in values if pattern.search(name)), "")
+
+
+def _value(attribute: Any) -> str:
+    # Only XHTML has tags; in a string, `<` is a comparison.
+    is_xhtml = getattr(attribute.attribute_type, "name", "") == "XHTML"
+    return _plain(attribute.value) if is_xhtml else one_paragraph(attribute.value)
 
 
 def _plain(value: str) -> str:

@@ -206,7 +206,8 @@ class _Reader:
         for block in section.blocks:
             if block.kind != "paragraph":
                 # An id in a list below is a rule of its own; after a colon, a list is a part.
-                if block.kind in ("bullets", "numbers") and _leads(block):
+                is_list = block.kind in ("bullets", "numbers") and _leads(block)
+                if is_list or block.kind == "table":
                     later.append(block)
                 elif statements and statements[-1].endswith(":"):
                     # An introduction of sample output is no part of the statement.
@@ -237,7 +238,7 @@ class _Reader:
         item.why = one_paragraph(" ".join(whys))
         self._add(item, section)
         for block in later:
-            self._take_list(section, block)
+            (self._take_table if block.kind == "table" else self._take_list)(section, block)
 
     def _take_decision(self, section: Section) -> None:
         if not re.search(r"(?i)\bdecision( outcome)?\Z", section.title.plain.strip()):
@@ -288,7 +289,12 @@ class _Reader:
     def _take_table(self, section: Section, block: Block) -> None:
         header, *rows = block.rows
         names = [each.plain.strip() for each in header]
-        ids = [at for at, name in enumerate(names) if _ID_COLUMN.match(name)]
+        ids = [
+            at
+            for at, name in enumerate(names)
+            if _ID_COLUMN.match(name)
+            or _holds_ids([row[at].plain for row in rows if at < len(row)])
+        ]
         columns = [at for at, name in enumerate(names) if _STATEMENT_COLUMN.search(name)]
         # A column of ids counts if it holds some.
         ids = [
@@ -374,6 +380,10 @@ class _Reader:
             for found in _fields_below(block):
                 item.why = item.why or found
         self._add(item, section)
+        for block in inner[1:]:
+            # An id in a list below is a statement of its own.
+            if block.kind in ("bullets", "numbers") and _leads(block):
+                self._take_list(section, block)
 
     # -- pointers into the code ----------------------------------------------------------------------
 
@@ -561,6 +571,11 @@ def _has_id(text: Text) -> bool:
 
 def _is_id(text: str) -> bool:
     return re.fullmatch(rf"[`*\[]*(?:{ID}|\d+(?:\.\d+)*)[`*\]]*", text.strip()) is not None
+
+
+def _holds_ids(cells: Sequence[str]) -> bool:
+    count = sum(re.fullmatch(rf"[`*\[]*{ID}[`*\]]*", cell.strip()) is not None for cell in cells)
+    return count > 0 and count >= _MOST_IDS * len(cells)
 
 
 def _has_cell_id(text: str) -> bool:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import json
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -40,6 +42,7 @@ class Outcome:
         kept: Ids of entries that were edited here, while the document changed as well.
         gone: Ids of entries whose statement the document no longer has.
         elsewhere: External ids that an entry from elsewhere has already, each with that entry's id.
+        repeated: External ids that the document gives several times.
         files: Catalog files that were written.
     """
 
@@ -49,6 +52,7 @@ class Outcome:
     kept: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     elsewhere: list[tuple[str, str]] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
 
 
@@ -138,11 +142,14 @@ def _distinct(
     kept: list[_Draft] = []
     for each in drafts:
         name = each.external_id
-        # A summary repeats an id; a second statement under it has no id of its own.
+        # A summary repeats an id with its statement; another statement under it is another one.
         if name in here:
-            if _alike(each.statement, here[name]):
+            outcome.repeated.append(name)
+            if one_paragraph(each.statement) == one_paragraph(here[name]):
                 continue
-            each = replace(each, external_id="")
+            numbered = (f"{name}#{number}" for number in itertools.count(2))
+            each = replace(each, external_id=next(it for it in numbered if it not in here))
+            here[each.external_id] = each.statement
         elif name in elsewhere:
             statement, other = elsewhere[name]
             outcome.elsewhere.append((name, other))
@@ -177,7 +184,8 @@ def _draft_of(item: Item, file: str) -> _Draft:
 
 def _external_id(text: str) -> str:
     """*text* as an external id, which has neither spaces nor control characters."""
-    return re.sub(r"[^A-Za-z0-9._~/#-]+", "-", text.strip()).lstrip("._~/#-").rstrip("-")
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip()
+    return re.sub(r"[^A-Za-z0-9._~/#-]+", "-", plain).lstrip("._~/#-").rstrip("-")
 
 
 def _shortened(text: str) -> str:
