@@ -311,7 +311,9 @@ def _conditions(program: Program, touched: Touched) -> _Reasons:
             continue
         # What the function returns matters to whoever reads its name.
         names = {name: "calls" for name in (function.name,) if name != MODULE}
-        names.update(dict.fromkeys(function.writes, "reads"))
+        # What the changed lines write has a reason of its own.
+        others = function.writes - touched.written.get(place[0], set())
+        names.update(dict.fromkeys(others, "reads"))
         for site in program.all_sites():
             if (site.file, site.qualname) == place:
                 continue
