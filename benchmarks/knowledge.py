@@ -45,13 +45,12 @@ def rank_defects() -> None:
         text = path.read_text(encoding="utf-8")
         broken = re.findall(r"^Invariant: (.+)$", text, re.MULTILINE)[0]
         places = []
-        for own in (set(), {path.stem}):
+        for own in (None, path.stem):
             touched = touched_by_patch(index, text)
-            touched.defects = own
-            context = context_of(index, touched, {})
+            context = context_of(index, touched, {}, leaving_out=own)
             ids = [item.relevant.entry.id for item in context.items]
             places.append(ids.index(broken) + 1 if broken in ids else 0)
-            if not own:
+            if own is None:
                 words.append(len(as_text(context).split()))
         found += 0 < places[0] <= FIRST
         alone += 0 < places[1] <= FIRST

@@ -167,6 +167,18 @@ class Config:
             raise ConfigError(f"{place}: there is no target {wanted!r}; {hint}")
         return wanted, self.targets[wanted]
 
+    def target_names(self, name: str | None) -> list[str]:
+        """
+        Return *name* alone, or the names of all targets if it is None.
+
+        Raises:
+            ConfigError: There is no such target, or none at all.
+        """
+        if name or not self.targets:
+            # Without any target, raises the error that explains how to add one.
+            return [self.target(name)[0]]
+        return list(self.targets)
+
     def catalog_roots(self, target: Target) -> list[Path]:
         """
         Return the catalog directories of *target*.

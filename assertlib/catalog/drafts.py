@@ -138,7 +138,7 @@ def draft(
 
 def name_for(text: str, taken: Collection[str]) -> str:
     """
-    Return a kebab-case name for a statement: its first telling words.
+    Return a kebab-case name for a statement: its first significant words.
 
     Args:
         text: A title or statement.
@@ -147,8 +147,8 @@ def name_for(text: str, taken: Collection[str]) -> str:
     # Accents are dropped; text in other scripts leaves no letters.
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     words = re.findall(r"[a-z0-9]+", plain.replace("'", ""))
-    telling = [word for word in words if word not in _FILLERS] or words
-    name = "-".join(telling[:_NAME_WORDS])[:_NAME_CHARACTERS].strip("-") or "rule"
+    significant = [word for word in words if word not in _FILLERS] or words
+    name = "-".join(significant[:_NAME_WORDS])[:_NAME_CHARACTERS].strip("-") or "rule"
     name = f"{name}-rule" if name in _RESERVED else name
     numbered = (f"{name}-{number}" for number in itertools.count(2))
     return next(each for each in itertools.chain([name], numbered) if each not in taken)

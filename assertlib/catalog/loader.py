@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from .._text.utf8 import REMEDY, EncodingError
 from ..model import Site, invariant_and_clause
 from .files import files_in, read_text
-from .findings import Finding, did_you_mean
+from .findings import UNREAD_CATALOG, Finding, did_you_mean
 from .model import SCHEMA_VERSION, Assigned, Incident, Invariant, Source, State
 from .positions import Path as KeyPath
 from .positions import Position, nearest, positions
@@ -93,6 +93,11 @@ class Catalog:
     broken: set[str] = field(default_factory=set)
     broken_areas: set[str] = field(default_factory=set)
     is_missing: bool = False
+
+    @property
+    def unread(self) -> list[Finding]:
+        """The findings about entries that could not be read, and are missing in `entries`."""
+        return [each for each in self.findings if each.code in UNREAD_CATALOG]
 
     def knows(self, identifier: str) -> bool:
         """Return whether the invariant exists, or may exist in a file that could not be read."""

@@ -431,7 +431,7 @@ RULES = _rules(
         "AL603",
         _ERROR,
         "Code that enforces an invariant has changed without a review",
-        "Assertions still hold the words of the promise, but the code around them is no longer the code that"
+        "The assertions still state the promise, but the code around them is no longer the code that"
         " was reviewed.  Checked by `assertlib check --diff` only.",
         "compare the change with the promise, then record your review with"
         " `assertlib catalog review ID --code --reason ...`",

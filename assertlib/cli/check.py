@@ -84,9 +84,7 @@ def check(
     Example: assertlib check --strict
     """
     config = configuration(project)
-    # Without any target, `config.target` raises the error that explains how to add one.
-    names = [config.target(target)[0]] if target or not config.targets else list(config.targets)
-    targets = [check_target(config, *config.target(name)) for name in names]
+    targets = [check_target(config, *config.target(name)) for name in config.target_names(target)]
     if diff is not None or config.knowledge.check:
         # Imported here: only these findings need the history.
         from ..knowledge.findings import add_findings

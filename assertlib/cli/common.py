@@ -17,7 +17,7 @@ import typer
 
 from ..catalog.check import Checked, check
 from ..catalog.config import Config, ConfigError, find_config
-from ..catalog.findings import UNREAD_CATALOG, UNREAD_SOURCE, Finding
+from ..catalog.findings import UNREAD_SOURCE, Finding
 from ..errors import AssertlibError, NoDataError
 from ..evidence.revision import find_revision
 from ..evidence.summary import Summary
@@ -154,15 +154,10 @@ def check_readable(config: Config, name: str | None) -> Checked:
             would falsify the results for the rest.
     """
     checked = check(config, *config.target(name))
-    broken = [each.seen_from(place_from_here(config)) for each in broken_parts(checked)]
+    broken = [each.seen_from(place_from_here(config)) for each in checked.catalog.unread]
     if broken:
         raise ConfigError("\n".join(map(str, broken)))
     return checked
-
-
-def broken_parts(checked: Checked) -> list[Finding]:
-    """Findings of *checked* about unreadable parts of the catalog."""
-    return [each for each in checked.catalog.findings if each.code in UNREAD_CATALOG]
 
 
 def unread_source(config: Config, checked: Iterable[Checked]) -> list[Finding]:

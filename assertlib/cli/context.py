@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from ..catalog.config import ConfigError
+from ..catalog.findings import UNREAD_SOURCE
 from ..errors import UsageError
 from ..knowledge.changes import untracked
 from ..knowledge.context import Context, context_of
@@ -90,8 +91,11 @@ def context(
         put(AGENTS, output)
         return OK
     config = configuration(project)
-    names = [config.target(target)[0]] if target or not config.targets else list(config.targets)
-    index = read_index(config, names)
+    index = read_index(config, config.target_names(target))
+    index.require_catalog()
+    for finding in index.findings:
+        if finding.code in UNREAD_SOURCE:
+            print(f"assertlib: {finding}", file=sys.stderr)
     if places or symbol:
         if diff is not None or staged:
             raise ConfigError("name places, or a change with --diff or --staged, not both")
@@ -104,9 +108,6 @@ def context(
             # New files are changes as well, which a diff leaves out until they are added.
             for file in sorted(index.files.keys() & set(untracked(config.root))):
                 touched.add(touched_by_lines(index, file, 1, len(index.lines(file))))
-    for finding in index.findings:
-        if finding.code == "AL109":
-            print(f"assertlib: {finding}", file=sys.stderr)
     found = context_of(index, touched, last_evidence(index), passages_of(index, touched.functions))
     put(_rendered(found, format, words), output)
     return OK

@@ -11,11 +11,9 @@ import typer
 
 from ..errors import UsageError
 from ..knowledge.handover import handover as written
-from ..knowledge.history import Repository
 from ..knowledge.status import people_named
 from ..knowledge.survey import Question, survey
 from .common import OK, ProjectOption, TargetOption, command, configuration, put
-from .knowledge import target_names
 
 
 @command
@@ -38,10 +36,9 @@ def handover(
     Example: assertlib handover "Ann Smith" -o handover.md
     """
     config = configuration(project)
-    found = survey(config, target_names(config, target), Question())
+    found = survey(config, config.target_names(target), Question())
     names, problems = people_named([name], found.last)
     if problems:
         raise UsageError(problems[0])
-    repository = Repository(config.root, bots=config.knowledge.bots)
-    put(written(config, found, names[0], repository), output)
+    put(written(config, found, names[0]), output)
     return OK

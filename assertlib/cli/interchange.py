@@ -68,10 +68,13 @@ def import_files(
         total += len(document.items)
         # Loaded again for each file, since the one before may have added entries.
         catalog = load(config.catalog_roots(found), config.root)
-        broken = [each for each in catalog.findings if each.code in ("AL102", "AL105")]
         # A catalog directory that does not exist yet is created by the first import.
-        if broken and (config.root / own).is_dir() and any((config.root / own).glob("*.toml")):
-            raise UsageError(f"{broken[0]}")
+        if (
+            catalog.unread
+            and (config.root / own).is_dir()
+            and any((config.root / own).glob("*.toml"))
+        ):
+            raise UsageError(f"{catalog.unread[0]}")
         outcome = merge(catalog, config.root / own, area, shown, document.items, dry=dry)
         for line in _report(shown, outcome, dry=dry):
             print(one_line(line))
@@ -135,8 +138,9 @@ def export(
     Export the invariants with their assertions and evidence, or the assertions alone.
 
     --format writes a traceability matrix: each invariant and clause with its assertions, their
-    locations, and the level in the newest run.  With --antithesis, point ANTITHESIS_ASSERTION_CATALOG at the file,
-    and Antithesis SDKs will also declare assertions that are never reached.
+    locations, and the level in the newest run.  With --antithesis, point
+    ANTITHESIS_ASSERTION_CATALOG at the file, and Antithesis SDKs will also declare assertions that
+    are never reached.
 
     Example: assertlib catalog export --format csv -o matrix.csv
     """

@@ -14,7 +14,7 @@ from ..evidence.gather import count_shards, read_evidence
 from ..evidence.runs import find_runs
 from ..evidence.summary import Summary, summarise
 from ..recording.reader import UnreadableRunError
-from .common import broken_parts, place_from_here
+from .common import place_from_here
 from .progress import progress
 
 
@@ -51,6 +51,6 @@ def judged(config: Config, names: list[str], target: str | None) -> tuple[Eviden
     name, found = config.target(target or recorded)
     checked = check(config, name, found)
     # A broken catalog entry must not hide the verdicts of assertions.
-    for finding in broken_parts(checked):
+    for finding in checked.catalog.unread:
         print(f"assertlib: {finding.seen_from(place_from_here(config))}", file=sys.stderr)
     return evidence, summarise(evidence, checked.catalog, name, checked.scan.sites)

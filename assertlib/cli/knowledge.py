@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from ..catalog.config import Config
 from ..errors import UsageError
 from ..knowledge.survey import Question, survey, trend
 from ..knowledge.survey_text import as_dict, as_markdown, as_text
@@ -66,17 +65,18 @@ def knowledge(
     Show which invariants are still known to somebody, from git history and evidence.
 
     Each invariant is alive (two active people know it), fading (several active people
-    contributed, but long ago), at risk (one active person) or lost.  The most urgent come first.  It is about promises, not about
-    people: git shows who wrote and reviewed lines, not who understands them.
+    contributed, but long ago), at risk (one active person) or lost.  The most urgent come first.
+    It is about promises, not about people: git shows who wrote and reviewed lines, not who
+    understands them.
 
     Example: assertlib knowledge --departure "Ann Smith"
     """
     config = configuration(project)
-    names = target_names(config, target)
+    names = config.target_names(target)
     question = Question(_date(as_of, "--as-of"), _date(since, "--since"), departure or [])
-    found = survey(config, names, question)
-    if format is KnowledgeFormat.TEXT and points:
+    if points and format not in (KnowledgeFormat.JSON, KnowledgeFormat.HTML):
         raise UsageError("--trend needs --format json or html")
+    found = survey(config, names, question)
     earlier = trend(config, names, points) if points else []
     if format is KnowledgeFormat.JSON:
         text = json.dumps(as_dict(found, earlier), indent=2, ensure_ascii=False) + "\n"
@@ -90,11 +90,6 @@ def knowledge(
         text = as_text(found, is_complete=verbose)
     put(text, output)
     return OK
-
-
-def target_names(config: Config, target: str | None) -> list[str]:
-    """The target *target*, or all of the project."""
-    return [config.target(target)[0]] if target or not config.targets else list(config.targets)
 
 
 def _date(text: str | None, option: str) -> date | None:

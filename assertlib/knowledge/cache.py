@@ -54,7 +54,7 @@ def keep(root: Path, name: str, key: str, value: object) -> None:
     """
     Keep a result, in place of an earlier one of the same name.
 
-    A project that cannot be written costs the computation each time, which is no error.
+    In a project that cannot be written to, the result is computed each time.
 
     Args:
         root: Directory of the project.

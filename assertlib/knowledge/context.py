@@ -70,6 +70,8 @@ def context_of(
     touched: Touched,
     evidence: Mapping[str, Evidence],
     passages: Mapping[Place, Mapping[str, Passage]] | None = None,
+    *,
+    leaving_out: str | None = None,
 ) -> Context:
     """
     Collect what a change puts at stake.
@@ -79,8 +81,9 @@ def context_of(
         touched: The change.
         evidence: The last evidence of each invariant, by id.
         passages: For each function, the assertions that recorded tests of it hit, by message.
+        leaving_out: Name of a seeded defect that is the change itself and proves nothing about it.
     """
-    defects = index.defects()
+    defects = [each for each in index.defects() if each.name != leaving_out]
     functions = [*index.asserting()]
     for file in touched.files:
         functions += index.functions(file)

@@ -71,17 +71,13 @@ class Ledger:
 
     Attributes:
         entry: The invariant.
-        sites: Its assertions.
         credits: The contributions of each person.
         unknown: Why some of its lines have no known author, each reason once.
-        lines: The lines of each role whose authors are known.
     """
 
     entry: Entry
-    sites: list[Site]
     credits: dict[str, list[Credit]] = field(default_factory=lambda: defaultdict(list))
     unknown: list[str] = field(default_factory=list)
-    lines: dict[str, int] = field(default_factory=dict)
 
 
 def parts_of(index: Index, tests: Mapping[str, Iterable[str]]) -> dict[str, list[Part]]:
@@ -139,7 +135,7 @@ def _site_parts(index: Index, site: Site) -> Iterator[Part]:
         yield Part(FUNCTION, site.file, first, min(site.line + _AROUND, last))
         return
     yield Part(ASSERTION, site.file, site.line, _end_of_call(index, site, function.last))
-    # Top-level code is no function that somebody would have to know.
+    # Top-level code is not a function, and may be most of the file.
     if function.qualname != "<module>":
         yield Part(FUNCTION, site.file, function.first, function.last)
 
@@ -200,15 +196,11 @@ def ledgers(
     """
     files = {part.file for each in parts.values() for part in each}
     blames = _blames(repository, root, files)
-    sites: dict[str, list[Site]] = defaultdict(list)
-    for site in index.sites:
-        if site.invariant:
-            sites[invariant_and_clause(site.invariant)[0]].append(site)
     found = []
     for identifier, mine in sorted(parts.items()):
         entry = index.entries.get(identifier)
         if entry is not None:
-            ledger = Ledger(entry, sites[identifier])
+            ledger = Ledger(entry)
             _fill(ledger, mine, repository, blames, since)
             found.append(ledger)
     return found
@@ -233,6 +225,21 @@ def _in_submodule(path: Path, top: Path) -> bool:
     return any((each / ".git").exists() for each in inner)
 
 
+def shares_of(part: Part, repository: Repository, root: Path) -> dict[str, float]:
+    """
+    Return for each person the share of some lines that they wrote or reviewed, from 0 to 1.
+
+    Args:
+        part: The lines.
+        repository: The history.
+        root: Directory of the project in the work tree.
+    """
+    found = _attributed([part], repository, _blames(repository, root, [part.file]))
+    people = {*found.written, *found.reviewed}
+    times = {name: max(found.written[name], found.reviewed[name], key=len) for name in people}
+    return {name: len(mine) / found.lines for name, mine in times.items()}
+
+
 def _fill(
     ledger: Ledger,
     parts: Sequence[Part],
@@ -245,27 +252,49 @@ def _fill(
         by_role[part.role].append(part)
     unknown: dict[str, None] = {}
     for role, mine in by_role.items():
-        written: dict[str, list[int]] = defaultdict(list)
-        reviewed: dict[str, list[int]] = defaultdict(list)
-        lines = 0
-        # A line that belongs to two parts, such as a function with two assertions, counts once.
-        places = {(part.file, at) for part in mine for at in range(part.first, part.last + 1)}
-        for file, at in sorted(places):
-            commit = _commit_of(blames[file], at, file, repository, unknown)
-            if commit is None:
-                continue
-            lines += 1
-            if commit.time < since:
-                continue
-            for name in commit.authors:
-                written[name].append(commit.time)
-            for name in commit.reviewers:
-                reviewed[name].append(commit.time)
-        ledger.lines[role] = lines
-        for people, as_role in ((written, role), (reviewed, REVIEW)):
+        found = _attributed(mine, repository, blames, since)
+        unknown.update(found.unknown)
+        for people, as_role in ((found.written, role), (found.reviewed, REVIEW)):
             for name, times in people.items():
-                ledger.credits[name].append(Credit(as_role, len(times) / lines, max(times)))
+                ledger.credits[name].append(Credit(as_role, len(times) / found.lines, max(times)))
     ledger.unknown = list(unknown)
+
+
+@dataclass
+class _Attributed:
+    """
+    Who wrote and who reviewed some lines.
+
+    Attributes:
+        lines: The number of lines whose authors are known.
+        written, reviewed: For each person, the time of each line.
+        unknown: Why lines have no known author, each reason once.
+    """
+
+    lines: int = 0
+    written: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    reviewed: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    unknown: dict[str, None] = field(default_factory=dict)
+
+
+def _attributed(
+    parts: Iterable[Part], repository: Repository, blames: Mapping[str, Blame], since: int = 0
+) -> _Attributed:
+    found = _Attributed()
+    # A line that belongs to two parts, such as a function with two assertions, counts once.
+    places = {(part.file, at) for part in parts for at in range(part.first, part.last + 1)}
+    for file, at in sorted(places):
+        commit = _commit_of(blames[file], at, file, repository, found.unknown)
+        if commit is None:
+            continue
+        found.lines += 1
+        if commit.time < since:
+            continue
+        for name in commit.authors:
+            found.written[name].append(commit.time)
+        for name in commit.reviewers:
+            found.reviewed[name].append(commit.time)
+    return found
 
 
 def _commit_of(

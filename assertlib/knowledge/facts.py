@@ -245,6 +245,11 @@ def names_in_text(text: str) -> set[str]:
     return set(_NAME.findall(_STRING.sub("", text))) - _COMMON - _KEYWORDS
 
 
+def names_in_lines(lines: Iterable[str]) -> set[str]:
+    """Return the names in lines of code; those in comments of Python are left out."""
+    return {name for line in lines for name in _NAME.findall(line.partition("#")[0])}
+
+
 def words_of(text: str) -> list[str]:
     """
     Return the words of prose or of names in code, in lower case and without a plural s.

@@ -20,8 +20,8 @@ from .facts import Place
 from .index import Index, read_index, touched_by_patch
 from .patch import Hunk, locate, read_patch
 from .relevance import Program, Touched
+from .status import Status
 from .survey import Question, survey
-from .survey_text import warnings_of
 
 _RESULT = re.compile(r"\s*(?:code|reason) = (?!\"\"\s*$)")
 _SHOWN = 3
@@ -44,7 +44,9 @@ def add_findings(config: Config, targets: Iterable[Checked], patch: str | None) 
     owners = {identifier: each for each in reversed(checked) for identifier in each.catalog.entries}
     found: list[tuple[Entry, Finding]] = []
     if config.knowledge.check:
-        found += _unknown(config, [each.name for each in checked])
+        # An entry that cannot be read is an error already, and who knows it is unknown.
+        if not any(each.catalog.unread for each in checked):
+            found += _unknown(config, [each.name for each in checked])
         found += _unreproduced(entry for each in checked for entry in each.catalog.entries.values())
     if patch is not None:
         found += _unreviewed(read_index(config, [each.name for each in checked]), patch)
@@ -59,8 +61,9 @@ def _at(entry: Entry, code: str, text: str) -> tuple[Entry, Finding]:
 
 
 def _unknown(config: Config, names: list[str]) -> Iterator[tuple[Entry, Finding]]:
-    for known, reason in warnings_of(survey(config, names, Question())):
-        yield _at(known.entry, "AL601", reason)
+    for known in survey(config, names, Question()).known:
+        if known.status is Status.LOST:
+            yield _at(known.entry, "AL601", "; ".join(known.reasons))
 
 
 def _unreproduced(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Finding]]:
@@ -138,6 +141,5 @@ def _reviews_at(hunk: Hunk, text: list[str]) -> Iterator[int]:
     if not place.is_applied:
         yield from place.lines
         return
-    # Deleting a result, or another edit of the section, is no review.
-    lines = (line for line in place.lines if _RESULT.match(text[line - 1]))
-    yield from lines
+    # Deleting a result, or another edit of the section, does not count as a review.
+    yield from (line for line in place.lines if _RESULT.match(text[line - 1]))

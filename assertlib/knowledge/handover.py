@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from ..catalog.config import Config
 from ..evidence.text import in_markdown
 from ..model import invariant_and_clause
-from .credit import FUNCTION, Ledger, Part, ledgers
+from .credit import FUNCTION, Part, shares_of
 from .facts import MODULE, Function
-from .history import Repository
 from .status import Known, Status
 from .survey import Survey, without
 
@@ -21,7 +20,7 @@ _ALONE = 0.8
 """Share of the lines of a function from which somebody wrote it alone."""
 
 
-def handover(config: Config, survey: Survey, name: str, repository: Repository) -> str:
+def handover(config: Config, survey: Survey, name: str) -> str:
     """
     Return the list for a person's last weeks, in Markdown.
 
@@ -29,7 +28,6 @@ def handover(config: Config, survey: Survey, name: str, repository: Repository) 
         config: The configuration of the project.
         survey: Who knows what.
         name: The person, as the history names them.
-        repository: The history.
     """
     survey, rest = without(survey, name, config)
     after = {each.entry.id: each for each in rest.known}
@@ -50,7 +48,7 @@ def handover(config: Config, survey: Survey, name: str, repository: Repository) 
     lines += list(
         _promises(survey, thin, "Promises that you and one other person know about", name)
     )
-    lines += list(_unwritten(config, survey, name, repository))
+    lines += list(_unwritten(config, survey, name))
     lines += [
         "## How to use this",
         "",
@@ -93,7 +91,7 @@ def _partner(survey: Survey, known: Known, name: str) -> str:
     return min(count, key=lambda person: (-count[person], person), default="")
 
 
-def _unwritten(config: Config, survey: Survey, name: str, repository: Repository) -> Iterator[str]:
+def _unwritten(config: Config, survey: Survey, name: str) -> Iterator[str]:
     """The functions that somebody wrote alone and whose assertions name no invariant."""
     index = survey.index
     functions: dict[tuple[str, str], Function] = {}
@@ -110,9 +108,7 @@ def _unwritten(config: Config, survey: Survey, name: str, repository: Repository
             for function in index.functions(place[0]):
                 if function.place == place and place[1] != MODULE:
                     functions[place] = function
-    alone = [
-        each for each in functions.values() if _wrote_alone(config, survey, name, each, repository)
-    ]
+    alone = [each for each in functions.values() if _wrote_alone(config, survey, name, each)]
     if not alone:
         return
     yield "## Not written down yet"
@@ -126,15 +122,8 @@ def _unwritten(config: Config, survey: Survey, name: str, repository: Repository
     yield ""
 
 
-def _wrote_alone(
-    config: Config, survey: Survey, name: str, function: Function, repository: Repository
-) -> bool:
+def _wrote_alone(config: Config, survey: Survey, name: str, function: Function) -> bool:
     part = Part(FUNCTION, function.file, function.first, function.last)
-    entry = next(iter(survey.ledgers.values())).entry
-    found: list[Ledger] = ledgers(survey.index, {entry.id: [part]}, repository, config.root)
-    shares = {
-        person: max(each.share for each in credits) for person, credits in found[0].credits.items()
-    }
-    return shares.get(name, 0) >= _ALONE and all(
-        share < _ALONE for person, share in shares.items() if person != name
-    )
+    shares = shares_of(part, survey.repository, config.root)
+    alone = [person for person, share in shares.items() if share >= _ALONE]
+    return alone == [name]

@@ -25,9 +25,9 @@ from ..catalog.scan.sources import LANGUAGES
 from ..errors import NoDataError, UsageError
 from .cache import digest, keep, kept
 
-_FIELDS = 8
+_FIELDS = 7
 _TRAILERS = ("Co-authored-by", "Reviewed-by", "Acked-by")
-_FORMAT = "%H%x00%aN%x00%aE%x00%at%x00%P" + "".join(
+_FORMAT = "%H%x00%aN%x00%aE%x00%at" + "".join(
     f"%x00%(trailers:key={key},valueonly,unfold,separator=%x1f)" for key in _TRAILERS
 )
 _PERSON = re.compile(r"\s*(?P<name>.*?)\s*<(?P<email>[^<>]*)>\s*\Z")
@@ -122,12 +122,12 @@ class Repository:
         printed = _lengthy(self.top, "log", *arguments).decode("utf-8", "surrogateescape")
         parts = printed.split("\0")
         rows = [parts[at : at + _FIELDS] for at in range(0, len(parts) - _FIELDS + 1, _FIELDS)]
-        named = {text for row in rows for cell in row[5:] for text in cell.split("\x1f") if text}
+        named = {text for row in rows for cell in row[4:] for text in cell.split("\x1f") if text}
         mapped = self._mapped(named)
         return {
             row[0]: Commit(
-                tuple(self._people([f"{row[1]} <{row[2]}>", *self._listed(row[5], mapped)])),
-                tuple(self._people([*self._listed(row[6], mapped), *self._listed(row[7], mapped)])),
+                tuple(self._people([f"{row[1]} <{row[2]}>", *self._listed(row[4], mapped)])),
+                tuple(self._people([*self._listed(row[5], mapped), *self._listed(row[6], mapped)])),
                 _time(row[3]),
             )
             for row in rows
@@ -228,7 +228,9 @@ class Repository:
         # Not a diff: a file that was deleted and added again is the same and has another history.
         arguments = ("log", "-m", "--name-only", "-z", "--no-renames", "--format=")
         listed = git.output(self.top, *arguments, f"{head}..{self.head}", "--")
-        changed = set((listed or b"").decode("utf-8", "surrogateescape").split("\0"))
+        if listed is None:
+            return {}
+        changed = set(listed.decode("utf-8", "surrogateescape").split("\0"))
         return {file: state for file, state in files.items() if file not in changed}
 
     def _shown(self, path: Path) -> str:
@@ -274,9 +276,9 @@ class Repository:
             return set()
         arguments = ("log", "--no-walk=unsorted", "--stdin", "--numstat", "--no-renames", "-m")
         data = "\n".join(names).encode()
-        done = git.run(self.top, *arguments, "--format=%x00%H", data=data, within=_LONGEST)
+        printed = _lengthy(self.top, *arguments, "--format=%x00%H", data=data)
         found: set[str] = set()
-        for record in done.stdout.split(b"\0")[1:]:
+        for record in printed.split(b"\0")[1:]:
             name, *rows = record.split(b"\n")
             removed = [int(row.split(b"\t")[1]) for row in rows if row[:1].isdigit()]
             if len(removed) > 1 and max(removed) >= _MOVED:

@@ -19,9 +19,9 @@ from typing import Any
 
 from .._text.inputs import read_named
 from .._text.utf8 import EncodingError, unmarked
-from ..catalog.config import Config, Target
+from ..catalog.config import Config, ConfigError, Target
 from ..catalog.defects import DefectError, read_defects
-from ..catalog.findings import Finding
+from ..catalog.findings import UNREAD_SOURCE, Finding
 from ..catalog.loader import Catalog, Entry, leaving_out, load
 from ..catalog.scan import scan_target
 from ..catalog.scan.sources import LANGUAGES
@@ -72,7 +72,19 @@ class Index:
     findings: list[Finding] = field(default_factory=list)
     _functions: dict[str, list[Function]] = field(default_factory=dict)
     _texts: dict[str, list[str]] = field(default_factory=dict)
-    _states: dict[str, _State] = field(default_factory=dict)
+
+    def require_catalog(self) -> None:
+        """
+        Refuse a catalog with entries that cannot be read, which would be missing in any answer.
+
+        Raises:
+            ConfigError: There is such an entry.
+        """
+        found = (each for catalog in self.catalogs.values() for each in catalog.unread)
+        # Targets often share a catalog.
+        unread = list(dict.fromkeys(map(str, found)))
+        if unread:
+            raise ConfigError("\n".join(unread))
 
     def files_of(self, target: str) -> set[str]:
         """Return the source files of a target."""
@@ -186,7 +198,9 @@ def _scanned(index: Index, name: str, target: Target) -> list[Site]:
     for site in scan.sites:
         index.functions(site.file)
     functions = {file: found for file, found in index._functions.items() if file in files}
-    _keep(root, place, _Kept(taken, states, scan.sites, functions))
+    # A file that cannot be read is reported each time.
+    if not any(each.code in UNREAD_SOURCE for each in scan.findings):
+        _keep(root, place, _Kept(taken, states, scan.sites, functions))
     return scan.sites
 
 

@@ -23,7 +23,8 @@ from .facts import Place
 from .index import Index
 from .relevance import Passage
 
-_PREFIX = "passages-"
+PREFIX = "passages-"
+"""Begins the name of each file in a run directory; the process id and ``.json`` follow."""
 
 
 @dataclass
@@ -49,7 +50,7 @@ def passages_of(index: Index, places: Collection[Place]) -> Mapping[Place, dict[
         if no run was recorded with ``--assertlib-context``.
     """
     for path in reversed(runs_in_order(index.config)):
-        files = sorted(path.glob(f"{_PREFIX}*.json"))
+        files = sorted(path.glob(f"{PREFIX}*.json"))
         if files:
             with suppress(UnreadableRunError, OSError):
                 return _related(_tests(index.config.root, path, files), places)
@@ -64,7 +65,7 @@ def tests_by_message(index: Index) -> Mapping[str, list[str]]:
     """
     for path in reversed(runs_in_order(index.config)):
         with suppress(UnreadableRunError, OSError):
-            tests = _tests(index.config.root, path, sorted(path.glob(f"{_PREFIX}*.json")))
+            tests = _tests(index.config.root, path, sorted(path.glob(f"{PREFIX}*.json")))
             found: dict[str, list[str]] = defaultdict(list)
             names = list(tests.messages)
             for test, hits in sorted(tests.hit.items()):

@@ -9,14 +9,13 @@ seeded defects of the example store, each ranked without its own record
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..catalog.loader import Entry
 from ..model import Site, invariant_and_clause
-from .facts import CITED, MODULE, MUTATORS, Function, Place, names_in_text, words_of
+from .facts import CITED, MODULE, MUTATORS, Function, Place, names_in_lines, names_in_text, words_of
 
 # What a reason adds to the score of an invariant.
 _CHANGED_ASSERTION = 12.0
@@ -122,7 +121,6 @@ class Touched:
         written: For each file, the attributes that its changed lines assign, before or after.
         files: The changed files, as the tree names them.
         unplaced: Places of changed lines that the tree holds neither before nor after the change.
-        defects: Names of seeded defects that are the change itself and prove nothing about it.
     """
 
     functions: dict[Place, set[int]] = field(default_factory=dict)
@@ -130,7 +128,6 @@ class Touched:
     written: dict[str, set[str]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     unplaced: list[str] = field(default_factory=list)
-    defects: set[str] = field(default_factory=set)
 
     def add(self, other: Touched) -> None:
         """Add what another change touches."""
@@ -201,7 +198,7 @@ class Program:
         return self._reads[id(site)]
 
     def share(self, name: str) -> float:
-        """Return how telling *name* is: 1 if one condition reads it, less the more do."""
+        """Return how specific *name* is: 1 if one condition reads it, less the more do."""
         return 1 / math.sqrt(max(self._readers[name], len(self.named.get(name, ())), 1))
 
     def _names_read(self, site: Site) -> frozenset[str]:
@@ -304,7 +301,7 @@ def _inside(program: Program, touched: Touched) -> _Reasons:
 
 def _conditions(program: Program, touched: Touched) -> _Reasons:
     """Assertions elsewhere whose conditions read what the change writes or defines."""
-    lines_names = set(identifiers(touched.text))
+    changed_names = names_in_lines(touched.text)
     for place in touched.functions:
         function = program.functions.get(place)
         if function is None:
@@ -319,7 +316,7 @@ def _conditions(program: Program, touched: Touched) -> _Reasons:
                 continue
             for name in names.keys() & program.reads(site):
                 # A name in the changed lines itself is what the change is about.
-                near = 1.0 if name in lines_names or names[name] == "calls" else 0.35
+                near = 1.0 if name in changed_names or names[name] == "calls" else 0.35
                 text = (
                     f"the condition of {site.origin!r} {names[name]} {name},"
                     f" which {'changes' if names[name] == 'calls' else f'{function.qualname} writes'}"
@@ -341,7 +338,7 @@ def _written(program: Program, touched: Touched) -> _Reasons:
 
 def _calls(program: Program, touched: Touched) -> _Reasons:
     """Assertions in functions that the changed lines call, and in callers of changed functions."""
-    called = set(identifiers(touched.text))
+    called = names_in_lines(touched.text)
     for name in called:
         functions = [each for each in program.named.get(name, ()) if each.name != MODULE]
         for function in functions:
@@ -380,8 +377,6 @@ def _passed(program: Program, touched: Touched) -> _Reasons:
 def _defects(program: Program, touched: Touched) -> _Reasons:
     """Invariants that a seeded defect breaks in a changed function."""
     for defect in program.defects:
-        if defect.name in touched.defects:
-            continue
         shared = defect.places & touched.functions.keys()
         for place in sorted(shared):
             if place[1] == MODULE:
@@ -458,9 +453,3 @@ _SOURCES = (
     _places,
     _words,
 )
-
-
-def identifiers(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the names in lines of code; those in comments of Python are left out."""
-    for line in lines:
-        yield from re.findall(r"[^\W\d]\w*", line.partition("#")[0])

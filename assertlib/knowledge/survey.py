@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ..catalog.config import Config, find_config
+from ..catalog.config import Config, ConfigError, find_config
 from ..errors import NoDataError, UsageError
 from .credit import Ledger, ledgers, parts_of
 from .history import Repository, commit_before, extracted
@@ -34,7 +34,7 @@ class Survey:
         ledgers: The contributions to every invariant, by id.
         last: When each person was last active, in seconds since 1970.
         now: The time that was judged, in seconds since 1970.
-        head: The commit that was read.
+        repository: The history that was read.
         notes: Limits of the history, as sentences.
         departed: People who counted as gone.
     """
@@ -44,9 +44,14 @@ class Survey:
     ledgers: Mapping[str, Ledger]
     last: Mapping[str, int]
     now: int
-    head: str
+    repository: Repository
     notes: Sequence[str]
     departed: Sequence[str] = ()
+
+    @property
+    def head(self) -> str:
+        """The commit that was read."""
+        return self.repository.head
 
     def counts(self) -> dict[Status, int]:
         """Return the number of invariants with each status."""
@@ -81,8 +86,10 @@ def survey(config: Config, names: Sequence[str], question: Question) -> Survey:
     Raises:
         UsageError: The project is in no repository, or a name is unknown or ambiguous.
         NoDataError: There was no commit, no project or no active invariant then.
+        ConfigError: The configuration or a catalog entry cannot be read.
     """
     with _at(config, names, question.as_of) as (index, repository):
+        index.require_catalog()
         evidence: Mapping[str, Evidence] = {}
         tests: Mapping[str, Collection[str]] = {}
         # Runs belong to the present: what an earlier commit was exercised by is not recorded.
@@ -101,7 +108,7 @@ def survey(config: Config, names: Sequence[str], question: Question) -> Survey:
             raise NoDataError("no active invariant in the catalog, so there is nothing to know")
         notes = list(_notes(repository, question))
         by_id = {each.entry.id: each for each in found}
-        return Survey(index, known, by_id, last, now, repository.head, notes, departed)
+        return Survey(index, known, by_id, last, now, repository, notes, departed)
 
 
 def trend(
@@ -114,6 +121,9 @@ def trend(
         config: The configuration of the project.
         names: Names of the targets.
         points: The number of dates, the last of which is that of the last commit.
+
+    Returns:
+        The dates and numbers; a date at which the catalog could not be read is left out.
     """
     repository = Repository(config.root, bots=config.knowledge.bots)
     times = sorted(each.time for each in repository.commits.values())
@@ -125,8 +135,10 @@ def trend(
         try:
             counts = survey(config, names, Question(as_of=day)).counts()
         # Before the project, its catalog, or the target existed.
-        except (NoDataError, UsageError):
+        except NoDataError:
             counts = dict.fromkeys(Status, 0)
+        except ConfigError:
+            continue
         found.append((day, counts))
     return found
 
@@ -153,7 +165,10 @@ def _at(
         present = [name for name in names if name in then.targets]
         if not present:
             raise NoDataError(f"--as-of {as_of}: none of its targets existed yet")
-        yield read_index(then, present), Repository(config.root, commit, bots)
+        index = read_index(then, present)
+        if all(each.is_missing for each in index.catalogs.values()):
+            raise NoDataError(f"--as-of {as_of}: the catalog did not exist yet")
+        yield index, Repository(config.root, commit, bots)
 
 
 def _seconds(day: date) -> int:
@@ -178,25 +193,25 @@ def _notes(repository: Repository, question: Question) -> Iterator[str]:
         yield f"Contributions before {question.since} are left out."
 
 
-def without(survey_: Survey, name: str, config: Config) -> tuple[Survey, Survey]:
+def without(survey: Survey, name: str, config: Config) -> tuple[Survey, Survey]:
     """
     Return the same survey with a person who is active, and without that person.
 
     Args:
-        survey_: The survey.
+        survey: The survey.
         name: The person.
         config: The configuration of the project.
     """
     evidence = {
-        each.entry.id: Evidence(each.level, "", None) for each in survey_.known if each.level
+        each.entry.id: Evidence(each.level, "", None) for each in survey.known if each.level
     }
     # Somebody who hands over is there, however long ago the last commit was.
-    last = {**survey_.last, name: survey_.now}
+    last = {**survey.last, name: survey.now}
 
     def judged(departed: Sequence[str]) -> Survey:
         known = judge(
-            survey_.ledgers.values(), last, survey_.now, config.knowledge, evidence, departed
+            survey.ledgers.values(), last, survey.now, config.knowledge, evidence, departed
         )
-        return replace(survey_, known=known, departed=departed)
+        return replace(survey, known=known, departed=departed)
 
     return judged([]), judged([name])

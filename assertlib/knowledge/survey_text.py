@@ -5,7 +5,7 @@ A survey as text for a terminal, as Markdown, and as data.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -117,10 +117,3 @@ def _counts(survey: Survey) -> str:
 
 def _day(time: int) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d")
-
-
-def warnings_of(survey: Survey) -> Iterator[tuple[Known, str]]:
-    """Yield the invariants that nobody active knows, each with the reason."""
-    for each in survey.known:
-        if each.status is Status.LOST:
-            yield each, "; ".join(each.reasons)

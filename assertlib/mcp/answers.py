@@ -7,8 +7,8 @@ from __future__ import annotations
 import math
 import re
 
-from ..catalog.check import check
-from ..catalog.config import Config
+from ..catalog.check import Checked, check
+from ..catalog.config import Config, ConfigError
 from ..catalog.findings import did_you_mean
 from ..catalog.loader import Catalog, Entry
 from ..docgen.pages import page_name, render_pages
@@ -55,9 +55,7 @@ class Answers:
 
     def __init__(self, config: Config, target: str | None = None) -> None:
         self._config = config
-        self._names = (
-            [config.target(target)[0]] if target or not config.targets else [*config.targets]
-        )
+        self._names = config.target_names(target)
 
     def context(self, place: str = "", symbol: str = "", diff: str = "", words: int = 600) -> str:
         """
@@ -78,7 +76,7 @@ class Answers:
         if sum(map(bool, (place, symbol, diff))) != 1:
             raise UsageError("give one of place, symbol and diff")
         with read_only():
-            index = read_index(self._config, self._names)
+            index = self._index()
             touched = _touched(index, place, symbol, diff)
             found = context_of(
                 index, touched, last_evidence(index), passages_of(index, touched.functions)
@@ -97,7 +95,7 @@ class Answers:
         """
         _bounded(identifier, "id")
         for name in self._names:
-            checked = check(self._config, *self._config.target(name))
+            checked = self._checked(name)
             entry = checked.catalog.find(identifier)
             if entry is not None:
                 return render_pages(checked)[page_name(entry)]
@@ -171,17 +169,28 @@ class Answers:
     def entries(self) -> dict[str, Entry]:
         """Return all invariants by id."""
         with read_only():
-            return read_index(self._config, self._names).entries
+            return self._index().entries
+
+    def _index(self) -> Index:
+        index = read_index(self._config, self._names)
+        index.require_catalog()
+        return index
 
     def _newest(self) -> tuple[Summary, Catalog]:
         paths = find_runs(self._config, [])
         evidence = read_evidence(paths)
         newest = evidence.newest()
-        name, target = self._config.target(
+        checked = self._checked(
             newest.target if newest is not None and newest.target else self._names[0]
         )
-        checked = check(self._config, name, target)
-        return summarise(evidence, checked.catalog, name, checked.scan.sites), checked.catalog
+        summary = summarise(evidence, checked.catalog, checked.name, checked.scan.sites)
+        return summary, checked.catalog
+
+    def _checked(self, name: str) -> Checked:
+        checked = check(self._config, *self._config.target(name))
+        if checked.catalog.unread:
+            raise ConfigError("\n".join(map(str, checked.catalog.unread)))
+        return checked
 
 
 def _touched(index: Index, place: str, symbol: str, diff: str) -> Touched:

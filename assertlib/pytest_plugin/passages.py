@@ -18,10 +18,8 @@ from typing import Any
 
 import pytest
 
+from ..knowledge.passages import PREFIX
 from ..recording.private import replacing
-
-PREFIX = "passages-"
-"""Begins the name of each file; the process id and ``.json`` follow."""
 
 
 class Passages:

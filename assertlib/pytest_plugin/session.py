@@ -54,7 +54,6 @@ from ..recording.settings import (
     RUN_DIR_ENV,
 )
 from ..report.content import content_of
-from .passages import Passages
 
 _TRIAL = pytest.StashKey[str]()
 _DESELECTED = "assertlib_deselected"
@@ -116,6 +115,9 @@ def start(config: pytest.Config) -> Session:
     if mode is not None:
         recorder.raise_only_here()
     if config.getoption("--assertlib-context"):
+        # Imported here, so that other runs need not load what reads evidence.
+        from .passages import Passages
+
         config.pluginmanager.register(Passages(project.root, run_dir), "assertlib-passages")
     return Session(config, checked, run_dir, owns_run=not given)
 

@@ -199,3 +199,19 @@ def test_a_deleted_file_and_a_new_one_are_changes(project):
     text = "from assertlib import always\n\n\ndef new(x):\n    always(x, 'x', invariant='wal.clients-see-order')\n"
     project.write("store/new.py", text)
     assert _found(project)["invariants"][0]["id"] == "wal.clients-see-order"
+
+
+def test_a_catalog_entry_that_cannot_be_read_is_an_error_and_not_left_out(project):
+    project.change(
+        "catalog/wal.toml", "[synced-before-ack]\n", "[synced-before-ack]\nunheard = 1\n"
+    )
+    done = project.run("context", "store/log.py", code=2)
+    assert "AL105" in done.stderr
+    assert "catalog/wal.toml" in done.stderr
+
+
+def test_source_that_cannot_be_read_is_reported_each_time(project):
+    project.write("store/broken.py", "from assertlib import always\n\ndef half(:\n")
+    for _ in range(2):
+        done = project.run("context", "store/log.py:14-16")
+        assert "store/broken.py" in done.stderr

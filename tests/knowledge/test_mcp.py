@@ -133,3 +133,21 @@ def test_hostile_arguments_are_refused_with_a_message_and_the_server_goes_on(pro
 def test_a_target_that_does_not_exist_is_one_clear_line(project):
     done = project.run("mcp", "--target", "nothing", code=2)
     assert "there is no target 'nothing'" in done.stderr
+
+
+def test_a_catalog_entry_that_cannot_be_read_is_an_error_of_each_tool(project):
+    async def conversation(session):
+        project.change(
+            "catalog/wal.toml", "[synced-before-ack]\n", "[synced-before-ack]\nunheard = 1\n"
+        )
+        return [
+            await session.call_tool("context", {"place": "store/log.py:14-16"}),
+            await session.call_tool("search", {"query": "ack"}),
+            await session.call_tool("invariant", {"identifier": "wal.synced-before-ack"}),
+            await session.call_tool("why_failed", {}),
+            await session.call_tool("gaps", {}),
+        ]
+
+    for result in _talk(project, conversation):
+        assert result.is_error
+        assert "AL105" in _text(result)

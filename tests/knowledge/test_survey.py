@@ -433,3 +433,42 @@ def test_two_people_whose_names_differ_in_case_are_two(history):
     history.write("README.md", "x\n")
     history.commit("ann", "2026-05-02")
     assert history.status("--departure", "Ann")["status"] == "lost"
+
+
+def test_a_catalog_entry_that_cannot_be_read_is_an_error_and_nobody_counts_as_knowing(history):
+    history.change(
+        "catalog/wal.toml", "[synced-before-ack]\n", "[synced-before-ack]\nunheard = 1\n"
+    )
+    history.commit("Ann", "2026-05-01")
+    for arguments in (("knowledge",), ("handover", "Ann")):
+        assert "AL105" in history.run(*arguments, code=2).stderr
+
+
+def test_a_trend_in_a_format_that_cannot_show_it_is_refused(history):
+    history.commit("Ann", "2026-05-01")
+    for format in ("text", "markdown"):
+        done = history.run("knowledge", "--trend", "3", "--format", format, code=2)
+        assert "--format json or html" in done.stderr
+
+
+def test_a_date_before_the_catalog_has_no_data(history):
+    catalog = (history.root / "catalog/wal.toml").read_text()
+    (history.root / "catalog/wal.toml").unlink()
+    history.commit("Ann", "2026-01-01")
+    history.write("catalog/wal.toml", catalog)
+    history.commit("Ann", "2026-05-01")
+    assert "did not exist yet" in history.ask(as_of="2026-02-01", code=3).stderr
+    assert sum(history.ask("--trend", "2")["trend"][0]["counts"].values()) == 0
+
+
+def test_a_trend_leaves_out_dates_at_which_the_catalog_could_not_be_read(history):
+    history.commit("Ann", "2026-01-01")
+    catalog = (history.root / "catalog/wal.toml").read_text()
+    history.change(
+        "catalog/wal.toml", "[synced-before-ack]\n", "[synced-before-ack]\nunheard = 1\n"
+    )
+    history.commit("Ann", "2026-03-01")
+    history.write("catalog/wal.toml", catalog)
+    history.commit("Ann", "2026-05-01")
+    found = history.ask("--trend", "2")
+    assert [each["date"] for each in found["trend"]] == ["2026-05-01"]

@@ -130,7 +130,7 @@ def _lines(path: Path) -> list[str]:
         data = path.read_bytes()
     except OSError:
         return []
-    # What holds a zero byte is no text.
+    # Text has no zero bytes.
     return [] if b"\0" in data[:8192] else data.decode("utf-8", "replace").splitlines()
 
 

@@ -189,16 +189,17 @@ def _read_doorstop(directory: Path, root: Path) -> Document:
     if not files:
         raise ImportedFileError(f"{directory}: a directory without Doorstop items (*.yml)")
     found: list[tuple[tuple[int, ...], Item, list[Anchor]]] = []
+    base = root.resolve()
     for path in files:
-        document = _read_doorstop_item(path, read_text(path))
+        text = read_text(path)
+        data = _yaml(path, text)
+        document = _read_doorstop_item(path, text, data)
         for item in document.items:
-            base = root.resolve()
             place = path.resolve()
             item.file = (
                 place.relative_to(base).as_posix() if place.is_relative_to(base) else str(path)
             )
-            level = _yaml(path, read_text(path)).get("level", 0)
-            numbers = tuple(int(part) for part in re.findall(r"\d+", str(level)))
+            numbers = tuple(int(part) for part in re.findall(r"\d+", str(data.get("level", 0))))
             anchors = [replace(each, file=item.file) for each in document.anchors]
             found.append((numbers, item, anchors))
     found.sort(key=lambda each: (each[0], each[1].external_id))
@@ -208,8 +209,7 @@ def _read_doorstop(directory: Path, root: Path) -> Document:
     return merged
 
 
-def _read_doorstop_item(path: Path, text: str) -> Document:
-    data = _yaml(path, text)
+def _read_doorstop_item(path: Path, text: str, data: Any) -> Document:
     # Anything but a string may be a nest of aliases, which expands to more than memory holds.
     if not isinstance(data, dict) or not isinstance(data.get("text"), str):
         raise ImportedFileError(f"{path}: not an item of Doorstop, whose `text` is a string")
@@ -440,7 +440,7 @@ def _read_markdown(path: Path, text: str) -> Document:
 
 
 def _read_yaml(path: Path, text: str) -> Document:
-    return _read_doorstop_item(path, text)
+    return _read_doorstop_item(path, text, _yaml(path, text))
 
 
 _READERS: dict[str, Callable[[Path, str], Document]] = {

@@ -210,7 +210,7 @@ class _Reader:
                 if is_list or block.kind == "table":
                     later.append(block)
                 elif statements and statements[-1].endswith(":"):
-                    # An introduction of sample output is no part of the statement.
+                    # An introduction of sample output does not belong to the statement.
                     statements[-1:] = [statements[-1], *_first_texts(block)][block.kind == "code" :]
                 is_over = is_over or bool(statements)
                 continue

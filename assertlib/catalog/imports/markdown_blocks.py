@@ -116,7 +116,7 @@ def _blocks(tokens: Iterator[Token]) -> list[Block]:
         elif token.type == "table_open":
             found.append(Block("table", line, rows=_rows(tokens)))
         elif token.type.endswith("_open"):
-            # A quotation, whose content is no statement of the document.
+            # A quotation: another document states its content.
             _blocks(tokens)
     return found
 

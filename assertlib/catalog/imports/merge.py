@@ -43,7 +43,6 @@ class Outcome:
         gone: Ids of entries whose statement the document no longer has.
         elsewhere: External ids that an entry from elsewhere has already, each with that entry's id.
         repeated: External ids that the document gives several times.
-        files: Catalog files that were written.
     """
 
     added: list[str] = field(default_factory=list)
@@ -53,7 +52,6 @@ class Outcome:
     gone: list[str] = field(default_factory=list)
     elsewhere: list[tuple[str, str]] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def merge(
     found = {entry.id for pair in pairs if pair is not None for entry in pair[:1]}
     outcome.gone = sorted(mine.keys() - found)
     if not dry:
-        _write(root, area, tables, changes, outcome)
+        _write(root, area, tables, changes)
     return outcome
 
 
@@ -249,13 +247,7 @@ def _has_same_title(each: _Draft, entry: Entry, source: int) -> bool:
 
 
 def _is_alike(each: _Draft, entry: Entry, source: int) -> bool:
-    if not _may_be(each, entry):
-        return False
-    matcher = difflib.SequenceMatcher(
-        None, each.statement, one_paragraph(entry.invariant.statement)
-    )
-    bounds = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
-    return all(bound() >= _ALIKE for bound in bounds)
+    return _may_be(each, entry) and _alike(each.statement, entry.invariant.statement)
 
 
 def _may_be(each: _Draft, entry: Entry) -> bool:
@@ -283,9 +275,7 @@ def _is_named_now(each: _Draft, entry: Entry) -> bool:
     return bool(each.external_id) and not entry.invariant.external_id
 
 
-def _write(
-    root: Path, area: str, tables: list[str], changes: list[_Change], outcome: Outcome
-) -> None:
+def _write(root: Path, area: str, tables: list[str], changes: list[_Change]) -> None:
     by_area: dict[str, list[_Change]] = {}
     for change in changes:
         by_area.setdefault(change.entry.area, []).append(change)
@@ -302,7 +292,6 @@ def _write(
             after = f"{after.rstrip()}\n\n" + "\n".join(tables)
         root.mkdir(parents=True, exist_ok=True)
         write_whole(path, in_line_ends_of(before, after))
-        outcome.files.append(path)
 
 
 def _changed(text: str, changes: list[_Change]) -> str:
