@@ -26,6 +26,8 @@ assertlib ingest node-*.jsonl          import the output of any Antithesis SDK
 assertlib top                          watch a run live
 assertlib report                       show what the newest run proved
 assertlib gate                         compare this change with earlier runs
+assertlib context                      show what a change may break
+assertlib knowledge                    show who knows each invariant
 pytest --assertlib                     record a test session
 assertlib robustness etcd --for 60s    test a real etcd cluster under load and faults
 assertlib sim explore --for 60s        simulate the store, one trial per seed

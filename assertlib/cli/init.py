@@ -74,9 +74,9 @@ def init(
     Create a catalog and configuration without overwriting anything.
 
     Drafts invariants from the asserts, comments and docstrings in Python, Go and Rust source,
-    starting with the files that most other files use.  Without a pyproject.toml, a project in Go or Rust gets an
-    assertlib.toml.
-    Next, name an invariant in an assertion and run `assertlib check`.
+    starting with the files that most other files use.  Without a pyproject.toml, a project in Go
+    or Rust gets an assertlib.toml.  Next, name an invariant in an assertion and run
+    `assertlib check`.
 
     Example: assertlib init --source src/mystore
     """

@@ -1,5 +1,5 @@
 """
-Finds the pointers of a document that lead nowhere: files, symbols and tests that do not exist.
+Finds the dangling references of a document: files, symbols and tests that do not exist.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DEFINES = (
 
 @dataclass(frozen=True)
 class Dangling:
-    """A pointer that leads nowhere, and the reason."""
+    """A dangling reference, and the reason."""
 
     anchor: Anchor
     reason: str
@@ -38,11 +38,11 @@ class Dangling:
 
 def dangling(anchors: Iterable[Anchor], document: Path, root: Path) -> list[Dangling]:
     """
-    Return the pointers that lead nowhere.
+    Return the dangling references.
 
     Args:
-        anchors: The pointers of a document.
-        document: The document; relative pointers may start from its directory.
+        anchors: The references of a document.
+        document: The document; relative references may start from its directory.
         root: Directory of the project, where they start otherwise.
     """
     tree = _Tree(root)

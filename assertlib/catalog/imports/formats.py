@@ -84,8 +84,7 @@ _SDOC_FIELD = re.compile(r"([A-Z][A-Z0-9_ ]*):(?: (.*)|\Z)")
 
 def _read_sdoc(path: Path, text: str) -> Document:
     document = Document()
-    sections: list[str] = []
-    for name, line, fields in _sdoc_nodes(text.split("\n"), sections):
+    for name, line, fields in _sdoc_nodes(text.split("\n")):
         statement = fields.get("STATEMENT", ("", line))[0]
         if name in _NOT_STATEMENTS or not statement.strip():
             continue
@@ -96,7 +95,6 @@ def _read_sdoc(path: Path, text: str) -> Document:
                 fields.get("UID", ("", 0))[0],
                 fields.get("TITLE", ("", 0))[0],
                 one_paragraph(fields.get("RATIONALE", ("", 0))[0]),
-                sections[-1] if sections else "",
             )
         )
         for value, at in fields.values():
@@ -114,10 +112,8 @@ def _relations(value: str, line: int) -> Iterator[Anchor]:
                 yield Anchor(found[1], line + at + 1, "file")
 
 
-def _sdoc_nodes(
-    lines: list[str], sections: list[str]
-) -> Iterator[tuple[str, int, dict[str, tuple[str, int]]]]:
-    """Name, line and fields of each node; *sections* holds the titles around it meanwhile."""
+def _sdoc_nodes(lines: list[str]) -> Iterator[tuple[str, int, dict[str, tuple[str, int]]]]:
+    """Name, line and fields of each node."""
     name, start = "", 0
     fields: dict[str, tuple[str, int]] = {}
     at = 0
@@ -126,10 +122,9 @@ def _sdoc_nodes(
         node = _SDOC_NODE.match(line)
         field = _SDOC_FIELD.match(line)
         if node is not None:
-            yield from _ended(name, start, fields, sections)
+            if name:
+                yield name, start, fields
             is_end = bool(node[1] or node[3])
-            if is_end and sections:
-                sections.pop()
             name, start, fields = ("" if is_end else node[4]), at + 1, {}
         elif field is not None and name:
             value, following = _sdoc_value(lines, at, field[2] or "")
@@ -137,14 +132,6 @@ def _sdoc_nodes(
             at = following
             continue
         at += 1
-    yield from _ended(name, start, fields, sections)
-
-
-def _ended(
-    name: str, start: int, fields: dict[str, tuple[str, int]], sections: list[str]
-) -> Iterator[tuple[str, int, dict[str, tuple[str, int]]]]:
-    if name == "SECTION":
-        sections.append(fields.get("TITLE", ("", 0))[0])
     if name:
         yield name, start, fields
 
@@ -260,7 +247,6 @@ def _read_needs(path: Path, text: str) -> Document:
                 str(need.get("id") or identifier),
                 one_paragraph(str(need.get("title") or "")),
                 one_paragraph(str(need.get("rationale") or "")),
-                str(need.get("section_name") or ""),
             )
         )
         document.anchors += _need_anchors(need, line)
@@ -296,20 +282,16 @@ _OPTION = re.compile(r"\s+:(?P<name>[\w-]+):\s*(?P<value>.*)")
 def _read_rst(path: Path, text: str) -> Document:
     document = Document()
     lines = text.split("\n")
-    section = ""
     at = 0
     while at < len(lines):
         line = lines[at]
         found = _DIRECTIVE.match(line)
         if found is None:
-            is_rule = re.fullmatch(r"([=\-~^\"'#*+`])\1{2,}\s*", line) is not None
-            if is_rule and at and lines[at - 1].strip():
-                section = lines[at - 1].strip()
             at += 1
             continue
         end = _block_end(lines, at, len(found["indent"]))
         if found["name"] and _is_needed(found["name"]):
-            _take_directive(document, lines[at:end], at + 1, found["title"], section)
+            _take_directive(document, lines[at:end], at + 1, found["title"])
         # The content of comments and code blocks is skipped; others may hold requirements.
         is_opaque = not found["name"] or found["name"].startswith(("code", "literal", "parsed"))
         at = end if is_opaque else at + 1
@@ -327,9 +309,7 @@ def _block_end(lines: list[str], at: int, indent: int) -> int:
     return end
 
 
-def _take_directive(
-    document: Document, lines: list[str], start: int, title: str, section: str
-) -> None:
+def _take_directive(document: Document, lines: list[str], start: int, title: str) -> None:
     options: dict[str, str] = {}
     body, name = 1, ""
     # A title and an option may go on on the next line, up to an empty one.
@@ -346,7 +326,7 @@ def _take_directive(
     # Needs inside this one are statements of their own.
     own = itertools.takewhile(lambda line: not _DIRECTIVE.fullmatch(line), lines[body:])
     statement = one_paragraph("\n".join(own)) or title
-    item = Item(statement, start, options.get("id", ""), title.strip(), section=section)
+    item = Item(statement, start, options.get("id", ""), title.strip())
     item.why = options.get("rationale", "")
     document.items.append(item)
     document.anchors += _need_anchors(options, start)

@@ -17,10 +17,10 @@ class ImportedFileError(UsageError):
 @dataclass(frozen=True)
 class Anchor:
     """
-    A pointer from a document into the code.
+    A reference from a document into the code.
 
     Attributes:
-        text: The pointer as it is written.
+        text: The reference as it is written.
         line: Its line in the document, from 1.
         kind: ``file``, ``symbol`` or ``test``.
         file: The file that holds it, if a document consists of several; from the project's root.
@@ -43,7 +43,6 @@ class Item:
         external_id: The id that the document gives it; empty for none.
         title: Its heading; empty for none.
         why: The reason that the document gives.
-        section: The heading above it.
         file: The file that holds it, if a document consists of several; from the project's root.
     """
 
@@ -52,7 +51,6 @@ class Item:
     external_id: str = ""
     title: str = ""
     why: str = ""
-    section: str = ""
     file: str = ""
 
 
@@ -63,7 +61,7 @@ class Document:
 
     Attributes:
         items: Its statements, in order.
-        anchors: Its pointers into the code, in order.
+        anchors: Its references into the code, in order.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -104,13 +102,13 @@ _SUFFIXES = frozenset(
 
 def anchor_in(text: str, line: int, *, is_named: bool, tests: bool = False) -> Anchor | None:
     """
-    Return the pointer that a piece of code in a document is.
+    Return the reference that a piece of code in a document is.
 
     Args:
         text: Content of a code span or link.
         line: Its line.
         is_named: Whether the document says that it is a place, as in "enforced by"; a symbol is
-            a pointer only then.
+            a reference only then.
         tests: Whether the document says that it is a test.
     """
     text = text.strip()

@@ -131,12 +131,9 @@ class _Reader:
                         self._take_list_item(section, inner)
                 self._take_anchors(section, is_used=True)
 
-    def _add(self, item: Item, section: Section) -> None:
+    def _add(self, item: Item) -> None:
         item.statement = one_paragraph(item.statement)
-        # The section of a rule under a heading of its own is the one around it.
         item.title = _TAGS.sub("", item.title).strip(" .") if item.title else ""
-        names = (*section.parents, section.title.plain)
-        item.section = names[-1] if item.title != section.title.plain else "".join(names[-2:-1])
         if item.statement or item.title:
             item.statement = item.statement or item.title
             self._document.items.append(item)
@@ -170,7 +167,7 @@ class _Reader:
         lists = [b for b in section.blocks if b.kind in ("bullets", "numbers")]
         if texts:
             statement = " ".join(_stripped(text)[0] for text in texts)
-            self._add(Item(statement, texts[0].line, "", title), section)
+            self._add(Item(statement, texts[0].line, "", title))
         for block in lists if not texts else ():
             for inner in block.items:
                 self._take_list_item(section, inner)
@@ -236,7 +233,7 @@ class _Reader:
                 break
         item = Item(" ".join(statements), section.title.line, identifier, title.strip(" ·:.—–-"))
         item.why = one_paragraph(" ".join(whys))
-        self._add(item, section)
+        self._add(item)
         for block in later:
             (self._take_table if block.kind == "table" else self._take_list)(section, block)
 
@@ -252,27 +249,27 @@ class _Reader:
             title = self._sections[1].title if len(self._sections) > 1 else section.title
             lead = LEAD.match(title.plain)
             name = title.plain[lead.end() :] if lead else title.plain
-            self._add(Item(text, section.title.line, lead["id"] if lead else "", name), section)
+            self._add(Item(text, section.title.line, lead["id"] if lead else "", name))
 
     def _take_paragraph(self, section: Section, block: Block) -> None:
         text = block.text
         if text.label == "rule":
             statement, why, _ = _stripped(text, skip=len(text.bold))
             title = _NUMBER.sub("", section.title.plain) if section.level > 1 else ""
-            self._add(Item(statement.lstrip(" :."), text.line, "", title, why), section)
+            self._add(Item(statement.lstrip(" :."), text.line, "", title, why))
             return
         lead = LEAD.match(text.bold)
         if lead is not None and text.plain.startswith(text.bold):
             statement, why, _ = _stripped(text, skip=len(text.bold))
             name = (lead["name"] or text.bold[lead.end() :]).strip(" ·:.—–-")
-            self._add(Item(statement.lstrip(" ·:.—–-"), text.line, lead["id"], name, why), section)
+            self._add(Item(statement.lstrip(" ·:.—–-"), text.line, lead["id"], name, why))
             return
         plain_lead = LEAD.match(text.plain)
         if plain_lead is not None and re.match(
             r"[:·—–-]|\s[·—–-]", text.plain[len(plain_lead["id"]) :]
         ):
             statement, why, _ = _stripped(text, skip=plain_lead.end())
-            self._add(Item(statement, text.line, plain_lead["id"], "", why), section)
+            self._add(Item(statement, text.line, plain_lead["id"], "", why))
             return
         self._take_normative(section, text)
 
@@ -284,7 +281,7 @@ class _Reader:
             # Names in code may be in capitals as well.
             words = re.sub(r"`[^`]*`", "", sentence)
             if _NORMATIVE.search(words) and not _BOILERPLATE.search(sentence):
-                self._add(Item(sentence, line), section)
+                self._add(Item(sentence, line))
 
     def _take_table(self, section: Section, block: Block) -> None:
         header, *rows = block.rows
@@ -322,7 +319,7 @@ class _Reader:
                 item.title = cells[titles[0]]
             item.why = cells[whys[0]] if whys else ""
             if item.statement.strip("-– "):
-                self._add(item, section)
+                self._add(item)
 
     def _take_list(self, section: Section, block: Block) -> None:
         texts = [inner[0].text for inner in block.items if inner and inner[0].kind == "paragraph"]
@@ -351,7 +348,7 @@ class _Reader:
         """Whether a list without ids and names holds rules."""
         if not self._is_topical or _share(texts, _is_link) >= _MOST_IDS:
             return False
-        # In a document with ids, a plain list needs a pointer into the code to be one of rules.
+        # In a document with ids, a plain list needs a reference into the code to be one of rules.
         points = any(_anchors_of(each, is_named=False) for each in texts)
         if self._has_ids and not points:
             return False
@@ -379,13 +376,13 @@ class _Reader:
                 item.statement += f" {_stripped(block.text)[0]}"
             for found in _fields_below(block):
                 item.why = item.why or found
-        self._add(item, section)
+        self._add(item)
         for block in inner[1:]:
             # An id in a list below is a statement of its own.
             if block.kind in ("bullets", "numbers") and _leads(block):
                 self._take_list(section, block)
 
-    # -- pointers into the code ----------------------------------------------------------------------
+    # -- references into the code ----------------------------------------------------------------------
 
     def _take_anchors(self, section: Section, *, is_used: bool) -> None:
         # Pointers of a decision are in the section about how it is confirmed.
@@ -428,7 +425,7 @@ def _cell_anchors(cell: Text, *, is_place: bool, tests: bool) -> Iterator[Anchor
 
 
 def _anchors_of(text: Text, *, is_named: bool, tests: bool = False) -> list[Anchor]:
-    """The pointers in a paragraph; those after "Enforced by:" and the like may be symbols."""
+    """The references in a paragraph; those after "Enforced by:" and the like may be symbols."""
     if text.struck:
         return []
     found: list[Anchor] = []
@@ -453,7 +450,7 @@ def _anchors_of(text: Text, *, is_named: bool, tests: bool = False) -> list[Anch
 
 
 def _plain_anchor(word: str, line: int, *, tests: bool) -> Iterator[Anchor]:
-    """The pointer that a word without markup is; a word of a sentence is none."""
+    """Parse a word without markup as a reference; a word of a sentence is not one."""
     anchor = anchor_in(word.strip("().[]"), line, is_named=True, tests=tests)
     is_name = re.search(r"[._:]|[a-z][A-Z]", word.strip(".,:")) is not None
     if anchor is not None and (anchor.kind == "file" or is_name):
@@ -480,7 +477,7 @@ def _labels(plain: str) -> Iterator[tuple[int, int, str]]:
     ends = [*(each[0] for each in starts), len(plain)][1:]
     for (_, begin, kind), following in zip(starts, ends, strict=True):
         end = plain.find("\n", begin)
-        # A pointer may be on the line after its label.
+        # A reference may be on the line after its label.
         stop = following if end < 0 or plain[begin:end].strip() == "" else min(following, end)
         if kind in ("code", "tests"):
             yield begin, max(begin, stop), kind
@@ -492,7 +489,7 @@ def _kind(found: re.Match[str]) -> str:
 
 def _stripped(text: Text, skip: int = 0) -> tuple[str, str, bool]:
     """
-    Split a paragraph into the statement and the reason; pointers into the code are left out.
+    Split a paragraph into the statement and the reason; references into the code are left out.
 
     The last result is whether the paragraph ends with an empty field, whose text follows.
     """
