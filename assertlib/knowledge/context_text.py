@@ -7,6 +7,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from ..catalog.drafts import placeholders
 from ..evidence.text import counted, in_markdown, one_line
 from .context import Context, Item
 
@@ -112,7 +113,7 @@ def _subject(context: Context) -> str:
 def _warnings(context: Context) -> Iterator[str]:
     for place in context.unplaced:
         yield one_line(
-            f"{place}: the file holds these lines neither before nor after the change, so the"
+            f"{place}: these lines are in the file neither before nor after the change, so the"
             " changed function is unknown"
         )
     if context.outside:
@@ -127,7 +128,8 @@ def _parts(item: Item) -> Iterator[tuple[str, str]]:
     yield "", " ".join(known.statement.split())
     if known.status == "draft":
         yield "status", "draft, not enforced yet"
-    yield "why", " ".join(known.why.split())
+    if "why" not in placeholders(known):
+        yield "why", " ".join(known.why.split())
     yield "listed because", _listed([reason.text for reason in relevant.reasons])
     if relevant.sites:
         places = [

@@ -105,7 +105,9 @@ def survey(config: Config, names: Sequence[str], question: Question) -> Survey:
         now = _now(question.as_of)
         known = judge(found, last, now, config.knowledge, evidence, departed)
         if not known:
-            raise NoDataError("no active invariant in the catalog, so there is nothing to know")
+            raise NoDataError(
+                'no active invariant in the catalog; review a draft, then set `status = "active"`'
+            )
         notes = list(_notes(repository, question))
         by_id = {each.entry.id: each for each in found}
         return Survey(index, known, by_id, last, now, repository, notes, departed)

@@ -215,3 +215,12 @@ def test_source_that_cannot_be_read_is_reported_each_time(project):
     for _ in range(2):
         done = project.run("context", "store/log.py:14-16")
         assert "store/broken.py" in done.stderr
+
+
+def test_placeholder_text_of_a_draft_is_not_given_as_a_reason(project):
+    project.change(
+        "catalog/wal.toml", "Followers count.", "What breaks, and for whom, if it does not hold."
+    )
+    shown = project.run("context", "store/log.py:14-16").stdout
+    assert "wal.index-contiguous" in shown
+    assert "What breaks" not in shown

@@ -156,7 +156,7 @@ class _Reader:
             if block.kind == "paragraph":
                 self._take_paragraph(section, block)
             elif block.kind == "table":
-                self._take_table(section, block)
+                self._take_table(block)
             elif block.kind in ("bullets", "numbers"):
                 self._take_list(section, block)
 
@@ -235,7 +235,10 @@ class _Reader:
         item.why = one_paragraph(" ".join(whys))
         self._add(item)
         for block in later:
-            (self._take_table if block.kind == "table" else self._take_list)(section, block)
+            if block.kind == "table":
+                self._take_table(block)
+            else:
+                self._take_list(section, block)
 
     def _take_decision(self, section: Section) -> None:
         if not re.search(r"(?i)\bdecision( outcome)?\Z", section.title.plain.strip()):
@@ -271,9 +274,9 @@ class _Reader:
             statement, why, _ = _stripped(text, skip=plain_lead.end())
             self._add(Item(statement, text.line, plain_lead["id"], "", why))
             return
-        self._take_normative(section, text)
+        self._take_normative(text)
 
-    def _take_normative(self, section: Section, text: Text) -> None:
+    def _take_normative(self, text: Text) -> None:
         offset = 0
         for sentence in _SENTENCE.split(text.plain):
             line = text.line + text.plain[:offset].count("\n")
@@ -283,7 +286,7 @@ class _Reader:
             if _NORMATIVE.search(words) and not _BOILERPLATE.search(sentence):
                 self._add(Item(sentence, line))
 
-    def _take_table(self, section: Section, block: Block) -> None:
+    def _take_table(self, block: Block) -> None:
         header, *rows = block.rows
         names = [each.plain.strip() for each in header]
         ids = [
@@ -336,15 +339,15 @@ class _Reader:
                 for inner in block.items:
                     self._take_list_item(section, inner)
             return
-        if self._is_plain_rule_list(block, texts):
+        if self._is_plain_rule_list(texts):
             for inner in block.items:
                 self._take_list_item(section, inner)
         else:
             for inner in block.items:
                 if inner and inner[0].kind == "paragraph":
-                    self._take_normative(section, inner[0].text)
+                    self._take_normative(inner[0].text)
 
-    def _is_plain_rule_list(self, block: Block, texts: Sequence[Text]) -> bool:
+    def _is_plain_rule_list(self, texts: Sequence[Text]) -> bool:
         """Whether a list without ids and names holds rules."""
         if not self._is_topical or _share(texts, _is_link) >= _MOST_IDS:
             return False
